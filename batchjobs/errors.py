@@ -1,0 +1,228 @@
+"""The error tree: each class knows what the run does about it and which exit code it ends with."""
+
+import enum
+from typing import ClassVar
+
+__all__ = [
+    "BatchjobsError",
+    "BudgetReachedError",
+    "ConfigurationError",
+    "DiskError",
+    "DiskFullError",
+    "EngineError",
+    "InternalError",
+    "KeyRefusedError",
+    "ManifestError",
+    "MissingExtraError",
+    "NoRunError",
+    "OutputError",
+    "PermanentError",
+    "Reaction",
+    "RecordingError",
+    "RunLockedError",
+    "ServiceUnavailableError",
+    "SessionError",
+    "StopError",
+    "SuspectError",
+    "ThrottledError",
+    "TimedOutError",
+    "TransientError",
+    "UsageError",
+]
+
+
+class Reaction(enum.StrEnum):
+    """What the run does after an attempt that failed."""
+
+    STOP = "stop"
+    """Stop the whole run: the same key or wallet serves every job."""
+    FAIL = "fail"
+    """Fail this job and never retry it by itself."""
+    THROTTLE = "throttle"
+    """Lower the concurrency, wait, try again; uses up no attempt."""
+    RETRY = "retry"
+    """Try again with backoff, up to the attempt limit."""
+
+
+class BatchjobsError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        message: What is wrong and where, as one sentence without a full stop.
+        hint: What to do about it; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Give the message and, after a semicolon, the hint."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+# -- errors that end a command -----------------------------------------------------------------
+
+
+class UsageError(BatchjobsError):
+    """The command or call was put together wrongly."""
+
+    exit_code = 2
+
+
+class ManifestError(BatchjobsError):
+    """The manifest cannot be run as it stands; nothing was spent."""
+
+    exit_code = 65
+
+
+class RecordingError(ManifestError):
+    """A recording that a row names cannot be read safely, or holds no audio."""
+
+
+class NoRunError(BatchjobsError):
+    """The folder holds no run."""
+
+    exit_code = 2
+
+
+class ServiceUnavailableError(BatchjobsError):
+    """The service cannot be used now: unreachable, or the account's quota is spent."""
+
+    exit_code = 69
+
+
+class InternalError(BatchjobsError):
+    """A mistake of ours."""
+
+    exit_code = 70
+
+
+class OutputError(BatchjobsError):
+    """An output file or folder cannot be created."""
+
+    exit_code = 73
+
+
+class DiskError(BatchjobsError):
+    """The disk failed or refused a write; what was not yet on it is not called done."""
+
+    exit_code = 74
+
+
+class DiskFullError(DiskError):
+    """No space, quota or file size left."""
+
+
+class RunLockedError(BatchjobsError):
+    """Another run holds this run folder."""
+
+    exit_code = 75
+
+
+class KeyRefusedError(BatchjobsError):
+    """The service refused the key."""
+
+    exit_code = 77
+
+
+class ConfigurationError(BatchjobsError):
+    """A setting, provider or key is missing or wrong."""
+
+    exit_code = 78
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional package is not installed.
+
+    Args:
+        what: What needs it, for the message.
+        package: The distribution that is missing.
+        extra: The extra of this project that brings it.
+    """
+
+    def __init__(self, what: str, *, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package}, which is not installed",
+            hint=f"pip install 'batchjobs[{extra}]'",
+        )
+
+
+class EngineError(BatchjobsError):
+    """A speech engine of the local server failed."""
+
+
+class BudgetReachedError(BatchjobsError):
+    """A limit on money, characters or seconds leaves no room for the next job."""
+
+    exit_code = 80
+
+
+# -- errors of one attempt ---------------------------------------------------------------------
+
+
+class SessionError(BatchjobsError):
+    """One attempt at a session failed.
+
+    Args:
+        message: What happened, without any secret.
+        code: The service's code, HTTP status or close code, as text; empty if there is none.
+        retry_after_seconds: How long the service asks to wait, if it says.
+        hint: What to do about it.
+    """
+
+    reaction: ClassVar[Reaction] = Reaction.RETRY
+    label: ClassVar[str] = "transient"
+    """The class by which failures are counted and shown."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        retry_after_seconds: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StopError(SessionError):
+    """The key or the wallet was refused: no other job could fare better."""
+
+    reaction = Reaction.STOP
+    label = "refused"
+
+
+class PermanentError(SessionError):
+    """The service will never accept this job as it is."""
+
+    reaction = Reaction.FAIL
+    label = "permanent"
+
+
+class ThrottledError(SessionError):
+    """The service asks for fewer or slower sessions."""
+
+    reaction = Reaction.THROTTLE
+    label = "throttled"
+
+
+class TransientError(SessionError):
+    """The service or the way to it failed for now."""
+
+
+class TimedOutError(TransientError):
+    """A deadline of ours passed."""
+
+    label = "timeout"
+
+
+class SuspectError(TransientError):
+    """A result came, but the evidence does not bear it out."""
+
+    label = "suspect"

@@ -1,0 +1,165 @@
+"""Files and paths, safely: names that stay inside their root, writes that are whole or absent."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, OutputError
+
+__all__ = [
+    "PathEscapeError",
+    "disk_error",
+    "part_path",
+    "path_inside",
+    "publish",
+    "sync_folders",
+    "write_part",
+    "write_whole",
+]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_CANNOT_CREATE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST}
+)
+
+
+class PathEscapeError(BatchjobsError):
+    """A path leads out of the folder it must stay in, or to something that is no plain file."""
+
+    exit_code = 65
+
+
+def path_inside(root: Path, relative: str) -> Path:
+    """Resolve a path that must stay below a root, symbolic links included.
+
+    Args:
+        root: The folder to stay in.
+        relative: The path as somebody wrote it; absolute is fine if it is below the root.
+
+    Returns:
+        The resolved absolute path. It need not exist.
+
+    Raises:
+        PathEscapeError: It leaves the root, is the root, or names something else than a plain file.
+    """
+    if not relative or "\0" in relative:
+        raise PathEscapeError(f"{relative!r} is no path")
+    base = root.resolve()
+    try:
+        path = (base / relative).resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before 3.13
+        raise PathEscapeError(f"the path {relative!r} cannot be followed") from error
+    if path == base or not path.is_relative_to(base):
+        raise PathEscapeError(f"the path {relative!r} leaves {root}")
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise PathEscapeError(f"the path {relative!r} cannot be followed") from error
+    if not stat.S_ISREG(mode):
+        raise PathEscapeError(f"{relative!r} is not a plain file")
+    return path
+
+
+def disk_error(error: OSError, path: Path) -> BatchjobsError:
+    """Translate a failed write into ours, by what can be done about it."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _FULL:
+        return DiskFullError(
+            f"no space for {path}: {reason}", hint="make room and run the same command again"
+        )
+    if error.errno in _CANNOT_CREATE:
+        return OutputError(f"cannot create {path}: {reason}", hint="choose another --output")
+    return DiskError(f"cannot write {path}: {reason}", hint="check the disk before going on")
+
+
+def part_path(target: Path) -> Path:
+    """Where a file stands while it is being written: beside its target, so a rename is atomic."""
+    return target.with_name(f".{target.name}.part")
+
+
+def write_part(target: Path, data: bytes) -> Path:
+    """Write a file's content beside its target and sync it to the disk.
+
+    Args:
+        target: Where the file will stand once it is published.
+        data: The whole content.
+
+    Returns:
+        The path written; `publish` moves it to the target.
+
+    Raises:
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full. The unfinished file is removed.
+    """
+    part = part_path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A left-over of a killed run, or a symbolic link somebody put there, is not written through.
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        _remove(part)
+        raise disk_error(error, part) from error
+    return part
+
+
+def publish(targets: Iterable[Path]) -> None:
+    """Rename written parts onto their targets and sync the folders that hold them.
+
+    Raises:
+        DiskError: A rename or sync failed: none of the targets may be called done.
+    """
+    folders = set()
+    for target in targets:
+        try:
+            part_path(target).replace(target)
+        except OSError as error:
+            raise disk_error(error, target) from error
+        folders.add(target.parent)
+    sync_folders(folders)
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make renames in these folders durable.
+
+    Raises:
+        DiskError: The disk failed.
+    """
+    for folder in sorted(folders):
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise disk_error(error, folder) from error
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that its path holds either the old content or all of the new.
+
+    Raises:
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    write_part(target, data)
+    publish([target])
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # the error that brought us here is the one to tell
+        return

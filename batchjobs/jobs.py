@@ -1,0 +1,231 @@
+"""The records that travel through a run: jobs, segments, evidence, outcomes; and their keys."""
+
+import dataclasses
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+__all__ = [
+    "BadRow",
+    "Ending",
+    "Evidence",
+    "Job",
+    "Kind",
+    "Segment",
+    "SpeechSettings",
+    "Status",
+    "derived_id",
+    "segment_key",
+]
+
+_KEY_VERSION = "batchjobs-key-1"
+_DERIVED_ID_HEX_DIGITS = 16
+
+
+class Kind(enum.StrEnum):
+    """What a job asks for."""
+
+    TTS = "tts"
+    STT = "stt"
+
+
+class Status(enum.StrEnum):
+    """Where a job stands once it has been tried."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechSettings:
+    """How a text is to be spoken, in the terms of the service's API.
+
+    Attributes:
+        voice_id: The service's name of the voice.
+        model_id: The service's name of the model.
+        stability: 0 to 1.
+        similarity_boost: 0 to 1.
+        speed: 0.7 to 1.2; 1.0 is the voice's own pace.
+        output_format: ``pcm_`` and the sample rate in hertz.
+    """
+
+    voice_id: str
+    model_id: str
+    stability: float = 0.5
+    similarity_boost: float = 0.75
+    speed: float = 1.0
+    output_format: str = "pcm_24000"
+
+    @property
+    def sample_rate(self) -> int:
+        """The asked sample rate in hertz."""
+        return int(self.output_format.removeprefix("pcm_"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One valid row of a manifest.
+
+    Attributes:
+        id: Unique in its manifest; names the result's file.
+        id_is_derived: Whether the id came from the row's content because the row gave none.
+        line: The manifest's line on which the row starts, counted from 1.
+        kind: Text to speech or speech to text.
+        provider: Name of the provider that will do it.
+        text: What to speak, exactly as it came; empty for a transcription.
+        speech: How to speak it; None for a transcription.
+        audio: Absolute path of the recording to transcribe; empty for a synthesis.
+        output: The row's own path of the result below the run folder; empty for the default.
+        take: Makes two equal rows two purchases.
+        reference: The true text of a recording, if known.
+        row: The whole row as it came, unknown columns included.
+    """
+
+    id: str
+    id_is_derived: bool = False
+    line: int
+    kind: Kind
+    provider: str
+    text: str = ""
+    speech: SpeechSettings | None = None
+    audio: str = ""
+    output: str = ""
+    take: int = 0
+    reference: str = ""
+    row: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """One row of a manifest that cannot be run.
+
+    Attributes:
+        line: The manifest's line on which the row starts, counted from 1.
+        column: The column that is wrong; empty if the row as a whole is.
+        message: What is wrong.
+        hint: What to do about it; may be empty.
+        id: The row's id, or one derived from its content.
+        row: The row as far as it could be read.
+    """
+
+    line: int
+    column: str
+    message: str
+    hint: str = ""
+    id: str = ""
+    row: Mapping[str, object] = field(default_factory=dict)
+
+    def located(self, source: str) -> str:
+        """Say where and what, as ``talks.csv:17: column 'speed': …; what to do``."""
+        column = f"column '{self.column}': " if self.column else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{source}:{self.line}: {column}{self.message}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What one session is asked to do: a text to speak or a recording to transcribe.
+
+    Attributes:
+        key: SHA-256 of all that determines the result, in hexadecimal.
+        kind: Text to speech or speech to text.
+        text: What to speak.
+        speech: How to speak it.
+        audio: Absolute path of the recording.
+        audio_seconds: Length of the recording.
+    """
+
+    key: str
+    kind: Kind
+    text: str = ""
+    speech: SpeechSettings | None = None
+    audio: str = ""
+    audio_seconds: float = 0.0
+
+
+class Ending(enum.StrEnum):
+    """What showed that a session was complete."""
+
+    DRAINED = "drained"
+    """We asked to close and the server closed, after sending what was pending."""
+    QUIET = "quiet"
+    """Nothing more came for the quiet time, and we asked to close."""
+    CLOSED_BY_SERVER = "closed_by_server"
+    """The server closed normally by itself."""
+    ANSWERED = "answered"
+    """Every chunk of audio had its transcription."""
+    SETTLED = "settled"
+    """The transcript did not change for the settling time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was seen of a session that counts as complete.
+
+    Attributes:
+        ending: What showed the end.
+        close_code: The server's close code; None if it never closed.
+        messages: Useful messages received (audio, or transcripts).
+        first_result_seconds: From the last message needed for it to the first useful one.
+        longest_gap_seconds: The longest wait between two useful messages.
+        session_seconds: From the open connection to the decision.
+        sent_characters: Characters of text sent.
+        sent_audio_seconds: Seconds of audio sent.
+        received_audio_seconds: Seconds of audio received.
+    """
+
+    ending: Ending
+    close_code: int | None = None
+    messages: int
+    first_result_seconds: float
+    longest_gap_seconds: float
+    session_seconds: float
+    sent_characters: int = 0
+    sent_audio_seconds: float = 0.0
+    received_audio_seconds: float = 0.0
+
+
+def segment_key(
+    *,
+    kind: Kind,
+    service: str,
+    model: str,
+    speech: SpeechSettings | None = None,
+    text: str = "",
+    audio_sha256: str = "",
+    take: int = 0,
+) -> str:
+    """Hash all that determines a segment's result.
+
+    Args:
+        kind: Text to speech or speech to text.
+        service: Name of the provider (with its engine, for the local one): where it is bought.
+        model: The service's model.
+        speech: How to speak.
+        text: What to speak, byte for byte: no normalisation, a diacritic more is another text.
+        audio_sha256: Hash of the recording's file.
+        take: Tells equal purchases apart.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    content = [
+        _KEY_VERSION,
+        kind,
+        service,
+        model,
+        None if speech is None else dataclasses.astuple(speech),
+        text,
+        audio_sha256,
+        take,
+    ]
+    return hashlib.sha256(orjson.dumps(content)).hexdigest()
+
+
+def derived_id(row: Mapping[str, object]) -> str:
+    """Make an id out of a row's content: the same row has the same id wherever it stands."""
+    content = orjson.dumps(dict(row), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(content).hexdigest()[:_DERIVED_ID_HEX_DIGITS]

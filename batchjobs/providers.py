@@ -1,0 +1,232 @@
+"""The table of providers: services as data, built in or read from ``batchjobs.toml``."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+
+from batchjobs.errors import ConfigurationError
+
+__all__ = ["BUILT_IN", "Provider", "check_base_url", "providers_from", "with_settings"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A speech service, as data. A field may name or place things; it may not branch.
+
+    Attributes:
+        name: How manifests and options call it.
+        base_url: ``wss://HOST/api/v1``; empty for the local server that a run starts by itself.
+        tts_path: Path of the text-to-speech socket below the base URL; empty if it has none.
+        stt_path: Path of the speech-to-text socket; empty if it has none.
+        key_variable: Environment variable that holds the key.
+        tts_auth: Ways the key travels for TTS: ``query``, ``init``, ``header``, ``bearer``, ``token``.
+        stt_auth: The same for STT.
+        voice: The voice for rows that name none; empty means that rows must name one.
+        tts_model: The TTS model for rows that name none.
+        stt_model: Sent as ``?model=`` if not empty.
+        engine: Which engine of the local server does the work; empty for every other provider.
+        concurrency: Sessions open at once unless an option says otherwise; 0 means ``auto``.
+        text_limit_characters: Longest text of one session.
+        audio_limit_seconds: Longest recording of one session.
+        pace: STT audio sent, times real time; 0 is as fast as the socket takes it.
+        chunk_seconds: Audio in one STT message.
+        chunk_form: ``wav``: every chunk a whole WAV; ``raw``: only the first.
+        close_drains: Whether ``closeConnection`` makes the server send what is pending, then close.
+        transcript_per_chunk: Whether the server answers every chunk with one transcription.
+        connect_seconds: Longest TCP, TLS and WebSocket handshake.
+        ready_seconds: Longest wait for ``connectionInitialized``, and for a message to be taken.
+        first_audio_seconds: Longest wait for the first audio after the last text.
+        quiet_seconds: Silence on the line after which TTS audio counts as ended.
+        final_quiet_seconds: The same after an empty message marked ``isFinal``.
+        drain_seconds: Longest wait for the server's close after ``closeConnection``.
+        first_transcript_seconds: Longest wait for the first transcript after the last chunk.
+        settle_seconds: How long a transcript must stay unchanged after the last chunk.
+        settle_limit_seconds: Longest settling in all.
+        session_limit_seconds: Longest session beyond the length of its audio.
+        tts_price_per_million_characters: In `currency`.
+        stt_price_per_hour: In `currency`; 0 where nobody has published one.
+        currency: ISO 4217 code of the prices.
+    """
+
+    name: str
+    base_url: str
+    tts_path: str = "/websocket/text-to-speech"
+    stt_path: str = "/websocket/speech-to-text"
+    key_variable: str
+    tts_auth: tuple[str, ...] = ("query", "init")
+    stt_auth: tuple[str, ...] = ("header",)
+    voice: str = ""
+    tts_model: str = "faseeh-mini-v1-preview"
+    stt_model: str = ""
+    engine: str = ""
+    concurrency: int = 0
+    text_limit_characters: int = 500_000
+    audio_limit_seconds: float = 14_400.0
+    pace: float = 1.0
+    chunk_seconds: float = 1.0
+    chunk_form: str = "wav"
+    close_drains: bool = False
+    transcript_per_chunk: bool = False
+    connect_seconds: float = 20.0
+    ready_seconds: float = 20.0
+    first_audio_seconds: float = 30.0
+    quiet_seconds: float = 2.5
+    final_quiet_seconds: float = 1.0
+    drain_seconds: float = 5.0
+    first_transcript_seconds: float = 15.0
+    settle_seconds: float = 2.5
+    settle_limit_seconds: float = 60.0
+    session_limit_seconds: float = 900.0
+    tts_price_per_million_characters: float = 0.0
+    stt_price_per_hour: float = 0.0
+    currency: str = "USD"
+
+
+# 2 credits a character and 3,000,000 credits for 100 dollars, as third parties were billed.
+_BILLED_PER_MILLION_CHARACTERS = 2 * 1_000_000 * 100 / 3_000_000
+
+BUILT_IN: Mapping[str, Provider] = {
+    provider.name: provider
+    for provider in (
+        Provider(
+            name="local",
+            base_url="",
+            key_variable="BATCHJOBS_LOCAL_KEY",
+            stt_auth=("header",),
+            voice="ar-najdi-male-2",
+            engine="auto",
+            concurrency=16,
+            pace=0.0,
+            close_drains=True,
+            transcript_per_chunk=True,
+            # A busy machine answers late, and the end is normally seen without waiting for these.
+            drain_seconds=30.0,
+            first_transcript_seconds=30.0,
+            settle_seconds=15.0,
+        ),
+        Provider(
+            name="munsit",
+            base_url="wss://api.munsit.com/api/v1",
+            key_variable="MUNSIT_API_KEY",
+            tts_price_per_million_characters=round(_BILLED_PER_MILLION_CHARACTERS, 2),
+        ),
+        Provider(
+            name="faseeh",
+            base_url="wss://api.faseeh.ai/api/v1",
+            stt_path="",
+            key_variable="FASEEH_API_KEY",
+            tts_price_per_million_characters=round(_BILLED_PER_MILLION_CHARACTERS, 2),
+        ),
+    )
+}
+
+_FIELDS = tuple(item.name for item in dataclasses.fields(Provider))
+
+
+def with_settings(provider: Provider, settings: Mapping[str, object], *, where: str) -> Provider:
+    """Change some of a provider's fields, checked.
+
+    Args:
+        provider: The provider to start from.
+        settings: Field names and new values.
+        where: Where the settings stand, for messages.
+
+    Returns:
+        The changed provider.
+
+    Raises:
+        ConfigurationError: An unknown field, or a value of the wrong type or range.
+    """
+    for name in settings:
+        if name not in _FIELDS or name == "name":
+            close = difflib.get_close_matches(name, _FIELDS, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "see 'batchjobs providers'"
+            raise ConfigurationError(f"{where}: unknown setting '{name}'", hint=hint)
+    merged = {item: getattr(provider, item) for item in _FIELDS} | dict(settings)
+    try:
+        changed = msgspec.convert(merged, Provider)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{where}: {error}", hint="see 'batchjobs providers'") from error
+    _check_ranges(changed, where)
+    return changed
+
+
+def _check_ranges(provider: Provider, where: str) -> None:
+    for name in _FIELDS:
+        value = getattr(provider, name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not 0 <= value < 1e9:
+            raise ConfigurationError(f"{where}: '{name}' must be 0 or more, not {value}")
+    if provider.chunk_form not in {"wav", "raw"}:
+        raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
+    known = {"query", "init", "header", "bearer", "token"}
+    for way in (*provider.tts_auth, *provider.stt_auth):
+        if way not in known:
+            hint = f"the ways are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{where}: unknown way to send the key: '{way}'", hint=hint)
+
+
+def providers_from(tables: Mapping[str, object], *, where: str) -> dict[str, Provider]:
+    """Read the ``[providers.NAME]`` tables of a configuration file.
+
+    A table named like a built-in one changes it; any other says ``like = "munsit"`` or gives at
+    least ``base_url`` and ``key_variable``.
+
+    Args:
+        tables: Name to table.
+        where: The file, for messages.
+
+    Returns:
+        The built-in providers and the file's, by name.
+
+    Raises:
+        ConfigurationError: A table that does not describe a provider.
+    """
+    result = dict(BUILT_IN)
+    for name, table in tables.items():
+        here = f"{where}: [providers.{name}]"
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{here} is not a table")
+        settings = dict(table)
+        like = settings.pop("like", name if name in BUILT_IN else "")
+        if like and like not in result:
+            raise ConfigurationError(f"{here}: there is no provider '{like}' to be like")
+        if not like and not {"base_url", "key_variable"} <= settings.keys():
+            hint = 'give both, or like = "munsit"'
+            raise ConfigurationError(f"{here} needs base_url and key_variable", hint=hint)
+        base = result[like] if like else Provider(name=name, base_url="", key_variable="")
+        result[name] = with_settings(dataclasses.replace(base, name=name), settings, where=here)
+    return result
+
+
+def check_base_url(url: str, *, insecure: bool) -> str:
+    """Check where sessions may go: verified TLS anywhere, plain text to this machine only.
+
+    Args:
+        url: ``ws://…`` or ``wss://…``.
+        insecure: Allow plain text to other machines.
+
+    Returns:
+        The URL without a closing slash.
+
+    Raises:
+        ConfigurationError: Not a WebSocket URL, or plain text to another machine.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise ConfigurationError(
+            f"'{url}' is not a WebSocket URL", hint="give wss://HOST/api/v1 or ws://127.0.0.1:PORT/api/v1"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError("a base URL holds no user, password, query or fragment")
+    if parts.scheme == "ws" and parts.hostname not in _LOOPBACK and not insecure:
+        raise ConfigurationError(
+            f"ws:// to {parts.hostname} would send the key in plain text",
+            hint="use wss://, or --insecure if you accept that",
+        )
+    return url.rstrip("/")
