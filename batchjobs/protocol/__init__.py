@@ -1,0 +1,1 @@
+"""The wire protocol without any I/O: messages, codec, and the state machines of both roles."""

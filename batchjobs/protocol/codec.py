@@ -1,0 +1,119 @@
+"""Bytes to JSON and back: base64 audio, arrays of byte values, WAV headers of chunks."""
+
+import struct
+from typing import Final
+
+import numpy as np
+import orjson
+import pybase64
+
+__all__ = [
+    "WAV_HEADER_BYTES",
+    "decode_base64",
+    "encode_audio_chunk",
+    "encode_base64",
+    "pcm_of_chunk",
+    "wav_of",
+]
+
+WAV_HEADER_BYTES: Final = 44
+_HEAD: Final = b'{"event":"audio_chunk","data":{"audioBuffer":'
+_TAIL: Final = b"}}"
+
+
+def encode_base64(data: bytes) -> str:
+    """Write bytes as base64 text."""
+    return pybase64.b64encode_as_string(data)
+
+
+def decode_base64(text: str) -> bytes:
+    """Read base64 text strictly.
+
+    Strict is also faster: no pass over the text to drop foreign characters (measured, 7.1 against
+    11.6 µs for half a second of audio).
+
+    Raises:
+        ValueError: Not base64.
+    """
+    return pybase64.b64decode(text, validate=True)
+
+
+def encode_audio_chunk(data: bytes) -> str:
+    """Write a chunk of audio as the JSON message with its byte values.
+
+    orjson writes the array straight from memory: 63 µs for a second of audio, where
+    ``json.dumps(list(data))`` takes 1,876 µs.
+    """
+    array = orjson.dumps(np.frombuffer(data, np.uint8), option=orjson.OPT_SERIALIZE_NUMPY)
+    return (_HEAD + array + _TAIL).decode("ascii")
+
+
+def wav_of(pcm: bytes, sample_rate: int) -> bytes:
+    """Put a WAV header before 16-bit mono samples.
+
+    Args:
+        pcm: Little-endian samples.
+        sample_rate: In hertz.
+    """
+    return _wav_header(len(pcm), sample_rate) + pcm
+
+
+def _wav_header(data_bytes: int, sample_rate: int) -> bytes:
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + data_bytes,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        sample_rate,
+        sample_rate * 2,
+        2,
+        16,
+        b"data",
+        data_bytes,
+    )
+
+
+def pcm_of_chunk(data: bytes) -> tuple[bytes, int | None]:
+    """Take the samples out of a received chunk, trusting none of its lengths.
+
+    Vendor clients write sentinel sizes into headers, so all after the ``data`` header counts.
+
+    Args:
+        data: A WAV file's bytes, or raw samples.
+
+    Returns:
+        The samples, and the header's sample rate; None for raw samples.
+
+    Raises:
+        ValueError: A WAV that is not 16-bit mono PCM, or has no samples' place.
+    """
+    if not data.startswith(b"RIFF"):
+        return data, None
+    if data[8:12] != b"WAVE":
+        raise ValueError("a RIFF file that is not WAVE")
+    sample_rate = 0
+    position = 12
+    while position + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if name == b"fmt ":
+            sample_rate = _checked_format(data, position)
+        elif name == b"data":
+            if not sample_rate:
+                raise ValueError("a WAV whose format does not come before its samples")
+            return data[position:], sample_rate
+        position += size + (size & 1)
+    raise ValueError("a WAV without samples")
+
+
+def _checked_format(data: bytes, position: int) -> int:
+    if position + 16 > len(data):
+        raise ValueError("a WAV with a short header")
+    tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, position)
+    if (tag, channels, bits) != (1, 1, 16) or not 1_000 <= rate <= 192_000:
+        raise ValueError(f"not 16-bit mono PCM: format {tag}, {channels} channels, {bits} bits")
+    return int(rate)

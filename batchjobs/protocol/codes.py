@@ -1,0 +1,76 @@
+"""What error codes, HTTP statuses and close codes mean for the run."""
+
+import re
+from typing import Final
+
+from batchjobs.errors import (
+    PermanentError,
+    SessionError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
+
+__all__ = ["NORMAL_CLOSE", "from_close", "from_code", "from_status", "is_normal_close"]
+
+NORMAL_CLOSE: Final = 1000
+_NO_CODE: Final = 1005
+_TRY_LATER: Final = 1013
+
+_HINTS: Final = {
+    "401": "check the key, and that it belongs to this service and region",
+    "402": "the account's balance is spent; top it up and run the same command again",
+    "403": "this key may not do this; check the account's permissions",
+    "429": "the run slows down by itself",
+}
+
+
+def from_code(code: str, message: str) -> SessionError:
+    """Class an error message by its code: an HTTP status and two digits.
+
+    Args:
+        code: As sent, as text; an unknown code goes by its first three digits.
+        message: What the service says.
+    """
+    shown = f"the service answered {code}: {message}" if code else f"the service says: {message}"
+    match = re.match(r"\s*(\d{3})\d*\s*$", code)
+    return _by_status(match[1] if match else "", shown.rstrip(": "), code, None)
+
+
+def from_status(status: int, *, retry_after_seconds: float | None = None) -> SessionError:
+    """Class a refused WebSocket handshake by its HTTP status."""
+    shown = f"the service refused the connection with HTTP {status}"
+    return _by_status(str(status), shown, str(status), retry_after_seconds)
+
+
+def _by_status(status: str, shown: str, code: str, retry_after: float | None) -> SessionError:
+    hint = _HINTS.get(status, "")
+    if status in {"401", "402", "403"}:
+        return StopError(shown, code=code, hint=hint)
+    if status == "429":
+        return ThrottledError(shown, code=code, hint=hint, retry_after_seconds=retry_after)
+    if status.startswith("4"):
+        return PermanentError(shown, code=code)
+    return TransientError(shown, code=code, retry_after_seconds=retry_after)
+
+
+def is_normal_close(code: int | None) -> bool:
+    """Whether a close says nothing but that the peer has finished."""
+    return code is None or code in {NORMAL_CLOSE, _NO_CODE}
+
+
+def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
+    """Class a close that came when nothing was complete.
+
+    Args:
+        code: The close code; None if there was none.
+        reason: The peer's words; may be empty.
+        when: What was going on, for the message: ``"before any audio"``.
+    """
+    said = f" ({reason})" if reason else ""
+    number = "without a code" if code is None else f"with {code}"
+    shown = f"the connection closed {number} {when}{said}"
+    text = "" if code is None else str(code)
+    if code == _TRY_LATER:
+        return ThrottledError(shown, code=text)
+    return TransientError(shown, code=text)

@@ -1,0 +1,131 @@
+"""Who may say what, and when: one table a protocol, read by client and server alike."""
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from batchjobs.errors import InternalError
+from batchjobs.protocol import messages
+from batchjobs.protocol.messages import InvalidMessageError, Message, Role
+
+__all__ = ["STT", "TTS", "Conversation", "State", "Wire"]
+
+
+class State(enum.StrEnum):
+    """Where a conversation stands; the same for both sides."""
+
+    CONNECTED = "connected"
+    INITIALISING = "initialising"
+    OPEN = "open"
+    CLOSING = "closing"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """A protocol: its first state, who may say what in which state, and how each side reads.
+
+    Attributes:
+        start: The state after the handshake.
+        transitions: State to (speaker, message) to the state after it.
+        parse: For each speaker, how what it says is read.
+    """
+
+    start: State
+    transitions: Mapping[State, Mapping[tuple[Role, type], State]]
+    parse: Mapping[Role, Callable[[str | bytes], Message]]
+
+
+_CLIENT: Final = Role.CLIENT
+_SERVER: Final = Role.SERVER
+
+TTS: Final = Wire(
+    start=State.CONNECTED,
+    transitions={
+        State.CONNECTED: {
+            (_CLIENT, messages.InitConnection): State.INITIALISING,
+            (_SERVER, messages.Failure): State.ENDED,
+        },
+        State.INITIALISING: {
+            (_CLIENT, messages.CloseConnection): State.CLOSING,
+            (_SERVER, messages.Ready): State.OPEN,
+            (_SERVER, messages.Failure): State.ENDED,
+        },
+        State.OPEN: {
+            (_CLIENT, messages.Text): State.OPEN,
+            (_CLIENT, messages.Clear): State.OPEN,
+            (_CLIENT, messages.CloseConnection): State.CLOSING,
+            (_SERVER, messages.Audio): State.OPEN,
+            (_SERVER, messages.Failure): State.ENDED,
+        },
+        State.CLOSING: {
+            (_SERVER, messages.Audio): State.CLOSING,
+            (_SERVER, messages.Failure): State.ENDED,
+        },
+        State.ENDED: {},
+    },
+    parse={_CLIENT: messages.parse_tts_request, _SERVER: messages.parse_tts_reply},
+)
+
+STT: Final = Wire(
+    start=State.OPEN,
+    transitions={
+        State.OPEN: {
+            (_CLIENT, messages.AudioChunk): State.OPEN,
+            (_SERVER, messages.Transcription): State.OPEN,
+            (_SERVER, messages.TranscriptionError): State.ENDED,
+            (_SERVER, messages.Failure): State.ENDED,
+        },
+        State.ENDED: {},
+    },
+    parse={_CLIENT: messages.parse_stt_request, _SERVER: messages.parse_stt_reply},
+)
+
+
+class Conversation:
+    """One side's view of one connection: writes its messages, reads the peer's, in turn.
+
+    Args:
+        wire: The protocol spoken.
+        role: Our side.
+    """
+
+    __slots__ = ("_wire", "role", "state")
+
+    def __init__(self, wire: Wire, role: Role) -> None:
+        self._wire = wire
+        self.role = role
+        self.state = wire.start
+
+    def send(self, message: Message) -> str:
+        """Write one of our messages.
+
+        Raises:
+            InternalError: It may not be said now: a mistake of ours.
+        """
+        following = self._following(self.role, message)
+        if following is None:
+            name = type(message).__name__
+            raise InternalError(f"the {self.role} may not send {name} while {self.state}")
+        self.state = following
+        return messages.encode(message)
+
+    def receive(self, payload: str | bytes) -> Message:
+        """Read one of the peer's messages.
+
+        Raises:
+            InvalidMessageError: It cannot be read, or may not be said now.
+        """
+        message = self._wire.parse[self.role.peer](payload)
+        if isinstance(message, messages.Unknown):
+            return message
+        following = self._following(self.role.peer, message)
+        if following is None:
+            name = type(message).__name__
+            raise InvalidMessageError(f"the {self.role.peer} sent {name} while {self.state}")
+        self.state = following
+        return message
+
+    def _following(self, speaker: Role, message: Message) -> State | None:
+        return self._wire.transitions[self.state].get((speaker, type(message)))

@@ -1,0 +1,369 @@
+"""Every message of the three services: exact in what is sent, liberal in what is accepted."""
+
+import enum
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from batchjobs.errors import TransientError
+from batchjobs.protocol import codec
+
+__all__ = [
+    "Audio",
+    "AudioChunk",
+    "Clear",
+    "CloseConnection",
+    "Failure",
+    "InitConnection",
+    "InvalidMessageError",
+    "Message",
+    "Ready",
+    "Role",
+    "Text",
+    "Transcription",
+    "TranscriptionError",
+    "Unknown",
+    "VoiceSettings",
+    "encode",
+    "parse_stt_reply",
+    "parse_stt_request",
+    "parse_tts_reply",
+    "parse_tts_request",
+]
+
+_SHOWN_CHARACTERS: Final = 200
+
+
+class Role(enum.StrEnum):
+    """Which side of the connection speaks."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    @property
+    def peer(self) -> "Role":
+        """The other side."""
+        return Role.SERVER if self is Role.CLIENT else Role.CLIENT
+
+
+class InvalidMessageError(TransientError):
+    """A message that is not JSON, or whose fields have no meaning."""
+
+    label = "garbage"
+
+
+# -- text to speech ----------------------------------------------------------------------------
+
+
+class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the voice is to sound."""
+
+    stability: float = 0.5
+    similarity_boost: float = 0.75
+    speed: float = 1.0
+
+
+class InitConnection(
+    msgspec.Struct, tag="initConnection", tag_field="type", frozen=True, kw_only=True
+):
+    """The client's first TTS message."""
+
+    model_id: str = "faseeh-mini-v1-preview"
+    voice_id: str
+    voice_settings: VoiceSettings = VoiceSettings()
+    output_format: str = "pcm_24000"
+    x_api_key: str | msgspec.UnsetType = msgspec.UNSET
+
+    def __repr__(self) -> str:
+        """Show all but the key."""
+        return f"InitConnection(voice_id={self.voice_id!r}, output_format={self.output_format!r})"
+
+
+class Text(msgspec.Struct, tag="text", tag_field="type", frozen=True, kw_only=True):
+    """A piece of text to speak."""
+
+    text: str
+    flush: bool = False
+    try_trigger_generation: bool = False
+
+
+class Clear(msgspec.Struct, tag="clear", tag_field="type", frozen=True):
+    """Empty the server's text buffer; has no reply."""
+
+
+class CloseConnection(msgspec.Struct, tag="closeConnection", tag_field="type", frozen=True):
+    """Ask the server to close."""
+
+
+class Ready(msgspec.Struct, tag="connectionInitialized", tag_field="type", frozen=True):
+    """The server's answer to `InitConnection`."""
+
+
+class Audio(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of audio.
+
+    Attributes:
+        pcm: 16-bit little-endian mono samples; may be empty, may end in half a sample.
+        sample_rate: In hertz; 0 if the message did not say.
+        is_final: Whether the server marked it ``isFinal``, which alone means nothing.
+    """
+
+    pcm: bytes
+    sample_rate: int
+    is_final: bool = False
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's error message; `code` is as text, empty if there is none."""
+
+    code: str
+    message: str
+
+
+# -- speech to text ----------------------------------------------------------------------------
+
+
+class AudioChunk(msgspec.Struct, frozen=True):
+    """A chunk of the recording: a WAV file's bytes, or raw samples after the first."""
+
+    data: bytes
+
+
+class Transcription(msgspec.Struct, frozen=True):
+    """The whole transcript so far; replaces the one before."""
+
+    text: str
+
+
+class TranscriptionError(msgspec.Struct, frozen=True):
+    """The recogniser's failure, in free text without a code."""
+
+    message: str
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A well-formed message of no known type: logged once and ignored."""
+
+    shown: str
+
+
+Message: TypeAlias = (
+    InitConnection
+    | Text
+    | Clear
+    | CloseConnection
+    | Ready
+    | Audio
+    | Failure
+    | AudioChunk
+    | Transcription
+    | TranscriptionError
+    | Unknown
+)
+
+# -- sending: exactly the documents' forms -----------------------------------------------------
+
+_encoder = msgspec.json.Encoder()
+
+
+class _AudioForm(msgspec.Struct, frozen=True, omit_defaults=True):
+    audio: str
+    sample_rate: int = msgspec.field(name="sampleRate")
+    is_final: bool = msgspec.field(name="isFinal", default=False)
+
+
+class _FailureForm(msgspec.Struct, tag="error", tag_field="type", frozen=True):
+    error_code: int | str = msgspec.field(name="errorCode")
+    error_message: str = msgspec.field(name="errorMessage")
+
+
+class _EventForm(msgspec.Struct, frozen=True):
+    event: str
+    data: str
+
+
+def encode(message: Message) -> str:
+    """Write a message as the JSON text that goes over the wire.
+
+    Raises:
+        TypeError: An `Unknown` message, which nobody sends.
+    """
+    match message:
+        case AudioChunk(data=data):
+            return codec.encode_audio_chunk(data)
+        case Audio(pcm=pcm, sample_rate=sample_rate, is_final=is_final):
+            form = _AudioForm(codec.encode_base64(pcm), sample_rate, is_final)
+            return _encoder.encode(form).decode()
+        case Failure(code=code, message=text):
+            number = int(code) if code.isdecimal() else code
+            return _encoder.encode(_FailureForm(number, text)).decode()
+        case Transcription(text=text):
+            return _encoder.encode(_EventForm("transcription", text)).decode()
+        case TranscriptionError(message=text):
+            return _encoder.encode(_EventForm("transcription_error", text)).decode()
+        case Unknown():
+            raise TypeError("an unknown message cannot be sent")
+        case _:
+            return _encoder.encode(message).decode()
+
+
+# -- receiving ---------------------------------------------------------------------------------
+
+
+class _TtsReply(msgspec.Struct):
+    """The usual shapes of a TTS reply, for the fast path."""
+
+    type: str | None = None
+    audio: str | None = None
+    sample_rate: int | None = msgspec.field(name="sampleRate", default=None)
+    is_final: bool | None = msgspec.field(name="isFinal", default=None)
+    error_code: int | str | None = msgspec.field(name="errorCode", default=None)
+    error_message: str | None = msgspec.field(name="errorMessage", default=None)
+    message: str | None = None
+
+
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class _ChunkData(msgspec.Struct):
+    audio_buffer: list[_Byte] = msgspec.field(name="audioBuffer")
+
+
+class _ChunkEvent(msgspec.Struct):
+    data: _ChunkData
+    event: str = "audio_chunk"
+
+
+_tts_reply_decoder = msgspec.json.Decoder(_TtsReply)
+_tts_request_decoder = msgspec.json.Decoder(InitConnection | Text | Clear | CloseConnection)
+_chunk_event_decoder = msgspec.json.Decoder(_ChunkEvent)
+_chunk_decoder = msgspec.json.Decoder(_ChunkData)
+
+
+def parse_tts_reply(payload: str | bytes) -> Message:
+    """Read what a TTS server sent.
+
+    Raises:
+        InvalidMessageError: Not JSON, or audio that is not base64.
+    """
+    try:
+        reply = _tts_reply_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _liberal_tts_reply(_any_object(payload))
+    if reply.audio is not None and reply.type != "error":
+        return _audio(reply.audio, reply.sample_rate or 0, is_final=bool(reply.is_final))
+    if reply.type == "connectionInitialized":
+        return Ready()
+    if reply.type == "error" or reply.error_code is not None or reply.error_message is not None:
+        code = "" if reply.error_code is None else str(reply.error_code)
+        return Failure(code=code, message=reply.error_message or reply.message or "")
+    return _liberal_tts_reply(_any_object(payload))
+
+
+def _liberal_tts_reply(reply: object) -> Message:
+    """Read a reply whose fields have unusual types."""
+    if isinstance(reply, str):
+        return Failure(code="", message=reply)
+    if not isinstance(reply, dict):
+        return Unknown(_shown(reply))
+    error = reply.get("error")
+    fields = error if isinstance(error, dict) else reply
+    code = _first(fields, "errorCode", "error_code", "code")
+    text = _first(fields, "errorMessage", "error_message", "message", "error")
+    if reply.get("type") == "error" or error is not None or reply.get("errorCode") is not None:
+        return Failure(code=code, message=text)
+    audio = reply.get("audio")
+    if isinstance(audio, str):
+        rate = reply.get("sampleRate")
+        number = int(rate) if isinstance(rate, int | float) or _is_number(rate) else 0
+        return _audio(audio, number, is_final=reply.get("isFinal") in {True, "true", 1})
+    if reply.get("isFinal"):
+        return Audio(pcm=b"", sample_rate=0, is_final=True)
+    return Unknown(_shown(reply))
+
+
+def _audio(text: str, sample_rate: int, *, is_final: bool) -> Audio:
+    try:
+        pcm = codec.decode_base64(text)
+    except ValueError as error:
+        raise InvalidMessageError("the server sent audio that is not base64") from error
+    return Audio(pcm=pcm, sample_rate=max(0, sample_rate), is_final=is_final)
+
+
+def parse_tts_request(payload: str | bytes) -> Message:
+    """Read what a TTS client sent.
+
+    Raises:
+        InvalidMessageError: Not JSON, or not one of the messages with fields of their types.
+    """
+    try:
+        return _tts_request_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidMessageError(f"not a text-to-speech message: {error}") from error
+
+
+def parse_stt_request(payload: str | bytes) -> Message:
+    """Read what an STT client sent, in the documented or the compatibility form.
+
+    Raises:
+        InvalidMessageError: Not JSON, or without an array of byte values.
+    """
+    try:
+        chunk = _chunk_event_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            return AudioChunk(bytes(_chunk_decoder.decode(payload).audio_buffer))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidMessageError(f"not an audio chunk: {error}") from error
+    if chunk.event != "audio_chunk":
+        return Unknown(_shown(chunk.event))
+    return AudioChunk(bytes(chunk.data.audio_buffer))
+
+
+def parse_stt_reply(payload: str | bytes) -> Message:
+    """Read what an STT server sent.
+
+    Raises:
+        InvalidMessageError: Not JSON.
+    """
+    reply = _any_object(payload)
+    if isinstance(reply, str):
+        return TranscriptionError(reply)
+    if not isinstance(reply, dict):
+        return Unknown(_shown(reply))
+    event = reply.get("event", reply.get("type"))
+    if event == "transcription":
+        return Transcription(_first(reply, "data", "text", "message"))
+    if event in {"transcription_error", "error"}:
+        text = _first(reply, "data", "text", "message", "errorMessage")
+        code = _first(reply, "errorCode")
+        return Failure(code=code, message=text) if code else TranscriptionError(text)
+    return Unknown(_shown(reply))
+
+
+def _any_object(payload: str | bytes) -> object:
+    try:
+        decoded: object = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMessageError(f"not JSON: {_shown(payload)}") from error
+    return decoded
+
+
+def _first(fields: dict[object, object], *names: str) -> str:
+    """Give the first named field that holds text or a number, looking one level down."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, dict):
+            value = _first(value, "text", "message", "data") or None
+        if isinstance(value, str | int | float):
+            return str(value)
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdecimal()
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,235 @@
+"""The client's side of a speech-to-text session: pacing, settling, and when the transcript stands."""
+
+import enum
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from batchjobs.errors import SessionError, TimedOutError, TransientError
+from batchjobs.jobs import Ending, Evidence
+from batchjobs.protocol import codec, codes, messages
+from batchjobs.protocol.conversation import STT, Conversation
+from batchjobs.protocol.messages import Role
+from batchjobs.providers import Provider
+
+__all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "TranscriptResult"]
+
+SAMPLE_RATE: Final = 16_000
+"""Samples a second of the audio sent; 16 kHz mono 16-bit is the services' safe format."""
+TRANSCRIPTION_ERROR: Final = "transcription_error"
+"""The code of failures told in free text: worth one more try, not more."""
+_BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptResult:
+    """A settled transcript and why we believe it; empty text means that no speech was heard."""
+
+    text: str
+    evidence: Evidence
+
+
+class _Phase(enum.Enum):
+    SENDING = enum.auto()
+    AWAITING = enum.auto()
+    SETTLING = enum.auto()
+    ENDED = enum.auto()
+
+
+class SttClient:
+    """Transcribes one recording through one connection, without any I/O.
+
+    The adapter asks `payload_of` for each chunk of audio when `next_chunk_at` has come, says when
+    it has `sent` it and when it `sent_all`, tells what it received, and wakes the machine at
+    `wait_until`.
+
+    Args:
+        provider: Pace, chunk form, deadlines, and what is known of the service's manners.
+        now: The time, in seconds of a monotonic clock.
+    """
+
+    def __init__(self, *, provider: Provider, now: float) -> None:
+        self._conversation = Conversation(STT, Role.CLIENT)
+        self._provider = provider
+        self._opened_at = now
+        self._progress_at = now
+        self._sent_all_at = now
+        self._changed_at = now
+        self._phase = _Phase.SENDING
+        self._chunks = 0
+        self._sent_bytes = 0
+        self._text: str | None = None
+        self._replies = 0
+        self._first_reply_at: float | None = None
+        self._last_reply_at = now
+        self._longest_gap_seconds = 0.0
+        self._result: TranscriptResult | SessionError | None = None
+
+    # -- what the adapter asks ------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the outcome is decided."""
+        return self._phase is _Phase.ENDED
+
+    @property
+    def proven(self) -> bool:
+        """Whether the service has done useful work for us: the key is good."""
+        return self._replies > 0
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio sent so far: what a service may bill, whatever comes of it."""
+        return self._sent_bytes / _BYTES_PER_SECOND
+
+    @property
+    def next_chunk_at(self) -> float:
+        """The earliest time for the next chunk, by the provider's pace."""
+        if not self._provider.pace:
+            return self._opened_at
+        return self._opened_at + self.sent_seconds / self._provider.pace
+
+    @property
+    def wait_until(self) -> float:
+        """When to call `woken` if nothing else happens."""
+        provider = self._provider
+        pace = provider.pace or 1.0
+        limit = self._opened_at + provider.session_limit_seconds + self.sent_seconds / min(1.0, pace)
+        match self._phase:
+            case _Phase.SENDING:
+                wait = provider.ready_seconds + (provider.chunk_seconds / pace)
+                deadline = self._progress_at + wait
+            case _Phase.AWAITING:
+                deadline = self._sent_all_at + provider.first_transcript_seconds
+            case _Phase.SETTLING:
+                unchanged = max(self._changed_at, self._sent_all_at) + provider.settle_seconds
+                deadline = min(unchanged, self._sent_all_at + provider.settle_limit_seconds)
+                if self._answers_missing():
+                    # A busy server still owes answers: as long as they come, none is the last.
+                    deadline = max(self._last_reply_at, self._sent_all_at) + provider.settle_seconds
+            case _Phase.ENDED:
+                deadline = self._progress_at
+            case _:
+                assert_never(self._phase)
+        return min(deadline, limit)
+
+    def result(self) -> TranscriptResult:
+        """Give the transcript and the evidence.
+
+        Raises:
+            SessionError: The attempt failed; the class says how.
+        """
+        if isinstance(self._result, TranscriptResult):
+            return self._result
+        raise self._result or TransientError("the session was given up before its end")
+
+    def payload_of(self, pcm: bytes) -> str:
+        """Write the next chunk of 16 kHz mono samples as its message."""
+        whole = self._provider.chunk_form == "wav" or not self._chunks
+        data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
+        self._chunks += 1
+        self._sent_bytes += len(pcm)
+        return self._conversation.send(messages.AudioChunk(data))
+
+    # -- what the adapter tells -----------------------------------------------------------------
+
+    def sent(self, now: float) -> None:
+        """The last payload has gone out."""
+        self._progress_at = now
+
+    def sent_all(self, now: float) -> None:
+        """The recording has ended and all of it was sent."""
+        if self.ended:
+            return
+        self._sent_all_at = now
+        self._phase = _Phase.SETTLING if self.proven else _Phase.AWAITING
+        if self.proven and not self._answers_missing() and self._provider.transcript_per_chunk:
+            self._finish(Ending.ANSWERED, None, now)
+
+    def received(self, payload: str | bytes, now: float) -> None:
+        """A message came."""
+        if self.ended:
+            return
+        try:
+            message = self._conversation.receive(payload)
+        except SessionError as error:
+            self._fail(error)
+            return
+        match message:
+            case messages.Transcription(text=text):
+                self._received_text(text, now)
+            case messages.TranscriptionError(message=text):
+                shown = f"the recogniser failed: {text}".rstrip(": ")
+                self._fail(TransientError(shown, code=TRANSCRIPTION_ERROR))
+            case messages.Failure(code=code, message=text):
+                self._fail(codes.from_code(code, text))
+            case _:
+                return
+
+    def closed(self, code: int | None, reason: str, now: float) -> None:
+        """The connection closed or broke; a break without a close message has code 1006."""
+        if self.ended:
+            return
+        if self._phase is _Phase.SETTLING and codes.is_normal_close(code):
+            self._finish(Ending.CLOSED_BY_SERVER, code, now)
+            return
+        sending = self._phase is _Phase.SENDING
+        when = "before all audio was sent" if sending else "before the transcript stood"
+        self._fail(codes.from_close(code, reason, when=when))
+
+    def woken(self, now: float) -> None:
+        """The time `wait_until` has come; does nothing if it has moved on."""
+        if self.ended or now < self.wait_until:
+            return
+        elapsed = now - self._opened_at
+        match self._phase:
+            case _Phase.SENDING:
+                shown = f"the service stopped taking audio ({elapsed:.1f} s into the session)"
+                self._fail(TimedOutError(shown))
+            case _Phase.AWAITING:
+                shown = f"no transcript came ({elapsed:.1f} s into the session)"
+                self._fail(TimedOutError(shown))
+            case _Phase.SETTLING:
+                self._finish(Ending.SETTLED, None, now)
+            case _:
+                return
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _answers_missing(self) -> bool:
+        return self._provider.transcript_per_chunk and self._replies < self._chunks
+
+    def _received_text(self, text: str, now: float) -> None:
+        if self._first_reply_at is None:
+            self._first_reply_at = now
+        else:
+            self._longest_gap_seconds = max(self._longest_gap_seconds, now - self._last_reply_at)
+        self._last_reply_at = now
+        self._replies += 1
+        if text != self._text:
+            self._text = text
+            self._changed_at = now
+        if self._phase is _Phase.SENDING:
+            return
+        self._phase = _Phase.SETTLING
+        if self._provider.transcript_per_chunk and not self._answers_missing():
+            self._finish(Ending.ANSWERED, None, now)
+
+    def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
+        self._phase = _Phase.ENDED
+        first = self._first_reply_at if self._first_reply_at is not None else now
+        self._result = TranscriptResult(
+            text=self._text or "",
+            evidence=Evidence(
+                ending=ending,
+                close_code=close_code,
+                messages=self._replies,
+                first_result_seconds=round(first - self._opened_at, 4),
+                longest_gap_seconds=round(self._longest_gap_seconds, 4),
+                session_seconds=round(now - self._opened_at, 4),
+                sent_audio_seconds=round(self.sent_seconds, 6),
+            ),
+        )
+
+    def _fail(self, error: SessionError) -> None:
+        self._phase = _Phase.ENDED
+        self._result = error

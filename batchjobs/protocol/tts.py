@@ -1,0 +1,330 @@
+"""The client's side of a text-to-speech session: what to send, how long to wait, when it is complete."""
+
+import enum
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, assert_never
+
+import msgspec
+
+from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
+from batchjobs.jobs import Ending, Evidence, SpeechSettings
+from batchjobs.protocol import codes, messages
+from batchjobs.protocol.conversation import TTS, Conversation
+from batchjobs.protocol.messages import Role
+from batchjobs.providers import Provider
+
+__all__ = ["Judge", "SpeechResult", "TtsClient"]
+
+_BYTES_PER_SAMPLE: Final = 2
+_SLOWEST_PACE: Final = 0.1
+"""Audio that comes slower than this times real time is a stalled service, whatever it drips."""
+_PACE_GRACE_SECONDS: Final = 30.0
+_ABNORMAL_CLOSE: Final = 1006
+
+
+class Judge(Protocol):
+    """Says whether audio is plausible for the text it is to speak."""
+
+    @property
+    def minimum_seconds(self) -> float:
+        """Less audio than this cannot be all of it."""
+
+    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
+        """Say what is wrong with complete audio; empty if nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechResult:
+    """A complete synthesis: 16-bit mono samples, their rate in hertz, and why we believe it."""
+
+    pcm: bytes
+    sample_rate: int
+    evidence: Evidence
+
+
+class _Phase(enum.Enum):
+    INITIALISING = enum.auto()
+    SENDING = enum.auto()
+    AWAITING_AUDIO = enum.auto()
+    LISTENING = enum.auto()
+    DRAINING = enum.auto()
+    ENDED = enum.auto()
+
+
+class TtsClient:
+    """Speaks one text through one connection, without any I/O.
+
+    The adapter sends what `next_payload` gives, tells what it received and what time it is, wakes
+    the machine at `wait_until`, and stops when `ended`.
+
+    Args:
+        texts: The text, cut into the messages to send; joined they are what is billed.
+        speech: How to speak it.
+        provider: Deadlines, and what is known of the service's manners.
+        key: The key, if it travels in the init message; else empty.
+        judge: Says whether the audio is plausible.
+        now: The time, in seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        texts: Sequence[str],
+        speech: SpeechSettings,
+        provider: Provider,
+        key: str,
+        judge: Judge,
+        now: float,
+    ) -> None:
+        self._conversation = Conversation(TTS, Role.CLIENT)
+        self._provider = provider
+        self._judge = judge
+        self._asked_rate = speech.sample_rate
+        self._opened_at = now
+        self._progress_at = now
+        self._phase = _Phase.INITIALISING
+        self._outgoing: deque[messages.Message] = deque([_init_message(speech, key)])
+        last = len(texts) - 1
+        self._texts = [messages.Text(text=text, flush=i == last) for i, text in enumerate(texts)]
+        self._parts: list[bytes] = []
+        self._received_bytes = 0
+        self._sample_rate = 0
+        self._first_audio_at: float | None = None
+        self._sent_all_at = now
+        self._longest_gap_seconds = 0.0
+        self._final_seen = False
+        self._sent_characters = 0
+        self._result: SpeechResult | SessionError | None = None
+
+    # -- what the adapter asks ------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the outcome is decided."""
+        return self._phase is _Phase.ENDED
+
+    @property
+    def proven(self) -> bool:
+        """Whether the service has done useful work for us: the key is good."""
+        return self._received_bytes > 0
+
+    @property
+    def sent_characters(self) -> int:
+        """Characters of text sent so far: what a service may bill, whatever comes of it."""
+        return self._sent_characters
+
+    def result(self) -> SpeechResult:
+        """Give the audio and the evidence.
+
+        Raises:
+            SessionError: The attempt failed; the class says how.
+        """
+        if isinstance(self._result, SpeechResult):
+            return self._result
+        raise self._result or TransientError("the session was given up before its end")
+
+    @property
+    def wait_until(self) -> float:
+        """When to call `woken` if nothing else happens."""
+        provider = self._provider
+        spoken = self._judge.minimum_seconds
+        limit = self._opened_at + provider.session_limit_seconds + spoken / _SLOWEST_PACE
+        match self._phase:
+            case _Phase.INITIALISING | _Phase.SENDING:
+                deadline = self._progress_at + provider.ready_seconds
+            case _Phase.AWAITING_AUDIO:
+                deadline = self._sent_all_at + provider.first_audio_seconds
+            case _Phase.LISTENING:
+                deadline = self._progress_at + self._quiet_seconds()
+            case _Phase.DRAINING if not self.proven:
+                deadline = self._sent_all_at + provider.first_audio_seconds
+            case _Phase.DRAINING:
+                deadline = self._progress_at + provider.drain_seconds
+            case _Phase.ENDED:
+                deadline = self._progress_at
+            case _:
+                assert_never(self._phase)
+        return min(deadline, limit)
+
+    def _quiet_seconds(self) -> float:
+        """How long a silent line has to be to mean the end.
+
+        As long as there is less audio than the text can possibly take, a pause is a pause: waiting
+        costs nothing, a second purchase does.
+        """
+        if self._received_seconds() < self._judge.minimum_seconds:
+            return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
+        if self._final_seen:
+            return min(self._provider.final_quiet_seconds, self._provider.quiet_seconds)
+        return self._provider.quiet_seconds
+
+    def next_payload(self) -> str | None:
+        """Give the next message to send, if one may be sent now."""
+        if self.ended or not self._outgoing:
+            return None
+        message = self._outgoing.popleft()
+        if isinstance(message, messages.Text):
+            self._sent_characters += len(message.text)
+        return self._conversation.send(message)
+
+    # -- what the adapter tells -----------------------------------------------------------------
+
+    def sent(self, now: float) -> None:
+        """The last payload has gone out."""
+        if self._phase is not _Phase.SENDING:
+            return
+        self._progress_at = now
+        if self._outgoing:
+            return
+        self._sent_all_at = now
+        if self._provider.close_drains:
+            self._ask_to_close(now)
+        else:
+            self._phase = _Phase.LISTENING if self.proven else _Phase.AWAITING_AUDIO
+
+    def received(self, payload: str | bytes, now: float) -> None:
+        """A message came."""
+        if self.ended:
+            return
+        try:
+            message = self._conversation.receive(payload)
+        except SessionError as error:
+            self._fail(error)
+            return
+        match message:
+            case messages.Ready():
+                self._outgoing.extend(self._texts)
+                self._phase = _Phase.SENDING
+                self._progress_at = now
+            case messages.Audio():
+                self._received_audio(message, now)
+            case messages.Failure(code=code, message=text):
+                self._fail(codes.from_code(code, text))
+            case _:
+                return
+
+    def closed(self, code: int | None, reason: str, now: float) -> None:
+        """The connection closed or broke; a break without a close message has code 1006."""
+        if self.ended:
+            return
+        normal = codes.is_normal_close(code)
+        if self._phase is _Phase.DRAINING and self.proven:
+            # After a quiet time the audio was complete before the peer dropped the line.
+            if normal or (code == _ABNORMAL_CLOSE and not self._provider.close_drains):
+                drained = self._provider.close_drains
+                self._finish(Ending.DRAINED if drained else Ending.QUIET, code, now)
+                return
+        elif self._phase is _Phase.LISTENING and normal:
+            self._finish(Ending.CLOSED_BY_SERVER, code, now)
+            return
+        when = "in mid-audio" if self.proven else "before any audio"
+        self._fail(codes.from_close(code, reason, when=when))
+
+    def woken(self, now: float) -> None:
+        """The time `wait_until` has come; does nothing if it has moved on."""
+        if self.ended or now < self.wait_until:
+            return
+        match self._phase:
+            case _Phase.INITIALISING:
+                self._time_out("the service did not answer the first message", now)
+            case _Phase.SENDING:
+                self._time_out("the service stopped taking text", now)
+            case _Phase.AWAITING_AUDIO:
+                self._time_out("no audio came", now)
+            case _Phase.LISTENING:
+                self._ask_to_close(now)
+            case _Phase.DRAINING if not self.proven:
+                self._time_out("no audio came", now)
+            case _Phase.DRAINING if self._provider.close_drains:
+                self._time_out("the audio stopped before the service closed", now)
+            case _Phase.DRAINING:
+                self._finish(Ending.QUIET, None, now)
+            case _:
+                return
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _ask_to_close(self, now: float) -> None:
+        self._outgoing.append(messages.CloseConnection())
+        self._phase = _Phase.DRAINING
+        self._progress_at = now
+
+    def _received_audio(self, audio: messages.Audio, now: float) -> None:
+        self._final_seen = audio.is_final and not audio.pcm
+        if not audio.pcm:
+            return  # an empty message is no progress: only audio feeds a deadline
+        rate = audio.sample_rate or self._sample_rate or self._asked_rate
+        if self._sample_rate not in {0, rate}:
+            self._fail(SuspectError(f"the sample rate changed from {self._sample_rate} to {rate}"))
+            return
+        self._sample_rate = rate
+        since = self._sent_all_at if self._first_audio_at is None else self._progress_at
+        if self._first_audio_at is None:
+            self._first_audio_at = now
+        else:
+            self._longest_gap_seconds = max(self._longest_gap_seconds, now - since)
+        self._parts.append(audio.pcm)
+        self._received_bytes += len(audio.pcm)
+        self._progress_at = now
+        if self._phase is _Phase.AWAITING_AUDIO:
+            self._phase = _Phase.LISTENING
+        elapsed = now - self._first_audio_at
+        if elapsed > _PACE_GRACE_SECONDS and self._received_seconds() < elapsed * _SLOWEST_PACE:
+            self._time_out("the audio came slower than a tenth of its own pace", now)
+
+    def _received_seconds(self) -> float:
+        rate = self._sample_rate or self._asked_rate
+        return self._received_bytes / (_BYTES_PER_SAMPLE * rate)
+
+    def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
+        pcm = b"".join(self._parts)
+        objection = (
+            "the audio ends in half a sample"
+            if len(pcm) % _BYTES_PER_SAMPLE
+            else self._judge.objection(pcm, self._sample_rate, ending)
+        )
+        if objection:
+            self._fail(SuspectError(objection))
+            return
+        self._phase = _Phase.ENDED
+        first = self._first_audio_at if self._first_audio_at is not None else now
+        self._result = SpeechResult(
+            pcm=pcm,
+            sample_rate=self._sample_rate,
+            evidence=Evidence(
+                ending=ending,
+                close_code=close_code,
+                messages=len(self._parts),
+                first_result_seconds=round(max(0.0, first - self._sent_all_at), 4),
+                longest_gap_seconds=round(self._longest_gap_seconds, 4),
+                session_seconds=round(now - self._opened_at, 4),
+                sent_characters=self._sent_characters,
+                received_audio_seconds=round(self._received_seconds(), 6),
+            ),
+        )
+        self._parts = []
+
+    def _time_out(self, what: str, now: float) -> None:
+        elapsed = now - self._opened_at
+        self._fail(TimedOutError(f"{what} ({elapsed:.1f} s into the session)"))
+
+    def _fail(self, error: SessionError) -> None:
+        self._phase = _Phase.ENDED
+        self._result = error
+        self._parts = []
+
+
+def _init_message(speech: SpeechSettings, key: str) -> messages.InitConnection:
+    return messages.InitConnection(
+        model_id=speech.model_id,
+        voice_id=speech.voice_id,
+        voice_settings=messages.VoiceSettings(
+            stability=speech.stability,
+            similarity_boost=speech.similarity_boost,
+            speed=speech.speed,
+        ),
+        output_format=speech.output_format,
+        x_api_key=key or msgspec.UNSET,
+    )

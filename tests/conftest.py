@@ -1,0 +1,29 @@
+"""What every test shares: async tests run under trio, on a clock that jumps when asked to."""
+
+import inspect
+
+import pytest
+import trio
+import trio.testing
+
+
+@pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    """Give the test a clock that jumps over every wait."""
+    return trio.testing.MockClock(autojump_threshold=0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test under trio, on its clock fixture if it asks for one."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}  # noqa: SLF001
+    clock = arguments.get("autojump_clock")
+
+    async def body() -> None:
+        with trio.fail_after(300 if clock is None else 1e6):
+            await pyfuncitem.obj(**arguments)
+
+    trio.run(body, clock=clock)
+    return True
