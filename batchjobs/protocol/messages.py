@@ -6,7 +6,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from batchjobs.errors import TransientError
-from batchjobs.protocol import codec
+from batchjobs.protocol import codec, fields
 
 __all__ = [
     "Audio",
@@ -31,7 +31,8 @@ __all__ = [
     "parse_tts_request",
 ]
 
-_SHOWN_CHARACTERS: Final = 200
+_HIGHEST_RATE: Final = 384_000
+"""Hertz; beyond it a number is no sample rate, and at worst fits into no WAV header."""
 
 
 class Role(enum.StrEnum):
@@ -77,6 +78,10 @@ class InitConnection(
     def __repr__(self) -> str:
         """Show all but the key."""
         return f"InitConnection(voice_id={self.voice_id!r}, output_format={self.output_format!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show the same to rich, whose tracebacks would ask msgspec for every field."""
+        return [("voice_id", self.voice_id), ("output_format", self.output_format)]
 
 
 class Text(msgspec.Struct, tag="text", tag_field="type", frozen=True, kw_only=True):
@@ -195,7 +200,7 @@ def encode(message: Message) -> str:
             form = _AudioForm(codec.encode_base64(pcm), sample_rate, is_final)
             return _encoder.encode(form).decode()
         case Failure(code=code, message=text):
-            number = int(code) if code.isdecimal() else code
+            number = int(code) if fields.is_plain_number(code) else code
             return _encoder.encode(_FailureForm(number, text)).decode()
         case Transcription(text=text):
             return _encoder.encode(_EventForm("transcription", text)).decode()
@@ -234,8 +239,13 @@ class _ChunkEvent(msgspec.Struct):
     event: str = "audio_chunk"
 
 
+# All that msgspec raises, whatever comes: UnicodeError also for text that cannot be UTF-8 (a lone
+# surrogate), RecursionError for deep nesting.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+_TtsRequest: TypeAlias = InitConnection | Text | Clear | CloseConnection
 _tts_reply_decoder = msgspec.json.Decoder(_TtsReply)
-_tts_request_decoder = msgspec.json.Decoder(InitConnection | Text | Clear | CloseConnection)
+_tts_request_decoder = msgspec.json.Decoder(_TtsRequest)
 _chunk_event_decoder = msgspec.json.Decoder(_ChunkEvent)
 _chunk_decoder = msgspec.json.Decoder(_ChunkData)
 
@@ -244,45 +254,44 @@ def parse_tts_reply(payload: str | bytes) -> Message:
     """Read what a TTS server sent.
 
     Raises:
-        InvalidMessageError: Not JSON, or audio that is not base64.
+        InvalidMessageError: Not JSON, or audio that is not base64 or has no possible rate.
     """
     try:
         reply = _tts_reply_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _liberal_tts_reply(_any_object(payload))
-    if reply.audio is not None and reply.type != "error":
+    except _UNREADABLE:
+        return _liberal_tts_reply(payload)
+    # An error beside audio is an error: the audio cannot be all of it.
+    if reply.type == "error" or reply.error_code or reply.error_message:
+        code = "" if reply.error_code is None else str(reply.error_code)
+        return Failure(code=code, message=reply.error_message or reply.message or "")
+    if reply.audio:
         return _audio(reply.audio, reply.sample_rate or 0, is_final=bool(reply.is_final))
     if reply.type == "connectionInitialized":
         return Ready()
-    if reply.type == "error" or reply.error_code is not None or reply.error_message is not None:
-        code = "" if reply.error_code is None else str(reply.error_code)
-        return Failure(code=code, message=reply.error_message or reply.message or "")
-    return _liberal_tts_reply(_any_object(payload))
+    return _liberal_tts_reply(payload)
 
 
-def _liberal_tts_reply(reply: object) -> Message:
-    """Read a reply whose fields have unusual types."""
+def _liberal_tts_reply(payload: str | bytes) -> Message:
+    """Read a reply whose fields are unusual."""
+    reply = _any_object(payload)
     if isinstance(reply, str):
         return Failure(code="", message=reply)
     if not isinstance(reply, dict):
-        return Unknown(_shown(reply))
-    error = reply.get("error")
-    fields = error if isinstance(error, dict) else reply
-    code = _first(fields, "errorCode", "error_code", "code")
-    text = _first(fields, "errorMessage", "error_message", "message", "error")
-    if reply.get("type") == "error" or error is not None or reply.get("errorCode") is not None:
-        return Failure(code=code, message=text)
+        return Unknown(fields.shown(payload))
+    if _tells_error(reply):
+        return _failure(reply)
     audio = reply.get("audio")
+    is_final = reply.get("isFinal") in (True, "true")
     if isinstance(audio, str):
-        rate = reply.get("sampleRate")
-        number = int(rate) if isinstance(rate, int | float) or _is_number(rate) else 0
-        return _audio(audio, number, is_final=reply.get("isFinal") in {True, "true", 1})
-    if reply.get("isFinal"):
+        return _audio(audio, fields.sample_rate(reply.get("sampleRate")), is_final=is_final)
+    if is_final:
         return Audio(pcm=b"", sample_rate=0, is_final=True)
-    return Unknown(_shown(reply))
+    return Unknown(fields.shown(payload))
 
 
 def _audio(text: str, sample_rate: int, *, is_final: bool) -> Audio:
+    if sample_rate > _HIGHEST_RATE:
+        raise InvalidMessageError("the server sent audio at an impossible sample rate")
     try:
         pcm = codec.decode_base64(text)
     except ValueError as error:
@@ -291,15 +300,23 @@ def _audio(text: str, sample_rate: int, *, is_final: bool) -> Audio:
 
 
 def parse_tts_request(payload: str | bytes) -> Message:
-    """Read what a TTS client sent.
+    """Read what a TTS client sent; a field that is null counts as left out.
 
     Raises:
         InvalidMessageError: Not JSON, or not one of the messages with fields of their types.
     """
+    message: _TtsRequest
     try:
-        return _tts_request_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidMessageError(f"not a text-to-speech message: {error}") from error
+        message = _tts_request_decoder.decode(payload)
+    except _UNREADABLE:
+        try:
+            given = fields.without_nulls(msgspec.json.decode(payload))
+            message = msgspec.convert(given, _TtsRequest)
+        except _UNREADABLE as error:
+            # Without the payload itself: it may hold the key.
+            shown = fields.shown(str(error))
+            raise InvalidMessageError(f"not a text-to-speech message: {shown}") from error
+    return message
 
 
 def parse_stt_request(payload: str | bytes) -> Message:
@@ -310,13 +327,13 @@ def parse_stt_request(payload: str | bytes) -> Message:
     """
     try:
         chunk = _chunk_event_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         try:
             return AudioChunk(bytes(_chunk_decoder.decode(payload).audio_buffer))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidMessageError(f"not an audio chunk: {error}") from error
+        except _UNREADABLE as error:
+            raise InvalidMessageError(f"not an audio chunk: {fields.shown(str(error))}") from error
     if chunk.event != "audio_chunk":
-        return Unknown(_shown(chunk.event))
+        return Unknown(fields.shown(chunk.event))
     return AudioChunk(bytes(chunk.data.audio_buffer))
 
 
@@ -330,40 +347,32 @@ def parse_stt_reply(payload: str | bytes) -> Message:
     if isinstance(reply, str):
         return TranscriptionError(reply)
     if not isinstance(reply, dict):
-        return Unknown(_shown(reply))
-    event = reply.get("event", reply.get("type"))
-    if event == "transcription":
-        return Transcription(_first(reply, "data", "text", "message"))
-    if event in {"transcription_error", "error"}:
-        text = _first(reply, "data", "text", "message", "errorMessage")
-        code = _first(reply, "errorCode")
-        return Failure(code=code, message=text) if code else TranscriptionError(text)
-    return Unknown(_shown(reply))
+        return Unknown(fields.shown(payload))
+    event = reply.get("event") or reply.get("type")
+    if event in ("transcription_error", "error") or _tells_error(reply):
+        failure = _failure(reply)
+        return failure if failure.code else TranscriptionError(failure.message)
+    text = fields.first(reply, "data", "text", "message") if event == "transcription" else None
+    # One without any text is no transcription: as an empty one it would wipe out what was heard.
+    return Unknown(fields.shown(payload)) if text is None else Transcription(text)
+
+
+def _tells_error(reply: dict[object, object]) -> bool:
+    names = ("error", "errorCode", "errorMessage")
+    return reply.get("type") == "error" or any(reply.get(name) for name in names)
+
+
+def _failure(reply: dict[object, object]) -> Failure:
+    error = reply.get("error")
+    told = error if isinstance(error, dict) else reply
+    code = fields.first(told, "errorCode", "error_code", "code")
+    text = fields.first(told, "errorMessage", "error_message", "message", "data", "text", "error")
+    return Failure(code=code or fields.first(reply, "errorCode") or "", message=text or "")
 
 
 def _any_object(payload: str | bytes) -> object:
     try:
         decoded: object = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidMessageError(f"not JSON: {_shown(payload)}") from error
+    except _UNREADABLE as error:
+        raise InvalidMessageError(f"not JSON: {fields.shown(payload)}") from error
     return decoded
-
-
-def _first(fields: dict[object, object], *names: str) -> str:
-    """Give the first named field that holds text or a number, looking one level down."""
-    for name in names:
-        value = fields.get(name)
-        if isinstance(value, dict):
-            value = _first(value, "text", "message", "data") or None
-        if isinstance(value, str | int | float):
-            return str(value)
-    return ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdecimal()
-
-
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
