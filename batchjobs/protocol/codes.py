@@ -11,11 +11,13 @@ from batchjobs.errors import (
     TransientError,
 )
 
-__all__ = ["NORMAL_CLOSE", "from_close", "from_code", "from_status", "is_normal_close"]
+__all__ = ["NORMAL_CLOSE", "from_close", "from_code", "from_status", "is_normal_close", "quoted"]
 
 NORMAL_CLOSE: Final = 1000
 _NO_CODE: Final = 1005
 _TRY_LATER: Final = 1013
+_QUOTED_CHARACTERS: Final = 500
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 _HINTS: Final = {
     "401": "check the key, and that it belongs to this service and region",
@@ -25,6 +27,12 @@ _HINTS: Final = {
 }
 
 
+def quoted(text: str) -> str:
+    """Give a service's own words as a log can take them: short, without control characters."""
+    clean = _CONTROL.sub(" ", text[: _QUOTED_CHARACTERS + 1]).strip()
+    return clean if len(text) <= _QUOTED_CHARACTERS else clean[:_QUOTED_CHARACTERS] + "…"
+
+
 def from_code(code: str, message: str) -> SessionError:
     """Class an error message by its code: an HTTP status and two digits.
 
@@ -32,9 +40,12 @@ def from_code(code: str, message: str) -> SessionError:
         code: As sent, as text; an unknown code goes by its first three digits.
         message: What the service says.
     """
-    shown = f"the service answered {code}: {message}" if code else f"the service says: {message}"
-    match = re.match(r"\s*(\d{3})\d*\s*$", code)
-    return _by_status(match[1] if match else "", shown.rstrip(": "), code, None)
+    code = quoted(code)
+    who = f"the service answered {code}" if code else "the service says"
+    match = re.fullmatch(r"([0-9]{3})[0-9]*", code)
+    return _by_status(
+        match[1] if match else "", f"{who}: {quoted(message)}".rstrip(": "), code, None
+    )
 
 
 def from_status(status: int, *, retry_after_seconds: float | None = None) -> SessionError:
@@ -67,7 +78,7 @@ def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
         reason: The peer's words; may be empty.
         when: What was going on, for the message: ``"before any audio"``.
     """
-    said = f" ({reason})" if reason else ""
+    said = f" ({quoted(reason)})" if reason else ""
     number = "without a code" if code is None else f"with {code}"
     shown = f"the connection closed {number} {when}{said}"
     text = "" if code is None else str(code)
