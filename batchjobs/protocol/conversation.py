@@ -60,10 +60,18 @@ TTS: Final = Wire(
             (_SERVER, messages.Failure): State.ENDED,
         },
         State.CLOSING: {
+            # Both may have been on their way when the client asked to close.
+            (_SERVER, messages.Ready): State.CLOSING,
             (_SERVER, messages.Audio): State.CLOSING,
             (_SERVER, messages.Failure): State.ENDED,
         },
-        State.ENDED: {},
+        # The server has spoken its last; what the client said before it knew is no mistake.
+        State.ENDED: {
+            (_CLIENT, messages.InitConnection): State.ENDED,
+            (_CLIENT, messages.Text): State.ENDED,
+            (_CLIENT, messages.Clear): State.ENDED,
+            (_CLIENT, messages.CloseConnection): State.ENDED,
+        },
     },
     parse={_CLIENT: messages.parse_tts_request, _SERVER: messages.parse_tts_reply},
 )
@@ -77,7 +85,7 @@ STT: Final = Wire(
             (_SERVER, messages.TranscriptionError): State.ENDED,
             (_SERVER, messages.Failure): State.ENDED,
         },
-        State.ENDED: {},
+        State.ENDED: {(_CLIENT, messages.AudioChunk): State.ENDED},
     },
     parse={_CLIENT: messages.parse_stt_request, _SERVER: messages.parse_stt_reply},
 )
