@@ -1,4 +1,4 @@
-"""The client's side of a text-to-speech session: what to send, how long to wait, when it is complete."""
+"""The client's side of a text-to-speech session: what to send, how long to wait, when it ends."""
 
 import enum
 from collections import deque
@@ -11,7 +11,7 @@ import msgspec
 from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Evidence, SpeechSettings
 from batchjobs.protocol import codes, messages
-from batchjobs.protocol.conversation import TTS, Conversation
+from batchjobs.protocol.conversation import TTS, Conversation, State
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
 
@@ -21,6 +21,9 @@ _BYTES_PER_SAMPLE: Final = 2
 _SLOWEST_PACE: Final = 0.1
 """Audio that comes slower than this times real time is a stalled service, whatever it drips."""
 _PACE_GRACE_SECONDS: Final = 30.0
+_MOST_SECONDS: Final = 60.0
+_MOST_SECONDS_PER_CHARACTER: Final = 3.0
+"""No speech is as slow: bounds what a runaway service can make us hold."""
 _ABNORMAL_CLOSE: Final = 1006
 
 
@@ -87,11 +90,14 @@ class TtsClient:
         self._phase = _Phase.INITIALISING
         self._outgoing: deque[messages.Message] = deque([_init_message(speech, key)])
         last = len(texts) - 1
+        self._most_seconds = _MOST_SECONDS + _MOST_SECONDS_PER_CHARACTER * sum(map(len, texts))
         self._texts = [messages.Text(text=text, flush=i == last) for i, text in enumerate(texts)]
         self._parts: list[bytes] = []
         self._received_bytes = 0
         self._sample_rate = 0
         self._first_audio_at: float | None = None
+        self._last_audio_at: float | None = None
+        self._late_audio = False
         self._sent_all_at = now
         self._longest_gap_seconds = 0.0
         self._final_seen = False
@@ -129,8 +135,6 @@ class TtsClient:
     def wait_until(self) -> float:
         """When to call `woken` if nothing else happens."""
         provider = self._provider
-        spoken = self._judge.minimum_seconds
-        limit = self._opened_at + provider.session_limit_seconds + spoken / _SLOWEST_PACE
         match self._phase:
             case _Phase.INITIALISING | _Phase.SENDING:
                 deadline = self._progress_at + provider.ready_seconds
@@ -146,15 +150,21 @@ class TtsClient:
                 deadline = self._progress_at
             case _:
                 assert_never(self._phase)
-        return min(deadline, limit)
+        return min(deadline, self._limit())
+
+    def _limit(self) -> float:
+        spoken = self._judge.minimum_seconds
+        return self._opened_at + self._provider.session_limit_seconds + spoken / _SLOWEST_PACE
 
     def _quiet_seconds(self) -> float:
         """How long a silent line has to be to mean the end.
 
-        As long as there is less audio than the text can possibly take, a pause is a pause: waiting
-        costs nothing, a second purchase does.
+        As long as there is less audio than the text can possibly take, or none since the last text,
+        a pause is a pause: waiting costs nothing, a second purchase does.
         """
-        if self._received_seconds() < self._judge.minimum_seconds:
+        last = self._last_audio_at
+        answered = last is not None and last >= self._sent_all_at
+        if not answered or self._received_seconds() < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
         if self._final_seen:
             return min(self._provider.final_quiet_seconds, self._provider.quiet_seconds)
@@ -194,7 +204,7 @@ class TtsClient:
             self._fail(error)
             return
         match message:
-            case messages.Ready():
+            case messages.Ready() if self._phase is _Phase.INITIALISING:
                 self._outgoing.extend(self._texts)
                 self._phase = _Phase.SENDING
                 self._progress_at = now
@@ -212,9 +222,8 @@ class TtsClient:
         normal = codes.is_normal_close(code)
         if self._phase is _Phase.DRAINING and self.proven:
             # After a quiet time the audio was complete before the peer dropped the line.
-            if normal or (code == _ABNORMAL_CLOSE and not self._provider.close_drains):
-                drained = self._provider.close_drains
-                self._finish(Ending.DRAINED if drained else Ending.QUIET, code, now)
+            if normal or (code == _ABNORMAL_CLOSE and self._was_quiet()):
+                self._finish(self._ending_of_drain(), code, now)
                 return
         elif self._phase is _Phase.LISTENING and normal:
             self._finish(Ending.CLOSED_BY_SERVER, code, now)
@@ -225,6 +234,9 @@ class TtsClient:
     def woken(self, now: float) -> None:
         """The time `wait_until` has come; does nothing if it has moved on."""
         if self.ended or now < self.wait_until:
+            return
+        if now >= self._limit() and self._still_coming(now):
+            self._time_out("audio still came at the session's time limit", now)
             return
         match self._phase:
             case _Phase.INITIALISING:
@@ -251,6 +263,22 @@ class TtsClient:
         self._phase = _Phase.DRAINING
         self._progress_at = now
 
+    def _was_quiet(self) -> bool:
+        """Whether we asked to close because of a quiet time, and nothing has belied it since."""
+        draining = self._phase is _Phase.DRAINING
+        return draining and not self._provider.close_drains and not self._late_audio
+
+    def _still_coming(self, now: float) -> bool:
+        last = self._last_audio_at
+        fresh = last is not None and now - last < self._provider.quiet_seconds
+        return fresh and not self._was_quiet()
+
+    def _ending_of_drain(self) -> Ending:
+        if not self._provider.close_drains:
+            return Ending.QUIET
+        asked = self._conversation.state is State.CLOSING
+        return Ending.DRAINED if asked else Ending.CLOSED_BY_SERVER
+
     def _received_audio(self, audio: messages.Audio, now: float) -> None:
         self._final_seen = audio.is_final and not audio.pcm
         if not audio.pcm:
@@ -260,17 +288,24 @@ class TtsClient:
             self._fail(SuspectError(f"the sample rate changed from {self._sample_rate} to {rate}"))
             return
         self._sample_rate = rate
-        since = self._sent_all_at if self._first_audio_at is None else self._progress_at
-        if self._first_audio_at is None:
+        if self._first_audio_at is None or self._last_audio_at is None:
             self._first_audio_at = now
         else:
-            self._longest_gap_seconds = max(self._longest_gap_seconds, now - since)
+            gap = now - self._last_audio_at
+            self._longest_gap_seconds = max(self._longest_gap_seconds, gap)
         self._parts.append(audio.pcm)
         self._received_bytes += len(audio.pcm)
         self._progress_at = now
+        self._last_audio_at = now
         if self._phase is _Phase.AWAITING_AUDIO:
             self._phase = _Phase.LISTENING
-        elapsed = now - self._first_audio_at
+        self._late_audio = self._phase is _Phase.DRAINING
+        self._check_amount(now - self._first_audio_at, now)
+
+    def _check_amount(self, elapsed: float, now: float) -> None:
+        if self._received_seconds() > self._most_seconds:
+            self._fail(SuspectError("far more audio came than the text can take"))
+            return
         if elapsed > _PACE_GRACE_SECONDS and self._received_seconds() < elapsed * _SLOWEST_PACE:
             self._time_out("the audio came slower than a tenth of its own pace", now)
 
