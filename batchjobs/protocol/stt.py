@@ -1,10 +1,10 @@
-"""The client's side of a speech-to-text session: pacing, settling, and when the transcript stands."""
+"""The client's side of a speech-to-text session: pacing, settling, when the transcript stands."""
 
 import enum
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from batchjobs.errors import SessionError, TimedOutError, TransientError
+from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Evidence
 from batchjobs.protocol import codec, codes, messages
 from batchjobs.protocol.conversation import STT, Conversation
@@ -59,6 +59,7 @@ class SttClient:
         self._sent_bytes = 0
         self._text: str | None = None
         self._replies = 0
+        self._replied_since_chunk = False
         self._first_reply_at: float | None = None
         self._last_reply_at = now
         self._longest_gap_seconds = 0.0
@@ -93,7 +94,8 @@ class SttClient:
         """When to call `woken` if nothing else happens."""
         provider = self._provider
         pace = provider.pace or 1.0
-        limit = self._opened_at + provider.session_limit_seconds + self.sent_seconds / min(1.0, pace)
+        sending_seconds = self.sent_seconds / min(1.0, pace)
+        limit = self._opened_at + provider.session_limit_seconds + sending_seconds
         match self._phase:
             case _Phase.SENDING:
                 wait = provider.ready_seconds + (provider.chunk_seconds / pace)
@@ -101,16 +103,26 @@ class SttClient:
             case _Phase.AWAITING:
                 deadline = self._sent_all_at + provider.first_transcript_seconds
             case _Phase.SETTLING:
-                unchanged = max(self._changed_at, self._sent_all_at) + provider.settle_seconds
-                deadline = min(unchanged, self._sent_all_at + provider.settle_limit_seconds)
-                if self._answers_missing():
-                    # A busy server still owes answers: as long as they come, none is the last.
-                    deadline = max(self._last_reply_at, self._sent_all_at) + provider.settle_seconds
+                deadline = self._settled_at()
             case _Phase.ENDED:
                 deadline = self._progress_at
             case _:
                 assert_never(self._phase)
         return min(deadline, limit)
+
+    def _settled_at(self) -> float:
+        """When the transcript will stand if nothing more comes, or be given up."""
+        provider = self._provider
+        sent = self._sent_all_at
+        if self._answers_missing():
+            # A busy server still owes answers: as long as they come, none is the last.
+            return max(self._last_reply_at, sent) + provider.settle_seconds
+        cap = sent + max(provider.settle_limit_seconds, provider.settle_seconds)
+        if not self._replied_since_chunk:
+            # What stands may not hold the last words yet: they have their own time to come.
+            wait = max(provider.first_transcript_seconds, provider.settle_seconds)
+            return min(sent + wait, cap)
+        return min(max(self._changed_at, sent) + provider.settle_seconds, cap)
 
     def result(self) -> TranscriptResult:
         """Give the transcript and the evidence.
@@ -127,6 +139,7 @@ class SttClient:
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
         self._chunks += 1
+        self._replied_since_chunk = False
         self._sent_bytes += len(pcm)
         return self._conversation.send(messages.AudioChunk(data))
 
@@ -158,7 +171,7 @@ class SttClient:
             case messages.Transcription(text=text):
                 self._received_text(text, now)
             case messages.TranscriptionError(message=text):
-                shown = f"the recogniser failed: {text}".rstrip(": ")
+                shown = f"the recogniser failed: {codes.quoted(text)}".rstrip(": ")
                 self._fail(TransientError(shown, code=TRANSCRIPTION_ERROR))
             case messages.Failure(code=code, message=text):
                 self._fail(codes.from_code(code, text))
@@ -189,7 +202,7 @@ class SttClient:
                 shown = f"no transcript came ({elapsed:.1f} s into the session)"
                 self._fail(TimedOutError(shown))
             case _Phase.SETTLING:
-                self._finish(Ending.SETTLED, None, now)
+                self._settle(now)
             case _:
                 return
 
@@ -204,6 +217,7 @@ class SttClient:
         else:
             self._longest_gap_seconds = max(self._longest_gap_seconds, now - self._last_reply_at)
         self._last_reply_at = now
+        self._replied_since_chunk = True
         self._replies += 1
         if text != self._text:
             self._text = text
@@ -214,7 +228,21 @@ class SttClient:
         if self._provider.transcript_per_chunk and not self._answers_missing():
             self._finish(Ending.ANSWERED, None, now)
 
+    def _settle(self, now: float) -> None:
+        unchanged = max(self._changed_at, self._sent_all_at) + self._provider.settle_seconds
+        if now < unchanged and not self._answers_missing():
+            late = now - self._sent_all_at
+            hint = "send slower (--pace), or raise settle_limit_seconds"
+            shown = f"the transcript still changed {late:.1f} s after the last audio"
+            self._fail(SuspectError(shown, hint=hint))
+            return
+        self._finish(Ending.SETTLED, None, now)
+
     def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
+        if self._answers_missing():
+            shown = f"the transcript stopped after {self._replies} of {self._chunks} answers"
+            self._fail(SuspectError(shown))
+            return
         self._phase = _Phase.ENDED
         first = self._first_reply_at if self._first_reply_at is not None else now
         self._result = TranscriptResult(
