@@ -217,7 +217,7 @@ def segment_key(
         kind,
         service,
         model,
-        None if speech is None else dataclasses.astuple(speech),
+        None if speech is None else _hashed(speech),
         text,
         audio_sha256,
         take,
@@ -225,7 +225,18 @@ def segment_key(
     return hashlib.sha256(orjson.dumps(content)).hexdigest()
 
 
+def _hashed(speech: SpeechSettings) -> list[object]:
+    """List the settings with every number as a float: 1 and 1.0 are one speed, bought once."""
+    values = dataclasses.astuple(speech)
+    return [float(value) if isinstance(value, int) else value for value in values]
+
+
 def derived_id(row: Mapping[str, object]) -> str:
     """Make an id out of a row's content: the same row has the same id wherever it stands."""
-    content = orjson.dumps(dict(row), option=orjson.OPT_SORT_KEYS)
+    try:
+        content = orjson.dumps(dict(row), option=orjson.OPT_SORT_KEYS)
+    except (
+        orjson.JSONEncodeError
+    ):  # beyond 64 bits, beyond 254 levels, lone surrogates, None as key
+        content = repr(sorted(row.items(), key=repr)).encode(errors="backslashreplace")
     return hashlib.sha256(content).hexdigest()[:_DERIVED_ID_HEX_DIGITS]
