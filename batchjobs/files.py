@@ -21,8 +21,19 @@ __all__ = [
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CANNOT_CREATE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST}
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EEXIST,
+        errno.ENAMETOOLONG,
+    }
 )
+# Plain files by their mode, but the system's: /proc/self/environ holds the keys.
+_SYSTEM = (Path("/proc"), Path("/sys"))
 
 
 class PathEscapeError(BatchjobsError):
@@ -49,10 +60,13 @@ def path_inside(root: Path, relative: str) -> Path:
     base = root.resolve()
     try:
         path = (base / relative).resolve()
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before 3.13
+    except (OSError, RuntimeError, UnicodeEncodeError) as error:
+        # RuntimeError: a loop of symbolic links, before 3.13. UnicodeEncodeError: a lone surrogate.
         raise PathEscapeError(f"the path {relative!r} cannot be followed") from error
     if path == base or not path.is_relative_to(base):
         raise PathEscapeError(f"the path {relative!r} leaves {root}")
+    if any(path.is_relative_to(folder) for folder in _SYSTEM):
+        raise PathEscapeError(f"{relative!r} is not a plain file")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -97,8 +111,8 @@ def write_part(target: Path, data: bytes) -> Path:
     """
     part = part_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A left-over of a killed run, or a symbolic link somebody put there, is not written through.
+        _make_folder(target.parent)
+        # The left-over of a killed run, or a link that somebody put there, is not written through.
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -138,11 +152,7 @@ def sync_folders(folders: Iterable[Path]) -> None:
     """
     for folder in sorted(folders):
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_folder(folder)
         except OSError as error:
             raise disk_error(error, folder) from error
 
@@ -156,6 +166,23 @@ def write_whole(target: Path, data: bytes) -> None:
     """
     write_part(target, data)
     publish([target])
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each synced into its own: a rename in it is durable too."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
