@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -25,8 +25,8 @@ class Provider:
         tts_path: Path of the text-to-speech socket below the base URL; empty if it has none.
         stt_path: Path of the speech-to-text socket; empty if it has none.
         key_variable: Environment variable that holds the key.
-        tts_auth: Ways the key travels for TTS: ``query``, ``init``, ``header``, ``bearer``, ``token``.
-        stt_auth: The same for STT.
+        tts_auth: How the TTS key travels: ``query``, ``init``, ``header``, ``bearer``, ``token``.
+        stt_auth: The same for STT, where there is no ``init``.
         voice: The voice for rows that name none; empty means that rows must name one.
         tts_model: The TTS model for rows that name none.
         stt_model: Sent as ``?model=`` if not empty.
@@ -127,6 +127,11 @@ BUILT_IN: Mapping[str, Provider] = {
 }
 
 _FIELDS = tuple(item.name for item in dataclasses.fields(Provider))
+_SETTINGS = tuple(name for name in _FIELDS if name != "name")
+# Nothing would ever be sent with none of these.
+_NEVER_ZERO = frozenset({"chunk_seconds", "text_limit_characters", "audio_limit_seconds"})
+_WAYS_OF_TTS = frozenset({"query", "init", "header", "bearer", "token"})
+_WAYS_OF_STT = _WAYS_OF_TTS - {"init"}  # its protocol has no first message to carry a key
 
 
 def with_settings(provider: Provider, settings: Mapping[str, object], *, where: str) -> Provider:
@@ -144,8 +149,8 @@ def with_settings(provider: Provider, settings: Mapping[str, object], *, where: 
         ConfigurationError: An unknown field, or a value of the wrong type or range.
     """
     for name in settings:
-        if name not in _FIELDS or name == "name":
-            close = difflib.get_close_matches(name, _FIELDS, n=1)
+        if name not in _SETTINGS:
+            close = difflib.get_close_matches(name, _SETTINGS, n=1)
             hint = f"did you mean '{close[0]}'?" if close else "see 'batchjobs providers'"
             raise ConfigurationError(f"{where}: unknown setting '{name}'", hint=hint)
     merged = {item: getattr(provider, item) for item in _FIELDS} | dict(settings)
@@ -160,12 +165,21 @@ def with_settings(provider: Provider, settings: Mapping[str, object], *, where: 
 def _check_ranges(provider: Provider, where: str) -> None:
     for name in _FIELDS:
         value = getattr(provider, name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and not 0 <= value < 1e9:
-            raise ConfigurationError(f"{where}: '{name}' must be 0 or more, not {value}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and not 0 <= value < 1e9:
+            raise ConfigurationError(
+                f"{where}: '{name}' must be 0 to a thousand million, not {value}"
+            )
+        if name in _NEVER_ZERO and not value:
+            raise ConfigurationError(f"{where}: '{name}' must be more than 0")
     if provider.chunk_form not in {"wav", "raw"}:
         raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
-    known = {"query", "init", "header", "bearer", "token"}
-    for way in (*provider.tts_auth, *provider.stt_auth):
+    _check_ways(provider.tts_auth, _WAYS_OF_TTS, f"{where}: 'tts_auth'")
+    _check_ways(provider.stt_auth, _WAYS_OF_STT, f"{where}: 'stt_auth'")
+
+
+def _check_ways(ways: tuple[str, ...], known: frozenset[str], where: str) -> None:
+    for way in ways:
         if way not in known:
             hint = f"the ways are {', '.join(sorted(known))}"
             raise ConfigurationError(f"{where}: unknown way to send the key: '{way}'", hint=hint)
@@ -194,7 +208,7 @@ def providers_from(tables: Mapping[str, object], *, where: str) -> dict[str, Pro
             raise ConfigurationError(f"{here} is not a table")
         settings = dict(table)
         like = settings.pop("like", name if name in BUILT_IN else "")
-        if like and like not in result:
+        if like and (not isinstance(like, str) or like not in result):
             raise ConfigurationError(f"{here}: there is no provider '{like}' to be like")
         if not like and not {"base_url", "key_variable"} <= settings.keys():
             hint = 'give both, or like = "munsit"'
@@ -217,16 +231,28 @@ def check_base_url(url: str, *, insecure: bool) -> str:
     Raises:
         ConfigurationError: Not a WebSocket URL, or plain text to another machine.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-        raise ConfigurationError(
-            f"'{url}' is not a WebSocket URL", hint="give wss://HOST/api/v1 or ws://127.0.0.1:PORT/api/v1"
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
+    # First, and without showing it: what stands there may be the key.
+    if any(mark in url for mark in "@?#"):
         raise ConfigurationError("a base URL holds no user, password, query or fragment")
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        hint = "give wss://HOST/api/v1 or ws://127.0.0.1:PORT/api/v1"
+        raise ConfigurationError(f"{url!r} is not a WebSocket URL", hint=hint)
     if parts.scheme == "ws" and parts.hostname not in _LOOPBACK and not insecure:
         raise ConfigurationError(
             f"ws:// to {parts.hostname} would send the key in plain text",
             hint="use wss://, or --insecure if you accept that",
         )
     return url.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    """Split a URL; None if it cannot be one."""
+    if not url.isprintable() or " " in url:  # urlsplit drops line breaks, the request would not
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at only now, by urlsplit's design
+    except ValueError:
+        return None
+    return parts
