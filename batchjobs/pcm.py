@@ -1,0 +1,141 @@
+"""16-bit PCM as numbers: to and from float, its header, what can be told by looking at it."""
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchjobs.errors import OutputError
+
+__all__ = ["averaged", "ends_abruptly", "floats", "is_silent", "quantised", "wav_header"]
+
+_FULL_SCALE = 32_768
+_LONGEST_WAV_BYTES = 0xFFFF_FFFF - 36
+
+_EDGE_SECONDS = 0.02
+_VOICED_ABOVE = 0.1
+_ABRUPT_ABOVE = 0.3
+_ABRUPT_FROM_SECONDS = 0.2
+
+
+def floats(data: bytes, *, encoding: str, big_endian: bool) -> NDArray[np.float32]:
+    """Scale samples as they stand in a file to -1 to 1, as libsndfile does.
+
+    Args:
+        data: Whole samples.
+        encoding: As numpy names it (``u1``, ``i1``, ``i2``, ``i4``, ``f4``, ``f8``), or ``i3``.
+        big_endian: Whether the first byte of a sample is its highest.
+
+    Returns:
+        One number a sample; floats may be beyond full scale, or no numbers.
+    """
+    order = ">" if big_endian else "<"
+    if encoding == "i3":  # as the upper three bytes of four
+        wide = np.zeros((len(data) // 3, 4), dtype="u1")
+        place = slice(0, 3) if big_endian else slice(1, 4)
+        wide[:, place] = np.frombuffer(data, dtype="u1").reshape(-1, 3)
+        return floats(wide.tobytes(), encoding="i4", big_endian=big_endian)
+    numbers = np.frombuffer(data, dtype=f"{order}{encoding}")
+    with np.errstate(over="ignore", invalid="ignore"):  # told by whoever looks at the result
+        scaled = numbers.astype(np.float32)
+    if encoding == "u1":
+        return (scaled - np.float32(128)) / np.float32(128)
+    if encoding.startswith("f"):
+        return scaled
+    return scaled / np.float32(2 ** (8 * numbers.itemsize - 1))
+
+
+def averaged(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the channels.
+
+    One after the other, because numpy's own sum depends on the block's shape.
+
+    Args:
+        block: Frames by channels.
+
+    Returns:
+        One number a frame; not finite where the sum is not.
+    """
+    if block.shape[1] == 1:
+        return block[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):  # told by whoever looks at the result
+        total = block[:, 0].copy()
+        for channel in range(1, block.shape[1]):
+            total += block[:, channel]
+        return total / np.float32(block.shape[1])
+
+
+def quantised(block: NDArray[np.float32]) -> bytes:
+    """Round to 16 bits, half to even, clipped, without dither.
+
+    Full scale is 32,768, as libsndfile has it, so 16-bit samples come back exactly.
+
+    Args:
+        block: Samples, -1 to 1.
+
+    Returns:
+        Little-endian signed 16-bit samples.
+    """
+    scaled = np.rint(block * np.float32(_FULL_SCALE))
+    whole: NDArray[np.int16] = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")
+    return whole.tobytes()
+
+
+def wav_header(size: int, *, sample_rate: int) -> bytes:
+    """Make the 44 bytes before one channel of 16-bit PCM.
+
+    Args:
+        size: Bytes of PCM.
+        sample_rate: In hertz.
+
+    Raises:
+        OutputError: More than a WAV can hold.
+    """
+    if size > _LONGEST_WAV_BYTES:
+        raise OutputError(f"a WAV cannot hold {size} bytes", hint="use flac")
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + size,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        sample_rate,
+        2 * sample_rate,
+        2,
+        16,
+        b"data",
+        size,
+    )
+
+
+def is_silent(pcm: bytes) -> bool:
+    """Tell whether 16-bit PCM is digital silence: every sample zero, or none there."""
+    return not np.frombuffer(pcm, dtype=np.uint8).any()
+
+
+def ends_abruptly(pcm: bytes, *, sample_rate: int) -> bool:
+    """Tell whether speech seems to be cut off in mid-sound.
+
+    The last 20 ms are compared with the voiced part: all stretches of 20 ms, counted back from the
+    end, that have at least a tenth of the loudest one's RMS. It is evidence, not proof: a voice may
+    stop on a loud sound, and a cut may fall into a pause.
+
+    Args:
+        pcm: Little-endian signed 16-bit samples of one channel.
+        sample_rate: In hertz.
+
+    Returns:
+        Whether the end's RMS is more than 0.3 times that of the voiced part; False for less than
+        0.2 s of audio.
+    """
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2).astype(np.float64)
+    width = max(1, round(sample_rate * _EDGE_SECONDS))
+    count = len(samples) // width
+    if len(samples) < sample_rate * _ABRUPT_FROM_SECONDS or not count:
+        return False
+    powers = np.square(samples[len(samples) - count * width :]).reshape(count, width).mean(axis=1)
+    voiced = powers[powers >= powers.max() * _VOICED_ABOVE**2]
+    return bool(powers[-1] > voiced.mean() * _ABRUPT_ABOVE**2)
