@@ -95,12 +95,12 @@ def part_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
-def write_part(target: Path, data: bytes) -> Path:
+def write_part(target: Path, data: bytes | Iterable[bytes]) -> Path:
     """Write a file's content beside its target and sync it to the disk.
 
     Args:
         target: Where the file will stand once it is published.
-        data: The whole content.
+        data: The whole content, at once or in pieces.
 
     Returns:
         The path written; `publish` moves it to the target.
@@ -116,9 +116,10 @@ def write_part(target: Path, data: bytes) -> Path:
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            for piece in (data,) if isinstance(data, bytes) else data:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -157,7 +158,7 @@ def sync_folders(folders: Iterable[Path]) -> None:
             raise disk_error(error, folder) from error
 
 
-def write_whole(target: Path, data: bytes) -> None:
+def write_whole(target: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file so that its path holds either the old content or all of the new.
 
     Raises:

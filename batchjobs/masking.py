@@ -36,7 +36,7 @@ class _NumpyMasker:
             padded[:size] = np.frombuffer(data, np.uint8)
             words = padded.view(np.uint64)
             np.bitwise_xor(words, np.frombuffer(self._key * 2, np.uint64)[0], out=words)
-            result = bytearray(memoryview(padded)[:size])
+            result = bytearray(padded[:size].data)
         shift = size % 4
         self._key = self._key[shift:] + self._key[:shift]
         return result

@@ -1,0 +1,1 @@
+"""Bulk speech work from a manifest."""

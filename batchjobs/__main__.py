@@ -1,0 +1,5 @@
+"""``python -m batchjobs``: the command line."""
+
+from batchjobs.cli import main
+
+main()

@@ -1,0 +1,427 @@
+"""The same as the command line, for Python: plan, run, look, verify."""
+
+import dataclasses
+import functools
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import trio
+
+from batchjobs import config, manifest, masking, outputs, results
+from batchjobs import plan as planning
+from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.config import Configuration
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    ManifestError,
+    OutputError,
+    UsageError,
+)
+from batchjobs.limits import RetryPolicy
+from batchjobs.manifest import Defaults
+from batchjobs.plan import Plan, PlanSettings
+from batchjobs.progress import Event, Observer, RunFinished, RunStarted
+from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.runner import RunEnd, Runner, RunSettings
+from batchjobs.server.child import local_server
+from batchjobs.session import Link
+
+__all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
+
+_OUTPUTS: Final = Path("outputs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a run can be told; each field is the command line's option of that name.
+
+    Attributes:
+        output: The run folder; None means ``outputs/<the manifest's stem>``.
+        provider: Who does rows that name no provider.
+        base_url: Where that provider is, if not where its table says.
+        concurrency: Sessions open at once; 0 finds it out; None takes the provider's setting.
+        starts_per_second: Sessions started a second; 0 means no limit.
+        attempts: Tries a segment has before it counts as failed.
+        pace: STT audio sent, times real time; 0 unpaced; None takes the provider's setting.
+        audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``.
+        retry_failed: Try again what failed for good, too.
+        skip_bad_rows: Record bad rows as failed and run the others.
+        limit: Do at most so many rows; None means all.
+        grace_seconds: How long open sessions may go on after the first signal.
+        key_file: A file with the provider's key, for its owner only; None takes the environment.
+        insecure: Allow unencrypted connections to other machines.
+        input_root: Another folder that recordings and text files may be in.
+        speech: The manifest's columns that empty cells take: voice, model, speed and so on.
+        engine: The local server's engine.
+        model_folder: The model of the local server's recogniser.
+        faults: What the local server shall do wrong.
+        config: The configuration file; None means ``batchjobs.toml`` here, if there is one.
+    """
+
+    output: Path | None = None
+    provider: str = "local"
+    base_url: str = ""
+    concurrency: int | None = None
+    starts_per_second: float = 0.0
+    attempts: int = 5
+    pace: float | None = None
+    audio_format: str = "wav"
+    retry_failed: bool = False
+    skip_bad_rows: bool = False
+    limit: int | None = None
+    grace_seconds: float = 30.0
+    key_file: Path | None = None
+    insecure: bool = False
+    input_root: Path | None = None
+    speech: Defaults = field(default_factory=Defaults)
+    engine: str = ""
+    model_folder: Path | None = None
+    faults: tuple[str, ...] = ()
+    config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """How a run ended.
+
+    Attributes:
+        folder: The run folder.
+        exit_code: What the command would exit with.
+        summary: What ``summary.json`` says.
+        plan: What there was to do.
+        error: What stopped the run; None if it came to its end.
+        signal_number: The signal that stopped it; 0 if none did.
+    """
+
+    folder: Path
+    exit_code: int
+    summary: Mapping[str, object]
+    plan: Plan
+    error: BatchjobsError | None = None
+    signal_number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setup:
+    """A request, made definite."""
+
+    source: Path | BinaryIO
+    name: str
+    folder: Path
+    manifest_folder: Path
+    options: Options
+    providers: Mapping[str, Provider]
+    base_url: str
+
+
+def plan(
+    source: str | Path | BinaryIO,
+    options: Options | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Plan:
+    """Check every row, price it, and say what a run would do; spends and changes nothing.
+
+    Args:
+        source: The manifest: a path, or an open binary stream.
+        options: As for `run`.
+        progress: Called with the number of rows seen so far.
+
+    Raises:
+        ManifestError: The manifest, or rows of it, cannot be run.
+        BatchjobsError: Anything else that `run` would refuse.
+    """
+    setup = _set_up(source, options or Options())
+    folder = setup.folder
+    exists = (folder / FILE_NAME).is_file()
+    with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
+        return _planned(setup, checkpoint, progress)
+
+
+def run(
+    source: str | Path | BinaryIO,
+    options: Options | None = None,
+    *,
+    observe: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RunReport:
+    """Run a manifest, or continue it: the same call.
+
+    Args:
+        source: The manifest: a path, or an open binary stream.
+        options: How to run it.
+        observe: Told of everything that happens, from the event loop: must be quick.
+        progress: Called with the number of rows checked so far, before the run begins.
+
+    Returns:
+        How it ended, also if the service or a signal stopped it.
+
+    Raises:
+        ManifestError: The manifest, or rows of it, cannot be run; nothing was spent.
+        RunLockedError: Another run holds the folder.
+        ConfigurationError: A key or setting is missing or wrong.
+        BatchjobsError: Anything else that keeps the run from starting.
+    """
+    setup = _set_up(source, options or Options())
+    with _opened(setup) as checkpoint:
+        made = _planned(setup, checkpoint, progress)
+        keys = _keys(setup, made)
+        checkpoint.adopt_staged(_facts(setup))
+        work = functools.partial(
+            _work, setup, checkpoint, made, keys, observe or _ignore, handles_signals=True
+        )
+        end = trio.run(work)
+        return _reported(setup, checkpoint, made, end, observe or _ignore)
+
+
+async def run_async(
+    source: str | Path | BinaryIO,
+    options: Options | None = None,
+    *,
+    observe: Observer | None = None,
+) -> RunReport:
+    """Run a manifest from within trio; as `run`, but leaves signals to the caller.
+
+    Cancelling it is safe: it continues where it was when called again.
+    """
+    setup = _set_up(source, options or Options())
+    with _opened(setup) as checkpoint:
+        made = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
+        keys = _keys(setup, made)
+        checkpoint.adopt_staged(_facts(setup))
+        told = observe or _ignore
+        end = await _work(setup, checkpoint, made, keys, told, handles_signals=False)
+        return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
+
+
+def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object]:
+    """Count where a run stands, also while it goes on.
+
+    Raises:
+        NoRunError: There is no run in the folder.
+    """
+    providers = config.load(config_file).providers
+    with Checkpoint.read(folder) as checkpoint:
+        settings = checkpoint.settings()
+        return {"manifest": settings.get("manifest", "")} | results.summary_of(checkpoint, providers)
+
+
+def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
+    """Check every output against the checkpoint: there, size, samples, hash.
+
+    Args:
+        folder: The run folder.
+        progress: Called with the number of jobs checked so far.
+
+    Returns:
+        How many finished jobs were checked, and what is wrong with their files.
+
+    Raises:
+        NoRunError: There is no run in the folder.
+    """
+    found: list[str] = []
+    checked = 0
+    with Checkpoint.read(folder) as checkpoint:
+        for record in checkpoint.done_records():
+            checked += 1
+            found += [f"{record.id}: {change}" for change in outputs.file_changes(folder, record.files)]
+            if progress is not None:
+                progress(checked)
+    return checked, found
+
+
+def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
+    configuration = config.load(options.config)
+    providers = _providers(configuration, options)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        folder = options.output or _OUTPUTS / Path(path.name.removesuffix(".gz")).stem
+        name, manifest_folder = str(source), path.parent
+        definite: Path | BinaryIO = path
+    else:
+        if options.output is None:
+            raise UsageError("a manifest from the standard input has no name", hint="give --output DIR")
+        folder, name, manifest_folder, definite = options.output, "<stdin>", Path(), source
+    base_url = options.base_url and check_base_url(options.base_url, insecure=options.insecure)
+    return _Setup(
+        source=definite,
+        name=name,
+        folder=folder,
+        manifest_folder=manifest_folder,
+        options=options,
+        providers=providers,
+        base_url=base_url,
+    )
+
+
+def _providers(configuration: Configuration, options: Options) -> dict[str, Provider]:
+    """Apply what the options say to the table of providers."""
+    providers = dict(configuration.providers)
+    if options.provider not in providers:
+        known = ", ".join(sorted(providers))
+        raise ConfigurationError(
+            f"there is no provider '{options.provider}'", hint=f"there are {known}"
+        )
+    if options.pace is not None:
+        pace: Mapping[str, object] = {"pace": options.pace}
+        providers = {n: with_settings(p, pace, where="--pace") for n, p in providers.items()}
+    if options.engine:
+        engine = {"engine": options.engine}
+        providers["local"] = with_settings(providers["local"], engine, where="--engine")
+    return providers
+
+
+@contextmanager
+def _opened(setup: _Setup) -> Iterator[Checkpoint]:
+    """Hold the run folder; leaves no trace of a run that was refused before it began."""
+    existed = setup.folder.exists()
+    checkpoint = Checkpoint.open(setup.folder)
+    with checkpoint:
+        try:
+            yield checkpoint
+        except (ManifestError, ConfigurationError, OutputError, UsageError):
+            if not existed and not checkpoint.totals().rows:
+                checkpoint.close()
+                for file in setup.folder.glob(f"{FILE_NAME}*"):
+                    file.unlink(missing_ok=True)
+                setup.folder.rmdir()
+            raise
+
+
+def _planned(
+    setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None
+) -> Plan:
+    options = setup.options
+    rows = manifest.read_rows(
+        setup.source,
+        name=setup.name,
+        folder=setup.manifest_folder,
+        providers=setup.providers,
+        defaults=dataclasses.replace(options.speech, provider=options.provider),
+        input_root=options.input_root,
+    )
+    settings = PlanSettings(
+        name=setup.name,
+        audio_format=options.audio_format,
+        retry_failed=options.retry_failed,
+        skip_bad_rows=options.skip_bad_rows,
+        limit=options.limit,
+    )
+    return planning.make_plan(
+        rows,
+        checkpoint=checkpoint,
+        providers=setup.providers,
+        settings=settings,
+        progress=progress,
+    )
+
+
+def _facts(setup: _Setup) -> dict[str, str]:
+    return {"manifest": setup.name, "provider": setup.options.provider, "planned_at": str(time.time())}
+
+
+def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
+    """Find the key of every provider that the plan uses.
+
+    Raises:
+        ConfigurationError: One is missing or cannot be read.
+    """
+    keys = {}
+    for name in made.providers:
+        provider = setup.providers[name]
+        key_file = setup.options.key_file if name == setup.options.provider else None
+        key = config.read_key(provider, key_file=key_file, environment=os.environ)
+        if not key and not provider.engine:
+            raise ConfigurationError(
+                f"no key for the provider '{name}'",
+                hint=f"set {provider.key_variable}, or give --key-file FILE",
+            )
+        keys[name] = key
+    return keys
+
+
+async def _work(
+    setup: _Setup,
+    checkpoint: Checkpoint,
+    made: Plan,
+    keys: Mapping[str, str],
+    observe: Observer,
+    *,
+    handles_signals: bool,
+) -> RunEnd:
+    """Start the local server if it is needed, and run what there is to do."""
+    options = setup.options
+    if not made.to_do:
+        return RunEnd()
+    masking.install_fast_masker()
+    observe(RunStarted(rows=made.rows, to_do=made.to_do, folder=str(setup.folder)))
+    async with AsyncExitStack() as stack:
+        links = {}
+        for name, key in keys.items():
+            provider = setup.providers[name]
+            base_url = setup.base_url if name == options.provider else ""
+            base_url = base_url or provider.base_url
+            if not base_url:
+                child = await stack.enter_async_context(
+                    local_server(
+                        engine=provider.engine,
+                        model_folder=options.model_folder,
+                        faults=options.faults,
+                    )
+                )
+                base_url, key = child.base_url, child.token  # noqa: PLW2901
+            url = check_base_url(base_url, insecure=options.insecure)
+            links[name] = Link(provider, base_url=url, key=key)
+        runner = Runner(
+            checkpoint,
+            links=links,
+            settings=RunSettings(
+                concurrency=options.concurrency,
+                starts_per_second=options.starts_per_second,
+                retries=RetryPolicy(attempts=options.attempts),
+                grace_seconds=options.grace_seconds,
+                handles_signals=handles_signals,
+            ),
+            observe=observe,
+        )
+        return await runner.run()
+    raise AssertionError  # the stack never swallows an exception
+
+
+def _reported(
+    setup: _Setup, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
+) -> RunReport:
+    """Write the run's files and say how it ended."""
+    summary = results.summary_of(checkpoint, setup.providers)
+    error = end.error
+    failed = bool(summary["failed"])
+    code = error.exit_code if error is not None else int(failed)
+    if end.signal_number and error is None:
+        code = 128 + end.signal_number
+    summary |= {"manifest": setup.name, "exit_code": code, "finished_at": round(time.time(), 3)}
+    if error is not None:
+        summary["error"] = str(error)
+    try:
+        results.write_results(checkpoint, summary)
+    except BatchjobsError as disk_error:
+        error = error or disk_error
+        code = error.exit_code
+    observe(RunFinished(exit_code=code, totals=summary))
+    return RunReport(
+        folder=setup.folder,
+        exit_code=code,
+        summary=summary,
+        plan=made,
+        error=error,
+        signal_number=end.signal_number,
+    )
+
+
+def _ignore(_: Event) -> None:
+    """Stand in for an observer."""

@@ -1,0 +1,116 @@
+"""Settings from ``batchjobs.toml``, and keys from the environment or a file that only we may read."""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from batchjobs.errors import ConfigurationError
+from batchjobs.providers import BUILT_IN, Provider, providers_from
+
+__all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
+
+FILE_NAME: Final = "batchjobs.toml"
+_TABLES: Final = frozenset(
+    {"providers", "run", "plan", "status", "verify", "serve"}
+)
+_OTHERS_MAY: Final = 0o077
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What a configuration file says.
+
+    Attributes:
+        path: The file; None if there is none.
+        providers: The built-in providers and the file's, by name.
+        changed: For each provider, the settings that the file gives.
+        defaults: For each command, its options' defaults.
+    """
+
+    path: Path | None = None
+    providers: Mapping[str, Provider] = field(default_factory=lambda: dict(BUILT_IN))
+    changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    defaults: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+def load(path: Path | None = None) -> Configuration:
+    """Read a configuration file.
+
+    Args:
+        path: The file; None means ``batchjobs.toml`` in the current folder, if there is one.
+
+    Raises:
+        ConfigurationError: It is missing, no TOML, or says what makes no sense.
+    """
+    if path is None:
+        path = Path(FILE_NAME)
+        if not path.is_file():
+            return Configuration()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from error
+    defaults = {}
+    for name, table in content.items():
+        if name not in _TABLES or not isinstance(table, dict):
+            known = ", ".join(f"[{table}]" for table in sorted(_TABLES))
+            raise ConfigurationError(f"{path}: unknown table '{name}'", hint=f"known are {known}")
+        if name != "providers":
+            defaults[name] = {option.replace("-", "_"): value for option, value in table.items()}
+    tables = content.get("providers", {})
+    return Configuration(
+        path=path,
+        providers=providers_from(tables, where=str(path)),
+        changed={name: frozenset(table) - {"like"} for name, table in tables.items()},
+        defaults=defaults,
+    )
+
+
+def read_key(
+    provider: Provider, *, key_file: Path | None, environment: Mapping[str, str]
+) -> str:
+    """Find a provider's key.
+
+    Args:
+        provider: Whose key.
+        key_file: A file that holds it, readable by its owner only; None to use the environment.
+        environment: The process's environment.
+
+    Returns:
+        The key; empty if there is none.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is open to others, or holds no key.
+    """
+    if key_file is None:
+        return _checked(environment.get(provider.key_variable, ""), provider.key_variable)
+    try:
+        with key_file.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(10_000)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the key file {key_file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the key file {key_file} holds no text") from None
+    if stat.S_ISREG(mode) and mode & _OTHERS_MAY:
+        raise ConfigurationError(
+            f"others may read the key file {key_file}", hint=f"chmod 600 {key_file}"
+        )
+    if not content.strip():
+        raise ConfigurationError(f"the key file {key_file} is empty")
+    return _checked(content, str(key_file))
+
+
+def _checked(key: str, where: str) -> str:
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(
+            f"the key in {where} holds characters that no key has", hint="copy it again"
+        )
+    return key

@@ -1,0 +1,202 @@
+"""What a run tells while it goes, and who listens: progress bars, JSON lines."""
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TextIO, TypeAlias
+
+import msgspec
+
+from batchjobs.checkpoint import JobRecord
+from batchjobs.jobs import Status
+
+__all__ = [
+    "Bars",
+    "Event",
+    "JobFinished",
+    "JobRetried",
+    "JsonLines",
+    "Observer",
+    "RunFinished",
+    "RunStarted",
+    "RunStopping",
+    "SlowedDown",
+]
+
+
+class RunStarted(msgspec.Struct, tag="run_started", tag_field="event", frozen=True, kw_only=True):
+    """The run begins its first session."""
+
+    rows: int
+    to_do: int
+    folder: str
+
+
+class JobFinished(msgspec.Struct, tag="job_finished", tag_field="event", frozen=True, kw_only=True):
+    """A job has its answer, and it is on the disk."""
+
+    record: JobRecord
+
+
+class JobRetried(msgspec.Struct, tag="job_retried", tag_field="event", frozen=True, kw_only=True):
+    """An attempt failed and another will follow."""
+
+    id: str
+    attempt: int
+    error_class: str
+    message: str
+    wait_seconds: float
+
+
+class SlowedDown(msgspec.Struct, tag="slowed_down", tag_field="event", frozen=True, kw_only=True):
+    """The service asked for fewer sessions."""
+
+    provider: str
+    concurrency: int
+    message: str
+
+
+class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=True, kw_only=True):
+    """No new sessions start; those that are open may finish."""
+
+    reason: str
+
+
+class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=True, kw_only=True):
+    """The run has ended; the totals are those of ``summary.json``."""
+
+    exit_code: int
+    totals: Mapping[str, object]
+
+
+Event: TypeAlias = (
+    RunStarted | JobFinished | JobRetried | SlowedDown | RunStopping | RunFinished
+)
+Observer: TypeAlias = Callable[[Event], None]
+
+_encoder = msgspec.json.Encoder()
+
+
+class JsonLines:
+    """Writes every event as a line of JSON; a reader that went away never stops paid work.
+
+    Args:
+        stream: Where to, usually the standard output.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: TextIO | None = stream
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(_encoder.encode(event).decode() + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
+
+
+class _Bar(Protocol):
+    """What is used of a tqdm bar."""
+
+    n: float
+
+    def update(self, n: float) -> object: ...
+    def set_postfix_str(self, s: str, refresh: bool) -> None: ...  # noqa: FBT001
+    def close(self) -> None: ...
+
+
+_BAR_FORMAT: Final = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+_AUDIO_FORMAT: Final = "{desc}: {n:.1f} s [{rate_fmt}{postfix}]"
+
+
+class Bars:
+    """Two tqdm bars: jobs, and seconds of audio as the rate. Nothing if the stream is no terminal.
+
+    Args:
+        stream: Where to draw, usually the standard error.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._jobs: _Bar | None = None
+        self._audio: _Bar | None = None
+        self._failed = 0
+        self._note = ""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event into account; a broken terminal ends the bars, not the run."""
+        try:
+            self._take(event)
+        except (OSError, ValueError, io.UnsupportedOperation):
+            self._jobs = self._audio = None
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case RunStarted(to_do=to_do) if to_do and self._stream.isatty():
+                self._open(to_do)
+            case JobFinished(record=record):
+                self._count(record)
+            case JobRetried() | SlowedDown() | RunStopping():
+                self._say(event)
+            case RunFinished():
+                self.close()
+            case _:
+                return
+
+    def _open(self, to_do: int) -> None:
+        import tqdm  # noqa: PLC0415  # help must not wait for it
+
+        # The monitor is a thread that would outlive the bars and wake for nothing.
+        tqdm.tqdm.monitor_interval = 0
+        self._jobs = tqdm.tqdm(
+            total=to_do,
+            desc="jobs",
+            unit="job",
+            file=self._stream,
+            dynamic_ncols=True,
+            leave=False,
+            bar_format=_BAR_FORMAT,
+        )
+        self._audio = tqdm.tqdm(
+            desc="audio",
+            unit=" s",
+            file=self._stream,
+            dynamic_ncols=True,
+            leave=False,
+            position=1,
+            bar_format=_AUDIO_FORMAT,
+        )
+
+    def _count(self, record: JobRecord) -> None:
+        if self._jobs is None or self._audio is None:
+            return
+        if record.status is Status.FAILED:
+            self._failed += 1
+        self._jobs.update(1)
+        self._audio.update(record.audio_seconds)
+        self._show()
+
+    def _say(self, event: JobRetried | SlowedDown | RunStopping) -> None:
+        match event:
+            case JobRetried(error_class=name):
+                self._note = f"retrying after {name}"
+            case SlowedDown(concurrency=concurrency):
+                self._note = f"slowed down to {concurrency} sessions"
+            case RunStopping(reason=reason):
+                self._note = f"stopping: {reason}"
+        self._show()
+
+    def _show(self) -> None:
+        if self._jobs is None:
+            return
+        failed = f"{self._failed} failed" if self._failed else ""
+        self._jobs.set_postfix_str(", ".join(filter(None, (failed, self._note))), refresh=False)
+
+    def close(self) -> None:
+        """Take the bars off the terminal."""
+        for bar in (self._audio, self._jobs):
+            if bar is not None:
+                bar.close()
+        self._jobs = self._audio = None

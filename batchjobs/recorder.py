@@ -1,0 +1,123 @@
+"""The one writer of the checkpoint: takes outcomes in groups, makes them durable, then tells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, JobRecord
+from batchjobs.errors import BatchjobsError
+from batchjobs.files import publish
+
+__all__ = ["Recorder"]
+
+_GROUP: Final = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry:
+    """Something to make durable, and whoever waits for it."""
+
+    start: AttemptStart | None = None
+    end: AttemptEnd | None = None
+    record: JobRecord | None = None
+    targets: Sequence[Path] = ()
+    number: int = 0
+    error: BatchjobsError | None = None
+    told: trio.Event = field(default_factory=trio.Event)
+
+
+class Recorder:
+    """Commits in the order that survives a power cut.
+
+    The files are written and synced beside their places by then; here they are renamed, their
+    folders synced, and one transaction says so. Only then is anybody told.
+
+    While one group is on its way to the disk the next one gathers, so a slow disk makes larger
+    groups and not a slower run.
+
+    Args:
+        checkpoint: The run folder's.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._send, self._receive = trio.open_memory_channel[_Entry](0)
+        self._error: BatchjobsError | None = None
+
+    async def run(self) -> None:
+        """Commit what comes until `close`."""
+        async with self._receive:
+            async for first in self._receive:
+                group = [first]
+                while len(group) < _GROUP:
+                    try:
+                        group.append(self._receive.receive_nowait())
+                    except (trio.WouldBlock, trio.EndOfChannel):
+                        break
+                await self._commit(group)
+
+    def close(self) -> None:
+        """Let `run` end once nobody waits."""
+        self._send.close()
+
+    async def _commit(self, group: list[_Entry]) -> None:
+        if self._error is None:
+            try:
+                await trio.to_thread.run_sync(self._write, group)
+            except BatchjobsError as error:
+                # What a failed sync has lost no later one brings back: nothing more is called done.
+                self._error = error
+        for entry in group:
+            entry.error = self._error
+            entry.told.set()
+
+    def _write(self, group: list[_Entry]) -> None:
+        publish(target for entry in group for target in entry.targets)
+        starting = [entry for entry in group if entry.start is not None]
+        numbers = self._checkpoint.commit(
+            starts=[entry.start for entry in starting if entry.start is not None],
+            ends=[entry.end for entry in group if entry.end is not None],
+            records=[entry.record for entry in group if entry.record is not None],
+        )
+        for entry, number in zip(starting, numbers, strict=True):
+            entry.number = number
+
+    async def begin(self, start: AttemptStart) -> int:
+        """Put an attempt on the disk before its session opens.
+
+        Returns:
+            The attempt's number.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        return (await self._told(_Entry(start=start))).number
+
+    async def finish(
+        self,
+        *,
+        end: AttemptEnd | None = None,
+        record: JobRecord | None = None,
+        targets: Sequence[Path] = (),
+    ) -> None:
+        """Make the end of an attempt, and with it maybe a job's outcome, durable.
+
+        Args:
+            end: How the attempt ended.
+            record: What became of the job, if that is decided.
+            targets: Places of its files, which stand beside them.
+
+        Raises:
+            BatchjobsError: The disk failed: it is not done.
+        """
+        await self._told(_Entry(end=end, record=record, targets=targets))
+
+    async def _told(self, entry: _Entry) -> _Entry:
+        await self._send.send(entry)
+        await entry.told.wait()
+        if entry.error is not None:
+            raise entry.error
+        return entry

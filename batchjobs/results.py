@@ -1,0 +1,167 @@
+"""What a run leaves for people and programs: results.jsonl, failed.jsonl, summary.json."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import orjson
+
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.errors import NoRunError
+from batchjobs.files import write_whole
+from batchjobs.jobs import Job, Kind, Status
+from batchjobs.plan import cost_of, decode_row
+from batchjobs.providers import Provider
+
+__all__ = ["FAILED", "RESULTS", "SUMMARY", "read_results", "summary_of", "write_results"]
+
+RESULTS: Final = "results.jsonl"
+FAILED: Final = "failed.jsonl"
+SUMMARY: Final = "summary.json"
+_LINES_A_WRITE: Final = 1_000
+
+
+def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None:
+    """Write the run's three files from the checkpoint, each whole or not at all.
+
+    Args:
+        checkpoint: The run folder's.
+        summary: What `summary_of` gave, with whatever the caller adds.
+
+    Raises:
+        OutputError: They cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    folder = checkpoint.folder
+    write_whole(folder / RESULTS, _gathered(_finished(checkpoint)))
+    write_whole(folder / FAILED, _gathered(_failed(checkpoint)))
+    content = orjson.dumps(dict(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    write_whole(folder / SUMMARY, content)
+
+
+def read_results(folder: Path) -> Iterator[dict[str, object]]:
+    """Read the finished jobs of a run, as they stand in its ``results.jsonl``.
+
+    Args:
+        folder: The run folder.
+
+    Yields:
+        For each finished job, the row's columns and what came of it.
+
+    Raises:
+        NoRunError: The folder holds no results.
+    """
+    try:
+        with (folder / RESULTS).open("rb") as lines:
+            for line in lines:
+                yield orjson.loads(line)
+    except FileNotFoundError as error:
+        raise NoRunError(f"there are no results in {folder}", hint="run the manifest first") from error
+
+
+def summary_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dict[str, object]:
+    """Count what became of the run's rows, and what was spent.
+
+    Args:
+        checkpoint: The run folder's.
+        providers: By name, for the prices.
+    """
+    totals = checkpoint.totals()
+    spent, wasted = {}, {}
+    for name, was_useful, characters, seconds in checkpoint.sent_by_provider():
+        provider = providers.get(name)
+        if provider is None:
+            continue
+        cost = cost_of(provider, characters=characters, seconds=seconds)
+        spent[provider.currency] = round(spent.get(provider.currency, 0.0) + cost, 6)
+        if not was_useful:
+            wasted[provider.currency] = round(wasted.get(provider.currency, 0.0) + cost, 6)
+    return {
+        "rows": totals.rows,
+        "done": totals.done,
+        "failed": totals.failed,
+        "not_run": totals.not_run,
+        "no_speech": totals.no_speech,
+        "errors": dict(totals.errors),
+        "audio_seconds": round(totals.audio_seconds_done, 3),
+        "attempts": totals.attempts,
+        "attempts_lost": totals.attempts_lost,
+        "characters_sent": totals.characters_sent,
+        "audio_seconds_sent": round(totals.audio_seconds_sent, 3),
+        "spent": spent,
+        "wasted": wasted,
+    }
+
+
+def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines into larger writes."""
+    page: list[bytes] = []
+    for line in lines:
+        page.append(line)
+        if len(page) == _LINES_A_WRITE:
+            yield b"".join(page)
+            page = []
+    yield b"".join(page)
+
+
+def _finished(checkpoint: Checkpoint) -> Iterator[bytes]:
+    for row, record in checkpoint.outcomes():
+        if record is not None and record.status is Status.DONE:
+            yield _line(_columns(row), _result(row, record))
+
+
+def _failed(checkpoint: Checkpoint) -> Iterator[bytes]:
+    for row, record in checkpoint.outcomes():
+        if record is not None and record.status is Status.FAILED:
+            error = {
+                "class": record.error_class,
+                "code": record.error_code,
+                "message": record.error_message,
+            }
+            failure = {"id": row.id, "line": row.line, "attempts": record.attempts, "error": error}
+            yield _line(_columns(row), failure)
+
+
+def _columns(row: Row) -> dict[str, object]:
+    """Give the row's own columns, but for those it left empty."""
+    columns = decode_row(row).row
+    return {name: value for name, value in columns.items() if value is not None and value != ""}
+
+
+def _result(row: Row, record: JobRecord) -> dict[str, object]:
+    job = decode_row(row)
+    result: dict[str, object] = {
+        "id": row.id,
+        "line": row.line,
+        "kind": record.kind,
+        "provider": record.provider,
+        "output": record.output,
+        "files": [file.path for file in record.files],
+        "audio_seconds": round(record.audio_seconds, 6),
+    }
+    if record.kind is Kind.TTS:
+        result |= {
+            "sample_rate": record.sample_rate,
+            "frames": record.frames,
+            "pcm_sha256": record.pcm_sha256,
+        }
+        if isinstance(job, Job):
+            result["text"] = job.text
+    else:
+        result |= {"transcript": record.text, "no_speech": not record.text.strip()}
+    return result | {
+        "attempts": record.attempts,
+        "cost": record.cost,
+        "copied_from": record.copied_from or None,
+        "started_at": round(record.started_at, 3),
+        "finished_at": round(record.finished_at, 3),
+        "evidence": None if record.evidence is None else msgspec.to_builtins(record.evidence),
+    }
+
+
+def _line(columns: dict[str, object], ours: dict[str, object]) -> bytes:
+    """Join a row's columns and our facts; a column that our names hide goes below ``row``."""
+    hidden = {name: columns[name] for name in columns if name in ours and columns[name] != ours[name]}
+    joined = columns | ours | ({"row": hidden} if hidden else {})
+    return orjson.dumps(joined, option=orjson.OPT_APPEND_NEWLINE)
