@@ -1,0 +1,203 @@
+"""The local server as a child process: started, told its secrets by pipe, ended with the run."""
+
+import contextlib
+import logging
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+
+from batchjobs import errors
+from batchjobs.errors import BatchjobsError, ServiceUnavailableError
+from batchjobs.server.faults import parse_fault
+
+__all__ = ["ChildError", "ChildReady", "ChildSettings", "LocalServer", "local_server"]
+
+_logger = logging.getLogger(__name__)
+_READY_SECONDS: Final = 30.0
+_EXIT_SECONDS: Final = 5.0
+_READ_BYTES: Final = 64 * 1024
+_LONGEST_LINE_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalServer:
+    """A running local server.
+
+    Attributes:
+        base_url: ``ws://127.0.0.1:PORT/api/v1``.
+        token: The key to show; it lives as long as the server.
+    """
+
+    base_url: str
+    token: str = field(repr=False)
+
+
+class ChildSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child is told in the one line on its standard input."""
+
+    token: str
+    engine: str
+    model_folder: str = ""
+    faults: tuple[str, ...] = ()
+    seed: int = 0
+    pace: float = 0.0
+    ledger: str = ""
+
+    def __repr__(self) -> str:
+        """Show all but the token."""
+        return f"ChildSettings(engine={self.engine!r})"
+
+
+class ChildReady(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
+    """The child's one line on its standard output when it serves."""
+
+    base_url: str
+
+
+class ChildError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
+    """The child's one line when it cannot: one of our errors."""
+
+    name: str
+    message: str
+    hint: str
+
+
+@asynccontextmanager
+async def local_server(  # noqa: PLR0913 - settings, all by name
+    *,
+    engine: str,
+    model_folder: Path | None = None,
+    faults: Sequence[str] = (),
+    seed: int = 0,
+    pace: float = 0.0,
+    ledger: Path | None = None,
+) -> AsyncIterator[LocalServer]:
+    """Run a local server in a child process for as long as the block lasts.
+
+    The token is new each time and travels through a pipe: neither ``ps`` nor the environment
+    shows it. The child ends when that pipe closes, so it never outlives this process, however that
+    dies; and a Ctrl-C in the terminal does not reach it, because a run drains first.
+
+    Args:
+        engine: A name of `batchjobs.server.engines.ENGINES`.
+        model_folder: Where the recogniser's model lies, if it needs one.
+        faults: How to misbehave, as `batchjobs.server.faults.parse_fault` reads it.
+        seed: Of the dice that decide which sessions a fault strikes.
+        pace: TTS audio sent, times real time; 0 is unpaced.
+        ledger: File that gets a JSON line for each start and end of a session.
+
+    Yields:
+        Where the server is, and its key.
+
+    Raises:
+        UsageError: A fault that does not exist.
+        ConfigurationError: The engine cannot be used.
+        ServiceUnavailableError: The child died or was not ready in time.
+    """
+    for spec in faults:
+        parse_fault(spec)  # said here, before a process is started for nothing
+    token = secrets.token_urlsafe(32)
+    settings = ChildSettings(
+        token=token,
+        engine=engine,
+        model_folder=str(model_folder or ""),
+        faults=tuple(faults),
+        seed=seed,
+        pace=pace,
+        ledger=str(ledger or ""),
+    )
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-P", "-m", "batchjobs.server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        ready = await _start(process, settings)
+        yield LocalServer(base_url=ready.base_url, token=token)
+    finally:
+        with trio.CancelScope(shield=True):
+            await _end(process)
+
+
+def _environment() -> Mapping[str, str]:
+    """Let the child import this package even where it is not installed but lies in a clone.
+
+    ``-P`` keeps the current folder, a user's, off the child's path.
+    """
+    root = str(Path(errors.__file__).parents[1])
+    if Path(root).name.endswith("-packages"):
+        return os.environ
+    path = os.environ.get("PYTHONPATH", "")
+    return os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root}
+
+
+async def _start(process: trio.Process, settings: ChildSettings) -> ChildReady:
+    answer = b""
+    with trio.move_on_after(_READY_SECONDS) as scope:
+        answer = await _converse(process, msgspec.json.encode(settings) + b"\n")
+    if scope.cancelled_caught:
+        hint = "is the machine very busy? Try again"
+        raise ServiceUnavailableError(
+            f"the local server was not ready after {_READY_SECONDS:g} seconds", hint=hint
+        )
+    try:
+        reply = msgspec.json.decode(answer, type=ChildReady | ChildError)
+    except msgspec.DecodeError:
+        hint = "what it wrote above says why"
+        raise ServiceUnavailableError("the local server could not start", hint=hint) from None
+    if isinstance(reply, ChildError):
+        raise _error_of(reply)
+    return reply
+
+
+async def _converse(process: trio.Process, line: bytes) -> bytes:
+    """Send the settings and give the child's answer, which is empty if it has died."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    received = b""
+    with contextlib.suppress(trio.BrokenResourceError):
+        await process.stdin.send_all(line)
+    while b"\n" not in received and len(received) < _LONGEST_LINE_BYTES:
+        piece = await process.stdout.receive_some(_READ_BYTES)
+        if not piece:
+            break
+        received += piece
+    return received.partition(b"\n")[0]
+
+
+def _error_of(reply: ChildError) -> BatchjobsError:
+    """Make the child's error again, as the nearest class that takes just a message and a hint."""
+    found = getattr(errors, reply.name, None)
+    kind: type[BatchjobsError] = errors.ConfigurationError
+    if isinstance(found, type) and issubclass(found, BatchjobsError):
+        kind = found
+    if issubclass(kind, errors.MissingExtraError):
+        kind = errors.ConfigurationError
+    return kind(reply.message, hint=reply.hint)
+
+
+async def _end(process: trio.Process) -> None:
+    """Close the pipe that keeps the child alive, and see it end."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if process.returncode is None:
+        with trio.move_on_after(_EXIT_SECONDS):
+            await process.stdin.aclose()
+            await process.wait()
+    if process.returncode is None:
+        _logger.warning("the local server did not end by itself and was killed")
+        process.kill()
+        await process.wait()
+    await process.stdin.aclose()
+    await process.stdout.aclose()

@@ -1,0 +1,165 @@
+"""Who gets in: host, origin, path and key of a handshake, and the rate of sessions. No I/O."""
+
+import hmac
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from batchjobs.jobs import Kind
+from batchjobs.server.settings import ServerSettings
+
+__all__ = ["BASE_PATH", "Admission", "RateGate", "Refusal", "examine", "key_matches"]
+
+BASE_PATH: Final = "/api/v1"
+_KINDS: Final = {
+    f"{BASE_PATH}/websocket/text-to-speech": Kind.TTS,
+    f"{BASE_PATH}/websocket/speech-to-text": Kind.STT,
+}
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
+_KEY_PARAMETERS: Final = frozenset({b"x-api-key", b"token"})
+_BEARER: Final = b"bearer "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A handshake that is answered with an HTTP error.
+
+    Attributes:
+        status: The HTTP status.
+        reason: What is wrong, for the response's body; without any secret.
+        retry_after_seconds: When to come back; None for no such header.
+    """
+
+    status: int
+    reason: str
+    retry_after_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A handshake that may become a session.
+
+    Attributes:
+        kind: What the session is for.
+        authorised: Whether the right key was shown; if not, the first message has to.
+    """
+
+    kind: Kind
+    authorised: bool
+
+
+def examine(
+    *,
+    target: str,
+    host: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    settings: ServerSettings,
+    port: int,
+) -> Refusal | Admission:
+    """Decide on a handshake.
+
+    Args:
+        target: The request's target, with its query.
+        host: The ``Host`` header.
+        headers: The others, their names in lower case.
+        settings: The server's.
+        port: The port it listens on.
+    """
+    if not _host_is_ours(host, settings.host, port):
+        return Refusal(status=403, reason="this Host is not served here")
+    origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+    if any(origin not in settings.allowed_origins for origin in origins):
+        return Refusal(status=403, reason="this Origin is not allowed")
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return Refusal(status=400, reason="the target is no URL")
+    kind = _KINDS.get(parts.path)
+    if kind is None:
+        return Refusal(status=404, reason="no such path")
+    return _examine_keys(kind, parts.query, headers, settings.token)
+
+
+def _examine_keys(
+    kind: Kind, query: str, headers: Sequence[tuple[bytes, bytes]], token: str
+) -> Refusal | Admission:
+    keys = [*_keys_in_query(query), *_keys_in_headers(headers)]
+    if not all(key_matches(key, token) for key in keys):
+        return Refusal(status=401, reason="the key is wrong")
+    if not keys and kind is Kind.STT:
+        return Refusal(status=401, reason="a key is needed")
+    return Admission(kind=kind, authorised=bool(keys))
+
+
+def key_matches(shown: bytes, token: str) -> bool:
+    """Compare a key in a time that does not depend on where it differs."""
+    return hmac.compare_digest(shown, token.encode())
+
+
+def _keys_in_query(query: str) -> Iterable[bytes]:
+    # A "+" stays a plus: clients percent-encode, and those that do not mean a plus.
+    pairs = parse_qsl(query.replace("+", "%2B").encode())
+    return [value for name, value in pairs if name.lower() in _KEY_PARAMETERS]
+
+
+def _keys_in_headers(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[bytes]:
+    for name, value in headers:
+        if name == b"x-api-key" and value.strip():
+            yield value.strip()
+        elif name == b"authorization" and value[: len(_BEARER)].lower() == _BEARER:
+            yield value[len(_BEARER) :].strip()
+
+
+def _host_is_ours(header: str, bound: str, port: int) -> bool:
+    """Refuse names that somebody's DNS points at us, which is how a web page reaches loopback."""
+    try:
+        parts = urlsplit(f"//{header}")
+        name, header_port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if header_port not in {None, port} or parts.username is not None or parts.path:
+        return False
+    if name in _LOOPBACK_NAMES or (name and name == bound.lower()):
+        return True
+    return bound in _ANY_ADDRESS and _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class RateGate:
+    """Limits events to a rate, with a burst of one second's worth.
+
+    Args:
+        per_second: The rate; 0 for no limit.
+    """
+
+    __slots__ = ("_burst_seconds", "_interval_seconds", "_paid_until")
+
+    def __init__(self, per_second: float) -> None:
+        self._interval_seconds = 1.0 / per_second if per_second else 0.0
+        self._burst_seconds = max(1.0, self._interval_seconds) + 1e-9
+        self._paid_until = float("-inf")
+
+    def wait_seconds(self, now: float) -> float:
+        """Let one event pass and give 0, or give how long to wait.
+
+        Args:
+            now: Seconds of a monotonic clock.
+        """
+        if not self._interval_seconds:
+            return 0.0
+        paid_until = max(self._paid_until, now) + self._interval_seconds
+        excess = paid_until - now - self._burst_seconds
+        if excess > 0:
+            return excess
+        self._paid_until = paid_until
+        return 0.0
