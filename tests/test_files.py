@@ -1,0 +1,413 @@
+"""Paths that stay inside, writes that are whole or absent: with real files and real failures."""
+
+import errno
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchjobs.errors import DiskError, DiskFullError, OutputError
+from batchjobs.files import (
+    PathEscapeError,
+    disk_error,
+    part_path,
+    path_inside,
+    publish,
+    sync_folders,
+    write_part,
+    write_whole,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Give a folder with all kinds of things in and beside it."""
+    folder = tmp_path / "root"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "plain.wav").write_bytes(b"x")
+    (folder / "صوت.wav").write_bytes(b"x")
+    (folder / "sub" / "inner.wav").write_bytes(b"x")
+    (tmp_path / "root-twin").mkdir()
+    (tmp_path / "root-twin" / "secret").write_bytes(b"x")
+    (tmp_path / "secret").write_bytes(b"x")
+    (folder / "out").symlink_to(tmp_path / "secret")
+    (folder / "out-folder").symlink_to(tmp_path)
+    (folder / "in").symlink_to("sub/inner.wav")
+    (folder / "in-folder").symlink_to(folder / "sub")
+    (folder / "round").symlink_to("around")
+    (folder / "around").symlink_to("round")
+    (folder / "self").symlink_to("self")
+    (folder / "dangling").symlink_to("nothing-there")
+    (folder / "dangling-out").symlink_to(tmp_path / "nothing-there")
+    (folder / "zero").symlink_to("/dev/zero")
+    (folder / "environ").symlink_to("/proc/self/environ")
+    os.mkfifo(folder / "fifo")
+    return folder
+
+
+# -- paths -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("relative", "expected"),
+    [
+        ("plain.wav", "plain.wav"),
+        ("صوت.wav", "صوت.wav"),
+        ("./plain.wav", "plain.wav"),
+        ("sub//inner.wav", "sub/inner.wav"),
+        ("sub/../plain.wav", "plain.wav"),
+        ("../root/plain.wav", "plain.wav"),
+        ("in", "sub/inner.wav"),
+        ("in-folder/inner.wav", "sub/inner.wav"),
+        ("out-folder/root/plain.wav", "plain.wav"),
+        ("dangling", "nothing-there"),
+        ("new/deep/file.wav", "new/deep/file.wav"),
+        ("نص جديد.wav", "نص جديد.wav"),
+        ("...", "..."),
+        ("~", "~"),
+        ("a\nb", "a\nb"),
+    ],
+)
+def test_paths_that_stay_inside(root: Path, relative: str, expected: str) -> None:
+    """A path below the root is given back resolved, whether it exists or not."""
+    assert path_inside(root, relative) == root.resolve() / expected
+
+
+def test_an_absolute_path_below_the_root_is_inside(root: Path) -> None:
+    """Absolute paths count if they are below the root, also by way of a link to it."""
+    assert path_inside(root, str(root / "plain.wav")) == root.resolve() / "plain.wav"
+    link = root.parent / "link"
+    link.symlink_to(root)
+    assert path_inside(link, "plain.wav") == root.resolve() / "plain.wav"
+    assert path_inside(root, str(link / "plain.wav")) == root.resolve() / "plain.wav"
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        "",
+        ".",
+        "sub/..",
+        "..",
+        "../secret",
+        "sub/../../secret",
+        "../root-twin/secret",
+        "/etc/passwd",
+        "//etc/passwd",
+        "out",
+        "out-folder/secret",
+        "out-folder/new",
+        "dangling-out",
+        "round",
+        "round/x",
+        "self",
+        "zero",
+        "environ",
+        "fifo",
+        "sub",
+        "in-folder",
+        "sub/",
+        "plain.wav/x",
+        "x" * 300,
+        "x/" * 3000,
+        "plain.wav\0",
+        "\0",
+        "\ud800",
+        "/proc/self/environ",
+        "/dev/zero",
+    ],
+)
+def test_paths_that_lead_elsewhere(root: Path, relative: str) -> None:
+    """What leaves the root, is the root or is no plain file is refused, and nothing is opened."""
+    with pytest.raises(PathEscapeError) as caught:
+        path_inside(root, relative)
+    assert caught.value.exit_code == 65
+
+
+def test_the_systems_files_are_refused_below_any_root() -> None:
+    """With / as the root, /proc/self/environ still gives no keys away."""
+    for path in ("proc/self/environ", "proc/self/cmdline", "/proc/1/environ", "sys/kernel/notes"):
+        with pytest.raises(PathEscapeError):
+            path_inside(Path("/"), path)
+
+
+def test_a_socket_is_no_plain_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket is refused like a FIFO or a device."""
+    monkeypatch.chdir(root)  # a socket's path has to be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        with pytest.raises(PathEscapeError, match="not a plain file"):
+            path_inside(root, "socket")
+
+
+@given(
+    st.lists(st.sampled_from(["..", ".", "", "sub", "in-folder", "out-folder", "root", "x", "out"]))
+)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_walk_leaves_the_root(root: Path, parts: list[str]) -> None:
+    """However a path winds, it ends below the root or in an error."""
+    try:
+        path = path_inside(root, "/".join(parts))
+    except PathEscapeError:
+        return
+    assert Path(os.path.realpath(path)).is_relative_to(root.resolve())
+    assert path != root.resolve()
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def test_a_part_stands_beside_its_target(tmp_path: Path) -> None:
+    """The part is in the target's folder, hidden, and the target appears only when published."""
+    target = tmp_path / "audio" / "deep" / "صوت.wav"
+    part = write_part(target, b"all of it")
+    assert part == part_path(target)
+    assert part.parent == target.parent
+    assert part.read_bytes() == b"all of it"
+    assert not target.exists()
+    publish([target])
+    assert target.read_bytes() == b"all of it"
+    assert not part.exists()
+
+
+def test_several_parts_are_published_together(tmp_path: Path) -> None:
+    """Targets in several folders are all renamed; none twice, none left."""
+    targets = [tmp_path / folder / name for folder in "ab" for name in ("x.wav", "y.wav")]
+    for target in targets:
+        write_part(target, target.name.encode())
+    publish(iter(targets))
+    assert [target.read_bytes() for target in targets] == [b"x.wav", b"y.wav"] * 2
+    assert sorted(p.name for p in tmp_path.rglob("*.part")) == []
+    publish([])
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"\0" * 3_000_000])
+def test_a_file_holds_all_that_was_written(tmp_path: Path, data: bytes) -> None:
+    """Whole content of any size, with the mode that the umask leaves."""
+    target = tmp_path / "f"
+    write_whole(target, data)
+    assert target.read_bytes() == data
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_old_content_is_replaced_at_once(tmp_path: Path) -> None:
+    """A reader that holds the old file keeps all of it; the path has the new."""
+    target = tmp_path / "summary.json"
+    write_whole(target, b"old")
+    with target.open("rb") as reader:
+        write_whole(target, b"new")
+        assert reader.read() == b"old"
+    assert target.read_bytes() == b"new"
+
+
+def test_readers_see_old_or_new_never_a_mixture(tmp_path: Path) -> None:
+    """While a file is written again and again, every read gives one whole version."""
+    target = tmp_path / "f"
+    versions = [bytes([n]) * 50_000 for n in range(40)]
+    write_whole(target, versions[0])
+    seen = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.append(target.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for version in versions:
+        write_whole(target, version)
+    stop.set()
+    reader.join()
+    assert set(seen) <= set(versions)
+
+
+def test_a_left_over_part_is_written_anew(tmp_path: Path) -> None:
+    """What a killed run left under the part's name does not end up in the result."""
+    target = tmp_path / "f"
+    part_path(target).write_bytes(b"a much longer left-over")
+    write_whole(target, b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_a_link_at_the_parts_place_is_not_followed(tmp_path: Path) -> None:
+    """A symbolic link put in the way loses its place; what it points to stays untouched."""
+    foreign, target = tmp_path / "foreign", tmp_path / "f"
+    foreign.write_bytes(b"precious")
+    for pointed in (foreign, tmp_path / "not-there"):
+        part_path(target).symlink_to(pointed)
+        write_whole(target, b"new")
+        assert not target.is_symlink()
+        assert target.read_bytes() == b"new"
+    assert foreign.read_bytes() == b"precious"
+    assert not (tmp_path / "not-there").exists()
+
+
+def test_a_link_at_the_targets_place_is_replaced(tmp_path: Path) -> None:
+    """A rename replaces a link, it does not write through it."""
+    foreign, target = tmp_path / "foreign", tmp_path / "f"
+    foreign.write_bytes(b"precious")
+    target.symlink_to(foreign)
+    write_whole(target, b"new")
+    assert foreign.read_bytes() == b"precious"
+    assert not target.is_symlink()
+
+
+# -- failing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", ["f", "deep/f", "deep/er/f"])
+def test_a_file_in_the_folders_place(tmp_path: Path, below: str) -> None:
+    """A folder that cannot be made is an output error that names the path."""
+    (tmp_path / "audio").write_bytes(b"in the way")
+    with pytest.raises(OutputError, match="audio") as caught:
+        write_part(tmp_path / "audio" / below, b"x")
+    assert caught.value.hint
+    assert (tmp_path / "audio").read_bytes() == b"in the way"
+
+
+def test_a_folder_in_the_parts_place(tmp_path: Path) -> None:
+    """A folder under the part's name is left alone and told."""
+    target = tmp_path / "f"
+    part_path(target).mkdir()
+    with pytest.raises(OutputError):
+        write_part(target, b"x")
+    assert part_path(target).is_dir()
+
+
+def test_a_folder_in_the_targets_place(tmp_path: Path) -> None:
+    """A folder under the target's name is left alone and told; the part is still whole."""
+    target = tmp_path / "f"
+    target.mkdir()
+    write_part(target, b"x")
+    with pytest.raises(OutputError, match="f"):
+        publish([target])
+    assert target.is_dir()
+    assert part_path(target).read_bytes() == b"x"
+
+
+def test_a_name_too_long_is_the_outputs_fault(tmp_path: Path) -> None:
+    """A name that the file system cannot hold is no broken disk."""
+    with pytest.raises(OutputError):
+        write_part(tmp_path / ("ص" * 127), b"x")
+    with pytest.raises(OutputError):
+        write_part(tmp_path / ("d" * 300) / "f", b"x")
+
+
+def test_a_missing_part_is_not_published(tmp_path: Path) -> None:
+    """Publishing what was never written fails, and no target appears."""
+    with pytest.raises(DiskError):
+        publish([tmp_path / "f"])
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_missing_folder_cannot_be_synced(tmp_path: Path) -> None:
+    """A folder that is gone, or is a file, is told."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DiskError):
+        sync_folders([tmp_path / "gone"])
+    with pytest.raises(OutputError):
+        sync_folders([tmp_path / "file"])
+
+
+def _fails_small(target: Path) -> None:
+    """Run in a child: nothing over 10,000 bytes can be written there."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    write_whole(target, b"x" * 9_999)
+    try:
+        write_whole(target, b"y" * 20_000)
+    except DiskFullError as error:
+        sys.stdout.write(f"full: {error}")
+
+
+def _run_here(name: str, target: Path, *before: str) -> "subprocess.CompletedProcess[str]":
+    here = Path(__file__)
+    program = (
+        f"import sys; sys.path[:0] = [{str(here.parent)!r}, {str(here.parent.parent)!r}]\n"
+        f"from pathlib import Path\nimport {here.stem}\n{here.stem}.{name}(Path(sys.argv[1]))"
+    )
+    command = [*before, sys.executable, "-c", program, str(target)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+
+
+def test_a_file_size_limit_is_a_full_disk(tmp_path: Path) -> None:
+    """A write that stops half-way leaves the old content whole and no part behind."""
+    target = tmp_path / "f"
+    done = _run_here("_fails_small", target)
+    assert done.stdout.startswith("full: no space for"), done.stderr
+    assert "make room" in done.stdout
+    assert target.read_bytes() == b"x" * 9_999
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def _fails_on_a_full_disk(folder: Path) -> None:
+    """Run in a child with its own mounts: fill a small file system up."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)  # noqa: S603
+    write_whole(folder / "f", b"x" * 20_000)
+    try:
+        write_whole(folder / "f", b"y" * 200_000)
+    except DiskFullError as error:
+        left = sorted(path.name for path in folder.iterdir())
+        whole = (folder / "f").read_bytes() == b"x" * 20_000
+        sys.stdout.write(f"full: {error.__cause__!r} {left} {whole}\n")
+    write_whole(folder / "f", b"z" * 20_000)
+    sys.stdout.write("and again\n")
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)  # noqa: S603, S607
+    try:
+        write_whole(folder / "f", b"y")
+    except OutputError as error:
+        sys.stdout.write(f"read-only: {error}\n")
+
+
+def test_a_full_disk_and_a_read_only_one(tmp_path: Path) -> None:
+    """On a real full file system the old content stays whole; after making room it works again."""
+    alone = ["unshare", "-Urm"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:  # noqa: S603
+        pytest.skip("this machine lets nobody have mounts of their own")
+    done = _run_here("_fails_on_a_full_disk", tmp_path, *alone)
+    full, again, read_only = done.stdout.splitlines() or [done.stderr, "", ""]
+    assert full.startswith("full: OSError(28")
+    assert full.endswith("['f'] True")
+    assert again == "and again"
+    assert read_only.startswith("read-only: cannot create")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "exit_code"),
+    [
+        (errno.ENOSPC, DiskFullError, 74),
+        (errno.EDQUOT, DiskFullError, 74),
+        (errno.EFBIG, DiskFullError, 74),
+        (errno.EACCES, OutputError, 73),
+        (errno.EROFS, OutputError, 73),
+        (errno.ENAMETOOLONG, OutputError, 73),
+        (errno.EIO, DiskError, 74),
+        (errno.EMFILE, DiskError, 74),
+    ],
+)
+def test_failed_writes_go_by_what_can_be_done(number: int, kind: type, exit_code: int) -> None:
+    """Full, forbidden and broken are three errors with their own exit codes and hints."""
+    error = disk_error(OSError(number, "x"), Path("a/b"))
+    assert type(error) is kind
+    assert error.exit_code == exit_code
+    assert "a/b" in error.message
+    assert os.strerror(number) in error.message
+    assert error.hint
+
+
+def test_an_error_without_a_number_is_the_disks() -> None:
+    """An OSError that says nothing but words is told in its words."""
+    error = disk_error(OSError("odd"), Path("f"))
+    assert type(error) is DiskError
+    assert "odd" in error.message
