@@ -209,7 +209,9 @@ def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object
     providers = config.load(config_file).providers
     with Checkpoint.read(folder) as checkpoint:
         settings = checkpoint.settings()
-        return {"manifest": settings.get("manifest", "")} | results.summary_of(checkpoint, providers)
+        return {"manifest": settings.get("manifest", "")} | results.summary_of(
+            checkpoint, providers
+        )
 
 
 def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
@@ -230,7 +232,9 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     with Checkpoint.read(folder) as checkpoint:
         for record in checkpoint.done_records():
             checked += 1
-            found += [f"{record.id}: {change}" for change in outputs.file_changes(folder, record.files)]
+            found += [
+                f"{record.id}: {change}" for change in outputs.file_changes(folder, record.files)
+            ]
             if progress is not None:
                 progress(checked)
     return checked, found
@@ -246,7 +250,9 @@ def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
         definite: Path | BinaryIO = path
     else:
         if options.output is None:
-            raise UsageError("a manifest from the standard input has no name", hint="give --output DIR")
+            raise UsageError(
+                "a manifest from the standard input has no name", hint="give --output DIR"
+            )
         folder, name, manifest_folder, definite = options.output, "<stdin>", Path(), source
     base_url = options.base_url and check_base_url(options.base_url, insecure=options.insecure)
     return _Setup(
@@ -294,9 +300,7 @@ def _opened(setup: _Setup) -> Iterator[Checkpoint]:
             raise
 
 
-def _planned(
-    setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None
-) -> Plan:
+def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None) -> Plan:
     options = setup.options
     rows = manifest.read_rows(
         setup.source,
@@ -323,7 +327,11 @@ def _planned(
 
 
 def _facts(setup: _Setup) -> dict[str, str]:
-    return {"manifest": setup.name, "provider": setup.options.provider, "planned_at": str(time.time())}
+    return {
+        "manifest": setup.name,
+        "provider": setup.options.provider,
+        "planned_at": str(time.time()),
+    }
 
 
 def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
@@ -346,7 +354,7 @@ def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
     return keys
 
 
-async def _work(
+async def _work(  # noqa: PLR0913  # a run's parts, together once
     setup: _Setup,
     checkpoint: Checkpoint,
     made: Plan,

@@ -57,7 +57,9 @@ def read_results(folder: Path) -> Iterator[dict[str, object]]:
             for line in lines:
                 yield orjson.loads(line)
     except FileNotFoundError as error:
-        raise NoRunError(f"there are no results in {folder}", hint="run the manifest first") from error
+        raise NoRunError(
+            f"there are no results in {folder}", hint="run the manifest first"
+        ) from error
 
 
 def summary_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dict[str, object]:
@@ -68,7 +70,8 @@ def summary_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dic
         providers: By name, for the prices.
     """
     totals = checkpoint.totals()
-    spent, wasted = {}, {}
+    spent: dict[str, float] = {}
+    wasted: dict[str, float] = {}
     for name, was_useful, characters, seconds in checkpoint.sent_by_provider():
         provider = providers.get(name)
         if provider is None:
@@ -162,6 +165,8 @@ def _result(row: Row, record: JobRecord) -> dict[str, object]:
 
 def _line(columns: dict[str, object], ours: dict[str, object]) -> bytes:
     """Join a row's columns and our facts; a column that our names hide goes below ``row``."""
-    hidden = {name: columns[name] for name in columns if name in ours and columns[name] != ours[name]}
+    hidden = {
+        name: columns[name] for name in columns if name in ours and columns[name] != ours[name]
+    }
     joined = columns | ours | ({"row": hidden} if hidden else {})
     return orjson.dumps(joined, option=orjson.OPT_APPEND_NEWLINE)

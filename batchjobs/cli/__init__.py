@@ -1,0 +1,73 @@
+"""The command line: the only click import; errors become sentences and exit codes here."""
+
+import contextlib
+import logging
+import signal
+import sys
+from typing import Final, NoReturn
+
+import click
+
+from batchjobs.cli.looking import providers, status, verify
+from batchjobs.cli.running import plan, run
+from batchjobs.cli.serving import serve
+from batchjobs.cli.telling import detach, die_of, say
+
+__all__ = ["cli", "main"]
+
+_BUG_EXIT_CODE: Final = 70
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="batchjobs", prog_name="batchjobs")
+def cli() -> None:
+    """Bulk text to speech and speech to text from a manifest.
+
+    A manifest is a CSV or JSON Lines file, one row one job: a row with 'text' is spoken, a row with
+    'audio' is transcribed. A run can be stopped or killed anywhere; the same command continues it,
+    and nothing finished is paid for twice.
+
+    \b
+    Try it, without an account, on the local speech server:
+        batchjobs run manifests/quickstart.csv
+    See what a run would do and cost, spending nothing:
+        batchjobs plan talks.csv --provider munsit
+    """
+
+
+for _command in (run, plan, status, verify, serve, providers):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    code = _exit_code()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            detach(stream)
+    raise SystemExit(code)
+
+
+def _exit_code() -> int:
+    """Run the command line; every way it can end has its exit code here."""
+    try:
+        cli.main(standalone_mode=False)
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 0
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        with contextlib.suppress(OSError, ValueError):
+            error.show(sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("stopped before the run began; nothing was spent", sys.stderr)
+        die_of(signal.SIGINT)
+    except BrokenPipeError:
+        return 0
+    except Exception:
+        logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
+        return _BUG_EXIT_CODE
+    return 0

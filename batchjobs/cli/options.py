@@ -1,0 +1,70 @@
+"""Options that commands share: each has an environment variable and a place in the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from batchjobs.cli.telling import complain, told
+from batchjobs.errors import BatchjobsError, ConfigurationError
+
+__all__ = ["RUN_FOLDER", "complete_provider", "config_option", "json_option", "option"]
+
+_Command = TypeVar("_Command")
+
+
+def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
+    """Make an option with an environment variable named after it."""
+    long = next(name for name in names if name.startswith("--"))
+    variable = "BATCHJOBS_" + long.removeprefix("--").upper().replace("-", "_")
+    settings.setdefault("envvar", variable)
+    return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
+
+
+def _read_config(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    """Take the configuration file's defaults for this command before its options are looked at."""
+    from batchjobs import config
+
+    with told():
+        configuration = config.load(value)
+    options = {p.name for p in context.command.params}
+    defaults = configuration.defaults.get(context.info_name or "", {})
+    for name in defaults:
+        if name not in options:
+            where = f"{configuration.path}: [{context.info_name}]"
+            complain(ConfigurationError(f"{where}: unknown option '{name}'"))
+    context.default_map = dict(defaults)
+    return value
+
+
+def config_option(command: _Command) -> _Command:
+    """Add ``--config``, which is read before every other option."""
+    return option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        callback=_read_config,
+        help="Configuration file.  [default: batchjobs.toml here, if there is one]",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add ``--json``."""
+    return option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+RUN_FOLDER = click.argument(
+    "folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)
+)
+
+
+def complete_provider(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the providers' names to the shell."""
+    from batchjobs import config
+
+    try:
+        names = config.load(context.params.get("config")).providers
+    except BatchjobsError:
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))

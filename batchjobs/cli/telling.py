@@ -1,0 +1,121 @@
+"""What the commands say, and how they end: sentences, exit codes, broken streams."""
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NoReturn, TextIO
+
+import click
+
+from batchjobs.errors import BatchjobsError
+
+__all__ = [
+    "complain",
+    "counts",
+    "detach",
+    "die_of",
+    "duration",
+    "print_json",
+    "say",
+    "set_logging",
+    "told",
+    "tune_collector",
+]
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """End the command with a sentence and the right exit code when one of our errors comes."""
+    try:
+        yield
+    except BatchjobsError as error:
+        complain(error)
+
+
+def complain(error: BatchjobsError) -> NoReturn:
+    """Tell an error and what to do about it, and exit with its code."""
+    say(f"batchjobs: {error.message}", sys.stderr)
+    if error.hint:
+        say(f"  → {error.hint}", sys.stderr)
+    raise SystemExit(error.exit_code)
+
+
+def say(line: str = "", stream: TextIO | None = None) -> None:
+    """Print a line; a reader that went away changes nothing about the work or its exit code."""
+    try:
+        click.echo(line, file=stream or sys.stdout)
+    except (OSError, ValueError):
+        detach(stream or sys.stdout)
+
+
+def detach(stream: TextIO) -> None:
+    """Point a broken stream at nothing, so that Python's last flush cannot fail either."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def counts(summary: Mapping[str, object]) -> str:
+    """Say in one line what became of a run's rows."""
+    rows, done = summary["rows"], summary["done"]
+    parts = [f"{done:,} of {rows:,} jobs done"]
+    if summary["no_speech"]:
+        parts.append(f"{summary['no_speech']:,} of them without speech")
+    if summary["failed"]:
+        parts.append(f"{summary['failed']:,} failed")
+    if summary["not_run"]:
+        parts.append(f"{summary['not_run']:,} not run")
+    seconds = summary["audio_seconds"]
+    assert isinstance(seconds, float)
+    parts.append(f"{duration(seconds)} of audio")
+    spent = summary["spent"]
+    assert isinstance(spent, dict)
+    parts += [f"{cost:.2f} {currency} spent" for currency, cost in spent.items() if cost]
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people read them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(round(seconds), 3600)
+    return (
+        f"{hours}:{rest // 60:02}:{rest % 60:02} h" if hours else f"{rest // 60}:{rest % 60:02} min"
+    )
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
+    import orjson
+
+    say(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def die_of(number: int) -> NoReturn:
+    """End by the signal that stopped the run, so that whoever started it can tell."""
+    sys.stdout.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    raise SystemExit(128 + number)
+
+
+def set_logging(verbose: int, *, quiet: bool) -> None:
+    """Log to the standard error, as much as was asked for."""
+    level = (
+        logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    )
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def tune_collector() -> None:
+    """Collect garbage rarely: at a thousand sessions it was most of the loop's lag (measured)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
