@@ -191,7 +191,7 @@ class SttClient:
 
     def woken(self, now: float) -> None:
         """The time `wait_until` has come; does nothing if it has moved on."""
-        if self.ended or now < self.wait_until:
+        if now < self.wait_until:
             return
         elapsed = now - self._opened_at
         match self._phase:
@@ -203,8 +203,10 @@ class SttClient:
                 self._fail(TimedOutError(shown))
             case _Phase.SETTLING:
                 self._settle(now)
-            case _:
+            case _Phase.ENDED:
                 return
+            case _:
+                assert_never(self._phase)
 
     # -- inside ---------------------------------------------------------------------------------
 

@@ -56,6 +56,13 @@ class _Phase(enum.Enum):
     ENDED = enum.auto()
 
 
+_OVERDUE: Final = {
+    _Phase.INITIALISING: "the service did not answer the first message",
+    _Phase.SENDING: "the service stopped taking text",
+    _Phase.AWAITING_AUDIO: "no audio came",
+}
+
+
 class TtsClient:
     """Speaks one text through one connection, without any I/O.
 
@@ -235,28 +242,25 @@ class TtsClient:
         """The time `wait_until` has come; does nothing if it has moved on."""
         if self.ended or now < self.wait_until:
             return
-        if now >= self._limit() and self._still_coming(now):
-            self._time_out("audio still came at the session's time limit", now)
-            return
-        match self._phase:
-            case _Phase.INITIALISING:
-                self._time_out("the service did not answer the first message", now)
-            case _Phase.SENDING:
-                self._time_out("the service stopped taking text", now)
-            case _Phase.AWAITING_AUDIO:
-                self._time_out("no audio came", now)
-            case _Phase.LISTENING:
-                self._ask_to_close(now)
-            case _Phase.DRAINING if not self.proven:
-                self._time_out("no audio came", now)
-            case _Phase.DRAINING if self._provider.close_drains:
-                self._time_out("the audio stopped before the service closed", now)
-            case _Phase.DRAINING:
-                self._finish(Ending.QUIET, None, now)
-            case _:
-                return
+        overdue = self._overdue(now)
+        if overdue:
+            self._time_out(overdue, now)
+        elif self._phase is _Phase.LISTENING:
+            self._ask_to_close(now)
+        else:
+            self._finish(Ending.QUIET, None, now)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _overdue(self, now: float) -> str:
+        """Say what should have come by now; empty if silence was to be expected."""
+        if now >= self._limit() and self._still_coming(now):
+            return "audio still came at the session's time limit"
+        if self._phase is _Phase.DRAINING and not self.proven:
+            return "no audio came"
+        if self._phase is _Phase.DRAINING and self._provider.close_drains:
+            return "the audio stopped before the service closed"
+        return _OVERDUE.get(self._phase, "")
 
     def _ask_to_close(self, now: float) -> None:
         self._outgoing.append(messages.CloseConnection())
