@@ -56,12 +56,12 @@ def test_sample_rates(value: object, expected: int) -> None:
         ("40101", True),
         ("040", False),
         ("-1", False),
-        ("١", False),
+        ("\u0661", False),
         ("1\n", False),
         ("", False),
     ],
 )
-def test_plain_numbers(text: str, plain: bool) -> None:  # noqa: FBT001
+def test_plain_numbers(text: str, plain: bool) -> None:
     """Only what reads the same after having been a number is one."""
     assert fields.is_plain_number(text) is plain
 

@@ -741,7 +741,7 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     steps: list[tuple[str, object]],
     provider: Provider,
     minimum: float,
-    starts: bool,  # noqa: FBT001
+    starts: bool,
 ) -> None:
     """Whatever happens in whatever order, a silent peer leaves only a few wakes to the outcome."""
     session = _Session(provider, judge=_Judge(minimum_seconds=minimum))
