@@ -1,0 +1,84 @@
+"""The columns a manifest may have, and what somebody meant who wrote another name."""
+
+import difflib
+from collections.abc import Collection, Mapping
+
+__all__ = ["KNOWN_COLUMNS", "RowError", "meant", "named"]
+
+KNOWN_COLUMNS: Mapping[str, str] = {
+    "id": "unique name of the row; one without it gets a short hash of its content",
+    "text": "what to speak",
+    "text_file": "a UTF-8 file that holds what to speak, relative to the manifest",
+    "audio": "the recording to transcribe, relative to the manifest",
+    "voice_id": "the service's name of the voice",
+    "model_id": "the service's name of the model",
+    "stability": "how even the voice is, 0 to 1",
+    "similarity_boost": "how close to the original voice, 0 to 1",
+    "speed": "0.7 to 1.2; 1.0 is the voice's own pace",
+    "output_format": "what the service sends: pcm_8000, pcm_16000, pcm_22050 or pcm_24000",
+    "reference": "the true text of a recording, for its error rates",
+    "output": "path of the result below the run folder; its ending picks the format",
+    "take": "a whole number that makes two equal rows two purchases",
+    "provider": "the service for this row",
+}
+
+# What other tools call these columns.
+_ALIASES: Mapping[str, tuple[str, ...]] = {
+    "voice": ("voice_id",),
+    "model": ("model_id",),
+    "txt": ("text",),
+    "file": ("audio", "text_file"),
+    "wav": ("audio",),
+    "format": ("output_format",),
+}
+_CLOSE = 0.8
+# So short that every other two- or three-letter name would count as close ("idx", "uid").
+_TOO_SHORT_TO_GUESS = frozenset({"id"})
+_GUESSABLE = tuple(name for name in KNOWN_COLUMNS if name not in _TOO_SHORT_TO_GUESS)
+
+
+class RowError(Exception):
+    """What is wrong with one row; the reader makes a `BadRow` of it.
+
+    Args:
+        column: The column that is wrong; empty if the row as a whole is.
+        message: What is wrong.
+        hint: What to do about it.
+    """
+
+    def __init__(self, column: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+        self.message = message
+        self.hint = hint
+
+
+def meant(name: str, present: Collection[str]) -> tuple[str, ...]:
+    """Guess which known column somebody meant.
+
+    A column that is there under its own name too was not misspelt: ``text`` beside ``texts`` leaves
+    the other to travel along.
+
+    Args:
+        name: A column's name as it stands in the manifest.
+        present: All the names in the manifest.
+
+    Returns:
+        The known names it may stand for; empty if it is one itself, or is like none.
+    """
+    if name in KNOWN_COLUMNS:
+        return ()
+    plain = name.strip().casefold()
+    if plain in KNOWN_COLUMNS:
+        guesses: tuple[str, ...] = (plain,)
+    elif plain in _ALIASES:
+        guesses = _ALIASES[plain]
+    else:
+        joined = plain.replace(" ", "_").replace("-", "_")
+        guesses = tuple(difflib.get_close_matches(joined, _GUESSABLE, n=1, cutoff=_CLOSE))
+    return () if any(guess in present for guess in guesses) else guesses
+
+
+def named(names: Collection[str]) -> str:
+    """Write names for a hint: ``'audio' or 'text_file'``."""
+    return " or ".join(f"'{name}'" for name in names)

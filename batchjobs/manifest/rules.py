@@ -1,0 +1,344 @@
+"""What makes a row a job: every column's rule, with what to do about a breach."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from batchjobs.errors import UsageError
+from batchjobs.files import PathEscapeError, path_inside
+from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derived_id
+from batchjobs.manifest.cells import (
+    holds_control,
+    is_blank,
+    is_speakable,
+    name_in,
+    number_in,
+    shortened,
+    string_in,
+    take_in,
+)
+from batchjobs.manifest.columns import RowError
+from batchjobs.providers import Provider
+
+__all__ = ["Defaults", "Rules"]
+
+_SOURCES = ("text", "text_file", "audio")
+_ONE_SOURCE = "give exactly one of text, text_file and audio"
+_OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
+_AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+_OWN_NAMES = frozenset({"segments", "results.jsonl", "failed.jsonl", "summary.json", "report.html"})
+_OWN_PREFIX = "checkpoint.sqlite3"
+_ID_LIMIT_CHARACTERS = 1000
+# File systems allow 255 bytes a name; beside a result stand its unfinished form (.NAME.part) and,
+# for a transcript, the same name with longer endings.
+_NAME_LIMIT_BYTES = 240
+_PATH_LIMIT_BYTES = 1000
+_TEXT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
+_BOM = "\ufeff"
+
+_NO_ROW: Final[Mapping[str, object]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What holds for rows that leave a column empty.
+
+    Attributes:
+        provider: Name of the provider.
+        voice_id: The voice; empty for the provider's own.
+        model_id: The model; empty for the provider's own.
+        stability: 0 to 1; None for the service's own.
+        similarity_boost: 0 to 1; None for the service's own.
+        speed: 0.7 to 1.2; None for the service's own.
+        output_format: ``pcm_`` and the sample rate in hertz; empty for ``pcm_24000``.
+    """
+
+    provider: str = "local"
+    voice_id: str = ""
+    model_id: str = ""
+    stability: float | None = None
+    similarity_boost: float | None = None
+    speed: float | None = None
+    output_format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All that a row is judged by.
+
+    Attributes:
+        folder: What relative paths are relative to.
+        input_root: A second place for inputs, tried after `folder`.
+        providers: The providers, by name.
+        defaults: What holds where a row says nothing.
+    """
+
+    folder: Path
+    input_root: Path | None
+    providers: Mapping[str, Provider]
+    defaults: Defaults
+
+    def check_defaults(self) -> None:
+        """Judge the defaults before any row does.
+
+        Raises:
+            UsageError: One of them is out of its range.
+        """
+        try:
+            _speech(_NO_ROW, self.defaults, voice_id="", model_id="")
+        except RowError as error:
+            message = f"the default for '{error.column}': {error.message}"
+            raise UsageError(message, hint=error.hint) from error
+
+    def judge(self, line: int, row: dict[str, object]) -> Job | BadRow:
+        """Make a row a job, or say what is wrong with it.
+
+        Args:
+            line: Where it starts in the manifest.
+            row: Column to value.
+        """
+        job_id, derived = "", False
+        try:
+            job_id = _id(row)
+            if not job_id:
+                job_id, derived = derived_id(row), True
+            return self._job(line, row, job_id, id_is_derived=derived)
+        except RowError as error:
+            return BadRow(
+                line=line,
+                column=error.column,
+                message=error.message,
+                hint=error.hint,
+                id=job_id or derived_id(row),
+                row=row,
+            )
+
+    def _job(self, line: int, row: dict[str, object], job_id: str, *, id_is_derived: bool) -> Job:
+        source = _source(row)
+        provider = _provider(row, self)
+        kind = Kind.STT if source == "audio" else Kind.TTS
+        _check_kind(provider, kind)
+        output = _output(string_in(row, "output"), kind)
+        if kind is Kind.STT:
+            return Job(
+                id=job_id,
+                id_is_derived=id_is_derived,
+                line=line,
+                kind=kind,
+                provider=provider.name,
+                audio=str(_input_file(string_in(row, source), source, self)),
+                output=output,
+                reference=string_in(row, "reference"),
+                row=row,
+            )
+        return Job(
+            id=job_id,
+            id_is_derived=id_is_derived,
+            line=line,
+            kind=kind,
+            provider=provider.name,
+            text=_text(row, source, self, provider.text_limit_characters),
+            speech=_speech(
+                row,
+                self.defaults,
+                voice_id=_voice(row, self.defaults, provider),
+                model_id=name_in(row, "model_id") or self.defaults.model_id or provider.tts_model,
+            ),
+            output=output,
+            take=take_in(row),
+            row=row,
+        )
+
+
+# -- cells -----------------------------------------------------------------------------------------
+
+
+def _id(row: Mapping[str, object]) -> str:
+    value = row.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    job_id = string_in(row, "id")
+    if len(job_id) > _ID_LIMIT_CHARACTERS:
+        raise RowError("id", f"is longer than {_ID_LIMIT_CHARACTERS} characters")
+    if holds_control(job_id):
+        hint = "a line break in an id often is a stray quote"
+        raise RowError("id", "holds a control character", hint=hint)
+    if job_id and is_blank(job_id):
+        raise RowError("id", "is blank", hint="give an id, or leave it empty to get one")
+    return job_id
+
+
+def _source(row: Mapping[str, object]) -> str:
+    """Tell which column says what to do.
+
+    Raises:
+        RowError: None of them, or more than one.
+    """
+    given = [column for column in _SOURCES if string_in(row, column).strip()]
+    if len(given) == 1:
+        return given[0]
+    if given:
+        raise RowError(given[1], f"is given beside '{given[0]}'", hint=_ONE_SOURCE)
+    if string_in(row, "text"):
+        raise RowError("text", "is blank: there is nothing to speak", hint=_ONE_SOURCE)
+    raise RowError("text", "is empty, and so are 'text_file' and 'audio'", hint=_ONE_SOURCE)
+
+
+# -- what to speak, and how ------------------------------------------------------------------------
+
+
+def _text(row: Mapping[str, object], column: str, rules: Rules, limit: int) -> str:
+    text = string_in(row, column)
+    if column == "text_file":
+        text = _content(_input_file(text, column, rules), text)
+    if "\0" in text:
+        raise RowError(column, "holds a NUL character", hint="remove it")
+    if not is_speakable(text):
+        why = "is blank" if is_blank(text) else "holds no letter or number"
+        raise RowError(column, f"{why}: there is nothing to speak", hint="give a text")
+    if len(text) > limit:
+        raise RowError(
+            column,
+            f"is {len(text)} characters long, and the provider takes at most {limit}",
+            hint="make several rows of it",
+        )
+    return text
+
+
+def _content(path: Path, relative: str) -> str:
+    """Read a text file exactly, but for a byte order mark.
+
+    Raises:
+        RowError: It is too large, unreadable or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_TEXT_FILE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise RowError("text_file", f"'{relative}' cannot be read: {error.strerror}") from error
+    if len(data) > _TEXT_FILE_LIMIT_BYTES:
+        hint = "make several files and rows of it"
+        raise RowError("text_file", f"'{relative}' is larger than 16 MiB", hint=hint)
+    hint = "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+        raise RowError("text_file", f"'{relative}' is UTF-16 or UTF-32, not UTF-8", hint=hint)
+    try:
+        return data.decode().removeprefix(_BOM)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RowError(
+            "text_file",
+            f"'{relative}' is not UTF-8 on its line {line}",
+            hint="save it as UTF-8, or convert it with iconv",
+        ) from error
+
+
+def _voice(row: Mapping[str, object], defaults: Defaults, provider: Provider) -> str:
+    voice_id = name_in(row, "voice_id") or defaults.voice_id or provider.voice
+    if not voice_id:
+        raise RowError("voice_id", "is empty", hint="give a voice, or pass --voice")
+    return voice_id
+
+
+def _speech(
+    row: Mapping[str, object], defaults: Defaults, *, voice_id: str, model_id: str
+) -> SpeechSettings:
+    stability = number_in(row, "stability", defaults.stability, 0.0, 1.0)
+    similarity_boost = number_in(row, "similarity_boost", defaults.similarity_boost, 0.0, 1.0)
+    speed = number_in(row, "speed", defaults.speed, 0.7, 1.2)
+    output_format = name_in(row, "output_format") or defaults.output_format or "pcm_24000"
+    if output_format not in _OUTPUT_FORMATS:
+        hint = f"the formats are {', '.join(_OUTPUT_FORMATS)}"
+        raise RowError("output_format", f"'{shortened(output_format)}' is no format", hint=hint)
+    return SpeechSettings(
+        voice_id=voice_id,
+        model_id=model_id,
+        stability=0.5 if stability is None else stability,
+        similarity_boost=0.75 if similarity_boost is None else similarity_boost,
+        speed=1.0 if speed is None else speed,
+        output_format=output_format,
+    )
+
+
+# -- where it goes, and who does it ----------------------------------------------------------------
+
+
+def _provider(row: Mapping[str, object], rules: Rules) -> Provider:
+    name = name_in(row, "provider") or rules.defaults.provider
+    provider = rules.providers.get(name)
+    if provider is None:
+        close = difflib.get_close_matches(name, rules.providers, n=1)
+        known = ", ".join(sorted(rules.providers))
+        hint = f"did you mean '{close[0]}'?" if close else f"the providers are {known}"
+        raise RowError("provider", f"'{shortened(name)}' is no provider", hint=hint)
+    return provider
+
+
+def _check_kind(provider: Provider, kind: Kind) -> None:
+    path, what = (
+        (provider.tts_path, "text to speech")
+        if kind is Kind.TTS
+        else (provider.stt_path, "speech to text")
+    )
+    if not path:
+        hint = "name another in column 'provider', or pass --provider"
+        raise RowError("provider", f"'{provider.name}' offers no {what}", hint=hint)
+
+
+def _input_file(value: str, column: str, rules: Rules) -> Path:
+    """Find a row's input below the manifest's folder or the input root.
+
+    Raises:
+        RowError: It is in neither, or no plain file.
+    """
+    escape = None
+    for root in (rules.folder, rules.input_root):
+        if root is None:
+            continue
+        try:
+            path = path_inside(root, value)
+            if path.exists():
+                return path
+        except PathEscapeError as error:
+            escape = escape or error
+    if escape is not None:
+        hint = "inputs stand below the manifest's folder, or below --input-root"
+        raise RowError(column, escape.message, hint=hint) from escape
+    hint = "paths are relative to the manifest, or to --input-root"
+    raise RowError(column, f"there is no file '{shortened(value)}'", hint=hint)
+
+
+def _output(output: str, kind: Kind) -> str:
+    """Check where a row wants its result: a relative path that no file system trips over.
+
+    Raises:
+        RowError: It leaves the run folder, takes one of the run's own names, or has a wrong ending.
+    """
+    if not output or output.isspace():
+        return ""
+    parts = output.split("/")
+    if holds_control(output) or "\\" in output:
+        hint = "write folders with '/'"
+        raise RowError("output", "holds a backslash or control character", hint=hint)
+    if any(not part.strip() or part[0] == "." for part in parts):
+        hint = "give a path below the run folder, such as chapters/01.wav"
+        raise RowError(
+            "output",
+            f"'{shortened(output)}' is absolute, or has a part that starts with a dot",
+            hint=hint,
+        )
+    if any(len(part.encode()) > _NAME_LIMIT_BYTES for part in parts):
+        raise RowError("output", f"has a name longer than {_NAME_LIMIT_BYTES} bytes")
+    if len(output.encode()) > _PATH_LIMIT_BYTES:
+        raise RowError("output", f"is longer than {_PATH_LIMIT_BYTES} bytes")
+    first = parts[0].casefold()
+    if first in _OWN_NAMES or first.startswith(_OWN_PREFIX):
+        hint = "choose another name or a folder"
+        raise RowError("output", f"'{parts[0]}' belongs to the run itself", hint=hint)
+    endings = _AUDIO_ENDINGS if kind is Kind.TTS else (".txt",)
+    if not parts[-1].lower().endswith(endings):
+        hint = f"the ending is {' or '.join(endings)}"
+        raise RowError("output", f"'{shortened(output)}' has another ending", hint=hint)
+    return output

@@ -1,0 +1,287 @@
+"""A manifest's bytes: opened, unpacked, recognised and cut into numbered lines of UTF-8."""
+
+import contextlib
+import enum
+import os
+import zlib
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from batchjobs.errors import ManifestError
+
+__all__ = ["ROW_LIMIT_BYTES", "Form", "blocks_of", "decoded", "lines_of", "opened", "recognised"]
+
+ROW_LIMIT_BYTES = 16 * 1024 * 1024
+"""The longest row: thirty times the longest text of any service."""
+
+_BLOCK_BYTES = 256 * 1024
+# gzip's best on a manifest of equal rows is near 1000 : 1, on texts 3 to 10 : 1. A small file may
+# be as monotonous as it likes.
+_RATIO_LIMIT = 200
+_RATIO_FREE_BYTES = 64 * 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WINDOW_BITS = 31
+_BOM = b"\xef\xbb\xbf"
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+
+class Form(enum.StrEnum):
+    """How a manifest's rows are written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+_FORM_OF_ENDING = {
+    ".jsonl": Form.JSONL,
+    ".ndjson": Form.JSONL,
+    ".csv": Form.CSV,
+    ".tsv": Form.CSV,
+    ".txt": Form.CSV,
+}
+
+
+@contextlib.contextmanager
+def opened(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """Open a manifest for reading; a stream that is open already is left open.
+
+    Raises:
+        ManifestError: It cannot be opened.
+    """
+    if not isinstance(source, Path):
+        yield source
+        return
+    try:
+        stream = source.open("rb")
+    except FileNotFoundError as error:
+        hint = "check the path; '-' reads the standard input"
+        raise ManifestError(f"{name}: there is no such file", hint=hint) from error
+    except IsADirectoryError as error:
+        hint = "name the manifest in it; 'batchjobs scan' makes one of a folder of recordings"
+        raise ManifestError(f"{name}: is a folder", hint=hint) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _unreadable(error, name) from error
+    with stream:
+        yield stream
+
+
+def _unreadable(error: Exception, name: str) -> ManifestError:
+    number = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(number) if number else str(error)
+    return ManifestError(f"{name}: cannot be read: {reason}")
+
+
+def blocks_of(stream: BinaryIO, name: str, *, gzipped: bool) -> Iterator[bytes]:
+    """Read a stream block by block, unpacked if it is gzip, without a UTF-8 byte order mark.
+
+    Args:
+        stream: Where from.
+        name: The manifest, for messages.
+        gzipped: Whether its name says that it is gzip; if not, its first bytes tell.
+
+    Yields:
+        Blocks of at most 256 KiB, none empty.
+
+    Raises:
+        ManifestError: It cannot be read or unpacked, is empty, or is no UTF-8 text at all.
+    """
+    raw = _read(stream, name)
+    head, raw = _peeked(raw, len(_GZIP_MAGIC))
+    if head.startswith(_GZIP_MAGIC):
+        raw = _unpacked(raw, name)
+    elif head and gzipped:
+        raise ManifestError(f"{name}: is not gzip, as its ending says", hint="correct the ending")
+    head, raw = _peeked(raw, 4)
+    _refuse_other_formats(head, name)
+    if not head.removeprefix(_BOM):
+        raise ManifestError(f"{name}: is empty", hint="the first line names the columns")
+    yield next(raw).removeprefix(_BOM)
+    yield from raw
+
+
+def _read(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    while True:
+        try:
+            block = stream.read(_BLOCK_BYTES)
+        except (OSError, ValueError) as error:  # ValueError: a stream that was closed
+            raise _unreadable(error, name) from error
+        if not block:
+            return
+        yield block
+
+
+def _peeked(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """Look at the first bytes, at least `size` of them if there are as many."""
+    head = b""
+    while len(head) < size and (block := next(blocks, b"")):
+        head += block
+    return head, chain((head,), blocks) if head else blocks
+
+
+class _Gzip:
+    """Unpacks gzip of one or more members, a bounded piece at a time."""
+
+    def __init__(self) -> None:
+        self._engine = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        self.inside_member = False
+
+    def pieces(self, block: bytes) -> Iterator[bytes]:
+        """Unpack the next bytes.
+
+        Raises:
+            zlib.error: They are no gzip.
+        """
+        rest, full = block, False
+        while rest or full:
+            if not self.inside_member:
+                rest = rest.lstrip(b"\0")  # members may be padded to whole tape blocks
+                if not rest:
+                    return
+                self._engine = zlib.decompressobj(_GZIP_WINDOW_BITS)
+                self.inside_member = True
+            piece = self._engine.decompress(rest, _BLOCK_BYTES)
+            yield piece
+            self.inside_member = not self._engine.eof
+            rest = self._engine.unconsumed_tail or self._engine.unused_data
+            full = self.inside_member and len(piece) == _BLOCK_BYTES
+
+
+def _unpacked(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Unpack gzip, within a ratio.
+
+    Raises:
+        ManifestError: It is damaged, cut off, or grows beyond all measure.
+    """
+    gzip = _Gzip()
+    taken = given = 0
+    for block in blocks:
+        taken += len(block)
+        try:
+            for piece in filter(None, gzip.pieces(block)):
+                given += len(piece)
+                if given > _RATIO_FREE_BYTES and given > _RATIO_LIMIT * taken:
+                    raise _bomb(name)
+                yield piece
+        except zlib.error as error:
+            hint = "copy or pack it again"
+            raise ManifestError(f"{name}: is damaged gzip: {error}", hint=hint) from error
+    if gzip.inside_member:
+        raise ManifestError(f"{name}: is cut off: its gzip has no end", hint="copy it again")
+
+
+def _bomb(name: str) -> ManifestError:
+    return ManifestError(
+        f"{name}: unpacks to more than {_RATIO_LIMIT} times its size, like a decompression bomb",
+        hint="if it is what you want to run, unpack it first",
+    )
+
+
+def _refuse_other_formats(head: bytes, name: str) -> None:
+    start = head[:4]
+    zeros = [byte == 0 for byte in start]
+    # Latin letters in UTF-16 and UTF-32 have a zero at every even or every odd place.
+    wide = len(start) == 4 and any(start) and (all(zeros[::2]) or all(zeros[1::2]))
+    if wide or start.startswith(_WIDE_BOMS):
+        raise ManifestError(
+            f"{name}: is UTF-16 or UTF-32, not UTF-8",
+            hint="save it as 'CSV UTF-8', or convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW",
+        )
+    if start.startswith(b"PK\x03\x04"):
+        hint = "save the sheet as 'CSV UTF-8'"
+        raise ManifestError(f"{name}: is a spreadsheet or zip file", hint=hint)
+
+
+def recognised(blocks: Iterator[bytes], name: str, *, ending: str) -> tuple[Form, Iterator[bytes]]:
+    """Tell CSV from JSON Lines, by the ending if it says so, else by the first character.
+
+    Args:
+        blocks: The manifest's bytes.
+        name: The manifest, for messages.
+        ending: Of its name, such as ``.csv``; may be empty.
+
+    Returns:
+        The form, and all the blocks.
+
+    Raises:
+        ManifestError: Nothing but white space, or one JSON array in place of lines.
+    """
+    head = next(blocks)
+    while not head.strip() and (block := next(blocks, b"")):
+        head += block
+        _check_length(head, 1, name)
+    first = head.lstrip()[:1]
+    if not first:
+        raise ManifestError(f"{name}: is blank", hint="the first line names the columns")
+    whole = chain((head,), blocks)
+    if first == b"[" and _FORM_OF_ENDING.get(ending) is not Form.CSV:
+        hint = "write an object a line: jq -c '.[]' OLD > NEW"
+        raise ManifestError(f"{name}: is a JSON array, not JSON Lines", hint=hint)
+    sniffed = Form.JSONL if first == b"{" else Form.CSV
+    return _FORM_OF_ENDING.get(ending, sniffed), whole
+
+
+def lines_of(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[bytes]:
+    r"""Cut blocks into lines, each with its own end.
+
+    In CSV a line ends with ``\n``, ``\r\n`` or ``\r``; in JSON Lines with ``\n`` alone. Nothing
+    else ends one: U+0085, U+2028 and U+2029 are characters of a text.
+
+    Args:
+        blocks: The manifest's bytes.
+        name: The manifest, for messages.
+        form: Whose line ends.
+
+    Yields:
+        The lines in order, the last perhaps without an end.
+
+    Raises:
+        ManifestError: A line is longer than `ROW_LIMIT_BYTES`.
+    """
+    number = 0
+    rest = b""
+    for block in blocks:
+        data = rest + block
+        if form is Form.CSV:
+            lines = data.splitlines(keepends=True)
+            # A \r at the very end may yet turn out to be the first half of an end.
+            rest = b"" if data.endswith(b"\n") else lines.pop()
+        else:
+            *whole, rest = data.split(b"\n")
+            lines = [line + b"\n" for line in whole]
+        yield from lines
+        number += len(lines)
+        _check_length(rest, number + 1, name)
+    if rest:
+        yield rest
+
+
+def _check_length(line: bytes, number: int, name: str) -> None:
+    if len(line) > ROW_LIMIT_BYTES:
+        hint = "if it holds a very long text, put that into a file and name it in 'text_file'"
+        raise ManifestError(f"{name}:{number}: the line is longer than 16 MiB", hint=hint)
+
+
+def decoded(line: bytes, number: int, name: str) -> str:
+    """Read a line as UTF-8.
+
+    Args:
+        line: Its bytes.
+        number: Its number from 1, for messages.
+        name: The manifest, for messages.
+
+    Raises:
+        ManifestError: It is not UTF-8, or holds a NUL byte.
+    """
+    if b"\0" in line:
+        hint = "remove it; a damaged file or another format has these"
+        raise ManifestError(f"{name}:{number}: a NUL byte", hint=hint)
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{name}:{number}: not UTF-8 at byte {error.start + 1} of the line",
+            hint="save it as UTF-8, or convert it, for example: "
+            "iconv -f WINDOWS-1256 -t UTF-8 OLD > NEW",
+        ) from error

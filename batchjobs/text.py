@@ -1,0 +1,279 @@
+"""Texts: their sentences, the messages they travel in, their weight, and ids as file names."""
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Literal
+
+import sentencex  # type: ignore[import-untyped]
+
+__all__ = ["file_stem", "messages", "script", "sentences", "spoken_weight"]
+
+_TATWEEL = "\u0640"
+# Something a voice can say: a letter or number; a tatweel only stretches the letter before it.
+_SPEAKABLE = re.compile(rf"[^\W_{_TATWEEL}]")
+_ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufeff]")
+
+# sentencex 1.0.32 panics ("not a char boundary", a BaseException) on a capital, a white space that
+# is not ASCII and a full stop, such as "B\u00a0.": it gets a stand-in of the same length to cut.
+_STAND_INS = {
+    ord(character): "\n" if character in "\u0085\u2028\u2029" else " "
+    for character in map(chr, range(0x80, 0x3001))
+    if character.isspace()
+}
+
+# Where a clause ends. Western marks count only before white space: "1,000" and "10:30" stay whole.
+# The marks of Chinese and Japanese are not followed by any.
+_CLAUSE_END = re.compile(
+    r"[,;:.!?\u060c\u061b\u061f\u06d4\u2026\u2013\u2014)\]}\"\u00bb\u201d]\s+|[\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f]\s*|[\r\n]\s*"
+)
+_WHITE_SPACE = re.compile(r"\s+")
+_ZWJ = "\u200d"
+_VIRAMA_CLASS = 9
+_SKIN_TONES = ("\U0001f3fb", "\U0001f3ff")
+_REGIONAL = ("\U0001f1e6", "\U0001f1ff")
+# Conjoining Hangul letters: a syllable may be written as two or three of them.
+_HANGUL_VOWELS_AND_TAILS = ("\u1160", "\u11ff")
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?<!\.)")
+_SAFE_ID_BYTES = 100
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_SLUG_BYTES = 80
+_HASH_HEX_DIGITS = 10
+
+_DIGIT_WEIGHT = 4.0
+
+
+def sentences(text: str, *, language: str = "") -> list[str]:
+    """Cut a text into sentences whose concatenation is the text, byte for byte.
+
+    White space after a sentence stays with it, white space at the start with the first. What holds
+    no letter or number ("\u2026", a line of dashes) is no sentence and joins its neighbour.
+
+    Args:
+        text: Any text that can be encoded, of any script.
+        language: ISO 639-1 code; empty to guess it from the script.
+
+    Returns:
+        The sentences in order; a text with nothing to speak is one piece, an empty one none.
+    """
+    code = language or ("ar" if script(text) == "arabic" else "en")
+    searched = text.translate(_STAND_INS)
+    pieces = _located(text, sentencex.segment(code, searched), searched)
+    return _grouped(_trailing_space(pieces))
+
+
+def _located(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
+    """Find every piece again in what was cut: what is missing is a piece of its own.
+
+    sentencex 1.0.32 loses some of the paragraph breaks in texts longer than about 10,000 bytes.
+    """
+    start = 0
+    for piece in pieces:
+        found = searched.find(piece, start)
+        if found < 0:
+            break
+        end = found + len(piece)
+        yield text[start:found]
+        yield text[found:end]
+        start = end
+    yield text[start:]
+
+
+def _trailing_space(pieces: Iterable[str]) -> Iterator[str]:
+    """Move the white space that begins a piece to a piece of its own, for its neighbour to take."""
+    for piece in pieces:
+        body = piece.lstrip()
+        if len(body) < len(piece):
+            yield piece[: len(piece) - len(body)]
+        if body:
+            yield body
+
+
+def _grouped(pieces: Iterable[str]) -> list[str]:
+    """Join every piece with nothing to speak to the piece before it, or the first one after.
+
+    So is one that begins within a character: sentencex cuts between a mark and its own marks.
+    """
+    groups: list[list[str]] = []
+    speaks = True
+    for piece in filter(None, pieces):
+        speakable = _SPEAKABLE.search(piece) is not None
+        if groups and (not (speakable and speaks) or _continues(groups[-1][-1][-1], piece[0])):
+            groups[-1].append(piece)
+            speaks = speaks or speakable
+        else:
+            groups.append([piece])
+            speaks = speakable
+    return ["".join(group) for group in groups]
+
+
+def _continues(before: str, after: str) -> bool:
+    # Not every format character: a sentence may well begin with a mark of direction.
+    return unicodedata.category(after)[0] == "M" or _ZWJ in (before, after)
+
+
+def messages(text: str, *, limit_characters: int = 500) -> list[str]:
+    """Cut a text into sentence-sized messages whose concatenation is the text, byte for byte.
+
+    A sentence longer than the limit is cut after its last clause that fits, else after a word, else
+    between two characters as a reader sees them: a mark stays with its letter, an emoji whole.
+
+    Args:
+        text: Any text that can be encoded.
+        limit_characters: The longest message in code points, at least 1. Only white space, bare
+            punctuation or a single composed character that goes beyond it makes a longer one.
+
+    Returns:
+        The messages in order, none blank unless the text is; none for an empty text.
+    """
+    pieces: list[str] = []
+    for sentence in sentences(text):
+        if len(sentence) <= limit_characters:
+            pieces.append(sentence)
+        else:
+            pieces.extend(_cut(sentence, limit_characters))
+    return pieces
+
+
+def _cut(sentence: str, limit: int) -> Iterator[str]:
+    start = 0
+    while start < len(sentence):
+        first = _past_white_space(sentence, start)
+        if first + limit >= len(sentence):
+            end = len(sentence)
+        else:
+            end = _past_white_space(sentence, _cut_point(sentence, first, first + limit))
+        yield sentence[start:end]
+        start = end
+
+
+def _past_white_space(text: str, at: int) -> int:
+    """Skip white space, except one that carries a mark: the two are one character."""
+    match = _WHITE_SPACE.match(text, at)
+    if match is None or match.end() == len(text) or not _inside_cluster(text, at, match.end()):
+        return match.end() if match else at
+    return match.end() - 1
+
+
+def _cut_point(text: str, start: int, window: int) -> int:
+    """Find where the message that starts at `start` had best end, if it can before `window`."""
+    for pattern in (_CLAUSE_END, _WHITE_SPACE):
+        ends = [match.end() for match in pattern.finditer(text, start, window)]
+        for end in reversed(ends):
+            if not _inside_cluster(text, start, end):
+                return end
+    for end in chain(range(window, start, -1), range(window + 1, len(text))):
+        if not _inside_cluster(text, start, end):
+            return end
+    return len(text)
+
+
+def _inside_cluster(text: str, start: int, at: int) -> bool:
+    """Say whether `text[at - 1]` and `text[at]` belong to one character as a reader sees it.
+
+    A cautious reading of Unicode's UAX 29: where it allows a break beside a format character
+    (joiners, direction marks, tags), this does not. `start` is a place known to be a boundary.
+    """
+    before, after = text[at - 1], text[at]
+    if unicodedata.category(after)[0] == "M" or _in(after, _SKIN_TONES):
+        return True
+    if "Cf" in (unicodedata.category(before), unicodedata.category(after)):
+        return True
+    if unicodedata.combining(before) == _VIRAMA_CLASS or _in(after, _HANGUL_VOWELS_AND_TAILS):
+        return True
+    if before == "\r" and after == "\n":
+        return True
+    return _in(before, _REGIONAL) and _in(after, _REGIONAL) and _splits_flag(text, start, at)
+
+
+def _splits_flag(text: str, start: int, at: int) -> bool:
+    """Say whether `at` is inside a flag: they are pairs, so a run of them breaks at even places."""
+    first = at
+    while first > start and _in(text[first - 1], _REGIONAL):
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def _in(character: str, span: tuple[str, str]) -> bool:
+    return span[0] <= character <= span[1]
+
+
+def file_stem(job_id: str) -> str:
+    """Give the name, without an ending, of the files that hold a job's result.
+
+    A safe id is its own name. Any other becomes a readable slug and a piece of the id's SHA-256, so
+    two ids never share a name. (On a file system that ignores case, ids that differ only in case
+    still would: the caller looks out for those.)
+
+    Args:
+        job_id: Any text.
+
+    Returns:
+        At most 100 bytes of UTF-8, without separators or a dot at either end.
+    """
+    if (
+        len(job_id) <= _SAFE_ID_BYTES
+        and _SAFE_ID.fullmatch(job_id)
+        and not _DEVICES.fullmatch(job_id)
+    ):
+        return job_id
+    digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{_slug(job_id)}-{digest[:_HASH_HEX_DIGITS]}"
+
+
+def _slug(job_id: str) -> str:
+    """Keep letters, their marks and numbers, of any script; every other run becomes a hyphen."""
+    # More than any slug can use, so an endless id costs no more than a long one.
+    text = unicodedata.normalize("NFC", job_id[: 4 * _SLUG_BYTES])
+    kept = "".join(
+        character if unicodedata.category(character)[0] in "LMN" else "-" for character in text
+    )
+    whole = re.sub(r"-+", "-", kept).encode()[:_SLUG_BYTES].decode("utf-8", "ignore").strip("-")
+    # A mark without its letter would sit on whatever a listing prints before it.
+    while whole and unicodedata.category(whole[0])[0] == "M":
+        whole = whole[1:].lstrip("-")
+    return whole or "id"
+
+
+def spoken_weight(text: str) -> float:
+    """Estimate how much there is to say, for checking a duration against it.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One for each letter, four for each decimal digit ("7" is a word), nothing for marks,
+        tatweel, punctuation and white space.
+    """
+    weight = 0.0
+    for character, count in Counter(text).items():
+        category = unicodedata.category(character)
+        if category == "Nd":
+            weight += _DIGIT_WEIGHT * count
+        elif category[0] == "L" and character != _TATWEEL:
+            weight += count
+    return weight
+
+
+def script(text: str) -> Literal["arabic", "latin"]:
+    """Say which script most of a text's letters belong to.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        ``arabic`` if more than half of the letters are Arabic; ``latin`` for everything else.
+    """
+    arabic = other = 0
+    for character, count in Counter(text).items():
+        if not character.isalpha() or character == _TATWEEL:
+            continue
+        if _ARABIC.match(character):
+            arabic += count
+        else:
+            other += count
+    return "arabic" if arabic > other else "latin"
