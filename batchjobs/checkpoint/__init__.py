@@ -1,0 +1,288 @@
+"""The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from batchjobs.checkpoint import ledger, staging
+from batchjobs.checkpoint.database import FILE_NAME, Database
+from batchjobs.checkpoint.records import (
+    AttemptEnd,
+    AttemptStart,
+    FileRecord,
+    JobRecord,
+    Row,
+    RunTotals,
+    SourceRecord,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "AttemptEnd",
+    "AttemptStart",
+    "Checkpoint",
+    "FileRecord",
+    "JobRecord",
+    "Row",
+    "RunTotals",
+    "SourceRecord",
+]
+
+_PAGE_ROWS: Final = 500
+
+
+class Checkpoint:
+    """One run folder's state. Use `open` to run, `read` to look, `none` where there is no run yet.
+
+    Its methods block, and may be called from any one thread at a time.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- opening --------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open a run folder to run in it, making it if need be; holds it until `close`.
+
+        Raises:
+            RunLockedError: Another run holds it.
+            OutputError: It cannot be made.
+            DiskError: The disk failed, or the checkpoint is damaged.
+        """
+        return cls(Database.held(folder))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Open a run folder to look at it, also while a run goes on.
+
+        Raises:
+            NoRunError: There is no run in the folder.
+            DiskError: The checkpoint is damaged.
+        """
+        return cls(Database.looked_at(folder))
+
+    @classmethod
+    def none(cls, folder: Path) -> Self:
+        """Stand in for a run that does not exist yet: nothing is on disk, nothing will be."""
+        return cls(Database.in_memory(folder))
+
+    def close(self) -> None:
+        """Close the file and let go of the folder."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of a ``with`` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self._database.folder
+
+    # -- planning -------------------------------------------------------------------------------
+
+    def begin_staging(self) -> None:
+        """Start a new plan, apart from the rows of the last run until `adopt_staged`."""
+        with self._database.reading() as database:
+            staging.begin(database)
+
+    def stage(self, rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+        """Add planned rows.
+
+        Returns:
+            The rows that were not added, each with the row that has its id or its place already.
+        """
+        with self._database.reading() as database:
+            return staging.add(database, rows)
+
+    def mark_followers(self, to_buy: Iterable[str], follow: str) -> None:
+        """Turn staged rows that ask the same as an earlier one that will be bought into followers.
+
+        Args:
+            to_buy: The actions that mean a purchase.
+            follow: The action of a follower.
+        """
+        with self._database.reading() as database:
+            staging.mark_followers(database, to_buy, follow)
+
+    def drop_staged_beyond(self, actions: Iterable[str], limit: int) -> None:
+        """Leave only the first `limit` staged rows with these actions to do; the rest wait."""
+        with self._database.reading() as database:
+            staging.postpone_beyond(database, actions, limit)
+
+    def staged_totals(self) -> list[tuple[str, str, str, int, int, float]]:
+        """Sum the staged rows: (action, kind, provider, rows, characters, seconds)."""
+        with self._database.reading() as database:
+            return staging.totals(database)
+
+    def orphans(self) -> int:
+        """Count the jobs with results here that the staged manifest no longer has."""
+        with self._database.reading() as database:
+            return staging.orphans(database)
+
+    def adopt_staged(self, settings: Mapping[str, str]) -> None:
+        """Make the staged rows the run's, in one transaction.
+
+        Args:
+            settings: Facts about the run worth keeping, such as the manifest's path.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as database:
+            staging.adopt(database, settings)
+
+    def records(self, ids: Sequence[str]) -> dict[str, JobRecord]:
+        """Look up what is known of these jobs."""
+        query = "SELECT record FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        names = json.dumps(list(ids))
+        with self._database.reading() as database:
+            found = [ledger.record_from(row[0]) for row in database.execute(query, (names,))]
+        return {record.id: record for record in found}
+
+    def donors(self, key: str) -> list[JobRecord]:
+        """Find the finished jobs that already have what this key asks for."""
+        query = "SELECT record FROM jobs WHERE key = ? AND status = 'done'"
+        with self._database.reading() as database:
+            return [ledger.record_from(row[0]) for row in database.execute(query, (key,))]
+
+    def keys_with_donors(self, keys: Sequence[str]) -> set[str]:
+        """Tell which of these keys some finished job already has."""
+        query = """SELECT DISTINCT key FROM jobs WHERE status = 'done'
+                   AND key IN (SELECT value FROM json_each(?))"""
+        with self._database.reading() as database:
+            return {row[0] for row in database.execute(query, (json.dumps(list(keys)),))}
+
+    def failure_of(self, key: str) -> JobRecord | None:
+        """Find a job that failed at what this key asks for."""
+        query = "SELECT record FROM jobs WHERE key = ? AND status = 'failed' LIMIT 1"
+        with self._database.reading() as database:
+            row = database.execute(query, (key,)).fetchone()
+        return ledger.record_from(row[0]) if row else None
+
+    def owns(self, output: str, job_id: str) -> bool:
+        """Tell whether the file at this path below the run folder can only be this run's own.
+
+        It is if a job's result stood there, or if an attempt at this job has begun: a run killed
+        between the file's rename and the commit leaves it there.
+        """
+        query = """SELECT EXISTS (SELECT 1 FROM jobs WHERE output = ?)
+                   OR EXISTS (SELECT 1 FROM attempts WHERE job = ?)"""
+        with self._database.reading() as database:
+            return bool(database.execute(query, (output, job_id)).fetchone()[0])
+
+    def source(self, path: str) -> SourceRecord | None:
+        """Look up a recording that was read before."""
+        with self._database.reading() as database:
+            row = database.execute("SELECT * FROM sources WHERE path = ?", (path,)).fetchone()
+        if row is None:
+            return None
+        return SourceRecord(
+            path=row[0], bytes=row[1], modified_ns=row[2], sha256=row[3], seconds=row[4]
+        )
+
+    def remember_sources(self, sources: Iterable[SourceRecord]) -> None:
+        """Keep what was read of recordings."""
+        values = [(s.path, s.bytes, s.modified_ns, s.sha256, s.seconds) for s in sources]
+        with self._database.transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", values)
+
+    # -- running --------------------------------------------------------------------------------
+
+    def recover(self, now: float) -> dict[str, int]:
+        """Close the attempts that a killed process left open.
+
+        Returns:
+            For each key whose latest attempts were all lost: how many.
+        """
+        with self._database.transaction() as database:
+            return ledger.close_lost(database, now)
+
+    def rows_to_do(self, actions: Iterable[str]) -> Iterator[Row]:
+        """Stream the adopted rows with these actions, in the manifest's order."""
+        names = json.dumps(list(actions))
+        query = """SELECT * FROM rows WHERE position > ?
+                   AND action IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
+        position = 0
+        while True:
+            with self._database.reading() as database:
+                found = database.execute(query, (position, names, _PAGE_ROWS)).fetchall()
+            if not found:
+                return
+            page = [staging.row_from(values) for values in found]
+            yield from page
+            position = page[-1].position
+
+    def commit(
+        self,
+        *,
+        starts: Sequence[AttemptStart] = (),
+        ends: Sequence[AttemptEnd] = (),
+        records: Sequence[JobRecord] = (),
+    ) -> list[int]:
+        """Write attempts' starts and ends and jobs' outcomes in one durable transaction.
+
+        Returns:
+            The numbers of the attempts started, in order.
+
+        Raises:
+            DiskError: The disk failed: nothing of this is called done.
+        """
+        with self._database.transaction() as database:
+            numbers = ledger.start(database, starts)
+            ledger.end(database, ends)
+            ledger.save(database, records)
+        return numbers
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def settings(self) -> dict[str, str]:
+        """Give what was kept about the run."""
+        with self._database.reading() as database:
+            return dict(database.execute("SELECT name, value FROM meta").fetchall())
+
+    def totals(self) -> RunTotals:
+        """Count where the run's manifest stands; also right while a run goes on."""
+        with self._database.reading() as database:
+            return ledger.totals(database)
+
+    def sent_by_provider(self) -> list[tuple[str, bool, int, float]]:
+        """Sum the ledger: (provider, whether it led to a result, characters, audio seconds)."""
+        with self._database.reading() as database:
+            return ledger.sent_by_provider(database)
+
+    def outcomes(self) -> Iterator[tuple[Row, JobRecord | None]]:
+        """Stream the run's rows in order, each with what became of it."""
+        query = """SELECT rows.*, jobs.record FROM rows
+            LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key
+            WHERE position > ? ORDER BY position LIMIT ?"""
+        position = 0
+        while True:
+            with self._database.reading() as database:
+                page = database.execute(query, (position, _PAGE_ROWS)).fetchall()
+            if not page:
+                return
+            for values in page:
+                record = None if values[-1] is None else ledger.record_from(values[-1])
+                yield staging.row_from(values[:-1]), record
+            position = page[-1][0]
+
+    def done_records(self) -> Iterator[JobRecord]:
+        """Stream every finished job of the folder, by id, also those the manifest has lost."""
+        query = """SELECT id, record FROM jobs WHERE status = 'done' AND id > ?
+                   ORDER BY id LIMIT ?"""
+        last = ""
+        while True:
+            with self._database.reading() as database:
+                page = database.execute(query, (last, _PAGE_ROWS)).fetchall()
+            if not page:
+                return
+            yield from (ledger.record_from(record) for _, record in page)
+            last = page[-1][0]

@@ -1,0 +1,256 @@
+"""The SQLite file: its schema, its lock, its transactions, and its errors as ours."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    DiskError,
+    DiskFullError,
+    NoRunError,
+    OutputError,
+    RunLockedError,
+)
+
+__all__ = ["FILE_NAME", "ROW_COLUMNS", "Database"]
+
+FILE_NAME: Final = "checkpoint.sqlite3"
+_SCHEMA_VERSION: Final = 1
+_CACHE_KIB: Final = 8_192
+
+ROW_COLUMNS: Final = """(
+    position INTEGER PRIMARY KEY,
+    line INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    place TEXT UNIQUE,
+    key TEXT NOT NULL,
+    action TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    characters INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    output TEXT NOT NULL,
+    job BLOB NOT NULL
+)"""
+_SCHEMA: Final = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows {ROW_COLUMNS};
+CREATE INDEX rows_key ON rows (key);
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    output TEXT NOT NULL,
+    error_class TEXT NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX jobs_key ON jobs (key);
+CREATE INDEX jobs_output ON jobs (output);
+CREATE TABLE attempts (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    job TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    result TEXT NOT NULL DEFAULT '',
+    code TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    characters INTEGER NOT NULL DEFAULT 0,
+    audio_seconds REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX attempts_key ON attempts (key);
+CREATE INDEX attempts_open ON attempts (number) WHERE ended_at IS NULL;
+CREATE TABLE sources (
+    path TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    seconds REAL NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+
+class Database:
+    """One connection, used by one thread at a time, whose errors are ours.
+
+    Args:
+        connection: In autocommit mode.
+        folder: The run folder.
+        lock: Descriptor that holds the folder's lock; None if it is not held.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, folder: Path, lock: int | None) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._lock = lock
+        self._turn = threading.Lock()
+
+    @classmethod
+    def held(cls, folder: Path) -> Self:
+        """Open a folder's file to write it, making both if need be, and hold the folder's lock.
+
+        Raises:
+            RunLockedError: Another run holds it.
+            OutputError: It cannot be made.
+            DiskError: The disk failed, or the file is damaged.
+        """
+        lock = _locked(folder)
+        path = folder / FILE_NAME
+        try:
+            with _translated(path):
+                connection = _connect(path)
+                _prepare(connection, path)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(connection, folder=folder, lock=lock)
+
+    @classmethod
+    def looked_at(cls, folder: Path) -> Self:
+        """Open a folder's file to read it, also while another process writes it.
+
+        Raises:
+            NoRunError: There is none.
+            DiskError: It is damaged.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise NoRunError(
+                f"there is no run in {folder}", hint="give the folder that 'batchjobs run' wrote"
+            )
+        with _translated(path):
+            try:
+                connection = _connect_read_only(path, "mode=ro")
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+            except sqlite3.OperationalError:
+                # A folder that may not be written: SQLite cannot share memory with a writer there,
+                # and there is none.
+                connection = _connect_read_only(path, "immutable=1")
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+        _check_version(version, path)
+        return cls(connection, folder=folder, lock=None)
+
+    @classmethod
+    def in_memory(cls, folder: Path) -> Self:
+        """Stand in for a file that does not exist."""
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.executescript(_SCHEMA)
+        return cls(connection, folder=folder, lock=None)
+
+    def close(self) -> None:
+        """Close the file and let go of the folder."""
+        self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Have the connection to oneself."""
+        with self._turn, _translated(self.folder / FILE_NAME):
+            yield self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all of a block durably, or nothing of it."""
+        with self.reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def _locked(folder: Path) -> int:
+    """Make a folder and lock it; the lock dies with the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise OutputError(
+            f"cannot use {folder}: {os.strerror(error.errno or 0)}", hint="choose another --output"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise RunLockedError(
+            f"another run is going on in {folder}",
+            hint="wait for it, stop it, or choose another --output",
+        ) from error
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit that was told is on the disk, not in the system's memory.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=10.0,
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        return
+    _check_version(version, path)
+
+
+def _check_version(version: int, path: Path) -> None:
+    if version != _SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{path} was written by another version of batchjobs (schema {version})",
+            hint="use that version, or choose another --output",
+        )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _disk_error(error, path) from error
+
+
+def _disk_error(error: sqlite3.Error, path: Path) -> BatchjobsError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary == sqlite3.SQLITE_FULL:
+        return DiskFullError(
+            f"no space for {path}", hint="make room and run the same command again"
+        )
+    if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+        return OutputError(f"cannot write {path}: {error}", hint="choose another --output")
+    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return DiskError(
+            f"{path} is damaged: {error}",
+            hint="restore it from a backup; moving it away makes everything be bought again",
+        )
+    return DiskError(f"{path}: {error}", hint="check the disk before going on")

@@ -1,0 +1,117 @@
+"""Attempts and outcomes: what was begun, what was sent, what became of it, and the sums."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, RunTotals
+
+__all__ = ["close_lost", "end", "record_from", "save", "sent_by_provider", "start", "totals"]
+
+_LOST: Final = "lost"
+"""Result of an attempt whose process died before it could tell."""
+
+_decoder = msgspec.json.Decoder(JobRecord)
+_encoder = msgspec.json.Encoder()
+
+
+def record_from(content: bytes) -> JobRecord:
+    """Read an outcome."""
+    return _decoder.decode(content)
+
+
+def close_lost(database: sqlite3.Connection, now: float) -> dict[str, int]:
+    """Close the attempts that were left open; count each key's latest lost ones."""
+    database.execute(
+        "UPDATE attempts SET ended_at = ?, result = ? WHERE ended_at IS NULL", (now, _LOST)
+    )
+    query = """SELECT key, count(*) FROM attempts AS a WHERE result = 'lost' AND number >
+               coalesce((SELECT max(number) FROM attempts AS b WHERE b.key = a.key
+                         AND b.result <> 'lost'), 0) GROUP BY key"""
+    return {row[0]: row[1] for row in database.execute(query)}
+
+
+def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
+    """Write that attempts begin; give their numbers."""
+    numbers = []
+    for attempt in starts:
+        cursor = database.execute(
+            "INSERT INTO attempts (key, job, provider, started_at) VALUES (?, ?, ?, ?)",
+            (attempt.key, attempt.job, attempt.provider, attempt.started_at),
+        )
+        numbers.append(int(cursor.lastrowid or 0))
+    return numbers
+
+
+def end(database: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
+    """Write how attempts ended."""
+    database.executemany(
+        """UPDATE attempts SET ended_at = ?, result = ?, code = ?, message = ?,
+           characters = ?, audio_seconds = ? WHERE number = ?""",
+        [
+            (e.ended_at, e.result, e.code, e.message, e.characters, e.audio_seconds, e.number)
+            for e in ends
+        ],
+    )
+
+
+def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
+    """Write what became of jobs."""
+    for record in records:
+        if record.output:  # a job that took over another's place took its file
+            database.execute(
+                "DELETE FROM jobs WHERE output = ? AND id <> ?", (record.output, record.id)
+            )
+        database.execute(
+            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                record.id,
+                record.key,
+                record.status,
+                record.output,
+                record.error_class,
+                _encoder.encode(record),
+            ),
+        )
+
+
+def totals(database: sqlite3.Connection) -> RunTotals:
+    """Count where the manifest stands."""
+    rows, done, failed, no_speech = database.execute(
+        """SELECT count(*), total(jobs.status = 'done'), total(jobs.status = 'failed'),
+               total(jobs.status = 'done' AND jobs.error_class = 'no_speech')
+           FROM rows LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key"""
+    ).fetchone()
+    errors = database.execute(
+        """SELECT error_class, count(*) FROM jobs JOIN rows USING (id, key)
+           WHERE status = 'failed' GROUP BY error_class ORDER BY count(*) DESC"""
+    ).fetchall()
+    characters, seconds, attempts, lost = database.execute(
+        """SELECT total(characters), total(audio_seconds), count(*), total(result = 'lost')
+           FROM attempts"""
+    ).fetchone()
+    done_seconds = database.execute(
+        """SELECT total(json_extract(record, '$.audio_seconds'))
+           FROM jobs JOIN rows USING (id, key) WHERE status = 'done'"""
+    ).fetchone()[0]
+    return RunTotals(
+        rows=rows,
+        done=int(done),
+        failed=int(failed),
+        no_speech=int(no_speech),
+        errors=dict(errors),
+        characters_sent=int(characters),
+        audio_seconds_sent=float(seconds),
+        audio_seconds_done=float(done_seconds),
+        attempts=attempts,
+        attempts_lost=int(lost),
+    )
+
+
+def sent_by_provider(database: sqlite3.Connection) -> list[tuple[str, bool, int, float]]:
+    """Sum what was sent: (provider, whether it led to a result, characters, audio seconds)."""
+    query = """SELECT provider, result = 'done', total(characters), total(audio_seconds)
+               FROM attempts GROUP BY 1, 2"""
+    return [(p, bool(d), int(c), float(s)) for p, d, c, s in database.execute(query)]

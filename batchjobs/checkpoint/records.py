@@ -1,0 +1,179 @@
+"""The records that a checkpoint keeps: rows as planned, attempts, outcomes, files, totals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchjobs.jobs import Evidence, Kind, Status
+
+__all__ = [
+    "AttemptEnd",
+    "AttemptStart",
+    "FileRecord",
+    "JobRecord",
+    "Row",
+    "RunTotals",
+    "SourceRecord",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """A file of a finished job: its path below the run folder, size and SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """What is known of a job that has been tried.
+
+    Attributes:
+        id: The job's id.
+        key: The key of what was asked.
+        kind: Text to speech or speech to text.
+        status: Done or failed.
+        output: The main result's path below the run folder; empty if it failed.
+        files: Every file of the result, the main one first.
+        provider: Who did it.
+        attempts: Sessions begun for it, throttled ones left out.
+        sample_rate: Of the audio made, in hertz.
+        frames: Of the audio made.
+        pcm_sha256: Of the samples the service sent.
+        audio_seconds: Of the audio made, or of the recording transcribed.
+        text: The transcript.
+        evidence: Why it counts as complete.
+        cost: Of all its attempts, in the provider's currency.
+        copied_from: The job whose result this is a copy of, if it was not bought for this one.
+        error_class: Of the failure.
+        error_code: The service's code, if it gave one.
+        error_message: What happened.
+        is_passing: Whether the failure's reason may pass, so that the next run tries again.
+        started_at: Unix time of the first attempt.
+        finished_at: Unix time of the outcome.
+    """
+
+    id: str
+    key: str
+    kind: Kind
+    status: Status
+    output: str = ""
+    files: tuple[FileRecord, ...] = ()
+    provider: str = ""
+    attempts: int = 0
+    sample_rate: int = 0
+    frames: int = 0
+    pcm_sha256: str = ""
+    audio_seconds: float = 0.0
+    text: str = ""
+    evidence: Evidence | None = None
+    cost: float = 0.0
+    copied_from: str = ""
+    error_class: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    is_passing: bool = False
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of the manifest as planned.
+
+    Attributes:
+        position: Its place among the rows, from 1.
+        line: The manifest's line on which it starts.
+        id: The job's id.
+        place: The output path as file systems that ignore case see it; None for a bad row.
+        key: The key of what is asked; empty for a bad row.
+        action: What the run is to do about it.
+        kind: The job's kind; empty for a bad row.
+        provider: The provider's name; empty for a bad row.
+        characters: Characters to send.
+        seconds: Seconds of audio to send.
+        output: The main result's path below the run folder.
+        job: The encoded job, or bad row.
+    """
+
+    position: int
+    line: int
+    id: str
+    place: str | None
+    key: str
+    action: str
+    kind: str
+    provider: str
+    characters: int
+    seconds: float
+    output: str
+    job: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStart:
+    """An attempt about to begin; on disk before its session opens."""
+
+    key: str
+    job: str
+    provider: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd:
+    """How an attempt ended, and what was sent in it: what a service may bill."""
+
+    number: int
+    ended_at: float
+    result: str
+    code: str = ""
+    message: str = ""
+    characters: int = 0
+    audio_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """A recording as it was when last read: unchanged size and time spare reading it again."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+    sha256: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTotals:
+    """Where a run's current manifest stands.
+
+    Attributes:
+        rows: Rows of the manifest.
+        done: Rows whose result is there.
+        failed: Rows that failed.
+        no_speech: Rows done whose recording held no speech.
+        errors: Failed rows by class.
+        characters_sent: Characters sent over all attempts of all runs in this folder.
+        audio_seconds_sent: Seconds of audio sent over all attempts.
+        audio_seconds_done: Seconds of audio made or transcribed.
+        attempts: Sessions begun.
+        attempts_lost: Sessions lost to a killed process.
+    """
+
+    rows: int
+    done: int
+    failed: int
+    no_speech: int
+    errors: Mapping[str, int]
+    characters_sent: int
+    audio_seconds_sent: float
+    audio_seconds_done: float
+    attempts: int
+    attempts_lost: int
+
+    @property
+    def not_run(self) -> int:
+        """Rows that have no answer yet."""
+        return self.rows - self.done - self.failed

@@ -1,0 +1,118 @@
+"""A plan in the making: rows in a temporary table, apart from those of the last run."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from batchjobs.checkpoint.database import ROW_COLUMNS
+from batchjobs.checkpoint.records import Row
+
+__all__ = [
+    "add",
+    "adopt",
+    "begin",
+    "mark_followers",
+    "orphans",
+    "postpone_beyond",
+    "row_from",
+    "totals",
+]
+
+
+def begin(database: sqlite3.Connection) -> None:
+    """Make the table; on disk, where it takes no memory."""
+    database.execute("PRAGMA temp_store = FILE")
+    database.execute("DROP TABLE IF EXISTS temp.staged")
+    database.execute(f"CREATE TEMP TABLE staged {ROW_COLUMNS}")
+    database.execute("CREATE INDEX temp.staged_key ON staged (key, position)")
+
+
+def add(database: sqlite3.Connection, rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Add rows; give those whose id or place is taken, each with the row that has it."""
+    statement = "INSERT INTO temp.staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+    refused: list[tuple[Row, Row]] = []
+    database.execute("SAVEPOINT batch")
+    try:
+        database.executemany(statement, map(_values, rows))
+    except sqlite3.IntegrityError:
+        database.execute("ROLLBACK TO batch")
+        for row in rows:
+            try:
+                database.execute(statement, _values(row))
+            except sqlite3.IntegrityError:
+                refused.append((row, _holder(database, row)))
+    database.execute("RELEASE batch")
+    return refused
+
+
+def _holder(database: sqlite3.Connection, row: Row) -> Row:
+    query = "SELECT * FROM temp.staged WHERE id = ? OR place = ? ORDER BY id = ? DESC LIMIT 1"
+    return row_from(database.execute(query, (row.id, row.place, row.id)).fetchone())
+
+
+def mark_followers(database: sqlite3.Connection, to_buy: Iterable[str], follow: str) -> None:
+    """Turn rows that ask the same as an earlier one that will be bought into followers."""
+    database.execute(
+        """UPDATE temp.staged SET action = :follow
+           WHERE action IN (SELECT value FROM json_each(:to_buy)) AND EXISTS (
+               SELECT 1 FROM temp.staged AS first WHERE first.key = staged.key
+               AND first.position < staged.position
+               AND first.action IN (SELECT value FROM json_each(:to_buy)))""",
+        {"follow": follow, "to_buy": json.dumps(list(to_buy))},
+    )
+
+
+def postpone_beyond(database: sqlite3.Connection, actions: Iterable[str], limit: int) -> None:
+    """Leave only the first rows with these actions to do."""
+    database.execute(
+        """UPDATE temp.staged SET action = 'later' WHERE position IN (
+               SELECT position FROM temp.staged
+               WHERE action IN (SELECT value FROM json_each(?))
+               ORDER BY position LIMIT -1 OFFSET ?)""",
+        (json.dumps(list(actions)), limit),
+    )
+
+
+def totals(database: sqlite3.Connection) -> list[tuple[str, str, str, int, int, float]]:
+    """Sum the rows: (action, kind, provider, rows, characters, seconds)."""
+    query = """SELECT action, kind, provider, count(*), sum(characters), sum(seconds)
+               FROM temp.staged GROUP BY action, kind, provider"""
+    return [tuple(row) for row in database.execute(query)]
+
+
+def orphans(database: sqlite3.Connection) -> int:
+    """Count the jobs with results that have no row."""
+    query = "SELECT count(*) FROM jobs WHERE id NOT IN (SELECT id FROM temp.staged)"
+    return int(database.execute(query).fetchone()[0])
+
+
+def adopt(database: sqlite3.Connection, settings: Mapping[str, str]) -> None:
+    """Put the rows in the place of the last run's; within a transaction."""
+    database.execute("DELETE FROM rows")
+    database.execute("INSERT INTO rows SELECT * FROM temp.staged")
+    database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
+    database.execute("DROP TABLE temp.staged")
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    return (
+        row.position,
+        row.line,
+        row.id,
+        row.place,
+        row.key,
+        row.action,
+        row.kind,
+        row.provider,
+        row.characters,
+        row.seconds,
+        row.output,
+        row.job,
+    )
+
+
+def row_from(values: Sequence[object]) -> Row:
+    """Make a row of its columns."""
+    return msgspec.convert(dict(zip(Row.__slots__, values, strict=True)), Row)
