@@ -250,7 +250,7 @@ class Checkpoint:
 
     def totals(self) -> RunTotals:
         """Count where the run's manifest stands; also right while a run goes on."""
-        with self._database.reading() as database:
+        with self._database.snapshot() as database:
             return ledger.totals(database)
 
     def sent_by_provider(self) -> list[tuple[str, bool, int, float]]:
