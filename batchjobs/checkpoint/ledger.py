@@ -93,7 +93,7 @@ def totals(database: sqlite3.Connection) -> RunTotals:
            FROM attempts"""
     ).fetchone()
     done_seconds = database.execute(
-        """SELECT total(json_extract(record, '$.audio_seconds'))
+        """SELECT total(json_extract(CAST(record AS TEXT), '$.audio_seconds'))
            FROM jobs JOIN rows USING (id, key) WHERE status = 'done'"""
     ).fetchone()[0]
     return RunTotals(
