@@ -123,7 +123,7 @@ class Checkpoint:
             return staging.totals(database)
 
     def orphans(self) -> int:
-        """Count the jobs with results here that the staged manifest no longer has."""
+        """Count the finished jobs here that the staged manifest no longer has."""
         with self._database.reading() as database:
             return staging.orphans(database)
 

@@ -83,8 +83,9 @@ def totals(database: sqlite3.Connection) -> list[tuple[str, str, str, int, int, 
 
 
 def orphans(database: sqlite3.Connection) -> int:
-    """Count the jobs with results that have no row."""
-    query = "SELECT count(*) FROM jobs WHERE id NOT IN (SELECT id FROM temp.staged)"
+    """Count the finished jobs that have no row."""
+    query = """SELECT count(*) FROM jobs
+               WHERE status = 'done' AND id NOT IN (SELECT id FROM temp.staged)"""
     return int(database.execute(query).fetchone()[0])
 
 
