@@ -170,13 +170,16 @@ class Checkpoint:
     def owns(self, output: str, job_id: str) -> bool:
         """Tell whether the file at this path below the run folder can only be this run's own.
 
-        It is if a job's result stood there, or if an attempt at this job has begun: a run killed
-        between the file's rename and the commit leaves it there.
+        It is if a result ever stood there, or if an attempt at one has begun: a run killed between
+        the file's rename and the commit leaves it there. Copies begin no attempts: theirs are where
+        the last plan put them.
         """
-        query = """SELECT EXISTS (SELECT 1 FROM jobs WHERE output = ?)
-                   OR EXISTS (SELECT 1 FROM attempts WHERE job = ?)"""
+        query = """SELECT EXISTS (SELECT 1 FROM own_files WHERE path = :output)
+                   OR EXISTS (SELECT 1 FROM rows WHERE id = :id AND output = :output
+                              AND action IN ('copy', 'follow'))"""
         with self._database.reading() as database:
-            return bool(database.execute(query, (output, job_id)).fetchone()[0])
+            found = database.execute(query, {"output": output, "id": job_id}).fetchone()
+        return bool(found[0])
 
     def source(self, path: str) -> SourceRecord | None:
         """Look up a recording that was read before."""

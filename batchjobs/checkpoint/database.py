@@ -68,6 +68,7 @@ CREATE TABLE attempts (
 );
 CREATE INDEX attempts_key ON attempts (key);
 CREATE INDEX attempts_open ON attempts (number) WHERE ended_at IS NULL;
+CREATE TABLE own_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE sources (
     path TEXT PRIMARY KEY,
     bytes INTEGER NOT NULL,

@@ -34,7 +34,11 @@ def close_lost(database: sqlite3.Connection, now: float) -> dict[str, int]:
 
 
 def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
-    """Write that attempts begin; give their numbers."""
+    """Write that attempts begin, and whose files will be ours; give their numbers."""
+    database.executemany(
+        "INSERT OR IGNORE INTO own_files SELECT output FROM rows WHERE id = ?",
+        [(attempt.job,) for attempt in starts],
+    )
     numbers = []
     for attempt in starts:
         cursor = database.execute(
@@ -64,6 +68,7 @@ def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
             database.execute(
                 "DELETE FROM jobs WHERE output = ? AND id <> ?", (record.output, record.id)
             )
+            database.execute("INSERT OR IGNORE INTO own_files VALUES (?)", (record.output,))
         database.execute(
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
             (
