@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, RunTotals
+from batchjobs.jobs import Status
 
 __all__ = ["close_lost", "end", "record_from", "save", "sent_by_provider", "start", "totals"]
 
@@ -64,6 +65,8 @@ def end(database: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
 def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Write what became of jobs."""
     for record in records:
+        if record.status is Status.FAILED:
+            _keep_what_was_bought(database, record)
         if record.output:  # a job that took over another's place took its file
             database.execute(
                 "DELETE FROM jobs WHERE output = ? AND id <> ?", (record.output, record.id)
@@ -80,6 +83,16 @@ def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
                 _encoder.encode(record),
             ),
         )
+
+
+def _keep_what_was_bought(database: sqlite3.Connection, failed: JobRecord) -> None:
+    """Keep the result of a job's earlier content apart: whoever undoes the edit need not buy it."""
+    # No id holds a control character.
+    database.execute(
+        """UPDATE OR REPLACE jobs SET id = id || char(31) || key
+           WHERE id = ? AND key <> ? AND status = 'done'""",
+        (failed.id, failed.key),
+    )
 
 
 def totals(database: sqlite3.Connection) -> RunTotals:
