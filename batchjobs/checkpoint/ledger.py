@@ -13,6 +13,8 @@ __all__ = ["close_lost", "end", "record_from", "save", "sent_by_provider", "star
 
 _LOST: Final = "lost"
 """Result of an attempt whose process died before it could tell."""
+_ANSWERED: Final = "answered"
+"""Code of a lost attempt whose job has failed since: it counts against no later one."""
 
 _decoder = msgspec.json.Decoder(JobRecord)
 _encoder = msgspec.json.Encoder()
@@ -28,10 +30,10 @@ def close_lost(database: sqlite3.Connection, now: float) -> dict[str, int]:
     database.execute(
         "UPDATE attempts SET ended_at = ?, result = ? WHERE ended_at IS NULL", (now, _LOST)
     )
-    query = """SELECT key, count(*) FROM attempts AS a WHERE result = 'lost' AND number >
-               coalesce((SELECT max(number) FROM attempts AS b WHERE b.key = a.key
-                         AND b.result <> 'lost'), 0) GROUP BY key"""
-    return {row[0]: row[1] for row in database.execute(query)}
+    query = """SELECT key, count(*) FROM attempts AS a WHERE result = 'lost' AND code <> ?
+               AND number > coalesce((SELECT max(number) FROM attempts AS b WHERE b.key = a.key
+                                      AND b.result <> 'lost'), 0) GROUP BY key"""
+    return {row[0]: row[1] for row in database.execute(query, (_ANSWERED,))}
 
 
 def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
@@ -67,6 +69,10 @@ def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     for record in records:
         if record.status is Status.FAILED:
             _keep_what_was_bought(database, record)
+            database.execute(
+                "UPDATE attempts SET code = ? WHERE key = ? AND result = ?",
+                (_ANSWERED, record.key, _LOST),
+            )
         if record.output:  # a job that took over another's place took its file
             database.execute(
                 "DELETE FROM jobs WHERE output = ? AND id <> ?", (record.output, record.id)
