@@ -192,7 +192,9 @@ class Checkpoint:
         )
 
     def remember_sources(self, sources: Iterable[SourceRecord]) -> None:
-        """Keep what was read of recordings."""
+        """Keep what was read of recordings, if the folder is ours to write in."""
+        if not self._database.is_held:
+            return
         values = [(s.path, s.bytes, s.modified_ns, s.sha256, s.seconds) for s in sources]
         with self._database.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", values)

@@ -147,6 +147,11 @@ class Database:
         connection.executescript(_SCHEMA)
         return cls(connection, folder=folder, lock=None)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the folder is ours to write in."""
+        return self._lock is not None
+
     def close(self) -> None:
         """Close the file and let go of the folder."""
         self._connection.close()
