@@ -16,11 +16,11 @@ def __getattr__(name: str) -> object:
     must not load trio and numpy just because its module has this parent.
     """
     if name == "serve":
-        from batchjobs.server.app import serve  # noqa: PLC0415
+        from batchjobs.server.app import serve
 
         return serve
     if name == "ServerSettings":
-        from batchjobs.server.settings import ServerSettings  # noqa: PLC0415
+        from batchjobs.server.settings import ServerSettings
 
         return ServerSettings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

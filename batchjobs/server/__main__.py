@@ -94,8 +94,7 @@ def _settings(line: bytes) -> ServerSettings:
 async def _end_with(stream: trio.abc.ReceiveStream, scope: trio.CancelScope) -> None:
     """Wait for the parent to close our standard input, by will or by dying, and end."""
     with contextlib.suppress(trio.BrokenResourceError):
-        while await stream.receive_some(_READ_BYTES):
-            pass
+        await stream.receive_some(1)  # a parent has nothing more to say
     # An engine that does not come back must not leave an orphan.
     faulthandler.dump_traceback_later(_LAST_RESORT_SECONDS, exit=True)
     scope.cancel()

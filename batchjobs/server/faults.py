@@ -15,8 +15,9 @@ from batchjobs.jobs import Kind
 __all__ = ["FAULTS", "Dice", "Fault", "FaultForm", "FaultName", "parse_fault"]
 
 _FORM: Final = re.compile(
-    r"(?P<name>[a-z-]+)(:(?P<argument>[^@#]+))?(@(?P<probability>[^@#]+))?(#(?P<sessions>\d+))?"
+    r"(?P<name>[a-z-]+)(:(?P<argument>[^@#]+))?(@(?P<probability>[^@#]+))?(#(?P<sessions>[1-9]\d*))?"
 )
+_NOT_NOUGHT: Final = r"(?!0*\.?0*$)"
 _NUMBER: Final = r"\d+(\.\d+)?|\.\d+"
 
 
@@ -75,7 +76,9 @@ FAULTS: Mapping[FaultName, FaultForm] = MappingProxyType(
         FaultName.GARBAGE: FaultForm(about="sends messages that are not JSON"),
         FaultName.TRUNCATE: FaultForm(about="sends 40 % of the audio, then closes with 1000"),
         FaultName.SLOW: FaultForm(
-            about="sends at FACTOR times real time", pattern=_NUMBER, default="0.05"
+            about="sends at FACTOR times real time",
+            pattern=f"{_NOT_NOUGHT}({_NUMBER})",
+            default="0.05",
         ),
         FaultName.ERROR: FaultForm(
             about="error CODE in mid-audio", pattern=r"\d{3,6}", default="50001"

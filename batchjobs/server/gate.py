@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from batchjobs.jobs import Kind
 from batchjobs.server.settings import ServerSettings
@@ -18,8 +18,8 @@ _KINDS: Final = {
     f"{BASE_PATH}/websocket/speech-to-text": Kind.STT,
 }
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
-_KEY_PARAMETERS: Final = frozenset({b"x-api-key", b"token"})
+_ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
+_KEY_PARAMETERS: Final = frozenset({"x-api-key", "token"})
 _BEARER: Final = b"bearer "
 
 
@@ -101,8 +101,10 @@ def key_matches(shown: bytes, token: str) -> bool:
 
 def _keys_in_query(query: str) -> Iterable[bytes]:
     # A "+" stays a plus: clients percent-encode, and those that do not mean a plus.
-    pairs = parse_qsl(query.replace("+", "%2B").encode())
-    return [value for name, value in pairs if name.lower() in _KEY_PARAMETERS]
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if value and unquote(name).lower() in _KEY_PARAMETERS:
+            yield unquote_to_bytes(value)
 
 
 def _keys_in_headers(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[bytes]:

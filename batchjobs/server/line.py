@@ -9,7 +9,7 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from batchjobs.protocol.conversation import Conversation, Wire
-from batchjobs.protocol.messages import InvalidMessageError, Message, Role
+from batchjobs.protocol.messages import Message, Role
 from batchjobs.server.delivery import Action, Close, Delivery, Drop, Hang, Raw, Say
 
 __all__ = ["Line"]
@@ -76,10 +76,7 @@ class Line:
                 break
             if not self.busy:
                 await self.close(_GOING_AWAY, "idle")
-        try:
-            return self._conversation.receive(payload)
-        except RecursionError as error:
-            raise InvalidMessageError("nested too deeply") from error
+        return self._conversation.receive(payload)
 
     async def say(self, message: Message) -> None:
         """Send a message, or do what a fault puts in its place."""
@@ -122,7 +119,6 @@ class Line:
                     await self._hear_nothing()
                 case Drop():
                     await self._reset()
-                    await self._hear_nothing()
                 case Hang():
                     await self._hear_nothing()
                 case _:
@@ -134,11 +130,11 @@ class Line:
             await self._connection.send_message(payload)
             return
         await self._reset()
-        await self._hear_nothing()
 
     async def _reset(self) -> None:
         self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         await trio.aclose_forcefully(self._stream)
+        await self._hear_nothing()
 
     async def _hear_nothing(self) -> None:
         """Read and forget, as long as the connection lasts."""

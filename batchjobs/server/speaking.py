@@ -143,9 +143,10 @@ class SpeakingSession:
             # Until then anybody may be there: it is still a part of the handshake.
             wait = self._settings.handshake_seconds
             message = await self._line.hear(within_seconds=wait)
-            if isinstance(message, messages.InitConnection):
-                self._check(message)
-                self._speech = _speech_settings(message)
+            # The protocol's table lets nothing else through.
+            assert isinstance(message, messages.InitConnection)
+            self._check(message)
+            self._speech = _speech_settings(message)
         except SessionError as error:
             await self._refuse(error)
         self._account.voice_id = self._speech.voice_id
