@@ -124,7 +124,7 @@ def test_a_wav_that_cannot_be_used_is_told(data: bytes) -> None:
 
 @given(st.binary(max_size=120), st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_are_samples_or_told(data: bytes, is_riff: bool) -> None:  # noqa: FBT001
+def test_any_bytes_are_samples_or_told(data: bytes, is_riff: bool) -> None:
     """No chunk raises anything but ValueError."""
     chunk = b"RIFF\0\0\0\0WAVE" + data if is_riff else data
     try:

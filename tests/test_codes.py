@@ -99,7 +99,7 @@ def test_what_stops_a_run_says_what_to_do(code: str) -> None:
         (4000, False),
     ],
 )
-def test_normal_closes(code: int | None, normal: bool) -> None:  # noqa: FBT001
+def test_normal_closes(code: int | None, normal: bool) -> None:
     """Only 1000 and a close without a code say nothing but the end."""
     assert codes.is_normal_close(code) is normal
 
