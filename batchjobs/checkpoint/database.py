@@ -18,6 +18,7 @@ from batchjobs.errors import (
     OutputError,
     RunLockedError,
 )
+from batchjobs.files import sync_folders
 
 __all__ = ["FILE_NAME", "ROW_COLUMNS", "Database"]
 
@@ -173,7 +174,8 @@ class Database:
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -192,7 +194,9 @@ class Database:
 def _locked(folder: Path) -> int:
     """Make a folder and lock it; the lock dies with the process."""
     try:
+        made = [place.parent for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folders(made)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise OutputError(
@@ -206,9 +210,12 @@ def _locked(folder: Path) -> int:
             f"another run is going on in {folder}",
             hint="wait for it, stop it, or choose another --output",
         ) from error
-    except BaseException:
+    except OSError as error:
         os.close(lock)
-        raise
+        raise OutputError(
+            f"cannot lock {folder}: {os.strerror(error.errno or 0)}",
+            hint="choose an --output on a disk of this machine",
+        ) from error
     return lock
 
 
