@@ -25,6 +25,7 @@ __all__ = ["FILE_NAME", "ROW_COLUMNS", "Database"]
 FILE_NAME: Final = "checkpoint.sqlite3"
 _SCHEMA_VERSION: Final = 1
 _CACHE_KIB: Final = 8_192
+_FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,
@@ -110,7 +111,6 @@ class Database:
         try:
             with _translated(path):
                 connection = _connect(path)
-                _prepare(connection, path)
         except BaseException:
             os.close(lock)
             raise
@@ -126,19 +126,16 @@ class Database:
         """
         path = folder / FILE_NAME
         if not path.is_file():
-            raise NoRunError(
-                f"there is no run in {folder}", hint="give the folder that 'batchjobs run' wrote"
-            )
+            raise _no_run(folder)
         with _translated(path):
             try:
                 connection = _connect_read_only(path, "mode=ro")
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-            except sqlite3.OperationalError:
-                # A folder that may not be written: SQLite cannot share memory with a writer there,
-                # and there is none.
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) not in _FOLDER_IS_READ_ONLY:
+                    raise
+                # SQLite cannot share memory with a writer there, and there is none.
+                _check_ended(path)
                 connection = _connect_read_only(path, "immutable=1")
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-        _check_version(version, path)
         return cls(connection, folder=folder, lock=None)
 
     @classmethod
@@ -220,33 +217,65 @@ def _locked(folder: Path) -> int:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    """Open a file to write it, making it if it is not there."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a commit that was told is on the disk, not in the system's memory.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    try:
+        is_new = _is_new(connection)
+        if not is_new:
+            _check_version(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit that was told is on the disk, not in the system's memory.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        if is_new:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
+    """Open a file that must be there, and write nothing to it."""
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
         timeout=10.0,
     )
+    try:
+        if _is_new(connection):  # its run was killed before it had begun
+            raise _no_run(path.parent)
+        _check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _check_ended(path: Path) -> None:
+    """Refuse to look at a file without its log: what was committed last would not be seen."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise OutputError(
+            f"the run in {path.parent} was killed, and the folder cannot be written",
+            hint="copy the folder to where you may write, and look there",
+        )
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+
+
+def _no_run(folder: Path) -> NoRunError:
+    return NoRunError(
+        f"there is no run in {folder}", hint="give the folder that 'batchjobs run' wrote"
+    )
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        return
-    _check_version(version, path)
-
-
-def _check_version(version: int, path: Path) -> None:
     if version != _SCHEMA_VERSION:
         raise ConfigurationError(
             f"{path} was written by another version of batchjobs (schema {version})",
@@ -262,9 +291,13 @@ def _translated(path: Path) -> Iterator[None]:
         raise _disk_error(error, path) from error
 
 
+def _primary_code(error: sqlite3.Error) -> int | None:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
 def _disk_error(error: sqlite3.Error, path: Path) -> BatchjobsError:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
+    primary = _primary_code(error)
     if primary == sqlite3.SQLITE_FULL:
         return DiskFullError(
             f"no space for {path}", hint="make room and run the same command again"
