@@ -168,7 +168,7 @@ class Checkpoint:
         query = "SELECT record FROM jobs WHERE key = ? AND status = 'failed' LIMIT 1"
         with self._database.reading() as database:
             row = database.execute(query, (key,)).fetchone()
-        return ledger.record_from(row[0]) if row else None
+            return ledger.record_from(row[0]) if row else None
 
     def owns(self, output: str, job_id: str) -> bool:
         """Tell whether the file at this path below the run folder can only be this run's own.
@@ -222,9 +222,9 @@ class Checkpoint:
         while True:
             with self._database.reading() as database:
                 found = database.execute(query, (position, names, _PAGE_ROWS)).fetchall()
-            if not found:
+                page = [staging.row_from(values) for values in found]
+            if not page:
                 return
-            page = [staging.row_from(values) for values in found]
             yield from page
             position = page[-1].position
 
@@ -274,13 +274,12 @@ class Checkpoint:
         position = 0
         while True:
             with self._database.reading() as database:
-                page = database.execute(query, (position, _PAGE_ROWS)).fetchall()
+                found = database.execute(query, (position, _PAGE_ROWS)).fetchall()
+                page = [_outcome(values) for values in found]
             if not page:
                 return
-            for values in page:
-                record = None if values[-1] is None else ledger.record_from(values[-1])
-                yield staging.row_from(values[:-1]), record
-            position = page[-1][0]
+            yield from page
+            position = page[-1][0].position
 
     def done_records(self) -> Iterator[JobRecord]:
         """Stream every finished job of the folder, by id, also those the manifest has lost."""
@@ -289,8 +288,14 @@ class Checkpoint:
         last = ""
         while True:
             with self._database.reading() as database:
-                page = database.execute(query, (last, _PAGE_ROWS)).fetchall()
+                found = database.execute(query, (last, _PAGE_ROWS)).fetchall()
+                page = [ledger.record_from(record) for _, record in found]
             if not page:
                 return
-            yield from (ledger.record_from(record) for _, record in page)
-            last = page[-1][0]
+            yield from page
+            last = found[-1][0]
+
+
+def _outcome(values: Sequence[object]) -> tuple[Row, JobRecord | None]:
+    *columns, record = values
+    return staging.row_from(columns), ledger.record_from(record) if record is not None else None

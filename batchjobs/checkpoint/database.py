@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
+
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -289,6 +291,8 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _disk_error(error, path) from error
+    except msgspec.DecodeError as error:
+        raise _damaged(path, error) from error
 
 
 def _primary_code(error: sqlite3.Error) -> int | None:
@@ -305,8 +309,12 @@ def _disk_error(error: sqlite3.Error, path: Path) -> BatchjobsError:
     if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return OutputError(f"cannot write {path}: {error}", hint="choose another --output")
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return DiskError(
-            f"{path} is damaged: {error}",
-            hint="restore it from a backup; moving it away makes everything be bought again",
-        )
+        return _damaged(path, error)
     return DiskError(f"{path}: {error}", hint="check the disk before going on")
+
+
+def _damaged(path: Path, error: Exception) -> DiskError:
+    return DiskError(
+        f"{path} is damaged: {error}",
+        hint="restore it from a backup; moving it away makes everything be bought again",
+    )

@@ -20,8 +20,10 @@ _decoder = msgspec.json.Decoder(JobRecord)
 _encoder = msgspec.json.Encoder()
 
 
-def record_from(content: bytes) -> JobRecord:
+def record_from(content: object) -> JobRecord:
     """Read an outcome."""
+    if not isinstance(content, bytes):
+        raise msgspec.DecodeError("a record is no JSON")
     return _decoder.decode(content)
 
 
