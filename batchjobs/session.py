@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import re
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -61,6 +62,10 @@ _FOREIGN: Final = (
     HandshakeError,
     ConnectionClosed,
     trio.BrokenResourceError,
+_SWITCHING_PROTOCOLS: Final = 101
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
+_RETRY_AFTER: Final = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")
+_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
     trio.ClosedResourceError,
     h11.ProtocolError,
     wsproto.utilities.ProtocolError,
@@ -82,31 +87,38 @@ class _HandshakeBrokenError(OSError):
 
 
 class _GuardedStream(trio.abc.Stream):
-    """A stream that ends a handshake which the peer leaves or floods.
+    """A stream that ends a handshake which the peer refuses, leaves or floods.
 
-    trio-websocket would wait for ever after an early end of file, and holds an endless HTTP error
-    body in memory.
+    trio-websocket would wait for ever after an early end of file or a reset, and for the whole of
+    an HTTP error's body, which it holds in memory; a body that ends with the connection never ends
+    for it. The status line and the headers are all that we want of a refusal.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._received_bytes = 0
-        self.is_opening = True
+        self._head = bytearray()
+        self._is_opening = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        try:
+            await self._stream.send_all(data)
+        except trio.BrokenResourceError as error:
+            if self._is_opening:
+                raise _HandshakeBrokenError(_LEFT) from error
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._stream.receive_some(max_bytes)
-        if self.is_opening:
-            self._received_bytes += len(data)
-            if not data:
-                raise _HandshakeBrokenError("the service closed the connection in the handshake")
-            if self._received_bytes > _HANDSHAKE_BYTES_LIMIT:
-                raise _HandshakeBrokenError("the service's answer to the handshake has no end")
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except trio.BrokenResourceError as error:
+            if self._is_opening:
+                raise _HandshakeBrokenError(_LEFT) from error
+            raise
+        if self._is_opening:
+            self._look_at(data)
         return data
 
     async def aclose(self) -> None:
@@ -115,15 +127,47 @@ class _GuardedStream(trio.abc.Stream):
 
 async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio.abc.Stream:
     """Connect over TCP, and over verified TLS if there is a context."""
-    stream = await trio.open_tcp_stream(host, port)
+    try:
+        stream = await trio.open_tcp_stream(host, port)
+    except UnicodeError as error:  # an empty or endless label, before any look-up
+        raise OSError(f"'{host}' is no host name") from error
     if context is None:
         return stream
     secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
     try:
+    def _look_at(self, data: bytes | bytearray) -> None:
+        """Follow the handshake's answer to the end of its head."""
+        self._head += data
+        line, end = _STATUS_LINE.match(self._head), _HEAD_END.search(self._head)
+        if line and end:
+            status = int(line[1])
+            if status >= 200:
+                raise _refusal(status, _RETRY_AFTER.search(self._head, 0, end.start() + 1))
+            if status == _SWITCHING_PROTOCOLS:
+                self._is_opening = False
+                return
+        if not data:
+            raise _HandshakeBrokenError(_LEFT)
+        if len(self._head) > _HANDSHAKE_BYTES_LIMIT:
+            raise _HandshakeBrokenError("the service's answer to the handshake has no end")
+
         await secure.do_handshake()
     except BaseException:
         await trio.aclose_forcefully(secure)
         raise
+_LEFT: Final = "the service closed the connection in the handshake"
+
+
+def _refusal(status: int, retry_after: re.Match[bytes] | None) -> SessionError:
+    """Class a handshake's refusal."""
+    if 300 <= status < 400:
+        shown = f"the service redirects elsewhere (HTTP {status})"
+        hint = "the key goes to the configured host only; check --base-url"
+        return PermanentError(shown, code=str(status), hint=hint)
+    seconds = float(retry_after[1]) if retry_after else None
+    return codes.from_status(status, retry_after_seconds=seconds)
+
+
     return secure
 
 
@@ -472,7 +516,7 @@ async def _open(
         with trio.move_on_after(seconds):
             stream = _GuardedStream(await link.dial(link.host, link.port, link.context))
             streams.append(stream)
-            connection = await wrap_client_stream(
+            return await wrap_client_stream(
                 nursery,
                 stream,  # type: ignore[arg-type]  # any stream serves; the library names two
                 link.host_header,
@@ -482,15 +526,15 @@ async def _open(
                 max_message_size=_MESSAGE_LIMIT,
                 receive_buffer_size=_RECEIVE_BYTES,
             )
-            stream.is_opening = False
-            return connection
-    raise TimedOutError(f"{link.host} did not complete the handshake in {seconds:g} s")
+    shown = f"{link.host} did not complete the handshake in {seconds:g} s"
+    raise TimedOutError(shown, code=CONNECTION_CODE)
 
 
-def _close_of(closed: ConnectionClosed) -> tuple[int | None, str]:
-    if closed.reason is None:
-        return None, ""
-    return closed.reason.code, closed.reason.reason or ""
+def _close_of(closed: ConnectionClosed) -> tuple[int, str]:
+    """Give the close code and reason; without any close message the connection broke."""
+    if closed.reason is None:  # a close without a code has 1005: this is a peer's broken framing
+        return _BROKEN, "the service broke the WebSocket protocol"
+    return int(closed.reason.code), closed.reason.reason or ""
 
 
 _Found = TypeVar("_Found", bound=Exception)
