@@ -37,13 +37,23 @@ from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, TranscriptResult
 from batchjobs.protocol.tts import Judge, SpeechResult, TtsClient
 from batchjobs.providers import Provider
 
-__all__ = ["CONNECTION_CODE", "Dial", "Link", "SpeechSession", "TranscriptSession", "recording_chunks"]
+__all__ = [
+    "CONNECTION_CODE",
+    "RECORDING_CODE",
+    "Dial",
+    "Link",
+    "SpeechSession",
+    "TranscriptSession",
+    "recording_chunks",
+]
 
 Dial: TypeAlias = Callable[[str, int, ssl.SSLContext | None], Awaitable[trio.abc.Stream]]
 """Opens the byte stream to a host and port, under TLS if a context is given."""
 
 CONNECTION_CODE: Final = "connection"
 """The code of attempts that never reached the service."""
+RECORDING_CODE: Final = "recording"
+"""The code of attempts that a damaged recording ended: the service has no part in it."""
 _Machine = TypeVar("_Machine", TtsClient, SttClient)
 
 _RECEIVE_BYTES: Final = 65_536
@@ -52,9 +62,14 @@ _QUEUED_MESSAGES: Final = 8
 _MESSAGE_LIMIT: Final = 16 * 1024 * 1024
 """The library's 1 MiB is 16 seconds of audio in one message."""
 _HANDSHAKE_BYTES_LIMIT: Final = 65_536
+_SWITCHING_PROTOCOLS: Final = 101
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
+_RETRY_AFTER: Final = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")
+_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HANDSHAKES_AT_ONCE: Final = 32
 _CLOSE_SECONDS: Final = 2.0
 _CHUNKS_A_HOP: Final = 8
+_BROKEN: Final = 1006
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _FOREIGN: Final = (
@@ -62,10 +77,6 @@ _FOREIGN: Final = (
     HandshakeError,
     ConnectionClosed,
     trio.BrokenResourceError,
-_SWITCHING_PROTOCOLS: Final = 101
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
-_RETRY_AFTER: Final = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")
-_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
     trio.ClosedResourceError,
     h11.ProtocolError,
     wsproto.utilities.ProtocolError,
@@ -121,20 +132,6 @@ class _GuardedStream(trio.abc.Stream):
             self._look_at(data)
         return data
 
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio.abc.Stream:
-    """Connect over TCP, and over verified TLS if there is a context."""
-    try:
-        stream = await trio.open_tcp_stream(host, port)
-    except UnicodeError as error:  # an empty or endless label, before any look-up
-        raise OSError(f"'{host}' is no host name") from error
-    if context is None:
-        return stream
-    secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
-    try:
     def _look_at(self, data: bytes | bytearray) -> None:
         """Follow the handshake's answer to the end of its head."""
         self._head += data
@@ -151,10 +148,10 @@ async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio
         if len(self._head) > _HANDSHAKE_BYTES_LIMIT:
             raise _HandshakeBrokenError("the service's answer to the handshake has no end")
 
-        await secure.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(secure)
-        raise
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 _LEFT: Final = "the service closed the connection in the handshake"
 
 
@@ -168,6 +165,20 @@ def _refusal(status: int, retry_after: re.Match[bytes] | None) -> SessionError:
     return codes.from_status(status, retry_after_seconds=seconds)
 
 
+async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio.abc.Stream:
+    """Connect over TCP, and over verified TLS if there is a context."""
+    try:
+        stream = await trio.open_tcp_stream(host, port)
+    except UnicodeError as error:  # an empty or endless label, before any look-up
+        raise OSError(f"'{host}' is no host name") from error
+    if context is None:
+        return stream
+    secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
     return secure
 
 
@@ -230,10 +241,12 @@ class _Exchange:
         connection: WebSocketConnection,
         machine: TtsClient | SttClient,
         on_proven: Callable[[], None],
+        shield: trio.CancelScope,
     ) -> None:
         self.connection = connection
         self.machine = machine
         self._on_proven = on_proven
+        self._shield = shield
         self._scope = trio.CancelScope()
         self.wake = trio.Event()
         self.is_closed = False
@@ -256,7 +269,7 @@ class _Exchange:
                     self.is_closed = True
                     code, reason = _close_of(closed)
                     machine.closed(code, reason, trio.current_time())
-                    return
+                    break
             if self._scope.cancelled_caught:
                 continue
             machine.received(payload, trio.current_time())
@@ -264,6 +277,7 @@ class _Exchange:
             if machine.proven and not was_proven:
                 was_proven = True
                 self._on_proven()
+        self._keep_outcome()
 
     def sent(self) -> None:
         """Tell the machine that its message went out; its deadline may have moved either way."""
@@ -272,7 +286,15 @@ class _Exchange:
 
     def rearm(self) -> None:
         """Let the listener wait for what the machine now waits for."""
-        self._scope.deadline = -float("inf") if self.machine.ended else self.machine.wait_until
+        if self.machine.ended:
+            self._keep_outcome()
+            self._scope.cancel()
+        else:
+            self._scope.deadline = self.machine.wait_until
+
+    def _keep_outcome(self) -> None:
+        """Let no cancellation from outside take back what is decided, and paid for."""
+        self._shield.shield = True
 
 
 class SpeechSession:
@@ -301,6 +323,11 @@ class SpeechSession:
         self._judge = judge
         self._on_proven = on_proven
         self._machine: TtsClient | None = None
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether the service took the connection, with the key if that travels in the request."""
+        return self._machine is not None
 
     @property
     def sent_characters(self) -> int:
@@ -366,6 +393,11 @@ class TranscriptSession:
         self._chunks = chunks
         self._on_proven = on_proven
         self._machine: SttClient | None = None
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether the service took the connection, with the key if that travels in the request."""
+        return self._machine is not None
 
     @property
     def sent_characters(self) -> int:
@@ -459,7 +491,7 @@ async def _send_audio(
     except ConnectionClosed:
         return  # the listener sees it too
     except RecordingError as error:
-        failure.append(PermanentError(error.message, code="recording", hint=error.hint))
+        failure.append(PermanentError(error.message, code=RECORDING_CODE, hint=error.hint))
         nursery.cancel_scope.cancel()
         return
     machine.sent_all(trio.current_time())
@@ -474,28 +506,33 @@ async def _connected(
     converse: Callable[[_Exchange, _Machine], Awaitable[None]],
     on_proven: Callable[[], None],
 ) -> None:
-    """Open a connection, converse over it, and close it; its failures become ours here."""
+    """Open a connection, converse over it, and close it; its failures become ours here.
+
+    Once the machine has its outcome, nothing takes it back: no cancellation from outside, and
+    nothing that the peer does while the connection closes.
+    """
     streams: list[trio.abc.Stream] = []
+    exchange: _Exchange | None = None
     error: SessionError | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            connection = await _open(link, target, headers, nursery, streams)
-            machine = make_machine(trio.current_time())
-            exchange = _Exchange(connection, machine, on_proven)
-            await converse(exchange, machine)
-            # The outcome is decided; a peer that never answers cannot change it.
-            if not exchange.is_closed:
-                with trio.move_on_after(_CLOSE_SECONDS):
-                    await connection.aclose()
-            nursery.cancel_scope.cancel()
-    except* SessionError as group:
-        error = _first_of(group, SessionError)
-    except* _FOREIGN as group:
-        error = _translated(_first_of(group, Exception))
-    finally:
-        for stream in streams:
-            await trio.aclose_forcefully(stream)
-    if error is not None:
+    with trio.CancelScope() as shield:
+        try:
+            async with trio.open_nursery() as nursery:
+                connection = await _open(link, target, headers, nursery, streams)
+                machine = make_machine(trio.current_time())
+                exchange = _Exchange(connection, machine, on_proven, shield)
+                await converse(exchange, machine)
+                if not exchange.is_closed:
+                    with trio.move_on_after(_CLOSE_SECONDS):
+                        await connection.aclose()
+                nursery.cancel_scope.cancel()
+        except* SessionError as group:
+            error = _first_of(group, SessionError)
+        except* _FOREIGN as group:
+            error = error or _translated(_first_of(group, Exception), was_open=exchange is not None)
+        finally:
+            for stream in streams:
+                await trio.aclose_forcefully(stream)
+    if error is not None and not (exchange and exchange.machine.ended):
         raise error
 
 
@@ -548,13 +585,10 @@ def _first_of(group: BaseExceptionGroup[_Found], kind: type[_Found]) -> _Found:
     return found
 
 
-def _translated(error: Exception) -> SessionError:
+def _translated(error: Exception, *, was_open: bool) -> SessionError:
     """Turn a library's error into ours: the table of foreign errors."""
-    if isinstance(error, ConnectionRejected):
-        headers = {bytes(k).lower(): bytes(v) for k, v in error.headers or ()}
-        return codes.from_status(
-            error.status_code, retry_after_seconds=_seconds_of(headers.get(b"retry-after"))
-        )
+    if isinstance(error, ConnectionRejected):  # 1xx other than 101; the rest ends in the guard
+        return codes.from_status(error.status_code)
     reasons = list(_chain(error))
     if any(getattr(reason, "errno", None) in _OUT_OF_FILES for reason in reasons):
         return ThrottledError(
@@ -568,21 +602,21 @@ def _translated(error: Exception) -> SessionError:
             return StopError(shown, code="tls", hint="check --base-url and this machine's clock")
     if isinstance(error, h11.ProtocolError | wsproto.utilities.ProtocolError):
         return TransientError("the service does not speak HTTP or WebSocket", code="protocol")
-    last = reasons[-1]
-    return TransientError(f"no connection: {str(last) or type(last).__name__}", code=CONNECTION_CODE)
+    shown = str(reasons[-1]) or type(reasons[-1]).__name__
+    if was_open:
+        return TransientError(f"the connection broke: {shown}", code=str(_BROKEN))
+    return TransientError(f"no connection: {shown}", code=CONNECTION_CODE)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Walk down an error's causes, groups included."""
-    seen: BaseException | None = error
-    while seen is not None:
+    """Walk down an error's causes, and through all the members of groups."""
+    found: list[BaseException | None] = [error]
+    while found:
+        seen = found.pop(0)
+        if seen is None:
+            continue
         yield seen
         if isinstance(seen, BaseExceptionGroup):
-            seen = seen.exceptions[0]
+            found.extend(seen.exceptions)
         else:
-            seen = seen.__cause__ or seen.__context__
-
-
-def _seconds_of(retry_after: bytes | None) -> float | None:
-    text = (retry_after or b"").strip()
-    return float(text) if text.isdigit() and len(text) <= 6 else None
+            found.append(seen.__cause__ or seen.__context__)
