@@ -2,6 +2,7 @@
 
 import inspect
 
+import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
 import pytest
 import trio
 import trio.testing

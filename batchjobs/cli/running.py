@@ -34,7 +34,7 @@ def _planning_options(command: _Command) -> _Command:
             option(
                 "-o",
                 "--output",
-                type=click.Path(file_okay=False, path_type=Path),
+                type=click.Path(path_type=Path),
                 help="Run folder.  [default: outputs/<manifest's stem>]",
             ),
             option(

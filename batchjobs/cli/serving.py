@@ -10,6 +10,7 @@ import click
 
 from batchjobs.cli.options import config_option, option
 from batchjobs.cli.telling import die_of, say, set_logging, told, tune_collector
+from batchjobs.errors import BatchjobsError
 
 __all__ = ["serve"]
 
@@ -124,7 +125,11 @@ def _serve(token: str, faults: tuple[object, ...], given: Mapping[str, object]) 
 
     async def foreground() -> None:
         async with trio.open_nursery() as nursery:
-            base_url = await nursery.start(functools.partial(serve_sessions, settings))
+            try:
+                base_url = await nursery.start(functools.partial(serve_sessions, settings))
+            except BatchjobsError as error:
+                refused.append(error)
+                return
             say(f"serving {settings.engine} at {base_url}")
             if not token:
                 say(f"export BATCHJOBS_LOCAL_KEY={settings.token}")
@@ -136,7 +141,10 @@ def _serve(token: str, faults: tuple[object, ...], given: Mapping[str, object]) 
                     stopped.append(number)
                     return
 
+    refused: list[BatchjobsError] = []
     stopped: list[int] = []
     trio.run(foreground)
+    if refused:
+        raise refused[0]
     if stopped:
         die_of(stopped[0])

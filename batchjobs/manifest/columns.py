@@ -75,7 +75,9 @@ def meant(name: str, present: Collection[str]) -> tuple[str, ...]:
         guesses = _ALIASES[plain]
     else:
         joined = plain.replace(" ", "_").replace("-", "_")
-        guesses = tuple(difflib.get_close_matches(joined, _GUESSABLE, n=1, cutoff=_CLOSE))
+        swapped = tuple(known for known in _GUESSABLE if sorted(known) == sorted(joined))
+        close = difflib.get_close_matches(joined, _GUESSABLE, n=1, cutoff=_CLOSE)
+        guesses = swapped or tuple(close)
     return () if any(guess in present for guess in guesses) else guesses
 
 

@@ -1,0 +1,47 @@
+"""Runs every check of the project in turn and says which failed: the README's test command."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = {
+    "lint": ["-m", "ruff", "check"],
+    "format": ["-m", "ruff", "format", "--check", "--quiet"],
+    "async pitfalls": ["-m", "flake8", "--select=ASYNC", "batchjobs", "tests"],
+    "types": ["-m", "mypy"],
+    "coverage": ["-m", "coverage", "report"],
+    "tests": ["-m", "coverage", "run", "-m", "pytest", "-q", *sys.argv[1:]],
+}
+ORDER = ("lint", "format", "async pitfalls", "types", "tests", "coverage")
+
+
+def step(name: str) -> bool:
+    """Run one check; true if it passed."""
+    print(f"== {name}", flush=True)  # noqa: T201
+    began = time.monotonic()
+    if name == "coverage":
+        combine = [sys.executable, "-m", "coverage", "combine", "--quiet"]
+        subprocess.run(combine, cwd=ROOT, check=False)
+    result = subprocess.run([sys.executable, *STEPS[name]], cwd=ROOT, check=False)
+    verdict = "passed" if result.returncode == 0 else f"FAILED with {result.returncode}"
+    print(f"== {name}: {verdict} in {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
+    return result.returncode == 0
+
+
+def main() -> int:
+    """Run all checks, also after one has failed."""
+    for old in ROOT.glob(".coverage*"):
+        old.unlink()
+    # Bars, colours and the user's own settings have no place in a check.
+    for name in [name for name in os.environ if name.startswith("BATCHJOBS_")]:
+        del os.environ[name]
+    failed = [name for name in ORDER if not step(name)]
+    print(f"{len(ORDER) - len(failed)} passed, {len(failed)} failed", flush=True)  # noqa: T201
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

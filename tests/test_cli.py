@@ -1,0 +1,459 @@
+"""The command line as a user meets it: help, errors, exit codes, streams, settings."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from batchjobs.cli import main
+from batchjobs.cli.telling import duration
+
+ROOT = Path(__file__).parent.parent
+GREETING = "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and nobody's settings."""
+    for name in list(os.environ):
+        if name.startswith("BATCHJOBS_") or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def greeting(folder: Path) -> Path:
+    """A manifest of two rows."""
+    path = folder / "greeting.csv"
+    path.write_text(GREETING, encoding="utf-8")
+    return path
+
+
+class Ended:
+    """How a command ended: its exit code and what it printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> object:
+    """Runs a command line in this process."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["batchjobs", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            main()
+        printed = capsys.readouterr()
+        code = ending.value.code
+        assert isinstance(code, int)
+        return Ended(code, printed.out, printed.err)
+
+    return run
+
+
+def process(*arguments: object, **settings: object) -> subprocess.Popen[str]:
+    """Start a command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "batchjobs", *map(str, arguments)],
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        **settings,
+    )
+
+
+# -- help --------------------------------------------------------------------------------------
+
+
+def test_help_waits_for_no_heavy_import() -> None:
+    """The help comes without trio, numpy or soundfile, which take longer than it."""
+    script = (
+        "import sys\nsys.argv = ['batchjobs', 'run', '--help']\n"
+        "from batchjobs.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'trio', 'numpy', 'soundfile', 'tqdm', 'sqlite3', 'soxr'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "batchjobs run manifests/quickstart.csv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["rum", "x.csv"], "'run'"),
+        (["run", "--concurency", "3", "x.csv"], "--concurrency"),
+        (["run", "-c", "0", "x.csv"], "give 1 to 10000, or auto"),
+        (["run", "-c", "many", "x.csv"], "give 1 to 10000, or auto"),
+        (["run"], "MANIFEST"),
+        (["run", "--format", "opus", "x.csv"], "'flac'"),
+        (["run", "-"], "give --output DIR"),
+        (["status", "nowhere"], "there is no run in nowhere"),
+        (["verify", "nowhere"], "there is no run in nowhere"),
+        (["serve", "--fault", "dorp"], "drop"),
+    ],
+)
+def test_wrong_usage_says_what_would_be_right(command, arguments: list[str], hint: str) -> None:  # noqa: ANN001
+    """A command put together wrongly exits with 2 and a hint."""
+    ended = command(*arguments)
+    assert ended.code == 2
+    assert hint in ended.err
+
+
+def test_completion_is_offered_for_commands_and_providers(folder: Path) -> None:
+    """The shell can ask for the commands, and for the providers of the configuration file."""
+    (folder / "batchjobs.toml").write_text('[providers.uae]\nlike = "faseeh"\n')
+    for words, wanted in (("batchjobs ", "verify"), ("batchjobs run -p ", "uae")):
+        done = subprocess.run(
+            [sys.executable, "-c", "from batchjobs.cli import cli; cli(prog_name='batchjobs')"],
+            env=os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                "_BATCHJOBS_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split())),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert f"plain,{wanted}" in done.stdout
+
+
+# -- running -----------------------------------------------------------------------------------
+
+
+def test_a_run_ends_with_where_its_results_are_and_what_to_do_next(command, greeting: Path) -> None:  # noqa: ANN001
+    """The summary counts, says where the results are, and what to try next."""
+    ended = command("run", greeting, "--engine", "tone")
+    assert ended.code == 0
+    assert ended.out.splitlines()[0].startswith("2 of 2 jobs done")
+    assert "outputs/greeting" in ended.out
+    assert "next:" in ended.out.splitlines()[-1]
+
+
+def test_quiet_prints_nothing_that_is_no_error(command, greeting: Path) -> None:  # noqa: ANN001
+    """A quiet run that works prints nothing at all."""
+    ended = command("run", greeting, "--engine", "tone", "-q")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_json_events_are_lines_of_json_and_the_last_one_tells_the_end(command, greeting: Path) -> None:  # noqa: ANN001
+    """With --json the standard output holds events only."""
+    ended = command("run", greeting, "--engine", "tone", "--json")
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    assert [event["event"] for event in events] == [
+        "run_started",
+        "job_finished",
+        "job_finished",
+        "run_finished",
+    ]
+    assert events[-1]["exit_code"] == 0
+    assert events[-1]["totals"]["done"] == 2
+    assert "2 of 2 jobs done" in ended.err
+
+
+def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command, greeting: Path) -> None:  # noqa: ANN001
+    """A run with failed jobs names their classes and the way on; failed.jsonl is a manifest."""
+    ended = command("run", greeting, "--engine", "tone", "--fault", "error:40001")
+    assert ended.code == 1
+    assert "2 permanent" in ended.out
+    assert "--retry-failed" in ended.out.splitlines()[-1]
+    kept = command("run", greeting, "--engine", "tone")
+    assert (kept.code, "2 failed" in kept.out) == (1, True)
+    assert command("run", greeting, "--engine", "tone", "--retry-failed").code == 0
+    command("run", greeting, "--engine", "tone", "-o", "again", "--fault", "error:40001")
+    ended = command("run", "again/failed.jsonl", "--engine", "tone")
+    assert ended.code == 0
+    assert (Path("outputs/failed/audio/a.wav")).is_file()
+
+
+def test_limit_leaves_the_rest_for_the_next_run(command, greeting: Path) -> None:  # noqa: ANN001
+    """--limit does so many rows and says how to continue."""
+    ended = command("run", greeting, "--engine", "tone", "--limit", "1")
+    assert ended.code == 0
+    assert "1 not run" in ended.out
+    assert "continue:" in ended.out.splitlines()[-1]
+    assert "2 of 2" in command("run", greeting, "--engine", "tone").out
+
+
+def test_a_manifest_can_come_from_standard_input(greeting: Path) -> None:
+    """'-' reads the manifest from the standard input."""
+    with greeting.open() as source:
+        run = process("run", "-", "-o", "piped", "--engine", "tone", stdin=source, stdout=subprocess.PIPE)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert "2 of 2" in output
+
+
+def test_bars_show_on_a_terminal_and_vanish(greeting: Path) -> None:
+    """On a terminal there is a bar of jobs and one of audio; at the end neither is left."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    seen = bytearray()
+
+    def read() -> None:
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:
+                return
+            if not piece:
+                return
+            seen.extend(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    run = process("run", greeting, "--engine", "tone", stdout=subprocess.DEVNULL, stderr=theirs)
+    run.wait(60)
+    os.close(theirs)
+    reader.join(10)
+    os.close(ours)
+    assert run.returncode == 0
+    text = seen.decode()
+    assert "jobs:" in text
+    assert "audio:" in text
+    assert not text.rsplit("\r", 1)[-1].strip("\x1b[AK \n")
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "closed pipe"])
+def test_a_broken_standard_output_changes_neither_work_nor_exit_code(greeting: Path, target: str) -> None:
+    """A full or closed standard output never stops paid work."""
+    if target == "closed pipe":
+        reading, writing = os.pipe()
+        os.close(reading)
+    else:
+        writing = os.open(target, os.O_WRONLY)
+    run = process("run", greeting, "--engine", "tone", "--json", stdout=writing, stderr=writing)
+    os.close(writing)
+    assert run.wait(60) == 0
+    assert json.loads(Path("outputs/greeting/summary.json").read_bytes())["done"] == 2
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+BAD_MANIFESTS = {
+    "empty": (b"", "empty"),
+    "no header": (b"1,2\n3,4\n", "header"),
+    "header only": (b"id,text\n", "row"),
+    "unknown column": (b"id,txet\n1,a\n", "did you mean 'text'"),
+    "duplicate id": (b"id,text\nx,One text\nx,Two texts\n", "bad.csv:3"),
+    "both": (b"id,text,audio\n1,Hello,a.wav\n", "audio"),
+    "neither": (b"id,text,audio\n1,,\n", "bad.csv:2"),
+    "blank text": (b"id,text\n1,\"   \"\n", "bad.csv:2"),
+    "speed": (b"id,text,speed\n1,Hello,1.3\n", "0.7"),
+    "output format": (b"id,text,output_format\n1,Hello,pcm_44100\n", "pcm_24000"),
+    "no recording": (b"id,audio\n1,missing.wav\n", "missing.wav"),
+    "no audio in it": (b"id,audio\n1,bad.csv\n", "bad.csv"),
+    "escape": (b"id,text,output\n1,Hello,../../x.wav\n", "output"),
+    "audio escape": (b"id,audio\n1,../../../../etc/passwd\n", "audio"),
+    "UTF-16": ("id,text\n1,مرحبا\n".encode("utf-16"), "UTF-16"),
+    "NUL": (b"id,text\n1,He\0llo\n", "NUL"),
+    "stray quote": (b'id,text\n1,"Hello\n2,World\n', "bad.csv:2"),
+    "not UTF-8": (b"id,text\n1,\xff\xfe\xfd\n", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MANIFESTS)
+def test_a_bad_manifest_is_refused_before_anything_is_spent(command, folder: Path, name: str) -> None:  # noqa: ANN001
+    """A bad manifest exits with 65 and a located, named error, and leaves nothing behind."""
+    content, hint = BAD_MANIFESTS[name]
+    (folder / "bad.csv").write_bytes(content)
+    for verb in ("plan", "run"):
+        ended = command(verb, "bad.csv", "--engine", "tone")
+        assert ended.code == 65
+        assert "bad.csv" in ended.err
+        assert hint in ended.err
+        assert not (folder / "outputs" / "bad").exists()
+
+
+def test_a_duplicate_id_names_both_lines(command, folder: Path) -> None:  # noqa: ANN001
+    """The error of an id used twice names the line of the other."""
+    (folder / "bad.csv").write_bytes(BAD_MANIFESTS["duplicate id"][0])
+    assert re.search(r"bad\.csv:3: column 'id'.*line 2", command("run", "bad.csv").err)
+
+
+def test_bad_rows_can_be_skipped(command, folder: Path) -> None:  # noqa: ANN001
+    """With --skip-bad-rows the others run, and the bad ones are in failed.jsonl."""
+    (folder / "some.csv").write_text("id,text,speed\na,Hello to you,1.0\nb,Hello again,9\n")
+    ended = command("run", "some.csv", "--engine", "tone", "--skip-bad-rows")
+    assert ended.code == 1
+    failure = json.loads((folder / "outputs/some/failed.jsonl").read_bytes())
+    assert (failure["id"], failure["error"]["class"]) == ("b", "bad_row")
+    assert "0.7" in failure["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--provider", "nobody"], "there is no provider 'nobody'"),
+        (["--provider", "munsit", "--voice", "v"], "set MUNSIT_API_KEY"),
+        (["--base-url", "ws://example.org/api/v1"], "--insecure"),
+        (["--base-url", "http://127.0.0.1/api/v1"], "ws://"),
+        (["--rate", "fast"], "N/s"),
+        (["--engine", "parrot"], "tone"),
+        (["--key-file", "open.key", "--provider", "munsit", "--voice", "v"], "chmod 600"),
+        (["--config", "broken.toml"], "not TOML"),
+        (["--config", "unknown.toml"], "unknown option 'concurency'"),
+    ],
+)
+def test_bad_configuration_exits_with_78_and_says_what_to_do(  # noqa: ANN201
+    command,  # noqa: ANN001
+    greeting: Path,
+    arguments: list[str],
+    hint: str,
+):
+    """A missing key or a setting that makes no sense exits with 78, and spends nothing."""
+    Path("open.key").write_text("canary\n")
+    Path("open.key").chmod(0o644)
+    Path("broken.toml").write_text("[run\n")
+    Path("unknown.toml").write_text("[run]\nconcurency = 3\n")
+    ended = command("run", greeting, *arguments)
+    assert ended.code == 78
+    assert hint in ended.err
+    assert "canary" not in ended.err
+
+
+def test_an_output_that_cannot_be_made_exits_with_73(command, greeting: Path) -> None:  # noqa: ANN001
+    """A file in the place of the run folder, or of a result, is never overwritten."""
+    Path("taken").write_text("mine")
+    assert command("run", greeting, "--engine", "tone", "-o", "taken").code == 73
+    Path("mine/audio").mkdir(parents=True)
+    Path("mine/audio/a.wav").write_text("mine")
+    ended = command("run", greeting, "--engine", "tone", "-o", "mine")
+    assert (ended.code, "is not this run's" in ended.err) == (73, True)
+    assert Path("mine/audio/a.wav").read_text() == "mine"
+
+
+def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
+    """While a run holds its folder another one ends with 75 and no connection."""
+    first = process("run", greeting, "--engine", "tone", "--fault", "slow:0.2", "--json", stdout=subprocess.PIPE)
+    assert first.stdout is not None
+    assert "run_started" in first.stdout.readline()
+    second = process("run", greeting, "--engine", "tone", stderr=subprocess.PIPE)
+    _, message = second.communicate(timeout=60)
+    assert second.returncode == 75
+    assert "another run" in message
+    first.send_signal(signal.SIGTERM)
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+    assert first.returncode == -signal.SIGTERM
+
+
+# -- planning and looking ----------------------------------------------------------------------
+
+
+def test_plan_tells_and_touches_nothing(command, greeting: Path) -> None:  # noqa: ANN001
+    """A plan prices the rows, and leaves no folder behind."""
+    ended = command("plan", greeting, "-p", "munsit", "--voice", "v")
+    assert ended.code == 0
+    assert "2  new" in ended.out
+    assert "46 characters" in ended.out
+    assert "USD" in ended.out
+    assert not Path("outputs").exists()
+    made = json.loads(command("plan", greeting, "--json").out)
+    assert made["by_action"]["new"]["rows"] == 2
+
+
+def test_plan_sees_what_a_run_has_done(command, greeting: Path) -> None:  # noqa: ANN001
+    """After a run, a plan counts done, changed, orphaned and new rows."""
+    command("run", greeting, "--engine", "tone")
+    greeting.write_text("id,text\na,Another text now\nc,And a new row\n")
+    told = command("plan", greeting, "--engine", "tone").out
+    assert "1  new" in told
+    assert "1  changed" in told
+    assert "1  finished jobs are in the run folder but not in the manifest" in told
+
+
+def test_status_and_verify_tell_where_a_run_stands(command, greeting: Path) -> None:  # noqa: ANN001
+    """Status counts; verify checks every file, and exits with 1 if one is wrong."""
+    command("run", greeting, "--engine", "tone", "--limit", 1)
+    told = command("status", "outputs/greeting")
+    assert "1 of 2 jobs done" in told.out
+    assert "continue: batchjobs run" in told.out
+    assert json.loads(command("status", "outputs/greeting", "--json").out)["not_run"] == 1
+    command("run", greeting, "--engine", "tone", "--fault", "error:40001")
+    assert "1  failed: permanent" in command("status", "outputs/greeting").out
+    assert command("verify", "outputs/greeting").code == 0
+    content = bytearray(Path("outputs/greeting/audio/a.wav").read_bytes())
+    content[100] ^= 1
+    Path("outputs/greeting/audio/a.wav").write_bytes(content)
+    wrong = command("verify", "outputs/greeting")
+    assert (wrong.code, "its content has changed" in wrong.out) == (1, True)
+    assert json.loads(command("verify", "outputs/greeting", "--json").out)["checked"] == 1
+
+
+def test_providers_tells_where_each_value_comes_from(command, folder: Path) -> None:  # noqa: ANN001
+    """Each setting is listed with the file that gives it, or as built in."""
+    (folder / "batchjobs.toml").write_text("[providers.munsit]\nquiet_seconds = 1.5\n")
+    told = command("providers").out
+    assert "quiet_seconds = 1.5  [batchjobs.toml]" in told
+    assert "quiet_seconds = 2.5  [built in]" in told
+    assert "MUNSIT_API_KEY, not set" in told
+    assert json.loads(command("providers", "--json").out)["munsit"]["quiet_seconds"] == 1.5
+
+
+def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
+    command,  # noqa: ANN001
+    greeting: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The nearer setting wins."""
+    Path("batchjobs.toml").write_text('[run]\nengine = "tone"\noutput = "from-file"\n')
+    command("run", greeting)
+    assert Path("from-file/audio/a.wav").is_file()
+    monkeypatch.setenv("BATCHJOBS_OUTPUT", "from-environment")
+    command("run", greeting)
+    assert Path("from-environment/audio/a.wav").is_file()
+    command("run", greeting, "-o", "from-command")
+    assert Path("from-command/audio/a.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(4.25, "4.2 s"), (61, "1:01 min"), (3_725, "1:02:05 h")]
+)
+def test_lengths_are_written_as_people_read_them(seconds: float, written: str) -> None:
+    """Seconds, then minutes, then hours."""
+    assert duration(seconds) == written
+
+
+# -- serving -----------------------------------------------------------------------------------
+
+
+def test_serve_tells_its_address_and_ends_by_its_signal(folder: Path) -> None:
+    """The server says where it is and how to use it, and SIGTERM ends it."""
+    server = process("serve", "--engine", "tone", "--port", 0, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    told = [server.stdout.readline() for _ in range(3)]
+    assert "serving tone at ws://127.0.0.1:" in told[0]
+    assert "export BATCHJOBS_LOCAL_KEY=" in told[1]
+    assert "--base-url" in told[2]
+    server.terminate()
+    server.communicate(timeout=30)
+    assert server.returncode == -signal.SIGTERM
+
+
+def test_serve_says_that_its_port_is_taken(command) -> None:  # noqa: ANN001
+    """A port in use is told as what it is, not as a bug."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = command("serve", "--engine", "tone", "--port", taken.getsockname()[1])
+    assert ended.code == 78
+    assert "choose another port" in ended.err
