@@ -184,6 +184,11 @@ class Checkpoint:
             found = database.execute(query, {"output": output, "id": job_id}).fetchone()
         return bool(found[0])
 
+    def has_begun(self) -> bool:
+        """Tell whether a plan was ever adopted here."""
+        with self._database.reading() as database:
+            return bool(database.execute("SELECT EXISTS (SELECT 1 FROM rows)").fetchone()[0])
+
     def source(self, path: str) -> SourceRecord | None:
         """Look up a recording that was read before."""
         with self._database.reading() as database:

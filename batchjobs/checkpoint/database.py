@@ -247,8 +247,7 @@ def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
         timeout=10.0,
     )
     try:
-        if _is_new(connection):  # its run was killed before it had begun
-            raise _no_run(path.parent)
+        _check_begun(connection, path)
         _check_version(connection, path)
     except BaseException:
         connection.close()
@@ -274,6 +273,11 @@ def _no_run(folder: Path) -> NoRunError:
     return NoRunError(
         f"there is no run in {folder}", hint="give the folder that 'batchjobs run' wrote"
     )
+
+
+def _check_begun(connection: sqlite3.Connection, path: Path) -> None:
+    if _is_new(connection):  # its run was killed before there was anything in it
+        raise _no_run(path.parent)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

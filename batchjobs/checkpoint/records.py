@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from batchjobs.jobs import Evidence, Kind, Status
 
 __all__ = [
+    "LOSSLESS",
     "AttemptEnd",
     "AttemptStart",
     "FileRecord",
@@ -14,6 +17,10 @@ __all__ = [
     "RunTotals",
     "SourceRecord",
 ]
+
+
+LOSSLESS: Final = frozenset({".wav", ".flac"})
+"""Endings of audio files that hold the samples exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,11 @@ class JobRecord:
     is_passing: bool = False
     started_at: float = 0.0
     finished_at: float = 0.0
+
+    def can_become(self, output: str) -> bool:
+        """Whether its result can be copied to this path, as the format of its ending, exactly."""
+        held, wanted = (Path(path).suffix.lower() for path in (self.output, output))
+        return held == wanted or held in LOSSLESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,250 @@
+"""Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.jobs import BadRow, Job, Kind
+from batchjobs.plan.decisions import decide, refuse_foreign, refuse_foreign_reports
+from batchjobs.plan.records import (
+    TO_BUY,
+    TO_DO,
+    Action,
+    BadRowsError,
+    Plan,
+    PlanSettings,
+    Work,
+    cost_of,
+    decode_row,
+    is_intact,
+)
+from batchjobs.plan.rows import Rows, bad_job, bad_row, moved, second_place
+from batchjobs.providers import Provider
+
+__all__ = [
+    "TO_BUY",
+    "TO_DO",
+    "Action",
+    "BadRowsError",
+    "Plan",
+    "PlanSettings",
+    "Work",
+    "cost_of",
+    "decode_row",
+    "is_intact",
+    "make_plan",
+]
+
+_BATCH_ROWS: Final = 500
+_BAD_ROWS_SHOWN: Final = 100
+_LETTERS_PER_SECOND: Final = 13.0
+"""Ordinary reading pace, to estimate how long the audio of a text will be."""
+_MIXED: Final = "XXX"
+"""ISO 4217 for no currency: the sum is over several."""
+
+
+def make_plan(
+    rows: Iterable[Job | BadRow],
+    *,
+    checkpoint: Checkpoint,
+    providers: Mapping[str, Provider],
+    settings: PlanSettings,
+    progress: Callable[[int], None] | None = None,
+) -> Plan:
+    """Check every row, find out what is done, and stage the rest in the checkpoint.
+
+    Spends nothing and changes nothing in the run folder but the memory of recordings read.
+
+    Args:
+        rows: The manifest's rows, streamed.
+        checkpoint: The run folder's.
+        providers: By name.
+        settings: What the command line says.
+        progress: Called with the number of rows seen so far.
+
+    Returns:
+        The plan; the staged rows wait in the checkpoint for `Checkpoint.adopt_staged`.
+
+    Raises:
+        BadRowsError: Rows that cannot be run, unless they are to be skipped.
+        ManifestError: The manifest cannot be read.
+        OutputError: A result would overwrite a file that is not this run's.
+    """
+    refuse_foreign_reports(checkpoint)
+    checkpoint.begin_staging()
+    stager = _Stager(
+        checkpoint=checkpoint,
+        rows=Rows(checkpoint, providers, settings.audio_format),
+        retries_all=settings.retry_failed,
+    )
+    for batch in _batched(rows, _BATCH_ROWS):
+        stager.stage(batch)
+        if progress is not None:
+            progress(stager.count)
+    if stager.bad_total and not settings.skip_bad_rows:
+        raise BadRowsError(settings.name, stager.bad, stager.bad_total)
+    if settings.limit is not None:
+        # Before there are followers: a row that waits buys nothing for others. A bad row is told
+        # every time and never done: counted, it would use up the limit of every run.
+        checkpoint.drop_staged_beyond((*TO_BUY, Action.COPY), settings.limit)
+    checkpoint.mark_followers(TO_BUY, Action.FOLLOW)
+    return _summed(checkpoint, providers, stager)
+
+
+def _batched(rows: Iterable[Job | BadRow], size: int) -> Iterator[list[Job | BadRow]]:
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+@dataclass(slots=True, kw_only=True)
+class _Stager:
+    """Stages rows batch by batch, and counts as it goes."""
+
+    checkpoint: Checkpoint
+    rows: Rows
+    retries_all: bool
+    count: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+    bad_total: int = 0
+    twins: dict[str, int] = field(default_factory=dict)
+
+    def stage(self, batch: Sequence[Job | BadRow]) -> None:
+        """Decide about rows and stage them."""
+        made = [self._made(item) for item in batch]
+        self.rows.remember()
+        records = self.checkpoint.records([row.id for row in made])
+        bought = self.checkpoint.keys_with_donors([row.key for row in made])
+        settled = [
+            row
+            if row.action == Action.BAD
+            else self._decided(row, records.get(row.id), is_bought=row.key in bought)
+            for row in made
+        ]
+        for row, holder in self.checkpoint.stage(settled):
+            self._stage_otherwise(row, holder)
+
+    def _made(self, item: Job | BadRow) -> Row:
+        self.count += 1
+        made = self.rows.of(item, self.count) if isinstance(item, Job) else item
+        return self._bad(made, self.count) if isinstance(made, BadRow) else made
+
+    def _bad(self, bad: BadRow, position: int) -> Row:
+        self.bad_total += 1
+        if len(self.bad) < _BAD_ROWS_SHOWN:
+            self.bad.append(bad)
+        return bad_row(bad, position)
+
+    def _decided(self, row: Row, record: JobRecord | None, *, is_bought: bool = True) -> Row:
+        # A job keeps the second place it once had to take, in whatever order the rows come now.
+        if record is not None and record.output == second_place(row.id, row.output):
+            row = moved(row, record.output)
+        action = Action.NEW
+        if record is not None or is_bought:
+            action = decide(row, record, self.checkpoint, retries_all=self.retries_all)
+        decided = replace(row, action=action)
+        refuse_foreign(decided, record, self.checkpoint)
+        return decided
+
+    def _stage_otherwise(self, row: Row, holder: Row) -> None:
+        """Stage a row whose id or place is taken under another, if that serves; else as bad."""
+        while row.action != Action.BAD:
+            row = self._renamed(row, holder)
+            refused = self.checkpoint.stage([row])
+            if not refused:
+                return
+            holder = refused[0][1]
+        names = (f"{row.id}-line-{row.line}{end}" for end in _endings())
+        while self.checkpoint.stage([replace(row, id=next(names))]):
+            continue
+
+    def _renamed(self, row: Row, holder: Row) -> Row:
+        job = msgspec.json.decode(row.job, type=Job)
+        if row.id == holder.id:
+            if not job.id_is_derived:
+                message = f"the id '{row.id}' is already used on line {holder.line}"
+                bad = bad_job(job, "id", message, "ids must be unique; rename one of them")
+                return self._bad(bad, row.position)
+            return self._twin(row, job)
+        if job.output:
+            message = f"'{job.output}' is already the output of line {holder.line}"
+            bad = bad_job(job, "output", message, "give every row an output of its own")
+            return self._bad(bad, row.position)
+        # Two ids that differ only in case: fine, but not as file names on every system.
+        other = second_place(row.id, self.rows.place(job))
+        if row.output == other:
+            message = f"its file '{other}' is already that of line {holder.line}"
+            return self._bad(bad_job(job, "id", message, "rename one of them"), row.position)
+        return self._looked_up(moved(row, other))
+
+    def _twin(self, row: Row, job: Job) -> Row:
+        """Name the second of two equal rows without ids: it does not matter which of them it is."""
+        number = self.twins[row.id] = self.twins.get(row.id, 1) + 1
+        job = replace(job, id=f"{row.id}-{number}")
+        row = replace(row, id=job.id, job=msgspec.json.encode(job))
+        return self._looked_up(moved(row, self.rows.place(job)))
+
+    def _looked_up(self, row: Row) -> Row:
+        return self._decided(row, self.checkpoint.records([row.id]).get(row.id))
+
+
+def _endings() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in itertools.count(2))
+
+
+def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _Stager) -> Plan:
+    by_action = {action: Work() for action in Action}
+    to_buy = Work()
+    costs: dict[str, float] = {}
+    unpriced = set()
+    used = set()
+    spoken_characters = 0
+    for name, kind, provider_name, rows, characters, seconds in checkpoint.staged_totals():
+        action = Action(name)
+        work = Work(rows=rows, characters=characters, seconds=seconds)
+        provider = providers.get(provider_name)
+        if provider is not None:
+            cost = cost_of(provider, characters=characters, seconds=seconds)
+            work = replace(work, cost=cost, currency=provider.currency)
+        by_action[action] = _sum(by_action[action], work)
+        if provider is None or action not in TO_BUY:
+            continue
+        used.add(provider_name)
+        to_buy = _sum(to_buy, work)
+        spoken_characters += characters
+        costs[work.currency] = costs.get(work.currency, 0.0) + work.cost
+        if not _price(provider, kind) and not provider.engine:
+            unpriced.add(provider_name)
+    return Plan(
+        rows=stager.count,
+        by_action=by_action,
+        to_buy=to_buy,
+        cost_by_currency={code: round(cost, 4) for code, cost in sorted(costs.items()) if cost},
+        unpriced=tuple(sorted(unpriced)),
+        speech_seconds=spoken_characters / _LETTERS_PER_SECOND,
+        orphans=checkpoint.orphans(),
+        bad_rows=tuple(stager.bad),
+        providers=tuple(sorted(used)),
+    )
+
+
+def _price(provider: Provider, kind: str) -> float:
+    if kind == Kind.TTS:
+        return provider.tts_price_per_million_characters
+    return provider.stt_price_per_hour
+
+
+def _sum(one: Work, other: Work) -> Work:
+    currencies = {one.currency, other.currency} - {""}
+    return Work(
+        rows=one.rows + other.rows,
+        characters=one.characters + other.characters,
+        seconds=one.seconds + other.seconds,
+        cost=one.cost + other.cost,
+        currency=currencies.pop() if len(currencies) == 1 else _MIXED * bool(currencies),
+    )

@@ -1,0 +1,94 @@
+"""A planned row x what the checkpoint knows: what is to be done about it."""
+
+from pathlib import Path
+from typing import Final
+
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.errors import OutputError
+from batchjobs.jobs import Kind, Status
+from batchjobs.plan.records import TO_DO, Action, is_intact
+
+__all__ = ["decide", "refuse_foreign", "refuse_foreign_reports"]
+
+_REPORTS: Final = ("results.jsonl", "failed.jsonl", "summary.json")
+
+
+def decide(
+    row: Row, record: JobRecord | None, checkpoint: Checkpoint, *, retries_all: bool
+) -> Action:
+    """Compare a row with what is known of its job, and of others that ask the same.
+
+    Args:
+        row: The row.
+        record: What is known of its job.
+        checkpoint: Knows the others.
+        retries_all: Try again what failed for good, too.
+    """
+    is_same = record is not None and record.key == row.key
+    if (
+        record is not None
+        and is_same
+        and record.status is Status.DONE
+        and record.output == row.output
+        and is_intact(checkpoint.folder, record)
+    ):
+        return Action.DONE
+    if _has_donor(row, checkpoint):
+        return Action.COPY
+    if record is None:
+        return Action.NEW
+    if not is_same:
+        return Action.CHANGED
+    if record.status is Status.DONE:
+        return Action.REMAKE
+    return Action.RETRY if record.is_passing or retries_all else Action.KEPT
+
+
+def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
+    """Whether a finished job's files are there and can become this row's."""
+    return any(
+        donor.can_become(row.output) and is_intact(checkpoint.folder, donor)
+        for donor in checkpoint.donors(row.key)
+    )
+
+
+def refuse_foreign(row: Row, record: JobRecord | None, checkpoint: Checkpoint) -> None:
+    """Stop before a result would overwrite a file that is not this run's.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    if row.action not in TO_DO or (record is not None and record.output == row.output):
+        return
+    target = checkpoint.folder / row.output
+    targets = [target] if row.kind == Kind.TTS else [target, target.with_suffix(".json")]
+    for path in targets:
+        if _is_there(path) and not checkpoint.owns(row.output, row.id):
+            raise _not_ours(path)
+
+
+def refuse_foreign_reports(checkpoint: Checkpoint) -> None:
+    """Stop before a first run in a folder would overwrite what others keep under its names.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    for name in _REPORTS:
+        path = checkpoint.folder / name
+        if _is_there(path) and not checkpoint.has_begun():
+            raise _not_ours(path)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
+
+
+def _not_ours(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} is there already and is not this run's",
+        hint="move it away, or choose another --output",
+    )

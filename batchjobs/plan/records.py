@@ -1,0 +1,169 @@
+"""What a plan says: actions, work, money, bad rows; and how to read a planned row back."""
+
+import enum
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.errors import ManifestError
+from batchjobs.jobs import BadRow, Job
+from batchjobs.providers import Provider
+
+__all__ = [
+    "TO_BUY",
+    "TO_DO",
+    "Action",
+    "BadRowsError",
+    "Plan",
+    "PlanSettings",
+    "Work",
+    "cost_of",
+    "decode_row",
+    "is_intact",
+]
+
+
+class Action(enum.StrEnum):
+    """What a run does about a row."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    RETRY = "retry"
+    REMAKE = "remake"
+    """It was done, but its files are gone, or cannot become the format that is asked now."""
+    COPY = "copy"
+    """The same was bought before, for another row or under another name."""
+    FOLLOW = "follow"
+    """An earlier row of this manifest will buy the same."""
+    BAD = "bad"
+    DONE = "done"
+    KEPT = "kept"
+    """It failed for a reason that will not pass, and stays failed."""
+    LATER = "later"
+    """Left for another run by a limit."""
+
+
+TO_BUY: Final = (Action.NEW, Action.CHANGED, Action.RETRY, Action.REMAKE)
+TO_DO: Final = (*TO_BUY, Action.COPY, Action.FOLLOW, Action.BAD)
+
+
+class BadRowsError(ManifestError):
+    """Rows of the manifest cannot be run.
+
+    Args:
+        name: The manifest, for messages.
+        rows: The bad rows, the first hundred.
+        total: How many there are.
+    """
+
+    def __init__(self, name: str, rows: Sequence[BadRow], total: int) -> None:
+        lines = [row.located(name) for row in rows]
+        if total > len(rows):
+            lines.append(f"… and {total - len(rows):,} more")
+        super().__init__(
+            "\n".join(lines),
+            hint="nothing was spent; mend the rows, or pass --skip-bad-rows to run the others",
+        )
+        self.rows = tuple(rows)
+        self.total = total
+
+    def __str__(self) -> str:
+        """Give the rows, one a line."""
+        return self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSettings:
+    """What the command line says about planning.
+
+    Attributes:
+        name: The manifest, for messages.
+        audio_format: Format of results whose row gives no ``output``.
+        retry_failed: Try again what failed for good, too.
+        skip_bad_rows: Record bad rows as failed instead of refusing the manifest.
+        limit: Do at most so many rows; None means all. Bad rows do not count.
+    """
+
+    name: str
+    audio_format: str = "wav"
+    retry_failed: bool = False
+    skip_bad_rows: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A sum over rows: how many, characters and seconds of audio to send, and what that costs.
+
+    Over several currencies (``XXX``) the cost means nothing: see `Plan.cost_by_currency`.
+    """
+
+    rows: int = 0
+    characters: int = 0
+    seconds: float = 0.0
+    cost: float = 0.0
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run of this manifest would do.
+
+    Attributes:
+        rows: Rows in the manifest.
+        by_action: Work per action; every action is there.
+        to_buy: Work that needs sessions.
+        cost_by_currency: Of `to_buy`.
+        unpriced: Providers whose price nobody has set, among those that would be paid.
+        speech_seconds: Estimated length of the speech to make.
+        orphans: Finished jobs in the run folder that the manifest no longer has.
+        bad_rows: The first bad rows.
+        providers: The providers that would be used.
+    """
+
+    rows: int
+    by_action: Mapping[Action, Work]
+    to_buy: Work
+    cost_by_currency: Mapping[str, float]
+    unpriced: tuple[str, ...] = ()
+    speech_seconds: float = 0.0
+    orphans: int = 0
+    bad_rows: tuple[BadRow, ...] = ()
+    providers: tuple[str, ...] = ()
+
+    @property
+    def to_do(self) -> int:
+        """Rows that a run would touch."""
+        return sum(self.by_action[action].rows for action in TO_DO)
+
+
+def cost_of(provider: Provider, *, characters: int, seconds: float) -> float:
+    """Price characters spoken and seconds of audio transcribed, in the provider's currency."""
+    return (
+        characters * provider.tts_price_per_million_characters / 1_000_000
+        + seconds * provider.stt_price_per_hour / 3_600
+    )
+
+
+def decode_row(row: Row) -> Job | BadRow:
+    """Read back the job, or the bad row, that a planned row carries."""
+    if not row.kind:
+        return msgspec.json.decode(row.job, type=BadRow)
+    return msgspec.json.decode(row.job, type=Job)
+
+
+def is_intact(folder: Path, record: JobRecord) -> bool:
+    """Whether a finished job's files are there with their sizes; `verify` looks at their content."""
+    for file in record.files:
+        try:
+            status = (folder / file.path).lstat()
+        except OSError:
+            return False
+        if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
+            return False
+    return bool(record.files)

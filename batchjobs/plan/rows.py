@@ -1,0 +1,167 @@
+"""A job as a planned row: the key of what it asks, and the place of its result."""
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from batchjobs import audio, text
+from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
+from batchjobs.errors import RecordingError
+from batchjobs.files import PathEscapeError, path_inside
+from batchjobs.jobs import BadRow, Job, Kind, segment_key
+from batchjobs.plan.records import Action
+from batchjobs.providers import Provider
+
+__all__ = ["Rows", "bad_job", "bad_row", "moved", "second_place"]
+
+_DIGEST_HEX_DIGITS = 10
+
+
+class Rows:
+    """Makes rows of jobs.
+
+    Args:
+        checkpoint: Whose run folder the results go to, and who remembers recordings.
+        providers: By name.
+        audio_format: Of results whose row gives no ``output``.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, providers: Mapping[str, Provider], audio_format: str
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._providers = providers
+        self._audio_format = audio_format
+        self._sources: list[SourceRecord] = []
+
+    def of(self, job: Job, position: int) -> Row | BadRow:
+        """Find a job's key and the place of its result, or say why it has none."""
+        seconds = 0.0
+        if job.kind is Kind.TTS:
+            key = self._speech_key(job)
+        else:
+            try:
+                source = self._source(Path(job.audio))
+            except RecordingError as error:
+                return bad_job(job, "audio", error.message, error.hint)
+            seconds = source.seconds
+            provider = self._providers[job.provider]
+            if seconds > provider.audio_limit_seconds:
+                limit = f"{provider.audio_limit_seconds:,.0f} s"
+                message = f"the recording is {seconds:,.0f} s long; {provider.name} takes {limit}"
+                return bad_job(job, "audio", message, "split it")
+            key = segment_key(
+                kind=job.kind,
+                service=_service(provider),
+                model=provider.stt_model,
+                audio_sha256=source.sha256,
+            )
+        output = self.place(job)
+        try:
+            path_inside(self._checkpoint.folder, output)
+        except PathEscapeError as error:
+            return bad_job(job, "output" if job.output else "id", error.message, "")
+        row = Row(
+            position=position,
+            line=job.line,
+            id=job.id,
+            place=None,
+            key=key,
+            action=Action.NEW,
+            kind=job.kind,
+            provider=job.provider,
+            characters=len(job.text),
+            seconds=seconds,
+            output="",
+            job=msgspec.json.encode(job),
+        )
+        return moved(row, output)
+
+    def place(self, job: Job) -> str:
+        """Give the path of a job's result below the run folder."""
+        if job.output:
+            return job.output
+        stem = text.file_stem(job.id)
+        if job.kind is Kind.TTS:
+            return f"audio/{stem}.{self._audio_format}"
+        return f"transcripts/{stem}.txt"
+
+    def remember(self) -> None:
+        """Keep what was read of recordings."""
+        if self._sources:
+            self._checkpoint.remember_sources(self._sources)
+            self._sources.clear()
+
+    def _speech_key(self, job: Job) -> str:
+        assert job.speech is not None
+        return segment_key(
+            kind=job.kind,
+            service=_service(self._providers[job.provider]),
+            model=job.speech.model_id,
+            speech=job.speech,
+            text=job.text,
+            take=job.take,
+        )
+
+    def _source(self, path: Path) -> SourceRecord:
+        """Read a recording's length and hash, or remember them if it has not changed."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+        known = self._checkpoint.source(str(path))
+        if known and (known.bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
+            return known
+        recording = audio.probe(path)
+        found = SourceRecord(
+            path=str(path),
+            bytes=status.st_size,
+            modified_ns=status.st_mtime_ns,
+            sha256=audio.sha256_of(path),
+            seconds=recording.seconds,
+        )
+        self._sources.append(found)
+        return found
+
+
+def _service(provider: Provider) -> str:
+    return f"{provider.name}/{provider.engine}" if provider.engine else provider.name
+
+
+def moved(row: Row, output: str) -> Row:
+    """Give a row another place."""
+    return replace(row, output=output, place=unicodedata.normalize("NFC", output).casefold())
+
+
+def second_place(row_id: str, output: str) -> str:
+    """Give the place for a job whose own is taken by an id that differs only in case."""
+    digest = hashlib.sha256(row_id.encode()).hexdigest()[:_DIGEST_HEX_DIGITS]
+    path = Path(output)
+    return str(path.with_stem(f"{path.stem}-{digest}"))
+
+
+def bad_job(job: Job, column: str, message: str, hint: str) -> BadRow:
+    """Say what is wrong with a job."""
+    return BadRow(line=job.line, column=column, message=message, hint=hint, id=job.id, row=job.row)
+
+
+def bad_row(bad: BadRow, position: int) -> Row:
+    """Make a row of what cannot be run."""
+    return Row(
+        position=position,
+        line=bad.line,
+        id=bad.id or f"line-{bad.line}",
+        place=None,
+        key="",
+        action=Action.BAD,
+        kind="",
+        provider="",
+        characters=0,
+        seconds=0.0,
+        output="",
+        job=msgspec.json.encode(bad),
+    )
