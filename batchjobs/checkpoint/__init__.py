@@ -105,7 +105,7 @@ class Checkpoint:
             return staging.add(database, rows)
 
     def mark_followers(self, to_buy: Iterable[str], follow: str) -> None:
-        """Turn staged rows that ask the same as an earlier one that will be bought into followers.
+        """Turn staged rows that ask the same as one that will be bought into followers.
 
         Args:
             to_buy: The actions that mean a purchase.

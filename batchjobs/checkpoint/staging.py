@@ -53,13 +53,20 @@ def _holder(database: sqlite3.Connection, row: Row) -> Row:
 
 
 def mark_followers(database: sqlite3.Connection, to_buy: Iterable[str], follow: str) -> None:
-    """Turn rows that ask the same as an earlier one that will be bought into followers."""
+    """Turn rows that ask the same as one that will be bought into followers, if a copy can serve.
+
+    An exact format serves all, so it leads; OGG and MP3 serve only rows of their own.
+    """
     database.execute(
-        """UPDATE temp.staged SET action = :follow
-           WHERE action IN (SELECT value FROM json_each(:to_buy)) AND EXISTS (
-               SELECT 1 FROM temp.staged AS first WHERE first.key = staged.key
-               AND first.position < staged.position
-               AND first.action IN (SELECT value FROM json_each(:to_buy)))""",
+        """WITH buys AS (SELECT *, lower(substr(output, -4)) AS ending,
+                   lower(substr(output, -4)) NOT IN ('.ogg', '.mp3') AS is_exact
+               FROM temp.staged WHERE action IN (SELECT value FROM json_each(:to_buy)))
+           UPDATE temp.staged SET action = :follow WHERE position IN (
+               SELECT follower.position FROM buys AS follower WHERE EXISTS (
+                   SELECT 1 FROM buys AS leader WHERE leader.key = follower.key
+                   AND (leader.is_exact > follower.is_exact
+                        OR leader.position < follower.position
+                        AND (leader.is_exact OR leader.ending = follower.ending))))""",
         {"follow": follow, "to_buy": json.dumps(list(to_buy))},
     )
 
