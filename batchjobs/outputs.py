@@ -4,19 +4,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from batchjobs import audio
 from batchjobs.checkpoint import FileRecord, JobRecord
-from batchjobs.errors import OutputError
+from batchjobs.errors import OutputError, RecordingError
 from batchjobs.files import PathEscapeError, path_inside, write_part
 from batchjobs.jobs import Evidence
 
 __all__ = ["Written", "copied", "file_changes", "spoken", "transcribed"]
-
-_LOSSLESS: Final = frozenset({".wav", ".flac"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,20 +93,17 @@ def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
     """
-    if not donor.files or file_changes(folder, donor.files):
+    if not donor.files or not donor.can_become(output) or file_changes(folder, donor.files):
         return None
     source = folder / donor.files[0].path
-    wanted, held = Path(output).suffix.lower(), source.suffix.lower()
     if donor.sample_rate == 0:
         names = [output, _beside(output)]
         contents = [(folder / file.path).read_bytes() for file in donor.files]
         return _write(folder, dict(zip(names, contents, strict=True)))
-    if wanted == held:
+    if Path(output).suffix.lower() == source.suffix.lower():
         written = _write(folder, {output: source.read_bytes()})
         return replace(written, pcm_sha256=donor.pcm_sha256)
-    if held in _LOSSLESS:
-        return spoken(folder, output, audio.decoded_pcm(source), donor.sample_rate)
-    return None
+    return spoken(folder, output, audio.decoded_pcm(source), donor.sample_rate)
 
 
 def file_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:
@@ -130,6 +124,8 @@ def file_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:
             found.append(f"{file.path}: is missing")
         except OSError as error:
             found.append(f"{file.path}: cannot be read: {error.strerror}")
+        except RecordingError as error:
+            found.append(f"{file.path}: cannot be read: {error.message}")
     return found
 
 
