@@ -190,3 +190,11 @@ def test_a_server_without_a_token_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="would serve everybody"):
         ServerSettings(token="")
     assert KEY not in repr(ServerSettings(token=KEY))
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    """The system would quietly take another one."""
+    with pytest.raises(ConfigurationError, match="there is no port"):
+        ServerSettings(token=KEY, port=port)
+    assert ServerSettings(token=KEY, port=65_535).port == 65_535

@@ -87,7 +87,7 @@ def _recogniser(settings: ServerSettings) -> Recogniser:
 async def _open_listener(settings: ServerSettings) -> trio.SocketListener:
     try:
         first, *others = await trio.open_tcp_listeners(settings.port, host=settings.host)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         where = f"{settings.host}:{settings.port}"
         hint = "choose another port, or 0 for a free one"
         raise ConfigurationError(f"cannot listen on {where}: {error}", hint=hint) from error

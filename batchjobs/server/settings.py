@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from batchjobs.errors import ConfigurationError
 from batchjobs.server.faults import Fault
 
 __all__ = ["ServerSettings"]
+
+_LAST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,14 @@ class ServerSettings:
     allowed_origins: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse what would leave the server open.
+        """Refuse what would leave the server open, or somewhere else than asked.
 
         Raises:
-            ConfigurationError: There is no token.
+            ConfigurationError: There is no token, or the port is none.
         """
         if not self.token:
             hint = "make one with secrets.token_urlsafe()"
             raise ConfigurationError("a server without a token would serve everybody", hint=hint)
+        if not 0 <= self.port <= _LAST_PORT:  # the system's resolver would take it modulo 65,536
+            hint = f"give 1 to {_LAST_PORT}, or 0 for a free one"
+            raise ConfigurationError(f"there is no port {self.port}", hint=hint)
