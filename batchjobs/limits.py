@@ -1,4 +1,4 @@
-"""How fast to go and when to try again: arithmetic on a passed-in time; never sleeps, never reads a clock."""
+"""How fast to go and when to try again: arithmetic on a passed-in time; reads no clock."""
 
 import random
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ __all__ = ["ConcurrencyLimit", "RetryPolicy", "StartRate", "parse_rate"]
 
 _CUT: Final = 0.7
 """One throttled epoch takes 200 sessions to 140, not to 1."""
+_LONGEST_PAUSE_SECONDS: Final = 3600.0
+"""However long a service asks to wait: its clock may be wrong, and a run must not sleep for ever."""
 _SECONDS_PER_UNIT: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _ONE_MORE_TRY_CODES: Final = frozenset({"transcription_error"})
 """Failures told in free text, which may be for good: worth one more try, not more."""
@@ -55,7 +57,7 @@ class ConcurrencyLimit:
             now: The time.
             pause_seconds: How long to start nothing.
         """
-        self._hold_until = max(self._hold_until, now + pause_seconds)
+        self._hold_until = max(self._hold_until, now + min(pause_seconds, _LONGEST_PAUSE_SECONDS))
         if started_at <= self._last_cut_at:
             return
         self._last_cut_at = now
@@ -107,7 +109,8 @@ class RetryPolicy:
         not come back at once.
         """
         if error.retry_after_seconds is not None:
-            return max(0.0, min(error.retry_after_seconds, 3600.0)) + random_source.uniform(0.0, 0.5)
+            pause = max(0.0, min(error.retry_after_seconds, _LONGEST_PAUSE_SECONDS))
+            return pause + random_source.uniform(0.0, 0.5)
         bound = min(self.limit_seconds, self.base_seconds * 2.0 ** min(used - 1, 30))
         return random_source.uniform(bound * 0.1, bound)
 
