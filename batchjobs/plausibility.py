@@ -1,4 +1,4 @@
-"""Whether audio can be what its text sounds like: length by the voice's own pace, silence, a cut end."""
+"""Whether audio can be what its text sounds like: length by the voice's pace, silence, a cut end."""
 
 import math
 from dataclasses import dataclass
@@ -15,10 +15,14 @@ _HURRIED_LETTERS_PER_SECOND: Final = 16.0
 _SLOWEST_LETTERS_PER_SECOND: Final = 1.0
 _MARGIN_SECONDS: Final = 10.0
 _LEARNED_AFTER: Final = 20
+_DIGIT_LETTERS: Final = 4.0
+"""What `text.spoken_weight` counts for a digit."""
+_LEARNED_SHARE: Final = 0.8
+"""A text of which digits are more than the rest of this says as little."""
 _SHORT_LETTERS: Final = 12
 """Shorter texts say little about a voice's pace."""
 _TRUSTED_RATIO: Final = math.log(1.8)
-"""How much faster than the voice's mean a text may seem, if the end was shown by silence or drain."""
+"""How much faster than the voice's mean a text may seem, if silence or drain showed the end."""
 _DOUBTED_RATIO: Final = math.log(1.3)
 """The same if all that showed the end is a close that could also be a dropped connection."""
 _SLOW_RATIO: Final = math.log(4.0)
@@ -59,7 +63,10 @@ class SpeechRates:
             speed: The asked speed; 1.0 is the voice's own.
         """
         pace = self._paces.setdefault(voice, _Pace())
-        return SpeechJudge(letters=text.spoken_weight(spoken), speed=speed, pace=pace)
+        letters = text.spoken_weight(spoken)
+        digits = sum(map(str.isdecimal, spoken))
+        least = min(letters, letters - digits * (_DIGIT_LETTERS - 1.0))
+        return SpeechJudge(letters=letters, speed=speed, pace=pace, least_letters=least)
 
 
 class SpeechJudge:
@@ -69,17 +76,21 @@ class SpeechJudge:
         letters: How much there is to say, in letters.
         speed: The asked speed.
         pace: What is known of the voice; learns from what is accepted.
+        least_letters: How little it may be: "7" is a word, but so is "1000000", nearly.
     """
 
-    def __init__(self, *, letters: float, speed: float, pace: _Pace) -> None:
+    def __init__(
+        self, *, letters: float, speed: float, pace: _Pace, least_letters: float | None = None
+    ) -> None:
         self._letters = letters
+        self._least_letters = letters if least_letters is None else least_letters
         self._speed = speed
         self._pace = pace
 
     @property
     def minimum_seconds(self) -> float:
         """Less audio than this cannot be all of the text."""
-        return self._letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
+        return self._least_letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
 
     def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
         """Say what is wrong with complete audio; empty if nothing is.
@@ -95,7 +106,7 @@ class SpeechJudge:
         if self._breaks_off(pcm, sample_rate, seconds, ending):
             return f"the audio breaks off in mid-sound after {seconds:.2f} s"
         if seconds < self.minimum_seconds:
-            return f"{seconds:.2f} s of audio is too short for {self._letters:.0f} letters"
+            return f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
         if seconds > self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed) + _MARGIN_SECONDS:
             return f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
         return self._compared(seconds, ending)
@@ -106,21 +117,24 @@ class SpeechJudge:
         Some whole utterances do end loudly (one in eight of a synthetic voice's): where the end was
         shown by more than a close, a hurried pace has to speak against them too.
         """
-        hurried = seconds < self._letters / (_HURRIED_LETTERS_PER_SECOND * self._speed)
+        hurried = seconds < self._least_letters / (_HURRIED_LETTERS_PER_SECOND * self._speed)
         doubted = ending is Ending.CLOSED_BY_SERVER or (ending is Ending.DRAINED and hurried)
         return doubted and audio.ends_abruptly(pcm, sample_rate=sample_rate)
 
     def _compared(self, seconds: float, ending: Ending) -> str:
         """Compare with the voice's own pace, and learn from what fits."""
-        if self._letters < _SHORT_LETTERS:
+        if self._least_letters < _SHORT_LETTERS:
             return ""
-        value = math.log(seconds * self._speed / self._letters)
+        longest = math.log(seconds * self._speed / self._least_letters)
+        shortest = math.log(seconds * self._speed / self._letters)
         pace = self._pace
         if pace.count >= _LEARNED_AFTER:
             spread = _DEVIATIONS * pace.deviation
             fast = _DOUBTED_RATIO if ending is Ending.CLOSED_BY_SERVER else _TRUSTED_RATIO
-            if value < pace.mean - max(spread, fast) or value > pace.mean + max(spread, _SLOW_RATIO):
+            slow = max(spread, _SLOW_RATIO)
+            if longest < pace.mean - max(spread, fast) or shortest > pace.mean + slow:
                 expected = math.exp(pace.mean) * self._letters / self._speed
                 return f"{seconds:.2f} s of audio where this voice needs about {expected:.1f} s"
-        pace.add(value)
+        if self._least_letters > _LEARNED_SHARE * self._letters:
+            pace.add(shortest)
         return ""
