@@ -19,7 +19,7 @@ __all__ = ["FAILED", "RESULTS", "SUMMARY", "read_results", "summary_of", "write_
 RESULTS: Final = "results.jsonl"
 FAILED: Final = "failed.jsonl"
 SUMMARY: Final = "summary.json"
-_LINES_A_WRITE: Final = 1_000
+_BYTES_A_WRITE: Final = 1 << 20
 
 
 def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None:
@@ -99,13 +99,13 @@ def summary_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dic
 
 def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Join lines into larger writes."""
-    page: list[bytes] = []
+    page = bytearray()
     for line in lines:
-        page.append(line)
-        if len(page) == _LINES_A_WRITE:
-            yield b"".join(page)
-            page = []
-    yield b"".join(page)
+        page += line
+        if len(page) >= _BYTES_A_WRITE:
+            yield bytes(page)
+            page.clear()
+    yield bytes(page)
 
 
 def _finished(checkpoint: Checkpoint) -> Iterator[bytes]:
@@ -127,9 +127,8 @@ def _failed(checkpoint: Checkpoint) -> Iterator[bytes]:
 
 
 def _columns(row: Row) -> dict[str, object]:
-    """Give the row's own columns, but for those it left empty."""
-    columns = decode_row(row).row
-    return {name: value for name, value in columns.items() if value is not None and value != ""}
+    """Give the row's own columns, the empty ones too: a manifest is judged by all its columns."""
+    return dict(decode_row(row).row)
 
 
 def _result(row: Row, record: JobRecord) -> dict[str, object]:
@@ -166,7 +165,11 @@ def _result(row: Row, record: JobRecord) -> dict[str, object]:
 def _line(columns: dict[str, object], ours: dict[str, object]) -> bytes:
     """Join a row's columns and our facts; a column that our names hide goes below ``row``."""
     hidden = {
-        name: columns[name] for name in columns if name in ours and columns[name] != ours[name]
+        name: value
+        for name, value in columns.items()
+        if name in ours and value not in (None, "") and value != ours[name]
     }
-    joined = columns | ours | ({"row": hidden} if hidden else {})
+    joined = columns | ours
+    if hidden:
+        joined["row"] = hidden | ({"row": columns["row"]} if "row" in columns else {})
     return orjson.dumps(joined, option=orjson.OPT_APPEND_NEWLINE)
