@@ -1,6 +1,6 @@
 """What a run tells while it goes, and who listens: progress bars, JSON lines."""
 
-import io
+import json
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TextIO, TypeAlias
 
@@ -68,9 +68,7 @@ class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=
     totals: Mapping[str, object]
 
 
-Event: TypeAlias = (
-    RunStarted | JobFinished | JobRetried | SlowedDown | RunStopping | RunFinished
-)
+Event: TypeAlias = RunStarted | JobFinished | JobRetried | SlowedDown | RunStopping | RunFinished
 Observer: TypeAlias = Callable[[Event], None]
 
 _encoder = msgspec.json.Encoder()
@@ -80,18 +78,22 @@ class JsonLines:
     """Writes every event as a line of JSON; a reader that went away never stops paid work.
 
     Args:
-        stream: Where to, usually the standard output.
+        stream: Where to, usually the standard output; None if there is none.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream: TextIO | None = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
         if self._stream is None:
             return
+        line = _encoder.encode(event).decode()
         try:
-            self._stream.write(_encoder.encode(event).decode() + "\n")
+            try:
+                self._stream.write(line + "\n")
+            except UnicodeEncodeError:  # the locale's encoding has no Arabic, JSON's escapes do
+                self._stream.write(json.dumps(json.loads(line)) + "\n")
             self._stream.flush()
         except (OSError, ValueError):
             self._stream = None
@@ -107,7 +109,9 @@ class _Bar(Protocol):
     def close(self) -> None: ...
 
 
-_BAR_FORMAT: Final = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+_BAR_FORMAT: Final = (
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+)
 _AUDIO_FORMAT: Final = "{desc}: {n:.1f} s [{rate_fmt}{postfix}]"
 
 
