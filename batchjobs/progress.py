@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TextIO, TypeAlias
+from typing import Final, Protocol, TextIO, TypeAlias, assert_never
 
 import msgspec
 
@@ -102,7 +102,7 @@ class JsonLines:
 class _Bar(Protocol):
     """What is used of a tqdm bar."""
 
-    n: float
+    disable: bool
 
     def update(self, n: float) -> object: ...
     def set_postfix_str(self, s: str, refresh: bool) -> None: ...  # noqa: FBT001
@@ -119,10 +119,10 @@ class Bars:
     """Two tqdm bars: jobs, and seconds of audio as the rate. Nothing if the stream is no terminal.
 
     Args:
-        stream: Where to draw, usually the standard error.
+        stream: Where to draw, usually the standard error; None if there is none.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._jobs: _Bar | None = None
         self._audio: _Bar | None = None
@@ -133,21 +133,27 @@ class Bars:
         """Take one event into account; a broken terminal ends the bars, not the run."""
         try:
             self._take(event)
-        except (OSError, ValueError, io.UnsupportedOperation):
-            self._jobs = self._audio = None
+        except (OSError, ValueError):
+            self._forget()
 
     def _take(self, event: Event) -> None:
         match event:
-            case RunStarted(to_do=to_do) if to_do and self._stream.isatty():
-                self._open(to_do)
+            case RunStarted(to_do=to_do):
+                if to_do and self._stream is not None and self._stream.isatty():
+                    self._open(to_do)
             case JobFinished(record=record):
                 self._count(record)
-            case JobRetried() | SlowedDown() | RunStopping():
-                self._say(event)
+            case JobRetried(error_class=name):
+                self._say(f"retrying after {name}")
+            case SlowedDown(concurrency=concurrency):
+                self._say(f"slowed down to {concurrency} sessions")
+            case RunStopping(reason=reason):
+                # At once: whoever pressed Ctrl-C waits for a sign, and no job may finish for long.
+                self._say(f"stopping: {reason}", at_once=True)
             case RunFinished():
                 self.close()
             case _:
-                return
+                assert_never(event)
 
     def _open(self, to_do: int) -> None:
         import tqdm  # noqa: PLC0415  # help must not wait for it
@@ -156,6 +162,7 @@ class Bars:
         tqdm.tqdm.monitor_interval = 0
         self._jobs = tqdm.tqdm(
             total=to_do,
+            miniters=0,  # its own guess, after a fast start, lets the bar stand still for minutes
             desc="jobs",
             unit="job",
             file=self._stream,
@@ -165,6 +172,7 @@ class Bars:
         )
         self._audio = tqdm.tqdm(
             desc="audio",
+            miniters=0,
             unit=" s",
             file=self._stream,
             dynamic_ncols=True,
@@ -182,25 +190,30 @@ class Bars:
         self._audio.update(record.audio_seconds)
         self._show()
 
-    def _say(self, event: JobRetried | SlowedDown | RunStopping) -> None:
-        match event:
-            case JobRetried(error_class=name):
-                self._note = f"retrying after {name}"
-            case SlowedDown(concurrency=concurrency):
-                self._note = f"slowed down to {concurrency} sessions"
-            case RunStopping(reason=reason):
-                self._note = f"stopping: {reason}"
-        self._show()
+    def _say(self, note: str, *, at_once: bool = False) -> None:
+        self._note = note
+        self._show(at_once=at_once)
 
-    def _show(self) -> None:
+    def _show(self, *, at_once: bool = False) -> None:
         if self._jobs is None:
             return
         failed = f"{self._failed} failed" if self._failed else ""
-        self._jobs.set_postfix_str(", ".join(filter(None, (failed, self._note))), refresh=False)
+        note = ", ".join(filter(None, (failed, self._note)))
+        self._jobs.set_postfix_str(note, refresh=at_once)
 
     def close(self) -> None:
         """Take the bars off the terminal."""
+        try:
+            for bar in (self._audio, self._jobs):
+                if bar is not None:
+                    bar.close()
+        except (OSError, ValueError):
+            self._forget()
+        self._jobs = self._audio = None
+
+    def _forget(self) -> None:
+        """Let go of the bars without drawing: tqdm's finaliser would try once more."""
         for bar in (self._audio, self._jobs):
             if bar is not None:
-                bar.close()
+                bar.disable = True
         self._jobs = self._audio = None
