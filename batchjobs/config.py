@@ -14,9 +14,7 @@ from batchjobs.providers import BUILT_IN, Provider, providers_from
 __all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
 
 FILE_NAME: Final = "batchjobs.toml"
-_TABLES: Final = frozenset(
-    {"providers", "run", "plan", "status", "verify", "serve"}
-)
+_TABLES: Final = frozenset({"providers", "run", "plan", "status", "verify", "serve"})
 _OTHERS_MAY: Final = 0o077
 
 
@@ -58,9 +56,11 @@ def load(path: Path | None = None) -> Configuration:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
     defaults = {}
     for name, table in content.items():
-        if name not in _TABLES or not isinstance(table, dict):
-            known = ", ".join(f"[{table}]" for table in sorted(_TABLES))
+        if name not in _TABLES:
+            known = ", ".join(f"[{known}]" for known in sorted(_TABLES))
             raise ConfigurationError(f"{path}: unknown table '{name}'", hint=f"known are {known}")
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{path}: '{name}' is not a table", hint=f"write [{name}]")
         if name != "providers":
             defaults[name] = {option.replace("-", "_"): value for option, value in table.items()}
     tables = content.get("providers", {})
@@ -72,9 +72,7 @@ def load(path: Path | None = None) -> Configuration:
     )
 
 
-def read_key(
-    provider: Provider, *, key_file: Path | None, environment: Mapping[str, str]
-) -> str:
+def read_key(provider: Provider, *, key_file: Path | None, environment: Mapping[str, str]) -> str:
     """Find a provider's key.
 
     Args:
@@ -95,7 +93,9 @@ def read_key(
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(10_000)
     except OSError as error:
-        raise ConfigurationError(f"cannot read the key file {key_file}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot read the key file {key_file}: {error.strerror}"
+        ) from error
     except UnicodeDecodeError:
         raise ConfigurationError(f"the key file {key_file} holds no text") from None
     if stat.S_ISREG(mode) and mode & _OTHERS_MAY:
