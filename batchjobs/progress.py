@@ -156,7 +156,7 @@ class Bars:
                 assert_never(event)
 
     def _open(self, to_do: int) -> None:
-        import tqdm  # noqa: PLC0415  # help must not wait for it
+        import tqdm  # help must not wait for it
 
         # The monitor is a thread that would outlive the bars and wake for nothing.
         tqdm.tqdm.monitor_interval = 0
