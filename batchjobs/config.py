@@ -54,7 +54,19 @@ def load(path: Path | None = None) -> Configuration:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
-    defaults = {}
+    defaults = _defaults(content, path)
+    tables = content.get("providers", {})
+    return Configuration(
+        path=path,
+        providers=providers_from(tables, where=str(path)),
+        changed={name: frozenset(table) - {"like"} for name, table in tables.items()},
+        defaults=defaults,
+    )
+
+
+def _defaults(content: Mapping[str, object], path: Path) -> dict[str, dict[str, object]]:
+    """Sort out the tables of commands."""
+    defaults: dict[str, dict[str, object]] = {}
     for name, table in content.items():
         if name not in _TABLES:
             known = ", ".join(f"[{known}]" for known in sorted(_TABLES))
@@ -63,13 +75,7 @@ def load(path: Path | None = None) -> Configuration:
             raise ConfigurationError(f"{path}: '{name}' is not a table", hint=f"write [{name}]")
         if name != "providers":
             defaults[name] = {option.replace("-", "_"): value for option, value in table.items()}
-    tables = content.get("providers", {})
-    return Configuration(
-        path=path,
-        providers=providers_from(tables, where=str(path)),
-        changed={name: frozenset(table) - {"like"} for name, table in tables.items()},
-        defaults=defaults,
-    )
+    return defaults
 
 
 def read_key(provider: Provider, *, key_file: Path | None, environment: Mapping[str, str]) -> str:
