@@ -21,10 +21,10 @@ class _NumpyMasker:
     time of a transcription session (measured).
     """
 
-    def __init__(self, masking_key: bytes) -> None:
+    def __init__(self, masking_key: bytes | bytearray) -> None:
         self._key = masking_key
 
-    def process(self, data: bytes) -> bytearray:
+    def process(self, data: bytes | bytearray) -> bytearray:
         """Mask or unmask the next piece of the payload."""
         size = len(data)
         if size < _SMALL_BYTES:
