@@ -122,7 +122,7 @@ def test_a_new_folder_is_synced_into_those_above_it(tmp_path: Path) -> None:
     code = "import sys; from batchjobs.checkpoint import Checkpoint as C; from pathlib import Path"
     code += "; C.open(Path(sys.argv[1])).close()"
     log = tmp_path / "calls"
-    traced = ["strace", "-f", "-y", "-o", str(log), "-e", "trace=mkdir,fsync"]
+    traced = ["strace", "-f", "-y", "-o", str(log), "-e", "trace=mkdir,fsync,fdatasync"]
     subprocess.run([*traced, *_python(code, tmp_path / "a" / "b")], check=True)
     calls = log.read_text()
     made, first = calls.index("mkdir("), calls.index(FILE_NAME)
@@ -330,8 +330,7 @@ def test_what_the_disk_has_taken_back_is_not_taken_back_again(folder: Path) -> N
     with Checkpoint.open(folder) as checkpoint:
         for way in (checkpoint._database.snapshot, checkpoint._database.transaction):
             with pytest.raises(DiskError, match="no such table"), way() as database:
-                database.execute("ROLLBACK")
-                database.execute("SELECT * FROM nothing")
+                database.executescript("ROLLBACK; SELECT 1 FROM absent;")
 
 
 @pytest.fixture
