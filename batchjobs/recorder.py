@@ -1,5 +1,6 @@
 """The one writer of the checkpoint: takes outcomes in groups, makes them durable, then tells."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import Final
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, JobRecord
-from batchjobs.errors import BatchjobsError
+from batchjobs.errors import BatchjobsError, InternalError
 from batchjobs.files import publish
 
 __all__ = ["Recorder"]
 
+_logger = logging.getLogger(__name__)
 _GROUP: Final = 200
 
 
@@ -46,9 +48,18 @@ class Recorder:
         self._checkpoint = checkpoint
         self._send, self._receive = trio.open_memory_channel[_Entry](0)
         self._error: BatchjobsError | None = None
+        # A thread of its own: look-ups and decoding share forty, and may hang on to them.
+        self._limiter = trio.CapacityLimiter(1)
 
     async def run(self) -> None:
-        """Commit what comes until `close`."""
+        """Commit what comes until `close`, whoever cancels meanwhile.
+
+        Those who wait here do so shielded: what they have was paid for.
+        """
+        with trio.CancelScope(shield=True):
+            await self._run()
+
+    async def _run(self) -> None:
         async with self._receive:
             async for first in self._receive:
                 group = [first]
@@ -66,10 +77,14 @@ class Recorder:
     async def _commit(self, group: list[_Entry]) -> None:
         if self._error is None:
             try:
-                await trio.to_thread.run_sync(self._write, group)
+                await trio.to_thread.run_sync(self._write, group, limiter=self._limiter)
             except BatchjobsError as error:
                 # What a failed sync has lost no later one brings back: nothing more is called done.
                 self._error = error
+            except Exception as error:  # whatever it is, those who wait have to be told
+                _logger.exception("the checkpoint could not be written")
+                shown = f"the checkpoint could not be written: {type(error).__name__}: {error}"
+                self._error = InternalError(shown)
         for entry in group:
             entry.error = self._error
             entry.told.set()
