@@ -29,12 +29,19 @@ from batchjobs.limits import ConcurrencyLimit, RetryPolicy, StartRate
 from batchjobs.outputs import Written
 from batchjobs.plan import TO_BUY, Action, cost_of, decode_row
 from batchjobs.plausibility import SpeechRates
-from batchjobs.progress import JobFinished, JobRetried, Observer, RunStopping, SlowedDown
+from batchjobs.progress import Event, JobFinished, JobRetried, Observer, RunStopping, SlowedDown
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider
 from batchjobs.recorder import Recorder
-from batchjobs.session import CONNECTION_CODE, Link, SpeechSession, TranscriptSession, recording_chunks
+from batchjobs.session import (
+    CONNECTION_CODE,
+    RECORDING_CODE,
+    Link,
+    SpeechSession,
+    TranscriptSession,
+    recording_chunks,
+)
 
 __all__ = ["RunEnd", "RunSettings", "Runner"]
 
@@ -46,7 +53,11 @@ _RETRIES_WAITING: Final = 1_000
 """With so many failed jobs waiting for another try, no new ones start."""
 _INTERNAL_ALIKE: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_NOT_BOUGHT: Final = (Action.COPY, Action.BAD)
+_NOT_BOUGHT: Final = (Action.COPY, Action.FOLLOW, Action.BAD)
+"""Rows that open no session, or only once their copy has failed."""
+_CRASHED: Final = "crashed"
+_LONGEST_PAUSE_SECONDS: Final = 3_600.0
+_SHORTEST_PAUSE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +143,7 @@ class Runner:
     ) -> None:
         self._checkpoint = checkpoint
         self._settings = settings
-        self._observe = observe
+        self._observer: Observer | None = observe
         self._random = random_source or random.Random()  # noqa: S311  # jitter is no secret
         self._services = {name: _service(link, settings) for name, link in links.items()}
         self._rate = StartRate(settings.starts_per_second)
@@ -157,21 +168,28 @@ class Runner:
         Returns:
             How it ended.
         """
-        self._lost = self._checkpoint.recover(time.time())
+        try:
+            self._lost = self._checkpoint.recover(time.time())
+        except BatchjobsError as error:
+            return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._recorder.run)
-            if self._settings.handles_signals:
-                await nursery.start(self._watch_signals)
-            with self._work_scope:
-                await self._work()
-            with trio.CancelScope(shield=True):
-                await self._close_ledger()
-            self._recorder.close()
+            try:
+                if self._settings.handles_signals:
+                    await nursery.start(self._watch_signals)
+                with self._work_scope:
+                    await self._work()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self._close_ledger()
+                self._recorder.close()
             nursery.cancel_scope.cancel()
         return RunEnd(error=self._error, signal_number=self._signal_number)
 
     async def _work(self) -> None:
-        workers = sum(_most(service.link.provider, self._settings) for service in self._services.values())
+        workers = sum(
+            _most(service.link.provider, self._settings) for service in self._services.values()
+        )
         send, receive = trio.open_memory_channel[_Ticket](0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._feed, send)
@@ -187,7 +205,7 @@ class Runner:
             async for number in received:
                 if self._signal_number:
                     self._work_scope.cancel()
-                    return
+                    continue  # a third must not strike the commits that are under way
                 self._signal_number = number
                 name = signal.Signals(number).name
                 grace = self._settings.grace_seconds
@@ -201,24 +219,40 @@ class Runner:
         if self._is_stopping:
             return
         self._is_stopping = True
-        self._observe(RunStopping(reason=reason))
+        self._tell(RunStopping(reason=reason))
         self._notify()
+
+    def _tell(self, event: Event) -> None:
+        """Tell the observer; one that fails is told no more, and stops no paid work."""
+        if self._observer is None:
+            return
+        try:
+            self._observer(event)
+        except Exception:
+            _logger.exception("the observer of the run failed; it is told nothing more")
+            self._observer = None
 
     def _notify(self) -> None:
         self._changed.set()
 
     async def _close_ledger(self) -> None:
         """Write down what the sessions that were cut off had sent."""
-        for number, (ticket, session) in list(self._open.items()):
-            await self._end_attempt(number, ticket, session, "cancelled")
+        try:
+            for number, (ticket, session) in list(self._open.items()):
+                await self._end_attempt(number, ticket, session, "cancelled")
+        except BatchjobsError as error:  # of the disk; the next run counts them as lost
+            self._stop(error.message, error)
 
     # -- feeding --------------------------------------------------------------------------------
 
     async def _feed(self, send: trio.MemorySendChannel[_Ticket]) -> None:
         async with send:
-            for actions in ((*TO_BUY, *_NOT_BOUGHT), (Action.FOLLOW,)):
+            for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
                 rows = self._checkpoint.rows_to_do(actions)
-                await self._feed_rows(rows, send)
+                try:
+                    await self._feed_rows(rows, send)
+                except BatchjobsError as error:  # of the disk: what is open may still finish
+                    self._stop(error.message, error)
 
     async def _feed_rows(self, rows: Iterator[Row], send: trio.MemorySendChannel[_Ticket]) -> None:
         """Hand out rows, and the retries that fall due, until all of them have their answers."""
@@ -227,7 +261,7 @@ class Runner:
         while not self._is_stopping:
             self._changed = trio.Event()
             ticket = self._due()
-            if ticket is None and is_more and len(self._waiting) < _RETRIES_WAITING:
+            if ticket is None and is_more and self._takes_new_rows:
                 if not page:
                     page = await trio.to_thread.run_sync(_page, rows)
                     page.reverse()
@@ -243,6 +277,18 @@ class Runner:
                 return
             else:
                 await self._until_changed(self._waiting[0][0] if self._waiting else float("inf"))
+
+    @property
+    def _takes_new_rows(self) -> bool:
+        """Whether another row may be looked at: not while too many jobs wait for another try.
+
+        As long as no service has done anything for us, the first job alone finds out, in all of
+        its attempts, whether it is there.
+        """
+        services = self._services.values()
+        if any(service.is_proven for service in services):
+            return len(self._waiting) < _RETRIES_WAITING
+        return not self._waiting and not any(service.active for service in services)
 
     def _due(self) -> _Ticket | None:
         if self._waiting and self._waiting[0][0] <= trio.current_time():
@@ -281,7 +327,8 @@ class Runner:
                 except BatchjobsError as error:
                     self._stop(error.message, error)
                 except Exception as error:  # noqa: BLE001  # one job's surprise is not the run's end
-                    await self._surprised(ticket, error)
+                    with trio.CancelScope(shield=True):
+                        await self._surprised(ticket, error)
                 finally:
                     self._in_hand -= 1
                     if service is not None and ticket.holds_slot:
@@ -300,23 +347,38 @@ class Runner:
             return
         if service is None:
             raise InternalError(f"no way to the provider '{ticket.row.provider}' was given")
-        if ticket.row.action == Action.COPY:
-            # Its donor is damaged: it has to be bought after all, in its turn.
+        if ticket.row.action in _NOT_BOUGHT:
+            # There is nothing to copy, or it is damaged: it has to be bought after all, in its turn.
             ticket.row = replace(ticket.row, action=Action.REMAKE)
             self._wait(ticket, 0.0)
             return
+        if await self._may_begin(ticket):
+            await self._buy(ticket, job, service)
+
+    async def _may_begin(self, ticket: _Ticket) -> bool:
+        """Whether a job may open a session: not if it has crashed too often, nor while we stop."""
         if not ticket.attempts:
             ticket.attempts = self._lost.get(ticket.row.key, 0)
         if ticket.attempts >= self._settings.retries.attempts:
-            message = f"the process died in each of its last {ticket.attempts} attempts"
-            await self._fail(ticket, "crashed", "", message, is_passing=False)
-            return
-        await self._buy(ticket, job, service)
+            if not await self._was_set_aside(ticket):
+                message = f"the process died in each of its last {ticket.attempts} attempts"
+                await self._fail(ticket, _CRASHED, "", message, is_passing=False)
+                return False
+            ticket.attempts = 0
+        return not self._is_stopping
+
+    async def _was_set_aside(self, ticket: _Ticket) -> bool:
+        """Whether a job that crashed its processes is here again because somebody asked for it."""
+        row = ticket.row
+        records = await trio.to_thread.run_sync(self._checkpoint.records, [row.id])
+        record = records.get(row.id)
+        return record is not None and (record.key, record.error_class) == (row.key, _CRASHED)
 
     async def _copy(self, ticket: _Ticket) -> bool:
         """Give a job what an equal one has; true if that settled it."""
         row = ticket.row
-        for donor in await trio.to_thread.run_sync(self._checkpoint.donors, row.key):
+        donors = await trio.to_thread.run_sync(self._checkpoint.donors, row.key)
+        for donor in donors:
             written = await trio.to_thread.run_sync(
                 outputs.copied, self._checkpoint.folder, row.output, donor, limiter=self._disk
             )
@@ -334,7 +396,7 @@ class Runner:
                 )
                 await self._settle(record, written)
                 return True
-        if row.action != Action.FOLLOW:
+        if row.action != Action.FOLLOW or donors:  # whoever failed at it, it can be done
             return False
         failure = await trio.to_thread.run_sync(self._checkpoint.failure_of, row.key)
         if failure is not None:
@@ -359,19 +421,19 @@ class Runner:
         except SessionError as error:
             with trio.CancelScope(shield=True):
                 await self._end_attempt(number, ticket, session, error.label, error)
-                await self._missed(ticket, service, error, began)
+                await self._missed(ticket, service, session, error, began)
             return
         # What was paid for is brought home, whoever wants to stop.
         with trio.CancelScope(shield=True):
-            ticket.cost += _cost(service.link.provider, session)
             written = await self._written(row, result)
+            ticket.cost += _cost(service.link.provider, session)
             end = _attempt_end(number, session, "done")
             record = _done(ticket, result, written)
             await self._recorder.finish(end=end, record=record, targets=written.targets)
             del self._open[number]
         service.limit.succeeded()
         self._internal_alike.clear()
-        self._observe(JobFinished(record=record))
+        self._tell(JobFinished(record=record))
 
     def _session(self, job: Job, row: Row, service: _Service) -> SpeechSession | TranscriptSession:
         def proven() -> None:
@@ -409,41 +471,61 @@ class Runner:
     # -- what did not work ----------------------------------------------------------------------
 
     async def _missed(
-        self, ticket: _Ticket, service: _Service, error: SessionError, began: float
+        self,
+        ticket: _Ticket,
+        service: _Service,
+        session: SpeechSession | TranscriptSession,
+        error: SessionError,
+        began: float,
     ) -> None:
         """Decide what a failed attempt means, and do it."""
         policy = self._settings.retries
-        now = trio.current_time()
         if error.reaction is Reaction.STOP:
             self._stop(error.message, _stopping(error))
             return
-        if error.reaction is Reaction.FAIL:
+        is_refused = error.reaction is Reaction.FAIL and not session.was_connected
+        if error.reaction is Reaction.FAIL and not is_refused and error.code != RECORDING_CODE:
             service.is_proven = True  # it judged the job, so it took the key
-        if not policy.is_worth_retrying(ticket.attempts, error, ticket.codes):
-            if error.code == CONNECTION_CODE and not service.is_proven:
-                name = service.link.provider.name
-                hint = "nothing was spent; check --base-url and the network, then run this again"
-                unreachable = ServiceUnavailableError(f"{name}: {error.message}", hint=hint)
-                self._stop(unreachable.message, unreachable)
-                return
-            is_passing = error.reaction is Reaction.RETRY and ticket.attempts >= policy.attempts
-            await self._fail(ticket, error.label, error.code, error.message, is_passing=is_passing)
+        if policy.is_worth_retrying(ticket.attempts, error, ticket.codes):
+            if error.reaction is Reaction.THROTTLE:
+                self._slow_down(ticket, service, error, began)
+            else:
+                self._try_again(ticket, error)
             return
-        if error.reaction is Reaction.THROTTLE:
-            ticket.attempts -= 1
-            ticket.throttled += 1
-            wait = error.retry_after_seconds
-            if wait is None:
-                wait = min(policy.limit_seconds, policy.throttle_seconds * 2.0 ** min(ticket.throttled - 1, 5))
-            service.limit.throttled(started_at=began, now=now, pause_seconds=wait)
-            allowed = service.limit.allowed
-            name = service.link.provider.name
-            self._observe(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
-            self._wait(ticket, wait)
+        if not service.is_proven and (is_refused or error.code == CONNECTION_CODE):
+            # No request differs from this one in what the service has seen of it.
+            hint = "nothing was spent; check --base-url and the network, then run this again"
+            shown = f"{service.link.provider.name}: {error.message}"
+            self._stop(shown, ServiceUnavailableError(shown, hint=hint))
             return
+        is_passing = error.reaction is Reaction.RETRY and ticket.attempts >= policy.attempts
+        await self._fail(ticket, error.label, error.code, error.message, is_passing=is_passing)
+
+    def _slow_down(
+        self, ticket: _Ticket, service: _Service, error: SessionError, began: float
+    ) -> None:
+        """Lower the concurrency and pause, as the service asks; uses up no attempt."""
+        policy = self._settings.retries
+        ticket.attempts -= 1
+        ticket.throttled += 1
+        wait = error.retry_after_seconds
+        if wait is None:
+            doubled = policy.throttle_seconds * 2.0 ** min(ticket.throttled - 1, 5)
+            wait = min(policy.limit_seconds, doubled)
+        # Retry-After: 0 would hammer, a day would be asleep when the service is back.
+        shortest = min(_SHORTEST_PAUSE_SECONDS, policy.throttle_seconds)
+        wait = min(max(wait, shortest), _LONGEST_PAUSE_SECONDS)
+        now = trio.current_time()
+        service.limit.throttled(started_at=began, now=now, pause_seconds=wait)
+        name, allowed = service.link.provider.name, service.limit.allowed
+        self._tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
+        self._wait(ticket, wait)
+
+    def _try_again(self, ticket: _Ticket, error: SessionError) -> None:
+        """Put a job aside until its next attempt."""
         ticket.codes.append(error.code)
-        wait = policy.wait_seconds(ticket.attempts, error, self._random)
-        self._observe(
+        wait = self._settings.retries.wait_seconds(ticket.attempts, error, self._random)
+        self._tell(
             JobRetried(
                 id=ticket.row.id,
                 attempt=ticket.attempts,
@@ -498,18 +580,20 @@ class Runner:
         with trio.CancelScope(shield=True):
             targets: Sequence[Path] = written.targets if written else ()
             await self._recorder.finish(record=record, targets=targets)
-        self._observe(JobFinished(record=record))
+        self._tell(JobFinished(record=record))
 
     async def _surprised(self, ticket: _Ticket, error: Exception) -> None:
         """Fail one job for a mistake of ours; five alike in a row end the run."""
         _logger.error("job '%s' failed unexpectedly", ticket.row.id, exc_info=error)
-        for number, (open_ticket, session) in list(self._open.items()):
-            if open_ticket is ticket:
-                await self._end_attempt(number, ticket, session, "internal")
-        shown = f"{type(error).__name__}: {error}"
-        self._internal_alike = [s for s in self._internal_alike if s == type(error).__name__]
-        self._internal_alike.append(type(error).__name__)
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]  # a session's nurseries put groups around everything
+        name = type(error).__name__
+        shown = f"{name}: {error}"
+        self._internal_alike = [*(s for s in self._internal_alike if s == name), name]
         try:
+            for number, (open_ticket, session) in list(self._open.items()):
+                if open_ticket is ticket:
+                    await self._end_attempt(number, ticket, session, "internal")
             await self._fail(ticket, "internal", "", shown, is_passing=False)
         except BatchjobsError as disk_error:
             self._stop(disk_error.message, disk_error)
@@ -535,9 +619,7 @@ def _page(rows: Iterator[Row]) -> list[Row]:
 
 
 def _cost(provider: Provider, session: SpeechSession | TranscriptSession) -> float:
-    return cost_of(
-        provider, characters=session.sent_characters, seconds=session.sent_audio_seconds
-    )
+    return cost_of(provider, characters=session.sent_characters, seconds=session.sent_audio_seconds)
 
 
 def _attempt_end(

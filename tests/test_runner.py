@@ -1,0 +1,1091 @@
+"""The runner against a scripted service: who goes when, what comes of it, and how it stops."""
+
+import itertools
+import random
+import signal
+import sqlite3
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import trio
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord, Row
+from batchjobs.errors import (
+    BatchjobsError,
+    DiskError,
+    InternalError,
+    KeyRefusedError,
+    OutputError,
+    ServiceUnavailableError,
+)
+from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
+from batchjobs.limits import RetryPolicy
+from batchjobs.outputs import file_changes
+from batchjobs.plan import PlanSettings, is_intact, make_plan
+from batchjobs.progress import Event, JobFinished, JobRetried, RunStopping, SlowedDown
+from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.runner import RunEnd, Runner, RunSettings
+from batchjobs.session import Link
+from tests.streams import Peer, Raw, Service, Talk, answers, audio, tone
+
+KEY = "k"
+RATE = 8_000
+SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_8000")
+QUICK = replace(
+    BUILT_IN["munsit"],
+    name="quick",
+    close_drains=True,
+    transcript_per_chunk=True,
+    pace=0.0,
+    connect_seconds=5.0,
+    ready_seconds=5.0,
+    first_audio_seconds=5.0,
+    drain_seconds=5.0,
+    tts_price_per_million_characters=1_000_000.0,
+)
+RETRIES = RetryPolicy(attempts=3, base_seconds=0.02, limit_seconds=0.04, throttle_seconds=0.01)
+SETTINGS = RunSettings(concurrency=4, retries=RETRIES, handles_signals=False, grace_seconds=5.0)
+TEXT = "مَرْحَبًا بكم في البرنامج"
+
+
+def job(name: str, text: str = TEXT, *, provider: str = "quick", **others: Any) -> Job:
+    """Make a row that is to be spoken."""
+    return Job(
+        id=name,
+        line=1,
+        kind=Kind.TTS,
+        provider=provider,
+        text=f"{text} {name}" if text is TEXT else text,
+        speech=SPEECH,
+        **others,
+    )
+
+
+def jobs(count: int) -> list[Job]:
+    """Make different rows."""
+    return [job(f"{number:03}") for number in range(count)]
+
+
+def speech_for(text: str) -> bytes:
+    """Speak a text at an ordinary pace."""
+    return tone(len(text) / 12, RATE)
+
+
+async def answer(peer: Peer) -> str:
+    """Take a text and send its audio."""
+    await peer.begin()
+    text = await peer.text()
+    await peer.send(audio(speech_for(text), RATE))
+    return text
+
+
+async def obeys(peer: Peer) -> None:
+    """Behave as a service should, for speech."""
+    await answer(peer)
+    await peer.until_asked_to_close()
+    await peer.connection.aclose(1000)
+
+
+async def fails_with(peer: Peer, code: int | str) -> None:
+    """Take the text and answer with an error."""
+    await peer.begin()
+    await peer.text()
+    await peer.send({"type": "error", "errorCode": code, "errorMessage": "لا"})
+    await peer.connection.aclose(1000)
+
+
+@dataclass
+class Ran:
+    """What came of a run."""
+
+    end: RunEnd
+    events: list[Event]
+    service: Service
+    records: dict[str, JobRecord]
+    attempts: list[tuple[str, str, str, int]]
+    open_attempts: int
+    rows: int
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        """Give the events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """Count the rows by status."""
+        return Counter(str(record.status) for record in self.records.values())
+
+
+def asked(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[Any]:
+    """Look into, or change, the checkpoint's file by a connection of our own."""
+    with closing(sqlite3.connect(checkpoint.folder / FILE_NAME)) as database, database:
+        if rows:
+            return [database.execute(query, row) for row in rows]
+        return database.execute(query).fetchall()
+
+
+def attempts_of(checkpoint: Checkpoint) -> list[tuple[str, str, str, int]]:
+    """Read the ledger: job, result, code, characters."""
+    query = "SELECT job, result, code, characters FROM attempts ORDER BY number"
+    return asked(checkpoint, query)
+
+
+async def ran(
+    folder: Path,
+    rows: Sequence[Job | BadRow],
+    talk: Talk | None = obeys,
+    *,
+    raw: Raw | None = None,
+    dial: Any = None,
+    provider: Provider = QUICK,
+    others: dict[str, tuple[Provider, Talk]] | None = None,
+    run_settings: RunSettings = SETTINGS,
+    observe: Callable[[Event], None] | None = None,
+    opener: type[Checkpoint] = Checkpoint,
+    plan_settings: PlanSettings | None = None,
+    during: Callable[[Runner], Any] | None = None,
+    prepare: Callable[[Checkpoint], None] | None = None,
+) -> Ran:
+    """Plan rows, run them against a scripted service, and see that the books are in order."""
+    events: list[Event] = []
+
+    def told(event: Event) -> None:
+        events.append(event)
+        if observe is not None:
+            observe(event)
+
+    providers = {provider.name: provider} | {n: p for n, (p, _) in (others or {}).items()}
+    plan_settings = plan_settings or PlanSettings(name="t.csv", skip_bad_rows=True)
+    with opener.open(folder) as checkpoint:
+        make_plan(rows, checkpoint=checkpoint, providers=providers, settings=plan_settings)
+        checkpoint.adopt_staged({})
+        if prepare is not None:
+            prepare(checkpoint)
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                service = Service(nursery, talk=None if raw else talk, raw=raw)
+                dial = dial or service.dial
+                links = {
+                    provider.name: Link(provider, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
+                }
+                for name, (other, other_talk) in (others or {}).items():
+                    place = Service(nursery, talk=other_talk)
+                    links[name] = Link(other, base_url="ws://127.0.0.1:9", key=KEY, dial=place.dial)
+                runner = Runner(
+                    checkpoint,
+                    links=links,
+                    settings=run_settings,
+                    observe=told,
+                    random_source=random.Random(7),
+                )
+                if during is not None:
+                    nursery.start_soon(during, runner)
+                end = await runner.run()
+                nursery.cancel_scope.cancel()
+        assert all(stream.is_closed for stream in service.streams)
+        records = {row.id: record for row, record in checkpoint.outcomes() if record is not None}
+        total = checkpoint.totals()
+        for record in records.values():
+            assert record.status is Status.FAILED or is_intact(folder, record)
+            assert not file_changes(folder, record.files)
+        assert total.done + total.failed + total.not_run == total.rows
+        assert total.done + total.failed == len(records)
+        query = "SELECT count(*) FROM attempts WHERE ended_at IS NULL"
+        ((still_open,),) = asked(checkpoint, query)
+        told_done = {e.record.id for e in events if isinstance(e, JobFinished)}
+        assert told_done <= set(records)
+        return Ran(end, events, service, records, attempts_of(checkpoint), still_open, total.rows)
+
+
+# -- what goes well ----------------------------------------------------------------------------
+
+
+async def test_every_row_is_spoken_once(tmp_path: Path) -> None:
+    """Twenty rows, twenty sessions, twenty files; and a second run has nothing to do."""
+    run = await ran(tmp_path, jobs(20))
+    assert run.end == RunEnd()
+    assert run.statuses == {"done": 20}
+    assert len(run.service.streams) == 20
+    assert run.service.most_open <= 4
+    record = run.records["007"]
+    assert record.attempts == 1
+    assert record.cost == len(job("007").text)
+    pcm, rate = soundfile.read(tmp_path / record.output, dtype="int16")
+    assert rate == RATE
+    assert pcm.tobytes() == speech_for(job("007").text)
+    again = await ran(tmp_path, jobs(20))
+    assert not again.service.streams
+    assert again.statuses == {"done": 20}
+
+
+async def test_both_kinds_run_in_one_manifest(tmp_path: Path) -> None:
+    """A recording becomes a transcript, by the same workers."""
+    source = tmp_path / "in.wav"
+    soundfile.write(source, np.zeros(40_000, dtype=np.int16), 16_000)
+
+    async def either(peer: Peer) -> None:
+        if "speech-to-text" not in peer.request.path:
+            await obeys(peer)
+            return
+        while True:
+            await peer.get()
+            await peer.send({"event": "transcription", "data": "" if silent else TEXT})
+
+    silent = False
+    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    run = await ran(tmp_path / "a", [job("s"), listen], either)
+    assert run.statuses == {"done": 2}
+    assert (tmp_path / "a" / run.records["t"].output).read_text(encoding="utf-8") == TEXT
+    assert run.records["t"].error_class == ""
+    silent = True
+    run = await ran(tmp_path / "b", [listen], either)
+    assert run.records["t"].error_class == "no_speech"
+
+
+async def test_concurrency_is_reached_and_never_exceeded(tmp_path: Path) -> None:
+    """After the first session the others open up to the limit."""
+    full = trio.Event()
+    opened = 0
+
+    async def waits_for_company(peer: Peer) -> None:
+        nonlocal opened
+        opened += 1
+        await peer.begin()
+        text = await peer.text()
+        if opened > 1:
+            if opened >= 6:
+                full.set()
+            with trio.move_on_after(5):
+                await full.wait()
+        await peer.send(audio(speech_for(text), RATE))
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    run = await ran(
+        tmp_path, jobs(30), waits_for_company, run_settings=replace(SETTINGS, concurrency=5)
+    )
+    assert run.statuses == {"done": 30}
+    assert run.service.most_open == 5
+
+
+async def test_the_first_session_of_a_provider_goes_alone(tmp_path: Path) -> None:
+    """Nobody follows before it has brought audio, for each provider by itself."""
+    alone: dict[str, int] = {}
+    count: Counter[str] = Counter()
+
+    def first_slow(name: str) -> Talk:
+        async def talk(peer: Peer) -> None:
+            count[name] += 1
+            await peer.begin()
+            text = await peer.text()
+            if name not in alone:
+                await trio.sleep(0.05)
+                alone[name] = count[name]
+            await peer.send(audio(speech_for(text), RATE))
+            await peer.until_asked_to_close()
+            await peer.connection.aclose(1000)
+
+        return talk
+
+    other = replace(QUICK, name="other")
+    rows = [job(f"{n}{p}", provider=p) for n in range(6) for p in ("quick", "other")]
+    run = await ran(
+        tmp_path, rows, first_slow("quick"), others={"other": (other, first_slow("other"))}
+    )
+    assert run.statuses == {"done": 12}
+    assert alone == {"quick": 1, "other": 1}
+
+
+async def test_the_rate_of_starts_holds(tmp_path: Path) -> None:
+    """Sessions start no faster than told."""
+    times: list[float] = []
+
+    async def timed(peer: Peer) -> None:
+        times.append(trio.current_time())
+        await obeys(peer)
+
+    began = trio.current_time()
+    run = await ran(
+        tmp_path, jobs(6), timed, run_settings=replace(SETTINGS, starts_per_second=50.0)
+    )
+    assert run.statuses == {"done": 6}
+    assert times[-1] - began >= 5 / 50
+
+
+class Slow(Checkpoint):
+    """A checkpoint on a slow disk that counts the jobs it has made durable."""
+
+    durable = 0
+
+    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+        """Commit, late."""
+        threading.Event().wait(0.01)
+        numbers = super().commit(**content)
+        type(self).durable += len(content.get("records", ()))
+        return numbers
+
+
+async def test_a_slot_is_held_until_the_commit(tmp_path: Path) -> None:
+    """Sessions begun and not yet durable are never more than the concurrency."""
+    Slow.durable = 0
+    begun = 0
+    ahead: list[int] = []
+
+    async def counted(peer: Peer) -> None:
+        nonlocal begun
+        begun += 1
+        ahead.append(begun - Slow.durable)
+        await obeys(peer)
+
+    run = await ran(tmp_path, jobs(30), counted, opener=Slow)
+    assert run.statuses == {"done": 30}
+    assert max(ahead) <= 4
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["handshake", "message", "endless handshake"])
+async def test_a_wrong_key_costs_one_connection(way: str, tmp_path: Path) -> None:
+    """The run stops with the key's own error and nothing is recorded as failed."""
+
+    async def refuses(peer: Peer) -> None:
+        await peer.get()
+        await peer.send({"type": "error", "errorCode": 40101, "errorMessage": "bad key"})
+        await peer.connection.aclose(1008)
+
+    length = "Content-Length: 0" if way == "handshake" else "Connection: close"
+    raw = answers(f"HTTP/1.1 401 Unauthorized\r\n{length}\r\n\r\n".encode())
+    run = await ran(tmp_path, jobs(20), refuses, raw=None if way == "message" else raw)
+    assert isinstance(run.end.error, KeyRefusedError)
+    assert run.end.error.exit_code == 77
+    assert len(run.service.streams) == 1
+    assert not run.records
+    assert [result for _, result, _, _ in run.attempts] == ["refused"]
+    assert len(run.of(RunStopping)) == 1
+
+
+async def test_an_empty_wallet_stops_and_what_is_open_finishes(tmp_path: Path) -> None:
+    """402 in mid-run: exit 69, done work stays done, the rest is not run."""
+    number = itertools.count(1)
+
+    async def runs_dry(peer: Peer) -> None:
+        if next(number) == 8:
+            await fails_with(peer, 40201)
+            return
+        await obeys(peer)
+
+    run = await ran(tmp_path, jobs(40), runs_dry)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert run.end.error.exit_code == 69
+    assert run.statuses.keys() == {"done"}
+    assert 7 <= run.statuses["done"] <= 12
+    assert run.open_attempts == 0
+
+
+async def test_nobody_there_from_the_start_is_no_jobs_fault(tmp_path: Path) -> None:
+    """A refused connection is tried again, by the first job alone, and then ends the run."""
+    calls = 0
+
+    async def refused(host: str, port: int, context: object) -> trio.abc.Stream:
+        nonlocal calls
+        calls += 1
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    run = await ran(tmp_path, jobs(50), dial=refused)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert not run.records
+    assert calls == 3
+
+
+@pytest.mark.parametrize("status", [302, 404, 400])
+async def test_a_wrong_address_fails_no_job(status: int, tmp_path: Path) -> None:
+    """Every row's handshake is the same: the first refusal says it all."""
+    raw = answers(f"HTTP/1.1 {status} No\r\nLocation: ws://x/\r\n\r\n".encode())
+    run = await ran(tmp_path, jobs(20), raw=raw)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert "--base-url" in str(run.end.error)
+    assert len(run.service.streams) == 1
+    assert not run.records
+
+
+async def test_a_damaged_recording_proves_no_key(tmp_path: Path) -> None:
+    """The first row's damage lets nobody out before the key is known to be good."""
+    source = tmp_path / "in.wav"
+    soundfile.write(source, np.zeros(400_000, dtype=np.int16), 16_000)
+
+    async def refuses(peer: Peer) -> None:
+        if "speech-to-text" in peer.request.path:
+            await trio.sleep_forever()
+        await peer.get()
+        await peer.send({"type": "error", "errorCode": 40101})
+
+    def damage(_: Checkpoint) -> None:
+        source.write_bytes(source.read_bytes()[:500])
+
+    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    run = await ran(tmp_path / "o", [listen, *jobs(20)], refuses, prepare=damage)
+    assert isinstance(run.end.error, KeyRefusedError)
+    assert run.records["t"].error_code == "recording"
+    assert not run.records["t"].is_passing
+    assert len(run.service.streams) == 2
+
+
+# -- retries -----------------------------------------------------------------------------------
+
+
+def sometimes(script: dict[str, list[Any]]) -> Talk:
+    """Make a service that goes through a list of error codes for a text before it obeys."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        text = await peer.text()
+        steps = script.get(text.rsplit(" ", 1)[-1], [])
+        step = steps.pop(0) if steps else None
+        if step == "hang up":
+            return
+        if step == "silence":
+            await peer.send(audio(bytes(len(speech_for(text))), RATE))
+        elif step is not None:
+            await peer.send({"type": "error", "errorCode": step})
+            return
+        else:
+            await peer.send(audio(speech_for(text), RATE))
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    return talk
+
+
+async def test_passing_failures_are_tried_again(tmp_path: Path) -> None:
+    """Transient and suspect results get another attempt; every attempt is paid and counted."""
+    script = {"001": [50001, "silence"], "002": ["hang up"], "003": ["silence"] * 3}
+    run = await ran(tmp_path, jobs(6), sometimes(script))
+    assert run.end.error is None
+    assert run.statuses == {"done": 5, "failed": 1}
+    assert run.records["001"].attempts == 3
+    assert run.records["001"].cost == 3 * len(job("001").text)
+    failed = run.records["003"]
+    assert (failed.error_class, failed.is_passing, failed.attempts) == ("suspect", True, 3)
+    assert {e.id for e in run.of(JobRetried)} == {"001", "002", "003"}
+    assert Counter(name for name, *_ in run.attempts)["003"] == 3
+    again = await ran(tmp_path, jobs(6))
+    assert again.statuses == {"done": 6}
+    assert len(again.service.streams) == 1
+
+
+async def test_a_permanent_failure_is_not_tried_again(tmp_path: Path) -> None:
+    """One session, one answer, and none in the next run either."""
+    run = await ran(tmp_path, jobs(4), sometimes({"002": [40001]}))
+    failed = run.records["002"]
+    assert (failed.error_class, failed.error_code, failed.is_passing) == (
+        "permanent",
+        "40001",
+        False,
+    )
+    assert len(run.service.streams) == 4
+    again = await ran(tmp_path, jobs(4))
+    assert not again.service.streams
+
+
+async def test_a_recogniser_that_fails_twice_in_words_is_not_asked_again(tmp_path: Path) -> None:
+    """Free text has no code: worth one more try."""
+    source = tmp_path / "in.wav"
+    soundfile.write(source, np.zeros(4_000, dtype=np.int16), 16_000)
+
+    async def fails(peer: Peer) -> None:
+        await peer.get()
+        await peer.send({"event": "transcription_error", "data": "no"})
+        await trio.sleep_forever()
+
+    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    run = await ran(tmp_path / "o", [listen], fails)
+    assert len(run.service.streams) == 2
+    assert not run.records["t"].is_passing
+
+
+@pytest.mark.parametrize("way", ["message", "handshake", "at once"])
+async def test_throttling_uses_up_no_attempt(way: str, tmp_path: Path) -> None:
+    """Refused for want of room, however often: it goes on, slower, and every row is done."""
+    refusals = itertools.count()
+
+    async def throttles(peer: Peer) -> None:
+        if next(refusals) in range(1, 20):
+            await fails_with(peer, 42901)
+            return
+        await obeys(peer)
+
+    async def raw(stream: trio.abc.Stream) -> None:
+        wait = "0" if way == "at once" else "later"
+        if next(refusals) < 8:
+            head = f"HTTP/1.1 429 Busy\r\nRetry-After: {wait}\r\n\r\n"
+            await answers(head.encode())(stream)
+            return
+        await service_of[0]._converse(stream, 0, nurseries[0])  # type: ignore[arg-type]
+
+    service_of: list[Service] = []
+    nurseries: list[trio.Nursery] = []
+    async with trio.open_nursery() as nursery:
+        nurseries.append(nursery)
+        service_of.append(Service(nursery, talk=obeys))
+        run = await ran(tmp_path, jobs(10), throttles, raw=None if way == "message" else raw)
+        nursery.cancel_scope.cancel()
+    assert run.end.error is None
+    assert run.statuses == {"done": 10}
+    assert all(record.attempts == 1 for record in run.records.values())
+    assert run.of(SlowedDown)
+
+
+async def test_one_burst_of_refusals_cuts_once(tmp_path: Path) -> None:
+    """Sessions that began before the cut do not cut again."""
+    waiting = 0
+    all_in = trio.Event()
+    burst_over = False
+
+    async def bursts(peer: Peer) -> None:
+        nonlocal waiting, burst_over
+        if peer.number == 1 or burst_over:
+            await obeys(peer)
+            return
+        waiting += 1
+        if waiting == 10:
+            all_in.set()
+        await all_in.wait()
+        burst_over = True
+        await fails_with(peer, 42901)
+
+    run = await ran(tmp_path, jobs(30), bursts, run_settings=replace(SETTINGS, concurrency=10))
+    assert run.statuses == {"done": 30}
+    assert {event.concurrency for event in run.of(SlowedDown)} == {7}
+
+
+async def test_retries_fall_due_while_the_feeder_waits_for_room(tmp_path: Path) -> None:
+    """With one slot the feeder nearly always waits: everything still gets its turn."""
+    script: dict[str, list[Any]] = {f"{n:03}": [50001] for n in range(0, 12, 2)}
+    run = await ran(
+        tmp_path, jobs(12), sometimes(script), run_settings=replace(SETTINGS, concurrency=1)
+    )
+    assert run.statuses == {"done": 12}
+    assert len(run.service.streams) == 18
+    assert run.service.most_open == 1
+
+
+async def test_no_file_descriptors_left_is_waited_out(tmp_path: Path) -> None:
+    """The machine's own limit slows down and fails no job."""
+    left = 5
+
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=obeys)
+
+        async def scarce(host: str, port: int, context: object) -> trio.abc.Stream:
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                raise OSError(24, "Too many open files")
+            return await service.dial(host, port, context)
+
+        run = await ran(tmp_path, jobs(5), dial=scarce)
+        nursery.cancel_scope.cancel()
+    assert run.statuses == {"done": 5}
+    assert all(record.attempts == 1 for record in run.records.values())
+
+
+async def test_a_job_that_kills_its_processes_is_set_aside(tmp_path: Path) -> None:
+    """After as many lost attempts as it has, it fails; asked for again, it runs again."""
+
+    def lose(checkpoint: Checkpoint) -> None:
+        query = "INSERT INTO attempts (key, job, provider, started_at) VALUES (?, ?, ?, 1.0)"
+        row = next(checkpoint.rows_to_do(("new",)))
+        asked(checkpoint, query, *[(row.key, row.id, row.provider)] * 3)
+
+    run = await ran(tmp_path, jobs(2), prepare=lose)
+    assert run.records["000"].error_class == "crashed"
+    assert run.records["001"].status is Status.DONE
+    assert len(run.service.streams) == 1
+    kept = await ran(tmp_path, jobs(2))
+    assert not kept.service.streams
+    retry = PlanSettings(name="t.csv", retry_failed=True)
+    again = await ran(tmp_path, jobs(2), plan_settings=retry)
+    assert again.statuses == {"done": 2}
+
+
+# -- copies and bad rows -----------------------------------------------------------------------
+
+
+async def test_equal_rows_are_bought_once(tmp_path: Path) -> None:
+    """The first is bought, the others are copies: no session, no slot, no rate."""
+    rows = [job("a", "same words here"), *[job(f"b{n}", "same words here") for n in range(20)]]
+    began = trio.current_time()
+    slow = replace(SETTINGS, starts_per_second=2.0)
+    run = await ran(tmp_path, rows, run_settings=slow)
+    assert run.statuses == {"done": 21}
+    assert len(run.service.streams) == 1
+    assert run.records["b7"].copied_from == "a"
+    assert run.records["b7"].cost == 0.0
+    assert trio.current_time() - began < 5
+
+
+async def test_followers_fail_as_their_leader_did(tmp_path: Path) -> None:
+    """What was refused for one is refused for its equals, without asking again."""
+
+    async def refuses(peer: Peer) -> None:
+        await fails_with(peer, 40001)
+
+    rows = [job("a", "same words here"), job("b", "same words here")]
+    run = await ran(tmp_path, rows, refuses)
+    assert run.statuses == {"failed": 2}
+    assert len(run.service.streams) == 1
+    assert run.records["b"].error_code == "40001"
+    assert "'a'" in run.records["b"].error_message
+
+
+async def test_a_copy_whose_original_is_damaged_is_bought(tmp_path: Path) -> None:
+    """A name that changed is copied; if the file is not what it was, it is made anew."""
+    await ran(tmp_path, [job("a", "same words here"), job("z")])
+    renamed = [job("b", "same words here"), job("y")]
+    run = await ran(tmp_path, [job("c", "same words here")])
+    assert not run.service.streams
+    for name in ("a", "c"):
+        path = tmp_path / f"audio/{name}.wav"
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    again = await ran(tmp_path, renamed)
+    assert again.statuses == {"done": 2}
+    assert len(again.service.streams) == 2
+
+
+async def test_a_follower_that_cannot_copy_is_bought(tmp_path: Path) -> None:
+    """No loss-free way leads from OGG to MP3; an old failure of its own is no reason."""
+    first = job("a", "same words here", output="a.ogg")
+    second = job("b", "same words here", output="b.mp3")
+
+    async def hangs_up(peer: Peer) -> None:
+        await peer.begin()
+
+    run = await ran(tmp_path, [first, second], hangs_up)
+    assert run.statuses == {"failed": 2}
+    run = await ran(tmp_path, [first, second])
+    assert run.statuses == {"done": 2}
+    assert len(run.service.streams) == 2
+
+
+async def test_bad_rows_are_recorded(tmp_path: Path) -> None:
+    """They have their answer too, with the place and what to do."""
+    bad = BadRow(line=7, column="text", message="is blank", hint="write something", id="bad")
+    run = await ran(tmp_path, [job("a"), bad])
+    assert run.statuses == {"done": 1, "failed": 1}
+    record = run.records["bad"]
+    assert record.error_class == "bad_row"
+    assert "7" in record.error_message
+    assert "is blank" in record.error_message
+
+
+async def test_a_row_without_a_way_to_its_provider_is_our_mistake(tmp_path: Path) -> None:
+    """It stops the run with 70 and spends nothing."""
+    with Checkpoint.open(tmp_path) as checkpoint:
+        providers = {"quick": QUICK}
+        plan_settings = PlanSettings(name="t.csv")
+        make_plan(jobs(3), checkpoint=checkpoint, providers=providers, settings=plan_settings)
+        checkpoint.adopt_staged({})
+        runner = Runner(checkpoint, links={}, settings=SETTINGS, observe=lambda _: None)
+        end = await runner.run()
+    assert isinstance(end.error, InternalError)
+
+
+# -- stopping ----------------------------------------------------------------------------------
+
+
+async def at_once_when(condition: Callable[[], bool], numbers: Sequence[int]) -> None:
+    """Send signals to this process as soon as a condition holds."""
+    for number in numbers:
+        while not condition():
+            await trio.sleep(0.001)
+        signal.raise_signal(number)
+        await trio.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path: Path) -> None:
+    """No new ones start; those that are open are brought home."""
+    opened = 0
+    asked = trio.Event()
+
+    async def patient(peer: Peer) -> None:
+        nonlocal opened
+        opened += 1
+        if opened > 1:
+            await asked.wait()
+        await obeys(peer)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RunStopping):
+            asked.set()
+
+    async def strikes(_: Runner) -> None:
+        await at_once_when(lambda: opened == 5, [number])
+
+    run = await ran(
+        tmp_path,
+        jobs(40),
+        patient,
+        run_settings=replace(SETTINGS, handles_signals=True),
+        during=strikes,
+        observe=listen,
+    )
+    assert run.end == RunEnd(signal_number=number)
+    assert run.statuses == {"done": 5}
+    assert len(run.service.streams) == 5
+    assert run.open_attempts == 0
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT]])
+async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
+    signals: list[int], tmp_path: Path
+) -> None:
+    """They are recorded as cancelled with what was sent, and count as no failure."""
+    opened = 0
+
+    async def stuck(peer: Peer) -> None:
+        nonlocal opened
+        await peer.begin()
+        text = await peer.text()
+        opened += 1
+        if opened == 1:
+            await peer.send(audio(speech_for(text), RATE))
+            await peer.until_asked_to_close()
+            return
+        await trio.sleep_forever()
+
+    async def strikes(_: Runner) -> None:
+        await at_once_when(lambda: opened == 5, signals)
+
+    grace = 0.05 if len(signals) == 1 else 60.0
+    began = trio.current_time()
+    run = await ran(
+        tmp_path,
+        jobs(20),
+        sometimes_first(stuck),
+        run_settings=replace(SETTINGS, handles_signals=True, grace_seconds=grace),
+        during=strikes,
+    )
+    assert trio.current_time() - began < 10
+    assert run.end == RunEnd(signal_number=signals[0])
+    assert run.statuses == {"done": 1}
+    assert run.open_attempts == 0
+    cut = [entry for entry in run.attempts if entry[1] == "cancelled"]
+    assert len(cut) == 4
+    assert all(characters == len(job("000").text) for *_, characters in cut)
+    again = await ran(tmp_path, jobs(20))
+    assert again.statuses == {"done": 20}
+
+
+def sometimes_first(stuck: Talk) -> Talk:
+    """Make the first session obey, the others do as given."""
+
+    async def talk(peer: Peer) -> None:
+        await (obeys_and_counts(peer, stuck) if peer.number == 1 else stuck(peer))
+
+    async def obeys_and_counts(peer: Peer, other: Talk) -> None:
+        with trio.move_on_after(5):
+            await other(peer)
+        await peer.connection.aclose(1000)
+
+    return talk
+
+
+async def test_a_third_signal_strikes_no_commit(tmp_path: Path) -> None:
+    """An impatient user loses nothing that was brought home."""
+    opened = 0
+
+    async def stuck(peer: Peer) -> None:
+        nonlocal opened
+        opened += 1
+        await trio.sleep_forever()
+
+    async def strikes(_: Runner) -> None:
+        await at_once_when(lambda: opened == 1, [signal.SIGINT, signal.SIGTERM])
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGINT)
+
+    run = await ran(
+        tmp_path,
+        jobs(3),
+        stuck,
+        opener=Slow,
+        run_settings=replace(SETTINGS, handles_signals=True, grace_seconds=60.0),
+        during=strikes,
+    )
+    assert run.end.signal_number == signal.SIGINT
+    assert run.open_attempts == 0
+
+
+async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> None:
+    """Somebody else's cancel scope ends a run as cleanly as a signal; nothing counts as lost."""
+    opened = 0
+
+    async def stuck(peer: Peer) -> None:
+        nonlocal opened
+        opened += 1
+        if opened == 1:
+            await obeys(peer)
+        await peer.begin()
+        await peer.text()
+        await trio.sleep_forever()
+
+    with Checkpoint.open(tmp_path) as checkpoint:
+        plan_settings = PlanSettings(name="t.csv")
+        make_plan(
+            jobs(9), checkpoint=checkpoint, providers={"quick": QUICK}, settings=plan_settings
+        )
+        checkpoint.adopt_staged({})
+        async with trio.open_nursery() as nursery:
+            service = Service(nursery, talk=stuck)
+            link = Link(QUICK, base_url="ws://127.0.0.1:9", key=KEY, dial=service.dial)
+            runner = Runner(
+                checkpoint, links={"quick": link}, settings=SETTINGS, observe=lambda _: None
+            )
+            with trio.CancelScope() as scope:
+
+                async def stop() -> None:
+                    while opened < 5:
+                        await trio.sleep(0.001)
+                    await trio.sleep(0.02)
+                    scope.cancel()
+
+                nursery.start_soon(stop)
+                with trio.fail_after(10):
+                    await runner.run()
+            assert scope.cancelled_caught
+            nursery.cancel_scope.cancel()
+        results = Counter(result for _, result, _, _ in attempts_of(checkpoint))
+        assert results == {"done": 1, "cancelled": 4}
+        assert checkpoint.recover(1.0) == {}
+
+
+async def test_a_target_that_cannot_be_replaced_stops_the_run(tmp_path: Path) -> None:
+    """What the disk refuses is told as an error, and never as done."""
+
+    def block(event: Event) -> None:
+        if isinstance(event, JobFinished) and event.record.id == "000":
+            (tmp_path / "audio/003.wav").mkdir()
+
+    run = await ran(tmp_path, jobs(30), observe=block)
+    assert isinstance(run.end.error, OutputError)
+    assert "003" not in run.records
+    assert len(run.service.streams) < 20
+    assert len(run.of(RunStopping)) == 1
+
+
+class Failing(Checkpoint):
+    """A checkpoint whose disk fails after some commits."""
+
+    error: Exception = DiskError("the disk is gone")
+    commits_left = 12
+
+    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+        """Commit, or fail."""
+        type(self).commits_left -= 1
+        if type(self).commits_left < 0:
+            raise type(self).error
+        return super().commit(**content)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(DiskError("gone"), DiskError), (ZeroDivisionError(), InternalError)]
+)
+@pytest.mark.parametrize("commits", [0, 1, 2, 9, 14])
+async def test_a_failed_commit_stops_the_run(
+    commits: int, error: Exception, told: type[BatchjobsError], tmp_path: Path
+) -> None:
+    """Wherever it strikes: the run returns with the error, and tells nothing as done after it."""
+    Failing.commits_left, Failing.error = commits, error
+    run = await ran(tmp_path, jobs(30), opener=Failing)
+    assert type(run.end.error) is told
+    assert set(run.records) == {e.record.id for e in run.of(JobFinished)}
+    again = await ran(tmp_path, jobs(30))
+    assert again.statuses == {"done": 30}
+
+
+class ReadOnly(Checkpoint):
+    """A checkpoint that cannot be written."""
+
+    def recover(self, now: float) -> dict[str, int]:
+        """Fail."""
+        raise OutputError("it is read-only")
+
+
+async def test_a_checkpoint_that_cannot_be_written_is_told_before_anything_is_spent(
+    tmp_path: Path,
+) -> None:
+    """A read-only checkpoint ends the run with no connection."""
+    run = await ran(tmp_path, jobs(3), opener=ReadOnly)
+    assert isinstance(run.end.error, OutputError)
+    assert not run.service.streams
+
+
+class Unreadable(Checkpoint):
+    """A checkpoint whose rows cannot be read beyond the first page."""
+
+    def rows_to_do(self, actions: Any) -> Any:
+        """Give rows, then fail."""
+        rows: list[Row] = list(itertools.islice(super().rows_to_do(actions), 200))
+        yield from rows
+        raise DiskError("the disk is gone")
+
+
+async def test_rows_that_cannot_be_read_stop_the_run_and_what_is_open_finishes(
+    tmp_path: Path,
+) -> None:
+    """The feeder's disk error is the run's end, not its crash."""
+    run = await ran(tmp_path, jobs(205), opener=Unreadable)
+    assert type(run.end.error) is DiskError
+    assert run.statuses["done"] >= 195
+    assert run.open_attempts == 0
+
+
+# -- mistakes of ours --------------------------------------------------------------------------
+
+
+class Clumsy:
+    """A `dial` that raises something unforeseen for some connections."""
+
+    def __init__(self, service: Service, strikes: Callable[[int], Exception | None]) -> None:
+        self.service = service
+        self.strikes = strikes
+        self.calls = 0
+
+    async def __call__(self, host: str, port: int, context: object) -> trio.abc.Stream:
+        """Connect or raise."""
+        self.calls += 1
+        error = self.strikes(self.calls)
+        if error is not None:
+            raise error
+        return await self.service.dial(host, port, context)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), InternalError("ours")])
+async def test_a_surprise_fails_one_job(
+    error: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its record names the mistake, the log has the traceback, the others go on."""
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=obeys)
+        clumsy = Clumsy(service, lambda call: error if call == 3 else None)
+        run = await ran(tmp_path, jobs(10), dial=clumsy)
+        nursery.cancel_scope.cancel()
+    assert run.end.error is None
+    assert run.statuses == {"done": 9, "failed": 1}
+    (failed,) = [r for r in run.records.values() if r.status is Status.FAILED]
+    assert failed.error_class == "internal"
+    assert failed.error_message == f"{type(error).__name__}: ours"
+    assert "Traceback" in caplog.text
+    assert [r for _, r, _, _ in run.attempts].count("internal") == 1
+    assert run.open_attempts == 0
+
+
+async def test_five_surprises_alike_stop_the_run(tmp_path: Path) -> None:
+    """Exit 70, before a manifest is burnt; different ones do not add up."""
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=obeys)
+        clumsy = Clumsy(service, lambda call: ZeroDivisionError() if call > 4 else None)
+        run = await ran(tmp_path / "alike", jobs(40), dial=clumsy)
+        assert isinstance(run.end.error, InternalError)
+        assert run.statuses["failed"] in range(5, 10)
+        kinds = [ZeroDivisionError, ValueError]
+        mixed = Clumsy(service, lambda call: kinds[call % 2]() if call > 4 else None)
+        one = replace(SETTINGS, concurrency=1)
+        run = await ran(tmp_path / "mixed", jobs(40), dial=mixed, run_settings=one)
+        assert run.end.error is None
+        assert run.statuses == {"done": 4, "failed": 36}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_surprise_while_a_result_is_written_closes_the_attempt(tmp_path: Path) -> None:
+    """What was sent is in the ledger, once."""
+    broken = [job("a", output="a.xyz")]
+    run = await ran(tmp_path, [*broken, job("b")])
+    assert run.open_attempts == 0
+    assert run.rows == 2
+    if run.end.error is None:
+        assert run.records["a"].status is Status.FAILED
+        assert run.records["a"].cost == len(job("a").text)
+
+
+async def test_an_observer_that_fails_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Paid work goes on without it, and no done job turns into a failed one."""
+
+    def broken(event: Event) -> None:
+        raise BrokenPipeError("stdout is gone")
+
+    run = await ran(tmp_path, jobs(8), observe=broken)
+    assert run.end == RunEnd()
+    assert run.statuses == {"done": 8}
+    assert "observer" in caplog.text
+
+
+# -- anything at all ---------------------------------------------------------------------------
+
+FAULTS = [None, "hang up", "silence", 50001, 40001, 42901, "50202", "first"]
+
+
+@given(
+    steps=st.dictionaries(
+        st.integers(0, 11), st.lists(st.sampled_from(FAULTS[1:7]), max_size=5), max_size=12
+    ),
+    concurrency=st.integers(1, 6),
+    equal=st.sets(st.integers(0, 11), max_size=4),
+)
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+)
+def test_every_row_has_its_answer_whatever_the_service_does(
+    steps: dict[int, list[Any]], concurrency: int, equal: set[int]
+) -> None:
+    """Done and failed add up to all rows, each as its script says, and no attempt stays open."""
+    script = {f"{number:03}": list(codes) for number, codes in steps.items()}
+    rows = [job(f"e{n}", f"{TEXT} 000") if n in equal else job(f"{n:03}") for n in range(12)]
+
+    async def main() -> Ran:
+        with tempfile.TemporaryDirectory() as folder:
+            return await ran(
+                Path(folder),
+                rows,
+                sometimes(script),
+                run_settings=replace(SETTINGS, concurrency=concurrency),
+            )
+
+    run = trio.run(main)
+    assert run.end.error is None
+    assert sum(run.statuses.values()) == 12
+    assert run.open_attempts == 0
+    assert run.service.most_open <= concurrency
+    for number in set(range(12)) - equal:
+        expected = _verdict(steps.get(number, []))
+        if number or not equal:
+            assert str(run.records[f"{number:03}"].status) == expected
+
+
+def _verdict(codes: list[Any]) -> str:
+    """Say what a job comes to that meets these faults, with three attempts."""
+    failures = 0
+    for code in codes:
+        if code == 40001:
+            return "failed"
+        failures += code != 42901
+        if failures == 3:
+            return "failed"
+    return "done"
