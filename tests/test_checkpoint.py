@@ -325,12 +325,17 @@ def test_totals_come_from_one_moment(folder: Path) -> None:
         thread.join()
 
 
+def _fail_in(database: sqlite3.Connection) -> None:
+    database.execute("ROLLBACK")
+    database.execute("SELECT 1 FROM absent")
+
+
 def test_what_the_disk_has_taken_back_is_not_taken_back_again(folder: Path) -> None:
     """SQLite ends a transaction by itself when the disk fails: the trouble is told, not that."""
     with Checkpoint.open(folder) as checkpoint:
         for way in (checkpoint._database.snapshot, checkpoint._database.transaction):
             with pytest.raises(DiskError, match="no such table"), way() as database:
-                database.executescript("ROLLBACK; SELECT 1 FROM absent;")
+                _fail_in(database)
 
 
 @pytest.fixture
