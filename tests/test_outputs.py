@@ -1,0 +1,204 @@
+"""A job's files: exactly what came, beside their places, or copied from an equal job's."""
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from batchjobs import audio
+from batchjobs.checkpoint import FileRecord, JobRecord
+from batchjobs.errors import OutputError
+from batchjobs.files import part_path, publish
+from batchjobs.jobs import Ending, Evidence, Kind, Status
+from batchjobs.outputs import Written, copied, file_changes, spoken, transcribed
+
+_RATE = 24_000
+_PCM = (np.sin(np.arange(_RATE) * 0.07) * 12_000).astype("<i2").tobytes()
+_TRANSCRIPTS = [
+    "",
+    "السَّلامُ عَلَيْكُم",
+    "e\u0301 \u00e9 سـلام\u200dم \u200c٣٤ \u202babc\u202c\r\n\ttail \n",
+    "\ufeffبداية\u2028line\u0085end\0",  # noqa: RUF001
+]
+_EVIDENCE = Evidence(
+    ending=Ending.ANSWERED,
+    close_code=1000,
+    messages=2,
+    first_result_seconds=0.5,
+    longest_gap_seconds=0.25,
+    session_seconds=2.0,
+)
+
+
+def _job(written: Written, *, sample_rate: int = _RATE) -> JobRecord:
+    """Publish what was written, and make the record of it."""
+    publish(written.targets)
+    return JobRecord(
+        id="a",
+        key="k",
+        kind=Kind.TTS if sample_rate else Kind.STT,
+        status=Status.DONE,
+        output=written.files[0].path,
+        files=written.files,
+        sample_rate=sample_rate,
+        pcm_sha256=written.pcm_sha256,
+    )
+
+
+@pytest.mark.parametrize("name", ["audio/a.wav", "audio/صوت.FLAC", "a.wav"])
+def test_exact_formats_hold_exactly_the_samples(tmp_path: Path, name: str) -> None:
+    """A WAV or FLAC gives back every sample, and stands beside its place until it is published."""
+    written = spoken(tmp_path, name, _PCM, _RATE)
+    assert written.targets == (tmp_path / name,)
+    assert not (tmp_path / name).exists()
+    assert part_path(tmp_path / name).exists()
+    publish(written.targets)
+    assert audio.decoded_pcm(tmp_path / name) == _PCM
+    assert audio.measured(tmp_path / name) == (_RATE, _RATE)
+    assert written.pcm_sha256 == hashlib.sha256(_PCM).hexdigest()
+    content = (tmp_path / name).read_bytes()
+    assert written.files == (
+        FileRecord(path=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()),
+    )
+    assert [path.name for path in (tmp_path / name).parent.iterdir()] == [Path(name).name]
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
+def test_formats_with_losses_keep_the_length(tmp_path: Path, name: str) -> None:
+    """An MP3 or OGG is a second long too, and its record has the hash of what was sent."""
+    written = spoken(tmp_path, name, _PCM, _RATE)
+    publish(written.targets)
+    frames, rate = audio.measured(tmp_path / name)
+    assert frames == pytest.approx(rate, rel=0.1)
+    assert written.pcm_sha256 == hashlib.sha256(_PCM).hexdigest()
+
+
+def test_what_cannot_be_a_result_is_told(tmp_path: Path) -> None:
+    """An ending that is no format, and a path that leads out, end in 73; nothing is written."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "link").symlink_to(tmp_path)
+    for name in ("a.txt", "a", "../a.wav", "link/a.wav"):
+        with pytest.raises(OutputError):
+            spoken(tmp_path / "run", name, _PCM, _RATE)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["link", "run"]
+
+
+@pytest.mark.parametrize("text", _TRANSCRIPTS)
+def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> None:
+    """The text file holds the text and nothing else; the JSON has it too, with the evidence."""
+    written = transcribed(tmp_path, "t/أ.txt", text, audio_seconds=1.23456, evidence=_EVIDENCE)
+    publish(written.targets)
+    assert [file.path for file in written.files] == ["t/أ.txt", "t/أ.json"]
+    assert (tmp_path / "t" / "أ.txt").read_bytes() == text.encode()
+    details = json.loads((tmp_path / "t" / "أ.json").read_bytes())
+    assert details["text"] == text
+    assert details["audio_seconds"] == 1.235
+    assert details["evidence"]["ending"] == "answered"
+    assert file_changes(tmp_path, written.files) == []
+
+
+def test_a_transcript_named_json_has_its_details_beside_it(tmp_path: Path) -> None:
+    """The two files of a transcript are never one."""
+    written = transcribed(tmp_path, "a.json", "x", audio_seconds=1.0, evidence=_EVIDENCE)
+    assert [file.path for file in written.files] == ["a.json", "a.json.json"]
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted"),
+    [("a.wav", "b.wav"), ("a.wav", "b.flac"), ("a.flac", "b.wav"), ("a.FLAC", "x/b.flac")],
+)
+def test_exact_copies_are_exact(tmp_path: Path, held: str, wanted: str) -> None:
+    """From one exact format to another, every sample is kept."""
+    donor = _job(spoken(tmp_path, held, _PCM, _RATE))
+    written = copied(tmp_path, wanted, donor)
+    assert written is not None
+    publish(written.targets)
+    assert audio.decoded_pcm(tmp_path / wanted) == _PCM
+    assert written.pcm_sha256 == donor.pcm_sha256
+    assert written.files[0].path == wanted
+
+
+def test_from_wav_to_flac_to_mp3_nothing_is_bought(tmp_path: Path) -> None:
+    """Each format comes of the one before; the MP3 then only makes MP3s, byte for byte."""
+    job = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
+    for wanted in ("a.flac", "a.mp3", "b.mp3"):
+        written = copied(tmp_path, wanted, job)
+        assert written is not None
+        assert written.pcm_sha256 == job.pcm_sha256
+        job = _job(written)
+    assert (tmp_path / "a.mp3").read_bytes() == (tmp_path / "b.mp3").read_bytes()
+    for wanted in ("c.wav", "c.flac", "c.ogg"):
+        assert copied(tmp_path, wanted, job) is None
+    assert not list(tmp_path.glob("*c.*"))
+
+
+@pytest.mark.parametrize("text", _TRANSCRIPTS)
+def test_a_copied_transcript_is_the_same_bytes(tmp_path: Path, text: str) -> None:
+    """Both files are copied, under the new name."""
+    written = transcribed(tmp_path, "a.txt", text, audio_seconds=1.0, evidence=_EVIDENCE)
+    donor = _job(written, sample_rate=0)
+    again = copied(tmp_path, "x/b.txt", donor)
+    assert again is not None
+    publish(again.targets)
+    for ending in ("txt", "json"):
+        copy = (tmp_path / "x" / f"b.{ending}").read_bytes()
+        assert copy == (tmp_path / f"a.{ending}").read_bytes()
+
+
+def test_a_copy_onto_its_own_place_keeps_it(tmp_path: Path) -> None:
+    """What was set aside and comes back to its own path is the same file."""
+    donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
+    written = copied(tmp_path, "a.wav", donor)
+    assert written is not None
+    publish(written.targets)
+    assert audio.decoded_pcm(tmp_path / "a.wav") == _PCM
+
+
+def test_a_damaged_donor_gives_nothing(tmp_path: Path) -> None:
+    """Another byte, another size, a missing file, or no files at all: no copy is made."""
+    donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
+    assert copied(tmp_path, "b.wav", replace(donor, files=())) is None
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[1_000] ^= 1
+    for damaged in (bytes(content), bytes(content[:-2]), b""):
+        (tmp_path / "a.wav").write_bytes(damaged)
+        assert copied(tmp_path, "b.wav", donor) is None
+    (tmp_path / "a.wav").unlink()
+    assert copied(tmp_path, "b.wav", donor) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changes_are_told_a_line_a_file(tmp_path: Path) -> None:
+    """Size, content, absence, and what cannot be read, each in words; what is well is not named."""
+    names = ["well.wav", "size.wav", "content.wav", "gone.wav", "file/x.wav", "fifo.txt"]
+    files = []
+    for name in names:
+        content = b"" if name == "fifo.txt" else f"content of {name}".encode()
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        files.append(FileRecord(path=name, bytes=len(content), sha256=digest))
+    assert file_changes(tmp_path, files) == []
+    (tmp_path / "size.wav").write_bytes(b"x" * 1_234)
+    (tmp_path / "content.wav").write_bytes(b"CONTENT of content.wav")
+    (tmp_path / "gone.wav").unlink()
+    (tmp_path / "file" / "x.wav").unlink()
+    (tmp_path / "file").rmdir()
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "fifo.txt").unlink()
+    os.mkfifo(tmp_path / "fifo.txt")
+    changes = file_changes(tmp_path, files)
+    assert changes[:4] == [
+        "size.wav: 1,234 bytes, not 19",
+        "content.wav: its content has changed",
+        "gone.wav: is missing",
+        "file/x.wav: cannot be read: Not a directory",
+    ]
+    assert changes[4].startswith("fifo.txt: cannot be read: ")
+    assert "is not a plain file" in changes[4]
+    assert len(changes) == 5
