@@ -55,7 +55,6 @@ _INTERNAL_ALIKE: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOT_BOUGHT: Final = (Action.COPY, Action.FOLLOW, Action.BAD)
 """Rows that open no session, or only once their copy has failed."""
-_CRASHED: Final = "crashed"
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
 _SHORTEST_PAUSE_SECONDS: Final = 0.5
 
@@ -360,19 +359,10 @@ class Runner:
         if not ticket.attempts:
             ticket.attempts = self._lost.get(ticket.row.key, 0)
         if ticket.attempts >= self._settings.retries.attempts:
-            if not await self._was_set_aside(ticket):
-                message = f"the process died in each of its last {ticket.attempts} attempts"
-                await self._fail(ticket, _CRASHED, "", message, is_passing=False)
-                return False
-            ticket.attempts = 0
+            message = f"the process died in each of its last {ticket.attempts} attempts"
+            await self._fail(ticket, "crashed", "", message, is_passing=False)
+            return False
         return not self._is_stopping
-
-    async def _was_set_aside(self, ticket: _Ticket) -> bool:
-        """Whether a job that crashed its processes is here again because somebody asked for it."""
-        row = ticket.row
-        records = await trio.to_thread.run_sync(self._checkpoint.records, [row.id])
-        record = records.get(row.id)
-        return record is not None and (record.key, record.error_class) == (row.key, _CRASHED)
 
     async def _copy(self, ticket: _Ticket) -> bool:
         """Give a job what an equal one has; true if that settled it."""

@@ -54,6 +54,8 @@ CONNECTION_CODE: Final = "connection"
 """The code of attempts that never reached the service."""
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""
+_Request: TypeAlias = tuple[str, list[tuple[bytes, bytes]]]
+"""The target, with its query, and the extra headers."""
 _Machine = TypeVar("_Machine", TtsClient, SttClient)
 
 _RECEIVE_BYTES: Final = 65_536
@@ -61,7 +63,6 @@ _RECEIVE_BYTES: Final = 65_536
 _QUEUED_MESSAGES: Final = 8
 _MESSAGE_LIMIT: Final = 16 * 1024 * 1024
 """The library's 1 MiB is 16 seconds of audio in one message."""
-_HANDSHAKE_BYTES_LIMIT: Final = 65_536
 _SWITCHING_PROTOCOLS: Final = 101
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
 _RETRY_AFTER: Final = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")
@@ -133,7 +134,7 @@ class _GuardedStream(trio.abc.Stream):
         return data
 
     def _look_at(self, data: bytes | bytearray) -> None:
-        """Follow the handshake's answer to the end of its head."""
+        """Follow the handshake's answer to the end of its head; h11 ends one beyond 16 KiB."""
         self._head += data
         line, end = _STATUS_LINE.match(self._head), _HEAD_END.search(self._head)
         if line and end:
@@ -145,8 +146,6 @@ class _GuardedStream(trio.abc.Stream):
                 return
         if not data:
             raise _HandshakeBrokenError(_LEFT)
-        if len(self._head) > _HANDSHAKE_BYTES_LIMIT:
-            raise _HandshakeBrokenError("the service's answer to the handshake has no end")
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -367,8 +366,8 @@ class SpeechSession:
                 await exchange.listen()
                 nursery.cancel_scope.cancel()
 
-        target = link.target(provider.tts_path, ways)
-        await _connected(link, target, link.headers(ways), machine, converse, self._on_proven)
+        request = (link.target(provider.tts_path, ways), link.headers(ways))
+        await _connected(link, request, machine, converse, self._on_proven)
         assert self._machine is not None
         return self._machine.result()
 
@@ -430,8 +429,9 @@ class TranscriptSession:
                 nursery.cancel_scope.cancel()
 
         target = link.target(provider.stt_path, ways, model=provider.stt_model)
+        request = (target, link.headers(ways))
         async with aclosing(self._chunks):
-            await _connected(link, target, link.headers(ways), machine, converse, self._on_proven)
+            await _connected(link, request, machine, converse, self._on_proven)
         if failure:
             raise failure[0]
         assert self._machine is not None
@@ -484,8 +484,6 @@ async def _send_audio(
     try:
         async for pcm in chunks:
             await trio.sleep_until(machine.next_chunk_at)
-            if machine.ended:
-                return
             await exchange.connection.send_message(machine.payload_of(pcm))
             exchange.sent()
     except ConnectionClosed:
@@ -500,8 +498,7 @@ async def _send_audio(
 
 async def _connected(
     link: Link,
-    target: str,
-    headers: list[tuple[bytes, bytes]],
+    request: _Request,
     make_machine: Callable[[float], _Machine],
     converse: Callable[[_Exchange, _Machine], Awaitable[None]],
     on_proven: Callable[[], None],
@@ -517,7 +514,7 @@ async def _connected(
     with trio.CancelScope() as shield:
         try:
             async with trio.open_nursery() as nursery:
-                connection = await _open(link, target, headers, nursery, streams)
+                connection = await _open(link, request, nursery, streams)
                 machine = make_machine(trio.current_time())
                 exchange = _Exchange(connection, machine, on_proven, shield)
                 await converse(exchange, machine)
@@ -538,8 +535,7 @@ async def _connected(
 
 async def _open(
     link: Link,
-    target: str,
-    headers: list[tuple[bytes, bytes]],
+    request: _Request,
     nursery: trio.Nursery,
     streams: list[trio.abc.Stream],
 ) -> WebSocketConnection:
@@ -549,6 +545,7 @@ async def _open(
         TimedOutError: The deadline passed.
     """
     seconds = link.provider.connect_seconds
+    target, headers = request
     async with link.handshakes:
         with trio.move_on_after(seconds):
             stream = _GuardedStream(await link.dial(link.host, link.port, link.context))

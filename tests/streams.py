@@ -44,6 +44,7 @@ class FaultyStream(trio.abc.Stream):
         stall_sends_after: Sends hang once so many bytes were sent: the peer has stopped reading.
         break_reads_after: Reads break once so many bytes came.
         break_sends_after: Sends break once so many bytes were sent.
+        broken: The error of reads that break.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class FaultyStream(trio.abc.Stream):
         stall_sends_after: float = float("inf"),
         break_reads_after: float = float("inf"),
         break_sends_after: float = float("inf"),
+        broken: type[Exception] = trio.BrokenResourceError,
     ) -> None:
         self.stream = stream
         self.slice_bytes = slice_bytes
         self.stall_sends_after = stall_sends_after
         self.break_reads_after = break_reads_after
         self.break_sends_after = break_sends_after
+        self.broken = broken
         self.sent = bytearray()
         self.received = bytearray()
         self.is_closed = False
@@ -80,7 +83,7 @@ class FaultyStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive, unless told otherwise."""
         if len(self.received) >= self.break_reads_after:
-            raise trio.BrokenResourceError
+            raise self.broken
         data = await self.stream.receive_some(self.slice_bytes or max_bytes)
         self.received += data
         return data

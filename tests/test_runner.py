@@ -681,6 +681,18 @@ async def test_a_follower_that_cannot_copy_is_bought(tmp_path: Path) -> None:
     assert len(run.service.streams) == 2
 
 
+async def test_a_follower_whose_leader_left_nothing_is_bought(tmp_path: Path) -> None:
+    """With neither a result nor a failure to go by, it asks for itself."""
+
+    def drop(checkpoint: Checkpoint) -> None:
+        asked(checkpoint, "DELETE FROM rows WHERE id = ?", ("a",))
+
+    rows = [job("a", "same words here"), job("b", "same words here")]
+    run = await ran(tmp_path, rows, prepare=drop)
+    assert run.statuses == {"done": 1}
+    assert len(run.service.streams) == 1
+
+
 async def test_bad_rows_are_recorded(tmp_path: Path) -> None:
     """They have their answer too, with the place and what to do."""
     bad = BadRow(line=7, column="text", message="is blank", hint="write something", id="bad")
@@ -707,11 +719,29 @@ async def test_a_row_without_a_way_to_its_provider_is_our_mistake(tmp_path: Path
 # -- stopping ----------------------------------------------------------------------------------
 
 
-async def at_once_when(condition: Callable[[], bool], numbers: Sequence[int]) -> None:
-    """Send signals to this process as soon as a condition holds."""
+class Count:
+    """A number that others can wait for."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._changed = trio.Event()
+
+    def up(self) -> int:
+        """Add one."""
+        self.value += 1
+        self._changed.set()
+        self._changed = trio.Event()
+        return self.value
+
+    async def reaches(self, value: int) -> None:
+        """Wait until it is as high."""
+        while self.value < value:
+            await self._changed.wait()
+
+
+async def strike(numbers: Sequence[int]) -> None:
+    """Send signals to this process, each once the one before has been heard."""
     for number in numbers:
-        while not condition():
-            await trio.sleep(0.001)
         signal.raise_signal(number)
         await trio.sleep(0.02)
 
@@ -719,13 +749,12 @@ async def at_once_when(condition: Callable[[], bool], numbers: Sequence[int]) ->
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path: Path) -> None:
     """No new ones start; those that are open are brought home."""
-    opened = 0
+    opened = Count()
     asked = trio.Event()
 
     async def patient(peer: Peer) -> None:
-        nonlocal opened
-        opened += 1
-        if opened > 1:
+        opened.up()
+        if opened.value > 1:
             await asked.wait()
         await obeys(peer)
 
@@ -734,7 +763,8 @@ async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path:
             asked.set()
 
     async def strikes(_: Runner) -> None:
-        await at_once_when(lambda: opened == 5, [number])
+        await opened.reaches(5)
+        await strike([number])
 
     run = await ran(
         tmp_path,
@@ -755,21 +785,21 @@ async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
     signals: list[int], tmp_path: Path
 ) -> None:
     """They are recorded as cancelled with what was sent, and count as no failure."""
-    opened = 0
+    opened = Count()
 
     async def stuck(peer: Peer) -> None:
-        nonlocal opened
         await peer.begin()
         text = await peer.text()
-        opened += 1
-        if opened == 1:
+        opened.up()
+        if opened.value == 1:
             await peer.send(audio(speech_for(text), RATE))
             await peer.until_asked_to_close()
             return
         await trio.sleep_forever()
 
     async def strikes(_: Runner) -> None:
-        await at_once_when(lambda: opened == 5, signals)
+        await opened.reaches(5)
+        await strike(signals)
 
     grace = 0.05 if len(signals) == 1 else 60.0
     began = trio.current_time()
@@ -807,15 +837,15 @@ def sometimes_first(stuck: Talk) -> Talk:
 
 async def test_a_third_signal_strikes_no_commit(tmp_path: Path) -> None:
     """An impatient user loses nothing that was brought home."""
-    opened = 0
+    opened = Count()
 
     async def stuck(peer: Peer) -> None:
-        nonlocal opened
-        opened += 1
+        opened.up()
         await trio.sleep_forever()
 
     async def strikes(_: Runner) -> None:
-        await at_once_when(lambda: opened == 1, [signal.SIGINT, signal.SIGTERM])
+        await opened.reaches(1)
+        await strike([signal.SIGINT, signal.SIGTERM])
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGINT)
 
@@ -833,12 +863,11 @@ async def test_a_third_signal_strikes_no_commit(tmp_path: Path) -> None:
 
 async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> None:
     """Somebody else's cancel scope ends a run as cleanly as a signal; nothing counts as lost."""
-    opened = 0
+    opened = Count()
 
     async def stuck(peer: Peer) -> None:
-        nonlocal opened
-        opened += 1
-        if opened == 1:
+        opened.up()
+        if opened.value == 1:
             await obeys(peer)
         await peer.begin()
         await peer.text()
@@ -859,8 +888,7 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
             with trio.CancelScope() as scope:
 
                 async def stop() -> None:
-                    while opened < 5:
-                        await trio.sleep(0.001)
+                    await opened.reaches(5)
                     await trio.sleep(0.02)
                     scope.cancel()
 
@@ -1010,6 +1038,18 @@ async def test_five_surprises_alike_stop_the_run(tmp_path: Path) -> None:
         assert run.end.error is None
         assert run.statuses == {"done": 4, "failed": 36}
         nursery.cancel_scope.cancel()
+
+
+async def test_a_surprise_that_cannot_be_written_down_stops_the_run(tmp_path: Path) -> None:
+    """The disk's error is the greater one."""
+    Failing.commits_left, Failing.error = 1, DiskError("gone")
+
+    async def clumsy(host: str, port: int, context: object) -> trio.abc.Stream:
+        raise ZeroDivisionError
+
+    run = await ran(tmp_path, jobs(3), dial=clumsy, opener=Failing)
+    assert type(run.end.error) is DiskError
+    assert not run.records
 
 
 async def test_a_surprise_while_a_result_is_written_closes_the_attempt(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ import soundfile
 import trio
 import trio.testing
 import trustme
+from trio_websocket import ConnectionClosed
 
+from batchjobs import session as sessions
 from batchjobs.errors import (
     PermanentError,
     SessionError,
@@ -403,14 +405,18 @@ async def test_an_endless_error_body_is_not_read(status: str, autojump_clock: ob
 
 
 async def test_an_endless_head_is_cut_off(autojump_clock: object) -> None:
-    """No answer to a handshake takes more than 64 KiB of memory."""
+    """No answer to a handshake takes more than some KiB of memory."""
+    taken = 0
 
     async def endless(stream: trio.abc.Stream) -> None:
+        nonlocal taken
         while True:
+            taken += 1
             await stream.send_all(b"X-More: " + b"x" * 1000 + b"\r\n")
             await trio.sleep(0.001)
 
     await missed(TransientError, raw=answers(b"HTTP/1.1 500 No\r\n", then=endless), within=1)
+    assert taken < 64
 
 
 async def test_frames_right_behind_the_handshake_are_not_lost(autojump_clock: object) -> None:
@@ -795,6 +801,24 @@ async def test_a_broken_line_in_mid_session_never_looks_like_no_connection(
     assert error.code == "1006"
 
 
+@pytest.mark.parametrize("broken", [trio.BrokenResourceError, OSError])
+async def test_a_read_that_breaks_in_mid_session_is_a_broken_connection(
+    broken: type[Exception], autojump_clock: object
+) -> None:
+    """Whatever the stream calls it."""
+    error = await missed(
+        TransientError, speaks, break_reads_after=300, broken=broken, within=CLOSE_SECONDS
+    )
+    assert error.code == "1006"
+
+
+def test_a_connection_that_ends_without_any_close_broke() -> None:
+    """No code at all must not pass for a normal end."""
+    code, reason = sessions._close_of(ConnectionClosed(None))
+    assert code == 1006
+    assert reason
+
+
 # -- transcripts -------------------------------------------------------------------------------
 
 
@@ -903,6 +927,31 @@ async def test_chunks_of_a_file_come_in_order(tmp_path: Path) -> None:
     chunks = [chunk async for chunk in recording_chunks(path, 1.0)]
     assert b"".join(chunks) == samples.tobytes()
     assert [len(chunk) for chunk in chunks] == [32_000] * 10 + [154]
+
+
+async def test_an_answer_before_the_last_word_ends_it_at_once(autojump_clock: object) -> None:
+    """The recording's end is found out after the last answer came: nothing more is awaited."""
+
+    async def late() -> AsyncGenerator[bytes, None]:
+        yield bytes(32_000)
+        await trio.sleep(3)
+
+    provider = replace(HOSTED, transcript_per_chunk=True, pace=0.0)
+    began = trio.current_time()
+    result = await transcribed(listens, provider=provider, chunks=late())
+    assert result.evidence.ending is Ending.ANSWERED
+    assert trio.current_time() - began == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("_", range(8))  # who of the two sees it first is up to chance
+async def test_a_send_that_breaks_leaves_the_verdict_to_the_listener(
+    _: int, autojump_clock: object
+) -> None:
+    """The failure is the connection's, with its code."""
+    async with serving(listens, break_sends_after=100_000) as service:
+        with pytest.raises(TransientError) as caught:
+            await TranscriptSession(link_to(service), chunks=chunks_of(9)).run()
+    assert caught.value.code == "1006"
 
 
 async def test_no_transcript_has_its_deadline(autojump_clock: object) -> None:
@@ -1025,9 +1074,7 @@ def _certificate(ca: trustme.CA, case: str) -> trustme.LeafCert:
     past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     match case:
         case "expired":
-            return ca.issue_cert(
-                "127.0.0.1", not_before=past - dt.timedelta(9), not_after=past
-            )
+            return ca.issue_cert("127.0.0.1", not_before=past - dt.timedelta(9), not_after=past)
         case "wrong host":
             return ca.issue_cert("example.org")
         case _:
@@ -1063,6 +1110,21 @@ async def test_the_key_goes_over_verified_tls_only(case: str) -> None:
     assert caught.value.code == ("402" if case == "good" else "tls")
     assert bool(received) == (case == "good")
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
+    """Without TLS the stream is the socket, and waits as it does."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    link = Link(HOSTED, base_url=f"ws://127.0.0.1:{port}/api/v1", key=KEY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, answers(b"HTTP/1.1 403 No\r\n\r\n"), listeners)
+        with pytest.raises(StopError):
+            await speech(link).run()
+        stream = sessions._GuardedStream(await link.dial(link.host, link.port, None))
+        await stream.wait_send_all_might_not_block()
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
 
 
 async def test_one_tls_context_serves_a_link(autojump_clock: object) -> None:
