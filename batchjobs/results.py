@@ -148,8 +148,8 @@ def _result(row: Row, record: JobRecord) -> dict[str, object]:
             "frames": record.frames,
             "pcm_sha256": record.pcm_sha256,
         }
-        if isinstance(job, Job):
-            result["text"] = job.text
+        assert isinstance(job, Job)  # no bad row is ever done
+        result["text"] = job.text
     else:
         result |= {"transcript": record.text, "no_speech": not record.text.strip()}
     return result | {
