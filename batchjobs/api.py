@@ -12,8 +12,7 @@ from typing import BinaryIO, Final
 
 import trio
 
-from batchjobs import config, manifest, masking, outputs, results
-from batchjobs import plan as planning
+from batchjobs import config, manifest, masking, outputs, planning, results
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
@@ -25,7 +24,7 @@ from batchjobs.errors import (
 )
 from batchjobs.limits import RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.plan import Plan, PlanSettings
+from batchjobs.planning import Plan, PlanSettings
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
@@ -64,7 +63,7 @@ class Options:
         config: The configuration file; None means ``batchjobs.toml`` here, if there is one.
     """
 
-    output: Path | None = None
+    output: str | Path | None = None
     provider: str = "local"
     base_url: str = ""
     concurrency: int | None = None
@@ -245,7 +244,8 @@ def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
     providers = _providers(configuration, options)
     if isinstance(source, str | Path):
         path = Path(source)
-        folder = options.output or _OUTPUTS / Path(path.name.removesuffix(".gz")).stem
+        stem = Path(path.name.removesuffix(".gz")).stem
+        folder = _OUTPUTS / stem if options.output is None else Path(options.output)
         name, manifest_folder = str(source), path.parent
         definite: Path | BinaryIO = path
     else:
@@ -253,7 +253,8 @@ def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
             raise UsageError(
                 "a manifest from the standard input has no name", hint="give --output DIR"
             )
-        folder, name, manifest_folder, definite = options.output, "<stdin>", Path(), source
+        folder, name = Path(options.output), "<stdin>"
+        manifest_folder, definite = Path(), source
     base_url = options.base_url and check_base_url(options.base_url, insecure=options.insecure)
     return _Setup(
         source=definite,
@@ -354,7 +355,7 @@ def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
     return keys
 
 
-async def _work(  # noqa: PLR0913  # a run's parts, together once
+async def _work(  # a run's parts, together once
     setup: _Setup,
     checkpoint: Checkpoint,
     made: Plan,

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
-import soxr  # type: ignore[import-untyped]
+import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from batchjobs.audio_header import (

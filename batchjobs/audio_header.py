@@ -297,10 +297,17 @@ def _wave(file: BufferedReader, size: int) -> Samples:
     start, length = body
     if length == 0xFFFF_FFFF and long_size is not None:
         length = long_size
-    elif length in _STREAMING_SIZES or length >= _STREAMING_SIZES_FROM:
-        empty = length == 0 and _are_chunks(file, start, size)
-        length = 0 if empty else size - start
+    else:
+        length = _claimed(file, start, length, size)
     return _samples(file, layout, start=start, claimed=length, held=size - start)
+
+
+def _claimed(file: BufferedReader, start: int, length: int, size: int) -> int:
+    """Give the length a WAV claims for its samples; a streamed one claims all that is there."""
+    if length not in _STREAMING_SIZES and length < _STREAMING_SIZES_FROM:
+        return length
+    is_empty = length == 0 and _are_chunks(file, start, size)
+    return 0 if is_empty else size - start
 
 
 def _are_chunks(file: BufferedReader, position: int, size: int) -> bool:

@@ -11,7 +11,7 @@ from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import NoRunError
 from batchjobs.files import write_whole
 from batchjobs.jobs import Job, Kind, Status
-from batchjobs.plan import cost_of, decode_row
+from batchjobs.planning import cost_of, decode_row
 from batchjobs.providers import Provider
 
 __all__ = ["FAILED", "RESULTS", "SUMMARY", "read_results", "summary_of", "write_results"]

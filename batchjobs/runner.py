@@ -27,7 +27,7 @@ from batchjobs.errors import (
 from batchjobs.jobs import BadRow, Evidence, Job, Kind, Segment, Status
 from batchjobs.limits import ConcurrencyLimit, RetryPolicy, StartRate
 from batchjobs.outputs import Written
-from batchjobs.plan import TO_BUY, Action, cost_of, decode_row
+from batchjobs.planning import TO_BUY, Action, cost_of, decode_row
 from batchjobs.plausibility import SpeechRates
 from batchjobs.progress import Event, JobFinished, JobRetried, Observer, RunStopping, SlowedDown
 from batchjobs.protocol.stt import TranscriptResult

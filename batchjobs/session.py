@@ -5,7 +5,7 @@ import logging
 import re
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
@@ -71,6 +71,9 @@ _HANDSHAKES_AT_ONCE: Final = 32
 _CLOSE_SECONDS: Final = 2.0
 _CHUNKS_A_HOP: Final = 8
 _BROKEN: Final = 1006
+_STRUCK: Final = "***"
+_KEY_PART_CHARACTERS: Final = 4
+"""So many characters of a key's beginning, at a cut, are taken for the key."""
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _FOREIGN: Final = (
@@ -181,6 +184,12 @@ async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio
     return secure
 
 
+def _any_form_of(character: str) -> str:
+    """Match a character of a key as it is, percent-encoded, or escaped as in JSON."""
+    number = f"{ord(character):02x}"
+    return rf"(?:\\?{re.escape(character)}|(?i:%{number}|\\u00{number}))"
+
+
 class Link:
     """All that sessions with one provider share: where it is, the key, the TLS context.
 
@@ -206,10 +215,37 @@ class Link:
         self.context = ssl.create_default_context() if parts.scheme == "wss" else None
         self.dial = dial
         self.handshakes = trio.CapacityLimiter(_HANDSHAKES_AT_ONCE)
+        self._key_pattern = re.compile("".join(map(_any_form_of, key)))
 
     def __repr__(self) -> str:
         """Show where it leads, never the key."""
         return f"Link({self.provider.name!r}, {self.host!r}, {self.port})"
+
+    def without_key(self, text: str) -> str:
+        """Strike the key out of a text that a service may have put it into.
+
+        Each of its characters may stand as it is, percent-encoded or escaped as in JSON; at the
+        end of a text that was cut off (``…``), the key's beginning is struck out, too.
+        """
+        if not self.key:
+            return text
+        shown = self._key_pattern.sub(_STRUCK, text)
+        for length in range(len(self.key) - 1, _KEY_PART_CHARACTERS - 1, -1):
+            if shown.endswith(self.key[:length] + "…"):
+                return shown[: -length - 1] + _STRUCK
+        return shown
+
+    @contextmanager
+    def discreet(self) -> Iterator[None]:
+        """Strike the key out of whatever error ends the block: a service may echo it."""
+        try:
+            yield
+        except SessionError as error:
+            error.message = self.without_key(error.message)
+            error.hint = self.without_key(error.hint)
+            error.code = self.without_key(error.code)
+            error.args = (error.message,)
+            raise
 
     def target(self, path: str, ways: tuple[str, ...], *, model: str = "") -> str:
         """Make the request target, with the key if it travels there."""
@@ -367,9 +403,10 @@ class SpeechSession:
                 nursery.cancel_scope.cancel()
 
         request = (link.target(provider.tts_path, ways), link.headers(ways))
-        await _connected(link, request, machine, converse, self._on_proven)
-        assert self._machine is not None
-        return self._machine.result()
+        with link.discreet():
+            await _connected(link, request, machine, converse, self._on_proven)
+            assert self._machine is not None
+            return self._machine.result()
 
 
 class TranscriptSession:
@@ -430,12 +467,13 @@ class TranscriptSession:
 
         target = link.target(provider.stt_path, ways, model=provider.stt_model)
         request = (target, link.headers(ways))
-        async with aclosing(self._chunks):
-            await _connected(link, request, machine, converse, self._on_proven)
-        if failure:
-            raise failure[0]
-        assert self._machine is not None
-        return self._machine.result()
+        with link.discreet():
+            async with aclosing(self._chunks):
+                await _connected(link, request, machine, converse, self._on_proven)
+            if failure:
+                raise failure[0]
+            assert self._machine is not None
+            return self._machine.result()
 
 
 async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[bytes, None]:

@@ -367,7 +367,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     """Ten minutes of 48 kHz stereo take no more memory than one, and little of it."""
     peaks = []
     for minutes in (1, 10):
-        done = subprocess.run(  # noqa: S603 - our own interpreter
+        done = subprocess.run(
             [sys.executable, "-c", MEASURE, str(tmp_path / "long.wav"), str(minutes)],
             capture_output=True,
             text=True,

@@ -25,7 +25,7 @@ def chunk(identity: bytes, body: bytes, size: int | None = None) -> bytes:
     return identity + struct.pack("<I", len(body) if size is None else size) + body + pad
 
 
-def fmt(  # noqa: PLR0913
+def fmt(
     *,
     tag: int = 1,
     channels: int = 1,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,13 @@ class Ended:
         self.code, self.out, self.err = code, out, err
 
 
+Command = Callable[..., Ended]
+
+
 @pytest.fixture
 def command(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> object:
+) -> Command:
     """Runs a command line in this process."""
 
     def run(*arguments: object) -> Ended:
@@ -111,7 +115,9 @@ def test_help_waits_for_no_heavy_import() -> None:
         (["serve", "--fault", "dorp"], "drop"),
     ],
 )
-def test_wrong_usage_says_what_would_be_right(command, arguments: list[str], hint: str) -> None:  # noqa: ANN001
+def test_wrong_usage_says_what_would_be_right(
+    command: Command, arguments: list[str], hint: str
+) -> None:
     """A command put together wrongly exits with 2 and a hint."""
     ended = command(*arguments)
     assert ended.code == 2
@@ -141,7 +147,9 @@ def test_completion_is_offered_for_commands_and_providers(folder: Path) -> None:
 # -- running -----------------------------------------------------------------------------------
 
 
-def test_a_run_ends_with_where_its_results_are_and_what_to_do_next(command, greeting: Path) -> None:  # noqa: ANN001
+def test_a_run_ends_with_where_its_results_are_and_what_to_do_next(
+    command: Command, greeting: Path
+) -> None:
     """The summary counts, says where the results are, and what to try next."""
     ended = command("run", greeting, "--engine", "tone")
     assert ended.code == 0
@@ -150,13 +158,15 @@ def test_a_run_ends_with_where_its_results_are_and_what_to_do_next(command, gree
     assert "next:" in ended.out.splitlines()[-1]
 
 
-def test_quiet_prints_nothing_that_is_no_error(command, greeting: Path) -> None:  # noqa: ANN001
+def test_quiet_prints_nothing_that_is_no_error(command: Command, greeting: Path) -> None:
     """A quiet run that works prints nothing at all."""
     ended = command("run", greeting, "--engine", "tone", "-q")
     assert (ended.code, ended.out, ended.err) == (0, "", "")
 
 
-def test_json_events_are_lines_of_json_and_the_last_one_tells_the_end(command, greeting: Path) -> None:  # noqa: ANN001
+def test_json_events_are_lines_of_json_and_the_last_one_tells_the_end(
+    command, greeting: Path
+) -> None:
     """With --json the standard output holds events only."""
     ended = command("run", greeting, "--engine", "tone", "--json")
     events = [json.loads(line) for line in ended.out.splitlines()]
@@ -171,7 +181,7 @@ def test_json_events_are_lines_of_json_and_the_last_one_tells_the_end(command, g
     assert "2 of 2 jobs done" in ended.err
 
 
-def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command, greeting: Path) -> None:  # noqa: ANN001
+def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command: Command, greeting: Path) -> None:
     """A run with failed jobs names their classes and the way on; failed.jsonl is a manifest."""
     ended = command("run", greeting, "--engine", "tone", "--fault", "error:40001")
     assert ended.code == 1
@@ -186,7 +196,7 @@ def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command, greeting: Pat
     assert (Path("outputs/failed/audio/a.wav")).is_file()
 
 
-def test_limit_leaves_the_rest_for_the_next_run(command, greeting: Path) -> None:  # noqa: ANN001
+def test_limit_leaves_the_rest_for_the_next_run(command: Command, greeting: Path) -> None:
     """--limit does so many rows and says how to continue."""
     ended = command("run", greeting, "--engine", "tone", "--limit", "1")
     assert ended.code == 0
@@ -198,7 +208,9 @@ def test_limit_leaves_the_rest_for_the_next_run(command, greeting: Path) -> None
 def test_a_manifest_can_come_from_standard_input(greeting: Path) -> None:
     """'-' reads the manifest from the standard input."""
     with greeting.open() as source:
-        run = process("run", "-", "-o", "piped", "--engine", "tone", stdin=source, stdout=subprocess.PIPE)
+        run = process(
+            "run", "-", "-o", "piped", "--engine", "tone", stdin=source, stdout=subprocess.PIPE
+        )
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 0
     assert "2 of 2" in output
@@ -235,7 +247,9 @@ def test_bars_show_on_a_terminal_and_vanish(greeting: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["/dev/full", "closed pipe"])
-def test_a_broken_standard_output_changes_neither_work_nor_exit_code(greeting: Path, target: str) -> None:
+def test_a_broken_standard_output_changes_neither_work_nor_exit_code(
+    greeting: Path, target: str
+) -> None:
     """A full or closed standard output never stops paid work."""
     if target == "closed pipe":
         reading, writing = os.pipe()
@@ -258,7 +272,7 @@ BAD_MANIFESTS = {
     "duplicate id": (b"id,text\nx,One text\nx,Two texts\n", "bad.csv:3"),
     "both": (b"id,text,audio\n1,Hello,a.wav\n", "audio"),
     "neither": (b"id,text,audio\n1,,\n", "bad.csv:2"),
-    "blank text": (b"id,text\n1,\"   \"\n", "bad.csv:2"),
+    "blank text": (b'id,text\n1,"   "\n', "bad.csv:2"),
     "speed": (b"id,text,speed\n1,Hello,1.3\n", "0.7"),
     "output format": (b"id,text,output_format\n1,Hello,pcm_44100\n", "pcm_24000"),
     "no recording": (b"id,audio\n1,missing.wav\n", "missing.wav"),
@@ -273,7 +287,9 @@ BAD_MANIFESTS = {
 
 
 @pytest.mark.parametrize("name", BAD_MANIFESTS)
-def test_a_bad_manifest_is_refused_before_anything_is_spent(command, folder: Path, name: str) -> None:  # noqa: ANN001
+def test_a_bad_manifest_is_refused_before_anything_is_spent(
+    command, folder: Path, name: str
+) -> None:
     """A bad manifest exits with 65 and a located, named error, and leaves nothing behind."""
     content, hint = BAD_MANIFESTS[name]
     (folder / "bad.csv").write_bytes(content)
@@ -285,13 +301,13 @@ def test_a_bad_manifest_is_refused_before_anything_is_spent(command, folder: Pat
         assert not (folder / "outputs" / "bad").exists()
 
 
-def test_a_duplicate_id_names_both_lines(command, folder: Path) -> None:  # noqa: ANN001
+def test_a_duplicate_id_names_both_lines(command: Command, folder: Path) -> None:
     """The error of an id used twice names the line of the other."""
     (folder / "bad.csv").write_bytes(BAD_MANIFESTS["duplicate id"][0])
     assert re.search(r"bad\.csv:3: column 'id'.*line 2", command("run", "bad.csv").err)
 
 
-def test_bad_rows_can_be_skipped(command, folder: Path) -> None:  # noqa: ANN001
+def test_bad_rows_can_be_skipped(command: Command, folder: Path) -> None:
     """With --skip-bad-rows the others run, and the bad ones are in failed.jsonl."""
     (folder / "some.csv").write_text("id,text,speed\na,Hello to you,1.0\nb,Hello again,9\n")
     ended = command("run", "some.csv", "--engine", "tone", "--skip-bad-rows")
@@ -315,12 +331,12 @@ def test_bad_rows_can_be_skipped(command, folder: Path) -> None:  # noqa: ANN001
         (["--config", "unknown.toml"], "unknown option 'concurency'"),
     ],
 )
-def test_bad_configuration_exits_with_78_and_says_what_to_do(  # noqa: ANN201
-    command,  # noqa: ANN001
+def test_bad_configuration_exits_with_78_and_says_what_to_do(
+    command: Command,
     greeting: Path,
     arguments: list[str],
     hint: str,
-):
+) -> None:
     """A missing key or a setting that makes no sense exits with 78, and spends nothing."""
     Path("open.key").write_text("canary\n")
     Path("open.key").chmod(0o644)
@@ -332,7 +348,7 @@ def test_bad_configuration_exits_with_78_and_says_what_to_do(  # noqa: ANN201
     assert "canary" not in ended.err
 
 
-def test_an_output_that_cannot_be_made_exits_with_73(command, greeting: Path) -> None:  # noqa: ANN001
+def test_an_output_that_cannot_be_made_exits_with_73(command: Command, greeting: Path) -> None:
     """A file in the place of the run folder, or of a result, is never overwritten."""
     Path("taken").write_text("mine")
     assert command("run", greeting, "--engine", "tone", "-o", "taken").code == 73
@@ -345,7 +361,9 @@ def test_an_output_that_cannot_be_made_exits_with_73(command, greeting: Path) ->
 
 def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
     """While a run holds its folder another one ends with 75 and no connection."""
-    first = process("run", greeting, "--engine", "tone", "--fault", "slow:0.2", "--json", stdout=subprocess.PIPE)
+    first = process(
+        "run", greeting, "--engine", "tone", "--fault", "slow:0.2", "--json", stdout=subprocess.PIPE
+    )
     assert first.stdout is not None
     assert "run_started" in first.stdout.readline()
     second = process("run", greeting, "--engine", "tone", stderr=subprocess.PIPE)
@@ -361,7 +379,7 @@ def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
 # -- planning and looking ----------------------------------------------------------------------
 
 
-def test_plan_tells_and_touches_nothing(command, greeting: Path) -> None:  # noqa: ANN001
+def test_plan_tells_and_touches_nothing(command: Command, greeting: Path) -> None:
     """A plan prices the rows, and leaves no folder behind."""
     ended = command("plan", greeting, "-p", "munsit", "--voice", "v")
     assert ended.code == 0
@@ -373,7 +391,7 @@ def test_plan_tells_and_touches_nothing(command, greeting: Path) -> None:  # noq
     assert made["by_action"]["new"]["rows"] == 2
 
 
-def test_plan_sees_what_a_run_has_done(command, greeting: Path) -> None:  # noqa: ANN001
+def test_plan_sees_what_a_run_has_done(command: Command, greeting: Path) -> None:
     """After a run, a plan counts done, changed, orphaned and new rows."""
     command("run", greeting, "--engine", "tone")
     greeting.write_text("id,text\na,Another text now\nc,And a new row\n")
@@ -383,7 +401,7 @@ def test_plan_sees_what_a_run_has_done(command, greeting: Path) -> None:  # noqa
     assert "1  finished jobs are in the run folder but not in the manifest" in told
 
 
-def test_status_and_verify_tell_where_a_run_stands(command, greeting: Path) -> None:  # noqa: ANN001
+def test_status_and_verify_tell_where_a_run_stands(command: Command, greeting: Path) -> None:
     """Status counts; verify checks every file, and exits with 1 if one is wrong."""
     command("run", greeting, "--engine", "tone", "--limit", 1)
     told = command("status", "outputs/greeting")
@@ -401,7 +419,7 @@ def test_status_and_verify_tell_where_a_run_stands(command, greeting: Path) -> N
     assert json.loads(command("verify", "outputs/greeting", "--json").out)["checked"] == 1
 
 
-def test_providers_tells_where_each_value_comes_from(command, folder: Path) -> None:  # noqa: ANN001
+def test_providers_tells_where_each_value_comes_from(command: Command, folder: Path) -> None:
     """Each setting is listed with the file that gives it, or as built in."""
     (folder / "batchjobs.toml").write_text("[providers.munsit]\nquiet_seconds = 1.5\n")
     told = command("providers").out
@@ -412,7 +430,7 @@ def test_providers_tells_where_each_value_comes_from(command, folder: Path) -> N
 
 
 def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
-    command,  # noqa: ANN001
+    command: Command,
     greeting: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -451,7 +469,7 @@ def test_serve_tells_its_address_and_ends_by_its_signal(folder: Path) -> None:
     assert server.returncode == -signal.SIGTERM
 
 
-def test_serve_says_that_its_port_is_taken(command) -> None:  # noqa: ANN001
+def test_serve_says_that_its_port_is_taken(command: Command) -> None:
     """A port in use is told as what it is, not as a bug."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ended = command("serve", "--engine", "tone", "--port", taken.getsockname()[1])

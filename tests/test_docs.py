@@ -64,9 +64,9 @@ def test_every_option_has_an_environment_variable() -> None:
 
 def test_every_column_is_in_the_readme() -> None:
     """The README's table has every column that a manifest may have."""
-    assert set(re.findall(r"^\| `(\w+)` \| (?:both|speech|transcription) \|", README, re.MULTILINE)) == (
-        set(KNOWN_COLUMNS)
-    )
+    assert set(
+        re.findall(r"^\| `(\w+)` \| (?:both|speech|transcription) \|", README, re.MULTILINE)
+    ) == (set(KNOWN_COLUMNS))
 
 
 def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
@@ -104,7 +104,7 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "manifests").symlink_to(ROOT / "manifests")
     monkeypatch.chdir(tmp_path)
     printed: list[object] = []
-    exec(compile(example[1], "README.md", "exec"), {"print": lambda *line: printed.append(line)})  # noqa: S102
+    exec(compile(example[1], "README.md", "exec"), {"print": lambda *line: printed.append(line)})
     assert len(printed) == 8
 
 

@@ -186,13 +186,19 @@ def test_two_hundred_texts_come_back_exactly(tmp_path: Path) -> None:
     """Text, spoken by tone, written as WAV, transcribed by tone, is the same text."""
     dice = random.Random(20)
     texts = [
-        f"{dice.choice(ARABIC)} {dice.choice(ENGLISH)} {number}" if number % 3 else dice.choice(ARABIC) * 2
+        f"{dice.choice(ARABIC)} {dice.choice(ENGLISH)} {number}"
+        if number % 3
+        else dice.choice(ARABIC) * 2
         for number in range(200)
     ]
     rows = [
         {"id": f"t{number}", "text": text, "take": number, "output_format": rate}
         for number, (text, rate) in enumerate(
-            zip(texts, dice.choices(("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000"), k=200), strict=True)
+            zip(
+                texts,
+                dice.choices(("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000"), k=200),
+                strict=True,
+            )
         )
     ]
     spoken = write_manifest(tmp_path / "spoken.csv", rows)
@@ -254,7 +260,17 @@ def test_a_run_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> Non
     ledger = tmp_path / "ledger.jsonl"
     concurrency = 4
     with served(tmp_path, "--engine", "tone", "--pace", 12, "--ledger", ledger) as base_url:
-        command = ("run", manifest, "--base-url", base_url, "-c", concurrency, "-q", "--attempts", 12)
+        command = (
+            "run",
+            manifest,
+            "--base-url",
+            base_url,
+            "-c",
+            concurrency,
+            "-q",
+            "--attempts",
+            12,
+        )
         kills = 0
         for _ in range(10):
             process = subprocess.Popen(
@@ -276,7 +292,9 @@ def test_a_run_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> Non
     assert batchjobs("verify", folder, cwd=tmp_path).returncode == 0
     assert not list(folder.rglob("*.part"))
     ended = Counter(
-        str(line["text_sha256"]) for line in ledger_of(ledger) if line["event"] == "end" and line["complete"]
+        str(line["text_sha256"])
+        for line in ledger_of(ledger)
+        if line["event"] == "end" and line["complete"]
     )
     repeated = sum(ended.values()) - len(ended)
     assert len(ended) == 150
@@ -311,7 +329,9 @@ def test_ctrl_c_ends_by_its_signal_and_the_next_run_continues(tmp_path: Path) ->
         assert first["done"] == 60 - int(str(first["not_run"]))
         batchjobs(*command, cwd=tmp_path, BATCHJOBS_LOCAL_KEY=KEY)
     ended = Counter(
-        str(line["text_sha256"]) for line in ledger_of(ledger) if line["event"] == "end" and line["complete"]
+        str(line["text_sha256"])
+        for line in ledger_of(ledger)
+        if line["event"] == "end" and line["complete"]
     )
     assert len(ended) == 60
     assert set(ended.values()) == {1}
@@ -359,7 +379,16 @@ def test_a_misbehaving_service_ends_in_its_named_outcome(
     manifest = write_manifest(tmp_path / "faults.csv", rows)
     began = time.monotonic()
     batchjobs(
-        "run", manifest, "--engine", "tone", "--fault", fault, "--attempts", 1, cwd=tmp_path, expect=1
+        "run",
+        manifest,
+        "--engine",
+        "tone",
+        "--fault",
+        fault,
+        "--attempts",
+        1,
+        cwd=tmp_path,
+        expect=1,
     )
     assert time.monotonic() - began < 30
     folder = tmp_path / "outputs" / "faults"
@@ -468,4 +497,3 @@ def test_a_deleted_output_is_missed_and_made_again(tmp_path: Path) -> None:
     batchjobs(*command, cwd=tmp_path)
     assert summary(folder)["attempts"] == 5
     batchjobs("verify", folder, cwd=tmp_path)
-

@@ -214,7 +214,7 @@ def test_a_wait_that_the_service_asks_for_is_kept(asked: float, low: float) -> N
         ("300/min", 5.0),
         ("7200/h", 2.0),
         (" 10 / s ", 10.0),
-        ("١٠/s", 10.0),  # noqa: RUF001
+        ("١٠/s", 10.0),
     ],
 )
 def test_rates_as_people_write_them(text: str, expected: float) -> None:

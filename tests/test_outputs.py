@@ -22,7 +22,7 @@ _TRANSCRIPTS = [
     "",
     "السَّلامُ عَلَيْكُم",
     "e\u0301 \u00e9 سـلام\u200dم \u200c٣٤ \u202babc\u202c\r\n\ttail \n",
-    "\ufeffبداية\u2028line\u0085end\0",  # noqa: RUF001
+    "\ufeffبداية\u2028line\u0085end\0",
 ]
 _EVIDENCE = Evidence(
     ending=Ending.ANSWERED,

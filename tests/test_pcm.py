@@ -50,7 +50,7 @@ def test_rounding_is_half_to_even_and_clips() -> None:
 )
 def test_every_encoding_is_scaled(
     encoding: str,
-    big_endian: bool,  # noqa: FBT001
+    big_endian: bool,
     data: bytes,
     expected: list[float],
 ) -> None:

@@ -75,10 +75,10 @@ def test_marks_tatweel_and_punctuation_need_no_time() -> None:
     ("spoken", "seconds"),
     [
         ("1000000", 0.6),
-        ("١٬٠٠٠٬٠٠٠", 0.6),  # noqa: RUF001
+        ("١٬٠٠٠٬٠٠٠", 0.6),
         ("2000000000", 0.8),
         ("7", 0.2),
-        ("٧", 0.2),  # noqa: RUF001
+        ("٧", 0.2),
         ("1984", 1.0),
         ("عدد السكان 1000000 نسمة", 1.6),
     ],
@@ -108,12 +108,12 @@ def test_numbers_do_not_spoil_a_learned_pace() -> None:
     "spoken",
     [
         "7",
-        "٧",  # noqa: RUF001
+        "٧",
         "1234567890" * 5,
         "٠١٢٣٤٥٦٧٨٩" * 5,
         _ARABIC,
         "Call 0800 123 456 at 10:30, room ٤٥!",
-        "ـــــ ا ‍ ‌ ب",  # noqa: RUF001
+        "ـــــ ا ‍ ‌ ب",
         "word",
         "The quick brown fox jumps over the lazy dog. " * 4,
     ],

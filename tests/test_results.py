@@ -11,11 +11,11 @@ from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecor
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
 from batchjobs.manifest import Defaults, read_rows
-from batchjobs.plan import PlanSettings, make_plan
+from batchjobs.planning import PlanSettings, make_plan
 from batchjobs.providers import BUILT_IN
 from batchjobs.results import FAILED, RESULTS, SUMMARY, read_results, summary_of, write_results
 
-_ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"  # noqa: RUF001
+_ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
 _EVIDENCE = Evidence(
     ending=Ending.DRAINED,
     close_code=1000,

@@ -15,7 +15,7 @@ from batchjobs.cli.telling import counts, die_of, duration, say, set_logging, to
 
 if TYPE_CHECKING:
     from batchjobs.api import Options, RunReport
-    from batchjobs.plan import Plan
+    from batchjobs.planning import Plan
     from batchjobs.progress import Observer
 
 __all__ = ["plan", "run"]
@@ -136,7 +136,7 @@ def _planning_options(command: _Command) -> _Command:
 @option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @option("-v", "--verbose", count=True, help="Say more; twice: everything.")
-def run(  # noqa: PLR0913
+def run(
     manifest: Path,
     *,
     concurrency: str,
@@ -288,7 +288,7 @@ def _next_step(report: "RunReport", manifest: Path) -> str:
 
 
 def _show_plan(made: "Plan") -> None:
-    from batchjobs.plan import TO_BUY, Action
+    from batchjobs.planning import TO_BUY, Action
 
     say(f"{made.rows:,} rows")
     meanings = {

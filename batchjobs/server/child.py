@@ -72,7 +72,7 @@ class ChildError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def local_server(  # noqa: PLR0913 - settings, all by name
+async def local_server(
     *,
     engine: str,
     model_folder: Path | None = None,

@@ -34,7 +34,7 @@ class Line:
         close_seconds: How long the peer may take to answer a close.
     """
 
-    def __init__(  # noqa: PLR0913 - what a session is made of, all by name
+    def __init__(
         self,
         *,
         connection: WebSocketConnection,

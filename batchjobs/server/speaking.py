@@ -105,7 +105,7 @@ class SpeakingSession:
         authorised: Whether the handshake showed the key.
     """
 
-    def __init__(  # noqa: PLR0913 - what a session is made of, all by name
+    def __init__(
         self,
         *,
         line: Line,

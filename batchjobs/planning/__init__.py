@@ -9,8 +9,8 @@ import msgspec
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import BadRow, Job, Kind
-from batchjobs.plan.decisions import decide, refuse_foreign, refuse_foreign_reports
-from batchjobs.plan.records import (
+from batchjobs.planning.decisions import decide, refuse_foreign, refuse_foreign_reports
+from batchjobs.planning.records import (
     TO_BUY,
     TO_DO,
     Action,
@@ -22,7 +22,7 @@ from batchjobs.plan.records import (
     decode_row,
     is_intact,
 )
-from batchjobs.plan.rows import Rows, bad_job, bad_row, moved, second_place
+from batchjobs.planning.rows import Rows, bad_job, bad_row, moved, second_place
 from batchjobs.providers import Provider
 
 __all__ = [

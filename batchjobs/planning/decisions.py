@@ -6,7 +6,7 @@ from typing import Final
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
 from batchjobs.jobs import Kind, Status
-from batchjobs.plan.records import TO_DO, Action, is_intact
+from batchjobs.planning.records import TO_DO, Action, is_intact
 
 __all__ = ["decide", "refuse_foreign", "refuse_foreign_reports"]
 

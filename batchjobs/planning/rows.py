@@ -14,7 +14,7 @@ from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import PathEscapeError, path_inside
 from batchjobs.jobs import BadRow, Job, Kind, segment_key
-from batchjobs.plan.records import Action
+from batchjobs.planning.records import Action
 from batchjobs.providers import Provider
 
 __all__ = ["Rows", "bad_job", "bad_row", "moved", "second_place"]

@@ -20,7 +20,7 @@ from batchjobs.errors import OutputError
 from batchjobs.files import publish
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, SpeechSettings, Status
 from batchjobs.manifest import Defaults, read_rows
-from batchjobs.plan import (
+from batchjobs.planning import (
     TO_BUY,
     TO_DO,
     Action,
@@ -32,7 +32,7 @@ from batchjobs.plan import (
     is_intact,
     make_plan,
 )
-from batchjobs.plan.rows import Rows
+from batchjobs.planning.rows import Rows
 from batchjobs.providers import BUILT_IN, Provider, with_settings
 
 _SPOKEN = b"\x01\x02" * 4_000
@@ -425,13 +425,13 @@ def test_a_default_place_that_is_taken_gives_way_to_the_explicit_one(desk: Desk)
 
 def test_duplicate_ids_name_both_lines(desk: Desk) -> None:
     """An id given twice is told with the line that has it already."""
-    table = [{"id": "ا", "text": "one"}, {"id": "b", "text": "two"}, {"id": "ا", "text": "three"}]  # noqa: RUF001
+    table = [{"id": "ا", "text": "one"}, {"id": "b", "text": "two"}, {"id": "ا", "text": "three"}]
     with pytest.raises(BadRowsError) as caught:
         desk.plan(table)
-    assert "m.csv:4: column 'id': the id 'ا' is already used on line 2" in str(caught.value)  # noqa: RUF001
+    assert "m.csv:4: column 'id': the id 'ا' is already used on line 2" in str(caught.value)
     assert caught.value.exit_code == 65
     made = desk.plan(table, skip_bad_rows=True)
-    assert made == {"ا": "new", "b": "new", "ا-line-4": "bad"}  # noqa: RUF001
+    assert made == {"ا": "new", "b": "new", "ا-line-4": "bad"}
 
 
 def test_bad_rows_with_one_name_are_told_apart(desk: Desk) -> None:
@@ -719,7 +719,7 @@ def test_what_it_costs_is_summed_per_currency(desk: Desk) -> None:
         providers={**BUILT_IN, "munsit": priced, "faseeh": free, "other": other},
     )
     _record(desk.home / "a.wav", 2.0)
-    text = "ا" * 1_000  # noqa: RUF001
+    text = "ا" * 1_000
     table = [
         {"id": "1", "text": text, "provider": "munsit"},
         {"id": "2", "text": text, "provider": "munsit"},

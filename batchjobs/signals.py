@@ -1,0 +1,90 @@
+"""The signals that stop a command: raised while it plans, noted while it works and reports."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Final
+
+__all__ = ["Interrupted", "Noted", "listened_to", "noted", "raised"]
+
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came before anything was begun.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Noted:
+    """What came while nothing could be done about it.
+
+    Attributes:
+        number: The first signal; 0 if none came.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+def listened_to() -> tuple[signal.Signals, ...]:
+    """Give the signals that may stop us: what ``nohup`` or a shell has switched off stays off."""
+    return tuple(n for n in _STOPPING if signal.getsignal(n) is not signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """Let the first signal raise `Interrupted`, so that the command can tidy up and die of it."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in listened_to():
+            signal.signal(each, signal.SIG_DFL)  # tidying up may hang: the second one ends it
+        raise Interrupted(number)
+
+    with _handled(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[Noted]:
+    """Note the first signal and go on; a second one ends the process at once.
+
+    For the moments that must come to their end and soon do: the start of a local server, and the
+    writing of the results.
+    """
+    found = Noted()
+
+    def note(number: int, _: FrameType | None) -> None:
+        if found.number:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        found.number = found.number or number
+
+    with _handled(note):
+        yield found
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle the signals for as long as the block lasts; threads but the main one cannot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in listened_to()}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            # None: somebody installed it from outside Python, where it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)

@@ -1,0 +1,101 @@
+"""The library offers what the command line does: plan, run, look, verify, within trio too."""
+
+import io
+from pathlib import Path
+
+import pytest
+import trio
+
+import batchjobs
+from batchjobs.progress import Event, JobFinished
+
+MANIFEST = (
+    "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\nc,One more text to speak\n"
+)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A manifest of three rows, in an empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "three.csv"
+    path.write_text(MANIFEST, encoding="utf-8")
+    return path
+
+
+def test_a_run_gives_a_report_and_results(manifest: Path) -> None:
+    """Plan, run, read the results, look and verify, all from Python."""
+    options = batchjobs.Options(engine="tone")
+    assert batchjobs.plan(manifest, options).to_buy.rows == 3
+    report = batchjobs.run(str(manifest), options)
+    assert (report.exit_code, report.error, report.signal_number) == (0, None, 0)
+    assert report.folder == Path("outputs/three")
+    assert [line["id"] for line in batchjobs.read_results(report.folder)] == ["a", "b", "c"]
+    assert batchjobs.status(report.folder)["done"] == 3
+    assert batchjobs.verify(report.folder) == (3, [])
+
+
+def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
+    """The observer is told of each job once it is on the disk."""
+    told: list[Event] = []
+    batchjobs.run(manifest, batchjobs.Options(engine="tone"), observe=told.append)
+    finished = [event.record.id for event in told if isinstance(event, JobFinished)]
+    assert sorted(finished) == ["a", "b", "c"]
+
+
+def test_progress_is_told_of_rows_checked_and_jobs_verified(manifest: Path) -> None:
+    """Long checks can be watched."""
+    checked: list[int] = []
+    options = batchjobs.Options(engine="tone")
+    report = batchjobs.run(manifest, options, progress=checked.append)
+    assert checked == [3]
+    batchjobs.verify(report.folder, progress=checked.append)
+    assert checked == [3, 1, 2, 3]
+
+
+def test_a_manifest_can_be_an_open_stream(tmp_path: Path) -> None:
+    """A stream is as good as a file, given a run folder."""
+    stream = io.BytesIO(MANIFEST.encode())
+    with pytest.raises(batchjobs.errors.UsageError):
+        batchjobs.plan(stream)
+    plan = batchjobs.plan(stream, batchjobs.Options(output=tmp_path / "streamed"))
+    assert plan.rows == 3
+
+
+async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) -> None:
+    """Cancelling run_async leaves a run that the next call continues, buying nothing twice."""
+    seen: list[str] = []
+
+    def stop_after_one(event: Event) -> None:
+        if isinstance(event, JobFinished):
+            seen.append(event.record.id)
+            scope.cancel()
+
+    slow = batchjobs.Options(engine="tone", faults=("slow:2",), concurrency=1)
+    with trio.CancelScope() as scope:
+        await batchjobs.run_async(manifest, slow, observe=stop_after_one)
+    assert scope.cancelled_caught
+    report = await batchjobs.run_async(manifest, batchjobs.Options(engine="tone"))
+    assert report.exit_code == 0
+    assert report.summary["done"] == 3
+    again = [line["id"] for line in batchjobs.read_results(report.folder)]
+    assert again == ["a", "b", "c"]
+    assert batchjobs.status(report.folder)["done"] == 3
+    assert int(str(report.summary["attempts"])) <= 3 + 1
+
+
+def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
+    """What keeps a run from starting is raised as one of our errors."""
+    options = batchjobs.Options(provider="munsit", speech=batchjobs.Defaults(voice_id="v"))
+    with pytest.raises(batchjobs.errors.ConfigurationError) as caught:
+        batchjobs.run(manifest, options)
+    assert caught.value.exit_code == 78
+    assert "MUNSIT_API_KEY" in caught.value.hint
+    assert not Path("outputs/three").exists()
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The package offers what it lists, and no more."""
+    with pytest.raises(AttributeError):
+        _ = batchjobs.nothing_like_it
+    assert set(batchjobs.__all__) <= set(dir(batchjobs))
