@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import trio
 
-from batchjobs import config, manifest, masking, outputs, planning, results
+from batchjobs import config, manifest, masking, outputs, planning, results, signals
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
@@ -171,12 +171,18 @@ def run(
     with _opened(setup) as checkpoint:
         made = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
-        checkpoint.adopt_staged(_facts(setup))
-        work = functools.partial(
-            _work, setup, checkpoint, made, keys, observe or _ignore, handles_signals=True
-        )
-        end = trio.run(work)
-        return _reported(setup, checkpoint, made, end, observe or _ignore)
+        # From here on a signal never leaves things half done: it drains, and the report is written.
+        with signals.noted() as noted:
+            checkpoint.adopt_staged(_facts(setup))
+            work = functools.partial(
+                _work, setup, checkpoint, made, keys, observe or _ignore, noted=noted
+            )
+            end = trio.run(work)
+            report = _reported(setup, checkpoint, made, end, observe or _ignore)
+        if noted.number and not report.signal_number:
+            code = 128 + noted.number if report.error is None else report.exit_code
+            return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
+        return report
 
 
 async def run_async(
@@ -195,7 +201,7 @@ async def run_async(
         keys = _keys(setup, made)
         checkpoint.adopt_staged(_facts(setup))
         told = observe or _ignore
-        end = await _work(setup, checkpoint, made, keys, told, handles_signals=False)
+        end = await _work(setup, checkpoint, made, keys, told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
 
@@ -292,7 +298,7 @@ def _opened(setup: _Setup) -> Iterator[Checkpoint]:
     with checkpoint:
         try:
             yield checkpoint
-        except (ManifestError, ConfigurationError, OutputError, UsageError):
+        except (ManifestError, ConfigurationError, OutputError, UsageError, KeyboardInterrupt):
             if not existed and not checkpoint.totals().rows:
                 checkpoint.close()
                 for file in setup.folder.glob(f"{FILE_NAME}*"):
@@ -362,9 +368,13 @@ async def _work(  # a run's parts, together once
     keys: Mapping[str, str],
     observe: Observer,
     *,
-    handles_signals: bool,
+    noted: signals.Noted | None,
 ) -> RunEnd:
-    """Start the local server if it is needed, and run what there is to do."""
+    """Start the local server if it is needed, and run what there is to do.
+
+    Args:
+        noted: The signals that come before the runner listens; None to leave signals alone.
+    """
     options = setup.options
     if not made.to_do:
         return RunEnd()
@@ -382,11 +392,14 @@ async def _work(  # a run's parts, together once
                         engine=provider.engine,
                         model_folder=options.model_folder,
                         faults=options.faults,
+                        withheld=[each.key_variable for each in setup.providers.values()],
                     )
                 )
                 base_url, key = child.base_url, child.token  # noqa: PLW2901
             url = check_base_url(base_url, insecure=options.insecure)
             links[name] = Link(provider, base_url=url, key=key)
+        if noted is not None and noted.number:
+            return RunEnd(signal_number=noted.number)
         runner = Runner(
             checkpoint,
             links=links,
@@ -395,7 +408,7 @@ async def _work(  # a run's parts, together once
                 starts_per_second=options.starts_per_second,
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,
-                handles_signals=handles_signals,
+                handles_signals=noted is not None,
             ),
             observe=observe,
         )

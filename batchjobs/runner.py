@@ -42,6 +42,7 @@ from batchjobs.session import (
     TranscriptSession,
     recording_chunks,
 )
+from batchjobs.signals import listened_to
 
 __all__ = ["RunEnd", "RunSettings", "Runner"]
 
@@ -52,7 +53,6 @@ _PAGE_ROWS: Final = 200
 _RETRIES_WAITING: Final = 1_000
 """With so many failed jobs waiting for another try, no new ones start."""
 _INTERNAL_ALIKE: Final = 5
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOT_BOUGHT: Final = (Action.COPY, Action.FOLLOW, Action.BAD)
 """Rows that open no session, or only once their copy has failed."""
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -199,7 +199,7 @@ class Runner:
     # -- stopping -------------------------------------------------------------------------------
 
     async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(*_SIGNALS) as received:
+        with trio.open_signal_receiver(*listened_to()) as received:
             task_status.started()
             async for number in received:
                 if self._signal_number:

@@ -17,6 +17,7 @@ LAYERS = {
     "audio_header": 1,
     "mpeg_frames": 1,
     "pcm": 1,
+    "signals": 1,
     "manifest": 2,
     "text": 2,
     "audio": 2,

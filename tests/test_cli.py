@@ -165,7 +165,7 @@ def test_quiet_prints_nothing_that_is_no_error(command: Command, greeting: Path)
 
 
 def test_json_events_are_lines_of_json_and_the_last_one_tells_the_end(
-    command, greeting: Path
+    command: Command, greeting: Path
 ) -> None:
     """With --json the standard output holds events only."""
     ended = command("run", greeting, "--engine", "tone", "--json")
@@ -288,7 +288,7 @@ BAD_MANIFESTS = {
 
 @pytest.mark.parametrize("name", BAD_MANIFESTS)
 def test_a_bad_manifest_is_refused_before_anything_is_spent(
-    command, folder: Path, name: str
+    command: Command, folder: Path, name: str
 ) -> None:
     """A bad manifest exits with 65 and a located, named error, and leaves nothing behind."""
     content, hint = BAD_MANIFESTS[name]

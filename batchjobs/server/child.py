@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,7 @@ async def local_server(
     seed: int = 0,
     pace: float = 0.0,
     ledger: Path | None = None,
+    withheld: Collection[str] = (),
 ) -> AsyncIterator[LocalServer]:
     """Run a local server in a child process for as long as the block lasts.
 
@@ -94,6 +95,7 @@ async def local_server(
         seed: Of the dice that decide which sessions a fault strikes.
         pace: TTS audio sent, times real time; 0 is unpaced.
         ledger: File that gets a JSON line for each start and end of a session.
+        withheld: Environment variables that it is not given: the keys of other services.
 
     Yields:
         Where the server is, and its key.
@@ -119,7 +121,7 @@ async def local_server(
         [sys.executable, "-P", "-m", "batchjobs.server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=_environment(),
+        env=_environment(withheld),
         start_new_session=True,
     )
     try:
@@ -130,16 +132,17 @@ async def local_server(
             await _end(process)
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(withheld: Collection[str]) -> Mapping[str, str]:
     """Let the child import this package even where it is not installed but lies in a clone.
 
     ``-P`` keeps the current folder, a user's, off the child's path.
     """
+    given = {name: value for name, value in os.environ.items() if name not in withheld}
     root = str(Path(errors.__file__).parents[1])
     if Path(root).name.endswith("-packages"):
-        return os.environ
-    path = os.environ.get("PYTHONPATH", "")
-    return os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root}
+        return given
+    path = given.get("PYTHONPATH", "")
+    return given | {"PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root}
 
 
 async def _start(process: trio.Process, settings: ChildSettings) -> ChildReady:
