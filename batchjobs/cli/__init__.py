@@ -1,6 +1,7 @@
 """The command line: the only click import; errors become sentences and exit codes here."""
 
 import contextlib
+import errno
 import logging
 import signal
 import sys
@@ -11,7 +12,9 @@ import click
 from batchjobs.cli.looking import providers, status, verify
 from batchjobs.cli.running import plan, run
 from batchjobs.cli.serving import serve
-from batchjobs.cli.telling import detach, die_of, say
+from batchjobs.cli.telling import detach, die_of, fill_streams, say
+from batchjobs.errors import DiskFullError
+from batchjobs.signals import Interrupted
 
 __all__ = ["cli", "main"]
 
@@ -41,6 +44,7 @@ for _command in (run, plan, status, verify, serve, providers):
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    fill_streams()
     code = _exit_code()
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -62,12 +66,21 @@ def _exit_code() -> int:
         with contextlib.suppress(OSError, ValueError):
             error.show(sys.stderr)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("stopped before the run began; nothing was spent", sys.stderr)
-        die_of(signal.SIGINT)
+    except (click.Abort, KeyboardInterrupt) as ending:
+        say("stopped; the same command begins, or continues, where it was", sys.stderr)
+        die_of(ending.number if isinstance(ending, Interrupted) else signal.SIGINT)
     except BrokenPipeError:
         return 0
-    except Exception:
-        logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
-        return _BUG_EXIT_CODE
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            return _bug()
+        return DiskFullError.exit_code  # click's own words found no room on the standard output
+    except Exception:  # noqa: BLE001  # whatever it is, it is ours to explain
+        return _bug()
     return 0
+
+
+def _bug() -> int:
+    """Tell of the exception that is being handled."""
+    logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
+    return _BUG_EXIT_CODE

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import click
 
+from batchjobs import signals
 from batchjobs.cli.options import complete_provider, config_option, option
 from batchjobs.cli.telling import counts, die_of, duration, say, set_logging, told, tune_collector
 
@@ -168,17 +169,18 @@ def run(
     set_logging(verbose, quiet=quiet)
     tune_collector()
     with told():
-        options = dataclasses.replace(
-            _options(given),
-            concurrency=_concurrency(concurrency),
-            starts_per_second=parse_rate(rate) if rate else 0.0,
-        )
-        report = api.run(
-            _source(manifest),
-            options,
-            observe=_observer(as_json=as_json, quiet=quiet),
-            progress=_checked if sys.stderr.isatty() and not quiet else None,
-        )
+        with signals.raised():
+            options = dataclasses.replace(
+                _options(given),
+                concurrency=_concurrency(concurrency),
+                starts_per_second=parse_rate(rate) if rate else 0.0,
+            )
+            report = api.run(
+                _source(manifest),
+                options,
+                observe=_observer(as_json=as_json, quiet=quiet),
+                progress=_checked if sys.stderr.isatty() and not quiet else None,
+            )
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 
 

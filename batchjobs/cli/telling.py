@@ -19,6 +19,7 @@ __all__ = [
     "detach",
     "die_of",
     "duration",
+    "fill_streams",
     "print_json",
     "say",
     "set_logging",
@@ -50,6 +51,22 @@ def say(line: str = "", stream: TextIO | None = None) -> None:
         click.echo(line, file=stream or sys.stdout)
     except (OSError, ValueError):
         detach(stream or sys.stdout)
+
+
+def fill_streams() -> None:
+    """Put nothing where a stream was closed before we began (``>&-``).
+
+    Python gives None for it, and the next file opened would get its number: whatever a library or
+    a child writes to the standard error would go into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(nowhere, True)  # noqa: FBT003
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def detach(stream: TextIO) -> None:
@@ -98,7 +115,8 @@ def print_json(value: object) -> None:
 
 def die_of(number: int) -> NoReturn:
     """End by the signal that stopped the run, so that whoever started it can tell."""
-    sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     raise SystemExit(128 + number)
