@@ -372,8 +372,7 @@ async def _work(  # a run's parts, together once
 ) -> RunEnd:
     """Start the local server if it is needed, and run what there is to do.
 
-    Args:
-        noted: The signals that come before the runner listens; None to leave signals alone.
+    What is noted of signals before the runner listens counts; None leaves signals alone.
     """
     options = setup.options
     if not made.to_do:

@@ -199,7 +199,11 @@ class Runner:
     # -- stopping -------------------------------------------------------------------------------
 
     async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(*listened_to()) as received:
+        wanted = listened_to()
+        if not wanted:  # whoever started us has switched them all off
+            task_status.started()
+            return
+        with trio.open_signal_receiver(*wanted) as received:
             task_status.started()
             async for number in received:
                 if self._signal_number:
