@@ -60,8 +60,6 @@ def _exit_code() -> int:
         cli.main(standalone_mode=False)
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else 0
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
     except click.ClickException as error:
         with contextlib.suppress(OSError, ValueError):
             error.show(sys.stderr)
@@ -71,16 +69,9 @@ def _exit_code() -> int:
         die_of(ending.number if isinstance(ending, Interrupted) else signal.SIGINT)
     except BrokenPipeError:
         return 0
-    except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
-            return _bug()
-        return DiskFullError.exit_code  # click's own words found no room on the standard output
-    except Exception:  # noqa: BLE001  # whatever it is, it is ours to explain
-        return _bug()
+    except Exception as error:
+        if isinstance(error, OSError) and (error.errno, error.filename) == (errno.ENOSPC, None):
+            return DiskFullError.exit_code  # there is no room for what click itself says
+        logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
+        return _BUG_EXIT_CODE
     return 0
-
-
-def _bug() -> int:
-    """Tell of the exception that is being handled."""
-    logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
-    return _BUG_EXIT_CODE
