@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,14 +18,15 @@ from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
     BatchjobsError,
+    BudgetReachedError,
     ConfigurationError,
     ManifestError,
     OutputError,
     UsageError,
 )
-from batchjobs.limits import RetryPolicy
+from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.planning import Plan, PlanSettings
+from batchjobs.planning import Plan, PlanSettings, cost_of
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
@@ -53,6 +55,9 @@ class Options:
         skip_bad_rows: Record bad rows as failed and run the others.
         limit: Do at most so many rows; None means all.
         grace_seconds: How long open sessions may go on after the first signal.
+        budget: Money that may be spent in this folder, over all runs; None means no limit.
+        max_characters: Characters that may be sent, over all runs; None means no limit.
+        max_audio_seconds: Seconds of audio that may be sent, over all runs; None means no limit.
         key_file: A file with the provider's key, for its owner only; None takes the environment.
         insecure: Allow unencrypted connections to other machines.
         input_root: Another folder that recordings and text files may be in.
@@ -75,6 +80,9 @@ class Options:
     skip_bad_rows: bool = False
     limit: int | None = None
     grace_seconds: float = 30.0
+    budget: float | None = None
+    max_characters: int | None = None
+    max_audio_seconds: float | None = None
     key_file: Path | None = None
     insecure: bool = False
     input_root: Path | None = None
@@ -348,11 +356,13 @@ def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
         ConfigurationError: One is missing or cannot be read.
     """
     keys = {}
-    for name in made.providers:
+    for name in (*made.providers, *made.copied_providers):
         provider = setup.providers[name]
         key_file = setup.options.key_file if name == setup.options.provider else None
         key = config.read_key(provider, key_file=key_file, environment=os.environ)
         if not key and not provider.engine:
+            if name not in made.providers:
+                continue  # only needed if what is to be copied turns out to be damaged
             raise ConfigurationError(
                 f"no key for the provider '{name}'",
                 hint=f"set {provider.key_variable}, or give --key-file FILE",
@@ -361,7 +371,7 @@ def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
     return keys
 
 
-async def _work(  # a run's parts, together once
+async def _work(
     setup: _Setup,
     checkpoint: Checkpoint,
     made: Plan,
@@ -370,10 +380,7 @@ async def _work(  # a run's parts, together once
     *,
     noted: signals.Noted | None,
 ) -> RunEnd:
-    """Start the local server if it is needed, and run what there is to do.
-
-    What is noted of signals before the runner listens counts; None leaves signals alone.
-    """
+    """Start the local server if it is needed, and run what there is to do."""
     options = setup.options
     if not made.to_do:
         return RunEnd()
@@ -397,6 +404,7 @@ async def _work(  # a run's parts, together once
                 base_url, key = child.base_url, child.token  # noqa: PLW2901
             url = check_base_url(base_url, insecure=options.insecure)
             links[name] = Link(provider, base_url=url, key=key)
+        # A signal that came before the runner listens counts; None leaves signals alone.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)
         runner = Runner(
@@ -408,11 +416,60 @@ async def _work(  # a run's parts, together once
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,
                 handles_signals=noted is not None,
+                budget=_budget(setup, checkpoint, made),
             ),
             observe=observe,
         )
         return await runner.run()
     raise AssertionError  # the stack never swallows an exception
+
+
+def _budget(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> Budget:
+    """Set what may be spent against what was, over all runs in the folder.
+
+    Raises:
+        ConfigurationError: A limit in money, and providers with prices in several currencies.
+    """
+    options = setup.options
+    currencies = {setup.providers[name].currency for name in made.providers}
+    if options.budget is not None and len(currencies) > 1:
+        raise ConfigurationError(
+            f"--budget cannot add up {' and '.join(sorted(currencies))}",
+            hint="give --max-characters or --max-audio, or run the providers apart",
+        )
+    spent = Price()
+    for name, _, characters, seconds in checkpoint.sent_by_provider():
+        provider = setup.providers.get(name)
+        cost = (
+            0.0 if provider is None else cost_of(provider, characters=characters, seconds=seconds)
+        )
+        spent = Price(
+            money=spent.money + cost,
+            characters=spent.characters + characters,
+            audio_seconds=spent.audio_seconds + seconds,
+        )
+    return Budget(
+        money=math.inf if options.budget is None else options.budget,
+        characters=math.inf if options.max_characters is None else options.max_characters,
+        audio_seconds=math.inf if options.max_audio_seconds is None else options.max_audio_seconds,
+        spent=spent,
+    )
+
+
+def _with_what_is_left(
+    error: BudgetReachedError, checkpoint: Checkpoint, providers: Mapping[str, Provider]
+) -> BudgetReachedError:
+    """Say what is left to do and what it would cost."""
+    rows, costs = 0, dict[str, float]()
+    for name, count, characters, seconds in checkpoint.unsettled():
+        rows += count
+        provider = providers.get(name)
+        if provider is not None:
+            cost = cost_of(provider, characters=characters, seconds=seconds)
+            costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
+    money = " + ".join(f"{cost:,.2f} {code}" for code, cost in sorted(costs.items()) if cost)
+    price = f", which would cost about {money}" if money else ""
+    return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
 
 
 def _reported(
@@ -421,6 +478,8 @@ def _reported(
     """Write the run's files and say how it ended."""
     summary = results.summary_of(checkpoint, setup.providers)
     error = end.error
+    if isinstance(error, BudgetReachedError):
+        error = _with_what_is_left(error, checkpoint, setup.providers)
     failed = bool(summary["failed"])
     code = error.exit_code if error is not None else int(failed)
     if end.signal_number and error is None:

@@ -19,6 +19,8 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "RunStopping",
+    "ServiceBack",
+    "ServiceLost",
     "SlowedDown",
 ]
 
@@ -55,6 +57,19 @@ class SlowedDown(msgspec.Struct, tag="slowed_down", tag_field="event", frozen=Tr
     message: str
 
 
+class ServiceLost(msgspec.Struct, tag="service_lost", tag_field="event", frozen=True, kw_only=True):
+    """A service that worked cannot be reached; one session at a time looks whether it is back."""
+
+    provider: str
+    message: str
+
+
+class ServiceBack(msgspec.Struct, tag="service_back", tag_field="event", frozen=True, kw_only=True):
+    """The service can be reached again."""
+
+    provider: str
+
+
 class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=True, kw_only=True):
     """No new sessions start; those that are open may finish."""
 
@@ -68,7 +83,16 @@ class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=
     totals: Mapping[str, object]
 
 
-Event: TypeAlias = RunStarted | JobFinished | JobRetried | SlowedDown | RunStopping | RunFinished
+Event: TypeAlias = (
+    RunStarted
+    | JobFinished
+    | JobRetried
+    | SlowedDown
+    | ServiceLost
+    | ServiceBack
+    | RunStopping
+    | RunFinished
+)
 Observer: TypeAlias = Callable[[Event], None]
 
 _encoder = msgspec.json.Encoder()
@@ -143,17 +167,13 @@ class Bars:
                     self._open(to_do)
             case JobFinished(record=record):
                 self._count(record)
-            case JobRetried(error_class=name):
-                self._say(f"retrying after {name}")
-            case SlowedDown(concurrency=concurrency):
-                self._say(f"slowed down to {concurrency} sessions")
-            case RunStopping(reason=reason):
-                # At once: whoever pressed Ctrl-C waits for a sign, and no job may finish for long.
-                self._say(f"stopping: {reason}", at_once=True)
             case RunFinished():
                 self.close()
             case _:
-                assert_never(event)
+                self._note = _note_of(event)
+                # At once, but for what happens often: whoever pressed Ctrl-C waits for a sign, and
+                # no job may finish for long.
+                self._show(at_once=not isinstance(event, JobRetried | SlowedDown))
 
     def _open(self, to_do: int) -> None:
         import tqdm  # help must not wait for it
@@ -190,10 +210,6 @@ class Bars:
         self._audio.update(record.audio_seconds)
         self._show()
 
-    def _say(self, note: str, *, at_once: bool = False) -> None:
-        self._note = note
-        self._show(at_once=at_once)
-
     def _show(self, *, at_once: bool = False) -> None:
         if self._jobs is None:
             return
@@ -217,3 +233,22 @@ class Bars:
             if bar is not None:
                 bar.disable = True
         self._jobs = self._audio = None
+
+
+def _note_of(
+    event: JobRetried | SlowedDown | ServiceLost | ServiceBack | RunStopping,
+) -> str:
+    """Say in a few words what has happened."""
+    match event:
+        case JobRetried(error_class=name):
+            return f"retrying after {name}"
+        case SlowedDown(concurrency=concurrency):
+            return f"slowed down to {concurrency} sessions"
+        case ServiceLost(provider=name):
+            return f"{name} cannot be reached; waiting for it"
+        case ServiceBack(provider=name):
+            return f"{name} is back"
+        case RunStopping(reason=reason):
+            return f"stopping: {reason}"
+        case _:
+            assert_never(event)

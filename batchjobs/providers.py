@@ -49,6 +49,7 @@ class Provider:
         settle_seconds: How long a transcript must stay unchanged after the last chunk.
         settle_limit_seconds: Longest settling in all.
         session_limit_seconds: Longest session beyond the length of its audio.
+        outage_limit_seconds: How long a run waits for a service that it cannot reach any more.
         tts_price_per_million_characters: In `currency`.
         stt_price_per_hour: In `currency`; 0 where nobody has published one.
         currency: ISO 4217 code of the prices.
@@ -83,6 +84,7 @@ class Provider:
     settle_seconds: float = 2.5
     settle_limit_seconds: float = 60.0
     session_limit_seconds: float = 900.0
+    outage_limit_seconds: float = 43_200.0
     tts_price_per_million_characters: float = 0.0
     stt_price_per_hour: float = 0.0
     currency: str = "USD"
@@ -109,6 +111,7 @@ BUILT_IN: Mapping[str, Provider] = {
             drain_seconds=30.0,
             first_transcript_seconds=30.0,
             settle_seconds=15.0,
+            outage_limit_seconds=30.0,  # it is a process of this machine: gone is gone
         ),
         Provider(
             name="munsit",

@@ -17,7 +17,6 @@ LAYERS = {
     "audio_header": 1,
     "mpeg_frames": 1,
     "pcm": 1,
-    "signals": 1,
     "manifest": 2,
     "text": 2,
     "audio": 2,
@@ -37,6 +36,7 @@ LAYERS = {
     "runner": 5,
     "api": 6,
     "cli": 7,
+    "signals": 1,
     "__init__": 8,
     "__main__": 8,
 }

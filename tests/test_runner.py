@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord, Row
 from batchjobs.errors import (
     BatchjobsError,
+    ConfigurationError,
     DiskError,
     InternalError,
     KeyRefusedError,
@@ -704,8 +705,8 @@ async def test_bad_rows_are_recorded(tmp_path: Path) -> None:
     assert "is blank" in record.error_message
 
 
-async def test_a_row_without_a_way_to_its_provider_is_our_mistake(tmp_path: Path) -> None:
-    """It stops the run with 70 and spends nothing."""
+async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Path) -> None:
+    """What was to be copied and must be bought after all needs a key: the run stops with 78."""
     with Checkpoint.open(tmp_path) as checkpoint:
         providers = {"quick": QUICK}
         plan_settings = PlanSettings(name="t.csv")
@@ -713,7 +714,7 @@ async def test_a_row_without_a_way_to_its_provider_is_our_mistake(tmp_path: Path
         checkpoint.adopt_staged({})
         runner = Runner(checkpoint, links={}, settings=SETTINGS, observe=lambda _: None)
         end = await runner.run()
-    assert isinstance(end.error, InternalError)
+    assert isinstance(end.error, ConfigurationError)
 
 
 # -- stopping ----------------------------------------------------------------------------------

@@ -271,6 +271,11 @@ class Checkpoint:
         with self._database.reading() as database:
             return ledger.sent_by_provider(database)
 
+    def unsettled(self) -> list[tuple[str, int, int, float]]:
+        """Sum the rows that have no answer yet: (provider, rows, characters, seconds)."""
+        with self._database.reading() as database:
+            return ledger.unsettled(database)
+
     def outcomes(self) -> Iterator[tuple[Row, JobRecord | None]]:
         """Stream the run's rows in order, each with what became of it."""
         query = """SELECT rows.*, jobs.record FROM rows

@@ -9,7 +9,16 @@ import msgspec
 from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, RunTotals
 from batchjobs.jobs import Status
 
-__all__ = ["close_lost", "end", "record_from", "save", "sent_by_provider", "start", "totals"]
+__all__ = [
+    "close_lost",
+    "end",
+    "record_from",
+    "save",
+    "sent_by_provider",
+    "start",
+    "totals",
+    "unsettled",
+]
 
 _LOST: Final = "lost"
 """Result of an attempt whose process died before it could tell."""
@@ -47,8 +56,16 @@ def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[
     numbers = []
     for attempt in starts:
         cursor = database.execute(
-            "INSERT INTO attempts (key, job, provider, started_at) VALUES (?, ?, ?, ?)",
-            (attempt.key, attempt.job, attempt.provider, attempt.started_at),
+            """INSERT INTO attempts (key, job, provider, started_at, characters, audio_seconds)
+               VALUES (?, ?, ?, ?, ?, ?)""",
+            (
+                attempt.key,
+                attempt.job,
+                attempt.provider,
+                attempt.started_at,
+                attempt.characters,
+                attempt.audio_seconds,
+            ),
         )
         numbers.append(int(cursor.lastrowid or 0))
     return numbers
@@ -141,3 +158,11 @@ def sent_by_provider(database: sqlite3.Connection) -> list[tuple[str, bool, int,
     query = """SELECT provider, result = 'done', total(characters), total(audio_seconds)
                FROM attempts GROUP BY 1, 2"""
     return [(p, bool(d), int(c), float(s)) for p, d, c, s in database.execute(query)]
+
+
+def unsettled(database: sqlite3.Connection) -> list[tuple[str, int, int, float]]:
+    """Sum the rows without an answer: (provider, rows, characters, seconds)."""
+    query = """SELECT provider, count(*), sum(characters), sum(seconds) FROM rows
+               WHERE provider <> '' AND NOT EXISTS (SELECT 1 FROM jobs
+                   WHERE jobs.id = rows.id AND jobs.key = rows.key) GROUP BY provider"""
+    return [(p, int(n), int(c), float(s)) for p, n, c, s in database.execute(query)]

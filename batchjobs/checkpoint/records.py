@@ -125,12 +125,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStart:
-    """An attempt about to begin; on disk before its session opens."""
+    """An attempt about to begin; on disk before its session opens.
+
+    `characters` and `audio_seconds` are what it will send at most: should the process die, they
+    count as sent.
+    """
 
     key: str
     job: str
     provider: str
     started_at: float
+    characters: int = 0
+    audio_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

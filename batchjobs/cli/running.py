@@ -117,6 +117,24 @@ def _planning_options(command: _Command) -> _Command:
     help="How long open sessions may go on after Ctrl-C.",
 )
 @option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    metavar="MONEY",
+    help="Spend at most so much in this run folder, over all runs.",
+)
+@option(
+    "--max-characters",
+    type=click.IntRange(min=0),
+    help="Send at most N characters, over all runs in this folder.",
+)
+@option(
+    "--max-audio",
+    "max_audio_seconds",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Send at most so much audio, over all runs in this folder.",
+)
+@option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the provider's key, readable by you only.  [default: the environment]",

@@ -203,6 +203,7 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
     costs: dict[str, float] = {}
     unpriced = set()
     used = set()
+    copied = set()
     spoken_characters = 0
     for name, kind, provider_name, rows, characters, seconds in checkpoint.staged_totals():
         action = Action(name)
@@ -212,6 +213,8 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
             cost = cost_of(provider, characters=characters, seconds=seconds)
             work = replace(work, cost=cost, currency=provider.currency)
         by_action[action] = _sum(by_action[action], work)
+        if provider is not None and action in {Action.COPY, Action.FOLLOW}:
+            copied.add(provider_name)
         if provider is None or action not in TO_BUY:
             continue
         used.add(provider_name)
@@ -230,6 +233,7 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
         orphans=checkpoint.orphans(),
         bad_rows=tuple(stager.bad),
         providers=tuple(sorted(used)),
+        copied_providers=tuple(sorted(copied - used)),
     )
 
 

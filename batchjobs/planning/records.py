@@ -124,6 +124,7 @@ class Plan:
         orphans: Finished jobs in the run folder that the manifest no longer has.
         bad_rows: The first bad rows.
         providers: The providers that would be used.
+        copied_providers: Those that would be used only if what is to be copied is damaged.
     """
 
     rows: int
@@ -135,6 +136,7 @@ class Plan:
     orphans: int = 0
     bad_rows: tuple[BadRow, ...] = ()
     providers: tuple[str, ...] = ()
+    copied_providers: tuple[str, ...] = ()
 
     @property
     def to_do(self) -> int:

@@ -1,0 +1,19 @@
+"""How fast to go, when to try again, what may be spent: arithmetic on a passed-in time."""
+
+from batchjobs.limits.breaker import Breaker
+from batchjobs.limits.budget import Budget, Price
+from batchjobs.limits.concurrency import ConcurrencyLimit, LatencyDrift
+from batchjobs.limits.rate import StartRate, parse_rate
+from batchjobs.limits.retries import RetryBudget, RetryPolicy
+
+__all__ = [
+    "Breaker",
+    "Budget",
+    "ConcurrencyLimit",
+    "LatencyDrift",
+    "Price",
+    "RetryBudget",
+    "RetryPolicy",
+    "StartRate",
+    "parse_rate",
+]

@@ -1,0 +1,114 @@
+"""Hands out rows one by one, when every limit allows one more session."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+import trio
+
+from batchjobs.checkpoint import Row
+from batchjobs.errors import BatchjobsError, BudgetReachedError
+from batchjobs.planning import TO_BUY, Action, decode_row
+from batchjobs.runner.state import RunState, Service, Ticket
+
+__all__ = ["NOT_BOUGHT", "feed"]
+
+NOT_BOUGHT: Final = (Action.COPY, Action.FOLLOW, Action.BAD)
+"""Rows that open no session, or only once their copy has failed."""
+_PAGE_ROWS: Final = 200
+_RETRIES_WAITING: Final = 1_000
+"""With so many failed jobs waiting for another try, no new ones start."""
+
+
+async def feed(run: RunState, send: trio.MemorySendChannel[Ticket]) -> None:
+    """Hand out every row that there is to do, followers last, until all have their answers."""
+    async with send:
+        for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
+            rows = run.checkpoint.rows_to_do(actions)
+            try:
+                await _feed_rows(run, rows, send)
+            except BatchjobsError as error:  # of the disk: what is open may still finish
+                run.stop(error.message, error)
+
+
+async def _feed_rows(
+    run: RunState, rows: Iterator[Row], send: trio.MemorySendChannel[Ticket]
+) -> None:
+    page: list[Row] = []
+    is_more = True
+    while not run.is_stopping:
+        run.forget_changes()
+        ticket = run.due()
+        if ticket is None and is_more and _takes_new_rows(run):
+            if not page:
+                page = await trio.to_thread.run_sync(_page, rows)
+                page.reverse()
+                is_more = bool(page)
+            if page:
+                row = page.pop()
+                ticket = Ticket(row=row, job=decode_row(row))
+        if ticket is not None:
+            if await _admitted(run, ticket):
+                run.in_hand += 1
+                await send.send(ticket)
+        elif not is_more and not run.in_hand and not run.waiting:
+            return
+        else:
+            await run.until_changed(run.next_due_at)
+
+
+def _page(rows: Iterator[Row]) -> list[Row]:
+    return list(itertools.islice(rows, _PAGE_ROWS))
+
+
+def _takes_new_rows(run: RunState) -> bool:
+    """Whether another row may be looked at: not while too many jobs wait for another try.
+
+    As long as no service has done anything for us, the first job alone finds out, in all of its
+    attempts, whether it is there.
+    """
+    services = run.services.values()
+    if any(service.is_proven for service in services):
+        return len(run.waiting) < _RETRIES_WAITING
+    return not run.waiting and not any(service.active for service in services)
+
+
+async def _admitted(run: RunState, ticket: Ticket) -> bool:
+    """Wait until every limit allows one more session; false if the run stops first."""
+    service = run.services.get(ticket.row.provider)
+    if service is None or ticket.row.action in NOT_BOUGHT:
+        return True
+    while not run.is_stopping:
+        now = trio.current_time()
+        not_before = max(service.not_before, run.rate.next_at)
+        has_room = service.has_room(now)
+        if has_room and now >= not_before and _is_affordable(run, service, ticket):
+            _start(run, service, ticket, now)
+            return True
+        run.forget_changes()
+        # Room may also come with time alone, as the limit grows back.
+        later = now + 1.0 if service.active else float("inf")
+        await run.until_changed(max(not_before, now) if has_room and now < not_before else later)
+    return False
+
+
+def _is_affordable(run: RunState, service: Service, ticket: Ticket) -> bool:
+    """Set a session's price aside; what never fits ends the run."""
+    price = service.price_of(ticket.row)
+    if run.budget.reserve(price):
+        ticket.price = price
+        return True
+    if not run.budget.has_reservations:
+        error = BudgetReachedError(
+            f"the budget leaves no room for '{ticket.row.id}'",
+            hint="raise the budget and run the same command again",
+        )
+        run.stop(error.message, error)
+    return False
+
+
+def _start(run: RunState, service: Service, ticket: Ticket, now: float) -> None:
+    service.active += 1
+    ticket.holds_slot = True
+    ticket.is_probe = service.is_probing = service.breaker.is_open
+    run.rate.started(now)

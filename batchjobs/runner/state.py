@@ -1,0 +1,285 @@
+"""What the tasks of a run share: settings, services, tickets that wait, and whether to stop."""
+
+import heapq
+import itertools
+import logging
+import os
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from batchjobs.checkpoint import AttemptEnd, Checkpoint, Row
+from batchjobs.errors import BatchjobsError, SessionError
+from batchjobs.jobs import BadRow, Job
+from batchjobs.limits import (
+    Breaker,
+    Budget,
+    ConcurrencyLimit,
+    LatencyDrift,
+    Price,
+    RetryBudget,
+    RetryPolicy,
+    StartRate,
+)
+from batchjobs.planning import cost_of
+from batchjobs.progress import Event, Observer, RunStopping
+from batchjobs.recorder import Recorder
+from batchjobs.session import Link, SpeechSession, TranscriptSession
+
+__all__ = ["RunEnd", "RunSettings", "RunState", "Service", "Session", "Ticket"]
+
+Session = SpeechSession | TranscriptSession
+
+_logger = logging.getLogger(__name__)
+_AUTO_INITIAL: Final = 4
+_AUTO_MAXIMUM: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How fast and how patiently to run, and what it may cost.
+
+    Attributes:
+        concurrency: Sessions open at once, per provider; 0 finds it out; None asks the provider.
+        starts_per_second: Sessions started a second; 0 means no limit.
+        retries: When to try again.
+        grace_seconds: After the first signal, how long open sessions may go on.
+        handles_signals: Whether to listen for signals; not in somebody else's event loop.
+        budget: What may be spent, with what has been; None for no limit.
+    """
+
+    concurrency: int | None = None
+    starts_per_second: float = 0.0
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    grace_seconds: float = 30.0
+    handles_signals: bool = True
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        error: What stopped it; None if it came to its end.
+        signal_number: The signal that stopped it; 0 if none did.
+    """
+
+    error: BatchjobsError | None = None
+    signal_number: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Ticket:
+    """A row on its way through the run.
+
+    Attributes:
+        row: The row as planned.
+        job: What it asks for, or why it cannot be run.
+        attempts: Sessions begun for it that count: not those a service had no room for.
+        throttled: Sessions that the service had no room for.
+        codes: The codes of its failures.
+        unreachable_at: When sessions failed to reach the service and it is open whether that
+            was an outage's fault.
+        last_error: What to tell if no attempt is left.
+        price: What is set aside for its session.
+        holds_slot: Whether it counts among the open sessions.
+        is_probe: Whether its session finds out if an outage is over.
+        started_at: Unix time of its first attempt.
+        cost: What all its sessions have cost.
+    """
+
+    row: Row
+    job: Job | BadRow
+    attempts: int = 0
+    throttled: int = 0
+    codes: list[str] = field(default_factory=list)
+    unreachable_at: list[float] = field(default_factory=list)
+    last_error: SessionError | None = None
+    price: Price | None = None
+    holds_slot: bool = False
+    is_probe: bool = False
+    started_at: float = 0.0
+    cost: float = 0.0
+
+
+class Service:
+    """What the run knows of one provider as it goes.
+
+    Args:
+        link: The way to it.
+        settings: The run's.
+    """
+
+    def __init__(self, link: Link, settings: RunSettings) -> None:
+        provider = link.provider
+        asked = provider.concurrency if settings.concurrency is None else settings.concurrency
+        self.link = link
+        self.most = asked or _AUTO_MAXIMUM
+        self.is_adaptive = not asked
+        self.limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
+        self.drift = LatencyDrift()
+        self.breaker = Breaker()
+        self.active = 0
+        self.is_proven = False
+        self.is_probing = False
+
+    def has_room(self, now: float) -> bool:
+        """Whether one more session may open.
+
+        The first goes alone, it may be the key's last; and in an outage one at a time looks
+        whether it is over.
+        """
+        if self.breaker.is_open:
+            return not self.is_probing
+        return self.active < (self.limit.allowed(now) if self.is_proven else 1)
+
+    @property
+    def not_before(self) -> float:
+        """No session may start before this time."""
+        return max(self.limit.hold_until, self.breaker.next_probe_at)
+
+    def price_of(self, row: Row) -> Price:
+        """What a session for this row costs at most."""
+        money = cost_of(self.link.provider, characters=row.characters, seconds=row.seconds)
+        return Price(money=money, characters=row.characters, audio_seconds=row.seconds)
+
+    def price_so_far(self, session: Session) -> Price:
+        """What a session has cost by now."""
+        characters, seconds = session.sent_characters, session.sent_audio_seconds
+        money = cost_of(self.link.provider, characters=characters, seconds=seconds)
+        return Price(money=money, characters=characters, audio_seconds=seconds)
+
+
+class RunState:
+    """The run as its feeder and its workers see it.
+
+    Args:
+        checkpoint: The run folder's, with the plan adopted.
+        links: The way to each provider.
+        settings: How fast and how patiently.
+        observe: Told of everything that happens.
+        random_source: For the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        links: Mapping[str, Link],
+        settings: RunSettings,
+        observe: Observer,
+        random_source: random.Random | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.settings = settings
+        self.services = {name: Service(link, settings) for name, link in links.items()}
+        self.recorder = Recorder(checkpoint)
+        self.rate = StartRate(settings.starts_per_second)
+        self.budget = settings.budget or Budget()
+        self.retry_budget = RetryBudget()
+        self.disk = trio.CapacityLimiter(os.cpu_count() or 2)
+        self.random = random_source or random.Random()  # noqa: S311  # jitter is no secret
+        self.waiting: list[tuple[float, int, Ticket]] = []
+        self.in_hand = 0
+        self.open: dict[int, tuple[Ticket, Session]] = {}
+        self.lost: Mapping[str, int] = {}
+        self.is_stopping = False
+        self.error: BatchjobsError | None = None
+        self._observer: Observer | None = observe
+        self._order = itertools.count()
+        self._changed = trio.Event()
+
+    # -- telling --------------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Tell the observer; one that fails is told no more, and stops no paid work."""
+        if self._observer is None:
+            return
+        try:
+            self._observer(event)
+        except Exception:
+            _logger.exception("the observer of the run failed; it is told nothing more")
+            self._observer = None
+
+    def stop(self, reason: str, error: BatchjobsError | None = None) -> None:
+        """Start no more sessions; the first reason counts."""
+        if self.error is None:
+            self.error = error
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        self.tell(RunStopping(reason=reason))
+        self.notify()
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def notify(self) -> None:
+        """Something has changed that the feeder may be waiting for."""
+        self._changed.set()
+
+    def forget_changes(self) -> None:
+        """Only what changes from now on is news."""
+        self._changed = trio.Event()
+
+    async def until_changed(self, deadline: float) -> None:
+        """Wait for news, or for a time."""
+        with trio.move_on_at(deadline):
+            await self._changed.wait()
+
+    def wait(self, ticket: Ticket, seconds: float) -> None:
+        """Put a ticket aside for a while."""
+        due = trio.current_time() + seconds
+        heapq.heappush(self.waiting, (due, next(self._order), ticket))
+
+    def due(self) -> Ticket | None:
+        """Take a ticket whose wait is over."""
+        if self.waiting and self.waiting[0][0] <= trio.current_time():
+            return heapq.heappop(self.waiting)[2]
+        return None
+
+    @property
+    def next_due_at(self) -> float:
+        """When the next waiting ticket is due."""
+        return self.waiting[0][0] if self.waiting else float("inf")
+
+    # -- the ledger -----------------------------------------------------------------------------
+
+    async def end_attempt(
+        self, number: int, ticket: Ticket, result: str, error: SessionError | None = None
+    ) -> None:
+        """Write down how a session without a result ended, and what was sent in it.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        _, session = self.open.pop(number)
+        ticket.cost += self.services[ticket.row.provider].price_so_far(session).money
+        await self.recorder.finish(end=attempt_end(number, session, result, error))
+
+    async def close_ledger(self) -> None:
+        """Write down what the sessions that were cut off had sent."""
+        try:
+            for number, (ticket, _) in list(self.open.items()):
+                await self.end_attempt(number, ticket, "cancelled")
+        except BatchjobsError as error:  # of the disk; the next run counts them as lost
+            self.stop(error.message, error)
+
+
+def attempt_end(
+    number: int, session: Session, result: str, error: SessionError | None = None
+) -> AttemptEnd:
+    """Say how a session ended and what was sent in it."""
+    return AttemptEnd(
+        number=number,
+        ended_at=time.time(),
+        result=result,
+        code="" if error is None else error.code,
+        message="" if error is None else error.message,
+        characters=session.sent_characters,
+        audio_seconds=round(session.sent_audio_seconds, 3),
+    )

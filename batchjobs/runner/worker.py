@@ -1,0 +1,445 @@
+"""Takes a row to its answer: copies, buys, tries again, records."""
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from batchjobs import outputs, text
+from batchjobs.checkpoint import AttemptStart, JobRecord, Row
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    InternalError,
+    KeyRefusedError,
+    Reaction,
+    ServiceUnavailableError,
+    SessionError,
+)
+from batchjobs.jobs import BadRow, Job, Kind, Segment, Status
+from batchjobs.limits import Price
+from batchjobs.outputs import Written
+from batchjobs.planning import Action
+from batchjobs.plausibility import SpeechRates
+from batchjobs.progress import (
+    JobFinished,
+    JobRetried,
+    ServiceBack,
+    ServiceLost,
+    SlowedDown,
+)
+from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.tts import SpeechResult
+from batchjobs.runner.feeder import NOT_BOUGHT
+from batchjobs.runner.state import RunState, Service, Session, Ticket, attempt_end
+from batchjobs.session import (
+    CONNECTION_CODE,
+    RECORDING_CODE,
+    SpeechSession,
+    TranscriptSession,
+    recording_chunks,
+)
+
+__all__ = ["Worker"]
+
+_logger = logging.getLogger(__name__)
+_INTERNAL_ALIKE: Final = 5
+_LONGEST_PAUSE_SECONDS: Final = 3_600.0
+_SHORTEST_PAUSE_SECONDS: Final = 0.5
+
+
+class Worker:
+    """What every worker task does; they share what they learn.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: RunState) -> None:
+        self._run = run
+        self._rates = SpeechRates()
+        self._internal_alike: list[str] = []
+
+    async def serve(self, receive: trio.MemoryReceiveChannel[Ticket]) -> None:
+        """Take tickets to their answers until no more come."""
+        run = self._run
+        async with receive:
+            async for ticket in receive:
+                try:
+                    await self._handle(ticket)
+                except BatchjobsError as error:
+                    run.stop(error.message, error)
+                except Exception as error:  # noqa: BLE001  # one job's surprise is not the run's end
+                    with trio.CancelScope(shield=True):
+                        await self._surprised(ticket, error)
+                finally:
+                    run.in_hand -= 1
+                    self._let_go(ticket)
+                    run.notify()
+
+    def _let_go(self, ticket: Ticket) -> None:
+        """Give back the slot, and whatever was set aside and not spent."""
+        service = self._run.services.get(ticket.row.provider)
+        if service is None or not ticket.holds_slot:
+            return
+        service.active -= 1
+        ticket.holds_slot = False
+        if ticket.is_probe:
+            service.is_probing = ticket.is_probe = False
+        if ticket.price is not None:
+            self._run.budget.settle(ticket.price, Price())
+            ticket.price = None
+
+    async def _handle(self, ticket: Ticket) -> None:
+        run, job = self._run, ticket.job
+        if isinstance(job, BadRow):
+            message = BadRow.located(replace(job, row={}), "row")
+            await self._fail(ticket, "bad_row", "", message, is_passing=False)
+            return
+        ticket.started_at = ticket.started_at or time.time()
+        if ticket.row.action in {Action.COPY, Action.FOLLOW} and await self._copied(ticket):
+            return
+        service = run.services.get(ticket.row.provider)
+        if service is None:
+            name = ticket.row.provider
+            raise ConfigurationError(
+                f"'{ticket.row.id}' has to be bought again, and there is no key for '{name}'",
+                hint="its earlier result is damaged; set the key and run this again",
+            )
+        if ticket.row.action in NOT_BOUGHT:
+            # There is nothing to copy, or it is damaged: it has to be bought after all, in its turn.
+            ticket.row = replace(ticket.row, action=Action.REMAKE)
+            run.wait(ticket, 0.0)
+            return
+        if await self._may_begin(ticket, service):
+            await self._buy(ticket, job, service)
+
+    # -- copying --------------------------------------------------------------------------------
+
+    async def _copied(self, ticket: Ticket) -> bool:
+        """Give a job what an equal one has; true if that settled it."""
+        run, row = self._run, ticket.row
+        donors = await trio.to_thread.run_sync(run.checkpoint.donors, row.key)
+        for donor in donors:
+            written = await trio.to_thread.run_sync(
+                outputs.copied, run.checkpoint.folder, row.output, donor, limiter=run.disk
+            )
+            if written is not None:
+                record = replace(
+                    donor,
+                    id=row.id,
+                    output=row.output,
+                    files=written.files,
+                    started_at=ticket.started_at,
+                    finished_at=time.time(),
+                )
+                if donor.id != row.id:  # its own earlier result was bought for it
+                    record = replace(record, copied_from=donor.id, attempts=0, cost=0.0)
+                await self._settle(record, written)
+                return True
+        if row.action != Action.FOLLOW or donors:  # whoever failed at it, it can be done
+            return False
+        failure = await trio.to_thread.run_sync(run.checkpoint.failure_of, row.key)
+        if failure is not None:
+            message = f"asks the same as '{failure.id}', which failed: {failure.error_message}"
+            name, code = failure.error_class, failure.error_code
+            await self._fail(ticket, name, code, message, is_passing=failure.is_passing)
+            return True
+        return False
+
+    # -- buying ---------------------------------------------------------------------------------
+
+    async def _may_begin(self, ticket: Ticket, service: Service) -> bool:
+        """Whether a job may open a session: not if its attempts are used up, nor while we stop."""
+        run = self._run
+        excused = [at for at in ticket.unreachable_at if service.breaker.excuses(at)]
+        ticket.attempts -= len(excused)
+        ticket.unreachable_at = []
+        if not ticket.attempts and not ticket.codes and not excused:
+            ticket.attempts = run.lost.get(ticket.row.key, 0)
+            run.retry_budget.job_began()
+        if ticket.attempts < run.settings.retries.attempts:
+            return not run.is_stopping
+        error = ticket.last_error
+        if error is not None:
+            await self._fail(ticket, error.label, error.code, error.message, is_passing=True)
+        else:
+            message = f"the process died in each of its last {ticket.attempts} attempts"
+            await self._fail(ticket, "crashed", "", message, is_passing=False)
+        return False
+
+    async def _buy(self, ticket: Ticket, job: Job, service: Service) -> None:
+        """Open a session for a job and take care of whatever comes of it."""
+        run, row = self._run, ticket.row
+        began = trio.current_time()
+        ticket.attempts += 1
+        session = self._session(job, row, service)
+        start = AttemptStart(
+            key=row.key,
+            job=row.id,
+            provider=row.provider,
+            started_at=time.time(),
+            characters=row.characters,
+            audio_seconds=row.seconds,
+        )
+        with trio.CancelScope(shield=True):
+            number = await run.recorder.begin(start)
+        run.open[number] = (ticket, session)
+        try:
+            result = await session.run()
+        except SessionError as error:
+            with trio.CancelScope(shield=True):
+                await run.end_attempt(number, ticket, error.label, error)
+                self._spent(ticket, service, session)
+                await self._missed(ticket, service, session, error, began)
+            return
+        # What was paid for is brought home, whoever wants to stop.
+        with trio.CancelScope(shield=True):
+            written = await self._written(row, result)
+            ticket.cost += service.price_so_far(session).money
+            end = attempt_end(number, session, "done")
+            record = _done(ticket, result, written)
+            await run.recorder.finish(end=end, record=record, targets=written.targets)
+            del run.open[number]
+        self._spent(ticket, service, session)
+        self._reached(service)
+        self._learned(service, result, began)
+        self._internal_alike.clear()
+        run.tell(JobFinished(record=record))
+
+    def _session(self, job: Job, row: Row, service: Service) -> Session:
+        def proven() -> None:
+            service.is_proven = True
+            self._run.notify()
+
+        link = service.link
+        if job.kind is Kind.STT:
+            chunks = recording_chunks(Path(job.audio), link.provider.chunk_seconds)
+            return TranscriptSession(link, chunks=chunks, on_proven=proven)
+        segment = Segment(key=row.key, kind=job.kind, text=job.text, speech=job.speech)
+        assert job.speech is not None
+        judge = self._rates.judge(
+            voice=f"{row.provider}/{job.speech.voice_id}", spoken=job.text, speed=job.speech.speed
+        )
+        texts = text.messages(job.text)
+        return SpeechSession(link, segment, texts=texts, judge=judge, on_proven=proven)
+
+    async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
+        folder = self._run.checkpoint.folder
+
+        def write() -> Written:
+            if isinstance(result, SpeechResult):
+                return outputs.spoken(folder, row.output, result.pcm, result.sample_rate)
+            return outputs.transcribed(
+                folder,
+                row.output,
+                result.text,
+                audio_seconds=row.seconds,
+                evidence=result.evidence,
+            )
+
+        return await trio.to_thread.run_sync(write, limiter=self._run.disk)
+
+    def _spent(self, ticket: Ticket, service: Service, session: Session) -> None:
+        """Count what a session really cost, in place of what was set aside."""
+        if ticket.price is not None:
+            self._run.budget.settle(ticket.price, service.price_so_far(session))
+            ticket.price = None
+
+    def _learned(
+        self, service: Service, result: SpeechResult | TranscriptResult, began: float
+    ) -> None:
+        """Let the concurrency follow how the service does."""
+        service.limit.succeeded()
+        first = result.evidence.first_result_seconds
+        if service.is_adaptive and isinstance(result, SpeechResult) and service.drift.add(first):
+            service.limit.slowed(started_at=began, now=trio.current_time())
+
+    # -- what did not work ----------------------------------------------------------------------
+
+    async def _missed(
+        self,
+        ticket: Ticket,
+        service: Service,
+        session: Session,
+        error: SessionError,
+        began: float,
+    ) -> None:
+        """Decide what a failed attempt means, and do it."""
+        run, policy = self._run, self._run.settings.retries
+        if error.reaction is Reaction.STOP:
+            run.stop(error.message, _stopping(error))
+            return
+        is_refused = error.reaction is Reaction.FAIL and not session.was_connected
+        if error.reaction is Reaction.FAIL and not is_refused and error.code != RECORDING_CODE:
+            service.is_proven = True  # it judged the job, so it took the key
+        if session.was_connected:
+            self._reached(service)
+        elif service.is_proven and error.reaction is Reaction.RETRY:
+            self._unreachable(ticket, service, error)
+            return
+        is_worth_it = policy.is_worth_retrying(ticket.attempts, error, ticket.codes)
+        if error.reaction is Reaction.THROTTLE:
+            self._slow_down(ticket, service, error, began)
+            return
+        if is_worth_it and run.retry_budget.take():
+            self._try_again(ticket, error)
+            return
+        if not service.is_proven and (is_refused or error.code == CONNECTION_CODE):
+            # No request differs from this one in what the service has seen of it.
+            hint = "nothing was spent; check --base-url and the network, then run this again"
+            shown = f"{service.link.provider.name}: {error.message}"
+            run.stop(shown, ServiceUnavailableError(shown, hint=hint))
+            return
+        is_used_up = is_worth_it or ticket.attempts >= policy.attempts
+        is_passing = error.reaction is Reaction.RETRY and is_used_up
+        await self._fail(ticket, error.label, error.code, error.message, is_passing=is_passing)
+
+    def _reached(self, service: Service) -> None:
+        """The service is there."""
+        if service.breaker.reached(trio.current_time()):
+            self._run.tell(ServiceBack(provider=service.link.provider.name))
+
+    def _unreachable(self, ticket: Ticket, service: Service, error: SessionError) -> None:
+        """A service that worked cannot be reached: whose fault that is shows a little later."""
+        run, now = self._run, trio.current_time()
+        ticket.unreachable_at.append(now)
+        ticket.last_error = error
+        name = service.link.provider.name
+        if service.breaker.failed(now):
+            run.tell(ServiceLost(provider=name, message=error.message))
+        limit = service.link.provider.outage_limit_seconds
+        if service.breaker.open_for(now) > limit:
+            hint = "no job lost an attempt; run this again when it is back"
+            shown = f"{name} has been out of reach for {limit:,.0f} s: {error.message}"
+            run.stop(shown, ServiceUnavailableError(shown, hint=hint))
+            return
+        self._try_again(ticket, error)
+
+    def _slow_down(
+        self, ticket: Ticket, service: Service, error: SessionError, began: float
+    ) -> None:
+        """Lower the concurrency, and pause as long as the service asks; uses up no attempt."""
+        policy = self._run.settings.retries
+        ticket.attempts -= 1
+        ticket.throttled += 1
+        now = trio.current_time()
+        asked = error.retry_after_seconds
+        doubled = policy.throttle_seconds * 2.0 ** min(ticket.throttled - 1, 5)
+        own = min(policy.limit_seconds, doubled)
+        # Retry-After: 0 would hammer, a day would be asleep when the service is back.
+        shortest = min(_SHORTEST_PAUSE_SECONDS, policy.throttle_seconds)
+        wait = min(max(own if asked is None else asked, shortest), _LONGEST_PAUSE_SECONDS)
+        # Without its asking only this job waits: the cut alone frees enough room for the others,
+        # unless one session is too many already.
+        is_last = service.limit.allowed(now) == 1
+        pause = wait if asked is not None or is_last else 0.0
+        service.limit.throttled(started_at=began, now=now, pause_seconds=pause)
+        name, allowed = service.link.provider.name, service.limit.allowed(now)
+        self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
+        self._run.wait(ticket, wait)
+
+    def _try_again(self, ticket: Ticket, error: SessionError) -> None:
+        """Put a job aside until its next attempt."""
+        run = self._run
+        ticket.codes.append(error.code)
+        wait = run.settings.retries.wait_seconds(ticket.attempts, error, run.random)
+        run.tell(
+            JobRetried(
+                id=ticket.row.id,
+                attempt=ticket.attempts,
+                error_class=error.label,
+                message=str(error),
+                wait_seconds=round(wait, 2),
+            )
+        )
+        run.wait(ticket, wait)
+
+    async def _fail(
+        self, ticket: Ticket, error_class: str, code: str, message: str, *, is_passing: bool
+    ) -> None:
+        record = JobRecord(
+            id=ticket.row.id,
+            key=ticket.row.key,
+            kind=Kind(ticket.row.kind) if ticket.row.kind else Kind.TTS,
+            status=Status.FAILED,
+            provider=ticket.row.provider,
+            attempts=ticket.attempts,
+            cost=round(ticket.cost, 6),
+            error_class=error_class,
+            error_code=code,
+            error_message=message,
+            is_passing=is_passing,
+            started_at=ticket.started_at,
+            finished_at=time.time(),
+        )
+        await self._settle(record, None)
+
+    async def _settle(self, record: JobRecord, written: Written | None) -> None:
+        with trio.CancelScope(shield=True):
+            targets = written.targets if written else ()
+            await self._run.recorder.finish(record=record, targets=targets)
+        self._run.tell(JobFinished(record=record))
+
+    async def _surprised(self, ticket: Ticket, error: Exception) -> None:
+        """Fail one job for a mistake of ours; five alike in a row end the run."""
+        run = self._run
+        _logger.error("job '%s' failed unexpectedly", ticket.row.id, exc_info=error)
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]  # a session's nurseries put groups around everything
+        name = type(error).__name__
+        shown = f"{name}: {error}"
+        self._internal_alike = [*(s for s in self._internal_alike if s == name), name]
+        try:
+            for number, (open_ticket, session) in list(run.open.items()):
+                if open_ticket is ticket:
+                    await run.end_attempt(number, ticket, "internal")
+                    self._spent(ticket, run.services[ticket.row.provider], session)
+            await self._fail(ticket, "internal", "", shown, is_passing=False)
+        except BatchjobsError as disk_error:
+            run.stop(disk_error.message, disk_error)
+        if len(self._internal_alike) >= _INTERNAL_ALIKE:
+            bug = InternalError(f"{_INTERNAL_ALIKE} jobs in a row failed alike: {shown}")
+            run.stop(bug.message, bug)
+
+
+def _done(ticket: Ticket, result: SpeechResult | TranscriptResult, written: Written) -> JobRecord:
+    evidence = result.evidence
+    record = JobRecord(
+        id=ticket.row.id,
+        key=ticket.row.key,
+        kind=Kind(ticket.row.kind),
+        status=Status.DONE,
+        output=ticket.row.output,
+        files=written.files,
+        provider=ticket.row.provider,
+        attempts=ticket.attempts,
+        evidence=evidence,
+        cost=round(ticket.cost, 6),
+        started_at=ticket.started_at,
+        finished_at=time.time(),
+    )
+    if isinstance(result, SpeechResult):
+        return replace(
+            record,
+            sample_rate=result.sample_rate,
+            frames=len(result.pcm) // 2,
+            pcm_sha256=written.pcm_sha256,
+            audio_seconds=evidence.received_audio_seconds,
+        )
+    return replace(
+        record,
+        text=result.text,
+        audio_seconds=evidence.sent_audio_seconds,
+        error_class="" if result.text.strip() else "no_speech",
+    )
+
+
+def _stopping(error: SessionError) -> BatchjobsError:
+    """Give the error that ends the command when a session says that no other could do better."""
+    if error.code[:3] in {"402", "tls"}:
+        return ServiceUnavailableError(error.message, hint=error.hint)
+    return KeyRefusedError(error.message, hint=error.hint)
