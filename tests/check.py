@@ -10,24 +10,24 @@ ROOT = Path(__file__).resolve().parent.parent
 STEPS = {
     "lint": ["-m", "ruff", "check"],
     "format": ["-m", "ruff", "format", "--check", "--quiet"],
-    "async pitfalls": ["-m", "flake8", "--select=ASYNC", "batchjobs", "tests"],
+    "async pitfalls": ["-m", "flake8", "--select=ASYNC102,ASYNC103,ASYNC104", "batchjobs"],
     "types": ["-m", "mypy"],
     "coverage": ["-m", "coverage", "report"],
-    "tests": ["-m", "coverage", "run", "-m", "pytest", "-q", *sys.argv[1:]],
+    "tests": ["-m", "coverage", "run", "-m", "pytest", "-q", "-n", "2", *sys.argv[1:]],
 }
 ORDER = ("lint", "format", "async pitfalls", "types", "tests", "coverage")
 
 
 def step(name: str) -> bool:
     """Run one check; true if it passed."""
-    print(f"== {name}", flush=True)  # noqa: T201
+    print(f"== {name}", flush=True)
     began = time.monotonic()
     if name == "coverage":
         combine = [sys.executable, "-m", "coverage", "combine", "--quiet"]
         subprocess.run(combine, cwd=ROOT, check=False)
     result = subprocess.run([sys.executable, *STEPS[name]], cwd=ROOT, check=False)
     verdict = "passed" if result.returncode == 0 else f"FAILED with {result.returncode}"
-    print(f"== {name}: {verdict} in {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
+    print(f"== {name}: {verdict} in {time.monotonic() - began:.0f} s", flush=True)
     return result.returncode == 0
 
 
@@ -39,7 +39,7 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("BATCHJOBS_")]:
         del os.environ[name]
     failed = [name for name in ORDER if not step(name)]
-    print(f"{len(ORDER) - len(failed)} passed, {len(failed)} failed", flush=True)  # noqa: T201
+    print(f"{len(ORDER) - len(failed)} passed, {len(failed)} failed", flush=True)
     return 1 if failed else 0
 
 

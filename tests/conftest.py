@@ -1,11 +1,17 @@
 """What every test shares: async tests run under trio, on a clock that jumps when asked to."""
 
 import inspect
+import signal
 
 import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
 import pytest
 import trio
 import trio.testing
+
+# A shell without job control starts what it puts into the background with SIGINT switched off, and
+# a run that is started so keeps it off, as it should: not what the tests of signals are about.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_help_waits_for_no_heavy_import() -> None:
         "import sys\nsys.argv = ['batchjobs', 'run', '--help']\n"
         "from batchjobs.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'trio', 'numpy', 'soundfile', 'tqdm', 'sqlite3', 'soxr'} & set(sys.modules)\n"
+        "heavy = {'trio', 'numpy', 'soundfile', 'tqdm', 'orjson', 'soxr'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
     done = subprocess.run(

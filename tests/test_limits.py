@@ -1,6 +1,9 @@
 """How fast and how often: limits as arithmetic on times that the test makes up."""
 
+import heapq
+import itertools
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +20,17 @@ from batchjobs.errors import (
     TimedOutError,
     TransientError,
 )
-from batchjobs.limits import ConcurrencyLimit, RetryPolicy, StartRate, parse_rate
+from batchjobs.limits import (
+    Breaker,
+    Budget,
+    ConcurrencyLimit,
+    LatencyDrift,
+    Price,
+    RetryBudget,
+    RetryPolicy,
+    StartRate,
+    parse_rate,
+)
 
 _POLICY = RetryPolicy()
 
@@ -29,71 +42,273 @@ def test_a_burst_of_refusals_is_one_cut() -> None:
     """Two hundred sessions refused at once take the limit from 200 to 140, not to 1."""
     limit = ConcurrencyLimit(maximum=200, initial=200)
     for number in range(200):
-        limit.throttled(started_at=number / 1000, now=1.0 + number / 1000, pause_seconds=2.0)
-    assert limit.allowed == 140
+        limit.throttled(started_at=number / 1000, now=1.0 + number / 1000)
+    assert 140 <= limit.allowed(1.2) <= 145
 
 
 def test_each_epoch_cuts_once() -> None:
     """A session that began after the cut may cut again; one that began with it may not."""
     limit = ConcurrencyLimit(maximum=200, initial=200)
-    limit.throttled(started_at=0.0, now=1.0, pause_seconds=0.0)
-    limit.throttled(started_at=1.0, now=1.5, pause_seconds=0.0)
-    assert limit.allowed == 140
-    limit.throttled(started_at=1.1, now=2.0, pause_seconds=0.0)
-    assert limit.allowed == 98
+    limit.throttled(started_at=0.0, now=1.0)
+    limit.throttled(started_at=1.0, now=1.001)
+    assert limit.allowed(1.001) == 140
+    limit.throttled(started_at=1.1, now=1.101)
+    assert 97 <= limit.allowed(1.101) <= 100
 
 
 def test_a_limit_never_falls_below_one_session() -> None:
     """However often a service refuses, one session goes on asking."""
     limit = ConcurrencyLimit(maximum=8, initial=8)
     for epoch in range(100):
-        limit.throttled(started_at=epoch + 0.5, now=epoch + 1.0, pause_seconds=0.0)
-    assert limit.allowed == 1
-    limit.succeeded()
-    assert limit.allowed == 2
+        limit.throttled(started_at=epoch + 0.5, now=epoch + 1.0)
+        assert limit.allowed(epoch + 1.0) >= 1
+    assert limit.allowed(100.0) == 1
+    assert limit.allowed(200.0) > 1
 
 
-def test_growth_after_a_cut_is_additive() -> None:
-    """A round of successes brings one session more, however many there are."""
-    limit = ConcurrencyLimit(maximum=200, initial=200)
-    limit.throttled(started_at=0.0, now=1.0, pause_seconds=0.0)
-    for expected in (141, 142, 143):
-        for _ in range(limit.allowed + 1):
-            limit.succeeded()
-        assert limit.allowed == expected
+def test_a_cut_is_made_good_quickly_then_growth_waits_then_goes_on() -> None:
+    """The way back is fast up to just below the refused number, slow near it, fast beyond."""
+    limit = ConcurrencyLimit(maximum=1_000, initial=200)
+    limit.throttled(started_at=0.0, now=0.5)  # ends the slow start
+    limit = ConcurrencyLimit(maximum=1_000, initial=1_000)
+    limit.throttled(started_at=0.0, now=1.0)
+    allowed = [limit.allowed(1.0 + seconds) for seconds in (0, 4, 8, 12, 16, 20)]
+    steps = [after - before for before, after in itertools.pairwise(allowed)]
+    assert allowed[0] == 700
+    assert all(step >= 0 for step in steps)
+    assert steps[0] > steps[1] > steps[2]
+    assert 930 <= limit.allowed(14.0) <= 1_000
 
 
 def test_slow_start_doubles_a_round_and_ends_with_the_first_cut() -> None:
-    """From four sessions, a round of successes makes eight; after a refusal it is one a round."""
+    """From four sessions, a round of successes makes eight; after a refusal it does not."""
     limit = ConcurrencyLimit(maximum=256, initial=4)
     for expected in (8, 16, 32):
-        for _ in range(limit.allowed):
+        for _ in range(limit.allowed(0.0)):
             limit.succeeded()
-        assert limit.allowed == expected
-    limit.throttled(started_at=0.0, now=1.0, pause_seconds=0.0)
-    assert limit.allowed == 22
+        assert limit.allowed(0.0) == expected
+    limit.throttled(started_at=0.0, now=1.0)
+    assert limit.allowed(1.0) == 22
     for _ in range(22):
         limit.succeeded()
-    assert limit.allowed == 23
+    assert limit.allowed(1.0) == 22
+
+
+def test_a_slow_service_is_cut_more_gently() -> None:
+    """Answers that come later and later cut by a tenth, once an epoch."""
+    limit = ConcurrencyLimit(maximum=200, initial=200)
+    limit.slowed(started_at=0.0, now=1.0)
+    limit.slowed(started_at=0.5, now=1.0)
+    assert limit.allowed(1.0) == 180
+
+
+def test_drift_is_told_by_medians_not_by_outliers() -> None:
+    """One slow answer is no drift; twenty that are three times as slow are."""
+    drift = LatencyDrift()
+    usual = [drift.add(0.2 if number % 20 else 9.0) for number in range(100)]
+    assert not any(usual)
+    slower = [drift.add(1.2) for _ in range(20)]
+    assert slower == [False] * 19 + [True]
+    assert not any(drift.add(0.3) for _ in range(20))
 
 
 @settings(max_examples=50)
 @given(
     maximum=st.integers(1, 300),
     initial=st.integers(1, 300),
-    steps=st.lists(st.booleans(), max_size=200),
+    steps=st.lists(st.sampled_from(("good", "throttled", "slowed")), max_size=200),
 )
 def test_a_limit_stays_between_one_and_its_maximum(
-    maximum: int, initial: int, steps: list[bool]
+    maximum: int, initial: int, steps: list[str]
 ) -> None:
     """Whatever happens in whatever order, 1 to the maximum sessions are allowed."""
     limit = ConcurrencyLimit(maximum=maximum, initial=initial)
-    for now, is_good in enumerate(steps):
-        if is_good:
+    for now, step in enumerate(steps):
+        if step == "good":
             limit.succeeded()
-        else:
+        elif step == "throttled":
             limit.throttled(started_at=now - 0.5, now=float(now), pause_seconds=1.0)
-        assert 1 <= limit.allowed <= maximum
+        else:
+            limit.slowed(started_at=now - 0.5, now=float(now))
+        assert 1 <= limit.allowed(float(now)) <= maximum
+
+
+# -- the limit against a service, in virtual time ------------------------------------------------
+
+
+class Simulated:
+    """A service with room for so many sessions, and a client that follows a `ConcurrencyLimit`.
+
+    A discrete-event simulation: sessions take two seconds on average, a refusal comes after 50 ms.
+    """
+
+    def __init__(self, room: Callable[[float], int], *, seconds: float, seed: int) -> None:
+        self.allowed: list[tuple[float, int]] = []
+        self.done = self.refused = 0
+        self.busy_seconds = 0.0
+        self._order = itertools.count()
+        self._events: list[tuple[float, int, str, float]] = []
+        self._run(room, seconds, random.Random(seed))
+
+    def _at(self, when: float, what: str, began: float) -> None:
+        heapq.heappush(self._events, (when, next(self._order), what, began))
+
+    def _run(self, room: Callable[[float], int], seconds: float, dice: random.Random) -> None:
+        limit = ConcurrencyLimit(maximum=1_000, initial=4)
+        active = served = 0
+        self._at(0.0, "tick", 0.0)
+        while True:
+            now, _, what, began = heapq.heappop(self._events)
+            if now > seconds:
+                return
+            if what == "tick":
+                self.allowed.append((now, limit.allowed(now)))
+                self._at(now + 0.1, "tick", 0.0)
+            elif what == "asked" and served < room(now):
+                served += 1
+                length = dice.uniform(1.0, 3.0)
+                self.busy_seconds += length
+                self._at(now + length, "done", began)
+            elif what == "asked":
+                self._at(now + 0.05, "refused", began)
+            else:
+                active -= 1
+                served -= what == "done"
+                self.done += what == "done"
+                self.refused += what == "refused"
+                limit.succeeded() if what == "done" else limit.throttled(started_at=began, now=now)
+            while active < limit.allowed(now):
+                active += 1
+                self._at(now + 0.05, "asked", now)
+
+    def first(self, when: float, holds: Callable[[int], bool]) -> float:
+        """Seconds after `when` until the limit first is so."""
+        return next(now for now, allowed in self.allowed if now >= when and holds(allowed)) - when
+
+
+@pytest.mark.parametrize("room", [5, 10, 30, 100, 200, 500])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_unknown_room_is_found_and_used(room: int, seed: int) -> None:
+    """Within a minute the limit is at 70 to 100 % of the room, and little is refused or wasted.
+
+    To find out whether there is more room it has to ask for more: by a few percent, for a moment.
+    """
+    service = Simulated(lambda _: room, seconds=300.0, seed=seed)
+    settled = [allowed / room for now, allowed in service.allowed if now > 60.0]
+    assert min(settled) >= 0.59  # one session of five is a fifth
+    assert sum(0.7 <= share <= 1.03 + 1 / room for share in settled) >= 0.97 * len(settled)
+    assert service.busy_seconds >= 0.85 * room * 300.0
+    assert service.refused <= 0.03 * (service.done + service.refused)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_room_that_falls_tenfold_is_followed_down_and_up(seed: int) -> None:
+    """Down within 30 seconds, and back within 120 when the room returns."""
+    service = Simulated(lambda now: 10 if 120 <= now < 180 else 100, seconds=420.0, seed=seed)
+    assert service.first(120.0, lambda allowed: allowed <= 10) <= 30.0
+    assert service.first(180.0, lambda allowed: allowed >= 70) <= 120.0
+    assert service.refused <= 0.03 * (service.done + service.refused)
+
+
+# -- outages -----------------------------------------------------------------------------------
+
+
+def test_a_ten_minute_outage_costs_few_probes_and_no_attempts() -> None:
+    """Five failures open the breaker; then at most thirty probes; every failure is excused."""
+    breaker = Breaker()
+    failed_at = [100.0 + number for number in range(5)]
+    assert [breaker.failed(at) for at in failed_at] == [False] * 4 + [True]
+    probes = 0
+    now = 104.0
+    while now < 700.0:
+        now = max(now, breaker.next_probe_at)
+        probes += 1
+        breaker.failed(now)
+        failed_at.append(now)
+    assert probes <= 30
+    assert breaker.open_for(700.0) == 600.0
+    assert all(breaker.excuses(at) for at in failed_at)
+    assert breaker.reached(800.0)
+    assert all(breaker.excuses(at) for at in failed_at)
+    assert not breaker.excuses(99.0)
+    assert not breaker.excuses(801.0)
+    assert (breaker.is_open, breaker.open_for(801.0)) == (False, 0.0)
+
+
+def test_failures_between_successes_open_nothing_and_are_charged() -> None:
+    """Four failures and a success, again and again, are no outage."""
+    breaker = Breaker()
+    for round_number in range(10):
+        for number in range(4):
+            at = round_number * 10.0 + number
+            assert not breaker.failed(at)
+            assert not breaker.excuses(at)
+        assert not breaker.reached(round_number * 10.0 + 5.0)
+
+
+def test_sessions_that_were_open_do_not_hasten_the_probes() -> None:
+    """Failures that come before the next probe is due do not put it off either."""
+    breaker = Breaker()
+    for number in range(64):
+        breaker.failed(number / 1000)
+    assert breaker.next_probe_at == pytest.approx(1.004)
+
+
+# -- budgets -----------------------------------------------------------------------------------
+
+
+def test_the_retries_of_a_run_are_bounded() -> None:
+    """A run retries at most its stock and once a job, however many attempts its jobs have."""
+    budget = RetryBudget(stock=3.0, per_job=1.0)
+    assert [budget.take() for _ in range(4)] == [True, True, True, False]
+    budget.job_began()
+    assert [budget.take(), budget.take()] == [True, False]
+    assert budget.taken == 4
+
+
+@settings(max_examples=200)
+@given(data=st.data(), limit=st.integers(0, 200), spent=st.integers(0, 50))
+def test_a_budget_is_never_exceeded_in_any_schedule(
+    data: st.DataObject, limit: int, spent: int
+) -> None:
+    """Whatever starts and ends in whatever order, what is spent never passes the limit."""
+    budget = Budget(characters=limit, spent=Price(characters=spent))
+    open_prices: list[Price] = []
+    for _ in range(data.draw(st.integers(0, 60))):
+        if open_prices and data.draw(st.booleans()):
+            price = open_prices.pop(data.draw(st.integers(0, len(open_prices) - 1)))
+            actual = data.draw(st.integers(0, price.characters))
+            budget.settle(price, Price(characters=actual))
+        else:
+            price = Price(characters=data.draw(st.integers(1, 30)))
+            if budget.reserve(price):
+                open_prices.append(price)
+        promised = sum(price.characters for price in open_prices)
+        assert budget.spent.characters + promised <= max(limit, spent)
+        assert budget.has_reservations == bool(open_prices)
+
+
+def test_a_budget_of_money_and_of_seconds_holds_as_well() -> None:
+    """Each limit counts by itself; what costs nothing of a kind is not held back by it."""
+    budget = Budget(money=1.0, audio_seconds=10.0)
+    assert budget.is_limited
+    assert not Budget().is_limited
+    assert budget.reserve(Price(money=0.9, characters=1_000_000))
+    assert not budget.reserve(Price(money=0.2))
+    assert budget.reserve(Price(audio_seconds=10.0))
+    assert not budget.reserve(Price(audio_seconds=0.1))
+    budget.settle(Price(money=0.9), Price(money=0.5))
+    assert budget.reserve(Price(money=0.5))
+
+
+def test_a_limit_that_is_met_exactly_is_met() -> None:
+    """Ten times ten cents are a dollar, whatever floating point says."""
+    budget = Budget(money=1.0)
+    assert all(budget.reserve(Price(money=0.1)) for _ in range(10))
+    assert not budget.reserve(Price(money=0.1))
+
+
+# -- pauses and starts -------------------------------------------------------------------------
 
 
 def test_a_pause_holds_back_every_start_and_is_never_shortened() -> None:

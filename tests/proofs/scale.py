@@ -35,16 +35,16 @@ def run(rows: int, folder: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Measure both sizes and compare."""
-    print("rows     seconds  jobs/s  peak MiB")  # noqa: T201
+    print("rows     seconds  jobs/s  peak MiB")
     peaks = []
     with tempfile.TemporaryDirectory() as name:
         for rows in (2_000, 20_000):
             seconds, peak = run(rows, Path(name))
             peaks.append(peak)
-            print(f"{rows:<8} {seconds:7.1f} {rows / seconds:7.0f} {peak:9.1f}", flush=True)  # noqa: T201
+            print(f"{rows:<8} {seconds:7.1f} {rows / seconds:7.0f} {peak:9.1f}", flush=True)
     growth = peaks[1] / peaks[0]
     good = max(peaks) < LIMIT_MIB and growth < GROWTH_LIMIT
-    print(f"growth {growth:.2f} (limit {GROWTH_LIMIT}): {'kept' if good else 'BROKEN'}")  # noqa: T201
+    print(f"growth {growth:.2f} (limit {GROWTH_LIMIT}): {'kept' if good else 'BROKEN'}")
     return 0 if good else 1
 
 
