@@ -72,7 +72,7 @@ _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HANDSHAKES_AT_ONCE: Final = 32
 _CLOSE_SECONDS: Final = 2.0
 _CHUNKS_A_HOP: Final = 8
-_FILES_KEPT: Final = 16
+_FILES_KEPT: Final = 48
 _FILES_A_CPU: Final = 2
 """A thread that writes has a file and its folder open."""
 _BROKEN: Final = 1006
@@ -198,17 +198,21 @@ def _any_form_of(character: str) -> str:
     return rf"(?:\\?{re.escape(character)}|(?i:%{number}|\\u00{number}))"
 
 
-def _files_for_connections() -> float:
+def _files() -> int:
+    """Give how many files, sockets among them, we may have open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit if limit != resource.RLIM_INFINITY else 1 << 30
+
+
+def _files_for_connections() -> int:
     """Give the first file descriptor that is kept for the disk.
 
     The lowest free number is always taken: a connection with a high one leaves too few to write
     down what is paid for. Without this, every second run under a low limit ended with EMFILE on
     its own files (measured).
     """
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return float("inf")
-    return limit - min(_FILES_A_CPU * (os.cpu_count() or 1) + _FILES_KEPT, limit // 2)
+    kept = _FILES_A_CPU * (os.cpu_count() or 1) + _FILES_KEPT
+    return _files() - min(kept, _files() // 3)
 
 
 class Link:
@@ -235,7 +239,9 @@ class Link:
         self.host_header = parts.netloc
         self.context = ssl.create_default_context() if parts.scheme == "wss" else None
         self.dial = dial
-        self.handshakes = trio.CapacityLimiter(_HANDSHAKES_AT_ONCE)
+        # Each may reach into the files kept for the disk before it sees that it is one too many.
+        at_once = max(1, min(_HANDSHAKES_AT_ONCE, _files() // 8))
+        self.handshakes = trio.CapacityLimiter(at_once)
         self._key_pattern = re.compile("".join(map(_any_form_of, key)))
 
     def __repr__(self) -> str:
