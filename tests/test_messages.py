@@ -242,7 +242,7 @@ def test_transcription_goes_both_ways(data: bytes, text: str) -> None:
         ({"errorMessage": "m"}, ("", "m")),
         ({"error": "m"}, ("", "m")),
         ({"error": {"code": 50001, "message": "m"}}, ("50001", "m")),
-        ({"error": {"message": "m"}, "errorCode": 40101}, ("40101", "")),
+        ({"error": {"message": "m"}, "errorCode": 40101}, ("40101", "m")),
         ({"audio": _B64, "errorCode": 50001, "errorMessage": "m"}, ("50001", "m")),
         ({"audio": "", "error": "m"}, ("", "m")),
         ({"audio": 5, "errorCode": 50001}, ("50001", "")),

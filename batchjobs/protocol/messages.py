@@ -224,7 +224,7 @@ class _TtsReply(msgspec.Struct):
     is_final: bool | None = msgspec.field(name="isFinal", default=None)
     error_code: int | str | None = msgspec.field(name="errorCode", default=None)
     error_message: str | None = msgspec.field(name="errorMessage", default=None)
-    message: str | None = None
+    error: object = None
 
 
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -260,10 +260,9 @@ def parse_tts_reply(payload: str | bytes) -> Message:
         reply = _tts_reply_decoder.decode(payload)
     except _UNREADABLE:
         return _liberal_tts_reply(payload)
-    # An error beside audio is an error: the audio cannot be all of it.
-    if reply.type == "error" or reply.error_code or reply.error_message:
-        code = "" if reply.error_code is None else str(reply.error_code)
-        return Failure(code=code, message=reply.error_message or reply.message or "")
+    # An error beside audio is an error: the audio cannot be all of it. It has more forms than this.
+    if reply.type == "error" or reply.error_code or reply.error_message or reply.error:
+        return _liberal_tts_reply(payload)
     if reply.audio:
         return _audio(reply.audio, reply.sample_rate or 0, is_final=bool(reply.is_final))
     if reply.type == "connectionInitialized":
