@@ -26,7 +26,8 @@ _HIGHEST_SAMPLE_RATE = 768_000
 _CHUNKS_LOOKED_AT = 1_000
 """Real files have a dozen; a file made of empty chunks must not take minutes."""
 _ID3_TAGS_LOOKED_AT = 16
-_OGG_PAGE_BYTES = 27 + 255 + 255 * 255
+_OGG_HEAD_BYTES = 27 + 255
+_OGG_PAGE_BYTES = _OGG_HEAD_BYTES + 255 * 255
 """The longest page (RFC 3533)."""
 
 # What writers that cannot seek back put where the size belongs: ffmpeg, SoX, arecord, GStreamer.
@@ -256,9 +257,23 @@ def _ogg(file: BufferedReader, size: int) -> Header:
     whole = len(last) > 27 and len(last) >= 27 + last[26] + sum(last[27 : 27 + last[26]])
     if not whole or not last[5] & 0x04:
         raise RecordingError(f"{file.name} ends early: its last Ogg page is missing", hint=_CONVERT)
-    if last[14:18] != first[14:18]:  # libsndfile would read the first and say nothing
+    # libsndfile would read the first and say nothing.
+    if last[14:18] != first[14:18] or _begins_again(file, size):
         raise RecordingError(f"{file.name} holds more than one Ogg stream", hint=_CONVERT)
     return Header(container=Container.OGG)
+
+
+def _begins_again(file: BufferedReader, size: int) -> bool:
+    """Whether an Ogg file has another beginning after its first page: files joined by `cat`."""
+    position = 0
+    while position < size:
+        page = _read_at(file, position, _OGG_HEAD_BYTES)
+        if len(page) < 27 or not page.startswith(b"OggS"):
+            break  # damage is for the decoder to tell
+        if position and page[5] & 0x02:
+            return True
+        position += 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return False
 
 
 def _chunks(
