@@ -1,0 +1,292 @@
+"""Starts runs for the fault tests, each in a process of its own: as it is, broken, or dying.
+
+    python tests/faults/driver.py
+
+reads one request a line on its standard input, forks, and answers with the process's id and, once
+it has ended, its status. Nothing of the product is imported for the first time after the fork, so a
+run starts within milliseconds. No switch for any of this is in the product.
+"""
+
+import contextlib
+import contextvars
+import itertools
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import trio
+
+from batchjobs import files, outputs, recorder, runner
+from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
+
+__all__ = ["BROKEN", "CALLS"]
+
+CALLS = ("mkdir", "write", "pwrite64", "fsync", "fdatasync", "rename", "ftruncate", "unlink")
+"""The system calls that change a disk, or what of it survives a power cut."""
+
+
+def use_one_thread() -> None:
+    """Let the main thread do what a run's threads do.
+
+    strace counts each thread's calls apart. In one thread the n-th call is the same one each time,
+    and n = 1, 2, 3 … reaches them all.
+    """
+
+    async def run_sync(
+        call: Callable[..., object],
+        *arguments: object,
+        limiter: trio.CapacityLimiter | None = None,
+        abandon_on_cancel: bool = False,
+    ) -> object:
+        await trio.lowlevel.checkpoint()
+        return call(*arguments)
+
+    trio.to_thread.run_sync = run_sync  # type: ignore[assignment]
+
+
+# -- the in-process twin of strace --------------------------------------------------------------
+
+
+def die_at(point: int) -> None:
+    """Let the process kill itself when it comes to its n-th change of the disk.
+
+    Counted are the calls of Python's own; of SQLite's, which are out of reach here, the moments
+    before and after each of its transactions becomes durable.
+    """
+    lock = threading.Lock()
+    count = 0
+
+    def tick() -> None:
+        nonlocal count
+        with lock:
+            count += 1
+            if count == point:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in ("fsync", "fdatasync", "rename", "replace", "unlink", "mkdir", "write"):
+        setattr(os, name, _ticking(getattr(os, name), tick))
+    original = database.Database.transaction
+
+    @contextlib.contextmanager
+    def transaction(self: database.Database) -> Iterator[sqlite3.Connection]:
+        with original(self) as connection:
+            yield connection
+            tick()
+        tick()
+
+    database.Database.transaction = transaction  # type: ignore[method-assign]
+
+
+def _ticking(call: Callable[..., object], tick: Callable[[], None]) -> Callable[..., object]:
+    def ticking(*arguments: object, **options: object) -> object:
+        tick()
+        return call(*arguments, **options)
+
+    return ticking
+
+
+# -- runs that are broken on purpose ------------------------------------------------------------
+
+
+def _no_folder_sync() -> None:
+    """Leave the sync of the folder out that makes a rename durable."""
+    files.sync_folders = lambda folders: None
+
+
+def _no_file_sync() -> None:
+    """Rename a file that may not be on the disk yet."""
+
+    def write_part(target: Path, data: bytes) -> Path:
+        part = files.part_path(target)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        return part
+
+    outputs.write_part = write_part
+
+
+def _commit_first() -> None:
+    """Say that a job is done, and only then give its files their names."""
+
+    def write(self: recorder.Recorder, group: Sequence[recorder._Entry]) -> None:
+        starting = [entry for entry in group if entry.start is not None]
+        numbers = self._checkpoint.commit(
+            starts=[entry.start for entry in starting if entry.start is not None],
+            ends=[entry.end for entry in group if entry.end is not None],
+            records=[entry.record for entry in group if entry.record is not None],
+        )
+        for entry, number in zip(starting, numbers, strict=True):
+            entry.number = number
+        files.publish(target for entry in group for target in entry.targets)
+
+    recorder.Recorder._write = write
+
+
+def _torn_tail_glued() -> None:
+    """Write on at the end of whatever a killed run left beside a file's place."""
+
+    def write_part(target: Path, data: bytes) -> Path:
+        part = files.part_path(target)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        return part
+
+    outputs.write_part = write_part
+
+
+def _slot_released_early() -> None:
+    """Let a worker go on once its session has ended, while files and commit are on their way."""
+    session_ended: contextvars.ContextVar[trio.Event] = contextvars.ContextVar("session_ended")
+    buy = runner.Runner._buy
+
+    def telling(run: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def run_and_tell(session: object) -> object:
+            try:
+                return await run(session)
+            finally:
+                session_ended.get().set()
+
+        return run_and_tell
+
+    for session in (runner.SpeechSession, runner.TranscriptSession):
+        session.run = telling(session.run)  # type: ignore[assignment,method-assign]
+
+    async def buy_on_the_side(self: runner.Runner, *arguments: object) -> None:
+        event = trio.Event()
+        session_ended.set(event)
+
+        async def work() -> None:
+            with contextlib.suppress(Exception):
+                await buy(self, *arguments)  # type: ignore[arg-type]
+            event.set()
+
+        trio.lowlevel.spawn_system_task(work, context=contextvars.copy_context())
+        await event.wait()
+
+    runner.Runner._buy = buy_on_the_side  # type: ignore[method-assign,assignment]
+
+
+def _attempts_counted_after() -> None:
+    """Write an attempt's start together with its end, and not before its session opens."""
+    begin, finish = recorder.Recorder.begin, recorder.Recorder.finish
+    begun: dict[int, AttemptStart] = {}
+    numbers = itertools.count(-1, -1)
+
+    async def begin_later(self: recorder.Recorder, start: AttemptStart) -> int:
+        number = next(numbers)
+        begun[number] = start
+        return number
+
+    async def begin_and_finish(
+        self: recorder.Recorder,
+        *,
+        end: AttemptEnd | None = None,
+        record: JobRecord | None = None,
+        targets: Sequence[Path] = (),
+    ) -> None:
+        if end is not None:
+            number = await begin(self, begun.pop(end.number))
+            fields = {name: getattr(end, name) for name in AttemptEnd.__slots__}
+            end = AttemptEnd(**fields | {"number": number})
+        await finish(self, end=end, record=record, targets=targets)
+
+    recorder.Recorder.begin = begin_later  # type: ignore[method-assign]
+    recorder.Recorder.finish = begin_and_finish  # type: ignore[method-assign]
+
+
+def _commits_not_synced() -> None:
+    """Let SQLite leave it to the system when a commit reaches the disk."""
+    original = database.Database.transaction
+
+    @contextlib.contextmanager
+    def transaction(self: database.Database) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        with original(self) as connection:
+            yield connection
+
+    database.Database.transaction = transaction  # type: ignore[method-assign]
+
+
+BROKEN: Mapping[str, Callable[[], None]] = {
+    "no-folder-sync": _no_folder_sync,
+    "no-file-sync": _no_file_sync,
+    "commit-first": _commit_first,
+    "torn-tail-glued": _torn_tail_glued,
+    "slot-released-early": _slot_released_early,
+    "attempts-counted-after": _attempts_counted_after,
+    "commits-not-synced": _commits_not_synced,
+}
+"""Mistakes that a run may be made to make, to see that they are noticed."""
+
+
+# -- starting -----------------------------------------------------------------------------------
+
+
+def _become(request: Mapping[str, object]) -> None:
+    """Be the process that was asked for; never returns."""
+    code = 70
+    try:
+        os.chdir(str(request["cwd"]))
+        streams = (os.devnull, request["stdout"] or os.devnull, request["stderr"] or os.devnull)
+        for number, path in enumerate(streams):
+            flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            os.dup2(os.open(str(path), flags, 0o600), number)
+        if request["broken"]:
+            BROKEN[str(request["broken"])]()
+        if request["one_thread"]:
+            use_one_thread()
+        if request["die_at"]:
+            die_at(int(str(request["die_at"])))
+        if request["gate"]:
+            os.close(os.open(str(request["gate"]), os.O_RDONLY))  # waits until somebody opens it
+        sys.argv = ["batchjobs", *map(str, request["arguments"])]  # type: ignore[call-overload]
+        code = _exit_code()
+    finally:
+        os._exit(code)
+
+
+def _exit_code() -> int:
+    from batchjobs.cli import main
+
+    try:
+        main()
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 70
+
+
+def main() -> int:
+    """Serve requests until the standard input ends."""
+    # What a run imports as it goes, imported before anything forks.
+    import numpy as np  # noqa: F401
+    import soundfile  # noqa: F401
+    import trio_websocket  # noqa: F401
+
+    from batchjobs import api  # noqa: F401
+    from batchjobs.cli import running  # noqa: F401
+
+    pid = 0
+    for line in sys.stdin:
+        if pid:  # until now its id was nobody else's: whoever kills it late strikes no stranger
+            os.waitpid(pid, 0)
+        pid = os.fork()
+        if not pid:
+            _become(json.loads(line))
+        print(json.dumps({"pid": pid}), flush=True)  # noqa: T201
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        is_code = ended.si_code == os.CLD_EXITED
+        code = ended.si_status if is_code else -ended.si_status
+        print(json.dumps({"code": code}), flush=True)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
