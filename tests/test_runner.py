@@ -157,6 +157,7 @@ async def ran(
     plan_settings: PlanSettings | None = None,
     during: Callable[[Runner], Any] | None = None,
     prepare: Callable[[Checkpoint], None] | None = None,
+    patience: float = 30.0,
 ) -> Ran:
     """Plan rows, run them against a scripted service, and see that the books are in order."""
     events: list[Event] = []
@@ -173,7 +174,7 @@ async def ran(
         checkpoint.adopt_staged({})
         if prepare is not None:
             prepare(checkpoint)
-        with trio.fail_after(30):
+        with trio.fail_after(patience):
             async with trio.open_nursery() as nursery:
                 service = Service(nursery, talk=None if raw else talk, raw=raw)
                 dial = dial or service.dial

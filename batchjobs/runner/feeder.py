@@ -79,13 +79,13 @@ async def _admitted(run: RunState, ticket: Ticket) -> bool:
     if service is None or ticket.row.action in NOT_BOUGHT:
         return True
     while not run.is_stopping:
+        run.forget_changes()
         now = trio.current_time()
         not_before = max(service.not_before, run.rate.next_at)
         has_room = service.has_room(now)
         if has_room and now >= not_before and _is_affordable(run, service, ticket):
             _start(run, service, ticket, now)
             return True
-        run.forget_changes()
         # Room may also come with time alone, as the limit grows back.
         later = now + 1.0 if service.active else float("inf")
         await run.until_changed(max(not_before, now) if has_room and now < not_before else later)

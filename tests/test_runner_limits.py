@@ -1,0 +1,165 @@
+"""A run under trouble that lasts: outages, services that fail for ever, budgets that end."""
+
+import errno
+import random
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
+from batchjobs.limits import Budget, RetryPolicy
+from batchjobs.progress import ServiceBack, ServiceLost
+from batchjobs.providers import with_settings
+from batchjobs.runner import RunSettings
+from tests.streams import FaultyStream, Peer, Service
+from tests.test_runner import QUICK, Ran, fails_with, job, jobs, obeys, ran
+
+POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
+
+
+def settings(**others: object) -> RunSettings:
+    """Four sessions at once, two attempts, little patience, but for what a test says."""
+    given: dict[str, object] = {"concurrency": 4, "retries": POLICY, "handles_signals": False}
+    return RunSettings(**(given | others))  # type: ignore[arg-type]
+
+
+class Outage:
+    """Dials a service that cannot be reached for a while, counting the tries."""
+
+    def __init__(self, after: int, seconds: float) -> None:
+        self.after, self.seconds = after, seconds
+        self.dials = self.refused = 0
+        self.began_at: float | None = None
+
+    def of(self, service: Service) -> object:
+        """Give the way to dial."""
+
+        async def dial(host: str, port: int, context: object) -> FaultyStream:
+            self.dials += 1
+            if self.dials > self.after and self.began_at is None:
+                self.began_at = trio.current_time()
+            if self.began_at is not None and trio.current_time() < self.began_at + self.seconds:
+                self.refused += 1
+                raise OSError(errno.ECONNREFUSED, "connection refused")
+            return await service.dial(host, port, context)
+
+        return dial
+
+
+def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: object) -> Ran:
+    """Run rows while the service goes away, on a clock two hundred times as fast as ours."""
+
+    async def body() -> Ran:
+        async with trio.open_nursery() as nursery:
+            service = Service(nursery, talk=obeys)
+            result = await ran(
+                folder,
+                jobs(rows),
+                dial=outage.of(service),
+                run_settings=settings(retries=POLICY),
+                patience=6_000.0,
+                **others,  # type: ignore[arg-type]
+            )
+            nursery.cancel_scope.cancel()
+        return result
+
+    return trio.run(body, clock=trio.testing.MockClock(rate=200))
+
+
+def test_a_ten_minute_outage_costs_no_job_an_attempt(tmp_path: Path) -> None:
+    """Jobs with two attempts outlive ten minutes of refused connections, at thirty probes at most."""
+    outage = Outage(after=6, seconds=600.0)
+    patient = with_settings(QUICK, {"connect_seconds": 600.0}, where="test")
+    result = run_in_an_outage(tmp_path, outage, 20, provider=patient)
+    assert result.end.error is None
+    assert result.statuses == {"done": 20}
+    assert outage.refused <= 30 + 4
+    assert [
+        type(event) for event in result.events if isinstance(event, ServiceLost | ServiceBack)
+    ] == [
+        ServiceLost,
+        ServiceBack,
+    ]
+
+
+def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_path: Path) -> None:
+    """After the provider's limit the run stops with 69; what is not done has not failed."""
+    outage = Outage(after=6, seconds=1e9)
+    impatient = with_settings(
+        QUICK, {"outage_limit_seconds": 120.0, "connect_seconds": 600.0}, where="test"
+    )
+    result = run_in_an_outage(tmp_path, outage, 20, provider=impatient)
+    assert isinstance(result.end.error, ServiceUnavailableError)
+    assert result.statuses.keys() == {"done"}
+    assert 0 < result.statuses["done"] < 20
+
+
+def fails_by_chance(share: float, seed: int) -> object:
+    """Make a service that answers a share of the sessions with 50001."""
+    dice = random.Random(seed)
+
+    async def talk(peer: Peer) -> None:
+        if dice.random() < share:
+            await fails_with(peer, 50001)
+        else:
+            await obeys(peer)
+
+    return talk
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
+    tmp_path: Path, share: float
+) -> None:
+    """Done and failed are all the rows, and there are at most 100 retries and one more a job."""
+    policy = RetryPolicy(attempts=10, base_seconds=0.001, limit_seconds=0.002)
+    result = await ran(
+        tmp_path,
+        jobs(60),
+        fails_by_chance(share, seed=3),  # type: ignore[arg-type]
+        run_settings=settings(retries=policy, concurrency=8),
+    )
+    assert result.end.error is None
+    assert sum(result.statuses.values()) == 60
+    assert len(result.attempts) <= 60 + 100 + 60
+    assert all(record.is_passing for record in result.records.values() if record.error_class)
+    if share == 1.0:
+        assert len(result.attempts) > 100
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("concurrency", [1, 3, 16])
+async def test_a_budget_is_never_exceeded_at_any_concurrency(
+    tmp_path: Path, concurrency: int, seed: int
+) -> None:
+    """Whatever fails and is sent again, the ledger never shows more than the budget."""
+    texts = ["مرحبا بكم جميعا", "Hello to everybody who is here today", "نعم"]
+    rows = [job(f"{n:03}", f"{texts[n % 3]} {n}") for n in range(40)]
+    limit = 400
+    policy = RetryPolicy(attempts=6, base_seconds=0.001, limit_seconds=0.002)
+    result = await ran(
+        tmp_path,
+        rows,
+        fails_by_chance(0.3, seed),  # type: ignore[arg-type]
+        run_settings=settings(
+            retries=policy, concurrency=concurrency, budget=Budget(characters=limit)
+        ),
+    )
+    sent = sum(characters for *_, characters in result.attempts)
+    assert sent <= limit
+    assert sent > limit / 2
+    assert isinstance(result.end.error, BudgetReachedError)
+    assert result.end.error.exit_code == 80
+
+
+async def test_a_budget_that_suffices_is_no_reason_to_stop(tmp_path: Path) -> None:
+    """What fits exactly is done, also if it takes turns to fit."""
+    rows = jobs(8)
+    whole = sum(len(row.text) for row in rows)
+    result = await ran(
+        tmp_path, rows, run_settings=settings(concurrency=8, budget=Budget(characters=whole))
+    )
+    assert result.end.error is None
+    assert result.statuses == {"done": 8}
