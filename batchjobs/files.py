@@ -132,9 +132,22 @@ def write_part(target: Path, data: bytes | Iterable[bytes]) -> Path:
 def publish(targets: Iterable[Path]) -> None:
     """Rename written parts onto their targets and sync the folders that hold them.
 
+    Args:
+        targets: As `path_inside` gave them, without symbolic links.
+
     Raises:
+        OutputError: A folder became a symbolic link meanwhile: nothing is written through it.
         DiskError: A rename or sync failed: none of the targets may be called done.
     """
+    places = list(targets)
+    for folder in {target.parent for target in places}:
+        if folder.resolve() != folder:
+            hint = "the run folder was tampered with"
+            raise OutputError(f"{folder} has become a symbolic link", hint=hint)
+    _rename(places)
+
+
+def _rename(targets: Iterable[Path]) -> None:
     folders = set()
     for target in targets:
         try:
@@ -166,7 +179,7 @@ def write_whole(target: Path, data: bytes | Iterable[bytes]) -> None:
         DiskError: The disk failed or is full.
     """
     write_part(target, data)
-    publish([target])
+    _rename([target])
 
 
 def _make_folder(folder: Path) -> None:
