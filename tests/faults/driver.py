@@ -16,13 +16,15 @@ import signal
 import sqlite3
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import trio
 
-from batchjobs import files, outputs, recorder, runner
+from batchjobs import files, outputs, recorder
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
+from batchjobs.runner import worker
 
 __all__ = ["BROKEN", "CALLS"]
 
@@ -145,7 +147,7 @@ def _torn_tail_glued() -> None:
 def _slot_released_early() -> None:
     """Let a worker go on once its session has ended, while files and commit are on their way."""
     session_ended: contextvars.ContextVar[trio.Event] = contextvars.ContextVar("session_ended")
-    buy = runner.Runner._buy
+    buy = worker.Worker._buy
 
     def telling(run: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
         async def run_and_tell(session: object) -> object:
@@ -156,10 +158,10 @@ def _slot_released_early() -> None:
 
         return run_and_tell
 
-    for session in (runner.SpeechSession, runner.TranscriptSession):
+    for session in (worker.SpeechSession, worker.TranscriptSession):
         session.run = telling(session.run)  # type: ignore[assignment,method-assign]
 
-    async def buy_on_the_side(self: runner.Runner, *arguments: object) -> None:
+    async def buy_on_the_side(self: worker.Worker, *arguments: object) -> None:
         event = trio.Event()
         session_ended.set(event)
 
@@ -171,7 +173,7 @@ def _slot_released_early() -> None:
         trio.lowlevel.spawn_system_task(work, context=contextvars.copy_context())
         await event.wait()
 
-    runner.Runner._buy = buy_on_the_side  # type: ignore[method-assign,assignment]
+    worker.Worker._buy = buy_on_the_side  # type: ignore[method-assign,assignment]
 
 
 def _attempts_counted_after() -> None:
@@ -249,6 +251,8 @@ def _become(request: Mapping[str, object]) -> None:
             os.close(os.open(str(request["gate"]), os.O_RDONLY))  # waits until somebody opens it
         sys.argv = ["batchjobs", *map(str, request["arguments"])]  # type: ignore[call-overload]
         code = _exit_code()
+    except Exception:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
