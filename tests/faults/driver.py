@@ -283,12 +283,12 @@ def main() -> int:
         pid = os.fork()
         if not pid:
             _become(json.loads(line))
-        print(json.dumps({"pid": pid}), flush=True)  # noqa: T201
+        print(json.dumps({"pid": pid}), flush=True)
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         is_code = ended.si_code == os.CLD_EXITED
         code = ended.si_status if is_code else -ended.si_status
-        print(json.dumps({"code": code}), flush=True)  # noqa: T201
+        print(json.dumps({"code": code}), flush=True)
     return 0
 
 
