@@ -663,4 +663,4 @@ def _outputs() -> Iterator[NameCase]:
 IDS: tuple[NameCase, ...] = tuple({case.value: case for case in _ids()}.values())
 OUTPUTS: tuple[NameCase, ...] = tuple({case.value: case for case in _outputs()}.values())
 
-assert SPOKEN
+
