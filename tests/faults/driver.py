@@ -166,6 +166,7 @@ def _slot_released_early() -> None:
         session_ended.set(event)
 
         async def work() -> None:
+            await trio.lowlevel.checkpoint()
             with contextlib.suppress(Exception):
                 await buy(self, *arguments)  # type: ignore[arg-type]
             event.set()
@@ -183,6 +184,7 @@ def _attempts_counted_after() -> None:
     numbers = itertools.count(-1, -1)
 
     async def begin_later(self: recorder.Recorder, start: AttemptStart) -> int:
+        await trio.lowlevel.checkpoint()
         number = next(numbers)
         begun[number] = start
         return number

@@ -10,24 +10,25 @@ from pathlib import Path
 import pytest
 
 from tests.faults import crash
-from tests.faults.crash import Bench, Case, Toll, Work
+from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.driver import CALLS
+from tests.faults.oracle import HEADER, Case, Toll, Work
 
 SEED = 20_240_817
-MISSING = crash.strace_is_missing()
+MISSING = strace_is_missing()
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Bench]]:
     """Two quick servers, each with runs of its own."""
-    with crash.benches(tmp_path_factory.mktemp("quick"), crash.LANES) as made:
+    with benches(tmp_path_factory.mktemp("quick"), crash.LANES) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def paced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Bench]]:
     """Two servers whose sessions last a tenth of a second."""
-    with crash.benches(tmp_path_factory.mktemp("paced"), crash.LANES, "--pace", 10) as made:
+    with benches(tmp_path_factory.mktemp("paced"), crash.LANES, "--pace", 10) as made:
         yield made
 
 
@@ -39,7 +40,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 def check(toll: Toll, fault: str, how: str) -> None:
     """Print a line of the table, and fail if a promise was broken."""
-    print(f"\nseed {SEED}\n{crash.HEADER}\n{toll.line(fault, how)}")
+    print(f"\nseed {SEED}\n{HEADER}\n{toll.line(fault, how)}")
     assert not toll.bad, "\n".join(toll.notes)
 
 
@@ -51,7 +52,7 @@ def test_fifty_kills_at_random_moments(paced: list[Bench], tmp_path: Path) -> No
     with concurrent.futures.ThreadPoolExecutor() as pool:
         dice = [random.Random(SEED + lane) for lane in range(len(paced))]
         lanes = [
-            pool.submit(crash.random_kills, bench, work, kills, lane_dice, forked=0.6)
+            pool.submit(crash.random_kills, bench, work, kills, lane_dice, forked=0.75)
             for bench, lane_dice in zip(paced, dice, strict=True)
         ]
         for lane in lanes:

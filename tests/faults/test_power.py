@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import crash, power
-from tests.faults.crash import Bench, Work
+from tests.faults import power
+from tests.faults.bench import Bench, benches, strace_is_missing
+from tests.faults.disk import Recording
+from tests.faults.oracle import Work
 
 SEED = 20_240_817
-MISSING = crash.strace_is_missing()
+MISSING = strace_is_missing()
 
 pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"{MISSING}; SQLite's writes cannot be seen without it"
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A quick server, with runs of its own."""
-    with crash.benches(tmp_path_factory.mktemp("quick"), 1) as (made,):
+    with benches(tmp_path_factory.mktemp("quick"), 1) as (made,):
         yield made
 
 
@@ -40,7 +42,7 @@ def test_the_power_may_go_at_any_moment(
 ) -> None:
     """At every cut, what was told is done, files are whole or absent, sessions are counted."""
     recording = power.record(bench, work, killed_at=killed_at)
-    tally = power.check_states(recording, work, bench, seed=SEED, most=2_000, mixed=3, continued=6)
+    tally = power.check_states(recording, work, bench, seed=SEED, most=2_000, mixed=2, continued=6)
     print(f"\nseed {SEED}\n{power.HEADER}\n{tally.line(what)}")
     assert not tally.bad, "\n".join(tally.notes[:20])
     assert tally.cuts > 150
@@ -77,7 +79,7 @@ def states_of(tmp_path: Path, *calls: str) -> list[dict[str, bytes | None]]:
     log = tmp_path / "log"
     lines = [call if call[0] == "2" else f"1 {call}" for call in calls]  # the thread, the call
     log.write_text("\n".join(lines), encoding="ascii")
-    recording = power.Recording(Path("/r"), Path("/r/stdout"))
+    recording = Recording(Path("/r"), Path("/r/stdout"))
     recording.read(log)
     dice = random.Random(SEED)
     found = [state for _, state in recording.states(len(calls), dice, 50)]
