@@ -1,0 +1,194 @@
+"""The command line with one seeded bug: what the fault tests must catch.
+
+    python tests/faults/broken.py BUG run MANIFEST ...
+
+No switch for any of these is in the product; they are made here, from outside.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import ssl
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from batchjobs import api, files, limits, runner, session, signals
+from batchjobs.cli import main, running, telling
+from batchjobs.protocol.tts import TtsClient
+
+__all__ = ["BUGS"]
+
+LOADED: Final = api  # all of the product is imported before any of it is patched
+
+
+def fsync_unheard() -> None:
+    """A failed fsync is taken for a success."""
+    real = os.fsync
+
+    def deaf(descriptor: int) -> None:
+        with contextlib.suppress(OSError):
+            real(descriptor)
+
+    os.fsync = deaf
+
+
+def write_unheard() -> None:
+    """A write that found no room is taken for a success."""
+    real = os.write
+
+    def deaf(descriptor: int, data: memoryview) -> int:
+        try:
+            return real(descriptor, data)
+        except OSError as error:
+            if error.errno not in {errno.EDQUOT, errno.ENOSPC, errno.EFBIG}:
+                raise
+            return len(data)
+
+    os.write = deaf  # type: ignore[assignment]
+
+
+def links_followed() -> None:
+    """Paths below the run folder are taken as they are written."""
+
+    def trusting(root: Path, relative: str) -> Path:
+        return root / relative
+
+    def publish(targets: object) -> None:
+        files._rename(targets)  # type: ignore[arg-type]
+
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith("batchjobs."):
+            if hasattr(module, "path_inside"):
+                module.path_inside = trusting
+            if hasattr(module, "publish"):
+                module.publish = publish
+
+
+def key_logged() -> None:
+    """The library's debug lines reach the log: one of them has the URL with the key."""
+    logger = logging.getLogger("trio-websocket")
+    for each in list(logger.filters):
+        logger.removeFilter(each)
+
+
+def key_echoed() -> None:
+    """What a service says is told as it came."""
+    session.Link.discreet = lambda _: contextlib.nullcontext()  # type: ignore[method-assign]
+
+
+def anyone_trusted() -> None:
+    """Certificates are not looked at."""
+    ssl.create_default_context = ssl._create_unverified_context  # type: ignore[assignment]
+
+
+def bug_inside() -> None:
+    """Every synthesis meets a bug of ours."""
+
+    def boom(_: TtsClient) -> str:
+        raise RuntimeError("a bug that was put here")
+
+    TtsClient.next_payload = boom  # type: ignore[method-assign,assignment]
+
+
+def no_grace() -> None:
+    """The first signal cuts off the open sessions."""
+    stop = runner.Runner._stop
+
+    def cut(self: runner.Runner, reason: str, error: object = None) -> None:
+        stop(self, reason, error)  # type: ignore[arg-type]
+        self._work_scope.cancel()
+
+    runner.Runner._stop = cut  # type: ignore[method-assign,assignment]
+
+
+def planning_dies() -> None:
+    """A signal in planning ends the process where it stands."""
+    running.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
+
+
+def results_die() -> None:
+    """A signal while the results are written ends the process where it stands."""
+
+    @contextlib.contextmanager
+    def nothing() -> object:
+        yield signals.Noted()
+
+    signals.noted = nothing  # type: ignore[assignment]
+    running.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
+
+
+def never_nohup() -> None:
+    """Signals that were switched off are listened to all the same."""
+    runner.listened_to = lambda: signals._STOPPING  # type: ignore[attr-defined]
+
+
+def streams_trusted() -> None:
+    """Output is printed as if every stream always took it."""
+
+    def print_it(line: str = "", stream: object = None) -> None:
+        print(line, file=stream or sys.stdout, flush=True)  # type: ignore[call-overload]
+
+    for module in (telling, running):
+        module.say = print_it  # type: ignore[attr-defined]
+
+
+def wall_clock_limit() -> None:
+    """The rate of starts goes by the wall clock."""
+    offset = time.time() - time.monotonic()
+
+    def current_time() -> float:
+        return time.time() - offset
+
+    def started(self: object, _: float) -> None:
+        wall = current_time() + trio.current_time() - time.monotonic()
+        self._next_at = wall + self._interval_seconds  # type: ignore[attr-defined]
+
+    limits.StartRate.started = started  # type: ignore[method-assign]
+
+
+def steps() -> None:
+    """No bug, but a wall clock that is set forth and back by an hour, a few times a second."""
+    real, real_ns = time.time, time.time_ns
+
+    def step() -> int:
+        return (0, 3_600, -3_600, 86_400)[int(time.monotonic() * 8) % 4]
+
+    time.time = lambda: real() + step()
+    time.time_ns = lambda: real_ns() + step() * 10**9
+
+
+def steps_and_wall_clock_limit() -> None:
+    """A wall clock in a limiter, and one that is set."""
+    wall_clock_limit()
+    steps()
+
+
+BUGS: Mapping[str, Callable[[], None]] = {
+    bug.__name__.replace("_", "-"): bug
+    for bug in (
+        fsync_unheard,
+        write_unheard,
+        links_followed,
+        key_logged,
+        key_echoed,
+        anyone_trusted,
+        bug_inside,
+        no_grace,
+        planning_dies,
+        results_die,
+        never_nohup,
+        streams_trusted,
+        steps,
+        steps_and_wall_clock_limit,
+    )
+}
+
+if __name__ == "__main__":
+    BUGS[sys.argv.pop(1)]()
+    main()
