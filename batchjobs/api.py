@@ -302,12 +302,15 @@ def _providers(configuration: Configuration, options: Options) -> dict[str, Prov
 def _opened(setup: _Setup) -> Iterator[Checkpoint]:
     """Hold the run folder; leaves no trace of a run that was refused before it began."""
     existed = setup.folder.exists()
-    checkpoint = Checkpoint.open(setup.folder)
+    with signals.noted() as noted:
+        checkpoint = Checkpoint.open(setup.folder)
     with checkpoint:
         try:
+            if noted.number:
+                raise signals.Interrupted(noted.number)
             yield checkpoint
         except (ManifestError, ConfigurationError, OutputError, UsageError, KeyboardInterrupt):
-            if not existed and not checkpoint.totals().rows:
+            if not existed and not checkpoint.has_begun():
                 checkpoint.close()
                 for file in setup.folder.glob(f"{FILE_NAME}*"):
                     file.unlink(missing_ok=True)

@@ -66,7 +66,8 @@ def _exit_code() -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as ending:
         say("stopped; the same command begins, or continues, where it was", sys.stderr)
-        die_of(ending.number if isinstance(ending, Interrupted) else signal.SIGINT)
+        cause = ending.__cause__  # of click's own Abort
+        die_of(cause.number if isinstance(cause, Interrupted) else signal.SIGINT)
     except BrokenPipeError:
         return 0
     except Exception as error:
