@@ -118,7 +118,7 @@ def test_every_layer_belongs_to_a_module() -> None:
 
 def test_every_module_has_its_test_file() -> None:
     """The tests' files map the modules: one a module at least."""
-    tests = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    tests = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
     untested = {
         unit
         for unit in LAYERS

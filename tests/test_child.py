@@ -144,11 +144,13 @@ def test_a_clone_is_on_the_child_s_path_and_an_installed_package_adds_nothing(
 ) -> None:
     """The child imports this very package, and finds no other module because of it."""
     monkeypatch.setenv("PYTHONPATH", "/theirs")
-    assert child._environment()["PYTHONPATH"] == f"/theirs{os.pathsep}{ROOT}"
+    monkeypatch.setenv("MUNSIT_API_KEY", "a secret")
+    assert child._environment([])["PYTHONPATH"] == f"/theirs{os.pathsep}{ROOT}"
+    assert "MUNSIT_API_KEY" not in child._environment(["MUNSIT_API_KEY"])
     monkeypatch.delenv("PYTHONPATH")
-    assert child._environment()["PYTHONPATH"] == str(ROOT)
+    assert child._environment([])["PYTHONPATH"] == str(ROOT)
     monkeypatch.setattr(errors, "__file__", "/v/lib/site-packages/batchjobs/errors.py")
-    assert "PYTHONPATH" not in child._environment()
+    assert "PYTHONPATH" not in child._environment([])
 
 
 async def _with_program(

@@ -227,7 +227,7 @@ def test_a_ten_minute_outage_costs_few_probes_and_no_attempts() -> None:
         failed_at.append(now)
     assert probes <= 30
     assert breaker.open_for(700.0) == 600.0
-    assert all(breaker.excuses(at) for at in failed_at)
+    assert all(breaker.is_undecided(at) for at in failed_at)
     assert breaker.reached(800.0)
     assert all(breaker.excuses(at) for at in failed_at)
     assert not breaker.excuses(99.0)
@@ -242,8 +242,10 @@ def test_failures_between_successes_open_nothing_and_are_charged() -> None:
         for number in range(4):
             at = round_number * 10.0 + number
             assert not breaker.failed(at)
-            assert not breaker.excuses(at)
+            assert breaker.is_undecided(at)
         assert not breaker.reached(round_number * 10.0 + 5.0)
+        assert not breaker.is_undecided(round_number * 10.0)
+        assert not breaker.excuses(round_number * 10.0)
 
 
 def test_sessions_that_were_open_do_not_hasten_the_probes() -> None:

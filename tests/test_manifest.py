@@ -196,7 +196,7 @@ def test_csv_is_read_in_every_dialect(
     writer.writerows(cells)
     data = (mark + text.getvalue() + end + "  " + end).encode()
     if ending.endswith("gz"):
-        data = gzip.compress(data)
+        data = gzip.compress(data, mtime=0)
     jobs = _rows(tmp_path, data, ending=ending)
     assert [list(job.row.values()) for job in jobs] == cells[1:]
     assert [job.line for job in jobs] == [2, 3, 5]
@@ -210,14 +210,19 @@ def test_jsonl_is_read_from_everywhere(tmp_path: Path, ending: str, end: str) ->
     row = json.dumps({"text": text}, ensure_ascii=False)
     data = f"\ufeff{end}{row}{end} {end}{row}".encode()
     if ending.endswith("gz"):
-        data = gzip.compress(data)
+        data = gzip.compress(data, mtime=0)
     jobs = _rows(tmp_path, data, ending=ending)
     assert [(job.line, job.row["text"]) for job in jobs] == [(2, text), (4, text)]
 
 
 def test_gzip_of_several_members_with_padding_is_one_manifest(tmp_path: Path) -> None:
     """Appended and padded archives are read to their end."""
-    data = gzip.compress(b"text\none\n") + b"\0" * 512 + gzip.compress(b"two\n") + b"\0" * 8
+    data = (
+        gzip.compress(b"text\none\n", mtime=0)
+        + b"\0" * 512
+        + gzip.compress(b"two\n", mtime=0)
+        + b"\0" * 8
+    )
     assert [job.row["text"] for job in _rows(tmp_path, data)] == ["one", "two"]
 
 
@@ -229,7 +234,7 @@ def test_a_stream_that_gives_byte_by_byte_is_read_alike(tmp_path: Path) -> None:
             return super().read(min(size or 1, 1))
 
     plain = b'\xef\xbb\xbf\r\nid,text\r\n1,"a\r\nb"\r\n2,\xd9\x85\r\n'
-    for data in (plain, gzip.compress(plain)):
+    for data in (plain, gzip.compress(plain, mtime=0)):
         stream = Dribble(data)
         rows = read_rows(
             stream, name="-", folder=tmp_path, providers=_PROVIDERS, defaults=Defaults()
@@ -328,10 +333,10 @@ def test_memory_does_not_grow_with_the_manifest(tmp_path: Path) -> None:
         (b"\0" * 100, "talks:1: ", "NUL"),
         ('[{"text": "a"}]', "talks: ", "JSON array"),
         (b"PK\x03\x04rest", "talks: ", "spreadsheet"),
-        (gzip.compress(b"text\nhello\n")[:-9], "talks: ", "cut off"),
-        (gzip.compress(b"text\nhello\n")[:-1] + b"x", "talks: ", "damaged"),
-        (gzip.compress(b"text\nhello\n") + b"trash", "talks: ", "damaged"),
-        (gzip.compress(b""), "talks: ", "empty"),
+        (gzip.compress(b"text\nhello\n", mtime=0)[:-9], "talks: ", "cut off"),
+        (gzip.compress(b"text\nhello\n", mtime=0)[:-1] + b"x", "talks: ", "damaged"),
+        (gzip.compress(b"text\nhello\n", mtime=0) + b"trash", "talks: ", "damaged"),
+        (gzip.compress(b"", mtime=0), "talks: ", "empty"),
         # promise 18: quotes
         ('id,text\n1,"hello\n2,world\n', "talks:2: ", "never closed"),
         ('id,text\n0,"a\nb"\n1,"hello\n2,"world"\n', "talks:4: ", "middle of a field"),
@@ -407,7 +412,7 @@ def test_a_stream_that_breaks_says_so(tmp_path: Path) -> None:
 
 def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:
     """Past 64 MiB, more than 200 times the packed size is refused."""
-    data = gzip.compress(b"text\n" + (b"a" * 1_048_575 + b"\n") * 70, 9)
+    data = gzip.compress(b"text\n" + (b"a" * 1_048_575 + b"\n") * 70, 9, mtime=0)
     assert "bomb" in _error(tmp_path, data)
 
 

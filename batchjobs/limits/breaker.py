@@ -5,6 +5,7 @@ from typing import Final
 __all__ = ["Breaker"]
 
 _FAILURES_IN_A_ROW: Final = 5
+_OUTAGES_KEPT: Final = 100
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 """Ten minutes of outage cost fifteen probes: 1, 2, 4, 8, 16, 32 and then 60 seconds apart."""
@@ -66,13 +67,16 @@ class Breaker:
         was_open = self.is_open
         if was_open:
             self._outages.append((self._streak_began_at, now))
+            del self._outages[:-_OUTAGES_KEPT]
         self._failures = 0
         self._streak_began_at = float("inf")
         self._next_probe_at = float("-inf")
         return was_open
 
+    def is_undecided(self, failed_at: float) -> bool:
+        """Whether it is still open if a failure at this time was the job's or the service's."""
+        return failed_at >= self._streak_began_at
+
     def excuses(self, failed_at: float) -> bool:
-        """Whether a failure at this time was the outage's, and costs its job no attempt."""
-        if self.is_open and failed_at >= self._streak_began_at:
-            return True
+        """Whether a failure at this time was an outage's, and costs its job no attempt."""
         return any(began <= failed_at <= ended for began, ended in self._outages)

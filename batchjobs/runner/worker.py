@@ -155,13 +155,14 @@ class Worker:
     async def _may_begin(self, ticket: Ticket, service: Service) -> bool:
         """Whether a job may open a session: not if its attempts are used up, nor while we stop."""
         run = self._run
-        excused = [at for at in ticket.unreachable_at if service.breaker.excuses(at)]
-        ticket.attempts -= len(excused)
-        ticket.unreachable_at = []
-        if not ticket.attempts and not ticket.codes and not excused:
+        breaker = service.breaker
+        ticket.attempts -= sum(map(breaker.excuses, ticket.unreachable_at))
+        ticket.unreachable_at = [at for at in ticket.unreachable_at if breaker.is_undecided(at)]
+        if not ticket.attempts and not ticket.codes:
             ticket.attempts = run.lost.get(ticket.row.key, 0)
             run.retry_budget.job_began()
-        if ticket.attempts < run.settings.retries.attempts:
+        # As long as nobody knows whose fault it was, a failure is held against nobody.
+        if ticket.attempts - len(ticket.unreachable_at) < run.settings.retries.attempts:
             return not run.is_stopping
         error = ticket.last_error
         if error is not None:
