@@ -96,17 +96,6 @@ def bug_inside() -> None:
     TtsClient.next_payload = boom  # type: ignore[method-assign,assignment]
 
 
-def no_grace() -> None:
-    """The first signal cuts off the open sessions."""
-    stop = runner.Runner._stop
-
-    def cut(self: runner.Runner, reason: str, error: object = None) -> None:
-        stop(self, reason, error)  # type: ignore[arg-type]
-        self._work_scope.cancel()
-
-    runner.Runner._stop = cut  # type: ignore[method-assign,assignment]
-
-
 def planning_dies() -> None:
     """A signal in planning ends the process where it stands."""
     running.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
@@ -179,7 +168,6 @@ BUGS: Mapping[str, Callable[[], None]] = {
         key_echoed,
         anyone_trusted,
         bug_inside,
-        no_grace,
         planning_dies,
         results_die,
         never_nohup,

@@ -22,6 +22,7 @@ __all__ = [
     "command",
     "environment",
     "finished",
+    "resumed",
     "served",
     "started",
     "summary",
@@ -139,6 +140,16 @@ def served(folder: Path, *arguments: object) -> Iterator[Served]:
         process.wait(30)
         assert process.stdout is not None
         process.stdout.close()
+
+
+def resumed(manifest: Path, server: "Served", folder: Path) -> None:
+    """Run the same again, in this process, to its end: nothing strikes it any more."""
+    key_file = manifest.with_name("key")
+    key_file.touch(0o600)
+    key_file.write_text(KEY, encoding="utf-8")
+    options = batchjobs.Options(base_url=server.base_url, output=folder, key_file=key_file)
+    report = batchjobs.run(manifest, options)
+    assert report.exit_code == 0, report.error
 
 
 def write_manifest(path: Path, rows: Sequence[Mapping[str, object]] | int) -> Path:

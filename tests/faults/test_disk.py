@@ -1,5 +1,6 @@
 """A disk that is full, read-only, limited, failing or swapped costs a run its end, never its truth."""
 
+import contextlib
 import resource
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from batchjobs.errors import NoRunError
 from tests.faults.commands import (
     Oracle,
     Served,
     command,
     finished,
+    resumed,
     served,
     started,
     summary,
@@ -105,7 +108,7 @@ def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
 @pytest.mark.parametrize(
     ("call", "error", "when"),
     [
-        *(("fsync,fdatasync", "EIO", f"{n}+") for n in (1, 2, 4, 7)),
+        *(("fsync,fdatasync", "EIO", f"{n}+") for n in (1, 3, 6)),
         ("pwrite64", "ENOSPC", "20+"),
         ("pwrite64", "EROFS", "25+"),
     ],
@@ -122,12 +125,9 @@ def test_a_disk_that_fails_ends_the_run_with_74_and_nothing_false_is_called_done
     assert "Traceback" not in done.stderr
     oracle = Oracle(folder=folder, rows=ROWS)
     if (folder / "checkpoint.sqlite3").exists():
-        looked = finished(command("status", folder), cwd=tmp_path, expect=None)
-        if looked.returncode == 0:
+        with contextlib.suppress(NoRunError):  # it was struck before there was anything
             print(f"{call} {error} from {when}: {oracle.holds_amid()['done']} done before")
-        else:
-            assert looked.returncode == 2  # it was struck before there was anything
-    finished(words, cwd=tmp_path)
+    resumed(manifest, server, folder)
     # A transaction whose sync failed may have been on its way: what it held was paid for.
     oracle.holds_after(server.bought(), repeats=CONCURRENCY)
 
@@ -149,7 +149,7 @@ def test_a_result_that_cannot_be_written_stops_the_run_and_is_made_after(
     counted = Oracle(folder=folder, rows=ROWS).holds_amid()
     assert 1 <= counted["done"] < ROWS
     assert not (folder / "audio" / "r5.wav").exists()
-    finished(words, cwd=tmp_path)
+    resumed(manifest, server, folder)
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=1)
 
 
@@ -190,9 +190,9 @@ def test_a_file_size_limit_is_no_signal_s_death(tmp_path: Path, server: Served) 
 
         done = finished(words, cwd=tmp_path, expect=74, prepare=limited)
         assert "Traceback" not in done.stderr
-        if finished(command("status", folder), cwd=tmp_path, expect=None).returncode == 0:
+        with contextlib.suppress(NoRunError):
             Oracle(folder=folder, rows=ROWS).holds_amid()
-    finished(words, cwd=tmp_path)
+    resumed(manifest, server, folder)
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=2 * CONCURRENCY)
 
 
@@ -344,5 +344,5 @@ def test_results_are_never_written_through_a_link_put_there_in_mid_run(
         (folder / "audio").unlink()
         (elsewhere if keep else tmp_path / "moved").rename(folder / "audio")
         Oracle(folder=folder, rows=24).holds_amid()
-        finished(words, cwd=tmp_path)
+        resumed(manifest, server, folder)
         Oracle(folder=folder, rows=24).holds_after(server.bought(), repeats=CONCURRENCY)
