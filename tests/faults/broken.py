@@ -71,10 +71,16 @@ def links_followed() -> None:
 
 
 def key_logged() -> None:
-    """The library's debug lines reach the log: one of them has the URL with the key."""
-    logger = logging.getLogger("trio-websocket")
-    for each in list(logger.filters):
-        logger.removeFilter(each)
+    """A line of the log has the URL, and with it the key."""
+    real = session.wrap_client_stream
+
+    def telling_all(
+        nursery: object, stream: object, host: str, target: str, **more: object
+    ) -> object:
+        logging.getLogger("batchjobs.session").debug("connecting to %s%s", host, target)
+        return real(nursery, stream, host, target, **more)  # type: ignore[arg-type]
+
+    session.wrap_client_stream = telling_all  # type: ignore[assignment]
 
 
 def key_echoed() -> None:
