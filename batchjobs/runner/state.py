@@ -185,6 +185,8 @@ class RunState:
         self.disk = trio.CapacityLimiter(os.cpu_count() or 2)
         self.random = random_source or random.Random()  # noqa: S311  # jitter is no secret
         self.waiting: list[tuple[float, int, Ticket]] = []
+        self.remade: dict[str, tuple[Ticket, list[Ticket]]] = {}
+        """By key: who buys again what could not be copied, and who else asks for the same."""
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
         self.lost: Mapping[str, int] = {}

@@ -110,12 +110,28 @@ class Worker:
                 hint="its earlier result is damaged; set the key and run this again",
             )
         if ticket.row.action in NOT_BOUGHT:
-            # There is nothing to copy, or it is damaged: it has to be bought after all, in its turn.
-            ticket.row = replace(ticket.row, action=Action.REMAKE)
-            run.wait(ticket, 0.0)
+            self._buy_instead(ticket)
             return
         if await self._may_begin(ticket, service):
             await self._buy(ticket, job, service)
+
+    def _buy_instead(self, ticket: Ticket) -> None:
+        """There is nothing to copy, or it is damaged: buy it after all, once for all who ask."""
+        key = ticket.row.key
+        if key in self._run.remade:
+            self._run.remade[key][1].append(ticket)
+            return
+        self._run.remade[key] = ticket, []
+        ticket.row = replace(ticket.row, action=Action.REMAKE)
+        self._run.wait(ticket, 0.0)
+
+    def _settled(self, ticket: Ticket) -> None:
+        """Let those who wait for what this one bought copy it now, or buy in their turn."""
+        buyer, others = self._run.remade.get(ticket.row.key, (None, []))
+        if buyer is ticket:
+            del self._run.remade[ticket.row.key]
+            for other in others:
+                self._run.wait(other, 0.0)
 
     # -- copying --------------------------------------------------------------------------------
 
@@ -205,6 +221,7 @@ class Worker:
             record = _done(ticket, result, written)
             await run.recorder.finish(end=end, record=record, targets=written.targets)
             del run.open[number]
+        self._settled(ticket)
         self._spent(ticket, service, session)
         self._reached(service)
         self._learned(service, result, began)
@@ -378,6 +395,7 @@ class Worker:
             finished_at=time.time(),
         )
         await self._settle(record, None)
+        self._settled(ticket)
 
     async def _settle(self, record: JobRecord, written: Written | None) -> None:
         with trio.CancelScope(shield=True):

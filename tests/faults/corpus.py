@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.corpus_texts import MARKS_ONLY, SPOKEN
+from tests.faults.corpus_texts import MARKS_ONLY
 
 __all__ = ["BLANK", "IDS", "MANIFESTS", "OUTPUTS", "Bad", "ManifestCase", "NameCase", "prepare"]
 
@@ -662,5 +662,3 @@ def _outputs() -> Iterator[NameCase]:
 
 IDS: tuple[NameCase, ...] = tuple({case.value: case for case in _ids()}.values())
 OUTPUTS: tuple[NameCase, ...] = tuple({case.value: case for case in _outputs()}.values())
-
-

@@ -1,0 +1,749 @@
+"""A run folder's life as a state machine: edits, kills, damage; what is bought is counted elsewhere.
+
+The model is a list of rows and what was bought for them; the server's ledger tells what was bought
+in truth, the tones in the files what they say. The long form prints a table::
+
+    python -m tests.faults.state --seconds 300 --seed 1
+"""
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from batchjobs import api, audio
+from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
+from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingError, RunLockedError
+from batchjobs.jobs import Evidence, derived_id
+from batchjobs.progress import Event, JobFinished
+from batchjobs.server.tone import ToneRecogniser
+from tests.faults.zygote import hurried_policy, options_of
+from tests.test_end_to_end import KEY, served
+
+__all__ = ["FAULTS", "TEXTS", "RunFolder", "World", "machine_settings", "world_of"]
+
+CONCURRENCY = 3
+ATTEMPTS = 20
+LOSSLESS = (".wav", ".flac")
+FAULTS = ("drop@0.06", "garbage@0.06", "truncate@0.08", "close:1000@0.05", "error:50001@0.04")
+"""A share of all sessions fails in every way that looks nearly like success."""
+
+TEXTS = (
+    "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ",
+    "صباح الخير، كيف حالك اليوم يا صديقي؟",
+    "وُلِدَ عام ١٩٤٨ في قرية تبعد كثيرًا.",
+    "نستخدم مكتبة trio مع WebSocket لإنجاز العمل!",
+    "العربية لغةٌ جميـــلة؛ فاستمع إليها على مهل.",
+    "العربية لغةٌ جميلة؛ فاستمع إليها على مهل.",
+    "قال: «لن أعود…» ثم مضى، ولم يلتفت\u200f.",
+    "می\u200cخواهم بروم به خانه و بخوابم",
+    "می\u200dخواهم بروم به خانه و بخوابم",
+    "آمن الرجل بما قيل له في المدينة",
+    "ا\u0653من الرجل بما قيل له في المدينة",
+    "naïve café in Ångström and 東京 🎧",
+    "nai\u0308ve cafe\u0301 in Ångström and 東京 🎧",
+    " مسافة في الأول وسطر\nثانٍ في الآخر ",
+    "English then عربي then English again",
+    'he said "run it, again"; and it ran',
+)
+VOICES = ("", "ar-najdi-male-2", "other-voice")
+FORMATS = ("wav", "flac", "ogg")
+BLANK = " ــ …"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A finished job as the model knows it: what it was bought for, and its file's bytes then."""
+
+    key: tuple[str, str, int]
+    output: str
+    sha256: str
+    size: int
+    product_key: str
+    evidence: Evidence | None
+
+
+@dataclass(kw_only=True)
+class World:
+    """What all examples share: a server in a process of its own, and the counts over all of them."""
+
+    root: Path
+    base_url: str
+    ledger: Path
+    forks: "tuple[Fork, Fork]"
+    breaches: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    _offset: int = 0
+    _open: int = 0
+
+    def sold(self) -> Counter[tuple[str, str]]:
+        """Count what was sold since the last call, once every session has ended: text and voice."""
+        sold: Counter[tuple[str, str]] = Counter()
+        deadline = time.monotonic() + 20
+        while True:
+            with self.ledger.open("rb") as file:
+                file.seek(self._offset)
+                lines = file.read()
+            whole = lines[: lines.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            for line in map(json.loads, whole.splitlines()):
+                self._open += 1 if line["event"] == "start" else -1
+                if line["event"] == "end" and line["complete"]:
+                    sold[line["text_sha256"], line["voice_id"]] += 1
+            if not self._open:
+                self.counts["sold"] += sold.total()
+                return sold
+            assert time.monotonic() < deadline, "a session of the server did not end"
+            time.sleep(0.002)
+
+
+@contextlib.contextmanager
+def world_of(root: Path, *faults: str) -> Iterator[World]:
+    """Serve tones with faults for as long as the block lasts."""
+    before = os.environ.get("BATCHJOBS_LOCAL_KEY")
+    os.environ["BATCHJOBS_LOCAL_KEY"] = KEY
+    ledger = root / "ledger.jsonl"
+    ledger.touch()
+    arguments = [part for fault in faults for part in ("--fault", fault)]
+    try:
+        with served(root, "--engine", "tone", "--ledger", ledger, *arguments) as base_url:
+            forks = Fork(root), Fork(root)
+            try:
+                yield World(root=root, base_url=base_url, ledger=ledger, forks=forks)
+            finally:
+                for fork in forks:
+                    fork.close()
+    finally:
+        os.environ.pop("BATCHJOBS_LOCAL_KEY")
+        if before is not None:
+            os.environ["BATCHJOBS_LOCAL_KEY"] = before
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """Let retries wait a fiftieth of their time, in this process too."""
+    before = api.RetryPolicy
+    api.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
+    try:
+        yield
+    finally:
+        api.RetryPolicy = before  # type: ignore[misc]
+
+
+class Fork:
+    """Starts runs in processes of their own, one after the other.
+
+    Args:
+        folder: Where they work.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        kept = {n: v for n, v in os.environ.items() if not n.startswith("COVERAGE_")}
+        self._zygote = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            cwd=folder,
+            env=kept | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def close(self) -> None:
+        """End the zygote."""
+        assert self._zygote.stdin is not None
+        assert self._zygote.stdout is not None
+        self._zygote.stdin.close()
+        self._zygote.wait(30)
+        self._zygote.stdout.close()
+
+    def _line(self) -> int:
+        assert self._zygote.stdout is not None
+        return int(self._zygote.stdout.readline())
+
+    def start(self, manifest: Path, request: dict[str, str]) -> int:
+        """Start a run; gives its process's id once it has begun."""
+        assert self._zygote.stdin is not None
+        self._zygote.stdin.write(json.dumps(request | {"manifest": str(manifest)}) + "\n")
+        return self._line()
+
+    def wait(self) -> int:
+        """Wait for the run's end; gives its exit code, less than 0 for the signal that ended it."""
+        return self._line()
+
+
+_HEARD: dict[str, str] = {}
+
+
+def heard(path: Path) -> str:
+    """Give the text that a file's tones carry."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest not in _HEARD:
+        try:
+            _, rate = audio.measured(path)
+            _HEARD[digest] = ToneRecogniser().start().accept(audio.decoded_pcm(path), rate)
+        except RecordingError:
+            _HEARD[digest] = ""
+    return _HEARD[digest]
+
+
+_Method = TypeVar("_Method", bound=Callable[..., None])
+
+
+def told(step: _Method) -> _Method:
+    """Write a step down before it is taken."""
+
+    @functools.wraps(step)
+    def taken(machine: "RunFolder", **arguments: object) -> None:
+        machine.trail.append(f"{step.__name__}({arguments})")
+        step(machine, **arguments)
+
+    return taken  # type: ignore[return-value]
+
+
+class RunFolder(RuleBasedStateMachine):
+    """One run folder, from its first run to its last."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.place = Path(tempfile.mkdtemp(prefix="example-", dir=world.root))
+        self.folder = self.place / "run"
+        self.manifest = self.place / "rows.jsonl"
+        self.trail: list[str] = []
+        self.rows: list[dict[str, object]] = []
+        self.held: dict[str, Held] = {}
+        self.format = "wav"
+        self.voice = "first-voice"
+        self.names = 0
+        self.kills = 0
+        self.copies = 0
+        world.counts["examples"] += 1
+
+    def hold(self, name: str, *, holds: bool, why: object = "") -> None:
+        """State an invariant; its breach is remembered by name."""
+        if not holds:
+            trail = "\n  ".join(self.trail)
+            self.world.breaches.append(f"{name}: {why}\n  {trail}")
+        assert holds, f"{name}: {why}"
+
+    # -- the model ------------------------------------------------------------------------------
+
+    def id_of(self, row: dict[str, object]) -> str:
+        """Give the id that a row has or gets."""
+        return str(row.get("id") or derived_id(row))
+
+    def key_of(self, row: dict[str, object]) -> tuple[str, str, int]:
+        """Give all that a row's result depends on."""
+        take = row.get("take") or 0
+        assert isinstance(take, int)
+        return str(row["text"]), str(row.get("voice_id") or self.voice), take
+
+    def place_of(self, row: dict[str, object]) -> str:
+        """Give where a row's result has to stand."""
+        return str(row.get("output") or f"audio/{self.id_of(row)}.{self.format}")
+
+    def is_there(self, held: Held, *, exactly: bool) -> bool:
+        """Whether a result's file has its size, or its very bytes."""
+        path = self.folder / held.output
+        if not path.is_file() or path.stat().st_size != held.size:
+            return False
+        return not exactly or hashlib.sha256(path.read_bytes()).hexdigest() == held.sha256
+
+    def is_done(self, row: dict[str, object]) -> bool:
+        """Whether a run must leave a row alone."""
+        held = self.held.get(self.id_of(row))
+        return (
+            held is not None
+            and (held.key, held.output) == (self.key_of(row), self.place_of(row))
+            and self.is_there(held, exactly=False)
+        )
+
+    def purchases(self) -> Counter[tuple[str, str]]:
+        """Say what the next run has to buy, at least and at most."""
+        missing: dict[tuple[str, str, int], set[str]] = {}
+        for row in self.good_rows:
+            if self.is_done(row):
+                continue
+            key, ending = self.key_of(row), Path(self.place_of(row)).suffix
+            donors = [
+                Path(held.output).suffix
+                for held in self.held.values()
+                if held.key == key and self.is_there(held, exactly=True)
+            ]
+            if not any(donor in {*LOSSLESS, ending} for donor in donors):
+                missing.setdefault(key, set()).add(ending)
+        found: Counter[tuple[str, str]] = Counter()
+        for (words, voice, _), endings in missing.items():
+            # An exact result serves all the others; one that is not serves its own kind.
+            count = 1 if endings & {*LOSSLESS} else len(endings)
+            found[hashlib.sha256(words.encode()).hexdigest(), voice] += count
+        return found
+
+    @property
+    def good_rows(self) -> list[dict[str, object]]:
+        """The rows that can be run."""
+        return [row for row in self.rows if row["text"] != BLANK]
+
+    # -- running --------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> dict[str, str]:
+        """What a process of its own is told of the next run."""
+        return {
+            "base_url": self.world.base_url,
+            "output": str(self.folder),
+            "concurrency": str(CONCURRENCY),
+            "attempts": str(ATTEMPTS),
+            "audio_format": self.format,
+            "voice": self.voice,
+        }
+
+    @property
+    def options(self) -> api.Options:
+        """The options of the next run."""
+        return options_of(self.request)
+
+    def write(self) -> None:
+        """Write the manifest."""
+        lines = (json.dumps(row, ensure_ascii=False) for row in self.rows)
+        self.manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def settle(self, observe: Callable[[Event], None] | None = None) -> None:
+        """Run to the end, and check everything against the model and the server's ledger."""
+        self.write()
+        expected = self.purchases()
+        with hurried():
+            report = api.run(self.manifest, self.options, observe=observe)
+        self.world.counts["runs"] += 1
+        sold = self.world.sold()
+        self.hold("bought what was missing, once", holds=sold == expected, why=(sold, expected))
+        self.check(report.summary, report.exit_code)
+
+    def check(self, summary: object, exit_code: int) -> None:
+        """Check the folder of a run that has come to its end."""
+        assert isinstance(summary, dict)
+        good, bad = len(self.good_rows), len(self.rows) - len(self.good_rows)
+        counted = (summary["rows"], summary["done"], summary["failed"], summary["not_run"])
+        self.hold("the counts add up", holds=counted == (good + bad, good, bad, 0), why=summary)
+        self.hold("the exit code is true", holds=exit_code == int(bad > 0), why=exit_code)
+        lines = [json.loads(x) for x in (self.folder / "results.jsonl").read_bytes().splitlines()]
+        told = {line["id"]: line for line in lines}
+        self.hold("a line for each row", holds=len(lines) == len(told) == good, why=sorted(told))
+        damaged = self.silently_damaged()
+        for row in self.good_rows:
+            name, place = self.id_of(row), self.place_of(row)
+            line = told.get(name, {})
+            self.hold("its line says so", holds=line.get("output") == place, why=(row, line))
+            self.hold("its text is its own", holds=line.get("text") == row["text"], why=(row, line))
+            path = self.folder / place
+            self.hold("its file is there", holds=path.is_file(), why=row)
+            if name not in damaged:
+                self.hold(
+                    "its file says it", holds=heard(path) == row["text"], why=(row, heard(path))
+                )
+        self.learn()
+        found = {line.partition(":")[0] for line in api.verify(self.folder)[1]}
+        wrong = {n for n, held in self.held.items() if not self.is_there(held, exactly=True)}
+        self.hold("verify finds the damage, and only it", holds=found == wrong, why=(found, wrong))
+        self.hold("no half file", holds=not list(self.folder.rglob("*.part")))
+        beside = {path.name for path in self.place.iterdir()} - {"copies"}
+        self.hold("no file outside", holds=beside == {"run", "rows.jsonl"}, why=beside)
+
+    def silently_damaged(self) -> set[str]:
+        """Finished jobs whose file has its size, but not its bytes: only `verify` looks so far."""
+        return {
+            name
+            for name, held in self.held.items()
+            if self.is_there(held, exactly=False) and not self.is_there(held, exactly=True)
+        }
+
+    def records(self) -> list[JobRecord]:
+        """Give what the checkpoint says is done."""
+        with Checkpoint.read(self.folder) as checkpoint:
+            return list(checkpoint.done_records())
+
+    def learn(self) -> Counter[tuple[str, str]]:
+        """Take over what a run committed since; give what of it was bought, by text and voice."""
+        rows = {self.id_of(row): row for row in self.good_rows}
+        bought: Counter[tuple[str, str]] = Counter()
+        for record in self.records():
+            held = self.held.get(record.id)
+            file = record.files[0]
+            if held and (held.product_key, held.output, held.sha256, held.size) == (
+                record.key,
+                record.output,
+                file.sha256,
+                file.bytes,
+            ):
+                continue
+            row = rows.get(record.id)
+            self.hold("only rows of the manifest are done", holds=row is not None, why=record)
+            assert row is not None
+            key = self.key_of(row)
+            path = self.folder / record.output
+            self.hold("what is done is there", holds=path.is_file(), why=record)
+            content = path.read_bytes()
+            is_whole = hashlib.sha256(content).hexdigest() == file.sha256
+            self.hold("what is done is whole", holds=is_whole, why=record)
+            self.hold(
+                "what is done is right", holds=heard(path) == key[0], why=(record, heard(path))
+            )
+            # A job's own earlier result, in another format now, was bought for it before.
+            is_its_own = held is not None and held.evidence == record.evidence
+            if not record.copied_from and not is_its_own:
+                bought[hashlib.sha256(key[0].encode()).hexdigest(), key[1]] += 1
+            self.held[record.id] = Held(
+                key=key,
+                output=record.output,
+                sha256=file.sha256,
+                size=file.bytes,
+                product_key=record.key,
+                evidence=record.evidence,
+            )
+        return bought
+
+    def after_a_kill(self) -> None:
+        """Learn what was committed; what was bought beyond that was open at the kill."""
+        sold = self.world.sold()
+        if not (self.folder / FILE_NAME).exists():
+            self.hold("nothing bought before there is a checkpoint", holds=not sold, why=sold)
+            return
+        try:
+            bought = self.learn()
+        except BatchjobsError as error:
+            self.hold("a kill leaves a readable checkpoint", holds=error.exit_code == 2, why=error)
+            return
+        lost = sold - bought
+        repeated = bought - sold
+        self.world.counts["bought and lost to a kill"] += lost.total()
+        self.hold("what is done was bought", holds=not repeated, why=repeated)
+        self.hold("at most the concurrency is lost", holds=lost.total() <= CONCURRENCY, why=lost)
+
+    # -- rules ----------------------------------------------------------------------------------
+
+    def add(self, words: str, **columns: object) -> None:
+        """Add a row at the end."""
+        row: dict[str, object] = {"id": f"r{self.names}"} | columns | {"text": words}
+        self.names += 1
+        if "id" in columns and not columns["id"]:
+            del row["id"]
+        if all(self.id_of(row) != self.id_of(other) for other in self.rows):
+            self.rows.append(row)
+
+    @initialize(texts=st.lists(st.sampled_from(TEXTS), min_size=2, max_size=5))
+    @told
+    def begin(self, texts: list[str]) -> None:
+        """Begin with some rows."""
+        for words in texts:
+            self.add(words)
+
+    @rule()
+    @told
+    def run(self) -> None:
+        """Run to the end."""
+        self.settle()
+
+    @rule(milliseconds=st.integers(0, 160))
+    @precondition(lambda self: self.kills < 4)
+    @told
+    def kill(self, milliseconds: int) -> None:
+        """Run in a process of its own, and kill it some time later."""
+        self.kills += 1
+        self.write()
+        fork = self.world.forks[0]
+        pid = fork.start(self.manifest, self.request)
+        time.sleep(milliseconds / 1_000)
+        os.kill(pid, signal.SIGKILL)
+        self.world.counts["killed" if fork.wait() < 0 else "not killed in time"] += 1
+        self.after_a_kill()
+
+    @rule(milliseconds=st.integers(0, 90))
+    @told
+    def cancel(self, milliseconds: int) -> None:
+        """Run within somebody's event loop, and cancel it some time later."""
+        self.write()
+
+        async def cancelled() -> bool:
+            with trio.move_on_after(milliseconds / 1_000) as scope:
+                await api.run_async(self.manifest, self.options)
+            return scope.cancelled_caught
+
+        with hurried():
+            was_cancelled = trio.run(cancelled)
+        self.world.counts["cancelled" if was_cancelled else "not cancelled in time"] += 1
+        self.after_a_kill()
+
+    @rule(words=st.sampled_from(TEXTS), where=st.integers(0, 9))
+    @precondition(lambda self: self.rows)
+    @told
+    def edit(self, words: str, where: int) -> None:
+        """Change a row's text."""
+        self.change(where, {"text": words})
+
+    @rule(
+        column=st.sampled_from(["voice_id", "take", "output"]),
+        value=st.integers(0, 2),
+        where=st.integers(0, 9),
+    )
+    @precondition(lambda self: self.rows)
+    @told
+    def set_column(self, column: str, value: int, where: int) -> None:
+        """Change another column of a row."""
+        name = f"mine/{where % len(self.rows)}-{self.names}.{FORMATS[value]}"
+        self.names += 1
+        values = {"voice_id": VOICES[value], "take": value, "output": name if value < 2 else ""}
+        self.change(where, {column: values[column]})
+
+    def change(self, where: int, columns: dict[str, object]) -> None:
+        """Change a row, unless that makes it another's double."""
+        place = where % len(self.rows)
+        row = self.rows[place] | columns
+        others = self.rows[:place] + self.rows[place + 1 :]
+        if all(self.id_of(row) != self.id_of(other) for other in others):
+            self.rows[place] = row
+
+    @rule(words=st.sampled_from((*TEXTS, BLANK)), first=st.booleans(), named=st.booleans())
+    @precondition(lambda self: len(self.rows) < 9)
+    @told
+    def add_row(self, words: str, first: bool, named: bool) -> None:
+        """Add a row before all others or behind them, perhaps without an id, perhaps a bad one."""
+        before = len(self.rows)
+        self.add(words, **({} if named else {"id": ""}))
+        if first and len(self.rows) > before:
+            self.rows.insert(0, self.rows.pop())
+
+    @rule(where=st.integers(0, 9))
+    @precondition(lambda self: len(self.good_rows) > 1)
+    @told
+    def remove_row(self, where: int) -> None:
+        """Take a row out."""
+        place = where % len(self.rows)
+        if self.rows[place]["text"] == BLANK or len(self.good_rows) > 1:
+            del self.rows[place]
+
+    @rule(where=st.integers(0, 9))
+    @precondition(lambda self: self.rows and len(self.rows) < 9)
+    @told
+    def duplicate(self, where: int) -> None:
+        """Ask the same once more under another id."""
+        row = dict(self.rows[where % len(self.rows)])
+        row.pop("id", None)
+        row.pop("output", None)
+        self.add(str(row.pop("text")), **row)
+
+    @rule(order=st.randoms(use_true_random=False))
+    @told
+    def reorder(self, order: random.Random) -> None:
+        """Shuffle the rows."""
+        order.shuffle(self.rows)
+
+    @rule(name=st.sampled_from(FORMATS))
+    @told
+    def change_format(self, name: str) -> None:
+        """Ask for other files."""
+        self.format = name
+
+    @rule(voice=st.sampled_from(VOICES[1:]))
+    @told
+    def change_voice(self, voice: str) -> None:
+        """Ask for another voice."""
+        self.voice = voice
+
+    @rule(where=st.integers(0, 9), how=st.sampled_from(["delete", "cut", "grow", "flip", "empty"]))
+    @told
+    def damage_output(self, where: int, how: str) -> None:
+        """Delete or damage a finished job's file; a flipped byte is for `verify` to find."""
+        names = sorted(self.held)
+        if not names:  # not a precondition: what was committed before a kill is up to chance
+            return
+        path = self.folder / self.held[names[where % len(names)]].output
+        if not path.is_file():
+            return
+        content = path.read_bytes()
+        self.world.counts[f"outputs damaged: {how}"] += 1
+        match how:
+            case "delete":
+                path.unlink()
+            case "cut":
+                path.write_bytes(content[: len(content) // 2])
+            case "grow":
+                path.write_bytes(content + b"\0\0")
+            case "empty":
+                path.write_bytes(b"")
+            case _:
+                middle = len(content) // 2
+                changed = bytes([content[middle] ^ 0x5A]) if content else b""
+                path.write_bytes(content[:middle] + changed + content[middle + 1 :])
+
+    @rule(at_end=st.booleans())
+    @told
+    def run_twice_at_once(self, at_end: bool) -> None:
+        """While a run goes on, a second one is refused at once, and opens no session."""
+        refused: list[bool] = []
+
+        def intrude(event: Event) -> None:
+            if refused and not at_end:
+                return
+            began = time.monotonic()
+            try:
+                api.run(self.manifest, self.options)
+            except RunLockedError:
+                refused.append(time.monotonic() - began < 1.0)
+            except BaseException:  # the observer's own failures are kept from the run
+                refused.append(False)
+
+        self.settle(intrude)
+        self.world.counts["second runs refused"] += len(refused)
+        self.hold(
+            "a second run is refused at once", holds=bool(refused) and all(refused), why=refused
+        )
+
+    @rule()
+    @told
+    def start_two_processes(self) -> None:
+        """Two processes begin at the same time: together they buy what is missing once."""
+        self.write()
+        expected = self.purchases()
+        for fork in self.world.forks:
+            fork.start(self.manifest, self.request)
+        codes = sorted(fork.wait() for fork in self.world.forks)
+        good = int(len(self.good_rows) < len(self.rows))
+        self.world.counts["pairs of processes"] += 1
+        self.hold("one runs", holds=good in codes and {*codes} <= {good, 75}, why=codes)
+        sold = self.world.sold()
+        self.hold("two runs buy once", holds=sold == expected, why=(sold, expected, codes))
+        self.learn()
+
+    @rule(
+        after=st.integers(0, 3), share=st.floats(0, 1), how=st.sampled_from(["cut", "flip", "drop"])
+    )
+    @told
+    def damage_copied_log(self, after: int, share: float, how: str) -> None:
+        """Copy the folder in mid-run, damage the copy's log, and run it: right, or refused."""
+        copy = self.place / "copies" / str(self.copies)
+        self.copies += 1
+        finished = 0
+
+        def snap(event: Event) -> None:
+            nonlocal finished
+            if isinstance(event, JobFinished):
+                finished += 1
+                if finished == after + 1:
+                    shutil.copytree(self.folder, copy)
+
+        self.settle(snap)
+        log = copy / f"{FILE_NAME}-wal"
+        if not log.exists() or not log.stat().st_size:
+            return
+        content = bytearray(log.read_bytes())
+        place = min(int(share * len(content)), len(content) - 1)
+        match how:
+            case "cut":
+                log.write_bytes(content[:place])
+            case "flip":
+                content[place] ^= 0xFF
+                log.write_bytes(content)
+            case _:
+                log.unlink()
+        options = self.options
+        try:
+            with hurried():
+                report = api.run(self.manifest, replace(options, output=copy))
+        except (DiskError, OutputError) as error:
+            self.world.counts[f"damaged logs: refused with {error.exit_code}"] += 1
+        else:
+            self.world.counts["damaged logs: continued"] += 1
+            self.hold(
+                "it ends", holds=report.exit_code in {0, 1} and report.error is None, why=report
+            )
+            for row in self.good_rows:
+                words = heard(copy / self.place_of(row))
+                silent = self.id_of(row) in self.silently_damaged()
+                self.hold(
+                    "the copy is right", holds=words == row["text"] or silent, why=(row, words)
+                )
+        self.world.sold()
+
+    def teardown(self) -> None:
+        """Run to the end; a run after that buys nothing."""
+        try:
+            if self.rows:
+                self.settle()
+                self.hold("nothing is missing", holds=not self.purchases())
+                self.settle()
+        finally:
+            shutil.rmtree(self.place, ignore_errors=True)
+
+
+def machine_settings(examples: int, steps: int = 8, *, shrinks: bool = True) -> settings:
+    """Settings of so many examples of at most so many steps; without shrinking, when it must fail."""
+    phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+
+
+def main() -> int:
+    """Run examples until the time is over; print what was done and found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    given = parser.parse_args()
+    from tests.faults.crash import commit_id
+
+    print(f"seed {given.seed}, commit {commit_id()}", flush=True)
+    began = time.monotonic()
+    number = 0
+    failures = 0
+    with tempfile.TemporaryDirectory() as name, world_of(Path(name), *FAULTS) as world:
+        while time.monotonic() - began < given.seconds:
+            machine = functools.partial(RunFolder, world)
+            seeded = seed(given.seed + number)(machine_settings(20, 12, shrinks=False))
+            number += 1
+            try:
+                run_state_machine_as_test(machine, settings=seeded)
+            except (AssertionError, Flaky):
+                failures += 1
+                print(f"seed {given.seed + number - 1}: {world.breaches[0]}", flush=True)
+                world.breaches.clear()
+        for what, count in sorted(world.counts.items()):
+            print(f"{count:>8,}  {what}")
+    print(f"{failures} of {number} series of 20 failed in {time.monotonic() - began:.0f} s")
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

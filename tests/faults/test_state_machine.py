@@ -1,0 +1,145 @@
+"""The state machine of a run folder in its short form, and the broken runners that it catches."""
+
+import fcntl
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import seed
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
+
+from batchjobs import outputs, planning
+from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.errors import Reaction, SessionError, TransientError
+from batchjobs.jobs import Ending, Status
+from batchjobs.limits import RetryPolicy
+from batchjobs.planning import Action
+from batchjobs.plausibility import SpeechRates
+from batchjobs.runner.state import Ticket
+from batchjobs.runner.worker import Worker
+from tests.faults.state import FAULTS, TEXTS, RunFolder, World, machine_settings, world_of
+
+SEED = 20251121
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A tone server with faults, and a place for run folders."""
+    with world_of(tmp_path_factory.mktemp("state"), *FAULTS) as world:
+        yield world
+
+
+def live(world: World, examples: int, *, shrinks: bool = True) -> None:
+    """Live through so many examples."""
+    seeded = seed(SEED)(machine_settings(examples, shrinks=shrinks))
+    run_state_machine_as_test(functools.partial(RunFolder, world), settings=seeded)
+
+
+def caught(world: World) -> str:
+    """Live until an invariant breaks, and give its name."""
+    world.breaches.clear()
+    with pytest.raises((AssertionError, Flaky)):  # flaky: a kill may strike elsewhere next time
+        live(world, 60, shrinks=False)
+    return world.breaches[0]
+
+
+def test_whatever_happens_between_runs_the_next_one_is_right(world: World) -> None:
+    """After edits, kills and damage every result is right, and nothing was bought twice."""
+    try:
+        live(world, 70, shrinks=False)
+    finally:
+        print("\n".join(world.breaches[:1]))
+    print(f"seed {SEED}: {dict(sorted(world.counts.items()))}")
+
+
+def test_rows_that_ask_for_a_damaged_result_buy_it_once(world: World) -> None:
+    """What cannot be copied because the only copy is damaged is bought once for all who ask."""
+    machine = RunFolder(world)
+    try:
+        machine.begin(texts=[TEXTS[0], TEXTS[1]])
+        machine.run()
+        machine.damage_output(where=0, how="flip")
+        for _ in range(3):
+            machine.duplicate(where=0)
+        machine.run()
+    finally:
+        machine.teardown()
+
+
+# -- the machine itself can fail -----------------------------------------------------------------
+
+
+def test_a_resume_by_row_number_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner for which row 3 is done because row 3 was done breaks as soon as rows change."""
+
+    def decided(
+        stager: planning._Stager, row: Row, record: JobRecord | None, *, is_bought: bool = True
+    ) -> Row:
+        before = {old.position: found for old, found in stager.checkpoint.outcomes()}
+        found = before.get(row.position)
+        if found is not None and found.status is Status.DONE:
+            return replace(row, action=Action.DONE)
+        return honest(stager, row, record, is_bought=is_bought)
+
+    honest = planning._Stager._decided
+    monkeypatch.setattr(planning._Stager, "_decided", decided)
+    assert "bought what was missing" in caught(world)
+
+
+class Trusting:
+    """A judge for whom whatever came before a close is all there is."""
+
+    minimum_seconds = 0.0
+
+    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
+        """Object to nothing."""
+        return ""
+
+
+def test_trust_in_a_normal_close_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner that takes a close with 1000 for the end of the audio keeps truncated files."""
+    monkeypatch.setattr(SpeechRates, "judge", lambda *_, **__: Trusting())
+    breach = caught(world)
+    assert "bought what was missing" in breach or "is right" in breach or "says it" in breach
+
+
+def test_retries_by_exact_class_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner that retries one class of errors, but not those derived from it, loses jobs."""
+
+    def is_worth_retrying(
+        policy: RetryPolicy, used: int, error: SessionError, earlier_codes: list[str]
+    ) -> bool:
+        if error.reaction is Reaction.THROTTLE:
+            return True
+        return type(error) is TransientError and used < policy.attempts
+
+    monkeypatch.setattr(RetryPolicy, "is_worth_retrying", is_worth_retrying)
+    assert "bought what was missing" in caught(world)
+
+
+def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner that copies an equal job's file without a look at its content spreads damage."""
+    monkeypatch.setattr(outputs, "file_changes", lambda *_: [])
+    assert caught(world)
+
+
+def test_failed_copies_that_each_buy_are_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner that buys for each row what one purchase would serve spends too much."""
+
+    def buy_instead(worker: Worker, ticket: Ticket) -> None:
+        ticket.row = replace(ticket.row, action=Action.REMAKE)
+        worker._run.wait(ticket, 0.0)
+
+    monkeypatch.setattr(Worker, "_buy_instead", buy_instead)
+    with pytest.raises(AssertionError, match="bought what was missing"):
+        test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
+
+
+def test_a_folder_without_its_lock_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner that takes no lock lets a second one in."""
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    assert "run_twice_at_once" in caught(world)
