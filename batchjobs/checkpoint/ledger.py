@@ -53,6 +53,7 @@ def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[
         "INSERT OR IGNORE INTO own_files SELECT output FROM rows WHERE id = ?",
         [(attempt.job,) for attempt in starts],
     )
+    _put_in_doubt(database, starts)
     numbers = []
     for attempt in starts:
         cursor = database.execute(
@@ -69,6 +70,22 @@ def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[
         )
         numbers.append(int(cursor.lastrowid or 0))
     return numbers
+
+
+def _put_in_doubt(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> None:
+    """Set results apart whose files these attempts may overwrite.
+
+    A run killed between a file's rename and its commit leaves the new file under the old result's
+    name. Undoing the edit must not call that done because it has the same size: what is set apart
+    is only ever copied, which looks at the hash, and goes once the new result is committed.
+    """
+    # No id holds a control character.
+    database.executemany(
+        """UPDATE OR REPLACE jobs SET id = id || char(31) || key
+           WHERE output = (SELECT output FROM rows WHERE id = :job)
+           AND status = 'done' AND instr(id, char(31)) = 0 AND (id <> :job OR key <> :key)""",
+        [{"job": attempt.job, "key": attempt.key} for attempt in starts],
+    )
 
 
 def end(database: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:

@@ -100,8 +100,20 @@ def adopt(database: sqlite3.Connection, settings: Mapping[str, str]) -> None:
     """Put the rows in the place of the last run's; within a transaction."""
     database.execute("DELETE FROM rows")
     database.execute("INSERT INTO rows SELECT * FROM temp.staged")
+    _put_in_doubt(database)
     database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
     database.execute("DROP TABLE temp.staged")
+
+
+def _put_in_doubt(database: sqlite3.Connection) -> None:
+    """Set results apart that copies will overwrite; see `ledger.start`, copies begin no attempts."""
+    database.execute(
+        """UPDATE OR REPLACE jobs SET id = id || char(31) || key WHERE id IN (
+               SELECT jobs.id FROM rows CROSS JOIN jobs ON jobs.output = rows.output
+               WHERE rows.action IN ('copy', 'follow')
+               AND jobs.status = 'done' AND instr(jobs.id, char(31)) = 0
+               AND (jobs.id <> rows.id OR jobs.key <> rows.key))"""
+    )
 
 
 def _values(row: Row) -> tuple[object, ...]:

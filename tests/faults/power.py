@@ -255,7 +255,9 @@ def _continued(
 def main() -> int:
     """Record runs, cut their power, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--long", action="store_true", help="20,000 states of each recorded run")
+    parser.add_argument(
+        "--long", action="store_true", help="up to 8,000 states of each recorded run"
+    )
     parser.add_argument("--states", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -196,3 +197,36 @@ def test_a_slot_released_before_the_commit_is_noticed(several: list[Bench], tmp_
 def test_every_call_that_changes_a_disk_is_struck() -> None:
     """The list of calls has those that this system's runs make."""
     assert {"fsync", "fdatasync", "rename", "write", "pwrite64", "unlink"} <= set(CALLS)
+
+
+# -- what a kill leaves under an old name --------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["bought", "copied"])
+def test_an_edit_that_is_undone_after_a_kill_is_not_taken_for_done(
+    several: list[Bench], tmp_path: Path, how: str
+) -> None:
+    """Killed between a file's rename and its commit, the old result is not believed by its size."""
+    work = Work.made(tmp_path, speech=2, concurrency=1)
+    bench, case = several[0], Case(several[0], work, how)
+    case.finish()
+    output = case.folder / "audio" / "s0.wav"
+    first, copy = output.read_bytes(), tmp_path / "copy"
+    shutil.copytree(case.folder, copy)
+    manifest = work.manifest.read_text(encoding="utf-8")
+    texts = [line.split(",")[1] for line in manifest.splitlines()[1:]]
+    edited = texts[1] if how == "copied" else texts[0][:-1] + "7"
+    assert len(edited) == len(texts[0])
+    for point in range(1, 60):
+        work.manifest.write_text(manifest.replace(texts[0], edited, 1), encoding="utf-8")
+        assert bench.run(case, die_at=point) == -signal.SIGKILL
+        if output.read_bytes() != first:
+            break
+        shutil.rmtree(case.folder)
+        shutil.copytree(copy, case.folder)
+    assert len(output.read_bytes()) == len(first)
+    work.manifest.write_text(manifest, encoding="utf-8")
+    assert bench.run(case) == 0
+    assert output.read_bytes() == first
+    case.check_end()
+    assert not case.toll.notes
