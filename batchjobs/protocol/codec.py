@@ -7,6 +7,8 @@ import numpy as np
 import orjson
 import pybase64
 
+from batchjobs.pcm import wav_header
+
 __all__ = [
     "WAV_HEADER_BYTES",
     "decode_base64",
@@ -55,26 +57,7 @@ def wav_of(pcm: bytes, sample_rate: int) -> bytes:
         pcm: Little-endian samples.
         sample_rate: In hertz.
     """
-    return _wav_header(len(pcm), sample_rate) + pcm
-
-
-def _wav_header(data_bytes: int, sample_rate: int) -> bytes:
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF",
-        36 + data_bytes,
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,
-        1,
-        sample_rate,
-        sample_rate * 2,
-        2,
-        16,
-        b"data",
-        data_bytes,
-    )
+    return wav_header(len(pcm), sample_rate=sample_rate) + pcm
 
 
 def pcm_of_chunk(data: bytes) -> tuple[bytes, int | None]:
