@@ -40,6 +40,7 @@ from hypothesis.stateful import (
 from batchjobs import api, audio
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingError, RunLockedError
+from batchjobs.files import part_path
 from batchjobs.jobs import Evidence, derived_id
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.tone import ToneRecogniser
@@ -372,7 +373,12 @@ class RunFolder(RuleBasedStateMachine):
         found = {line.partition(":")[0] for line in api.verify(self.folder)[1]}
         wrong = {n for n, held in self.held.items() if not self.is_there(held, exactly=True)}
         self.hold("verify finds the damage, and only it", holds=found == wrong, why=(found, wrong))
-        self.hold("no half file", holds=not list(self.folder.rglob("*.part")))
+        # A kill may leave the unfinished file of a row that has another place since.
+        places = {part_path(self.folder / self.place_of(row)) for row in self.good_rows}
+        halves = {*self.folder.rglob("*.part")}
+        self.world.counts["unfinished files left by kills"] += len(halves)
+        is_clean = not halves & places if self.kills else not halves
+        self.hold("no half file", holds=is_clean, why=halves)
         beside = {path.name for path in self.place.iterdir()} - {"copies"}
         self.hold("no file outside", holds=beside == {"run", "rows.jsonl"}, why=beside)
 
@@ -446,6 +452,13 @@ class RunFolder(RuleBasedStateMachine):
         self.hold("what is done was bought", holds=not repeated, why=repeated)
         self.hold("at most the concurrency is lost", holds=lost.total() <= CONCURRENCY, why=lost)
 
+    def make_work(self) -> None:
+        """Let three rows be purchases of their own: who stops a run that has nothing to do?"""
+        for row in self.rows[:3]:
+            self.names += 1
+            if "id" in row:
+                row["take"] = 10 + self.names
+
     # -- rules ----------------------------------------------------------------------------------
 
     def add(self, words: str, **columns: object) -> None:
@@ -470,12 +483,13 @@ class RunFolder(RuleBasedStateMachine):
         """Run to the end."""
         self.settle()
 
-    @rule(milliseconds=st.integers(0, 160))
+    @rule(milliseconds=st.integers(0, 130))
     @precondition(lambda self: self.kills < 4)
     @told
     def kill(self, milliseconds: int) -> None:
         """Run in a process of its own, and kill it some time later."""
         self.kills += 1
+        self.make_work()
         self.write()
         fork = self.world.forks[0]
         pid = fork.start(self.manifest, self.request)
@@ -488,6 +502,7 @@ class RunFolder(RuleBasedStateMachine):
     @told
     def cancel(self, milliseconds: int) -> None:
         """Run within somebody's event loop, and cancel it some time later."""
+        self.make_work()
         self.write()
 
         async def cancelled() -> bool:

@@ -1,0 +1,360 @@
+"""Generated bad input for as long as one likes: no crash, no row lost, nothing changed on the way.
+
+    python -m tests.faults.generate --seconds 300 --seed 1
+
+Each kind of input has a generator and a judge of its own; the table says how many of each there
+were, how many were refused, and what was found. The same seed gives the same inputs.
+"""
+
+import argparse
+import csv
+import io
+import json
+import random
+import sys
+import tempfile
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from batchjobs import audio, text
+from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
+from batchjobs.files import path_inside
+from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings
+from batchjobs.manifest import Defaults, read_rows
+from batchjobs.protocol.messages import parse_stt_reply, parse_tts_reply
+from batchjobs.protocol.stt import SttClient
+from batchjobs.protocol.tts import TtsClient
+from batchjobs.providers import BUILT_IN
+from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
+from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
+
+__all__ = ["KINDS", "Wrong", "generated"]
+
+READY = '{"type":"connectionInitialized"}'
+LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهويءآأؤإئةىabcxyzABC"
+MARKS = "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0653\u0654\u0670\u0640\u0301\u0308"
+INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u061c\u2066\u2069\u202b\u202c\ufeff\u00ad\u2060"
+SPACES = " \t\n\r\u00a0\u2003\u2028\u2029\u0085\u3000"
+OTHERS = "٠١٢٣٤٥٦٧٨٩0123456789.,;:!?؟،؛…«»()\"'\\/<>{}[]|=+-_@#$%^&*~`🎧👍🏽🇸🇦東京한"
+
+
+class Wrong(Exception):  # noqa: N818  # it is the verdict
+    """What should not have come of an input."""
+
+
+def words_of(dice: random.Random, most: int = 60) -> str:
+    """Make a text out of every kind of character."""
+    pools = (LETTERS, LETTERS, LETTERS, MARKS, INVISIBLE, SPACES, OTHERS)
+    made = "".join(dice.choice(dice.choice(pools)) for _ in range(dice.randint(1, most)))
+    if dice.random() < 0.1:
+        made += chr(dice.choice((dice.randrange(1, 0xD800), dice.randrange(0xE000, 0x110000))))
+    if dice.random() < 0.1:
+        made = unicodedata.normalize(dice.choice(("NFC", "NFD")), made)
+    return made
+
+
+def damaged(dice: random.Random, content: bytes, most: int = 4) -> bytes:
+    """Flip, insert, delete, repeat and cut."""
+    data = bytearray(content)
+    for _ in range(dice.randint(1, most)):
+        place = dice.randrange(len(data) + 1)
+        match dice.randrange(6):
+            case 0:
+                data[place : place + 1] = bytes([dice.randrange(256)])
+            case 1:
+                data[place:place] = dice.choice(
+                    (b'"', b",", b"\n", b"\r", b"\0", b"\xff", b"{", b"\\")
+                )
+            case 2:
+                del data[place : place + dice.randint(1, 9)]
+            case 3:
+                data[place:place] = data[place : place + dice.randint(1, 99)]
+            case 4:
+                del data[place:]
+            case _:
+                data[place : place + 4] = dice.choice((b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff"))
+    return bytes(data)
+
+
+def rows_in(content: bytes, name: str, folder: Path) -> list[Job | BadRow]:
+    """Read a manifest that lies in a file."""
+    path = folder / name
+    path.write_bytes(content)
+    return list(read_rows(path, name=name, folder=folder, providers=BUILT_IN, defaults=Defaults()))
+
+
+# -- kinds: each makes one input, judges what becomes of it, and says if it was refused -----------
+
+
+def csv_cells(dice: random.Random, folder: Path) -> bool:
+    """Cells of anything, written by the csv module: each row comes back, its text as it was."""
+    file = io.StringIO(newline="")
+    # With other line ends Python 3.11 leaves a lone \r without quotes, and that ends a line.
+    quotes = dice.choice((csv.QUOTE_ALL, csv.QUOTE_MINIMAL))
+    writer = csv.writer(file, lineterminator="\r\n", quoting=quotes)
+    writer.writerow(["id", "text", "note"])
+    rows = [(f"r{n}", words_of(dice), words_of(dice, 9)) for n in range(dice.randint(1, 9))]
+    rows = [tuple(cell.replace("\0", "") for cell in row) for row in rows]
+    writer.writerows(rows)
+    found = rows_in(file.getvalue().encode("utf-8"), "g.csv", folder)
+    if len(found) != len(rows):
+        raise Wrong(f"{len(found)} of {len(rows)} rows")
+    for row, (name, words, note) in zip(found, rows, strict=True):
+        if row.id != name or row.row["note"] != note or row.row["text"] != words:
+            raise Wrong(f"{row} is not {name} {words!r} {note!r}")
+        if isinstance(row, Job) and row.text != words:
+            raise Wrong(f"{row.text!r} is not {words!r}")
+    return any(isinstance(row, BadRow) for row in found)
+
+
+def csv_quotes(dice: random.Random, folder: Path) -> bool:
+    """One to three stray quotes in plain CSV: refused, or every row is accounted for."""
+    count = dice.randint(2, 30)
+    lines = [f"r{n},{dice.choice(LETTERS)} some text {n},v{n}" for n in range(count)]
+    for _ in range(dice.randint(1, 3)):
+        line = dice.randrange(count)
+        cells = lines[line].split(",")
+        cell = dice.randrange(len(cells))
+        cells[cell] = dice.choice(
+            (f'"{cells[cell]}', f'{cells[cell]}"', f'{cells[cell][:1]}"{cells[cell][1:]}')
+        )
+        lines[line] = ",".join(cells)
+    content = "id,text,voice_id\n" + "\n".join(lines) + "\n"
+    found = rows_in(content.encode(), "g.csv", folder)
+    if len(found) != count:
+        raise Wrong(f"{len(found)} of {count} rows: {content!r}")
+    return any(isinstance(row, BadRow) for row in found)
+
+
+def jsonl_lines(dice: random.Random, folder: Path) -> bool:
+    """Damaged JSON Lines: as many rows and bad rows as there are lines."""
+    rows = [
+        {"id": dice.choice(("a", 1, None, words_of(dice, 5))), "text": words_of(dice), "speed": 1.0}
+        for _ in range(dice.randint(1, 6))
+    ]
+    ascii_only = dice.random() < 0.5
+    content = b"\n".join(json.dumps(row, ensure_ascii=ascii_only).encode() for row in rows) + b"\n"
+    if dice.random() < 0.8:
+        content = damaged(dice, content)
+    lines = [line for line in content.split(b"\n") if line.decode("utf-8", "replace").strip()]
+    found = rows_in(content, "g.jsonl", folder)
+    if len(found) != len(lines):
+        raise Wrong(f"{len(found)} of {len(lines)} lines: {content!r}")
+    return any(isinstance(row, BadRow) for row in found)
+
+
+def manifests(dice: random.Random, folder: Path) -> bool:
+    """Damaged manifests of the corpus: rows or an error of ours."""
+    case = dice.choice(SMALL_MANIFESTS)
+    found = rows_in(damaged(dice, case.content), case.file, folder)
+    return any(isinstance(row, BadRow) for row in found)
+
+
+SMALL_MANIFESTS = tuple(case for case in corpus.MANIFESTS if len(case.content) < 5_000)
+
+
+def names(dice: random.Random, folder: Path) -> bool:
+    """Ids of anything: two different ids have two different names, which stay inside."""
+    one = words_of(dice, 120 if dice.random() < 0.2 else 12)
+    other = dice.choice(
+        (unicodedata.normalize("NFC", one), one + dice.choice(MARKS), words_of(dice, 12))
+    )
+    stems = text.file_stem(one), text.file_stem(other)
+    if (one == other) != (stems[0] == stems[1]):
+        raise Wrong(f"{one!r} and {other!r} are {stems}")
+    for stem in stems:
+        path = path_inside(folder, f"{stem}.wav")
+        if path.parent != folder.resolve() or len(stem.encode()) > 100:
+            raise Wrong(f"{stem!r} is no name")
+    return False
+
+
+def texts(dice: random.Random, folder: Path) -> bool:
+    """Texts of anything: the messages joined are the text, none is blank that need not be."""
+    words = words_of(dice, 900 if dice.random() < 0.1 else 80)
+    if dice.random() < 0.2:
+        words = dice.choice(corpus_texts.SPOKEN) + words
+    limit = dice.choice((1, 2, 7, 40, 500))
+    pieces = text.messages(words, limit_characters=limit)
+    if "".join(pieces) != words or "".join(text.sentences(words)) != words:
+        raise Wrong(f"{words!r} is sent as {pieces}")
+    return False
+
+
+def tones(dice: random.Random, folder: Path) -> bool:
+    """Texts through the tone engine: what is heard is what was said."""
+    words = words_of(dice, 30)
+    rate = dice.choice((8_000, 16_000, 22_050, 24_000))
+    settings = SpeechSettings(voice_id="v", model_id="m", output_format=f"pcm_{rate}")
+    pcm = b"".join(ToneSynthesiser().synthesise(words, settings))
+    heard = ToneRecogniser().start().accept(pcm, rate)
+    if heard != words:
+        raise Wrong(f"{heard!r} is not {words!r}")
+    return False
+
+
+def recordings(dice: random.Random, folder: Path) -> bool:
+    """Damaged recordings: refused, or as much audio as their header says."""
+    path = folder / "recording"
+    content = dice.choice(corpus_recordings.RECORDINGS).content
+    place = dice.randrange(0, max(1, len(content)))
+    head = damaged(dice, content[:64], dice.choice((1, 1, 3)))
+    path.write_bytes(head + content[64:] if dice.random() < 0.7 else damaged(dice, content[:place]))
+    found = audio.probe(path)
+    frames = sum(len(c) // 2 for c in audio.pcm_chunks(path, sample_rate=16_000, chunk_seconds=0.5))
+    expected = found.seconds * 16_000
+    # A decoder of MP3 may hold a frame or two back; all other lengths are exact.
+    if abs(frames - expected) > (
+        2_400 * 16_000 / found.sample_rate if found.format == "mp3" else 2
+    ):
+        raise Wrong(f"{found}: {frames} frames, not {expected:.0f}; {path.read_bytes()[:80]!r}")
+    return False
+
+
+class Lenient:
+    """A judge that finds every audio plausible."""
+
+    minimum_seconds = 0.0
+
+    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
+        """Object to nothing."""
+        return ""
+
+
+def message_of(dice: random.Random, cases: tuple[corpus_messages.MessageCase, ...]) -> str | bytes:
+    """Take a message of the corpus, whole or damaged, as text or as bytes."""
+    payload = dice.choice(cases).payload
+    raw = payload if isinstance(payload, bytes) else payload.encode()
+    if dice.random() < 0.35:
+        raw = damaged(dice, raw[:2_000])
+    return raw if dice.random() < 0.3 else raw.decode("utf-8", "replace")
+
+
+def tts_messages(dice: random.Random, folder: Path) -> bool:
+    """A synthesis between damaged messages: done, failed by a class, or still waiting."""
+    client = TtsClient(
+        texts=["نص", "آخر"],
+        speech=SpeechSettings(voice_id="v", model_id="m"),
+        provider=BUILT_IN["munsit"],
+        key="k",
+        judge=Lenient(),
+        now=0.0,
+    )
+    now = 0.0
+    said = [READY] if dice.random() < 0.9 else []
+    said += [message_of(dice, corpus_messages.TTS) for _ in range(dice.randint(1, 4))]  # type: ignore[misc]
+    for message in said:
+        while client.next_payload() is not None:
+            client.sent(now)
+        client.received(message, now)
+        now += dice.random()
+        client.woken(now)
+    return ended(client, parse_tts_reply, said, now)
+
+
+def stt_messages(dice: random.Random, folder: Path) -> bool:
+    """A transcription between damaged messages, likewise."""
+    client = SttClient(provider=BUILT_IN["munsit"], now=0.0)
+    client.payload_of(bytes(3_200))
+    client.sent(0.0)
+    said = [message_of(dice, corpus_messages.STT) for _ in range(dice.randint(1, 4))]
+    for number, message in enumerate(said):
+        client.received(message, float(number))
+    client.sent_all(len(said) + 0.0)
+    return ended(client, parse_stt_reply, said, len(said) + 1.0)
+
+
+def ended(
+    client: TtsClient | SttClient,
+    parse: Callable[[str | bytes], object],
+    said: list[str] | list[str | bytes],
+    now: float,
+) -> bool:
+    """Let a session run out: it must end, as done or as one of our errors."""
+    for _ in range(9):
+        if client.ended:
+            break
+        now = max(now, client.wait_until) + 0.01
+        client.woken(now)
+    if not client.ended:
+        raise Wrong(f"it never ends: {said}")
+    try:
+        client.result()
+    except SessionError as error:
+        str(error).encode()
+        if any(ord(c) < 0x20 for c in error.message):
+            raise Wrong(f"a control character in {error.message!r}") from error
+        return True
+    return False
+
+
+KINDS: dict[str, tuple[Callable[[random.Random, Path], bool], int]] = {
+    "CSV cells": (csv_cells, 4),
+    "CSV with stray quotes": (csv_quotes, 4),
+    "JSON Lines, damaged": (jsonl_lines, 6),
+    "manifests, damaged": (manifests, 4),
+    "ids": (names, 8),
+    "texts": (texts, 4),
+    "texts through tones": (tones, 1),
+    "recordings, damaged": (recordings, 4),
+    "TTS sessions": (tts_messages, 16),
+    "STT sessions": (stt_messages, 16),
+}
+"""The kinds of input, and how many of each a round has."""
+
+
+def generated(
+    seconds: float, seed: int, folder: Path
+) -> tuple[Counter[str], Counter[str], list[str]]:
+    """Generate for so long; give the counts, the refusals, and what was wrong."""
+    counts: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    wrong: list[str] = []
+    began = time.monotonic()
+    number = 0
+    while time.monotonic() - began < seconds and len(wrong) < 50:
+        for kind, (judge, share) in KINDS.items():
+            for _ in range(share):
+                number += 1
+                counts[kind] += 1
+                try:
+                    refused[kind] += judge(random.Random(f"{seed}/{number}"), folder)
+                except (ManifestError, RecordingError) as error:
+                    str(error).encode()
+                    refused[kind] += 1
+                except Wrong as error:
+                    wrong.append(f"{kind} {number}: {error}")
+                except BatchjobsError as error:
+                    wrong.append(f"{kind} {number}: unexpected {type(error).__name__}: {error}")
+                except BaseException as error:
+                    wrong.append(f"{kind} {number}: CRASH {type(error).__name__}: {error}")
+                    if isinstance(error, KeyboardInterrupt):
+                        raise
+    return counts, refused, wrong
+
+
+def main() -> int:
+    """Generate, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    given = parser.parse_args()
+    from tests.faults.crash import commit_id
+
+    print(f"seed {given.seed}, commit {commit_id()}")
+    with tempfile.TemporaryDirectory() as name:
+        counts, refused, wrong = generated(given.seconds, given.seed, Path(name))
+    print("inputs      refused     kind")
+    for kind, count in counts.items():
+        print(f"{count:>10,} {refused[kind]:>10,}  {kind}")
+    print(f"{counts.total():>10,} {refused.total():>10,}  in all; {len(wrong)} wrong")
+    for line in wrong:
+        print(line[:1_000])
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

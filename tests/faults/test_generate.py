@@ -1,0 +1,44 @@
+"""The generators of bad input in their short form, and broken readers that they catch."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from batchjobs import text
+from tests.faults.generate import KINDS, generated
+
+SEED = 20251121
+SECONDS = 3.0
+
+
+def test_generated_input_crashes_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    """Some ten thousand inputs of every kind: each has its verdict, none is changed on the way."""
+    counts, refused, wrong = generated(SECONDS, SEED, tmp_path)
+    print(f"seed {SEED}: {counts.total()} inputs, {refused.total()} refused")
+    assert not wrong, "\n".join(wrong)
+    assert {*counts} == {*KINDS}
+    assert all(refused[kind] < counts[kind] for kind in KINDS)
+
+
+def test_a_sender_that_strips_texts_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages without the white space at their ends are not the text."""
+    whole = text.messages
+
+    def stripped(words: str, *, limit_characters: int = 500) -> list[str]:
+        return [piece.strip() for piece in whole(words, limit_characters=limit_characters)]
+
+    monkeypatch.setattr(text, "messages", stripped)
+    assert any(line.startswith("texts ") for line in generated(SECONDS, SEED, tmp_path)[2])
+
+
+def test_a_reader_whose_quotes_swallow_rows_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that a stray quote merged are missed in the count."""
+    reader = importlib.import_module("batchjobs.manifest.csv_rows")
+    monkeypatch.setattr(reader, "_refuse_swallowed_rows", lambda *_: None)
+    found = generated(SECONDS, SEED, tmp_path)[2]
+    assert any(line.startswith("CSV with stray quotes") for line in found)
