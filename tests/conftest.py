@@ -9,9 +9,15 @@ import trio
 import trio.testing
 
 # A shell without job control starts what it puts into the background with SIGINT switched off, and
-# a run that is started so keeps it off, as it should: not what the tests of signals are about.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup does so with SIGHUP. A run that is started so keeps them off, as it should: not what the
+# tests of signals are about.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 @pytest.fixture

@@ -58,12 +58,18 @@ class Breaker:
             self._next_probe_at = now + self._pause_seconds
         return not was_open
 
-    def reached(self, now: float) -> bool:
+    def reached(self, now: float, *, began_at: float) -> bool:
         """A session reached the service.
+
+        Args:
+            now: The time.
+            began_at: When the session began: one from before the trouble says nothing about it.
 
         Returns:
             Whether this closed the breaker.
         """
+        if began_at < self._streak_began_at < float("inf"):
+            return False
         was_open = self.is_open
         if was_open:
             self._outages.append((self._streak_began_at, now))

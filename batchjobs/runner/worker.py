@@ -223,7 +223,7 @@ class Worker:
             del run.open[number]
         self._settled(ticket)
         self._spent(ticket, service, session)
-        self._reached(service)
+        self._reached(service, began)
         self._learned(service, result, began)
         self._internal_alike.clear()
         run.tell(JobFinished(record=record))
@@ -295,7 +295,7 @@ class Worker:
         if error.reaction is Reaction.FAIL and not is_refused and error.code != RECORDING_CODE:
             service.is_proven = True  # it judged the job, so it took the key
         if session.was_connected:
-            self._reached(service)
+            self._reached(service, began)
         elif service.is_proven and error.reaction is Reaction.RETRY:
             self._unreachable(ticket, service, error)
             return
@@ -316,9 +316,9 @@ class Worker:
         is_passing = error.reaction is Reaction.RETRY and is_used_up
         await self._fail(ticket, error.label, error.code, error.message, is_passing=is_passing)
 
-    def _reached(self, service: Service) -> None:
-        """The service is there."""
-        if service.breaker.reached(trio.current_time()):
+    def _reached(self, service: Service, began: float) -> None:
+        """The service was there for a session that began then."""
+        if service.breaker.reached(trio.current_time(), began_at=began):
             self._run.tell(ServiceBack(provider=service.link.provider.name))
 
     def _unreachable(self, ticket: Ticket, service: Service, error: SessionError) -> None:
