@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
-from batchjobs.limits import Budget, RetryPolicy
+from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.progress import ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
@@ -173,3 +173,29 @@ async def test_a_budget_that_suffices_is_no_reason_to_stop(tmp_path: Path) -> No
     )
     assert result.end.error is None
     assert result.statuses == {"done": 8}
+
+
+class SettledOnlyAfter(Budget):
+    """A budget with a mistake: it counts what was spent, and forgets what is promised."""
+
+    def reserve(self, price: Price) -> bool:
+        """Look at what is spent only."""
+        if self.spent.characters + price.characters > self.limit_characters:
+            return False
+        return super().reserve(Price())
+
+    def settle(self, reserved: Price, actual: Price) -> None:
+        """Count what a session has cost."""
+        assert reserved.characters > 0
+        super().settle(Price(), actual)
+
+    limit_characters = 400
+
+
+async def test_a_budget_that_is_settled_only_after_is_caught(tmp_path: Path) -> None:
+    """The check of the ledger can fail: with that mistake it shows more than the budget."""
+    rows = [job(f"{n:03}", f"Hello to everybody who is here today {n}") for n in range(40)]
+    result = await ran(
+        tmp_path, rows, run_settings=settings(concurrency=16, budget=SettledOnlyAfter())
+    )
+    assert sum(characters for *_, characters in result.attempts) > SettledOnlyAfter.limit_characters
