@@ -412,6 +412,9 @@ class Worker:
         name = type(error).__name__
         shown = f"{name}: {error}"
         self._internal_alike = [*(s for s in self._internal_alike if s == name), name]
+        if len(self._internal_alike) >= _INTERNAL_ALIKE:
+            bug = InternalError(f"{_INTERNAL_ALIKE} jobs in a row failed alike: {shown}")
+            run.stop(bug.message, bug)
         try:
             for number, (open_ticket, session) in list(run.open.items()):
                 if open_ticket is ticket:
@@ -420,9 +423,6 @@ class Worker:
             await self._fail(ticket, "internal", "", shown, is_passing=False)
         except BatchjobsError as disk_error:
             run.stop(disk_error.message, disk_error)
-        if len(self._internal_alike) >= _INTERNAL_ALIKE:
-            bug = InternalError(f"{_INTERNAL_ALIKE} jobs in a row failed alike: {shown}")
-            run.stop(bug.message, bug)
 
 
 def _done(ticket: Ticket, result: SpeechResult | TranscriptResult, written: Written) -> JobRecord:
