@@ -34,11 +34,13 @@ from batchjobs.protocol import messages  # noqa: E402
 
 KEY = "soak-0d55"
 SAMPLE_RATE = 1_000
-"""So low that a minute of sound, no slower than a run allows, is a few kilobytes."""
+"""The lowest that a WAV of ours holds: a minute of sound is about 14 KiB, held until its end."""
 PIECE_SECONDS = 0.6
 EVERY_SECONDS = 5.0
 SPREAD_SECONDS = 15.0
+LONGEST_OPENING_SECONDS = 60.0
 TICK_SECONDS = 0.01
+LETTERS_A_SECOND = 14
 KIB_A_SESSION = 100.0
 LAG_P99_MS = 100.0
 GROWTH_KIB = 10.0
@@ -68,7 +70,8 @@ class Crowd:
     Attributes:
         size: How many are awaited.
         seconds: How long all of them stay.
-        here: How many have come.
+        here: How many are here.
+        most: How many have been here at once.
         ended: How many have got everything.
         all_at: When the last one came, by the machine's monotonic clock.
     """
@@ -76,6 +79,7 @@ class Crowd:
     size: int
     seconds: float
     here: int = 0
+    most: int = 0
     ended: int = 0
     all_at: float = float("inf")
     dice: random.Random = field(default_factory=lambda: random.Random(0))
@@ -94,21 +98,34 @@ class Crowd:
         await stream.send_all(accepting(head))
         await stream.receive_some(4096)  # initConnection
         await stream.send_all(said(messages.Ready()))
-        self.here += 1
-        if self.here == self.size:
-            self.all_at = time.monotonic()
         piece = said(messages.Audio(pcm=SOUND, sample_rate=SAMPLE_RATE))
         await stream.send_all(piece)
+        self._arrived()
         await trio.sleep(self.dice.uniform(0, EVERY_SECONDS))
         stays = self.dice.uniform(0, SPREAD_SECONDS)
+        left = pieces(self.seconds) - 1
         while time.monotonic() < self.all_at + self.seconds + stays:
             await stream.send_all(piece)
+            left -= 1
             await trio.sleep(EVERY_SECONDS)
+        await stream.send_all(piece * left)  # a voice takes the same time for the same text
+        self.here -= 1
         await stream.send_all(frame(8, (1000).to_bytes(2, "big")))
         self.ended += 1
         with trio.move_on_after(10):
             while await stream.receive_some(4096):
                 pass
+
+    def _arrived(self) -> None:
+        self.here += 1
+        self.most = max(self.most, self.here)
+        if self.here == self.size and self.all_at == float("inf"):
+            self.all_at = time.monotonic()
+
+
+def pieces(seconds: float) -> int:
+    """Give the number of pieces that is enough for whoever comes first and leaves last."""
+    return round((seconds + SPREAD_SECONDS + LONGEST_OPENING_SECONDS) / EVERY_SECONDS)
 
 
 def accepting(head: bytes) -> bytes:
@@ -144,7 +161,7 @@ async def serve(size: int, seconds: float) -> None:
         nursery.start_soon(trio.serve_listeners, crowd.serve, listeners)
         await trio.to_thread.run_sync(sys.stdin.read)
         nursery.cancel_scope.cancel()
-    seen = {"here": crowd.here, "ended": crowd.ended, "all_at": crowd.all_at}
+    seen = {"most": crowd.most, "ended": crowd.ended, "all_at": crowd.all_at}
     print(json.dumps(seen), flush=True)
 
 
@@ -209,12 +226,11 @@ async def run(manifest: Path, folder: Path, port: int, sessions: int) -> tuple[W
     return watch, report
 
 
-def prepare(folder: Path, sessions: int) -> Path:
+def prepare(folder: Path, sessions: int, seconds: float) -> Path:
     """Write the manifest, and a configuration that awaits seldom pieces."""
-    text = (
-        "A sentence that takes some seconds to say, so that a minute of small pieces is no wonder"
-    )
-    rows = (f'r{n},"{text}, number {n}."\n' for n in range(sessions))
+    letters = round(pieces(seconds) * PIECE_SECONDS * LETTERS_A_SECOND)
+    text = ("a text as long as its sound " * letters)[:letters]
+    rows = (f'r{n},"{text} {n}."\n' for n in range(sessions))
     manifest = folder / "rows.csv"
     manifest.write_text("id,text\n" + "".join(rows), encoding="utf-8")
     config = (
@@ -234,9 +250,9 @@ def tell(watch: Watch, began: float, seen: Mapping[str, float], asked: argparse.
     rows = [
         (
             "sessions live at once",
-            f"{seen['here']:.0f}",
+            f"{seen['most']:.0f}",
             f"{asked.sessions}",
-            seen["here"] >= asked.sessions,
+            seen["most"] >= asked.sessions,
         ),
         ("sessions done", f"{asked.done}", f"{asked.sessions}", asked.done == asked.sessions),
         (
@@ -275,6 +291,8 @@ def tell(watch: Watch, began: float, seen: Mapping[str, float], asked: argparse.
         shown = f"p50 {share(lags, 0.5):.1f}, p99 {share(lags, 0.99):.1f}, most {lags[-1]:.1f} ms"
         print(f"  lag, {name:<27}{shown}")
     print(f"  all open after                  {full - began:>12.1f} s")
+    received = len(SOUND) / 1_024 * (asked.seconds - 1) / EVERY_SECONDS
+    print(f"  of that growth, audio received  {received:>12.1f} KiB a session")
     print(
         f"  resident: before {before / 1024:.0f}, all live {first / 1024:.0f}, then {last / 1024:.0f} MiB"
     )
@@ -299,7 +317,7 @@ def main() -> int:
     os.environ["BATCHJOBS_LOCAL_KEY"] = KEY
     tune_collector()
     with tempfile.TemporaryDirectory() as name:
-        manifest = prepare(Path(name), asked.sessions)
+        manifest = prepare(Path(name), asked.sessions, asked.seconds)
         words = [sys.executable, __file__, "--serve", "--sessions", str(asked.sessions)]
         words += ["--seconds", str(asked.seconds)]
         server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -309,8 +327,11 @@ def main() -> int:
         watch, report = trio.run(run, manifest, Path(name), port, asked.sessions)
         output, _ = server.communicate("")
         asked.done = report.summary["done"]
-        if report.error is not None:
-            print(f"the run ended with: {report.error}", file=sys.stderr)
+        if report.exit_code:
+            first = next((Path(name) / "run" / "failed.jsonl").open(encoding="utf-8"), "")[-300:]
+            print(
+                f"the run ended with {report.exit_code}: {report.error or first}", file=sys.stderr
+            )
         return 0 if tell(watch, began, json.loads(output), asked) else 1
 
 
