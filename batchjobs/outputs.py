@@ -93,17 +93,38 @@ def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
     """
-    if not donor.files or not donor.can_become(output) or file_changes(folder, donor.files):
+    contents = _intact(folder, donor.files) if donor.can_become(output) else []
+    if not contents:
         return None
-    source = folder / donor.files[0].path
     if donor.sample_rate == 0:
-        names = [output, _beside(output)]
-        contents = [(folder / file.path).read_bytes() for file in donor.files]
-        return _write(folder, dict(zip(names, contents, strict=True)))
+        return _write(folder, dict(zip([output, _beside(output)], contents, strict=True)))
+    source = folder / donor.files[0].path
     if Path(output).suffix.lower() == source.suffix.lower():
-        written = _write(folder, {output: source.read_bytes()})
+        written = _write(folder, {output: contents[0]})
         return replace(written, pcm_sha256=donor.pcm_sha256)
-    return spoken(folder, output, audio.decoded_pcm(source), donor.sample_rate)
+    pcm = audio.decoded_pcm(source)
+    if hashlib.sha256(pcm).hexdigest() != donor.pcm_sha256:  # replaced since it was read above
+        return None
+    return spoken(folder, output, pcm, donor.sample_rate)
+
+
+def _intact(folder: Path, files: Sequence[FileRecord]) -> list[bytes]:
+    """Read files that are as they were; nothing if one is not.
+
+    What was read is what is hashed: the donor's own row may be replacing its file at this moment.
+    """
+    contents = []
+    for file in files:
+        try:
+            if (folder / file.path).stat().st_size != file.bytes:
+                return []
+            content = (folder / file.path).read_bytes()
+        except OSError:
+            return []
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            return []
+        contents.append(content)
+    return contents
 
 
 def file_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:

@@ -158,6 +158,26 @@ def test_a_copy_onto_its_own_place_keeps_it(tmp_path: Path) -> None:
     assert audio.decoded_pcm(tmp_path / "a.wav") == _PCM
 
 
+@pytest.mark.parametrize("wanted", ["b.wav", "b.flac"])
+def test_a_donor_replaced_while_it_is_read_gives_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    """Its own row may be made anew at that moment: the copy has the old content, or is none."""
+    donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
+    content = (tmp_path / "a.wav").read_bytes()
+    other = content[:44] + content[:43:-1]
+    name = "read_bytes" if wanted == "b.wav" else "decoded_pcm"
+    owner = Path if wanted == "b.wav" else audio
+    read = getattr(owner, name)
+
+    def replaced_and_read(path: Path) -> bytes:
+        path.write_bytes(other)
+        return bytes(read(path))
+
+    monkeypatch.setattr(owner, name, replaced_and_read)
+    assert copied(tmp_path, wanted, donor) is None
+
+
 def test_a_damaged_donor_gives_nothing(tmp_path: Path) -> None:
     """Another byte, another size, a missing file, or no files at all: no copy is made."""
     donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))

@@ -972,7 +972,8 @@ class Unreadable(Checkpoint):
         """Give rows, then fail."""
         rows: list[Row] = list(itertools.islice(super().rows_to_do(actions), 200))
         yield from rows
-        raise DiskError("the disk is gone")
+        if rows:
+            raise DiskError("the disk is gone")
 
 
 async def test_rows_that_cannot_be_read_stop_the_run_and_what_is_open_finishes(

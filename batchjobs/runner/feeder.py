@@ -21,9 +21,13 @@ _RETRIES_WAITING: Final = 1_000
 
 
 async def feed(run: RunState, send: trio.MemorySendChannel[Ticket]) -> None:
-    """Hand out every row that there is to do, followers last, until all have their answers."""
+    """Hand out every row that there is to do, until all have their answers.
+
+    Copies come first: what they copy may be the old result of a row that is about to be bought
+    anew, and stands in its place. Followers copy what is bought now, and come last.
+    """
     async with send:
-        for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
+        for actions in ((Action.COPY, Action.BAD), TO_BUY, (Action.FOLLOW,)):
             rows = run.checkpoint.rows_to_do(actions)
             try:
                 await _feed_rows(run, rows, send)

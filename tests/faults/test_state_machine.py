@@ -1,17 +1,15 @@
 """The state machine of a run folder in its short form, and the broken runners that it catches."""
 
 import fcntl
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from hypothesis import seed
 from hypothesis.errors import Flaky
-from hypothesis.stateful import run_state_machine_as_test
 
 from batchjobs import outputs, planning
-from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.checkpoint import FileRecord, JobRecord, Row
 from batchjobs.errors import Reaction, SessionError, TransientError
 from batchjobs.jobs import Ending, Status
 from batchjobs.limits import RetryPolicy
@@ -19,7 +17,7 @@ from batchjobs.planning import Action
 from batchjobs.plausibility import SpeechRates
 from batchjobs.runner.state import Ticket
 from batchjobs.runner.worker import Worker
-from tests.faults.state import FAULTS, TEXTS, RunFolder, World, machine_settings, world_of
+from tests.faults.state import FAULTS, TEXTS, RunFolder, World, live, world_of
 
 SEED = 20251121
 
@@ -31,24 +29,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-def live(world: World, examples: int, *, shrinks: bool = True) -> None:
-    """Live through so many examples."""
-    seeded = seed(SEED)(machine_settings(examples, shrinks=shrinks))
-    run_state_machine_as_test(functools.partial(RunFolder, world), settings=seeded)
-
-
 def caught(world: World) -> str:
     """Live until an invariant breaks, and give its name."""
     world.breaches.clear()
     with pytest.raises((AssertionError, Flaky)):  # flaky: a kill may strike elsewhere next time
-        live(world, 60, shrinks=False)
+        live(world, 60, number=SEED)
     return world.breaches[0]
 
 
 def test_whatever_happens_between_runs_the_next_one_is_right(world: World) -> None:
     """After edits, kills and damage every result is right, and nothing was bought twice."""
     try:
-        live(world, 55, shrinks=False)
+        live(world, 55, number=SEED)
     finally:
         print("\n".join(world.breaches[:1]))
     print(f"seed {SEED}: {dict(sorted(world.counts.items()))}")
@@ -121,7 +113,11 @@ def test_retries_by_exact_class_are_caught(world: World, monkeypatch: pytest.Mon
 
 def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runner that copies an equal job's file without a look at its content spreads damage."""
-    monkeypatch.setattr(outputs, "file_changes", lambda *_: [])
+
+    def unchecked(folder: Path, files: Sequence[FileRecord]) -> list[bytes]:
+        return [(folder / file.path).read_bytes() for file in files]
+
+    monkeypatch.setattr(outputs, "_intact", unchecked)
     with pytest.raises(AssertionError, match="bought what was missing"):
         test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
 
