@@ -24,6 +24,7 @@ from batchjobs.errors import (
     OutputError,
     UsageError,
 )
+from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
 from batchjobs.planning import Plan, PlanSettings, cost_of
@@ -54,6 +55,8 @@ class Options:
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
         limit: Do at most so many rows; None means all.
+        sentence_pause_seconds: Silence between segments of a long text, within a paragraph.
+        paragraph_pause_seconds: The same at the end of a paragraph.
         grace_seconds: How long open sessions may go on after the first signal.
         budget: Money that may be spent in this folder, over all runs; None means no limit.
         max_characters: Characters that may be sent, over all runs; None means no limit.
@@ -79,6 +82,8 @@ class Options:
     retry_failed: bool = False
     skip_bad_rows: bool = False
     limit: int | None = None
+    sentence_pause_seconds: float = 0.0
+    paragraph_pause_seconds: float = 0.4
     grace_seconds: float = 30.0
     budget: float | None = None
     max_characters: int | None = None
@@ -91,6 +96,14 @@ class Options:
     model_folder: Path | None = None
     faults: tuple[str, ...] = ()
     config: Path | None = None
+
+    @property
+    def pauses(self) -> Pauses:
+        """The silence between the segments of a long text."""
+        return Pauses(
+            sentences_seconds=self.sentence_pause_seconds,
+            paragraphs_seconds=self.paragraph_pause_seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +347,7 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         retry_failed=options.retry_failed,
         skip_bad_rows=options.skip_bad_rows,
         limit=options.limit,
+        pauses=options.pauses,
     )
     return planning.make_plan(
         rows,
@@ -420,6 +434,7 @@ async def _work(
                 grace_seconds=options.grace_seconds,
                 handles_signals=noted is not None,
                 budget=_budget(setup, checkpoint, made),
+                pauses=options.pauses,
             ),
             observe=observe,
         )

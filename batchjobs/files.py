@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, OutputError
@@ -11,6 +11,7 @@ from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, OutputErr
 __all__ = [
     "PathEscapeError",
     "disk_error",
+    "fill_part",
     "part_path",
     "path_inside",
     "publish",
@@ -109,23 +110,48 @@ def write_part(target: Path, data: bytes | Iterable[bytes]) -> Path:
         OutputError: It cannot be created.
         DiskError: The disk failed or is full. The unfinished file is removed.
     """
+
+    def write(descriptor: int) -> None:
+        for piece in (data,) if isinstance(data, bytes) else data:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+
+    return fill_part(target, write)
+
+
+def fill_part(target: Path, fill: Callable[[int], None]) -> Path:
+    """Let a function write a file's content beside its target, and sync it to the disk.
+
+    Args:
+        target: Where the file will stand once it is published.
+        fill: Given an empty file's descriptor, to read and write; need not keep to one direction.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full.
+        Exception: Whatever `fill` raises. The unfinished file is removed in every case.
+    """
     part = part_path(target)
     try:
         _make_folder(target.parent)
         # The left-over of a killed run, or a link that somebody put there, is not written through.
         part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            for piece in (data,) if isinstance(data, bytes) else data:
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+            fill(descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         _remove(part)
         raise disk_error(error, part) from error
+    except BaseException:
+        _remove(part)
+        raise
     return part
 
 

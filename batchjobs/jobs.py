@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -14,9 +14,11 @@ __all__ = [
     "Evidence",
     "Job",
     "Kind",
+    "Pauses",
     "Segment",
     "SpeechSettings",
     "Status",
+    "combined",
     "derived_id",
     "segment_key",
 ]
@@ -186,6 +188,56 @@ class Evidence:
     sent_characters: int = 0
     sent_audio_seconds: float = 0.0
     received_audio_seconds: float = 0.0
+
+
+_CERTAINTY = (
+    Ending.DRAINED,
+    Ending.ANSWERED,
+    Ending.CLOSED_BY_SERVER,
+    Ending.QUIET,
+    Ending.SETTLED,
+)
+"""The endings, the one that says most first."""
+
+
+def combined(evidence: Sequence[Evidence]) -> Evidence | None:
+    """Sum up what was seen of a long job's sessions: as certain as the least certain of them.
+
+    Returns:
+        Sums of counts, characters and seconds, the longest of the waits; None of nothing.
+    """
+    if not evidence:
+        return None
+    weakest = max(evidence, key=lambda one: _CERTAINTY.index(one.ending))
+    return Evidence(
+        ending=weakest.ending,
+        close_code=weakest.close_code,
+        messages=sum(one.messages for one in evidence),
+        first_result_seconds=max(one.first_result_seconds for one in evidence),
+        longest_gap_seconds=max(one.longest_gap_seconds for one in evidence),
+        session_seconds=sum(one.session_seconds for one in evidence),
+        sent_characters=sum(one.sent_characters for one in evidence),
+        sent_audio_seconds=sum(one.sent_audio_seconds for one in evidence),
+        received_audio_seconds=sum(one.received_audio_seconds for one in evidence),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """Silence put between the segments of a long text.
+
+    Attributes:
+        sentences_seconds: Where a segment ends between two sentences of a paragraph.
+        paragraphs_seconds: Where it ends with its paragraph.
+    """
+
+    sentences_seconds: float = 0.0
+    paragraphs_seconds: float = 0.4
+
+    @property
+    def layout(self) -> str:
+        """How a file put together with these is told from others of the same text."""
+        return f"pauses {self.sentences_seconds:g} {self.paragraphs_seconds:g}"
 
 
 def segment_key(

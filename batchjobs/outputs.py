@@ -1,19 +1,41 @@
-"""A finished job's files: written beside their places and synced, or copied from an equal job's."""
+"""A finished job's files: written beside their places, put together, or copied from others."""
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from batchjobs import audio
-from batchjobs.checkpoint import FileRecord, JobRecord
+from batchjobs.checkpoint import LOSSLESS, FileRecord, JobRecord, SegmentRecord
 from batchjobs.errors import OutputError, RecordingError
-from batchjobs.files import PathEscapeError, path_inside, write_part
+from batchjobs.files import PathEscapeError, fill_part, path_inside, write_part
 from batchjobs.jobs import Evidence
+from batchjobs.pcm_files import read_span, write_pcm
 
-__all__ = ["Written", "copied", "file_changes", "spoken", "transcribed"]
+__all__ = [
+    "SEGMENTS_FOLDER",
+    "SegmentLostError",
+    "Span",
+    "Written",
+    "assembled",
+    "copied",
+    "file_changes",
+    "remove_segments",
+    "segment_spoken",
+    "spoken",
+    "sweep_segments",
+    "transcribed",
+]
+
+SEGMENTS_FOLDER: Final = "segments"
+"""Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
+_OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
+_BLOCK_BYTES: Final = 131_072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +73,7 @@ def spoken(folder: Path, output: str, pcm: bytes, sample_rate: int) -> Written:
 
 
 def transcribed(
-    folder: Path, output: str, text: str, *, audio_seconds: float, evidence: Evidence
+    folder: Path, output: str, text: str, *, audio_seconds: float, evidence: Evidence | None
 ) -> Written:
     """Write a transcript beside its place: the text as it came, and JSON with what is known of it.
 
@@ -93,38 +115,165 @@ def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
     """
-    contents = _intact(folder, donor.files) if donor.can_become(output) else []
-    if not contents:
+    if not donor.files or not donor.can_become(output):
         return None
-    if donor.sample_rate == 0:
-        return _write(folder, dict(zip([output, _beside(output)], contents, strict=True)))
-    source = folder / donor.files[0].path
-    if Path(output).suffix.lower() == source.suffix.lower():
-        written = _write(folder, {output: contents[0]})
-        return replace(written, pcm_sha256=donor.pcm_sha256)
-    pcm = audio.decoded_pcm(source)
-    if hashlib.sha256(pcm).hexdigest() != donor.pcm_sha256:  # replaced since it was read above
+    # What is read is what is hashed: the donor's own row may be replacing its file at this moment.
+    try:
+        if donor.sample_rate == 0:
+            names = [output, _beside(output)]
+            contents = [
+                b"".join(_intact(folder / file.path, file.sha256, file.bytes))
+                for file in donor.files
+            ]
+            return _write(folder, dict(zip(names, contents, strict=True)))
+        main = donor.files[0]
+        source = folder / main.path
+        if Path(output).suffix.lower() == source.suffix.lower():
+            target = _inside(folder, output)
+            write_part(target, _intact(source, main.sha256, main.bytes))
+            file = replace(main, path=output)
+            return Written(targets=(target,), files=(file,), pcm_sha256=donor.pcm_sha256)
+        pcm = _checked(read_span(source, 0, donor.frames), donor.pcm_sha256, source)
+        return _encoded(folder, output, pcm, frames=donor.frames, sample_rate=donor.sample_rate)
+    except RecordingError:
         return None
-    return spoken(folder, output, pcm, donor.sample_rate)
 
 
-def _intact(folder: Path, files: Sequence[FileRecord]) -> list[bytes]:
-    """Read files that are as they were; nothing if one is not.
+def _intact(path: Path, sha256: str, size: int) -> Iterator[bytes]:
+    """Read a file that is as it was.
 
-    What was read is what is hashed: the donor's own row may be replacing its file at this moment.
+    Raises:
+        RecordingError: It is not, or cannot be read; what was given before is worth nothing.
     """
-    contents = []
-    for file in files:
+    try:
+        if path.stat().st_size != size:
+            raise RecordingError(f"{path} has another size")
+        with path.open("rb") as file:
+            yield from _checked(iter(lambda: file.read(_BLOCK_BYTES), b""), sha256, path)
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error}") from error
+
+
+def _checked(pieces: Iterable[bytes], sha256: str, path: Path) -> Iterator[bytes]:
+    """Pass pieces on; at their end, be sure that they were what was expected."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != sha256:
+        raise RecordingError(f"{path} has another content")
+
+
+# -- long jobs ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A segment's place in a job's file.
+
+    Attributes:
+        segment: What stands there.
+        pause_frames: How much silence follows it.
+    """
+
+    segment: SegmentRecord
+    pause_frames: int
+
+
+class SegmentLostError(RecordingError):
+    """A segment's samples are not where they were, or not what they were.
+
+    Args:
+        segment: The segment.
+        reason: What is wrong.
+    """
+
+    def __init__(self, segment: SegmentRecord, reason: str) -> None:
+        super().__init__(reason)
+        self.segment = segment
+
+
+def segment_spoken(folder: Path, key: str, pcm: bytes, sample_rate: int) -> Written:
+    """Write a segment's samples to a file of its own, beside its place.
+
+    Args:
+        folder: The run folder.
+        key: The segment's.
+        pcm: 16-bit mono samples.
+        sample_rate: In hertz.
+
+    Raises:
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    return spoken(folder, f"{SEGMENTS_FOLDER}/{key}.wav", pcm, sample_rate)
+
+
+def assembled(
+    folder: Path, output: str, spans: Sequence[Span]
+) -> tuple[Written, tuple[SegmentRecord, ...]]:
+    """Put a long job's file together beside its place; its length needs no memory.
+
+    Args:
+        folder: The run folder.
+        output: The file's path below it.
+        spans: Its segments in order, all of one sample rate.
+
+    Returns:
+        The file, and where its segments stand in it: nowhere if its format is not exact.
+
+    Raises:
+        SegmentLostError: A segment is not what it was.
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    rate = spans[0].segment.sample_rate
+    frames = sum(span.segment.frames + span.pause_frames for span in spans)
+    written = _encoded(folder, output, _joined(folder, spans), frames=frames, sample_rate=rate)
+    if Path(output).suffix.lower() not in LOSSLESS:
+        return written, ()
+    homes: dict[str, SegmentRecord] = {}
+    first_frame = 0
+    for span in spans:
+        home = replace(
+            span.segment, path=output, bytes=written.files[0].bytes, first_frame=first_frame
+        )
+        homes.setdefault(home.key, home)
+        first_frame += span.segment.frames + span.pause_frames
+    return written, tuple(homes.values())
+
+
+def _joined(folder: Path, spans: Sequence[Span]) -> Iterator[bytes]:
+    for span in spans:
+        segment = span.segment
+        path = folder / segment.path
+        pcm = read_span(path, segment.first_frame, segment.frames)
         try:
-            if (folder / file.path).stat().st_size != file.bytes:
-                return []
-            content = (folder / file.path).read_bytes()
-        except OSError:
-            return []
-        if hashlib.sha256(content).hexdigest() != file.sha256:
-            return []
-        contents.append(content)
-    return contents
+            yield from _checked(pcm, segment.pcm_sha256, path)
+        except RecordingError as error:
+            raise SegmentLostError(segment, error.message) from error
+        yield bytes(2 * span.pause_frames)
+
+
+def _encoded(
+    folder: Path, output: str, pcm: Iterable[bytes], *, frames: int, sample_rate: int
+) -> Written:
+    """Write samples in the format of a path's ending, beside it."""
+    target = _inside(folder, output)
+    digest = hashlib.sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for piece in pcm:
+            digest.update(piece)
+            yield piece
+
+    def write(descriptor: int) -> None:
+        ending = target.suffix.removeprefix(".").lower()
+        write_pcm(descriptor, hashed(), frames=frames, sample_rate=sample_rate, format=ending)
+
+    part = fill_part(target, write)
+    file = FileRecord(path=output, bytes=part.stat().st_size, sha256=audio.sha256_of(part))
+    return Written(targets=(target,), files=(file,), pcm_sha256=digest.hexdigest())
 
 
 def file_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:
@@ -153,12 +302,40 @@ def file_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:
 def _write(folder: Path, contents: dict[str, bytes]) -> Written:
     targets, files = [], []
     for output, content in contents.items():
-        try:
-            target = path_inside(folder, output)
-        except PathEscapeError as error:
-            raise OutputError(error.message, hint="the run folder was tampered with") from error
+        target = _inside(folder, output)
         write_part(target, content)
         targets.append(target)
         digest = hashlib.sha256(content).hexdigest()
         files.append(FileRecord(path=output, bytes=len(content), sha256=digest))
     return Written(targets=tuple(targets), files=tuple(files))
+
+
+def _inside(folder: Path, output: str) -> Path:
+    try:
+        return path_inside(folder, output)
+    except PathEscapeError as error:
+        raise OutputError(error.message, hint="the run folder was tampered with") from error
+
+
+def sweep_segments(folder: Path, kept: Collection[str]) -> None:
+    """Remove what killed runs have left in the folder of segments, and the folder if it is empty.
+
+    Args:
+        folder: The run folder.
+        kept: Paths below it of the files that are still needed.
+    """
+    place = folder / SEGMENTS_FOLDER
+    if place.is_symlink() or not place.is_dir():
+        return
+    with contextlib.suppress(OSError):  # what cannot be removed does no harm
+        for path in place.iterdir():
+            if f"{SEGMENTS_FOLDER}/{path.name}" not in kept and _OWN_NAME.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        place.rmdir()  # unless something is left in it
+
+
+def remove_segments(folder: Path, paths: Iterable[str]) -> None:
+    """Remove the files of segments that stand in their job's file now."""
+    for path in paths:
+        with contextlib.suppress(OSError):  # the next run's sweep finds it
+            (folder / path).unlink(missing_ok=True)

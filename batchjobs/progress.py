@@ -19,6 +19,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "RunStopping",
+    "SegmentFinished",
     "ServiceBack",
     "ServiceLost",
     "SlowedDown",
@@ -37,6 +38,17 @@ class JobFinished(msgspec.Struct, tag="job_finished", tag_field="event", frozen=
     """A job has its answer, and it is on the disk."""
 
     record: JobRecord
+
+
+class SegmentFinished(
+    msgspec.Struct, tag="segment_finished", tag_field="event", frozen=True, kw_only=True
+):
+    """A segment of a long job is on the disk."""
+
+    id: str
+    done: int
+    segments: int
+    audio_seconds: float
 
 
 class JobRetried(msgspec.Struct, tag="job_retried", tag_field="event", frozen=True, kw_only=True):
@@ -86,6 +98,7 @@ class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=
 Event: TypeAlias = (
     RunStarted
     | JobFinished
+    | SegmentFinished
     | JobRetried
     | SlowedDown
     | ServiceLost
@@ -167,6 +180,11 @@ class Bars:
                     self._open(to_do)
             case JobFinished(record=record):
                 self._count(record)
+            case SegmentFinished(audio_seconds=seconds):
+                self._note = _note_of(event)
+                if self._audio is not None:
+                    self._audio.update(seconds)
+                self._show()
             case RunFinished():
                 self.close()
             case _:
@@ -207,7 +225,8 @@ class Bars:
         if record.status is Status.FAILED:
             self._failed += 1
         self._jobs.update(1)
-        self._audio.update(record.audio_seconds)
+        if record.segments == 1:
+            self._audio.update(record.audio_seconds)
         self._show()
 
     def _show(self, *, at_once: bool = False) -> None:
@@ -236,10 +255,12 @@ class Bars:
 
 
 def _note_of(
-    event: JobRetried | SlowedDown | ServiceLost | ServiceBack | RunStopping,
+    event: SegmentFinished | JobRetried | SlowedDown | ServiceLost | ServiceBack | RunStopping,
 ) -> str:
     """Say in a few words what has happened."""
     match event:
+        case SegmentFinished(id=name, done=done, segments=segments):
+            return f"{name}: {done} of {segments} segments"
         case JobRetried(error_class=name):
             return f"retrying after {name}"
         case SlowedDown(concurrency=concurrency):

@@ -32,8 +32,9 @@ class Provider:
         stt_model: Sent as ``?model=`` if not empty.
         engine: Which engine of the local server does the work; empty for every other provider.
         concurrency: Sessions open at once unless an option says otherwise; 0 means ``auto``.
-        text_limit_characters: Longest text of one session.
-        audio_limit_seconds: Longest recording of one session.
+        text_limit_characters: Longest text of one session; a longer one takes several.
+        audio_limit_seconds: Longest recording of one session; a longer one takes several.
+        audio_target_seconds: How long these are to be, if there is a pause to cut at.
         pace: STT audio sent, times real time; 0 is as fast as the socket takes it.
         chunk_seconds: Audio in one STT message.
         chunk_form: ``wav``: every chunk a whole WAV; ``raw``: only the first.
@@ -67,8 +68,9 @@ class Provider:
     stt_model: str = ""
     engine: str = ""
     concurrency: int = 0
-    text_limit_characters: int = 500_000
-    audio_limit_seconds: float = 14_400.0
+    text_limit_characters: int = 2_000
+    audio_limit_seconds: float = 90.0
+    audio_target_seconds: float = 60.0
     pace: float = 1.0
     chunk_seconds: float = 1.0
     chunk_form: str = "wav"
@@ -132,7 +134,9 @@ BUILT_IN: Mapping[str, Provider] = {
 _FIELDS = tuple(item.name for item in dataclasses.fields(Provider))
 _SETTINGS = tuple(name for name in _FIELDS if name != "name")
 # Nothing would ever be sent with none of these.
-_NEVER_ZERO = frozenset({"chunk_seconds", "text_limit_characters", "audio_limit_seconds"})
+_NEVER_ZERO = frozenset(
+    {"chunk_seconds", "text_limit_characters", "audio_limit_seconds", "audio_target_seconds"}
+)
 _WAYS_OF_TTS = frozenset({"query", "init", "header", "bearer", "token"})
 _WAYS_OF_STT = _WAYS_OF_TTS - {"init"}  # its protocol has no first message to carry a key
 

@@ -8,7 +8,13 @@ from typing import Final
 
 import trio
 
-from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, JobRecord
+from batchjobs.checkpoint import (
+    AttemptEnd,
+    AttemptStart,
+    Checkpoint,
+    JobRecord,
+    SegmentChanges,
+)
 from batchjobs.errors import BatchjobsError, InternalError
 from batchjobs.files import publish
 
@@ -25,6 +31,7 @@ class _Entry:
     start: AttemptStart | None = None
     end: AttemptEnd | None = None
     record: JobRecord | None = None
+    changes: SegmentChanges | None = None
     targets: Sequence[Path] = ()
     number: int = 0
     error: BatchjobsError | None = None
@@ -96,6 +103,7 @@ class Recorder:
             starts=[entry.start for entry in starting if entry.start is not None],
             ends=[entry.end for entry in group if entry.end is not None],
             records=[entry.record for entry in group if entry.record is not None],
+            changes=[entry.changes for entry in group if entry.changes is not None],
         )
         for entry, number in zip(starting, numbers, strict=True):
             entry.number = number
@@ -116,6 +124,7 @@ class Recorder:
         *,
         end: AttemptEnd | None = None,
         record: JobRecord | None = None,
+        changes: SegmentChanges | None = None,
         targets: Sequence[Path] = (),
     ) -> None:
         """Make the end of an attempt, and with it maybe a job's outcome, durable.
@@ -123,12 +132,13 @@ class Recorder:
         Args:
             end: How the attempt ended.
             record: What became of the job, if that is decided.
+            changes: What became of segments of long jobs.
             targets: Places of its files, which stand beside them.
 
         Raises:
             BatchjobsError: The disk failed: it is not done.
         """
-        await self._told(_Entry(end=end, record=record, targets=targets))
+        await self._told(_Entry(end=end, record=record, changes=changes, targets=targets))
 
     async def _told(self, entry: _Entry) -> _Entry:
         await self._send.send(entry)

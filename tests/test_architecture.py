@@ -27,7 +27,8 @@ LAYERS = {
     "checkpoint": 2,
     "planning": 3,
     "plausibility": 3,
-    "outputs": 3,
+    "outputs": 4,
+    "pcm_files": 3,
     "progress": 3,
     "results": 4,
     "recorder": 4,
@@ -42,7 +43,7 @@ LAYERS = {
 }
 OWNERS = {
     "click": {"cli"},
-    "soundfile": {"audio"},
+    "soundfile": {"audio", "pcm_files"},
     "soxr": {"audio", "server"},
     "trio": {"session", "recorder", "runner", "server", "api", "cli"},
     "trio_websocket": {"session", "server"},

@@ -112,7 +112,7 @@ def test_a_commit_survives_a_power_cut(folder: Path) -> None:
         assert checkpoint.folder == folder
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
         assert Path(database.execute("PRAGMA database_list").fetchone()[2]).name == FILE_NAME
 
 
@@ -219,7 +219,7 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(folder: Path) ->
     """Neither a later schema nor somebody's own database is touched."""
     folder.mkdir(parents=True)
     path = folder / FILE_NAME
-    for version, shown in ((2, "schema 2"), (0, "schema 0")):
+    for version, shown in ((3, "schema 3"), (0, "schema 0")):
         path.unlink(missing_ok=True)
         foreign = sqlite3.connect(path)
         foreign.execute("CREATE TABLE mine (x)")
@@ -433,10 +433,10 @@ def test_sums_are_per_action_kind_and_provider(folder: Path) -> None:
         checkpoint.stage([_row(1), _row(2), _row(3, provider="munsit"), _row(4, action="done")])
         checkpoint.stage([_row(5, kind="stt", characters=0, seconds=2.5)])
         assert sorted(checkpoint.staged_totals()) == [
-            ("done", "tts", "local", 1, 10, 0.0),
-            ("new", "stt", "local", 1, 0, 2.5),
-            ("new", "tts", "local", 2, 20, 0.0),
-            ("new", "tts", "munsit", 1, 10, 0.0),
+            ("done", "tts", "local", 1, 10, 0.0, 1),
+            ("new", "stt", "local", 1, 0, 2.5, 1),
+            ("new", "tts", "local", 2, 20, 0.0, 2),
+            ("new", "tts", "munsit", 1, 10, 0.0, 1),
         ]
 
 

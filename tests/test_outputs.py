@@ -5,11 +5,12 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from batchjobs import audio
+from batchjobs import audio, outputs
 from batchjobs.checkpoint import FileRecord, JobRecord
 from batchjobs.errors import OutputError
 from batchjobs.files import part_path, publish
@@ -45,6 +46,7 @@ def _job(written: Written, *, sample_rate: int = _RATE) -> JobRecord:
         output=written.files[0].path,
         files=written.files,
         sample_rate=sample_rate,
+        frames=len(_PCM) // 2,
         pcm_sha256=written.pcm_sha256,
     )
 
@@ -166,16 +168,16 @@ def test_a_donor_replaced_while_it_is_read_gives_nothing_else(
     donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
     content = (tmp_path / "a.wav").read_bytes()
     other = content[:44] + content[:43:-1]
-    name = "read_bytes" if wanted == "b.wav" else "decoded_pcm"
-    owner = Path if wanted == "b.wav" else audio
-    read = getattr(owner, name)
+    name = "write_part" if wanted == "b.wav" else "fill_part"
+    write = getattr(outputs, name)
 
-    def replaced_and_read(path: Path) -> bytes:
-        path.write_bytes(other)
-        return bytes(read(path))
+    def replaced_and_written(target: Path, content: Any) -> Path:
+        (tmp_path / "a.wav").write_bytes(other)
+        return Path(write(target, content))
 
-    monkeypatch.setattr(owner, name, replaced_and_read)
+    monkeypatch.setattr(outputs, name, replaced_and_written)
     assert copied(tmp_path, wanted, donor) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
 def test_a_damaged_donor_gives_nothing(tmp_path: Path) -> None:

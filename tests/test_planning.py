@@ -18,7 +18,7 @@ from batchjobs import audio, outputs, results
 from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
 from batchjobs.files import publish
-from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, SpeechSettings, Status
+from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Pauses, SpeechSettings, Status
 from batchjobs.manifest import Defaults, read_rows
 from batchjobs.planning import (
     TO_BUY,
@@ -151,6 +151,7 @@ class Desk:
             output=row.output,
             files=written.files,
             sample_rate=24_000 if row.kind == Kind.TTS else 0,
+            frames=len(_SPOKEN) // 2 if row.kind == Kind.TTS else 0,
             pcm_sha256=written.pcm_sha256,
         )
         checkpoint.commit(records=[record])
@@ -570,7 +571,7 @@ def test_a_link_that_comes_back_in_opens_no_way_out(desk: Desk) -> None:
     ]
     (desk.folder / "in" / "d.wav").write_bytes(b"mine")
     with Checkpoint.none(desk.folder) as checkpoint:
-        rows = Rows(checkpoint, BUILT_IN, "wav")
+        rows = Rows(checkpoint, BUILT_IN, "wav", Pauses())
         jobs = [job for job in desk.rows(table) if isinstance(job, Job)]
         made = [rows.of(job, number) for number, job in enumerate(jobs)]
     assert [row.id for row in made if isinstance(row, BadRow)] == ["b", "e", "f"]
@@ -609,20 +610,16 @@ def test_equal_recordings_are_bought_once(desk: Desk) -> None:
 
 
 def test_recordings_that_cannot_be_run_are_bad_rows(desk: Desk) -> None:
-    """Damaged, empty, vanished or too long: each is told before anything is spent."""
+    """Damaged, empty or vanished: each is told before anything is spent."""
     (desk.home / "damaged.wav").write_bytes(b"RIFFxxxx")
     _record(desk.home / "empty.wav", 0.0)
-    _record(desk.home / "long.wav", 3.0)
     _record(desk.home / "gone.wav")
-    short = with_settings(BUILT_IN["local"], {"audio_limit_seconds": 2.0}, where="x")
-    tight = Desk(home=desk.home, providers={**BUILT_IN, "local": short})
-    table = [{"id": n, "audio": f"{n}.wav"} for n in ("damaged", "empty", "long", "gone")]
-    rows = list(tight.rows(table))
+    table = [{"id": n, "audio": f"{n}.wav"} for n in ("damaged", "empty", "gone")]
+    rows = list(desk.rows(table))
     (desk.home / "gone.wav").unlink()
     with Checkpoint.none(desk.folder) as checkpoint, pytest.raises(BadRowsError) as caught:
-        make_plan(rows, checkpoint=checkpoint, providers=tight.providers, settings=tight.settings())
-    assert [row.column for row in caught.value.rows] == ["audio"] * 4
-    assert "the recording is 3 s long; local takes 2 s" in str(caught.value)
+        make_plan(rows, checkpoint=checkpoint, providers=desk.providers, settings=desk.settings())
+    assert [row.column for row in caught.value.rows] == ["audio"] * 3
     assert "No such file" in str(caught.value)
 
 

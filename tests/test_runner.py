@@ -1033,7 +1033,8 @@ async def test_five_surprises_alike_stop_the_run(tmp_path: Path) -> None:
         clumsy = Clumsy(service, lambda call: ZeroDivisionError() if call > 4 else None)
         run = await ran(tmp_path / "alike", jobs(40), dial=clumsy)
         assert isinstance(run.end.error, InternalError)
-        assert run.statuses["failed"] in range(5, 10)
+        # Each of the four that work may end between two of the others, and begin the count anew.
+        assert run.statuses["failed"] in range(5, 5 * 5 + 5)
         kinds = [ZeroDivisionError, ValueError]
         mixed = Clumsy(service, lambda call: kinds[call % 2]() if call > 4 else None)
         one = replace(SETTINGS, concurrency=1)

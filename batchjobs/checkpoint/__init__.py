@@ -5,20 +5,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from batchjobs.checkpoint import ledger, staging
+from batchjobs.checkpoint import ledger, segments, staging
 from batchjobs.checkpoint.database import FILE_NAME, Database
 from batchjobs.checkpoint.records import (
+    LOSSLESS,
     AttemptEnd,
     AttemptStart,
     FileRecord,
     JobRecord,
     Row,
     RunTotals,
+    SegmentChanges,
+    SegmentRecord,
     SourceRecord,
 )
 
 __all__ = [
     "FILE_NAME",
+    "LOSSLESS",
     "AttemptEnd",
     "AttemptStart",
     "Checkpoint",
@@ -26,6 +30,8 @@ __all__ = [
     "JobRecord",
     "Row",
     "RunTotals",
+    "SegmentChanges",
+    "SegmentRecord",
     "SourceRecord",
 ]
 
@@ -119,8 +125,8 @@ class Checkpoint:
         with self._database.reading() as database:
             staging.postpone_beyond(database, actions, limit)
 
-    def staged_totals(self) -> list[tuple[str, str, str, int, int, float]]:
-        """Sum the staged rows: (action, kind, provider, rows, characters, seconds)."""
+    def staged_totals(self) -> list[tuple[str, str, str, int, int, float, int]]:
+        """Sum the staged rows: (action, kind, provider, rows, characters, seconds, sessions)."""
         with self._database.reading() as database:
             return staging.totals(database)
 
@@ -169,6 +175,21 @@ class Checkpoint:
         with self._database.reading() as database:
             row = database.execute(query, (key,)).fetchone()
             return ledger.record_from(row[0]) if row else None
+
+    def segments(self, keys: Sequence[str]) -> dict[str, list[SegmentRecord]]:
+        """Find finished segments of long jobs: for each key the places where it may be."""
+        with self._database.reading() as database:
+            return segments.find(database, keys)
+
+    def transcribed_seconds(self, job_key: str) -> float:
+        """Sum the audio of a long recording's finished segments."""
+        with self._database.reading() as database:
+            return segments.held_seconds(database, job_key)
+
+    def segment_files(self) -> set[str]:
+        """Give the paths of the files that hold one finished segment each."""
+        with self._database.reading() as database:
+            return segments.files(database)
 
     def owns(self, output: str, job_id: str) -> bool:
         """Tell whether the file at this path below the run folder can only be this run's own.
@@ -239,8 +260,9 @@ class Checkpoint:
         starts: Sequence[AttemptStart] = (),
         ends: Sequence[AttemptEnd] = (),
         records: Sequence[JobRecord] = (),
+        changes: Sequence[SegmentChanges] = (),
     ) -> list[int]:
-        """Write attempts' starts and ends and jobs' outcomes in one durable transaction.
+        """Write attempts' starts and ends and the outcomes of jobs and segments, all durable.
 
         Returns:
             The numbers of the attempts started, in order.
@@ -252,6 +274,8 @@ class Checkpoint:
             numbers = ledger.start(database, starts)
             ledger.end(database, ends)
             ledger.save(database, records)
+            for change in changes:
+                segments.write(database, change)
         return numbers
 
     # -- looking --------------------------------------------------------------------------------

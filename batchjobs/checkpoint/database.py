@@ -25,7 +25,7 @@ from batchjobs.files import sync_folders
 __all__ = ["FILE_NAME", "ROW_COLUMNS", "Database"]
 
 FILE_NAME: Final = "checkpoint.sqlite3"
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _CACHE_KIB: Final = 8_192
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
@@ -41,8 +41,33 @@ ROW_COLUMNS: Final = """(
     characters INTEGER NOT NULL,
     seconds REAL NOT NULL,
     output TEXT NOT NULL,
-    job BLOB NOT NULL
+    job BLOB NOT NULL,
+    segments INTEGER NOT NULL DEFAULT 1,
+    layout TEXT NOT NULL DEFAULT ''
 )"""
+_SEGMENTS: Final = """
+CREATE TABLE segments (
+    key TEXT NOT NULL,
+    path TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    first_frame INTEGER NOT NULL,
+    job_key TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (key, path, bytes, first_frame)
+) WITHOUT ROWID;
+CREATE INDEX segments_path ON segments (path);
+CREATE INDEX segments_job ON segments (job_key);
+CREATE INDEX attempts_lost ON attempts (key, job) WHERE result = 'lost';
+"""
+_FROM_VERSION_1: Final = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
+{_SEGMENTS}
+PRAGMA user_version = {_SCHEMA_VERSION};
+COMMIT;
+"""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -80,6 +105,7 @@ CREATE TABLE sources (
     sha256 TEXT NOT NULL,
     seconds REAL NOT NULL
 ) WITHOUT ROWID;
+{_SEGMENTS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 
@@ -223,7 +249,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     try:
         is_new = _is_new(connection)
-        if not is_new:
+        if not is_new and _version(connection) != 1:
             _check_version(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit that was told is on the disk, not in the system's memory.
@@ -231,6 +257,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if is_new:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        elif _version(connection) == 1:
+            connection.executescript(_FROM_VERSION_1)
     except BaseException:
         connection.close()
         raise
@@ -280,8 +308,17 @@ def _check_begun(connection: sqlite3.Connection, path: Path) -> None:
         raise _no_run(path.parent)
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(connection)
+    if version == 1:
+        raise ConfigurationError(
+            f"{path} was written by an earlier version of batchjobs",
+            hint="run its manifest once more: what is done stays done",
+        )
     if version != _SCHEMA_VERSION:
         raise ConfigurationError(
             f"{path} was written by another version of batchjobs (schema {version})",

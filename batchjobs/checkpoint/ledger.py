@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, RunTotals
-from batchjobs.jobs import Status
+from batchjobs.jobs import Kind, Status
 
 __all__ = [
     "close_lost",
     "end",
+    "expect",
     "record_from",
     "save",
     "sent_by_provider",
@@ -49,11 +50,7 @@ def close_lost(database: sqlite3.Connection, now: float) -> dict[str, int]:
 
 def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
     """Write that attempts begin, and whose files will be ours; give their numbers."""
-    database.executemany(
-        "INSERT OR IGNORE INTO own_files SELECT output FROM rows WHERE id = ?",
-        [(attempt.job,) for attempt in starts],
-    )
-    _put_in_doubt(database, starts)
+    expect(database, [attempt.job for attempt in starts])
     numbers = []
     for attempt in starts:
         cursor = database.execute(
@@ -72,19 +69,24 @@ def start(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[
     return numbers
 
 
-def _put_in_doubt(database: sqlite3.Connection, starts: Sequence[AttemptStart]) -> None:
-    """Set results apart whose files these attempts may overwrite.
+def expect(database: sqlite3.Connection, jobs: Sequence[str]) -> None:
+    """Write that the files of these jobs will be ours, and set results apart that they overwrite.
 
     A run killed between a file's rename and its commit leaves the new file under the old result's
     name. Undoing the edit must not call that done because it has the same size: what is set apart
     is only ever copied, which looks at the hash, and goes once the new result is committed.
     """
+    database.executemany(
+        "INSERT OR IGNORE INTO own_files SELECT output FROM rows WHERE id = ?",
+        [(job,) for job in jobs],
+    )
     # No id holds a control character.
     database.executemany(
         """UPDATE OR REPLACE jobs SET id = id || char(31) || key
            WHERE output = (SELECT output FROM rows WHERE id = :job)
-           AND status = 'done' AND instr(id, char(31)) = 0 AND (id <> :job OR key <> :key)""",
-        [{"job": attempt.job, "key": attempt.key} for attempt in starts],
+           AND status = 'done' AND instr(id, char(31)) = 0
+           AND (id <> :job OR key <> (SELECT key FROM rows WHERE id = :job))""",
+        [{"job": job} for job in jobs],
     )
 
 
@@ -106,14 +108,18 @@ def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
         if record.status is Status.FAILED:
             _keep_what_was_bought(database, record)
             database.execute(
-                "UPDATE attempts SET code = ? WHERE key = ? AND result = ?",
-                (_ANSWERED, record.key, _LOST),
+                "UPDATE attempts SET code = ? WHERE (key = ? OR job = ?) AND result = 'lost'",
+                (_ANSWERED, record.key, record.id),
             )
+        elif record.kind is Kind.STT and record.segments > 1:  # its transcript has them all
+            database.execute("DELETE FROM segments WHERE job_key = ?", (record.key,))
         if record.output:  # a job that took over another's place took its file
             database.execute(
                 "DELETE FROM jobs WHERE output = ? AND id <> ?", (record.output, record.id)
             )
             database.execute("INSERT OR IGNORE INTO own_files VALUES (?)", (record.output,))
+            # What stood in the file that this one replaces is gone with it.
+            database.execute("DELETE FROM segments WHERE path = ?", (record.output,))
         database.execute(
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
             (

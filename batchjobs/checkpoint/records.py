@@ -15,6 +15,8 @@ __all__ = [
     "JobRecord",
     "Row",
     "RunTotals",
+    "SegmentChanges",
+    "SegmentRecord",
     "SourceRecord",
 ]
 
@@ -59,6 +61,8 @@ class JobRecord:
         is_passing: Whether the failure's reason may pass, so that the next run tries again.
         started_at: Unix time of the first attempt.
         finished_at: Unix time of the outcome.
+        segments: How many sessions' results its file is put together from.
+        layout: How they were put together; empty if there was one.
     """
 
     id: str
@@ -83,11 +87,17 @@ class JobRecord:
     is_passing: bool = False
     started_at: float = 0.0
     finished_at: float = 0.0
+    segments: int = 1
+    layout: str = ""
 
     def can_become(self, output: str) -> bool:
         """Whether its result can be copied to this path, as the format of its ending, exactly."""
         held, wanted = (Path(path).suffix.lower() for path in (self.output, output))
         return held == wanted or held in LOSSLESS
+
+    def has_layout_of(self, row: "Row") -> bool:
+        """Whether its file is put together as the row asks; one session's file always is."""
+        return not self.layout or not row.layout or self.layout == row.layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +113,12 @@ class Row:
         action: What the run is to do about it.
         kind: The job's kind; empty for a bad row.
         provider: The provider's name; empty for a bad row.
-        characters: Characters to send.
-        seconds: Seconds of audio to send.
+        characters: Characters to send; those of segments that are there already do not count.
+        seconds: Seconds of audio to send; likewise.
         output: The main result's path below the run folder.
         job: The encoded job, or bad row.
+        segments: Sessions it takes.
+        layout: How a job that takes several is put together; empty for one that takes one.
     """
 
     position: int
@@ -121,6 +133,73 @@ class Row:
     seconds: float
     output: str
     job: bytes
+    segments: int = 1
+    layout: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRecord:
+    """The result of one segment of a long job, and where it is.
+
+    It stands in a file of its own until its job is put together, and then as a part of the job's
+    file: whoever edits one sentence of a book buys one segment.
+
+    Attributes:
+        key: The key of what was asked.
+        job_key: The key of the job that it was bought for.
+        path: The file that holds its samples, below the run folder; empty for a transcript.
+        bytes: That file's size.
+        first_frame: Where in the file its samples begin.
+        frames: How many there are.
+        sample_rate: In hertz.
+        pcm_sha256: Of the samples.
+        text: The transcript.
+        word_end_seconds: When each of its words ends, from the segment's start, where known.
+        audio_seconds: Of the audio made or transcribed.
+        evidence: Why it counts as complete.
+        attempts: Sessions begun for it, throttled ones left out.
+        cost: Of all its attempts, in the provider's currency.
+        started_at: Unix time of the first attempt.
+    """
+
+    key: str
+    job_key: str
+    path: str = ""
+    bytes: int = 0
+    first_frame: int = 0
+    frames: int = 0
+    sample_rate: int = 0
+    pcm_sha256: str = ""
+    text: str = ""
+    word_end_seconds: tuple[float, ...] = ()
+    audio_seconds: float = 0.0
+    evidence: Evidence | None = None
+    attempts: int = 0
+    cost: float = 0.0
+    started_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentChanges:
+    """What is to be written about segments in one transaction.
+
+    Attributes:
+        bought: A segment that is there now.
+        characters: What the jobs that wait for it need no longer send.
+        seconds: Likewise, of audio.
+        jobs: The ids of these jobs.
+        assembling: The id of a job whose file is about to be put in its place.
+        homes: Where the job's segments stand in that file.
+        left_files: Files that hold no segment any more.
+    """
+
+    bought: SegmentRecord | None = None
+    characters: int = 0
+    seconds: float = 0.0
+    jobs: tuple[str, ...] = ()
+    assembling: str = ""
+    homes: tuple[SegmentRecord, ...] = ()
+    left_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

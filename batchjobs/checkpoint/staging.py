@@ -31,7 +31,7 @@ def begin(database: sqlite3.Connection) -> None:
 
 def add(database: sqlite3.Connection, rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Add rows; give those whose id or place is taken, each with the row that has it."""
-    statement = "INSERT INTO temp.staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+    statement = "INSERT INTO temp.staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
     refused: list[tuple[Row, Row]] = []
     database.execute("SAVEPOINT batch")
     try:
@@ -82,9 +82,9 @@ def postpone_beyond(database: sqlite3.Connection, actions: Iterable[str], limit:
     )
 
 
-def totals(database: sqlite3.Connection) -> list[tuple[str, str, str, int, int, float]]:
-    """Sum the rows: (action, kind, provider, rows, characters, seconds)."""
-    query = """SELECT action, kind, provider, count(*), sum(characters), sum(seconds)
+def totals(database: sqlite3.Connection) -> list[tuple[str, str, str, int, int, float, int]]:
+    """Sum the rows: (action, kind, provider, rows, characters, seconds, sessions)."""
+    query = """SELECT action, kind, provider, count(*), sum(characters), sum(seconds), sum(segments)
                FROM temp.staged GROUP BY action, kind, provider"""
     return [tuple(row) for row in database.execute(query)]
 
@@ -130,6 +130,8 @@ def _values(row: Row) -> tuple[object, ...]:
         row.seconds,
         row.output,
         row.job,
+        row.segments,
+        row.layout,
     )
 
 

@@ -76,6 +76,24 @@ def _planning_options(command: _Command) -> _Command:
                 help="Record rows that cannot be run as failed, and run the others.",
             ),
             option("--limit", type=click.IntRange(min=0), help="Do at most N rows this time."),
+            option(
+                "--sentence-pause",
+                "sentence_pause_ms",
+                type=click.IntRange(min=0, max=60_000),
+                default=0,
+                show_default=True,
+                metavar="MS",
+                help="Silence between the segments of a long text, within a paragraph.",
+            ),
+            option(
+                "--paragraph-pause",
+                "paragraph_pause_ms",
+                type=click.IntRange(min=0, max=60_000),
+                default=400,
+                show_default=True,
+                metavar="MS",
+                help="Silence between segments where a paragraph ends.",
+            ),
             option("--engine", default="", help="Engine of the local server: auto, tone, sherpa."),
             config_option,
         )
@@ -239,6 +257,8 @@ def _options(given: Mapping[str, object]) -> "Options":
         speed=values.pop("speed"),  # type: ignore[arg-type]
         output_format=str(values.pop("output_format") or ""),
     )
+    for name in ("sentence_pause", "paragraph_pause"):
+        values[f"{name}_seconds"] = int(str(values.pop(f"{name}_ms"))) / 1_000
     if "grace" in values:
         values["grace_seconds"] = values.pop("grace")
     return Options(speech=speech, **values)  # type: ignore[arg-type]
@@ -308,7 +328,7 @@ def _next_step(report: "RunReport", manifest: Path) -> str:
 
 
 def _show_plan(made: "Plan") -> None:
-    from batchjobs.planning import TO_BUY, Action
+    from batchjobs.planning import Action
 
     say(f"{made.rows:,} rows")
     meanings = {
@@ -330,7 +350,7 @@ def _show_plan(made: "Plan") -> None:
     if made.orphans:
         say(f"  {made.orphans:>9,}  finished jobs are in the run folder but not in the manifest")
     work = made.to_buy
-    parts = [f"{sum(made.by_action[action].rows for action in TO_BUY):,} sessions"]
+    parts = [f"{work.sessions:,} sessions"]
     if work.characters:
         speech = duration(made.speech_seconds)
         parts.append(f"{work.characters:,} characters (about {speech} of speech)")

@@ -139,7 +139,7 @@ class Rules:
             line=line,
             kind=kind,
             provider=provider.name,
-            text=_text(row, source, self, provider.text_limit_characters),
+            text=_text(row, source, self),
             speech=_speech(
                 row,
                 self.defaults,
@@ -189,7 +189,7 @@ def _source(row: Mapping[str, object]) -> str:
 # -- what to speak, and how ------------------------------------------------------------------------
 
 
-def _text(row: Mapping[str, object], column: str, rules: Rules, limit: int) -> str:
+def _text(row: Mapping[str, object], column: str, rules: Rules) -> str:
     text = string_in(row, column)
     if column == "text_file":
         text = _content(_input_file(text, column, rules), text)
@@ -198,12 +198,6 @@ def _text(row: Mapping[str, object], column: str, rules: Rules, limit: int) -> s
     if not is_speakable(text):
         why = "is blank" if is_blank(text) else "holds no letter or number"
         raise RowError(column, f"{why}: there is nothing to speak", hint="give a text")
-    if len(text) > limit:
-        raise RowError(
-            column,
-            f"is {len(text)} characters long, and the provider takes at most {limit}",
-            hint="make several rows of it",
-        )
     return text
 
 

@@ -20,9 +20,18 @@ from batchjobs.planning.records import (
     Work,
     cost_of,
     decode_row,
+    held_segments,
     is_intact,
 )
-from batchjobs.planning.rows import Rows, bad_job, bad_row, moved, second_place
+from batchjobs.planning.rows import (
+    Rows,
+    bad_job,
+    bad_row,
+    moved,
+    recording_key,
+    second_place,
+    text_segments,
+)
 from batchjobs.providers import Provider
 
 __all__ = [
@@ -35,8 +44,11 @@ __all__ = [
     "Work",
     "cost_of",
     "decode_row",
+    "held_segments",
     "is_intact",
     "make_plan",
+    "recording_key",
+    "text_segments",
 ]
 
 _BATCH_ROWS: Final = 500
@@ -78,7 +90,7 @@ def make_plan(
     checkpoint.begin_staging()
     stager = _Stager(
         checkpoint=checkpoint,
-        rows=Rows(checkpoint, providers, settings.audio_format),
+        rows=Rows(checkpoint, providers, settings.audio_format, settings.pauses),
         retries_all=settings.retry_failed,
     )
     for batch in _batched(rows, _BATCH_ROWS):
@@ -146,6 +158,8 @@ class _Stager:
         action = Action.NEW
         if record is not None or is_bought:
             action = decide(row, record, self.checkpoint, retries_all=self.retries_all)
+        if action in TO_BUY:
+            row = self.rows.without_held(row)
         decided = replace(row, action=action)
         refuse_foreign(decided, record, self.checkpoint)
         return decided
@@ -205,9 +219,17 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
     used = set()
     copied = set()
     spoken_characters = 0
-    for name, kind, provider_name, rows, characters, seconds in checkpoint.staged_totals():
+    for (
+        name,
+        kind,
+        provider_name,
+        rows,
+        characters,
+        seconds,
+        sessions,
+    ) in checkpoint.staged_totals():
         action = Action(name)
-        work = Work(rows=rows, characters=characters, seconds=seconds)
+        work = Work(rows=rows, sessions=sessions, characters=characters, seconds=seconds)
         provider = providers.get(provider_name)
         if provider is not None:
             cost = cost_of(provider, characters=characters, seconds=seconds)
@@ -247,6 +269,7 @@ def _sum(one: Work, other: Work) -> Work:
     currencies = {one.currency, other.currency} - {""}
     return Work(
         rows=one.rows + other.rows,
+        sessions=one.sessions + other.sessions,
         characters=one.characters + other.characters,
         seconds=one.seconds + other.seconds,
         cost=one.cost + other.cost,

@@ -30,6 +30,7 @@ def decide(
         and is_same
         and record.status is Status.DONE
         and record.output == row.output
+        and record.has_layout_of(row)
         and is_intact(checkpoint.folder, record)
     ):
         return Action.DONE
@@ -47,7 +48,9 @@ def decide(
 def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
     """Whether a finished job's files are there and can become this row's."""
     return any(
-        donor.can_become(row.output) and is_intact(checkpoint.folder, donor)
+        donor.can_become(row.output)
+        and donor.has_layout_of(row)
+        and is_intact(checkpoint.folder, donor)
         for donor in checkpoint.donors(row.key)
     )
 

@@ -3,15 +3,15 @@
 import enum
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import ManifestError
-from batchjobs.jobs import BadRow, Job
+from batchjobs.jobs import BadRow, Job, Pauses
 from batchjobs.providers import Provider
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Work",
     "cost_of",
     "decode_row",
+    "held_segments",
     "is_intact",
 ]
 
@@ -87,6 +88,7 @@ class PlanSettings:
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed instead of refusing the manifest.
         limit: Do at most so many rows; None means all. Bad rows do not count.
+        pauses: Silence between the segments of a long text.
     """
 
     name: str
@@ -94,16 +96,18 @@ class PlanSettings:
     retry_failed: bool = False
     skip_bad_rows: bool = False
     limit: int | None = None
+    pauses: Pauses = field(default_factory=Pauses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A sum over rows: how many, characters and seconds of audio to send, and what that costs.
+    """A sum over rows: how many, the sessions they take, what is to be sent, and what it costs.
 
     Over several currencies (``XXX``) the cost means nothing: see `Plan.cost_by_currency`.
     """
 
     rows: int = 0
+    sessions: int = 0
     characters: int = 0
     seconds: float = 0.0
     cost: float = 0.0
@@ -161,11 +165,31 @@ def decode_row(row: Row) -> Job | BadRow:
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
     """Whether a finished job's files are there with their sizes; `verify` looks at their content."""
-    for file in record.files:
-        try:
-            status = (folder / file.path).lstat()
-        except OSError:
-            return False
-        if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
-            return False
-    return bool(record.files)
+    return bool(record.files) and all(_has_size(folder / f.path, f.bytes) for f in record.files)
+
+
+def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
+    """Find the segments of these keys that are there: transcripts, and files of the right size.
+
+    Whether a file holds what it should is seen when it is read.
+    """
+    folder = checkpoint.folder
+    sizes: dict[tuple[str, int], bool] = {}
+    found = {}
+    for key, places in checkpoint.segments(keys).items():
+        for segment in places:
+            place = segment.path, segment.bytes
+            if place not in sizes:
+                sizes[place] = not segment.path or _has_size(folder / segment.path, segment.bytes)
+            if sizes[place]:
+                found[key] = segment
+                break
+    return found
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size

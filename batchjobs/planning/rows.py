@@ -1,6 +1,7 @@
 """A job as a planned row: the key of what it asks, and the place of its result."""
 
 import hashlib
+import math
 import stat
 import unicodedata
 from collections.abc import Mapping
@@ -13,13 +14,23 @@ from batchjobs import audio, text
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import PathEscapeError, path_inside
-from batchjobs.jobs import BadRow, Job, Kind, segment_key
-from batchjobs.planning.records import Action
+from batchjobs.jobs import BadRow, Job, Kind, Pauses, Segment, segment_key
+from batchjobs.planning.records import Action, held_segments
 from batchjobs.providers import Provider
 
-__all__ = ["Rows", "bad_job", "bad_row", "moved", "second_place"]
+__all__ = [
+    "Rows",
+    "bad_job",
+    "bad_row",
+    "moved",
+    "recording_key",
+    "second_place",
+    "speech_key",
+    "text_segments",
+]
 
 _DIGEST_HEX_DIGITS = 10
+_CUT_AT_PAUSES = "cut at pauses"
 _FOLDERS_REMEMBERED = 1_000
 
 
@@ -30,39 +41,41 @@ class Rows:
         checkpoint: Whose run folder the results go to, and who remembers recordings.
         providers: By name.
         audio_format: Of results whose row gives no ``output``.
+        pauses: Silence between the segments of a long text.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, providers: Mapping[str, Provider], audio_format: str
+        self,
+        checkpoint: Checkpoint,
+        providers: Mapping[str, Provider],
+        audio_format: str,
+        pauses: Pauses,
     ) -> None:
         self._checkpoint = checkpoint
         self._providers = providers
         self._audio_format = audio_format
+        self._pauses = pauses
         self._sources: list[SourceRecord] = []
         self._folders: set[str] = set()
 
     def of(self, job: Job, position: int) -> Row | BadRow:
         """Find a job's key and the place of its result, or say why it has none."""
         seconds = 0.0
+        layout = ""
+        provider = self._providers[job.provider]
         if job.kind is Kind.TTS:
-            key = self._speech_key(job)
+            key = speech_key(job, provider)
+            if len(job.text) > provider.text_limit_characters:
+                layout = self._pauses.layout
         else:
             try:
                 source = self._source(Path(job.audio))
             except RecordingError as error:
                 return bad_job(job, "audio", error.message, error.hint)
             seconds = source.seconds
-            provider = self._providers[job.provider]
             if seconds > provider.audio_limit_seconds:
-                limit = f"{provider.audio_limit_seconds:,.0f} s"
-                message = f"the recording is {seconds:,.0f} s long; {provider.name} takes {limit}"
-                return bad_job(job, "audio", message, "split it")
-            key = segment_key(
-                kind=job.kind,
-                service=_service(provider),
-                model=provider.stt_model,
-                audio_sha256=source.sha256,
-            )
+                layout = _CUT_AT_PAUSES
+            key = recording_key(source.sha256, provider)
         output = self.place(job)
         try:
             self._check_inside(output)
@@ -81,8 +94,24 @@ class Rows:
             seconds=seconds,
             output="",
             job=msgspec.json.encode(job),
+            layout=layout,
         )
         return moved(row, output)
+
+    def without_held(self, row: Row) -> Row:
+        """Leave of a long job's work what its finished segments have not done already."""
+        if not row.layout:
+            return row
+        provider = self._providers[row.provider]
+        if row.kind == Kind.STT:
+            seconds = max(0.0, row.seconds - self._checkpoint.transcribed_seconds(row.key))
+            sessions = math.ceil(seconds / provider.audio_target_seconds)
+            return replace(row, seconds=seconds, segments=max(1, sessions))
+        job = msgspec.json.decode(row.job, type=Job)
+        lengths = {s.key: len(s.text) for s, _ in text_segments(job, provider)}
+        held = held_segments(self._checkpoint, list(lengths))
+        missing = [length for key, length in lengths.items() if key not in held]
+        return replace(row, characters=sum(missing), segments=len(missing))
 
     def place(self, job: Job) -> str:
         """Give the path of a job's result below the run folder."""
@@ -120,17 +149,6 @@ class Rows:
         if is_plain and len(self._folders) < _FOLDERS_REMEMBERED:
             self._folders.add(above)
 
-    def _speech_key(self, job: Job) -> str:
-        assert job.speech is not None
-        return segment_key(
-            kind=job.kind,
-            service=_service(self._providers[job.provider]),
-            model=job.speech.model_id,
-            speech=job.speech,
-            text=job.text,
-            take=job.take,
-        )
-
     def _source(self, path: Path) -> SourceRecord:
         """Read a recording's length and hash, or remember them if it has not changed."""
         try:
@@ -150,6 +168,46 @@ class Rows:
         )
         self._sources.append(found)
         return found
+
+
+def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
+    """Give the key of a text's synthesis, or of a part of it."""
+    assert job.speech is not None
+    return segment_key(
+        kind=job.kind,
+        service=_service(provider),
+        model=job.speech.model_id,
+        speech=job.speech,
+        text=job.text if spoken is None else spoken,
+        take=job.take,
+    )
+
+
+def recording_key(sha256: str, provider: Provider) -> str:
+    """Give the key of the transcription of a recording, or of a part of it, with this hash."""
+    return segment_key(
+        kind=Kind.STT, service=_service(provider), model=provider.stt_model, audio_sha256=sha256
+    )
+
+
+def text_segments(job: Job, provider: Provider) -> list[tuple[Segment, bool]]:
+    """Cut a long text into what one session each speaks.
+
+    Returns:
+        The segments in order, each with whether a paragraph ends there.
+    """
+    return [
+        (
+            Segment(
+                key=speech_key(job, provider, piece.text),
+                kind=Kind.TTS,
+                text=piece.text,
+                speech=job.speech,
+            ),
+            piece.ends_paragraph,
+        )
+        for piece in text.segments(job.text, limit_characters=provider.text_limit_characters)
+    ]
 
 
 def _service(provider: Provider) -> str:

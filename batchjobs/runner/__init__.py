@@ -1,5 +1,6 @@
 """The nursery: a feeder, fixed workers, a recorder, and the signals that stop them."""
 
+import contextlib
 import random
 import signal
 import time
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 
 import trio
 
+from batchjobs import outputs
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.progress import Observer
@@ -56,8 +58,10 @@ class Runner:
             How it ended.
         """
         run = self._state
+        folder = run.checkpoint.folder
         try:
             run.lost = run.checkpoint.recover(time.time())
+            outputs.sweep_segments(folder, run.checkpoint.segment_files())
         except BatchjobsError as error:
             return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
@@ -72,6 +76,8 @@ class Runner:
                     await run.close_ledger()
                 run.recorder.close()
             nursery.cancel_scope.cancel()
+        with contextlib.suppress(BatchjobsError):  # of the disk: it was told, if it mattered
+            outputs.sweep_segments(folder, run.checkpoint.segment_files())
         return RunEnd(error=run.error, signal_number=self._signal_number)
 
     def stop(self, error: BatchjobsError) -> None:

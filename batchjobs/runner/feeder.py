@@ -9,15 +9,15 @@ import trio
 from batchjobs.checkpoint import Row
 from batchjobs.errors import BatchjobsError, BudgetReachedError
 from batchjobs.planning import TO_BUY, Action, decode_row
-from batchjobs.runner.state import RunState, Service, Ticket
+from batchjobs.runner.state import RunState, Service, Stage, Ticket
 
-__all__ = ["NOT_BOUGHT", "feed"]
+__all__ = ["feed"]
 
-NOT_BOUGHT: Final = (Action.COPY, Action.FOLLOW, Action.BAD)
-"""Rows that open no session, or only once their copy has failed."""
 _PAGE_ROWS: Final = 200
 _RETRIES_WAITING: Final = 1_000
 """With so many failed jobs waiting for another try, no new ones start."""
+_CUT_AT_ONCE: Final = 2
+"""So many long jobs are cut into segments at once: cutting fills the processor and the disk."""
 
 
 async def feed(run: RunState, send: trio.MemorySendChannel[Ticket]) -> None:
@@ -54,6 +54,7 @@ async def _feed_rows(
         if ticket is not None:
             if await _admitted(run, ticket):
                 run.in_hand += 1
+                run.being_cut += ticket.stage is Stage.CUT
                 await send.send(ticket)
         elif not is_more and not run.in_hand and not run.waiting:
             return
@@ -71,16 +72,18 @@ def _takes_new_rows(run: RunState) -> bool:
     As long as no service has done anything for us, the first job alone finds out, in all of its
     attempts, whether it is there.
     """
+    if run.being_cut >= _CUT_AT_ONCE:
+        return False
     services = run.services.values()
     if any(service.is_proven for service in services):
         return len(run.waiting) < _RETRIES_WAITING
-    return not run.waiting and not any(service.active for service in services)
+    return not (run.waiting or run.being_cut or any(service.active for service in services))
 
 
 async def _admitted(run: RunState, ticket: Ticket) -> bool:
     """Wait until every limit allows one more session; false if the run stops first."""
     service = run.services.get(ticket.row.provider)
-    if service is None or ticket.row.action in NOT_BOUGHT:
+    if service is None or ticket.stage is not Stage.BUY:
         return True
     while not run.is_stopping:
         run.forget_changes()
@@ -98,7 +101,7 @@ async def _admitted(run: RunState, ticket: Ticket) -> bool:
 
 def _is_affordable(run: RunState, service: Service, ticket: Ticket) -> bool:
     """Set a session's price aside; what never fits ends the run."""
-    price = service.price_of(ticket.row)
+    price = service.price_of(ticket)
     if run.budget.reserve(price):
         ticket.price = price
         return True

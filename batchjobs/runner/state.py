@@ -1,20 +1,21 @@
 """What the tasks of a run share: settings, services, tickets that wait, and whether to stop."""
 
+import enum
 import heapq
 import itertools
 import logging
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import trio
 
-from batchjobs.checkpoint import AttemptEnd, Checkpoint, Row
+from batchjobs.checkpoint import AttemptEnd, Checkpoint, Row, SegmentRecord
 from batchjobs.errors import BatchjobsError, SessionError
-from batchjobs.jobs import BadRow, Job
+from batchjobs.jobs import BadRow, Job, Pauses, Segment
 from batchjobs.limits import (
     Breaker,
     Budget,
@@ -25,12 +26,22 @@ from batchjobs.limits import (
     RetryPolicy,
     StartRate,
 )
-from batchjobs.planning import cost_of
+from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping
 from batchjobs.recorder import Recorder
 from batchjobs.session import Link, SpeechSession, TranscriptSession
 
-__all__ = ["RunEnd", "RunSettings", "RunState", "Service", "Session", "Ticket"]
+__all__ = [
+    "LongJob",
+    "Part",
+    "RunEnd",
+    "RunSettings",
+    "RunState",
+    "Service",
+    "Session",
+    "Stage",
+    "Ticket",
+]
 
 Session = SpeechSession | TranscriptSession
 
@@ -50,6 +61,7 @@ class RunSettings:
         grace_seconds: After the first signal, how long open sessions may go on.
         handles_signals: Whether to listen for signals; not in somebody else's event loop.
         budget: What may be spent, with what has been; None for no limit.
+        pauses: Silence between the segments of a long text.
     """
 
     concurrency: int | None = None
@@ -58,6 +70,7 @@ class RunSettings:
     grace_seconds: float = 30.0
     handles_signals: bool = True
     budget: Budget | None = None
+    pauses: Pauses = field(default_factory=Pauses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +86,27 @@ class RunEnd:
     signal_number: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+class Stage(enum.Enum):
+    """What is to be done about a ticket."""
+
+    ANSWER = enum.auto()
+    """Copy, or tell that it cannot be run: no session is needed."""
+    BUY = enum.auto()
+    CUT = enum.auto()
+    """A long job: find its segments, and put those that are missing in line."""
+    ASSEMBLE = enum.auto()
+    """A long job whose segments are all there."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
 class Ticket:
-    """A row on its way through the run.
+    """A row on its way through the run, or a segment of a long one.
 
     Attributes:
         row: The row as planned.
         job: What it asks for, or why it cannot be run.
+        segment: The part of a long job that is to be bought.
+        whole: The long job that is to be put together.
         attempts: Sessions begun for it that count: not those a service had no room for.
         throttled: Sessions that the service had no room for.
         codes: The codes of its failures.
@@ -95,6 +122,8 @@ class Ticket:
 
     row: Row
     job: Job | BadRow
+    segment: Segment | None = None
+    whole: "LongJob | None" = None
     attempts: int = 0
     throttled: int = 0
     codes: list[str] = field(default_factory=list)
@@ -105,6 +134,76 @@ class Ticket:
     is_probe: bool = False
     started_at: float = 0.0
     cost: float = 0.0
+
+    @property
+    def stage(self) -> Stage:
+        """What is to be done next."""
+        if self.segment is not None:
+            return Stage.BUY
+        if self.whole is not None:
+            return Stage.ASSEMBLE
+        if self.row.action not in TO_BUY:
+            return Stage.ANSWER
+        return Stage.CUT if self.row.layout else Stage.BUY
+
+    @property
+    def key(self) -> str:
+        """The key of what its session asks for."""
+        return self.row.key if self.segment is None else self.segment.key
+
+    @property
+    def characters(self) -> int:
+        """Characters that its session sends."""
+        return self.row.characters if self.segment is None else len(self.segment.text)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio that its session sends."""
+        return self.row.seconds if self.segment is None else self.segment.audio_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A segment's place in a long job.
+
+    Attributes:
+        segment: What is asked.
+        ends_paragraph: Whether a paragraph of the text ends with it.
+        start_seconds: Where it begins in the recording.
+        overlap_seconds: How much of the part before it repeats, where speech had to be cut.
+    """
+
+    segment: Segment
+    ends_paragraph: bool = False
+    start_seconds: float = 0.0
+    overlap_seconds: float = 0.0
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class LongJob:
+    """A job of several segments on its way.
+
+    Attributes:
+        ticket: The row's.
+        parts: Its segments in order; the same one may come more than once.
+        held: What is there already, by key.
+        lost: Places where a segment was looked for, and was damaged.
+        is_cut: Whether it is known what is there already.
+        is_over: Whether it has failed.
+    """
+
+    ticket: Ticket
+    parts: Sequence[Part]
+    held: dict[str, SegmentRecord]
+    lost: list[SegmentRecord] = field(default_factory=list)
+    is_cut: bool = False
+    is_over: bool = False
+
+    @property
+    def missing(self) -> dict[str, Segment]:
+        """What is not there yet, by key, in order."""
+        segments = (part.segment for part in self.parts)
+        return {segment.key: segment for segment in segments if segment.key not in self.held}
 
 
 class Service:
@@ -143,10 +242,11 @@ class Service:
         """No session may start before this time."""
         return max(self.limit.hold_until, self.breaker.next_probe_at)
 
-    def price_of(self, row: Row) -> Price:
-        """What a session for this row costs at most."""
-        money = cost_of(self.link.provider, characters=row.characters, seconds=row.seconds)
-        return Price(money=money, characters=row.characters, audio_seconds=row.seconds)
+    def price_of(self, ticket: Ticket) -> Price:
+        """What a session for this ticket costs at most."""
+        characters, seconds = ticket.characters, ticket.seconds
+        money = cost_of(self.link.provider, characters=characters, seconds=seconds)
+        return Price(money=money, characters=characters, audio_seconds=seconds)
 
     def price_so_far(self, session: Session) -> Price:
         """What a session has cost by now."""
@@ -187,6 +287,9 @@ class RunState:
         self.waiting: list[tuple[float, int, Ticket]] = []
         self.remade: dict[str, tuple[Ticket, list[Ticket]]] = {}
         """By key: who buys again what could not be copied, and who else asks for the same."""
+        self.wanted: dict[str, list[LongJob]] = {}
+        """By key of a segment that has a ticket: the long jobs that wait for it."""
+        self.being_cut = 0
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
         self.lost: Mapping[str, int] = {}
@@ -240,9 +343,20 @@ class RunState:
 
     def due(self) -> Ticket | None:
         """Take a ticket whose wait is over."""
-        if self.waiting and self.waiting[0][0] <= trio.current_time():
-            return heapq.heappop(self.waiting)[2]
+        while self.waiting and self.waiting[0][0] <= trio.current_time():
+            ticket = heapq.heappop(self.waiting)[2]
+            if self.is_wanted(ticket):
+                return ticket
         return None
+
+    def is_wanted(self, ticket: Ticket) -> bool:
+        """Whether anybody waits for it; a segment of jobs that have all failed is forgotten."""
+        if ticket.segment is None:
+            return True
+        if any(not job.is_over for job in self.wanted.get(ticket.segment.key, ())):
+            return True
+        self.wanted.pop(ticket.segment.key, None)
+        return False
 
     @property
     def next_due_at(self) -> float:

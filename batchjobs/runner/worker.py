@@ -4,18 +4,20 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import trio
 
 from batchjobs import outputs, text
-from batchjobs.checkpoint import AttemptStart, JobRecord, Row
+from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, Row
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
     InternalError,
     KeyRefusedError,
+    PermanentError,
     Reaction,
+    RecordingError,
     ServiceUnavailableError,
     SessionError,
 )
@@ -33,8 +35,8 @@ from batchjobs.progress import (
 )
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
-from batchjobs.runner.feeder import NOT_BOUGHT
-from batchjobs.runner.state import RunState, Service, Session, Ticket, attempt_end
+from batchjobs.runner.long_jobs import LongJobs
+from batchjobs.runner.state import RunState, Service, Session, Stage, Ticket, attempt_end
 from batchjobs.session import (
     CONNECTION_CODE,
     RECORDING_CODE,
@@ -61,6 +63,7 @@ class Worker:
     def __init__(self, run: RunState) -> None:
         self._run = run
         self._rates = SpeechRates()
+        self._long_jobs = LongJobs(run)
         self._internal_alike: list[str] = []
 
     async def serve(self, receive: trio.MemoryReceiveChannel[Ticket]) -> None:
@@ -68,6 +71,7 @@ class Worker:
         run = self._run
         async with receive:
             async for ticket in receive:
+                stage = ticket.stage
                 try:
                     await self._handle(ticket)
                 except BatchjobsError as error:
@@ -77,6 +81,7 @@ class Worker:
                         await self._surprised(ticket, error)
                 finally:
                     run.in_hand -= 1
+                    run.being_cut -= stage is Stage.CUT
                     self._let_go(ticket)
                     run.notify()
 
@@ -94,7 +99,7 @@ class Worker:
             ticket.price = None
 
     async def _handle(self, ticket: Ticket) -> None:
-        run, job = self._run, ticket.job
+        job = ticket.job
         if isinstance(job, BadRow):
             message = BadRow.located(replace(job, row={}), "row")
             await self._fail(ticket, "bad_row", "", message, is_passing=False)
@@ -102,18 +107,29 @@ class Worker:
         ticket.started_at = ticket.started_at or time.time()
         if ticket.row.action in {Action.COPY, Action.FOLLOW} and await self._copied(ticket):
             return
-        service = run.services.get(ticket.row.provider)
+        await self._go_on(ticket, job)
+
+    async def _go_on(self, ticket: Ticket, job: Job) -> None:
+        """Do what is next for a job that no copy has settled."""
+        service = self._run.services.get(ticket.row.provider)
         if service is None:
             name = ticket.row.provider
             raise ConfigurationError(
                 f"'{ticket.row.id}' has to be bought again, and there is no key for '{name}'",
                 hint="its earlier result is damaged; set the key and run this again",
             )
-        if ticket.row.action in NOT_BOUGHT:
-            self._buy_instead(ticket)
-            return
-        if await self._may_begin(ticket, service):
-            await self._buy(ticket, job, service)
+        match ticket.stage:
+            case Stage.ANSWER:
+                self._buy_instead(ticket)
+            case Stage.CUT:
+                await self._cut(ticket)
+            case Stage.ASSEMBLE:
+                await self._assemble(ticket)
+            case Stage.BUY:
+                if await self._may_begin(ticket, service):
+                    await self._buy(ticket, job, service)
+            case _:
+                assert_never(ticket.stage)
 
     def _buy_instead(self, ticket: Ticket) -> None:
         """There is nothing to copy, or it is damaged: buy it after all, once for all who ask."""
@@ -133,6 +149,23 @@ class Worker:
             for other in others:
                 self._run.wait(other, 0.0)
 
+    # -- long jobs ------------------------------------------------------------------------------
+
+    async def _cut(self, ticket: Ticket) -> None:
+        try:
+            await self._long_jobs.cut(ticket)
+        except RecordingError as error:
+            label = PermanentError.label
+            await self._fail(ticket, label, RECORDING_CODE, error.message, is_passing=False)
+
+    async def _assemble(self, ticket: Ticket) -> None:
+        assert ticket.whole is not None
+        with trio.CancelScope(shield=True):
+            record = await self._long_jobs.assemble(ticket.whole)
+        if record is not None:
+            self._settled(ticket.whole.ticket)
+            self._run.tell(JobFinished(record=record))
+
     # -- copying --------------------------------------------------------------------------------
 
     async def _copied(self, ticket: Ticket) -> bool:
@@ -140,6 +173,8 @@ class Worker:
         run, row = self._run, ticket.row
         donors = await trio.to_thread.run_sync(run.checkpoint.donors, row.key)
         for donor in donors:
+            if not donor.has_layout_of(row):
+                continue
             written = await trio.to_thread.run_sync(
                 outputs.copied, run.checkpoint.folder, row.output, donor, limiter=run.disk
             )
@@ -174,8 +209,10 @@ class Worker:
         breaker = service.breaker
         ticket.attempts -= sum(map(breaker.excuses, ticket.unreachable_at))
         ticket.unreachable_at = [at for at in ticket.unreachable_at if breaker.is_undecided(at)]
+        if not run.is_wanted(ticket):
+            return False
         if not ticket.attempts and not ticket.codes:
-            ticket.attempts = run.lost.get(ticket.row.key, 0)
+            ticket.attempts = run.lost.get(ticket.key, 0)
             run.retry_budget.job_began()
         # As long as nobody knows whose fault it was, a failure is held against nobody.
         if ticket.attempts - len(ticket.unreachable_at) < run.settings.retries.attempts:
@@ -193,14 +230,14 @@ class Worker:
         run, row = self._run, ticket.row
         began = trio.current_time()
         ticket.attempts += 1
-        session = self._session(job, row, service)
+        session = self._session(job, ticket, service)
         start = AttemptStart(
-            key=row.key,
+            key=ticket.key,
             job=row.id,
             provider=row.provider,
             started_at=time.time(),
-            characters=row.characters,
-            audio_seconds=row.seconds,
+            characters=ticket.characters,
+            audio_seconds=ticket.seconds,
         )
         with trio.CancelScope(shield=True):
             number = await run.recorder.begin(start)
@@ -215,34 +252,46 @@ class Worker:
             return
         # What was paid for is brought home, whoever wants to stop.
         with trio.CancelScope(shield=True):
-            written = await self._written(row, result)
             ticket.cost += service.price_so_far(session).money
             end = attempt_end(number, session, "done")
-            record = _done(ticket, result, written)
-            await run.recorder.finish(end=end, record=record, targets=written.targets)
+            record = await self._kept(ticket, result, end)
             del run.open[number]
-        self._settled(ticket)
         self._spent(ticket, service, session)
         self._reached(service, began)
         self._learned(service, result, began)
         self._internal_alike.clear()
-        run.tell(JobFinished(record=record))
+        if record is not None:
+            self._settled(ticket)
+            run.tell(JobFinished(record=record))
 
-    def _session(self, job: Job, row: Row, service: Service) -> Session:
+    async def _kept(
+        self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
+    ) -> JobRecord | None:
+        """Make what was bought durable; gives the job's record if that was all of it."""
+        if ticket.segment is not None:
+            await self._long_jobs.keep(ticket, result, end)
+            return None
+        written = await self._written(ticket.row, result)
+        record = _done(ticket, result, written)
+        await self._run.recorder.finish(end=end, record=record, targets=written.targets)
+        return record
+
+    def _session(self, job: Job, ticket: Ticket, service: Service) -> Session:
         def proven() -> None:
             service.is_proven = True
             self._run.notify()
 
         link = service.link
-        if job.kind is Kind.STT:
-            chunks = recording_chunks(Path(job.audio), link.provider.chunk_seconds)
-            return TranscriptSession(link, chunks=chunks, on_proven=proven)
-        segment = Segment(key=row.key, kind=job.kind, text=job.text, speech=job.speech)
-        assert job.speech is not None
-        judge = self._rates.judge(
-            voice=f"{row.provider}/{job.speech.voice_id}", spoken=job.text, speed=job.speech.speed
+        segment = ticket.segment or Segment(
+            key=ticket.key, kind=job.kind, text=job.text, speech=job.speech, audio=job.audio
         )
-        texts = text.messages(job.text)
+        if job.kind is Kind.STT:
+            chunks = recording_chunks(Path(segment.audio), link.provider.chunk_seconds)
+            return TranscriptSession(link, chunks=chunks, on_proven=proven)
+        assert job.speech is not None
+        voice = f"{job.provider}/{job.speech.voice_id}"
+        judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
+        texts = text.messages(segment.text)
         return SpeechSession(link, segment, texts=texts, judge=judge, on_proven=proven)
 
     async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
@@ -379,23 +428,31 @@ class Worker:
     async def _fail(
         self, ticket: Ticket, error_class: str, code: str, message: str, *, is_passing: bool
     ) -> None:
-        record = JobRecord(
-            id=ticket.row.id,
-            key=ticket.row.key,
-            kind=Kind(ticket.row.kind) if ticket.row.kind else Kind.TTS,
-            status=Status.FAILED,
-            provider=ticket.row.provider,
-            attempts=ticket.attempts,
-            cost=round(ticket.cost, 6),
-            error_class=error_class,
-            error_code=code,
-            error_message=message,
-            is_passing=is_passing,
-            started_at=ticket.started_at,
-            finished_at=time.time(),
-        )
-        await self._settle(record, None)
-        self._settled(ticket)
+        """Give a job its answer, or all jobs that wait for a segment."""
+        tickets = [ticket]
+        if ticket.segment is not None:
+            jobs = self._long_jobs.give_up(ticket)
+            tickets = [job.ticket for job in jobs]
+        elif ticket.whole is not None:
+            tickets = [ticket.whole.ticket]
+        for each in tickets:
+            record = JobRecord(
+                id=each.row.id,
+                key=each.row.key,
+                kind=Kind(each.row.kind) if each.row.kind else Kind.TTS,
+                status=Status.FAILED,
+                provider=each.row.provider,
+                attempts=ticket.attempts,
+                cost=round(ticket.cost, 6),
+                error_class=error_class,
+                error_code=code,
+                error_message=message,
+                is_passing=is_passing,
+                started_at=each.started_at,
+                finished_at=time.time(),
+            )
+            await self._settle(record, None)
+            self._settled(each)
 
     async def _settle(self, record: JobRecord, written: Written | None) -> None:
         with trio.CancelScope(shield=True):

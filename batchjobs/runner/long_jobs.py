@@ -1,0 +1,331 @@
+"""Long jobs: cut into segments, which are bought in any order, and put together again."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from batchjobs import audio, outputs
+from batchjobs.checkpoint import (
+    AttemptEnd,
+    JobRecord,
+    SegmentChanges,
+    SegmentRecord,
+)
+from batchjobs.files import write_whole
+from batchjobs.jobs import Job, Kind, Segment, Status, combined
+from batchjobs.outputs import SEGMENTS_FOLDER, SegmentLostError, Span, Written
+from batchjobs.planning import held_segments, recording_key, text_segments
+from batchjobs.progress import SegmentFinished
+from batchjobs.protocol.codec import wav_of
+from batchjobs.protocol.stt import SAMPLE_RATE, TranscriptResult
+from batchjobs.protocol.tts import SpeechResult
+from batchjobs.providers import Provider
+from batchjobs.runner.state import LongJob, Part, RunState, Ticket
+
+__all__ = ["LongJobs"]
+
+_LOOKED_UP_AT_ONCE: Final = 500
+
+
+class LongJobs:
+    """What the workers do about jobs of several segments.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: RunState) -> None:
+        self._run = run
+
+    # -- cutting --------------------------------------------------------------------------------
+
+    async def cut(self, ticket: Ticket) -> None:
+        """Find a job's segments, and put those that are not there yet in line.
+
+        Raises:
+            RecordingError: The recording is damaged.
+            DiskError: The disk failed or is full.
+        """
+        run, job = self._run, ticket.job
+        assert isinstance(job, Job)
+        provider = run.services[job.provider].link.provider
+        parts = await trio.to_thread.run_sync(self._parts, job, provider, limiter=run.disk)
+        whole = LongJob(ticket=ticket, parts=parts, held={})
+        # First the job waits, then it looks: what others bring in between, it is told.
+        unasked = self._wait_for(whole)
+        whole.held |= await trio.to_thread.run_sync(self._held, list(whole.missing))
+        self._ask_for(whole, unasked)
+
+    def _parts(self, job: Job, provider: Provider) -> list[Part]:
+        if job.kind is Kind.STT:
+            return list(self._stretches(job, provider))
+        return [
+            Part(segment=segment, ends_paragraph=ends)
+            for segment, ends in text_segments(job, provider)
+        ]
+
+    def _stretches(self, job: Job, provider: Provider) -> Iterator[Part]:
+        """Cut a recording, and write what is to be sent of it to files: it is decoded once."""
+        stretches = audio.split(
+            Path(job.audio),
+            sample_rate=SAMPLE_RATE,
+            target_seconds=provider.audio_target_seconds,
+            longest_seconds=provider.audio_limit_seconds,
+        )
+        for stretch in stretches:
+            key = recording_key(hashlib.sha256(stretch.pcm).hexdigest(), provider)
+            path = self._scratch(key)
+            if not self._held([key]):
+                write_whole(path, wav_of(stretch.pcm, SAMPLE_RATE))
+            yield Part(
+                segment=Segment(
+                    key=key,
+                    kind=Kind.STT,
+                    audio=str(path),
+                    audio_seconds=len(stretch.pcm) / 2 / SAMPLE_RATE,
+                ),
+                start_seconds=stretch.first_frame / SAMPLE_RATE,
+                overlap_seconds=stretch.overlap_frames / SAMPLE_RATE,
+            )
+
+    def _scratch(self, key: str) -> Path:
+        return self._run.checkpoint.folder / SEGMENTS_FOLDER / f"{key}.wav"
+
+    def _held(self, keys: Sequence[str]) -> dict[str, SegmentRecord]:
+        held: dict[str, SegmentRecord] = {}
+        for start in range(0, len(keys), _LOOKED_UP_AT_ONCE):
+            held |= held_segments(self._run.checkpoint, keys[start : start + _LOOKED_UP_AT_ONCE])
+        return held
+
+    def _wait_for(self, job: LongJob) -> set[str]:
+        """Let a job wait for its missing segments; gives those that nobody has asked for yet."""
+        wanted = self._run.wanted
+        unasked = job.missing.keys() - wanted.keys()
+        for key in job.missing:
+            wanted.setdefault(key, []).append(job)
+        return unasked
+
+    def _ask_for(self, job: LongJob, unasked: set[str]) -> None:
+        """Buy what is missing, the longest first: the last to end is then a short one."""
+        wanted = self._run.wanted
+        job.is_cut = True
+        for key in job.held:
+            if job in wanted.get(key, ()):
+                wanted[key].remove(job)
+                if not wanted[key]:
+                    del wanted[key]
+        missing = job.missing
+        for segment in sorted(missing.values(), key=_length, reverse=True):
+            if segment.key in unasked:
+                asked = Ticket(row=job.ticket.row, job=job.ticket.job, segment=segment)
+                self._run.wait(asked, 0.0)
+        if not missing:
+            self._run.wait(_to_assemble(job), 0.0)
+
+    # -- keeping --------------------------------------------------------------------------------
+
+    async def keep(
+        self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
+    ) -> None:
+        """Make a bought segment durable, and tell the jobs that wait for it.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        run, segment = self._run, ticket.segment
+        assert segment is not None
+        record, written = await trio.to_thread.run_sync(
+            self._recorded, ticket, segment, result, limiter=run.disk
+        )
+        jobs = [job for job in run.wanted.get(segment.key, ()) if not job.is_over]
+        changes = SegmentChanges(
+            bought=record,
+            characters=ticket.characters,
+            seconds=ticket.seconds,
+            jobs=tuple(job.ticket.row.id for job in jobs),
+        )
+        targets = written.targets if written is not None else ()
+        await run.recorder.finish(end=end, changes=changes, targets=targets)
+        if written is None:
+            outputs.remove_segments(run.checkpoint.folder, [f"{SEGMENTS_FOLDER}/{segment.key}.wav"])
+        # Others may have come to wait for it while it was committed.
+        for job in run.wanted.pop(segment.key, ()):
+            job.held[segment.key] = record
+            missing = job.missing
+            if not job.is_over and not missing and job.is_cut:
+                run.wait(_to_assemble(job), 0.0)
+            total = len({part.segment.key for part in job.parts})
+            run.tell(
+                SegmentFinished(
+                    id=job.ticket.row.id,
+                    done=total - len(missing),
+                    segments=total,
+                    audio_seconds=record.audio_seconds,
+                )
+            )
+
+    def _recorded(
+        self, ticket: Ticket, segment: Segment, result: SpeechResult | TranscriptResult
+    ) -> tuple[SegmentRecord, Written | None]:
+        folder = self._run.checkpoint.folder
+        evidence = result.evidence
+        record = SegmentRecord(
+            key=segment.key,
+            job_key=ticket.row.key,
+            audio_seconds=segment.audio_seconds or evidence.received_audio_seconds,
+            evidence=evidence,
+            attempts=ticket.attempts,
+            cost=round(ticket.cost, 6),
+            started_at=ticket.started_at,
+        )
+        if isinstance(result, TranscriptResult):
+            return replace(record, text=result.text), None
+        written = outputs.segment_spoken(folder, segment.key, result.pcm, result.sample_rate)
+        file = written.files[0]
+        record = replace(
+            record,
+            path=file.path,
+            bytes=file.bytes,
+            frames=len(result.pcm) // 2,
+            sample_rate=result.sample_rate,
+            pcm_sha256=written.pcm_sha256,
+        )
+        return record, written
+
+    def give_up(self, ticket: Ticket) -> list[LongJob]:
+        """End the jobs that wait for a segment which cannot be had; they are given."""
+        jobs = [job for job in self._run.wanted.pop(ticket.key, ()) if not job.is_over]
+        for job in jobs:
+            job.is_over = True
+        return jobs
+
+    # -- putting together -----------------------------------------------------------------------
+
+    async def assemble(self, job: LongJob) -> JobRecord | None:
+        """Make a job's file out of its segments.
+
+        Returns:
+            The job's record; None if a segment was damaged, and is bought once more.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        if job.ticket.row.kind == Kind.STT:
+            return await self._transcribe(job)
+        run, row = self._run, job.ticket.row
+        folder = run.checkpoint.folder
+        spans = self._spans(job)
+        try:
+            written, homes = await trio.to_thread.run_sync(
+                outputs.assembled, folder, row.output, spans, limiter=run.disk
+            )
+        except SegmentLostError as error:
+            await self._replace(job, error.segment)
+            return None
+        # First where the segments will be: whatever a kill leaves in that place, they are found.
+        await run.recorder.finish(changes=SegmentChanges(assembling=row.id, homes=homes))
+        frames = sum(span.segment.frames + span.pause_frames for span in spans)
+        rate = spans[0].segment.sample_rate
+        record = replace(
+            _record(job, written),
+            sample_rate=rate,
+            frames=frames,
+            pcm_sha256=written.pcm_sha256,
+            audio_seconds=frames / rate,
+        )
+        left = tuple({s.path for s in job.held.values() if _is_own_file(s)}) if homes else ()
+        changes = SegmentChanges(homes=homes, left_files=left)
+        await run.recorder.finish(record=record, changes=changes, targets=written.targets)
+        await trio.to_thread.run_sync(outputs.remove_segments, folder, left)
+        return record
+
+    def _spans(self, job: LongJob) -> list[Span]:
+        pauses = self._run.settings.pauses
+        spans = []
+        for number, part in enumerate(job.parts, start=1):
+            segment = job.held[part.segment.key]
+            seconds = pauses.paragraphs_seconds if part.ends_paragraph else pauses.sentences_seconds
+            frames = round(seconds * segment.sample_rate) if number < len(job.parts) else 0
+            spans.append(Span(segment=segment, pause_frames=frames))
+        return spans
+
+    async def _replace(self, job: LongJob, lost: SegmentRecord) -> None:
+        """Find a damaged segment elsewhere, or buy it again."""
+        places = await trio.to_thread.run_sync(self._run.checkpoint.segments, [lost.key])
+        job.lost.append(lost)
+        folder = self._run.checkpoint.folder
+        others = [
+            other
+            for other in places.get(lost.key, ())
+            if other not in job.lost and (folder / other.path).is_file()
+        ]
+        if others:
+            job.held[lost.key] = others[0]
+        else:
+            del job.held[lost.key]
+        self._ask_for(job, self._wait_for(job))
+
+    async def _transcribe(self, job: LongJob) -> JobRecord:
+        run, row = self._run, job.ticket.row
+        segments = [job.held[part.segment.key] for part in job.parts]
+        text = " ".join(segment.text for segment in segments if segment.text)
+        record = _record(job, None)
+        assert record.evidence is not None
+        written = await trio.to_thread.run_sync(
+            lambda: outputs.transcribed(
+                run.checkpoint.folder,
+                row.output,
+                text,
+                audio_seconds=row.seconds,
+                evidence=record.evidence,
+            ),
+            limiter=run.disk,
+        )
+        record = replace(
+            record,
+            files=written.files,
+            text=text,
+            audio_seconds=sum(segment.audio_seconds for segment in segments),
+            error_class="" if text.strip() else "no_speech",
+        )
+        await run.recorder.finish(record=record, targets=written.targets)
+        return record
+
+
+def _record(job: LongJob, written: Written | None) -> JobRecord:
+    ticket, row = job.ticket, job.ticket.row
+    segments = list(job.held.values())
+    evidence = [segment.evidence for segment in segments if segment.evidence is not None]
+    return JobRecord(
+        id=row.id,
+        key=row.key,
+        kind=Kind(row.kind),
+        status=Status.DONE,
+        output=row.output,
+        files=written.files if written is not None else (),
+        provider=row.provider,
+        attempts=sum(segment.attempts for segment in segments),
+        evidence=combined(evidence),
+        cost=round(sum(segment.cost for segment in segments), 6),
+        started_at=min((s.started_at for s in segments), default=ticket.started_at),
+        finished_at=time.time(),
+        segments=max(2, len(job.parts)),
+        layout=row.layout,
+    )
+
+
+def _to_assemble(job: LongJob) -> Ticket:
+    return Ticket(row=job.ticket.row, job=job.ticket.job, whole=job)
+
+
+def _length(segment: Segment) -> tuple[float, int]:
+    return segment.audio_seconds, len(segment.text)
+
+
+def _is_own_file(segment: SegmentRecord) -> bool:
+    return segment.path.startswith(f"{SEGMENTS_FOLDER}/")
