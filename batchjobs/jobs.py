@@ -1,6 +1,5 @@
 """The records that travel through a run: jobs, segments, evidence, outcomes; and their keys."""
 
-import dataclasses
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -279,7 +278,7 @@ def segment_key(
 
 def _hashed(speech: SpeechSettings) -> list[object]:
     """List the settings with every number as a float: 1 and 1.0 are one speed, bought once."""
-    values = dataclasses.astuple(speech)
+    values = map(speech.__getattribute__, SpeechSettings.__slots__)  # a tenth of `astuple`'s time
     return [float(value) if isinstance(value, int) else value for value in values]
 
 

@@ -153,14 +153,15 @@ class _Stager:
 
     def _decided(self, row: Row, record: JobRecord | None, *, is_bought: bool = True) -> Row:
         # A job keeps the second place it once had to take, in whatever order the rows come now.
-        if record is not None and record.output == second_place(row.id, row.output):
-            row = moved(row, record.output)
+        if record is not None and record.output != row.output:
+            other = second_place(row.id, row.output)
+            row = moved(row, other) if record.output == other else row
         action = Action.NEW
         if record is not None or is_bought:
             action = decide(row, record, self.checkpoint, retries_all=self.retries_all)
         if action in TO_BUY:
             row = self.rows.without_held(row)
-        decided = replace(row, action=action)
+        decided = row if row.action == action else replace(row, action=action)
         refuse_foreign(decided, record, self.checkpoint)
         return decided
 

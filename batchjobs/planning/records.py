@@ -1,6 +1,7 @@
 """What a plan says: actions, work, money, bad rows; and how to read a planned row back."""
 
 import enum
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,7 +166,10 @@ def decode_row(row: Row) -> Job | BadRow:
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
     """Whether a finished job's files are there with their sizes; `verify` looks at their content."""
-    return bool(record.files) and all(_has_size(folder / f.path, f.bytes) for f in record.files)
+    if not record.files:
+        return False
+    # Strings, for a million paths: pathlib takes longer than the system does.
+    return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
 
 
 def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
@@ -180,16 +184,17 @@ def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, Segm
         for segment in places:
             place = segment.path, segment.bytes
             if place not in sizes:
-                sizes[place] = not segment.path or _has_size(folder / segment.path, segment.bytes)
+                path = f"{folder}/{segment.path}"
+                sizes[place] = not segment.path or _has_size(path, segment.bytes)
             if sizes[place]:
                 found[key] = segment
                 break
     return found
 
 
-def _has_size(path: Path, size: int) -> bool:
+def _has_size(path: str, size: int) -> bool:
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except OSError:
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size == size

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import stat
 import unicodedata
 from collections.abc import Mapping
@@ -53,6 +54,7 @@ class Rows:
     ) -> None:
         self._checkpoint = checkpoint
         self._providers = providers
+        self._folder = str(checkpoint.folder)
         self._audio_format = audio_format
         self._pauses = pauses
         self._sources: list[SourceRecord] = []
@@ -81,22 +83,21 @@ class Rows:
             self._check_inside(output)
         except PathEscapeError as error:
             return bad_job(job, "output" if job.output else "id", error.message, "")
-        row = Row(
+        return Row(
             position=position,
             line=job.line,
             id=job.id,
-            place=None,
+            place=_place(output),
             key=key,
             action=Action.NEW,
             kind=job.kind,
             provider=job.provider,
             characters=len(job.text),
             seconds=seconds,
-            output="",
+            output=output,
             job=msgspec.json.encode(job),
             layout=layout,
         )
-        return moved(row, output)
 
     def without_held(self, row: Row) -> Row:
         """Leave of a long job's work what its finished segments have not done already."""
@@ -136,7 +137,7 @@ class Rows:
         above, _, name = output.rpartition("/")
         if above in self._folders and name not in {"", ".", ".."} and "\0" not in name:
             try:
-                if stat.S_ISREG((self._checkpoint.folder / output).lstat().st_mode):
+                if stat.S_ISREG(os.lstat(f"{self._folder}/{output}").st_mode):
                     return
             except FileNotFoundError:
                 return
@@ -216,7 +217,12 @@ def _service(provider: Provider) -> str:
 
 def moved(row: Row, output: str) -> Row:
     """Give a row another place."""
-    return replace(row, output=output, place=unicodedata.normalize("NFC", output).casefold())
+    return replace(row, output=output, place=_place(output))
+
+
+def _place(output: str) -> str:
+    """Give a path as file systems see it that ignore case and ways of writing a letter."""
+    return unicodedata.normalize("NFC", output).casefold()
 
 
 def second_place(row_id: str, output: str) -> str:
