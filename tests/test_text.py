@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.text import _located, file_stem, messages, script, sentences, spoken_weight
+from batchjobs.text import file_stem, messages, script, sentences, spoken_weight
+from batchjobs.text.sentences import _located
 
 # What has gone wrong somewhere: diacritics, tatweel, joiners, marks of direction, odd white space.
 _TRICKY = (

@@ -1,22 +1,19 @@
-"""Texts: their sentences, the messages they travel in, their weight, and ids as file names."""
+"""A text's sentences, and the messages that they travel in."""
 
-import hashlib
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Literal
 
 import sentencex  # type: ignore[import-untyped]
 
-__all__ = ["file_stem", "messages", "script", "sentences", "spoken_weight"]
+from batchjobs.text.measures import script
+
+__all__ = ["cut", "grouped", "messages", "sentences"]
 
 _TATWEEL = "\u0640"
 # Something a voice can say: a letter or number; a tatweel only stretches the letter before it.
 _SPEAKABLE = re.compile(rf"[^\W_{_TATWEEL}]")
-_ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufeff]")
-
 # sentencex 1.0.32 panics ("not a char boundary", a BaseException) on a capital, a white space that
 # is not ASCII and a full stop, such as "B\u00a0.": it gets a stand-in of the same length to cut.
 _STAND_INS = {
@@ -38,14 +35,6 @@ _REGIONAL = ("\U0001f1e6", "\U0001f1ff")
 # Conjoining Hangul letters: a syllable may be written as two or three of them.
 _HANGUL_VOWELS_AND_TAILS = ("\u1160", "\u11ff")
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?<!\.)")
-_SAFE_ID_BYTES = 100
-_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-_SLUG_BYTES = 80
-_HASH_HEX_DIGITS = 10
-
-_DIGIT_WEIGHT = 4.0
-
 
 def sentences(text: str, *, language: str = "") -> list[str]:
     """Cut a text into sentences whose concatenation is the text, byte for byte.
@@ -63,7 +52,7 @@ def sentences(text: str, *, language: str = "") -> list[str]:
     code = language or ("ar" if script(text) == "arabic" else "en")
     searched = text.translate(_STAND_INS)
     pieces = _located(text, sentencex.segment(code, searched), searched)
-    return _grouped(_trailing_space(pieces))
+    return grouped(_trailing_space(pieces))
 
 
 def _located(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
@@ -93,7 +82,7 @@ def _trailing_space(pieces: Iterable[str]) -> Iterator[str]:
             yield body
 
 
-def _grouped(pieces: Iterable[str]) -> list[str]:
+def grouped(pieces: Iterable[str]) -> list[str]:
     """Join every piece with nothing to speak to the piece before it, or the first one after.
 
     So is one that begins within a character: sentencex cuts between a mark and its own marks.
@@ -135,11 +124,17 @@ def messages(text: str, *, limit_characters: int = 500) -> list[str]:
         if len(sentence) <= limit_characters:
             pieces.append(sentence)
         else:
-            pieces.extend(_cut(sentence, limit_characters))
+            pieces.extend(cut(sentence, limit_characters))
     return pieces
 
 
-def _cut(sentence: str, limit: int) -> Iterator[str]:
+def cut(sentence: str, limit: int) -> Iterator[str]:
+    """Cut a sentence that is too long after clauses, else words, else characters.
+
+    Args:
+        sentence: Any text.
+        limit: The longest piece in code points, white space at its end not counted.
+    """
     start = 0
     while start < len(sentence):
         first = _past_white_space(sentence, start)
@@ -200,80 +195,3 @@ def _splits_flag(text: str, start: int, at: int) -> bool:
 
 def _in(character: str, span: tuple[str, str]) -> bool:
     return span[0] <= character <= span[1]
-
-
-def file_stem(job_id: str) -> str:
-    """Give the name, without an ending, of the files that hold a job's result.
-
-    A safe id is its own name. Any other becomes a readable slug and a piece of the id's SHA-256, so
-    two ids never share a name. (On a file system that ignores case, ids that differ only in case
-    still would: the caller looks out for those.)
-
-    Args:
-        job_id: Any text.
-
-    Returns:
-        At most 100 bytes of UTF-8, without separators or a dot at either end.
-    """
-    if (
-        len(job_id) <= _SAFE_ID_BYTES
-        and _SAFE_ID.fullmatch(job_id)
-        and not _DEVICES.fullmatch(job_id)
-    ):
-        return job_id
-    digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{_slug(job_id)}-{digest[:_HASH_HEX_DIGITS]}"
-
-
-def _slug(job_id: str) -> str:
-    """Keep letters, their marks and numbers, of any script; every other run becomes a hyphen."""
-    # More than any slug can use, so an endless id costs no more than a long one.
-    text = unicodedata.normalize("NFC", job_id[: 4 * _SLUG_BYTES])
-    kept = "".join(
-        character if unicodedata.category(character)[0] in "LMN" else "-" for character in text
-    )
-    whole = re.sub(r"-+", "-", kept).encode()[:_SLUG_BYTES].decode("utf-8", "ignore").strip("-")
-    # A mark without its letter would sit on whatever a listing prints before it.
-    while whole and unicodedata.category(whole[0])[0] == "M":
-        whole = whole[1:].lstrip("-")
-    return whole or "id"
-
-
-def spoken_weight(text: str) -> float:
-    """Estimate how much there is to say, for checking a duration against it.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        One for each letter, four for each decimal digit ("7" is a word), nothing for marks,
-        tatweel, punctuation and white space.
-    """
-    weight = 0.0
-    for character, count in Counter(text).items():
-        category = unicodedata.category(character)
-        if category == "Nd":
-            weight += _DIGIT_WEIGHT * count
-        elif category[0] == "L" and character != _TATWEEL:
-            weight += count
-    return weight
-
-
-def script(text: str) -> Literal["arabic", "latin"]:
-    """Say which script most of a text's letters belong to.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        ``arabic`` if more than half of the letters are Arabic; ``latin`` for everything else.
-    """
-    arabic = other = 0
-    for character, count in Counter(text).items():
-        if not character.isalpha() or character == _TATWEEL:
-            continue
-        if _ARABIC.match(character):
-            arabic += count
-        else:
-            other += count
-    return "arabic" if arabic > other else "latin"

@@ -1,0 +1,53 @@
+"""What can be counted in a text: how much there is to say, and in which script."""
+
+import re
+import unicodedata
+from collections import Counter
+from typing import Literal
+
+__all__ = ["script", "spoken_weight"]
+
+_TATWEEL = "\u0640"
+_ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufeff]")
+
+_DIGIT_WEIGHT = 4.0
+
+
+def spoken_weight(text: str) -> float:
+    """Estimate how much there is to say, for checking a duration against it.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One for each letter, four for each decimal digit ("7" is a word), nothing for marks,
+        tatweel, punctuation and white space.
+    """
+    weight = 0.0
+    for character, count in Counter(text).items():
+        category = unicodedata.category(character)
+        if category == "Nd":
+            weight += _DIGIT_WEIGHT * count
+        elif category[0] == "L" and character != _TATWEEL:
+            weight += count
+    return weight
+
+
+def script(text: str) -> Literal["arabic", "latin"]:
+    """Say which script most of a text's letters belong to.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        ``arabic`` if more than half of the letters are Arabic; ``latin`` for everything else.
+    """
+    arabic = other = 0
+    for character, count in Counter(text).items():
+        if not character.isalpha() or character == _TATWEEL:
+            continue
+        if _ARABIC.match(character):
+            arabic += count
+        else:
+            other += count
+    return "arabic" if arabic > other else "latin"
