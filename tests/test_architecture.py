@@ -28,6 +28,7 @@ LAYERS = {
     "planning": 3,
     "plausibility": 3,
     "outputs": 4,
+    "pauses": 3,
     "pcm_files": 3,
     "progress": 3,
     "results": 4,

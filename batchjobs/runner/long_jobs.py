@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from batchjobs import audio, outputs
+from batchjobs import outputs, pauses
 from batchjobs.checkpoint import (
     AttemptEnd,
     JobRecord,
@@ -71,7 +71,7 @@ class LongJobs:
 
     def _stretches(self, job: Job, provider: Provider) -> Iterator[Part]:
         """Cut a recording, and write what is to be sent of it to files: it is decoded once."""
-        stretches = audio.split(
+        stretches = pauses.split(
             Path(job.audio),
             sample_rate=SAMPLE_RATE,
             target_seconds=provider.audio_target_seconds,
