@@ -10,12 +10,13 @@ from typing import Final
 
 import msgspec
 
-from batchjobs import audio
+from batchjobs import audio, subtitles
 from batchjobs.checkpoint import LOSSLESS, FileRecord, JobRecord, SegmentRecord
 from batchjobs.errors import OutputError, RecordingError
 from batchjobs.files import PathEscapeError, fill_part, path_inside, write_part
 from batchjobs.jobs import Evidence
 from batchjobs.pcm_files import read_span, write_pcm
+from batchjobs.subtitles import Transcript
 
 __all__ = [
     "SEGMENTS_FOLDER",
@@ -23,6 +24,7 @@ __all__ = [
     "Span",
     "Written",
     "assembled",
+    "beside",
     "copied",
     "file_changes",
     "remove_segments",
@@ -73,14 +75,19 @@ def spoken(folder: Path, output: str, pcm: bytes, sample_rate: int) -> Written:
 
 
 def transcribed(
-    folder: Path, output: str, text: str, *, audio_seconds: float, evidence: Evidence | None
+    folder: Path,
+    output: str,
+    transcript: Transcript,
+    *,
+    audio_seconds: float,
+    evidence: Evidence | None,
 ) -> Written:
-    """Write a transcript beside its place: the text as it came, and JSON with what is known of it.
+    """Write a transcript beside its place: the text, JSON with what is known of it, subtitles.
 
     Args:
         folder: The run folder.
-        output: The text file's path below it; the JSON file stands next to it.
-        text: The transcript, written byte for byte without a line end of ours.
+        output: The text file's path below it; the others stand next to it.
+        transcript: Its text is written byte for byte without a line end of ours.
         audio_seconds: Length of the recording.
         evidence: Why it counts as complete.
 
@@ -88,15 +95,30 @@ def transcribed(
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
     """
-    details = {"text": text, "audio_seconds": round(audio_seconds, 3), "evidence": evidence}
+    details = {
+        "text": transcript.text,
+        "audio_seconds": round(audio_seconds, 3),
+        "evidence": evidence,
+        "segments": transcript.segments,
+        "words": transcript.words,
+    }
     content = msgspec.json.format(msgspec.json.encode(details), indent=2) + b"\n"
-    return _write(folder, {output: text.encode(), _beside(output): content})
+    return _write(
+        folder,
+        {
+            output: transcript.text.encode(),
+            beside(output, ".json"): content,
+            beside(output, ".srt"): subtitles.srt(transcript).encode(),
+            beside(output, ".vtt"): subtitles.vtt(transcript).encode(),
+        },
+    )
 
 
-def _beside(output: str) -> str:
+def beside(output: str, ending: str) -> str:
+    """Give the path of another file of a transcript."""
     path = Path(output)
-    json_path = path.with_suffix(".json")
-    return str(json_path if json_path != path else path.with_name(path.name + ".json"))
+    other = path.with_suffix(ending)
+    return str(other if other != path else path.with_name(path.name + ending))
 
 
 def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
@@ -120,10 +142,11 @@ def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
     # What is read is what is hashed: the donor's own row may be replacing its file at this moment.
     try:
         if donor.sample_rate == 0:
-            names = [output, _beside(output)]
+            main, *others = donor.files
+            names = [output, *(beside(output, Path(file.path).suffix) for file in others)]
             contents = [
                 b"".join(_intact(folder / file.path, file.sha256, file.bytes))
-                for file in donor.files
+                for file in (main, *others)
             ]
             return _write(folder, dict(zip(names, contents, strict=True)))
         main = donor.files[0]

@@ -43,6 +43,7 @@ _ENDING_PAUSE_SECONDS: Final = 5.0
 _ENOUGH_SHARE: Final = 0.25
 _OVERLAP_SECONDS: Final = 2.0
 """Heard twice where continuous speech has to be cut: a word or two on either side are whole."""
+_SAME_FRAMES: Final = 6
 _CLICK_FRAMES: Final = 2
 """So short a sound is none of speech."""
 
@@ -234,7 +235,8 @@ def _place(
             if b - a >= shortest
         ]
         if pauses:
-            a, b = max(pauses, key=lambda pause: pause[1] - pause[0])
+            # Of pauses about as long, the last: fewer sessions.
+            a, b = max(pauses, key=lambda pause: ((pause[1] - pause[0]) // _SAME_FRAMES, pause[0]))
             return (a + b) // 2, 0
     overlap = min(_to_frames(_OVERLAP_SECONDS), target // 4)
     last = levels[first + target : first + longest]

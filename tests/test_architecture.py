@@ -29,6 +29,7 @@ LAYERS = {
     "plausibility": 3,
     "outputs": 4,
     "pauses": 3,
+    "subtitles": 3,
     "pcm_files": 3,
     "progress": 3,
     "results": 4,

@@ -16,6 +16,7 @@ from batchjobs.errors import OutputError
 from batchjobs.files import part_path, publish
 from batchjobs.jobs import Ending, Evidence, Kind, Status
 from batchjobs.outputs import Written, copied, file_changes, spoken, transcribed
+from batchjobs.subtitles import Transcript, TranscriptPart, joined
 
 _RATE = 24_000
 _PCM = (np.sin(np.arange(_RATE) * 0.07) * 12_000).astype("<i2").tobytes()
@@ -33,6 +34,11 @@ _EVIDENCE = Evidence(
     longest_gap_seconds=0.25,
     session_seconds=2.0,
 )
+
+
+def _heard(text: str) -> Transcript:
+    """A transcript of one part."""
+    return joined([TranscriptPart(start_seconds=0.0, seconds=2.0, text=text)])
 
 
 def _job(written: Written, *, sample_rate: int = _RATE) -> JobRecord:
@@ -92,9 +98,13 @@ def test_what_cannot_be_a_result_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", _TRANSCRIPTS)
 def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> None:
     """The text file holds the text and nothing else; the JSON has it too, with the evidence."""
-    written = transcribed(tmp_path, "t/أ.txt", text, audio_seconds=1.23456, evidence=_EVIDENCE)
+    written = transcribed(
+        tmp_path, "t/أ.txt", _heard(text), audio_seconds=1.23456, evidence=_EVIDENCE
+    )
     publish(written.targets)
-    assert [file.path for file in written.files] == ["t/أ.txt", "t/أ.json"]
+    assert [file.path for file in written.files] == [
+        f"t/أ{ending}" for ending in (".txt", ".json", ".srt", ".vtt")
+    ]
     assert (tmp_path / "t" / "أ.txt").read_bytes() == text.encode()
     details = json.loads((tmp_path / "t" / "أ.json").read_bytes())
     assert details["text"] == text
@@ -105,8 +115,8 @@ def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> Non
 
 def test_a_transcript_named_json_has_its_details_beside_it(tmp_path: Path) -> None:
     """The two files of a transcript are never one."""
-    written = transcribed(tmp_path, "a.json", "x", audio_seconds=1.0, evidence=_EVIDENCE)
-    assert [file.path for file in written.files] == ["a.json", "a.json.json"]
+    written = transcribed(tmp_path, "a.json", _heard("x"), audio_seconds=1.0, evidence=_EVIDENCE)
+    assert [file.path for file in written.files] == ["a.json", "a.json.json", "a.srt", "a.vtt"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +151,7 @@ def test_from_wav_to_flac_to_mp3_nothing_is_bought(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", _TRANSCRIPTS)
 def test_a_copied_transcript_is_the_same_bytes(tmp_path: Path, text: str) -> None:
     """Both files are copied, under the new name."""
-    written = transcribed(tmp_path, "a.txt", text, audio_seconds=1.0, evidence=_EVIDENCE)
+    written = transcribed(tmp_path, "a.txt", _heard(text), audio_seconds=1.0, evidence=_EVIDENCE)
     donor = _job(written, sample_rate=0)
     again = copied(tmp_path, "x/b.txt", donor)
     assert again is not None

@@ -34,6 +34,7 @@ from batchjobs.planning import (
 )
 from batchjobs.planning.rows import Rows
 from batchjobs.providers import BUILT_IN, Provider, with_settings
+from batchjobs.subtitles import TranscriptPart, joined
 
 _SPOKEN = b"\x01\x02" * 4_000
 _EVIDENCE = Evidence(
@@ -139,8 +140,9 @@ class Desk:
         if row.kind == Kind.TTS:
             written = outputs.spoken(self.folder, row.output, _SPOKEN, 24_000)
         else:
+            heard = joined([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
             written = outputs.transcribed(
-                self.folder, row.output, "نَصّ", audio_seconds=row.seconds, evidence=_EVIDENCE
+                self.folder, row.output, heard, audio_seconds=row.seconds, evidence=_EVIDENCE
             )
         publish(written.targets)
         record = JobRecord(
@@ -385,7 +387,7 @@ def test_case_twins_in_transcripts_keep_apart_too(desk: Desk) -> None:
     _record(desk.home / "b.wav", 2.0)
     table = [{"id": "x", "audio": "a.wav"}, {"id": "X", "audio": "b.wav"}]
     desk.run(table)
-    assert len(list(desk.folder.glob("transcripts/*"))) == 4
+    assert len(list(desk.folder.glob("transcripts/*"))) == 8
     assert set(desk.plan(table).values()) == {"done"}
 
 

@@ -11,6 +11,8 @@ from batchjobs.planning.records import TO_DO, Action, is_intact
 
 __all__ = ["decide", "refuse_foreign", "refuse_foreign_reports"]
 
+_BESIDE: Final = (".json", ".srt", ".vtt")
+"""Endings of the files that stand next to a transcript."""
 _REPORTS: Final = ("results.jsonl", "failed.jsonl", "summary.json")
 
 
@@ -68,7 +70,7 @@ def refuse_foreign(row: Row, record: JobRecord | None, checkpoint: Checkpoint) -
     target = f"{checkpoint.folder}/{row.output}"
     targets = [target]
     if row.kind != Kind.TTS:
-        targets.append(str(Path(target).with_suffix(".json")))
+        targets += [str(Path(target).with_suffix(ending)) for ending in _BESIDE]
     for path in targets:
         if _is_there(path) and not checkpoint.owns(row.output, row.id):
             raise _not_ours(Path(path))

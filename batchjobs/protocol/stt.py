@@ -22,10 +22,18 @@ _BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptResult:
-    """A settled transcript and why we believe it; empty text means that no speech was heard."""
+    """A settled transcript and why we believe it; empty text means that no speech was heard.
+
+    Attributes:
+        text: The transcript.
+        evidence: Why it counts as complete.
+        word_end_seconds: About when each of its words ends, from the start of the audio, as the
+            growth of the transcript shows; empty if it does not.
+    """
 
     text: str
     evidence: Evidence
+    word_end_seconds: tuple[float, ...] = ()
 
 
 class _Phase(enum.Enum):
@@ -58,6 +66,8 @@ class SttClient:
         self._chunks = 0
         self._sent_bytes = 0
         self._text: str | None = None
+        self._words: list[str] = []
+        self._word_ends: list[float] = []
         self._replies = 0
         self._replied_since_chunk = False
         self._first_reply_at: float | None = None
@@ -224,11 +234,41 @@ class SttClient:
         if text != self._text:
             self._text = text
             self._changed_at = now
+            self._note_growth(text)
         if self._phase is _Phase.SENDING:
             return
         self._phase = _Phase.SETTLING
         if self._provider.transcript_per_chunk and not self._answers_missing():
             self._finish(Ending.ANSWERED, None, now)
+
+    def _note_growth(self, text: str) -> None:
+        """Note what is new in a transcript: it was said in what was heard since the last one.
+
+        The service revises: a word that has changed, and all that follow it, are new.
+        """
+        words = text.split()
+        pairs = zip(words, self._words, strict=False)
+        same = next((at for at, (new, old) in enumerate(pairs) if new != old), None)
+        if same is None:
+            same = min(len(words), len(self._words))
+        # Half a chunk before its end: no word is then further off than the other half.
+        ended = max(0.0, self._heard_seconds - self._provider.chunk_seconds / 2)
+        self._word_ends = self._word_ends[:same] + [ended] * (len(words) - same)
+        self._words = words
+
+    @property
+    def _heard_seconds(self) -> float:
+        """How much of the audio the last transcript is of."""
+        if self._provider.transcript_per_chunk:
+            return min(self.sent_seconds, self._replies * self._provider.chunk_seconds)
+        return self.sent_seconds
+
+    @property
+    def _known_ends(self) -> tuple[float, ...]:
+        """The ends of the words, if the transcript grew while the audio was sent."""
+        if not self._word_ends or self._word_ends[0] == self._word_ends[-1]:
+            return ()
+        return tuple(round(end, 3) for end in self._word_ends)
 
     def _settle(self, now: float) -> None:
         unchanged = max(self._changed_at, self._sent_all_at) + self._provider.settle_seconds
@@ -249,6 +289,7 @@ class SttClient:
         first = self._first_reply_at if self._first_reply_at is not None else now
         self._result = TranscriptResult(
             text=self._text or "",
+            word_end_seconds=self._known_ends,
             evidence=Evidence(
                 ending=ending,
                 close_code=close_code,

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from batchjobs import outputs, pauses
+from batchjobs import outputs, pauses, subtitles
 from batchjobs.checkpoint import (
     AttemptEnd,
     JobRecord,
@@ -26,6 +26,7 @@ from batchjobs.protocol.stt import SAMPLE_RATE, TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider
 from batchjobs.runner.state import LongJob, Part, RunState, Ticket
+from batchjobs.subtitles import TranscriptPart
 
 __all__ = ["LongJobs"]
 
@@ -184,7 +185,8 @@ class LongJobs:
             started_at=ticket.started_at,
         )
         if isinstance(result, TranscriptResult):
-            return replace(record, text=result.text), None
+            ends = result.word_end_seconds
+            return replace(record, text=result.text, word_end_seconds=ends), None
         written = outputs.segment_spoken(folder, segment.key, result.pcm, result.sample_rate)
         file = written.files[0]
         record = replace(
@@ -272,25 +274,29 @@ class LongJobs:
 
     async def _transcribe(self, job: LongJob) -> JobRecord:
         run, row = self._run, job.ticket.row
-        segments = [job.held[part.segment.key] for part in job.parts]
-        text = " ".join(segment.text for segment in segments if segment.text)
         record = _record(job, None)
-        assert record.evidence is not None
-        written = await trio.to_thread.run_sync(
-            lambda: outputs.transcribed(
+        asked = job.ticket.job
+        assert isinstance(asked, Job)
+        source = await trio.to_thread.run_sync(run.checkpoint.source, asked.audio)
+        seconds = row.seconds if source is None else source.seconds
+
+        def write() -> tuple[str, Written]:
+            transcript = subtitles.joined(list(_placed(job)))
+            written = outputs.transcribed(
                 run.checkpoint.folder,
                 row.output,
-                text,
-                audio_seconds=row.seconds,
+                transcript,
+                audio_seconds=seconds,
                 evidence=record.evidence,
-            ),
-            limiter=run.disk,
-        )
+            )
+            return transcript.text, written
+
+        text, written = await trio.to_thread.run_sync(write, limiter=run.disk)
         record = replace(
             record,
             files=written.files,
             text=text,
-            audio_seconds=sum(segment.audio_seconds for segment in segments),
+            audio_seconds=seconds,
             error_class="" if text.strip() else "no_speech",
         )
         await run.recorder.finish(record=record, targets=written.targets)
@@ -317,6 +323,18 @@ def _record(job: LongJob, written: Written | None) -> JobRecord:
         segments=max(2, len(job.parts)),
         layout=row.layout,
     )
+
+
+def _placed(job: LongJob) -> Iterator[TranscriptPart]:
+    for part in job.parts:
+        heard = job.held[part.segment.key]
+        yield TranscriptPart(
+            start_seconds=part.start_seconds,
+            seconds=part.segment.audio_seconds,
+            overlap_seconds=part.overlap_seconds,
+            text=heard.text,
+            word_end_seconds=heard.word_end_seconds,
+        )
 
 
 def _to_assemble(job: LongJob) -> Ticket:

@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 import trio
 
-from batchjobs import outputs, text
+from batchjobs import outputs, subtitles, text
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, Row
 from batchjobs.errors import (
     BatchjobsError,
@@ -44,6 +44,7 @@ from batchjobs.session import (
     TranscriptSession,
     recording_chunks,
 )
+from batchjobs.subtitles import TranscriptPart
 
 __all__ = ["Worker"]
 
@@ -300,10 +301,16 @@ class Worker:
         def write() -> Written:
             if isinstance(result, SpeechResult):
                 return outputs.spoken(folder, row.output, result.pcm, result.sample_rate)
+            part = TranscriptPart(
+                start_seconds=0.0,
+                seconds=row.seconds,
+                text=result.text,
+                word_end_seconds=result.word_end_seconds,
+            )
             return outputs.transcribed(
                 folder,
                 row.output,
-                result.text,
+                subtitles.joined([part]),
                 audio_seconds=row.seconds,
                 evidence=result.evidence,
             )

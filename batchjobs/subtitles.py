@@ -1,0 +1,315 @@
+"""Transcripts with time: parts of a recording joined, its words placed, cues as SRT and WebVTT."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from batchjobs.text import script, spoken_weight
+
+__all__ = ["Cue", "Transcript", "TranscriptPart", "Word", "cues", "joined", "srt", "vtt"]
+
+_LINE_CHARACTERS: Final = 42
+_LINES: Final = 2
+_LONGEST_CUE_SECONDS: Final = 7.0
+_SHORTEST_CUE_SECONDS: Final = 1.0
+_GAP_SECONDS: Final = 1.5
+"""Words so far apart are not shown together."""
+_SENTENCE_END: Final = re.compile(r"[.!?؟۔…。][\"'»”)\]]*$")
+_CLAUSE_END: Final = re.compile(r"[,;:،؛–—][\"'»”)\]]*$")
+_LEAST_SECONDS_A_LETTER: Final = 0.03
+_MOST_SECONDS_A_LETTER: Final = 0.2
+_SHARED_SLACK_WORDS: Final = 3
+_WORDS_A_SECOND: Final = 5.0
+_RIGHT_TO_LEFT_ISOLATE: Final = "\u2067"
+_POP_ISOLATE: Final = "\u2069"
+_PLAIN_LETTERS: Final = str.maketrans("أإآٱىةؤئ", "اااايهوي")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptPart:
+    """What one session heard of a recording.
+
+    Attributes:
+        start_seconds: Where it begins in the recording.
+        seconds: How long it is.
+        overlap_seconds: How much of the part before it repeats.
+        text: What was heard.
+        word_end_seconds: When each word ends, from the part's start; empty if nobody knows.
+    """
+
+    start_seconds: float
+    seconds: float
+    overlap_seconds: float = 0.0
+    text: str
+    word_end_seconds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word, with the marks around it, and when it was said."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What was heard in one part of the recording, without what the part before has already."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What was said in a recording, and when.
+
+    Attributes:
+        text: All of it; of one part exactly what came.
+        segments: Its parts.
+        words: Its words, in order and without overlap.
+    """
+
+    text: str
+    segments: tuple[Segment, ...]
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """A subtitle: when it is shown, and its lines."""
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
+
+
+# -- joining ------------------------------------------------------------------------------------
+
+
+def joined(parts: Sequence[TranscriptPart]) -> Transcript:
+    """Put the parts of a recording together, in order; what two of them heard is there once."""
+    segments: list[Segment] = []
+    words: list[Word] = []
+    for part in parts:
+        said = _words(part)
+        if part.overlap_seconds and words and said:
+            kept, skipped = _seam(words, said, part.overlap_seconds)
+            if kept < len(words):
+                last = segments[-1]
+                text = last.text.rstrip()[: -len(words[-1].text)].rstrip()
+                segments[-1] = Segment(start=last.start, end=last.end, text=text)
+            del words[kept:]
+            said = said[skipped:]
+            text = _without_words(part.text, skipped)
+        else:
+            text = part.text
+        words += _after(words, said)
+        end = part.start_seconds + part.seconds
+        start = part.start_seconds + part.overlap_seconds
+        segments.append(Segment(start=round(start, 3), end=round(end, 3), text=text))
+    whole = " ".join(filter(None, (s.text for s in segments))) if len(parts) > 1 else ""
+    text = whole if len(parts) > 1 else "".join(part.text for part in parts)
+    return Transcript(text=text, segments=tuple(segments), words=tuple(words))
+
+
+def _words(part: TranscriptPart) -> list[Word]:
+    """Place a part's words: where they are known to end, or else by how much there is to say."""
+    texts = part.text.split()
+    if not texts:
+        return []
+    weights = [max(1.0, spoken_weight(text)) for text in texts]
+    pace = part.seconds / sum(weights)
+    pace = min(max(pace, _LEAST_SECONDS_A_LETTER), _MOST_SECONDS_A_LETTER)
+    ends = part.word_end_seconds
+    if len(ends) != len(texts):
+        ends = (part.seconds,) * len(texts)
+    found: list[Word] = []
+    previous = 0.0
+    for first, last in _groups(ends):
+        # Words that are known to end together share the time there is for them.
+        end = min(max(ends[first], previous), part.seconds)
+        long = sum(weights[first:last]) * pace
+        start = max(previous, end - long)
+        share = (end - start) / sum(weights[first:last])
+        for text, weight in zip(texts[first:last], weights[first:last], strict=True):
+            previous = start + weight * share
+            begin, stop = part.start_seconds + start, part.start_seconds + previous
+            found.append(Word(start=round(begin, 3), end=round(stop, 3), text=text))
+            start = previous
+    return found
+
+
+def _groups(ends: Sequence[float]) -> Iterator[tuple[int, int]]:
+    first = 0
+    for at in range(1, len(ends) + 1):
+        if at == len(ends) or ends[at] > ends[first]:
+            yield first, at
+            first = at
+
+
+def _seam(before: list[Word], after: list[Word], overlap_seconds: float) -> tuple[int, int]:
+    """Find the words that both sides of a cut have heard.
+
+    A word that the cut tore may be wrong on either side: one at each edge need not agree.
+
+    Returns:
+        How many words of the first side stay, and how many of the second are left out.
+    """
+    most = math.ceil(overlap_seconds * _WORDS_A_SECOND) + _SHARED_SLACK_WORDS
+    left = [_compared(word.text) for word in before[-most:]]
+    right = [_compared(word.text) for word in after[:most]]
+    for count in range(min(len(left), len(right)), 0, -1):
+        for torn_left, torn_right in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            end = len(left) - torn_left
+            if end < count or count + torn_right > len(right):
+                continue
+            if left[end - count : end] == right[torn_right : torn_right + count]:
+                return len(before) - torn_left, torn_right + count
+    return len(before), 0
+
+
+def _compared(word: str) -> str:
+    """Give a word as it is compared: without marks, and with one form of each Arabic letter."""
+    letters = unicodedata.normalize("NFKD", word.translate(_PLAIN_LETTERS)).casefold()
+    return "".join(c for c in letters if c.isalnum() and c != "\u0640") or word
+
+
+def _without_words(text: str, count: int) -> str:
+    places = list(re.finditer(r"\S+", text))
+    return text[places[count].start() :] if count < len(places) else ""
+
+
+def _after(words: list[Word], said: Sequence[Word]) -> Iterator[Word]:
+    """Let no word begin before the one before it has ended."""
+    previous = words[-1].end if words else 0.0
+    for word in said:
+        start = max(word.start, previous)
+        previous = max(word.end, start)
+        yield Word(start=start, end=previous, text=word.text)
+
+
+# -- cues ---------------------------------------------------------------------------------------
+
+
+def cues(words: Sequence[Word]) -> list[Cue]:
+    """Group words into subtitles: at most 7 seconds and two lines of 42 characters.
+
+    They end with a sentence if they can, with a clause if they are long, and never within a word.
+    """
+    groups = list(_grouped(words))
+    found = []
+    for number, group in enumerate(groups):
+        following = groups[number + 1][0].start if number + 1 < len(groups) else math.inf
+        start = group[0].start
+        end = max(group[-1].end, start + _SHORTEST_CUE_SECONDS)
+        end = min(end, start + _LONGEST_CUE_SECONDS, following)
+        if end <= start:  # two words at one moment: the players want some time
+            end = start + 0.001
+        lines = _lines([word.text for word in group]) or [" ".join(word.text for word in group)]
+        found.append(Cue(start=start, end=round(end, 3), lines=tuple(lines)))
+    return [_before(one, other) for one, other in pairwise([*found, None]) if one is not None]
+
+
+def _before(cue: Cue, following: Cue | None) -> Cue:
+    if following is None or cue.end <= following.start:
+        return cue
+    return Cue(start=cue.start, end=max(cue.start, following.start), lines=cue.lines)
+
+
+def _grouped(words: Sequence[Word]) -> Iterator[list[Word]]:
+    group: list[Word] = []
+    for word in words:
+        if group and not _fits(group, word):
+            cut = _clause(group)
+            yield group[:cut]
+            group = group[cut:]
+        group.append(word)
+        if _SENTENCE_END.search(word.text):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _fits(group: list[Word], word: Word) -> bool:
+    return (
+        word.start - group[-1].end < _GAP_SECONDS
+        and word.end - group[0].start <= _LONGEST_CUE_SECONDS
+        and _lines([each.text for each in group] + [word.text]) is not None
+    )
+
+
+def _clause(group: list[Word]) -> int:
+    """Find where a full cue had best end: after the last clause of its second half."""
+    for at in range(len(group), len(group) // 2, -1):
+        if _CLAUSE_END.search(group[at - 1].text):
+            return at
+    return len(group)
+
+
+def _lines(words: list[str]) -> list[str] | None:
+    """Set words in one line, or in two that are as long as each other; None if they do not fit."""
+    whole = " ".join(words)
+    if _width(whole) <= _LINE_CHARACTERS or len(words) == 1:
+        return [whole]
+    splits = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
+    widest = min(splits, key=lambda lines: max(_width(lines[0]), _width(lines[1])))
+    return list(widest) if max(map(_width, widest)) <= _LINE_CHARACTERS else None
+
+
+def _width(text: str) -> int:
+    """Count characters as a viewer sees them: marks sit on others, joiners are not seen."""
+    return sum(unicodedata.category(character) not in {"Mn", "Me", "Cf"} for character in text)
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def srt(transcript: Transcript) -> str:
+    """Write a transcript's cues as SubRip."""
+    blocks = []
+    for number, cue in enumerate(cues(transcript.words), start=1):
+        span = f"{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}"
+        lines = "\n".join(map(_isolated, cue.lines))
+        blocks.append(f"{number}\n{span}\n{lines}\n")
+    return "\n".join(blocks)
+
+
+def vtt(transcript: Transcript) -> str:
+    """Write a transcript's cues as WebVTT."""
+    blocks = ["WEBVTT\n"]
+    for cue in cues(transcript.words):
+        span = f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}"
+        lines = "\n".join(_isolated(_escaped(line)) for line in cue.lines)
+        blocks.append(f"{span}\n{lines}\n")
+    return "\n".join(blocks)
+
+
+def _clock(seconds: float, mark: str) -> str:
+    milliseconds = round(seconds * 1_000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
+
+
+def _escaped(line: str) -> str:
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _isolated(line: str) -> str:
+    """Show a line of Arabic from right to left, whatever the player takes as its direction.
+
+    Players lay a line out from left to right, or by its first letter: then numbers, Latin words and
+    the full stop of a line stand on the wrong side. An isolate (Unicode's UAX 9) says it in the
+    text itself, and leaves no trace on the lines around.
+    """
+    if script(line) != "arabic":
+        return line
+    return f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}"

@@ -1,0 +1,201 @@
+"""Transcripts with time: words at their places, doubled ones merged, cues that players take."""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import srt as srt_parser
+import webvtt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchjobs.subtitles import Transcript, TranscriptPart, cues, joined, srt, vtt
+
+ARABIC = (
+    "وُلِدَ عام ١٩٤٨ في قريةٍ تبعد 25 كيلومترًا عن المدينة، ثم سافر إلى London؛ وهناك درس الطب. "
+    "هل عاد بعد ذلك؟ نعم… عاد ومعه كتبٌ كثيرة، وقال: «لن أسافر مرةً أخرى!» ثم جلس يكتب عن رحلته."
+)
+ENGLISH = (
+    "It was a bright day, and nobody in the house had anything to do but to wait for the post. "
+    "Then the bell rang! Who could it be? A man with a <big> bag & a letter --> for me."
+)
+NASTY = st.text(
+    "abc .!?,;:\n\t019مرحبا،؟؛ًٌَُِّْـ٠١\u200c\u200d\u200f\u2067\u2069&<>-é\u0301😀«»", max_size=300
+)
+
+
+def part(text: str, start: float = 0.0, seconds: float = 20.0, **others: object) -> TranscriptPart:
+    """One session's transcript, without known times."""
+    return TranscriptPart(start_seconds=start, seconds=seconds, text=text, **others)  # type: ignore[arg-type]
+
+
+def parsed(transcript: Transcript) -> tuple[list[srt_parser.Subtitle], list[webvtt.Caption]]:
+    """Let libraries read the files."""
+    return list(srt_parser.parse(srt(transcript))), webvtt.from_string(vtt(transcript)).captions
+
+
+def shown(lines: Sequence[str]) -> str:
+    """What a viewer reads."""
+    return " ".join(" ".join(lines).replace("\u2067", "").replace("\u2069", "").split())
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+def test_the_text_of_one_part_is_what_came() -> None:
+    """Byte for byte, white space and all."""
+    assert joined([part(" سـلام\u200dم \n\n e\u0301 ")]).text == " سـلام\u200dم \n\n e\u0301 "
+    assert joined([]).text == ""
+
+
+def test_words_stand_where_they_are_known_to_end() -> None:
+    """Those that are known to end together share the time before."""
+    ends = (0.5, 2.5, 2.5, 2.5, 9.0)
+    words = joined([part("واحد اثنان ثلاثة أربعة خمسة", 10.0, word_end_seconds=ends)]).words
+    assert [word.text for word in words] == ["واحد", "اثنان", "ثلاثة", "أربعة", "خمسة"]
+    assert (words[0].end, words[3].end, words[4].end) == (10.5, 12.5, 19.0)
+    assert words[1].end < words[2].end < words[3].end
+    assert words[4].start > words[3].end + 5  # silence is before a word, not in it
+
+
+@given(
+    st.lists(
+        st.tuples(NASTY, st.floats(0.01, 90), st.floats(0, 3), st.lists(st.floats(0, 90))),
+        max_size=4,
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_words_never_overlap(
+    given_parts: list[tuple[str, float, float, list[float]]],
+) -> None:
+    """Whatever the times that came with them; and no cue does."""
+    parts, start = [], 0.0
+    for text, seconds, shared, times in given_parts:
+        overlap = min(shared, seconds / 2) if parts else 0.0
+        ends = sorted(times)[: len(text.split())]
+        parts.append(
+            part(
+                text,
+                start - overlap,
+                seconds,
+                overlap_seconds=overlap,
+                word_end_seconds=tuple(ends),
+            )
+        )
+        start += seconds - overlap
+    transcript = joined(parts)
+    assert all(word.start <= word.end for word in transcript.words)
+    assert all(a.end <= b.start for a, b in pairwise(transcript.words))
+    found = cues(transcript.words)
+    assert all(cue.start < cue.end or not cue.lines for cue in found)
+    assert all(a.end <= b.start + 1e-9 for a, b in pairwise(found))
+    titles, captions = parsed(transcript)
+    assert len(titles) == len(captions) == len(found)
+
+
+# -- cuts in continuous speech -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "whole"),
+    [
+        ("في البيت الكبير نام", "الكبير نام الطفل", "في البيت الكبير نام الطفل"),
+        ("في البيت الكبير نا", "الكبير نامَ الطفل", "في البيت الكبير نامَ الطفل"),
+        ("في البيت الكبير نام", "بير نام الطفل", "في البيت الكبير نام الطفل"),
+        ("ذهبَ إلى المدرسةِ", "الى المدرسه ثم عاد", "ذهبَ إلى المدرسةِ ثم عاد"),
+        ("the very, very end", "Very end of it", "the very, very end of it"),
+        ("nothing in common", "at all here", "nothing in common at all here"),
+        ("", "only this", "only this"),
+        ("only this", "", "only this"),
+        ("all of it", "all of it", "all of it"),
+    ],
+)
+def test_double_words_are_merged(one: str, other: str, whole: str) -> None:
+    """What both sides of a cut have heard is there once; a torn word gives way to the whole one."""
+    parts = [part(one, 0.0, 10.0), part(other, 8.0, 10.0, overlap_seconds=2.0)]
+    transcript = joined(parts)
+    assert transcript.text == whole
+    assert [word.text for word in transcript.words] == whole.split()
+    assert " ".join(filter(None, (s.text for s in transcript.segments))) == whole
+
+
+def test_without_an_overlap_nothing_is_merged() -> None:
+    """Who says it twice has said it twice."""
+    assert joined([part("نعم نعم", 0.0), part("نعم", 20.0)]).text == "نعم نعم نعم"
+
+
+# -- cues ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [ARABIC, ENGLISH, f"{ENGLISH} {ARABIC}"])
+def test_cues_are_as_players_want_them(text: str) -> None:
+    """At most 7 s and two lines of 42 characters; all words in order; the parsers agree."""
+    transcript = joined([part(text, 3_600.0 * 99 + 59 * 60 + 50, 40.0)])
+    titles, captions = parsed(transcript)
+    assert shown([title.content for title in titles]) == " ".join(text.split())
+    for title, caption, cue in zip(titles, captions, cues(transcript.words), strict=True):
+        assert title.end - title.start <= timedelta(seconds=7)
+        assert len(cue.lines) <= 2
+        assert all(
+            len([c for c in line if not 0x64B <= ord(c) <= 0x652]) <= 42 for line in cue.lines
+        )
+        assert title.start == timedelta(seconds=round(cue.start, 3))
+        assert title.end == timedelta(seconds=round(cue.end, 3))
+        assert caption.start.startswith(("99:59", "100:00"))
+    assert shown([c.text for c in captions]).replace("&lt;", "<").replace("&gt;", ">").replace(
+        "&amp;", "&"
+    ) == " ".join(text.split())
+
+
+def test_cues_end_with_sentences_and_clauses() -> None:
+    """Not in the middle of one, if they can."""
+    found = cues(joined([part(ARABIC, 0.0, 30.0)]).words)
+    endings = [cue.lines[-1][-1] for cue in found]
+    assert endings.count(".") == 2
+    assert sum(ending in ".؟…!،؛»" for ending in endings) > len(endings) / 2
+
+
+def test_arabic_is_isolated_and_english_is_not() -> None:
+    """A line of Arabic says so itself, whatever numbers and Latin words stand in it."""
+    lines = srt(joined([part(f"{ARABIC} {ENGLISH}", 0.0, 60.0)])).splitlines()
+    arabic = [line for line in lines if any("\u0621" <= c <= "\u064a" for c in line)]
+    assert all(line.startswith("\u2067") and line.endswith("\u2069") for line in arabic)
+    assert not any("\u2067" in line for line in lines if line not in arabic)
+
+
+def test_a_word_without_end_has_a_line_of_its_own() -> None:
+    """It is not torn."""
+    long = "ا" * 60
+    found = cues(joined([part(f"قبل {long} بعد", 0.0, 10.0)]).words)
+    assert [long] in [list(cue.lines) for cue in found]
+
+
+def test_long_silence_is_not_shown_over() -> None:
+    """A cue ends with what was said, and the next begins when it goes on."""
+    parts = [part("قبل الصمت", 0.0, 2.0), part("بعده", 30.0, 2.0)]
+    first, second = cues(joined(parts).words)
+    assert first.end <= 3.0
+    assert second.start >= 30.0
+
+
+def test_nothing_said_is_a_valid_file() -> None:
+    """An empty one."""
+    assert srt(joined([part("")])) == ""
+    assert vtt(joined([part("")])) == "WEBVTT\n"
+    assert parsed(joined([part(" \n ")])) == ([], [])
+
+
+def test_a_talk_of_hours_is_in_order() -> None:
+    """Hundreds of parts, with times as a service gives them."""
+    dice = random.Random(3)
+    parts = []
+    for number in range(200):
+        count = dice.randrange(0, 120)
+        ends = tuple(sorted(dice.uniform(0, 60) for _ in range(count)))
+        text = " ".join(dice.choice(ARABIC.split()) for _ in range(count))
+        parts.append(part(text, number * 61.0, 60.0, word_end_seconds=ends))
+    titles, _ = parsed(joined(parts))
+    assert all(a.end <= b.start for a, b in pairwise(titles))
+    assert all(title.start < title.end for title in titles)
