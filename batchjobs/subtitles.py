@@ -16,6 +16,8 @@ _LINE_CHARACTERS: Final = 42
 _LINES: Final = 2
 _LONGEST_CUE_SECONDS: Final = 7.0
 _SHORTEST_CUE_SECONDS: Final = 1.0
+_FLASH_SECONDS: Final = 0.04
+"""One picture: what was all said at one moment is shown one after the other."""
 _GAP_SECONDS: Final = 1.5
 """Words so far apart are not shown together."""
 _SENTENCE_END: Final = re.compile(r"[.!?؟۔…。][\"'»”)\]]*$")
@@ -204,23 +206,16 @@ def cues(words: Sequence[Word]) -> list[Cue]:
     They end with a sentence if they can, with a clause if they are long, and never within a word.
     """
     groups = list(_grouped(words))
-    found = []
-    for number, group in enumerate(groups):
-        following = groups[number + 1][0].start if number + 1 < len(groups) else math.inf
-        start = group[0].start
+    found: list[Cue] = []
+    for group, following in pairwise([*groups, []]):
+        start = max(group[0].start, found[-1].end if found else 0.0)
+        latest = following[0].start if following else math.inf
         end = max(group[-1].end, start + _SHORTEST_CUE_SECONDS)
-        end = min(end, start + _LONGEST_CUE_SECONDS, following)
-        if end <= start:  # two words at one moment: the players want some time
-            end = start + 0.001
-        lines = _lines([word.text for word in group]) or [" ".join(word.text for word in group)]
-        found.append(Cue(start=start, end=round(end, 3), lines=tuple(lines)))
-    return [_before(one, other) for one, other in pairwise([*found, None]) if one is not None]
-
-
-def _before(cue: Cue, following: Cue | None) -> Cue:
-    if following is None or cue.end <= following.start:
-        return cue
-    return Cue(start=cue.start, end=max(cue.start, following.start), lines=cue.lines)
+        end = min(end, start + _LONGEST_CUE_SECONDS, max(latest, start + _FLASH_SECONDS))
+        texts = [word.text for word in group]
+        lines = _lines(texts) or [" ".join(texts)]
+        found.append(Cue(start=round(start, 3), end=round(end, 3), lines=tuple(lines)))
+    return found
 
 
 def _grouped(words: Sequence[Word]) -> Iterator[list[Word]]:
