@@ -1,0 +1,34 @@
+"""A book: its chapters in reading order, and what is known of it."""
+
+from dataclasses import dataclass
+
+__all__ = ["Book", "Chapter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A chapter: paragraphs with a blank line between them, headings among them."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """A book as it will be read aloud.
+
+    Attributes:
+        title: Its title.
+        authors: Its authors, in order.
+        language: As the book says, such as ``ar``; may be empty.
+        chapters: In reading order; none is empty.
+        cover: The cover's picture, JPEG or PNG; empty if there is none.
+        left_out: What is not read aloud, and why, a line each.
+    """
+
+    title: str
+    authors: tuple[str, ...] = ()
+    language: str = ""
+    chapters: tuple[Chapter, ...] = ()
+    cover: bytes = b""
+    left_out: tuple[str, ...] = ()
