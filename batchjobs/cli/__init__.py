@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 import click
 
+from batchjobs.cli.books import bind, book
 from batchjobs.cli.looking import providers, status, verify
 from batchjobs.cli.running import plan, run
 from batchjobs.cli.serving import serve
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, plan, status, verify, serve, providers):
+for _command in (run, plan, status, verify, book, bind, serve, providers):
     cli.add_command(_command)
 
 

@@ -1,0 +1,140 @@
+"""The commands for audiobooks: `book` and `bind`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from batchjobs.cli.options import RUN_FOLDER, json_option, option
+from batchjobs.cli.telling import duration, print_json, say, told
+
+__all__ = ["bind", "book"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The manifest.  [default: <FILE's stem>.jsonl here]",
+)
+@option("--chapters", default="", metavar="1-3,7", help="Only these chapters.")
+@option("--voice", default="", help="The voice of every chapter.")
+@option("--list", "only_list", is_flag=True, help="Show the chapters and write nothing.")
+@option("--force", is_flag=True, help="Replace files that are there already.")
+def book(
+    file: Path, *, output: Path | None, chapters: str, voice: str, only_list: bool, force: bool
+) -> None:
+    """Make a manifest of FILE, an EPUB, text or Markdown: a job a chapter, in reading order.
+
+    The chapters' texts stand in a folder beside the manifest, to be looked through and edited.
+    Notes, pictures, navigation and title pages are left out.
+
+    \b
+    Examples:
+        batchjobs book alice.epub --list
+        batchjobs book alice.epub && batchjobs run alice.jsonl && batchjobs bind outputs/alice
+    """
+    from batchjobs import book as books
+
+    with told():
+        found = books.read_book(file)
+        numbers = books.selected(found, chapters)
+        target = output or Path(f"{file.stem}.jsonl")
+        if not only_list:
+            books.write_manifest(found, numbers, target, voice=voice, overwrite=force)
+    say(f"{found.title}{', ' * bool(found.authors)}{', '.join(found.authors)}")
+    for number in numbers:
+        chapter = found.chapters[number - 1]
+        say(f"  {number:>4}  {len(chapter.text):>9,} characters  {chapter.title}")
+    total = sum(len(found.chapters[number - 1].text) for number in numbers)
+    say(f"  {'':>4}  {total:>9,} characters")
+    for line in found.left_out:
+        say(f"left out: {line}")
+    if not only_list:
+        say(f"next: look through {target.with_suffix('')}, then batchjobs run {target}")
+
+
+@click.command()
+@RUN_FOLDER
+@option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file, or the folder of files.  [default: the book's title, in RUN]",
+)
+@option(
+    "--to",
+    "form",
+    type=click.Choice(["m4b", "mp3", "flac"]),
+    default="m4b",
+    show_default=True,
+    help="One M4B with chapter marks, or a folder with a tagged file for each chapter.",
+)
+@option(
+    "--loudness",
+    "loudness_lufs",
+    type=click.FloatRange(-40, -8),
+    default=-19.0,
+    show_default=True,
+    metavar="LUFS",
+    help="Integrated loudness of the whole (EBU R 128).",
+)
+@option(
+    "--true-peak",
+    "true_peak_db",
+    type=click.FloatRange(-12, 0),
+    default=-1.5,
+    show_default=True,
+    metavar="DBTP",
+    help="Its highest peak.",
+)
+@option(
+    "--bitrate",
+    type=click.IntRange(16_000, 320_000),
+    default=64_000,
+    show_default=True,
+    metavar="BITS/S",
+    help="For AAC and MP3.",
+)
+@option(
+    "--pause",
+    "pause_seconds",
+    type=click.FloatRange(0, 60),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Silence between chapters.",
+)
+@option("--cover", type=click.Path(exists=True, path_type=Path), help="Another cover.")
+@option("--partial", "is_partial", is_flag=True, help="Bind what is done, without the rest.")
+@json_option
+def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -> None:
+    """Bind the chapters of RUN as an audiobook, in the manifest's order.
+
+    \b
+    Example:
+        batchjobs bind outputs/alice -o alice.m4b
+    """
+    from batchjobs.bind import BindSettings
+    from batchjobs.bind import bind as bound
+
+    settings = BindSettings(**given)  # type: ignore[arg-type]
+    with told():
+        made = bound(
+            folder, settings, output=output, progress=_shown if sys.stderr.isatty() else None
+        )
+    if as_json:
+        print_json({"path": str(made.path), "chapters": made.chapters, "seconds": made.seconds})
+        return
+    held = ", peaks held down" if made.is_limited else ""
+    say(f"{made.chapters} chapters, {duration(made.seconds)}: {made.path}")
+    say(f"loudness {made.measured_lufs:.1f} LUFS, {made.gain_db:+.1f} dB{held}")
+    if made.missing:
+        say(f"without: {', '.join(made.missing)}")
+
+
+def _shown(what: str, share: float) -> None:
+    sys.stderr.write(f"\r\x1b[K{what} {share:.0%}\r")
+    sys.stderr.flush()

@@ -1,0 +1,187 @@
+"""Audiobooks: chapters at their places, tags, cover, loudness, as another program sees them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import mutagen
+import numpy as np
+import pytest
+
+from batchjobs import api, audio
+from batchjobs.bind import BindSettings, bind
+from batchjobs.errors import ConfigurationError, ManifestError, RecordingError, UsageError
+from batchjobs.results import read_results
+from tests.books import picture
+from tests.test_end_to_end import batchjobs
+
+if TYPE_CHECKING:
+    import subprocess
+
+CHAPTERS = ("الفصل الأول", "Zwei", "الثالث")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three chapters; gives its folder."""
+    home = tmp_path_factory.mktemp("book")
+    rows = [
+        {
+            "id": f"{n}",
+            "text": f"نصّ الفصل رقم {n} " * 4,
+            "title": title,
+            "book": "كتاب: جيّد",
+            "author": "فلان",
+            "cover": "cover.png",
+        }
+        for n, title in enumerate(CHAPTERS, 1)
+    ]
+    (home / "cover.png").write_bytes(picture())
+    manifest = home / "book.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    report = api.run(manifest, api.Options(output=home / "run", engine="tone"))
+    assert report.exit_code == 0
+    return home / "run"
+
+
+def loudness(path: Path) -> tuple[float, float]:
+    """Measure a file with FFmpeg's meter: integrated loudness and true peak."""
+    found = {}
+    with av.open(str(path)) as container:
+        graph = av.filter.Graph()
+        source = graph.add_abuffer(template=container.streams.audio[0])
+        meter, sink = graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink")
+        source.link_to(meter)
+        meter.link_to(sink)
+        graph.configure()
+        for frame in [*container.decode(audio=0), None]:
+            source.push(frame)
+            while True:
+                try:
+                    found = sink.pull().metadata or found
+                except (av.error.BlockingIOError, av.error.EOFError):
+                    break
+    peak = 20 * float(np.log10(float(found["lavfi.r128.true_peak"])))
+    return float(found["lavfi.r128.I"]), peak
+
+
+def test_an_m4b_has_its_chapters_where_they_begin(spoken: Path, tmp_path: Path) -> None:
+    """To the frame, with their titles; and the book's title, author and cover."""
+    made = bind(spoken, BindSettings(pause_seconds=1.5), output=tmp_path / "a.m4b")
+    file = mutagen.File(made.path)
+    starts, at = [], 0.0
+    for row in read_results(spoken):
+        starts.append(at)
+        at += int(str(row["frames"])) / 24_000 + 1.5
+    assert [c.title for c in file.chapters] == list(CHAPTERS)
+    assert [c.start for c in file.chapters] == pytest.approx(starts, abs=1 / 24_000)
+    assert file.info.length == pytest.approx(at - 1.5, abs=0.1)
+    assert made.seconds == pytest.approx(at - 1.5, abs=1e-6)
+    assert file.tags["\xa9nam"] == ["كتاب: جيّد"]
+    assert file.tags["\xa9ART"] == ["فلان"]
+    assert bytes(file.tags["covr"][0]) == picture()
+    assert made.path.read_bytes()[4:12] == b"ftypM4B "
+    assert [path.name for path in tmp_path.iterdir()] == ["a.m4b"]
+
+
+@pytest.mark.parametrize(("target", "peak"), [(-19.0, -1.5), (-14.0, -3.0), (-30.0, -1.5)])
+def test_loudness_and_true_peak_are_reached(
+    spoken: Path, tmp_path: Path, target: float, peak: float
+) -> None:
+    """For the whole book; peaks are held down where the gain would go beyond."""
+    settings = BindSettings(form="flac", loudness_lufs=target, true_peak_db=peak, pause_seconds=0)
+    made = bind(spoken, settings, output=tmp_path / "a")
+    whole = b"".join(audio.decoded_pcm(path) for path in sorted(made.path.iterdir()))
+    (tmp_path / "whole.wav").write_bytes(audio.encode(whole, sample_rate=24_000, format="wav"))
+    measured, highest = loudness(tmp_path / "whole.wav")
+    assert measured == pytest.approx(target, abs=1.0 if made.is_limited else 0.2)
+    assert highest <= peak + 0.1
+
+
+@pytest.mark.parametrize("form", ["mp3", "flac"])
+def test_a_set_of_files_has_tags(spoken: Path, form: str) -> None:
+    """Title, album, author, number and cover each; the names are good names."""
+    made = bind(spoken, BindSettings(form=form))
+    files = sorted(made.path.iterdir())
+    assert [path.name for path in files] == [
+        f"01 الفصل الأول.{form}",
+        f"02 Zwei.{form}",
+        f"03 الثالث.{form}",
+    ]
+    assert made.path.name == f"كتاب- جيّد-{form}"
+    tags = mutagen.File(files[1], easy=True).tags
+    assert (tags["title"], tags["album"], tags["artist"]) == (["Zwei"], ["كتاب: جيّد"], ["فلان"])
+    assert tags["tracknumber"][0].startswith("2")
+    whole = mutagen.File(files[1])
+    pictures = whole.pictures if form == "flac" else whole.tags.getall("APIC")
+    assert pictures[0].data == picture()
+
+
+def test_exact_files_hold_the_exact_samples_but_for_the_level(spoken: Path, tmp_path: Path) -> None:
+    """No frame is lost or added."""
+    made = bind(spoken, BindSettings(form="flac"), output=tmp_path / "a")
+    for path, row in zip(sorted(made.path.iterdir()), read_results(spoken), strict=True):
+        bound = np.frombuffer(audio.decoded_pcm(path), dtype="<i2").astype(float)
+        held = audio.decoded_pcm(spoken / str(row["output"]))
+        before = np.frombuffer(held, dtype="<i2") * 10 ** (made.gain_db / 20)
+        assert len(bound) == len(before)
+        if not made.is_limited:
+            assert np.abs(bound - before).max() <= 1.0
+
+
+def test_missing_chapters_are_refused_and_named(spoken: Path, tmp_path: Path) -> None:
+    """Unless what is there is to be bound."""
+    manifest = tmp_path / "m.jsonl"
+    rows = [{"id": "a", "text": "نصّ أول"}, {"id": "b", "text": "نصّ ثانٍ"}]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    options = api.Options(output=tmp_path / "run", engine="tone", limit=1)
+    api.run(manifest, options)
+    with pytest.raises(ManifestError, match="1 chapters are not done: b"):
+        bind(tmp_path / "run", BindSettings())
+    made = bind(tmp_path / "run", BindSettings(is_partial=True))
+    assert (made.chapters, made.missing) == (1, ("b",))
+    assert made.path == tmp_path / "run" / "run.m4b"
+    (tmp_path / "run" / "audio" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(RecordingError):
+        bind(tmp_path / "run", BindSettings(is_partial=True), output=tmp_path / "b.m4b")
+    assert not list(tmp_path.glob(".b*"))
+    assert spoken.exists()
+
+
+def test_an_empty_run_is_told(tmp_path: Path) -> None:
+    """There is nothing to bind; and no audiobook of another kind."""
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "text": "x"}))
+    api.run(manifest, api.Options(output=tmp_path / "run", engine="tone", limit=0))
+    with pytest.raises(ManifestError, match="holds no chapters"):
+        bind(tmp_path / "run", BindSettings(is_partial=True))
+    with pytest.raises(UsageError):
+        bind(tmp_path / "run", BindSettings(form="ogg"))
+
+
+def test_a_missing_extra_is_named(spoken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to install."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ConfigurationError) as caught:
+        bind(spoken, BindSettings())
+    assert "batchjobs[book]" in caught.value.hint
+
+
+def test_from_a_book_to_an_audiobook_on_the_command_line(tmp_path: Path) -> None:
+    """book, run, bind; what is there is not overwritten."""
+    (tmp_path / "كتاب.md").write_text("# الأول\n\nنصّ قصير.\n\n# الثاني\n\nآخر.\n")
+    shown = batchjobs("book", "كتاب.md", "--list", cwd=tmp_path).stdout
+    assert "الثاني" in shown
+    assert not (tmp_path / "كتاب.jsonl").exists()
+    batchjobs("book", "كتاب.md", cwd=tmp_path)
+    batchjobs("book", "كتاب.md", cwd=tmp_path, expect=73)
+    batchjobs("run", "كتاب.jsonl", "--engine", "tone", cwd=tmp_path)
+    done: subprocess.CompletedProcess[str] = batchjobs(
+        "bind", "outputs/كتاب", "-o", "x.m4b", "--json", cwd=tmp_path
+    )
+    assert json.loads(done.stdout)["chapters"] == 2
+    assert len(mutagen.File(tmp_path / "x.m4b").chapters) == 2
+    said = batchjobs("bind", "outputs/كتاب", "--to", "mp3", cwd=tmp_path).stdout
+    assert "2 chapters" in said
