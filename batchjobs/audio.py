@@ -20,12 +20,14 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from batchjobs import containers
 from batchjobs.audio_header import (
     Container,
     Samples,
     check_shape,
     read_header,
 )
+from batchjobs.containers import DecodedAudio
 from batchjobs.errors import OutputError, RecordingError
 from batchjobs.mpeg_frames import MpegLength, mpeg_length
 from batchjobs.pcm import averaged, ends_abruptly, floats, is_silent, quantised, wav_header
@@ -55,6 +57,8 @@ _SHORTEST_FRAMES_PER_SECOND = 1_000
 
 _Block: TypeAlias = NDArray[np.float32]
 """Frames, by channels if there are two axes."""
+
+_CONTAINER_SLACK_SECONDS = 1
 
 _CONVERT = "convert it first: ffmpeg -i IN OUT.flac"
 
@@ -310,6 +314,10 @@ def _decoding(path: Path, file: BufferedReader) -> Iterator[_Source]:
     if header.samples is not None:
         yield _plain(path, file, header.container, header.samples)
         return
+    if header.container.value in containers.READ:
+        with containers.opened(file, header.container.value) as contained:
+            yield _contained(path, contained, header.container)
+        return
     size = os.fstat(file.fileno()).st_size
     length = mpeg_length(file, header.offset, size) if header.container == Container.MP3 else None
     os.lseek(file.fileno(), 0, os.SEEK_SET)  # below the buffer: libsndfile starts where it stands
@@ -347,6 +355,30 @@ def _plain(path: Path, file: BufferedReader, container: Container, samples: Samp
     return _Source(
         recording=recording, most_frames=samples.frames, least_frames=samples.frames, read=read
     )
+
+
+def _contained(path: Path, contained: DecodedAudio, container: Container) -> _Source:
+    waiting: list[_Block] = []
+
+    def read(frames: int) -> _Block:
+        block = waiting.pop() if waiting else next(contained.blocks, None)
+        if block is None:
+            return np.empty((0, contained.channels), dtype=np.float32)
+        if len(block) > frames:
+            waiting.append(block[frames:])
+        return block[:frames]
+
+    recording = _recording(
+        path,
+        container,
+        sample_rate=contained.sample_rate,
+        channels=contained.channels,
+        frames=contained.frames,
+    )
+    # Its packets say about how long it is: encoders fill up the last one, and need some to begin.
+    slack = contained.sample_rate * _CONTAINER_SLACK_SECONDS
+    most, least = contained.frames + slack, contained.frames - slack
+    return _Source(recording=recording, most_frames=most, least_frames=least, read=read)
 
 
 def _decoded(

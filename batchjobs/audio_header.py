@@ -49,6 +49,10 @@ class Container(enum.StrEnum):
     FLAC = "flac"
     OGG = "ogg"
     MP3 = "mp3"
+    MP4 = "mp4"
+    MATROSKA = "matroska"
+    ASF = "asf"
+    CAF = "caf"
 
 
 class Encoding(enum.StrEnum):
@@ -87,14 +91,17 @@ _AIFF_OTHERS = {
 
 _OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
 
+# Left to another library: (offset, bytes there, container).
+_CONTAINERS = (
+    (4, b"ftyp", Container.MP4),
+    (0, b"\x1a\x45\xdf\xa3", Container.MATROSKA),
+    (0, b"\x30\x26\xb2\x75", Container.ASF),
+    (0, b"caff", Container.CAF),
+)
 # Only to say what the file is: (offset, bytes there, name).
 _FOREIGN = (
-    (4, b"ftyp", "an MP4 file (m4a, mp4, mov)"),
-    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
-    (0, b"\x30\x26\xb2\x75", "a Windows Media file (wma, wmv)"),
     (8, b"AVI ", "an AVI video"),
     (0, b"#!AMR", "an AMR file"),
-    (0, b"caff", "a Core Audio file (caf)"),
     (0, b".snd", "an AU file"),
     (0, b"riff", "a Wave64 file"),
     (0, b"RIFX", "a big-endian WAV"),
@@ -179,16 +186,29 @@ def read_header(file: BufferedReader) -> Header:
         return _flac(file, offset)
     if _is_frame_sync(head):
         return Header(container=Container.MP3, offset=offset)
-    if not offset:  # none of these may stand behind an ID3 tag
-        if head.startswith((b"RIFF", b"RF64")) and head[8:12] == b"WAVE":
-            return Header(container=Container.WAV, samples=_wave(file, size))
-        if head.startswith(b"FORM") and head[8:12] in {b"AIFF", b"AIFC"}:
-            return Header(container=Container.AIFF, samples=_aiff(file, size))
-        if head.startswith(b"OggS"):
-            return _ogg(file, size)
+    found = None if offset else _without_tags(file, head, size)
+    if found is None:
+        raise _unread(file.name, head)
+    return found
+
+
+def _without_tags(file: BufferedReader, head: bytes, size: int) -> Header | None:
+    """Recognise what may not stand behind an ID3 tag."""
+    if head.startswith((b"RIFF", b"RF64")) and head[8:12] == b"WAVE":
+        return Header(container=Container.WAV, samples=_wave(file, size))
+    if head.startswith(b"FORM") and head[8:12] in {b"AIFF", b"AIFC"}:
+        return Header(container=Container.AIFF, samples=_aiff(file, size))
+    if head.startswith(b"OggS"):
+        return _ogg(file, size)
+    container = next((c for at, magic, c in _CONTAINERS if head[at:].startswith(magic)), None)
+    return None if container is None else Header(container=container)
+
+
+def _unread(path: str, head: bytes) -> RecordingError:
+    """Say what a file is that is not on the list."""
     name = _name_of(head)
     hint = "name the recording itself" if name == _TEXT else _CONVERT
-    raise RecordingError(f"{file.name} is {name}", hint=hint)
+    return RecordingError(f"{path} is {name}", hint=hint)
 
 
 def check_shape(name: str, *, sample_rate: int, channels: int) -> None:

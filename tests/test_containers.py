@@ -1,0 +1,148 @@
+"""Recordings in containers: decoded through another library, and believed no more than others."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from batchjobs import audio
+from batchjobs.errors import RecordingError
+from batchjobs.pauses import split
+
+RATE = 48_000
+SECONDS = 6
+CASES = [
+    ("a.m4a", "mp4", "aac", {}),
+    ("a.mp4", "mp4", "alac", {}),
+    ("a.mov", "mov", "pcm_s16le", {}),
+    ("a.mkv", "matroska", "libopus", {}),
+    ("a.webm", "webm", "libopus", {}),
+    ("a.mka", "matroska", "flac", {}),
+    ("a.wma", "asf", "wmav2", {}),
+    ("a.caf", "caf", "pcm_s16le", {}),
+    ("صوت.m4a", "mp4", "aac", {"movflags": "faststart"}),
+]
+EXACT = {"alac", "pcm_s16le", "flac"}
+
+
+def sound(seconds: float = SECONDS) -> np.ndarray:
+    """Two channels: a sweep, and the same at half the level."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    wave = np.sin(2 * np.pi * (200 + 300 * times) * times) * 12_000
+    return np.stack([wave, wave / 2]).astype("<i2")
+
+
+def write(
+    path: Path, name: str, codec: str, options: dict[str, str], *, picture: bool = False
+) -> Path:
+    """Write a recording with the library."""
+    with av.open(str(path), "w", format=name, options=options) as container:
+        if picture:
+            video = container.add_stream("mpeg4", rate=10)
+            video.width = video.height = 16
+            video.pix_fmt = "yuv420p"
+        stream = container.add_stream(codec, rate=RATE, layout="stereo")
+        stream.bit_rate = 128_000
+        if picture:
+            for number in range(100):
+                image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+                image.pts = number
+                container.mux(video.encode(image))
+            container.mux(video.encode(None))
+        samples = sound()
+        for start in range(0, samples.shape[1], RATE):
+            block = np.ascontiguousarray(samples[:, start : start + RATE])
+            packed = block.T.reshape(1, -1).copy()
+            frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = RATE, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("name", "form", "codec", "options"), CASES)
+def test_a_container_is_heard_like_a_wav(
+    tmp_path: Path, name: str, form: str, codec: str, options: dict[str, str]
+) -> None:
+    """As long, and the same sound, at the same place."""
+    path = write(tmp_path / name, form, codec, options)
+    recording = audio.probe(path)
+    assert recording.channels == 2
+    assert recording.seconds == pytest.approx(SECONDS, abs=0.12)
+    heard = np.frombuffer(b"".join(audio.pcm_chunks(path, sample_rate=RATE)), "<i2").astype(float)
+    meant = sound().mean(axis=0)
+    assert len(heard) == pytest.approx(len(meant), abs=RATE * 0.12)
+    length = min(len(heard), len(meant)) - RATE // 2
+    if codec in EXACT:
+        assert np.abs(heard[:length] - meant[:length]).max() <= 1.0
+    else:
+        one, other = meant[RATE : 2 * RATE], heard[RATE - 4_800 : 2 * RATE + 4_800]
+        at = int(np.argmax(np.correlate(other, one)))
+        assert np.corrcoef(one, other[at : at + RATE])[0, 1] > 0.95
+    assert len(b"".join(stretch.pcm for stretch in split(path))) > 0
+
+
+def test_the_sound_of_a_film_is_heard(tmp_path: Path) -> None:
+    """Its pictures are not looked at, and may be longer."""
+    path = write(tmp_path / "film.mkv", "matroska", "flac", {}, picture=True)
+    assert audio.probe(path).seconds == pytest.approx(SECONDS, abs=0.1)
+    assert sum(map(len, audio.pcm_chunks(path))) == pytest.approx(32_000 * SECONDS, abs=3_200)
+
+
+@pytest.mark.parametrize(("name", "form", "codec", "options"), CASES)
+def test_a_torn_file_is_told(
+    tmp_path: Path, name: str, form: str, codec: str, options: dict[str, str]
+) -> None:
+    """Before it is paid for, wherever it was torn; what is damaged never crashes us."""
+    content = write(tmp_path / name, form, codec, options).read_bytes()
+    torn = tmp_path / f"torn-{name}"
+    for share in (0.02, 0.3, 0.6):
+        torn.write_bytes(content[: int(len(content) * share)])
+        if form in {"mp4", "mov"}:
+            with pytest.raises(RecordingError):
+                audio.probe(torn)
+        else:  # the headers of streams claim no length: what is there is all that is known
+            with contextlib.suppress(RecordingError):
+                list(audio.pcm_chunks(torn))
+    dice = np.random.default_rng(7)
+    for _ in range(20):
+        damaged = bytearray(content)
+        for place in dice.integers(16, len(content), 40):
+            damaged[place] ^= 0xFF
+        torn.write_bytes(damaged)
+        with contextlib.suppress(RecordingError):  # and nothing else
+            list(audio.pcm_chunks(torn))
+
+
+def test_what_holds_no_sound_is_told(tmp_path: Path) -> None:
+    """A film without sound, or of a kind that is not read."""
+    with av.open(str(tmp_path / "a.mkv"), "w", format="matroska") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width = video.height = 16
+        image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+        container.mux(video.encode(image))
+        container.mux(video.encode(None))
+    with pytest.raises(RecordingError, match="no audio"):
+        audio.probe(tmp_path / "a.mkv")
+    with av.open(str(tmp_path / "b.mkv"), "w", format="matroska") as container:
+        stream = container.add_stream("mp2", rate=RATE, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            sound(1).T.reshape(1, -1).copy(), format="s16", layout="stereo"
+        )
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(RecordingError, match="'mp2"):
+        audio.probe(tmp_path / "b.mkv")
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to install."""
+    path = write(tmp_path / "a.m4a", "mp4", "aac", {})
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(RecordingError) as caught:
+        audio.probe(path)
+    assert "batchjobs[book]" in caught.value.hint
