@@ -318,7 +318,9 @@ class Worker:
 
     def _reached(self, service: Service, began: float) -> None:
         """The service was there for a session that began then."""
-        if service.breaker.reached(trio.current_time(), began_at=began):
+        now = trio.current_time()
+        if service.breaker.reached(now, began_at=began):
+            service.limit.resume(now)
             self._run.tell(ServiceBack(provider=service.link.provider.name))
 
     def _unreachable(self, ticket: Ticket, service: Service, error: SessionError) -> None:
@@ -355,7 +357,9 @@ class Worker:
         # unless one session is too many already.
         is_last = service.limit.allowed(now) == 1
         pause = wait if asked is not None or is_last else 0.0
-        service.limit.throttled(started_at=began, now=now, pause_seconds=pause)
+        service.limit.throttled(
+            started_at=began, now=now, active=service.active, pause_seconds=pause
+        )
         name, allowed = service.link.provider.name, service.limit.allowed(now)
         self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
         self._run.wait(ticket, wait)
