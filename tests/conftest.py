@@ -2,11 +2,14 @@
 
 import inspect
 import signal
+from collections.abc import Iterator
 
 import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
 import pytest
 import trio
 import trio.testing
+
+from tests.clocks import standing
 
 # A shell without job control starts what it puts into the background with SIGINT switched off, and
 # nohup does so with SIGHUP. A run that is started so keeps them off, as it should: not what the
@@ -26,13 +29,20 @@ def autojump_clock() -> trio.testing.MockClock:
     return trio.testing.MockClock(autojump_threshold=0)
 
 
+@pytest.fixture
+def standing_clock() -> Iterator[trio.testing.MockClock]:
+    """Give the test such a clock that does not jump while a thread is at work."""
+    with standing() as clock:
+        yield clock
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an async test under trio, on its clock fixture if it asks for one."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    clock = arguments.get("autojump_clock")
+    clock = arguments.get("autojump_clock", arguments.get("standing_clock"))
 
     async def body() -> None:
         with trio.fail_after(300 if clock is None else 1e6):

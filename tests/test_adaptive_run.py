@@ -11,19 +11,18 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
-import trio.testing
 
 from batchjobs.errors import BudgetReachedError
 from batchjobs.limits import ConcurrencyLimit, RetryPolicy
 from batchjobs.providers import with_settings
 from batchjobs.runner import Runner, RunSettings
+from tests.clocks import standing
 from tests.streams import FaultyStream, Peer, Service, answers, audio
 from tests.test_runner import QUICK, RATE, Ran, job, ran, speech_for
 
@@ -33,41 +32,6 @@ RETRY_AFTER_SECONDS = 3.0
 MEAN_SESSION_SECONDS = 2.0
 SETTINGS = RunSettings(concurrency=0, retries=RetryPolicy(), handles_signals=False)
 PATIENT = with_settings(QUICK, {"connect_seconds": 60.0, "drain_seconds": 60.0}, where="test")
-
-
-# -- time that passes in waits only --------------------------------------------------------------
-
-
-class StandingClock:
-    """Virtual time that jumps over every wait, and stands still while a thread is at work.
-
-    An autojump clock takes a loop that waits for a thread for idle, and fires the next deadline. So
-    every hop into a thread stops it.
-    """
-
-    def __init__(self) -> None:
-        self.clock = trio.testing.MockClock(autojump_threshold=0)
-        self._hop = trio.to_thread.run_sync
-        self._busy = 0
-
-    async def run_sync(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Stand in for `trio.to_thread.run_sync`."""
-        self._busy += 1
-        self.clock.autojump_threshold = float("inf")
-        try:
-            return await self._hop(function, *args, **options)
-        finally:
-            self._busy -= 1
-            if not self._busy:
-                self.clock.autojump_threshold = 0
-
-
-@pytest.fixture
-def autojump_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[trio.testing.MockClock]:
-    """Give this module's tests a clock that threads do not disturb."""
-    standing = StandingClock()
-    monkeypatch.setattr(trio.to_thread, "run_sync", standing.run_sync)
-    return standing.clock
 
 
 # -- the service ---------------------------------------------------------------------------------
@@ -264,7 +228,7 @@ def is_followed(service: Crowded, *, fell: float, rose: float, seconds: float) -
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_run_finds_the_room_and_uses_it(
-    way: str, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    way: str, tmp_path: Path, standing_clock: object
 ) -> None:
     """However a service refuses: after a minute 70 to 100 % of its room, 85 % over all."""
     service = Crowded(constant(20), way, seed=1)
@@ -274,7 +238,7 @@ async def test_a_run_finds_the_room_and_uses_it(
 
 @pytest.mark.parametrize("way", ["42901", "HTTP 429 with Retry-After"])
 async def test_a_run_follows_room_that_falls_tenfold(
-    way: str, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    way: str, tmp_path: Path, standing_clock: object
 ) -> None:
     """Down within 30 seconds, and back within 120 when the room returns."""
     service = Crowded(falling(20, 60.0, 120.0), way, seed=1)
@@ -290,7 +254,7 @@ class Stubborn(ConcurrencyLimit):
 
 
 async def test_a_run_that_learns_nothing_is_caught(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, standing_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checks can fail: a limit that is never cut has far too many refused."""
     monkeypatch.setattr("batchjobs.runner.state.ConcurrencyLimit", Stubborn)
@@ -300,7 +264,7 @@ async def test_a_run_that_learns_nothing_is_caught(
 
 
 async def test_after_an_outage_room_is_tried_before_it_is_asked_for(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, standing_clock: object
 ) -> None:
     """Twenty went in before the outage, five can go in after it: not fifteen are refused."""
     service = Crowded(falling(50, 30.0, 1e9), "42901", seed=1, away=(20.0, 45.0))
@@ -322,11 +286,8 @@ def main(arguments: list[str] | None = None) -> int:
         steady = Crowded(constant(room), way, options.seed)
         shaken = Crowded(falling(room, 100.0, 160.0), way, options.seed)
         for service in (steady, shaken):
-            standing = StandingClock()
-            hop, trio.to_thread.run_sync = trio.to_thread.run_sync, standing.run_sync
-            with tempfile.TemporaryDirectory() as folder:
-                trio.run(run_against, Path(folder), service, 300.0, clock=standing.clock)
-            trio.to_thread.run_sync = hop
+            with tempfile.TemporaryDirectory() as folder, standing() as clock:
+                trio.run(run_against, Path(folder), service, 300.0, clock=clock)
         fine = is_used_well(steady, 300.0)
         fine &= is_followed(shaken, fell=100.0, rose=160.0, seconds=300.0)
         passed &= fine
