@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from tests.clocks import standing
+from tests.watch import Watch
 
 # A shell without job control starts what it puts into the background with SIGINT switched off, and
 # nohup does so with SIGHUP. A run that is started so keeps them off, as it should: not what the
@@ -21,6 +22,11 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the key of the tests be searched for in all that they write."""
+    config.pluginmanager.register(Watch(config), "watch")
 
 
 @pytest.fixture

@@ -38,9 +38,9 @@ from batchjobs.progress import Event, JobFinished, JobRetried, RunStopping, Slow
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.session import Link
+from tests.canary import KEY
 from tests.streams import Peer, Raw, Service, Talk, answers, audio, tone
 
-KEY = "k"
 RATE = 8_000
 SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_8000")
 QUICK = replace(

@@ -79,8 +79,9 @@ class ConcurrencyLimit:
 
     def started(self, now: float) -> None:
         """A session starts; after a pause the next does not start at once."""
-        if now < self._resumed_at + _RESUME_SECONDS:
-            self._hold_until = max(self._hold_until, now + _RESUME_SECONDS / self.allowed(now))
+        allowed = self.allowed(now)
+        if allowed > 1 and now < self._resumed_at + _RESUME_SECONDS:
+            self._hold_until = max(self._hold_until, now + _RESUME_SECONDS / allowed)
 
     def succeeded(self) -> None:
         """A session came through: in slow start, one more may open."""

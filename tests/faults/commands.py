@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import batchjobs
+from tests.canary import KEY
 
 __all__ = [
     "KEY",
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-KEY = "fault-tests-7c1d"
 _BROKEN = Path(__file__).with_name("broken.py")
 
 
