@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests import tally
 from tests.clocks import standing
 from tests.watch import Watch
 
@@ -40,6 +41,16 @@ def standing_clock() -> Iterator[trio.testing.MockClock]:
     """Give the test such a clock that does not jump while a thread is at work."""
     with standing() as clock:
         yield clock
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Attach what a test has counted to its report."""
+    tally.begin()
+    try:
+        return (yield)
+    finally:
+        item.user_properties += tally.counted().items()
 
 
 @pytest.hookimpl(tryfirst=True)
