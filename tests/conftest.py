@@ -2,11 +2,16 @@
 
 import inspect
 import signal
+from collections.abc import Iterator
 
 import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
 import pytest
 import trio
 import trio.testing
+
+from tests import tally
+from tests.clocks import standing
+from tests.watch import Watch
 
 # A shell without job control starts what it puts into the background with SIGINT switched off, and
 # nohup does so with SIGHUP. A run that is started so keeps them off, as it should: not what the
@@ -20,10 +25,32 @@ for _number, _usual in (
         signal.signal(_number, _usual)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the key of the tests be searched for in all that they write."""
+    config.pluginmanager.register(Watch(config), "watch")
+
+
 @pytest.fixture
 def autojump_clock() -> trio.testing.MockClock:
     """Give the test a clock that jumps over every wait."""
     return trio.testing.MockClock(autojump_threshold=0)
+
+
+@pytest.fixture
+def standing_clock() -> Iterator[trio.testing.MockClock]:
+    """Give the test such a clock that does not jump while a thread is at work."""
+    with standing() as clock:
+        yield clock
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Attach what a test has counted to its report."""
+    tally.begin()
+    try:
+        return (yield)
+    finally:
+        item.user_properties += tally.counted().items()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,7 +59,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    clock = arguments.get("autojump_clock")
+    clock = arguments.get("autojump_clock", arguments.get("standing_clock"))
 
     async def body() -> None:
         with trio.fail_after(300 if clock is None else 1e6):

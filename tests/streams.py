@@ -164,7 +164,7 @@ class Service:
         raw: Raw | None = None,
         faults: dict[str, Any] | None = None,
     ) -> None:
-        self._nursery = nursery
+        self.nursery = nursery
         self._talk = talk
         self._raw = raw
         self._faults = faults or {}
@@ -181,7 +181,7 @@ class Service:
         stream = FaultyStream(near, **self._faults)
         self.streams.append(stream)
         self.heard.append(FaultyStream(far))
-        self._nursery.start_soon(self._serve, self.heard[-1], len(self.streams))
+        self.nursery.start_soon(self._serve, self.heard[-1], len(self.streams))
         return stream
 
     async def _serve(self, stream: FaultyStream, number: int) -> None:

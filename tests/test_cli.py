@@ -19,6 +19,7 @@ import pytest
 
 from batchjobs.cli import main
 from batchjobs.cli.telling import duration
+from tests.canary import KEY, place_in
 
 ROOT = Path(__file__).parent.parent
 GREETING = "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\n"
@@ -338,14 +339,14 @@ def test_bad_configuration_exits_with_78_and_says_what_to_do(
     hint: str,
 ) -> None:
     """A missing key or a setting that makes no sense exits with 78, and spends nothing."""
-    Path("open.key").write_text("canary\n")
+    Path("open.key").write_text(f"{KEY}\n")
     Path("open.key").chmod(0o644)
     Path("broken.toml").write_text("[run\n")
     Path("unknown.toml").write_text("[run]\nconcurency = 3\n")
     ended = command("run", greeting, *arguments)
     assert ended.code == 78
     assert hint in ended.err
-    assert "canary" not in ended.err
+    assert not place_in(ended.err)
 
 
 def test_an_output_that_cannot_be_made_exits_with_73(command: Command, greeting: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from batchjobs.config import FILE_NAME, Configuration, load, read_key
 from batchjobs.errors import ConfigurationError
 from batchjobs.providers import BUILT_IN
+from tests.canary import KEY
 
 _MUNSIT = BUILT_IN["munsit"]
-_KEY = "canary-4f1d"
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -117,8 +117,8 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_a_key_comes_from_the_providers_own_variable() -> None:
     """Its variable is looked at, and no other; none is an empty key."""
-    environment = {"MUNSIT_API_KEY": f" {_KEY}\n", "FASEEH_API_KEY": "other"}
-    assert read_key(_MUNSIT, key_file=None, environment=environment) == _KEY
+    environment = {"MUNSIT_API_KEY": f" {KEY}\n", "FASEEH_API_KEY": "other"}
+    assert read_key(_MUNSIT, key_file=None, environment=environment) == KEY
     assert read_key(BUILT_IN["faseeh"], key_file=None, environment=environment) == "other"
     assert read_key(_MUNSIT, key_file=None, environment={"FASEEH_API_KEY": "x"}) == ""
     assert read_key(_MUNSIT, key_file=None, environment={"MUNSIT_API_KEY": " "}) == ""
@@ -137,24 +137,24 @@ def test_a_key_file_of_ones_own_goes_before_the_environment(
     tmp_path: Path, mode: int, ending: str
 ) -> None:
     """Readable by its owner only, with or without a line end, it is the key."""
-    path = _key_file(tmp_path, f"{_KEY}{ending}".encode(), mode)
+    path = _key_file(tmp_path, f"{KEY}{ending}".encode(), mode)
     environment = {"MUNSIT_API_KEY": "another"}
-    assert read_key(_MUNSIT, key_file=path, environment=environment) == _KEY
+    assert read_key(_MUNSIT, key_file=path, environment=environment) == KEY
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o610, 0o602])
 def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
     """Any right of the group's or the others' is too much; the hint says how to mend it."""
-    path = _key_file(tmp_path, _KEY.encode(), mode)
+    path = _key_file(tmp_path, KEY.encode(), mode)
     with pytest.raises(ConfigurationError, match="others may read") as caught:
         read_key(_MUNSIT, key_file=path, environment={})
     assert caught.value.hint == f"chmod 600 {path}"
-    assert _KEY not in str(caught.value)
+    assert KEY not in str(caught.value)
 
 
 def test_a_link_is_judged_by_the_file_it_leads_to(tmp_path: Path) -> None:
     """The rights that count are those of what is read."""
-    path = _key_file(tmp_path, _KEY.encode(), 0o644)
+    path = _key_file(tmp_path, KEY.encode(), 0o644)
     (tmp_path / "link").symlink_to(path)
     with pytest.raises(ConfigurationError, match="others may read"):
         read_key(_MUNSIT, key_file=tmp_path / "link", environment={})
@@ -164,23 +164,23 @@ def test_a_pipe_may_give_the_key(tmp_path: Path) -> None:
     """A shell's ``<(pass show munsit)`` has no rights to look at."""
     path = tmp_path / "pipe"
     os.mkfifo(path, 0o644)
-    writer = threading.Thread(target=path.write_text, args=(f"{_KEY}\n",))
+    writer = threading.Thread(target=path.write_text, args=(f"{KEY}\n",))
     writer.start()
-    assert read_key(_MUNSIT, key_file=path, environment={}) == _KEY
+    assert read_key(_MUNSIT, key_file=path, environment={}) == KEY
     writer.join()
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        f"{_KEY}é".encode(),
-        f"{_KEY}ـ".encode(),
-        f"{_KEY} x".encode(),
-        f"{_KEY}\nx".encode(),
-        f"{_KEY}\tx".encode(),
-        f"{_KEY}\x7f".encode(),
-        f"{_KEY}\u200f".encode(),
-        f"\ufeff{_KEY}".encode(),
+        f"{KEY}é".encode(),
+        f"{KEY}ـ".encode(),
+        f"{KEY} x".encode(),
+        f"{KEY}\nx".encode(),
+        f"{KEY}\tx".encode(),
+        f"{KEY}\x7f".encode(),
+        f"{KEY}\u200f".encode(),
+        f"\ufeff{KEY}".encode(),
     ],
 )
 def test_what_no_key_has_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
@@ -189,14 +189,14 @@ def test_what_no_key_has_is_refused_and_not_shown(tmp_path: Path, content: bytes
     for key_file, environment in ((path, {}), (None, {"MUNSIT_API_KEY": content.decode()})):
         with pytest.raises(ConfigurationError, match="characters that no key has") as caught:
             read_key(_MUNSIT, key_file=key_file, environment=environment)
-        assert _KEY not in repr(caught.value)
-        assert _KEY not in caught.value.hint
+        assert KEY not in repr(caught.value)
+        assert KEY not in caught.value.hint
         assert str(key_file or "MUNSIT_API_KEY") in caught.value.message
 
 
 def test_a_file_that_is_no_text_is_refused_and_not_shown(tmp_path: Path) -> None:
     """Neither the message nor what caused it holds a byte of the file."""
-    path = _key_file(tmp_path, f"{_KEY}\n".encode("utf-16"))
+    path = _key_file(tmp_path, f"{KEY}\n".encode("utf-16"))
     with pytest.raises(ConfigurationError, match="holds no text") as caught:
         read_key(_MUNSIT, key_file=path, environment={})
     assert caught.value.__cause__ is None

@@ -19,9 +19,10 @@ import pytest
 from batchjobs import audio
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines import synthesiser
+from tests.canary import KEY, key_with
 
 ROOT = Path(__file__).parent.parent
-KEY = "canary-5f1c7e20"
+WRONG_KEY = key_with("-wrong-")
 
 ARABIC = (
     "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ.",
@@ -420,13 +421,13 @@ def test_a_wrong_key_costs_one_connection(tmp_path: Path) -> None:
             *("run", manifest, "--base-url", base_url, "-c", 8),
             cwd=tmp_path,
             expect=77,
-            BATCHJOBS_LOCAL_KEY="wrong-canary-81",
+            BATCHJOBS_LOCAL_KEY=WRONG_KEY,
         )
     counted = summary(tmp_path / "outputs" / "wrong")
     assert (counted["attempts"], counted["failed"], counted["not_run"]) == (1, 0, 20)
-    assert "wrong-canary-81" not in done.stdout + done.stderr
+    assert WRONG_KEY not in done.stdout + done.stderr
     for path in (tmp_path / "outputs").rglob("*"):
-        assert not path.is_file() or b"wrong-canary-81" not in path.read_bytes()
+        assert not path.is_file() or WRONG_KEY.encode() not in path.read_bytes()
 
 
 def test_a_service_that_is_not_there_costs_nothing(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import Kind
 from batchjobs.server.gate import Admission, RateGate, Refusal, examine
 from batchjobs.server.settings import ServerSettings
+from tests.canary import key_with
 
 TTS = "/api/v1/websocket/text-to-speech"
 STT = "/api/v1/websocket/speech-to-text"
-KEY = "sécret+/=&%مفتاح"
+KEY = key_with("é+/=&%مفتاح")
 
 
 def _examine(

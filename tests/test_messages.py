@@ -27,8 +27,8 @@ from batchjobs.protocol.messages import (
     VoiceSettings,
     encode,
 )
+from tests.canary import KEY
 
-_KEY = "canary-3f9a"
 _PCM = b"\x00\x01\xff\x7f"
 _B64 = base64.b64encode(_PCM).decode()
 _ARABIC = "مَرْحَبًا بِكـم ١٢٣ في Faseeh \u200d\u200c😀 "
@@ -481,16 +481,16 @@ def test_garbage_is_shown_without_hiding_what_it_was() -> None:
 
 def test_the_key_is_in_no_representation() -> None:
     """Neither repr, str, format nor rich's view of the first message shows the key."""
-    message = InitConnection(voice_id="v", x_api_key=_KEY)
+    message = InitConnection(voice_id="v", x_api_key=KEY)
     shown = f"{message!r} {message} {[message]} {message.__rich_repr__()}"
-    assert _KEY not in shown
+    assert KEY not in shown
     assert "pcm_24000" in shown
 
 
 @pytest.mark.parametrize("broken", [",}", '"}', ',"voice_settings":5}', ',"voice_id":7}'])
 def test_a_broken_first_message_does_not_show_its_key(broken: str) -> None:
     """A server's complaint about a request holds nothing of it, whatever is wrong."""
-    payload = encode(InitConnection(voice_id="v", x_api_key=_KEY))[:-1] + broken
+    payload = encode(InitConnection(voice_id="v", x_api_key=KEY))[:-1] + broken
     with pytest.raises(InvalidMessageError) as caught:
         messages.parse_tts_request(payload)
-    assert _KEY not in f"{caught.value!r} {caught.value}"
+    assert KEY not in f"{caught.value!r} {caught.value}"

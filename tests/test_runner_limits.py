@@ -2,6 +2,7 @@
 
 import errno
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,11 @@ import trio
 import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
-from batchjobs.limits import Budget, Price, RetryPolicy
+from batchjobs.limits import Breaker, Budget, Price, RetryBudget, RetryPolicy
 from batchjobs.progress import ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
-from tests.streams import FaultyStream, Peer, Service
+from tests.streams import FaultyStream, Peer, Service, Talk, answers
 from tests.test_runner import QUICK, Ran, fails_with, job, jobs, obeys, ran
 
 POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
@@ -137,6 +138,121 @@ async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
     assert all(record.is_passing for record in result.records.values() if record.error_class)
     if share == 1.0:
         assert len(result.attempts) > 100
+
+
+def fails_everywhere(share: float, seed: int) -> tuple[Talk, Callable[[Service], object]]:
+    """Make a service that fails a share of the sessions: by code, by close, or in the handshake."""
+    dice = random.Random(seed)
+    unavailable = answers(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+    async def talk(peer: Peer) -> None:
+        if dice.random() >= share:
+            await obeys(peer)
+        elif dice.random() < 0.5:
+            await fails_with(peer, 50001)
+        else:
+            await peer.begin()
+            await peer.connection.aclose(1011)
+
+    def of(service: Service) -> object:
+        broken = Service(service.nursery, raw=unavailable)
+
+        async def dial(host: str, port: int, context: object) -> FaultyStream:
+            place = broken if dice.random() < share / 3.0 else service
+            return await place.dial(host, port, context)
+
+        return dial
+
+    return talk, of
+
+
+async def run_against_failures(
+    folder: Path, rows: int, share: float, *, seed: int = 5, attempts: int = 5
+) -> Ran:
+    """Run rows against a service that fails for ever."""
+    talk, of = fails_everywhere(share, seed)
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=talk)
+        result = await ran(
+            folder,
+            jobs(rows),
+            dial=of(service),
+            provider=PATIENT,
+            run_settings=settings(retries=RetryPolicy(attempts=attempts), concurrency=8),
+            patience=1e6,
+        )
+        nursery.cancel_scope.cancel()
+    return result
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+async def test_failures_of_every_kind_for_ever_come_to_an_end(
+    share: float, tmp_path: Path, standing_clock: object
+) -> None:
+    """5xx by code, by close and in the handshake: every row has its answer, within the budget."""
+    rows = 150
+    result = await run_against_failures(tmp_path, rows, share, attempts=8)
+    assert result.end.error is None
+    assert sum(result.statuses.values()) == rows
+    charged = sum(record.attempts for record in result.records.values())
+    # What failed in an outage counts for nothing; a retry may begin before it is known to be none.
+    assert charged <= rows + 100 + rows + 8
+    assert len(result.attempts) == charged or result.of(ServiceLost)
+    if share == 0.3:
+        assert result.statuses["done"] >= 0.97 * rows
+
+
+class Unbounded(RetryBudget):
+    """A retry budget with a mistake: it never ends."""
+
+    def take(self) -> bool:
+        """Give whatever is asked for."""
+        return True
+
+
+async def test_retries_without_a_budget_are_caught(
+    tmp_path: Path, standing_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count of attempts can fail: without the budget there are too many."""
+    monkeypatch.setattr("batchjobs.runner.state.RetryBudget", Unbounded)
+    result = await run_against_failures(tmp_path, 100, 0.95, attempts=8)
+    assert sum(record.attempts for record in result.records.values()) > 100 + 100 + 100 + 8
+
+
+class Unforgiving(Breaker):
+    """A breaker with a mistake: an outage is held against the jobs."""
+
+    def excuses(self, failed_at: float) -> bool:
+        """Excuse nothing."""
+        return False
+
+
+def test_an_outage_that_costs_attempts_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of an outage can fail: held against them, it uses up jobs of two attempts."""
+    monkeypatch.setattr("batchjobs.runner.state.Breaker", Unforgiving)
+    result = run_in_an_outage(tmp_path, Outage(after=6, seconds=600.0), 20, provider=PATIENT)
+    assert result.statuses["failed"] > 0
+
+
+class Hasty(Breaker):
+    """A breaker with a mistake: it never opens."""
+
+    @property
+    def is_open(self) -> bool:
+        """Let everybody try."""
+        return False
+
+
+def test_an_outage_that_everybody_probes_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count of probes can fail: without a breaker there are too many."""
+    monkeypatch.setattr("batchjobs.runner.state.Breaker", Hasty)
+    outage = Outage(after=6, seconds=600.0)
+    run_in_an_outage(tmp_path, outage, 20, provider=PATIENT)
+    assert outage.refused > 30 + 4
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -22,8 +22,8 @@ from batchjobs.jobs import Ending, SpeechSettings
 from batchjobs.protocol.messages import InvalidMessageError
 from batchjobs.protocol.tts import SpeechResult, TtsClient
 from batchjobs.providers import BUILT_IN, Provider
+from tests.canary import KEY
 
-_KEY = "canary-3f9a"
 _SPEECH = SpeechSettings(voice_id="ar-najdi-male-2", model_id="faseeh-v1-preview", speed=0.9)
 _TEXTS = ("مَرْحَبًا بِكـم. ", "العدد ١٢٣ في Faseeh\u200d\u200c. ", "End 😀")
 _READY = '{"type":"connectionInitialized"}'
@@ -70,7 +70,7 @@ class _Session:
         *,
         texts: tuple[str, ...] = _TEXTS,
         judge: _Judge | None = None,
-        key: str = _KEY,
+        key: str = KEY,
         start: float = 100.0,
     ) -> None:
         self.judge = judge or _Judge()
@@ -118,7 +118,7 @@ class _Session:
         assert self.machine.ended
         with pytest.raises(SessionError) as caught:
             self.machine.result()
-        assert _KEY not in f"{caught.value!r} {caught.value}"
+        assert KEY not in f"{caught.value!r} {caught.value}"
         return caught.value
 
 
@@ -143,7 +143,7 @@ def test_first_the_connection_is_initialised() -> None:
         "voice_id": "ar-najdi-male-2",
         "voice_settings": {"stability": 0.5, "similarity_boost": 0.75, "speed": 0.9},
         "output_format": "pcm_24000",
-        "x_api_key": _KEY,
+        "x_api_key": KEY,
     }
     assert session.machine.sent_characters == 0
     assert not session.machine.proven
@@ -679,7 +679,7 @@ def test_the_key_shows_nowhere() -> None:
     """Neither the machine nor its result nor any failure shows the key."""
     session = _open().hear(_audio()).after(9)
     shown = f"{session.machine!r} {session.machine.result().evidence!r}"
-    assert _KEY not in shown
+    assert KEY not in shown
 
 
 # -- anything at all ---------------------------------------------------------------------------

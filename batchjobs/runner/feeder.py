@@ -119,3 +119,4 @@ def _start(run: RunState, service: Service, ticket: Ticket, now: float) -> None:
     ticket.holds_slot = True
     ticket.is_probe = service.is_probing = service.breaker.is_open
     run.rate.started(now)
+    service.limit.started(now)

@@ -207,16 +207,15 @@ class Worker:
     async def _may_begin(self, ticket: Ticket, service: Service) -> bool:
         """Whether a job may open a session: not if its attempts are used up, nor while we stop."""
         run = self._run
-        breaker = service.breaker
-        ticket.attempts -= sum(map(breaker.excuses, ticket.unreachable_at))
-        ticket.unreachable_at = [at for at in ticket.unreachable_at if breaker.is_undecided(at)]
         if not run.is_wanted(ticket):
             return False
+        is_afforded = self._judge_failures(ticket, service)
         if not ticket.attempts and not ticket.codes:
             ticket.attempts = run.lost.get(ticket.key, 0)
             run.retry_budget.job_began()
         # As long as nobody knows whose fault it was, a failure is held against nobody.
-        if ticket.attempts - len(ticket.unreachable_at) < run.settings.retries.attempts:
+        used = ticket.attempts - len(ticket.unreachable_at)
+        if is_afforded and used < run.settings.retries.attempts:
             return not run.is_stopping
         error = ticket.last_error
         if error is not None:
@@ -225,6 +224,19 @@ class Worker:
             message = f"the process died in each of its last {ticket.attempts} attempts"
             await self._fail(ticket, "crashed", "", message, is_passing=False)
         return False
+
+    def _judge_failures(self, ticket: Ticket, service: Service) -> bool:
+        """Excuse the failures to reach a service that were an outage's, and charge all others.
+
+        Returns:
+            Whether the run can afford the retries after those that are charged.
+        """
+        breaker, failures = service.breaker, ticket.unreachable_at
+        excused = sum(map(breaker.excuses, failures))
+        ticket.unreachable_at = [at for at in failures if breaker.is_undecided(at)]
+        ticket.attempts -= excused
+        charged = len(failures) - len(ticket.unreachable_at) - excused
+        return all(self._run.retry_budget.take() for _ in range(charged))
 
     async def _buy(self, ticket: Ticket, job: Job, service: Service) -> None:
         """Open a session for a job and take care of whatever comes of it."""
@@ -374,7 +386,9 @@ class Worker:
 
     def _reached(self, service: Service, began: float) -> None:
         """The service was there for a session that began then."""
-        if service.breaker.reached(trio.current_time(), began_at=began):
+        now = trio.current_time()
+        if service.breaker.reached(now, began_at=began):
+            service.limit.resume(now)
             self._run.tell(ServiceBack(provider=service.link.provider.name))
 
     def _unreachable(self, ticket: Ticket, service: Service, error: SessionError) -> None:
@@ -411,7 +425,9 @@ class Worker:
         # unless one session is too many already.
         is_last = service.limit.allowed(now) == 1
         pause = wait if asked is not None or is_last else 0.0
-        service.limit.throttled(started_at=began, now=now, pause_seconds=pause)
+        service.limit.throttled(
+            started_at=began, now=now, active=service.active, pause_seconds=pause
+        )
         name, allowed = service.link.provider.name, service.limit.allowed(now)
         self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
         self._run.wait(ticket, wait)

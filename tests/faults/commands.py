@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import batchjobs
+from tests import tally
+from tests.canary import KEY
 
 __all__ = [
     "KEY",
@@ -31,7 +33,6 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-KEY = "fault-tests-7c1d"
 _BROKEN = Path(__file__).with_name("broken.py")
 
 
@@ -60,6 +61,7 @@ def started(
     **more: str,
 ) -> subprocess.Popen[str]:
     """Start a command and leave it running; its streams are pipes."""
+    tally.count(runs=int("run" in words))
     return subprocess.Popen(
         words,
         cwd=cwd,
@@ -81,6 +83,7 @@ def finished(
     **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, and check its exit code."""
+    tally.count(runs=int("run" in words))
     done = subprocess.run(
         words,
         cwd=cwd,
@@ -148,6 +151,7 @@ def resumed(manifest: Path, server: "Served", folder: Path) -> None:
     key_file.touch(0o600)
     key_file.write_text(KEY, encoding="utf-8")
     options = batchjobs.Options(base_url=server.base_url, output=folder, key_file=key_file)
+    tally.count(runs=1)
     report = batchjobs.run(manifest, options)
     assert report.exit_code == 0, report.error
 
@@ -188,9 +192,11 @@ class Oracle:
     def holds_amid(self) -> dict[str, int]:
         """After a fault: counts add up, and what is called done is there, whole."""
         counted = summary(self.folder)
-        assert counted["done"] + counted["failed"] + counted["not_run"] == counted["rows"]
-        assert counted["rows"] in {0, self.rows}
+        answered = counted["done"] + counted["failed"] + counted["not_run"]
         checked, wrong = batchjobs.verify(self.folder)
+        tally.count(lost=counted["rows"] - answered, corrupt=len(wrong))
+        assert answered == counted["rows"]
+        assert counted["rows"] in {0, self.rows}
         assert wrong == []
         assert checked == counted["done"]
         return counted
@@ -201,6 +207,7 @@ class Oracle:
         assert (counted["done"], counted["failed"]) == (self.rows, 0)
         assert len(bought) == self.rows
         repeated = sum(bought.values()) - len(bought)
+        tally.count(lost=self.rows - counted["done"], repeated=repeated)
         assert repeated <= repeats, f"{repeated} bought again"
         assert not list(self.folder.rglob("*.part"))
         print(f"lost 0, repeated {repeated} of at most {repeats}, corrupt 0")

@@ -23,6 +23,7 @@ from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, pa
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Link, SpeechSession, TranscriptSession
+from tests import tally
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
 from tests.faults.corpus import ManifestCase, NameCase
 from tests.faults.corpus_messages import MessageCase
@@ -104,10 +105,20 @@ def judged(case: ManifestCase, folder: Path) -> str:
 def test_every_hostile_manifest_gets_its_verdict(trapped: Path) -> None:
     """Each row is a job or named with its line and column; rows = jobs + bad rows; no crash."""
     wrong = {case.name: verdict for case in corpus.MANIFESTS if (verdict := judged(case, trapped))}
+    tally.count(cases=len(corpus.MANIFESTS))
     assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
 
 
 # -- names ---------------------------------------------------------------------------------------
+
+
+def judge_run(folder: Path, report: api.RunReport) -> None:
+    """Count what a run has lost or left broken."""
+    counted = report.summary
+    answered = counted["done"] + counted["failed"] + counted["not_run"]
+    _, broken = api.verify(folder)
+    lost = counted["rows"] - answered
+    tally.count(runs=1, cases=counted["rows"], lost=lost, corrupt=len(broken))
 
 
 def rows_of(cases: tuple[NameCase, ...], column: str) -> list[dict[str, str]]:
@@ -168,6 +179,7 @@ def test_hostile_names_stay_in_the_run_folder(
     assert snapshot(place, but=folder) == before
     counted = report.summary
     refused = [case for case in cases if case.refused]
+    judge_run(folder, report)
     assert counted["rows"] == len(cases)
     assert (counted["done"], counted["failed"]) == (len(cases) - len(refused), len(refused))
     # Every refusal names its line and says why.
@@ -226,6 +238,7 @@ def test_texts_are_sent_and_come_back_byte_for_byte(
         base_url=base_url, output=tmp_path / "spoken", skip_bad_rows=True, concurrency=16
     )
     report = api.run(manifest, options)
+    judge_run(tmp_path / "spoken", report)
     failures = (tmp_path / "spoken" / "failed.jsonl").read_bytes().splitlines()
     failed = {line["id"]: line["error"] for line in map(json.loads, failures)}
     assert {name for name in failed if name[0] == "t"} == set(), failed
@@ -305,6 +318,7 @@ def test_a_manifest_of_hostile_recordings_loses_no_row(
     )
     report = api.run(manifest, options)
     counted = report.summary
+    judge_run(tmp_path / "run", report)
     good = [f"r{number}" for number, case in enumerate(cases) if case.frames]
     assert counted["rows"] == len(cases)
     assert sorted(str(line["id"]) for line in results(tmp_path / "run")) == sorted(good)
@@ -331,6 +345,7 @@ def test_every_hostile_message_is_read_as_it_must_be(protocol: str) -> None:
             found = f"CRASH {type(error).__name__}: {error}"
         if found != case.parsed:
             wrong[str(case.payload)[:200]] = f"{found}, not {case.parsed}"
+    tally.count(cases=len(cases))
     assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
 
 
@@ -415,6 +430,7 @@ async def test_every_hostile_message_ends_a_session_as_it_must(
             nursery.cancel_scope.cancel()
         if found != case.ends or (case.code and code != case.code):
             wrong[str(case.payload)[:200]] = f"{found} {code}, not {case.ends} {case.code}"
+    tally.count(cases=len(cases))
     assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tally
 from tests.faults import crash
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.driver import CALLS
@@ -42,6 +43,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Work:
 def check(toll: Toll, fault: str, how: str) -> None:
     """Print a line of the table, and fail if a promise was broken."""
     print(f"\nseed {SEED}\n{HEADER}\n{toll.line(fault, how)}")
+    figures = {name: getattr(toll, name) for name in ("runs", "lost", "repeated", "corrupt")}
+    tally.count(cases=toll.faults, **figures)
     assert not toll.bad, "\n".join(toll.notes)
 
 

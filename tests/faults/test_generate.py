@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs import text
+from tests import tally
 from tests.faults.generate import KINDS, generated
 
 SEED = 20251121
@@ -15,6 +16,7 @@ SECONDS = 3.0
 def test_generated_input_crashes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     """Some ten thousand inputs of every kind: each has its verdict, none is changed on the way."""
     counts, refused, wrong = generated(SECONDS, SEED, tmp_path)
+    tally.count(cases=counts.total(), lost=len(wrong))
     print(f"seed {SEED}: {counts.total()} inputs, {refused.total()} refused")
     assert not wrong, "\n".join(wrong)
     assert {*counts} == {*KINDS}

