@@ -16,6 +16,7 @@ __all__ = ["bind", "book"]
 @option(
     "-o",
     "--output",
+    envvar=None,
     type=click.Path(dir_okay=False, path_type=Path),
     help="The manifest.  [default: <FILE's stem>.jsonl here]",
 )
@@ -61,6 +62,7 @@ def book(
 @option(
     "-o",
     "--output",
+    envvar=None,
     type=click.Path(path_type=Path),
     help="The file, or the folder of files.  [default: the book's title, in RUN]",
 )

@@ -1,0 +1,84 @@
+"""The command `scan`: a transcription manifest of a folder of recordings."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchjobs import signals
+from batchjobs.cli.options import option
+from batchjobs.cli.telling import duration, say, told
+
+if TYPE_CHECKING:
+    from batchjobs.scan import Found, Scan
+
+__all__ = ["scan"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@option(
+    "-o",
+    "--output",
+    envvar=None,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The manifest, JSON Lines.  [default: <FOLDER's name>.jsonl here]",
+)
+@option("--watch", "is_watching", is_flag=True, help="Go on as recordings arrive; Ctrl-C ends it.")
+@option(
+    "--settle",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how long a file must not have grown.",
+)
+def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float) -> None:
+    """Write a manifest of the recordings below FOLDER, to be transcribed.
+
+    Each content is found once; what cannot be read is listed. A manifest that is there already keeps
+    its rows as they are, and gets what is new.
+
+    \b
+    Examples:
+        batchjobs scan archive && batchjobs run archive.jsonl
+        batchjobs scan inbox -o inbox.jsonl --watch
+    """
+    from batchjobs.scan import Scan, arrivals
+
+    target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
+    with told(), signals.raised():
+        scanner = Scan(folder, target)
+        found = scanner.run(_shown if sys.stderr.isatty() else None)
+        _tell(found)
+        _conclude(found, scanner, folder, target)
+        if is_watching:
+            say(f"watching {folder}; Ctrl-C ends it", sys.stderr)
+            for path in arrivals(folder.resolve(), settle_seconds=settle):
+                added = scanner.add(path)
+                _tell(added)
+                if added.new:
+                    say(f"{path} ({duration(added.seconds)})")
+    if not found.new and not found.known:
+        raise SystemExit(1)
+
+
+def _tell(found: "Found") -> None:
+    for name, reason in found.unreadable:
+        say(f"cannot be transcribed: {name}: {reason}", sys.stderr)
+    for name, other in found.duplicates:
+        say(f"the same as {other}: {name}", sys.stderr)
+    for name in found.gone:
+        say(f"not there any more: {name}", sys.stderr)
+
+
+def _conclude(found: "Found", scanner: "Scan", folder: Path, target: Path) -> None:
+    say(f"{target}: {found.new:,} new recordings, {duration(found.seconds)}; {found.known:,} known")
+    root = f" --input-root {folder}" if scanner.needs_input_root else ""
+    say(f"next: batchjobs plan {target}{root}")
+
+
+def _shown(count: int) -> None:
+    sys.stderr.write(f"\r\x1b[Klooked at {count:,} recordings\r")
+    sys.stderr.flush()

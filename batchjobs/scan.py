@@ -1,0 +1,313 @@
+"""A folder of recordings as a manifest: each found once, with its length; and as they arrive."""
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from batchjobs import audio
+from batchjobs.errors import ConfigurationError, ManifestError, RecordingError
+from batchjobs.files import disk_error, write_whole
+
+__all__ = ["ENDINGS", "Found", "Scan", "arrivals"]
+
+ENDINGS: Final = frozenset(
+    [
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".m4a",
+        ".m4b",
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".mka",
+        ".webm",
+        ".wma",
+        ".wmv",
+        ".caf",
+    ]
+)
+_NOT_IN_IDS: Final = re.compile(r"[^\w.-]+")
+_ID_BYTES: Final = 90
+_HASH_HEX_DIGITS: Final = 8
+_HASHED_BYTES: Final = 65_536
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """What a scan came to.
+
+    Attributes:
+        new: Rows added to the manifest.
+        known: Recordings that it had already.
+        seconds: Length of the new ones.
+        duplicates: Recordings with the content of another: (path, the other's path).
+        unreadable: Files that cannot be transcribed: (path, why).
+        gone: Recordings of the manifest that are not there any more.
+    """
+
+    new: int = 0
+    known: int = 0
+    seconds: float = 0.0
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+
+class Scan:
+    """Adds the recordings below a folder to a manifest of JSON Lines, each content once.
+
+    What stands in the manifest already stays as it is, byte for byte: its ids, and whatever
+    somebody has written beside them.
+
+    Args:
+        folder: Where to look, also in the folders below.
+        manifest: The manifest, which need not exist; its rows name recordings from its own folder.
+
+    Raises:
+        ManifestError: The folder cannot be read, or the manifest is none of recordings.
+    """
+
+    def __init__(self, folder: Path, manifest: Path) -> None:
+        if not folder.is_dir():
+            raise ManifestError(f"{folder} is no folder", hint="give a folder of recordings")
+        self._folder = folder.resolve()
+        self._manifest = manifest
+        self._base = manifest.parent.resolve()
+        self._ids: set[str] = set()
+        self._paths: dict[str, None] = {}
+        self._by_size: dict[int, list[tuple[str, str]]] = {}
+        self._content = self._read()
+
+    @property
+    def needs_input_root(self) -> bool:
+        """Whether a run of the manifest has to be told where the recordings are."""
+        return not self._folder.is_relative_to(self._base)
+
+    def _read(self) -> bytes:
+        try:
+            content = self._manifest.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise ManifestError(f"{self._manifest} cannot be read: {error.strerror}") from error
+        for number, line in enumerate(content.splitlines(), start=1):
+            try:
+                row = orjson.loads(line)
+                self._ids.add(str(row["id"]))
+                self._paths[str(row["audio"])] = None
+            except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                raise ManifestError(
+                    f"{self._manifest}:{number}: is no row of a scan",
+                    hint="choose another --output, or move it away",
+                ) from error
+        return content if not content or content.endswith(b"\n") else content + b"\n"
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def run(self, progress: Callable[[int], None] | None = None) -> Found:
+        """Look through the folder, and write the manifest with what is new.
+
+        Raises:
+            OutputError: The manifest cannot be created.
+            DiskError: The disk failed or is full.
+        """
+        found = Found()
+        rows = []
+        for number, path in enumerate(_recordings(self._folder), start=1):
+            rows += [row for row in [self._row(path, found)] if row]
+            if progress is not None:
+                progress(number)
+        found.gone = [name for name in self._paths if not (self._root / name).exists()]
+        if rows or not self._manifest.exists():
+            self._content += b"".join(rows)
+            write_whole(self._manifest, self._content)
+        return found
+
+    def add(self, path: Path) -> Found:
+        """Add one recording that has arrived, durably.
+
+        Raises:
+            DiskError: The disk failed or is full.
+        """
+        found = Found()
+        row = self._row(path, found)
+        if row:
+            self._content += row
+            try:
+                with self._manifest.open("ab") as file:
+                    file.write(row)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise disk_error(error, self._manifest) from error
+        return found
+
+    def _name(self, path: Path) -> str:
+        """Give a recording's path as the manifest has it."""
+        return str(path.relative_to(self._root))
+
+    @property
+    def _root(self) -> Path:
+        return self._folder if self.needs_input_root else self._base
+
+    def _row(self, path: Path, found: Found) -> bytes:
+        name = self._name(path)
+        if name in self._paths:
+            found.known += 1
+            self._remember(path, name)
+            return b""
+        try:
+            recording = audio.probe(path)
+            other = self._same(path)
+        except RecordingError as error:
+            found.unreadable.append((name, f"{error.message}; {error.hint}"))
+            return b""
+        if other:
+            found.duplicates.append((name, other))
+            return b""
+        self._paths[name] = None
+        self._remember(path, name)
+        found.new += 1
+        found.seconds += recording.seconds
+        row = {"id": self._id(path), "audio": name, "seconds": round(recording.seconds, 3)}
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _id(self, path: Path) -> str:
+        """Make an id of a path: readable, a good file name, and the same the next time."""
+        relative = str(path.relative_to(self._folder).with_suffix(""))
+        name = _NOT_IN_IDS.sub("-", relative).strip("-.")
+        digest = hashlib.sha256(os.fsencode(path.relative_to(self._folder))).hexdigest()
+        short = name.encode("utf-8", "ignore")[:_ID_BYTES].decode("utf-8", "ignore")
+        if not short or short != name or short in self._ids:
+            short = f"{short}-{digest[:_HASH_HEX_DIGITS]}".strip("-")
+        self._ids.add(short)
+        return short
+
+    # -- duplicates -----------------------------------------------------------------------------
+
+    def _remember(self, path: Path, name: str) -> None:
+        self._by_size.setdefault(path.stat().st_size, []).append((name, str(path)))
+
+    def _same(self, path: Path) -> str:
+        """Find a recording with the same content: of those of its size, by hash."""
+        others = self._by_size.get(path.stat().st_size, [])
+        if not others:
+            return ""
+        digest, head = audio.sha256_of(path), _head(path)
+        for name, other in others:
+            if _head(Path(other)) == head and audio.sha256_of(Path(other)) == digest:
+                return name
+        return ""
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HASHED_BYTES)
+    except OSError:
+        return b""
+
+
+def _recordings(folder: Path) -> Iterator[Path]:
+    """Walk through a folder in order; what is hidden, or leads elsewhere, is left out."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise ManifestError(f"{folder} cannot be read: {error.strerror}") from error
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith(".") or not _is_text(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _recordings(path)
+        elif path.suffix.lower() in ENDINGS and entry.is_file(follow_symlinks=False):
+            yield path
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written down: file systems allow any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# -- watching -----------------------------------------------------------------------------------
+
+
+def arrivals(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
+    """Wait for recordings to arrive below a folder, for ever.
+
+    Args:
+        folder: Where.
+        settle_seconds: How long a file must not have grown: it may still be copied.
+
+    Yields:
+        Each recording once it stands still; again whenever it is written again.
+
+    Raises:
+        ConfigurationError: The extra ``scan`` is not installed.
+    """
+    try:
+        from watchfiles import watch
+    except ImportError as error:
+        raise ConfigurationError(
+            "watching a folder needs the extra 'scan'", hint="pip install 'batchjobs[scan]'"
+        ) from error
+    waiting: dict[Path, tuple[int, float]] = {}
+    step = max(50, round(settle_seconds * 250))
+    changes = watch(folder, yield_on_timeout=True, rust_timeout=step, step=50, raise_interrupt=True)
+    for changed in changes:
+        for _, name in changed:
+            for path in _changed(Path(name)):
+                if not _is_hidden(path, folder):
+                    waiting[path] = (-1, 0.0)
+        yield from _settled(waiting, settle_seconds)
+
+
+def _changed(path: Path) -> Iterator[Path]:
+    """Give the recordings of a change: of a new folder all, they may be older than the watch."""
+    if path.is_dir() and not path.is_symlink():
+        with contextlib.suppress(ManifestError):  # it is gone again
+            yield from _recordings(path)
+    elif path.suffix.lower() in ENDINGS:
+        yield path
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _settled(waiting: dict[Path, tuple[int, float]], settle_seconds: float) -> Iterator[Path]:
+    now = time.monotonic()
+    for path, (size, since) in list(waiting.items()):
+        try:
+            status = path.lstat()
+        except OSError:
+            del waiting[path]
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            del waiting[path]
+        elif status.st_size != size:
+            waiting[path] = (status.st_size, now)
+        elif now - since >= settle_seconds:
+            del waiting[path]
+            yield path
