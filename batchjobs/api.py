@@ -33,6 +33,7 @@ from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
+from batchjobs.voice_activity import SileroDetector
 
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
@@ -57,6 +58,7 @@ class Options:
         limit: Do at most so many rows; None means all.
         sentence_pause_seconds: Silence between segments of a long text, within a paragraph.
         paragraph_pause_seconds: The same at the end of a paragraph.
+        vad: Let a detector find the speech in long recordings, in place of the level of the sound.
         grace_seconds: How long open sessions may go on after the first signal.
         budget: Money that may be spent in this folder, over all runs; None means no limit.
         max_characters: Characters that may be sent, over all runs; None means no limit.
@@ -84,6 +86,7 @@ class Options:
     limit: int | None = None
     sentence_pause_seconds: float = 0.0
     paragraph_pause_seconds: float = 0.4
+    vad: bool = False
     grace_seconds: float = 30.0
     budget: float | None = None
     max_characters: int | None = None
@@ -267,6 +270,8 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
 
 
 def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
+    if options.vad:
+        SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
     providers = _providers(configuration, options)
     if isinstance(source, str | Path):
@@ -435,6 +440,7 @@ async def _work(
                 handles_signals=noted is not None,
                 budget=_budget(setup, checkpoint, made),
                 pauses=options.pauses,
+                detector=SileroDetector if options.vad else None,
             ),
             observe=observe,
         )

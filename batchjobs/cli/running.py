@@ -157,6 +157,11 @@ def _planning_options(command: _Command) -> _Command:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the provider's key, readable by you only.  [default: the environment]",
 )
+@option(
+    "--vad",
+    is_flag=True,
+    help="Find the speech in long recordings by a detector, not by level.",
+)
 @option("--insecure", is_flag=True, help="Allow ws:// to other machines: keys in plain text.")
 @option(
     "--model-folder",

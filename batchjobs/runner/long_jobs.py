@@ -72,11 +72,13 @@ class LongJobs:
 
     def _stretches(self, job: Job, provider: Provider) -> Iterator[Part]:
         """Cut a recording, and write what is to be sent of it to files: it is decoded once."""
+        detector = self._run.settings.detector
         stretches = pauses.split(
             Path(job.audio),
             sample_rate=SAMPLE_RATE,
             target_seconds=provider.audio_target_seconds,
             longest_seconds=provider.audio_limit_seconds,
+            detector=None if detector is None else detector(),
         )
         for stretch in stretches:
             key = recording_key(hashlib.sha256(stretch.pcm).hexdigest(), provider)

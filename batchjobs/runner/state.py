@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +26,7 @@ from batchjobs.limits import (
     RetryPolicy,
     StartRate,
 )
+from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping
 from batchjobs.recorder import Recorder
@@ -62,6 +63,7 @@ class RunSettings:
         handles_signals: Whether to listen for signals; not in somebody else's event loop.
         budget: What may be spent, with what has been; None for no limit.
         pauses: Silence between the segments of a long text.
+        detector: Makes what finds the speech in a long recording; None goes by its level.
     """
 
     concurrency: int | None = None
@@ -71,6 +73,7 @@ class RunSettings:
     handles_signals: bool = True
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
+    detector: Callable[[], SpeechDetector] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
