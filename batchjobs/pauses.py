@@ -1,7 +1,7 @@
 """Long recordings in stretches for one session each: cut at pauses, without the silence."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -63,11 +63,13 @@ class Stretch:
         first_frame: Where it begins, in samples from the recording's start.
         pcm: 16-bit mono samples.
         overlap_frames: How many of its first samples the stretch before ends with.
+        silences: Where nobody speaks, in seconds from its start: (begin, end).
     """
 
     first_frame: int
     pcm: bytes
     overlap_frames: int
+    silences: tuple[tuple[float, float], ...] = ()
 
 
 def split(
@@ -110,8 +112,12 @@ def split(
         speech = np.array(chances) > 0.5
         levels = np.array(chances, dtype=np.float32)
     longest = round(longest_seconds / FRAME_SECONDS)
-    places = stretches(speech, levels, _to_frames(target_seconds), longest)
-    yield from _cut(blocks(), list(places), frame)
+    places = list(stretches(speech, levels, _to_frames(target_seconds), longest))
+    shortest = _to_frames(_PAUSE_SECONDS)
+    for (first, last, _), stretch in zip(places, _cut(blocks(), places, frame), strict=True):
+        silent = [(a, b) for a, b in _runs(~speech[first:last]) if b - a >= shortest]
+        shown = tuple((a * FRAME_SECONDS, b * FRAME_SECONDS) for a, b in silent)
+        yield replace(stretch, silences=shown)
 
 
 # -- what is speech -----------------------------------------------------------------------------

@@ -24,6 +24,8 @@ _SENTENCE_END: Final = re.compile(r"[.!?؟۔…。][\"'»”)\]]*$")
 _CLAUSE_END: Final = re.compile(r"[,;:،؛–—][\"'»”)\]]*$")
 _LEAST_SECONDS_A_LETTER: Final = 0.03
 _MOST_SECONDS_A_LETTER: Final = 0.2
+_SNAP_SECONDS: Final = 0.3
+_MOMENT: Final = 1e-6
 _SHARED_SLACK_WORDS: Final = 3
 _WORDS_A_SECOND: Final = 5.0
 _RIGHT_TO_LEFT_ISOLATE: Final = "\u2067"
@@ -41,6 +43,7 @@ class TranscriptPart:
         overlap_seconds: How much of the part before it repeats.
         text: What was heard.
         word_end_seconds: When each word ends, from the part's start; empty if nobody knows.
+        silences: Where nobody speaks, from the part's start: (begin, end), in order.
     """
 
     start_seconds: float
@@ -48,6 +51,7 @@ class TranscriptPart:
     overlap_seconds: float = 0.0
     text: str
     word_end_seconds: tuple[float, ...] = ()
+    silences: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +139,76 @@ def _words(part: TranscriptPart) -> list[Word]:
     found: list[Word] = []
     previous = 0.0
     for first, last in _groups(ends):
-        # Words that are known to end together share the time there is for them.
-        end = min(max(ends[first], previous), part.seconds)
+        # Words that are known to end together share the sound there is for them.
+        end = _snapped(min(max(ends[first], previous), part.seconds), part.silences)
+        end = max(end, previous)
         long = sum(weights[first:last]) * pace
-        start = max(previous, end - long)
-        share = (end - start) / sum(weights[first:last])
+        spans = _sounding(
+            max(previous, end - _spanning(long, end, part.silences)), end, part.silences
+        )
+        total = sum(b - a for a, b in spans)
+        share = total / sum(weights[first:last])
+        used = 0.0
         for text, weight in zip(texts[first:last], weights[first:last], strict=True):
-            previous = start + weight * share
-            begin, stop = part.start_seconds + start, part.start_seconds + previous
-            found.append(Word(start=round(begin, 3), end=round(stop, 3), text=text))
-            start = previous
+            begin, used = _at(spans, used, starts=True), used + weight * share
+            stop = max(begin, _at(spans, min(used, total), starts=False))
+            found.append(
+                Word(
+                    start=round(part.start_seconds + begin, 3),
+                    end=round(part.start_seconds + stop, 3),
+                    text=text,
+                )
+            )
+        previous = end
     return found
+
+
+def _snapped(end: float, silences: Sequence[tuple[float, float]]) -> float:
+    """Let words end where the sound does: their time is known to about half a second."""
+    for begin, stop in silences:
+        if begin - _SNAP_SECONDS <= end < stop:
+            return begin
+    return end
+
+
+def _spanning(seconds: float, end: float, silences: Sequence[tuple[float, float]]) -> float:
+    """How far back from a moment so much sound reaches, if the silences within are no part of it."""
+    start = end - seconds
+    for begin, stop in reversed(silences):
+        if begin >= end:
+            continue
+        if stop <= start:
+            break
+        start -= stop - max(begin, 0.0)
+    return end - start
+
+
+def _sounding(
+    start: float, end: float, silences: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Give what is no silence of a span of time; at least a moment at its end."""
+    spans = []
+    at = start
+    for begin, stop in silences:
+        if stop <= at or begin >= end:
+            continue
+        if begin > at:
+            spans.append((at, begin))
+        at = max(at, stop)
+    if at < end:
+        spans.append((at, end))
+    return spans or [(end, end)]
+
+
+def _at(spans: Sequence[tuple[float, float]], seconds: float, *, starts: bool) -> float:
+    """Give the moment after so much sound: what starts there starts after a silence."""
+    left = seconds
+    for begin, end in spans:
+        length = end - begin
+        if left < length - _MOMENT or (not starts and left <= length + _MOMENT):
+            return begin + min(left, length)
+        left = max(0.0, left - length)
+    return spans[-1][1]
 
 
 def _groups(ends: Sequence[float]) -> Iterator[tuple[int, int]]:

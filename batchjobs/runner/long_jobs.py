@@ -94,6 +94,7 @@ class LongJobs:
                 ),
                 start_seconds=stretch.first_frame / SAMPLE_RATE,
                 overlap_seconds=stretch.overlap_frames / SAMPLE_RATE,
+                silences=stretch.silences,
             )
 
     def _scratch(self, key: str) -> Path:
@@ -336,6 +337,7 @@ def _placed(job: LongJob) -> Iterator[TranscriptPart]:
             overlap_seconds=part.overlap_seconds,
             text=heard.text,
             word_end_seconds=heard.word_end_seconds,
+            silences=part.silences,
         )
 
 

@@ -174,12 +174,14 @@ class Part:
         ends_paragraph: Whether a paragraph of the text ends with it.
         start_seconds: Where it begins in the recording.
         overlap_seconds: How much of the part before it repeats, where speech had to be cut.
+        silences: Where nobody speaks in it, in seconds from its start.
     """
 
     segment: Segment
     ends_paragraph: bool = False
     start_seconds: float = 0.0
     overlap_seconds: float = 0.0
+    silences: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
