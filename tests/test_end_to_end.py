@@ -542,3 +542,15 @@ def test_what_was_wasted_is_told(tmp_path: Path) -> None:
     each = len(str(rows[0]["text"])) / 100
     assert counted["spent"] == {"USD": pytest.approx(6 * each)}
     assert counted["wasted"] == {"USD": pytest.approx(2 * each)}
+
+
+# -- books ---------------------------------------------------------------------------------------
+
+
+def test_a_book_killed_on_the_way_is_whole_and_bought_once(tmp_path: Path) -> None:
+    """From EPUB to M4B: the small form of ``tests/proofs/audiobook.py``."""
+    from tests.books import alice, kalila
+    from tests.proofs.audiobook import proven
+
+    chapters = [*((title, text[:12]) for title, text in alice()[:2]), kalila()]
+    print(proven(tmp_path, chapters, 2, 7))

@@ -112,7 +112,7 @@ def spoken_talk(path: Path, seconds: float) -> Talk:
         for name in ("kalila.txt", "news.txt", "moor.txt", "alice.txt")
         for sentence in sentences((PROSE / name).read_text(encoding="utf-8")[:20_000])
     ]
-    every = [sentence for sentence in every if 10 < len(sentence) < 150]
+    every = [sentence for sentence in every if 10 < len(sentence) < 150 and "*" not in sentence]
     at, number = 0, 0
     said: list[str] = []
     words: list[tuple[str, float, float]] = []
