@@ -119,8 +119,8 @@ def spoken_talk(path: Path, seconds: float) -> Talk:
     silence = np.zeros(round(SILENCE_SECONDS * 16_000), dtype="<i2")
     with soundfile.SoundFile(path, "w", 16_000, 1, "PCM_16", format="FLAC") as file:
         while at < seconds * 16_000:
-            sentence = every[number % len(every)]
-            number += 1
+            number += 1  # said as well: equal stretches would be bought once
+            sentence = f"{number} {every[number % len(every)]}"
             pcm = np.frombuffer(b"".join(engine.synthesise(f"{sentence} ", SPEECH)), dtype="<i2")
             file.write(pcm)
             file.write(silence)
