@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.errors import NoRunError
+from tests import tally
 from tests.faults.commands import (
     Oracle,
     Served,
@@ -93,6 +94,7 @@ def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
     else:
         pytest.skip("no mount namespace may be made here: the file size limit tests the same way")
     done = finished([*unshare, "bash", "-c", script, "bash", *words], cwd=tmp_path)
+    tally.count(runs=1)  # beside the first: the script runs it twice
     codes = dict(line.split() for line in (tmp_path / "codes").read_text().splitlines())
     assert (codes["struck"], codes["resumed"]) == ("74", "0"), done.stderr
     # 2: so little room that there is no run yet.
@@ -283,6 +285,7 @@ def test_a_read_only_disk_is_told_and_can_still_be_looked_at(tmp_path: Path, ser
             break
     else:
         pytest.skip("no mount namespace may be made here")
+    tally.count(runs=3)
     codes = dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) == 2)
     expected = {"first": "0", "struck": "73", "status": "0", "verify": "0", "resumed": "0"}
     assert {name: codes[name] for name in expected} == expected, done.stdout + done.stderr
