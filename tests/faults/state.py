@@ -425,12 +425,17 @@ class RunFolder(RuleBasedStateMachine):
         with Checkpoint.read(self.folder) as checkpoint:
             records = list(checkpoint.done_records())
             current = checkpoint.records([record.id for record in records])
-        before = {(held.id, held.product_key, held.output, held.sha256): held for held in self.held}
+        # Bought again, it has the same bytes, and evidence of its own.
+        before = {
+            (held.id, held.product_key, held.output, held.sha256, held.evidence): held
+            for held in self.held
+        }
         bought: Counter[tuple[str, str]] = Counter()
         kept: list[Held] = []
         self.current = {}
         for record in records:
-            name = (record.id, record.key, record.output, record.files[0].sha256)
+            digest = record.files[0].sha256
+            name = (record.id, record.key, record.output, digest, record.evidence)
             held = before.pop(name, None)
             if held is None:
                 held = self.learned(record)

@@ -479,7 +479,7 @@ MISTAKES = (
     ),
 )
 TEN = MISTAKES[:10]
-"""Those that issue 3 asks for."""
+"""The ten that were asked for by name."""
 
 
 class Collector:
