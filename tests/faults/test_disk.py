@@ -205,12 +205,13 @@ def limited_files(limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [80])
 def test_too_few_file_descriptors_throttle_and_the_run_comes_to_its_end(
-    tmp_path: Path, service: str, limit: int
+    tmp_path: Path, limit: int
 ) -> None:
     """At 100 sessions and a low 'ulimit -n': slower, told so, and all done with 0."""
     manifest = write_manifest(tmp_path / "rows.csv", 50)
-    words = run_of(manifest, service, tmp_path / "run", "-c", 100, "--json")
-    done = finished(words, cwd=tmp_path, prepare=lambda: limited_files(limit))
+    with served(tmp_path, "--pace", 1) as server:  # long enough to be open at once, all of them
+        words = run_of(manifest, server.base_url, tmp_path / "run", "-c", 100, "--json")
+        done = finished(words, cwd=tmp_path, prepare=lambda: limited_files(limit))
     told = done.stdout.count("no file descriptors left")
     assert told
     print(f"ulimit -n {limit}: throttled {told} times")
