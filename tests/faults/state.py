@@ -807,6 +807,9 @@ def main() -> int:
                 print(f"seed {given.seed + number}: {world.breaches[0]}", flush=True)
                 world.breaches.clear()
             number += 1
+            if number % 50 == 0:
+                elapsed = time.monotonic() - began
+                print(f"{world.counts['examples']:,} sequences in {elapsed:.0f} s", flush=True)
         for what, count in sorted(world.counts.items()):
             print(f"{count:>8,}  {what}")
     print(f"{failures} of {number} series of 20 failed in {time.monotonic() - began:.0f} s")
