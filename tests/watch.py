@@ -66,8 +66,9 @@ class Watch:
         """Search what a test printed and logged."""
         for title, content in report.sections:
             place = place_in(content)
-            if place:
-                self.leaks.append(f"{report.nodeid}, {title}: {place}")
+            leak = f"{report.nodeid}, {title}: {place}"
+            if place and leak not in self.leaks:
+                self.leaks.append(leak)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

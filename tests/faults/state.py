@@ -425,12 +425,17 @@ class RunFolder(RuleBasedStateMachine):
         with Checkpoint.read(self.folder) as checkpoint:
             records = list(checkpoint.done_records())
             current = checkpoint.records([record.id for record in records])
-        before = {(held.id, held.product_key, held.output, held.sha256): held for held in self.held}
+        # Bought again, it has the same bytes, and evidence of its own.
+        before = {
+            (held.id, held.product_key, held.output, held.sha256, held.evidence): held
+            for held in self.held
+        }
         bought: Counter[tuple[str, str]] = Counter()
         kept: list[Held] = []
         self.current = {}
         for record in records:
-            name = (record.id, record.key, record.output, record.files[0].sha256)
+            digest = record.files[0].sha256
+            name = (record.id, record.key, record.output, digest, record.evidence)
             held = before.pop(name, None)
             if held is None:
                 held = self.learned(record)
@@ -802,6 +807,9 @@ def main() -> int:
                 print(f"seed {given.seed + number}: {world.breaches[0]}", flush=True)
                 world.breaches.clear()
             number += 1
+            if number % 50 == 0:
+                elapsed = time.monotonic() - began
+                print(f"{world.counts['examples']:,} sequences in {elapsed:.0f} s", flush=True)
         for what, count in sorted(world.counts.items()):
             print(f"{count:>8,}  {what}")
     print(f"{failures} of {number} series of 20 failed in {time.monotonic() - began:.0f} s")

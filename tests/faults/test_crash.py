@@ -134,6 +134,7 @@ def long_job(tmp_path_factory: pytest.TempPathFactory) -> Work:
 def test_a_job_that_crashes_the_process_is_set_aside(paced: list[Bench], long_job: Work) -> None:
     """Attempts are on the disk before they start: after three crashes no fourth session opens."""
     code, notes, sessions = crash_thrice(paced[0], long_job)
+    tally.count(cases=3, runs=4, lost=0, corrupt=0)
     assert (code, notes, sessions) == (1, [], 0)
 
 
@@ -192,6 +193,7 @@ def test_a_slot_released_before_the_commit_is_noticed(several: list[Bench], tmp_
     kept, right = sessions_lost_to_a_kill(several[0], work, "")
     broken, wrong = sessions_lost_to_a_kill(several[0], work, "slot-released-early")
     print(f"\nlost to one kill at 3 sessions: {kept}; with slots released early: {broken}")
+    tally.count(runs=1, repeated=kept, lost=0, corrupt=0)
     assert not right
     assert kept <= work.concurrency < broken
     assert any("lost to one kill" in note for note in wrong)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.errors import NoRunError
+from tests import tally
 from tests.faults.commands import (
     Oracle,
     Served,
@@ -93,6 +94,7 @@ def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
     else:
         pytest.skip("no mount namespace may be made here: the file size limit tests the same way")
     done = finished([*unshare, "bash", "-c", script, "bash", *words], cwd=tmp_path)
+    tally.count(runs=1)  # beside the first: the script runs it twice
     codes = dict(line.split() for line in (tmp_path / "codes").read_text().splitlines())
     assert (codes["struck"], codes["resumed"]) == ("74", "0"), done.stderr
     # 2: so little room that there is no run yet.
@@ -203,12 +205,13 @@ def limited_files(limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [80])
 def test_too_few_file_descriptors_throttle_and_the_run_comes_to_its_end(
-    tmp_path: Path, service: str, limit: int
+    tmp_path: Path, limit: int
 ) -> None:
     """At 100 sessions and a low 'ulimit -n': slower, told so, and all done with 0."""
     manifest = write_manifest(tmp_path / "rows.csv", 50)
-    words = run_of(manifest, service, tmp_path / "run", "-c", 100, "--json")
-    done = finished(words, cwd=tmp_path, prepare=lambda: limited_files(limit))
+    with served(tmp_path, "--pace", 1) as server:  # long enough to be open at once, all of them
+        words = run_of(manifest, server.base_url, tmp_path / "run", "-c", 100, "--json")
+        done = finished(words, cwd=tmp_path, prepare=lambda: limited_files(limit))
     told = done.stdout.count("no file descriptors left")
     assert told
     print(f"ulimit -n {limit}: throttled {told} times")
@@ -283,6 +286,7 @@ def test_a_read_only_disk_is_told_and_can_still_be_looked_at(tmp_path: Path, ser
             break
     else:
         pytest.skip("no mount namespace may be made here")
+    tally.count(runs=3)
     codes = dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) == 2)
     expected = {"first": "0", "struck": "73", "status": "0", "verify": "0", "resumed": "0"}
     assert {name: codes[name] for name in expected} == expected, done.stdout + done.stderr

@@ -65,6 +65,38 @@ def test_rows_that_ask_for_a_damaged_result_buy_it_once(world: World) -> None:
         machine.teardown()
 
 
+def test_a_result_that_is_bought_again_is_known_for_a_new_one(world: World) -> None:
+    """Damaged, bought anew and then copied: the copy is no purchase, as it once was taken for."""
+    machine = RunFolder(world)
+    try:
+        machine.begin(texts=list(TEXTS[:5]))
+        machine.run()
+        machine.damage_output(where=4, how="empty")
+        machine.cancel(milliseconds=9_000)
+        machine.change_format(name="ogg")
+        machine.cancel(milliseconds=9_000)
+    finally:
+        machine.teardown()
+
+
+def test_of_fifty_pairs_only_one_runs(world: World) -> None:
+    """While a run goes on another is refused within a second; two at the same time buy all once."""
+    machine = RunFolder(world)
+    world.counts.clear()
+    try:
+        machine.begin(texts=[TEXTS[0], TEXTS[1]])
+        for _ in range(25):
+            machine.make_work()
+            machine.run_twice_at_once(at_end=False)
+            machine.make_work()
+            machine.start_two_processes()
+    finally:
+        machine.teardown()
+    assert world.counts["second runs refused"] >= 25
+    pairs = world.counts["second runs refused"] + world.counts["pairs of processes"]
+    tally.count(cases=pairs, runs=world.counts["runs"] + pairs, lost=0, repeated=0, corrupt=0)
+
+
 # -- the machine itself can fail -----------------------------------------------------------------
 
 
