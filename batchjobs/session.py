@@ -312,7 +312,6 @@ class _Exchange:
         self._scope = trio.CancelScope()
         self.wake = trio.Event()
         self.is_closed = False
-        self.on_message: Callable[[], None] = lambda: None
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
@@ -336,7 +335,6 @@ class _Exchange:
             if self._scope.cancelled_caught:
                 continue
             machine.received(payload, trio.current_time())
-            self.on_message()
             self.wake.set()
             if machine.proven and not was_proven:
                 was_proven = True
@@ -370,7 +368,6 @@ class SpeechSession:
         texts: The text, cut into messages.
         judge: Says whether the audio is plausible.
         on_proven: Called when the service first does useful work.
-        on_audio: Told how many bytes of audio have come; says whether there is memory for them.
     """
 
     def __init__(
@@ -381,14 +378,12 @@ class SpeechSession:
         texts: list[str],
         judge: Judge,
         on_proven: Callable[[], None] = lambda: None,
-        on_audio: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self._link = link
         self._segment = segment
         self._texts = texts
         self._judge = judge
         self._on_proven = on_proven
-        self._on_audio = on_audio
         self._machine: TtsClient | None = None
 
     @property
@@ -427,20 +422,8 @@ class SpeechSession:
                 now=now,
             )
 
-        counted = 0
-
-        def count() -> None:
-            nonlocal counted
-            assert self._machine is not None
-            fresh = self._machine.received_bytes - counted
-            counted += fresh
-            if fresh and not self._on_audio(fresh):
-                shown = "far more audio came over all sessions than their texts can take"
-                self._machine.give_up(TransientError(shown, code="memory"))
-
         async def converse(exchange: _Exchange, spoken: TtsClient) -> None:
             self._machine = spoken
-            exchange.on_message = count
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_send_texts, exchange, spoken)
                 await exchange.listen()
@@ -448,10 +431,7 @@ class SpeechSession:
 
         request = (link.target(provider.tts_path, ways), link.headers(ways))
         with link.discreet():
-            try:
-                await _connected(link, request, machine, converse, self._on_proven)
-            finally:
-                self._on_audio(-counted)  # whoever has the result writes it now, or it is gone
+            await _connected(link, request, machine, converse, self._on_proven)
             assert self._machine is not None
             return self._machine.result()
 

@@ -3,7 +3,6 @@
 import errno
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,24 +10,12 @@ import trio
 import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
-from batchjobs.jobs import Status
-from batchjobs.limits import Breaker, Budget, Price, RetryBudget, RetryPolicy, SoundLimit
+from batchjobs.limits import Breaker, Budget, Price, RetryBudget, RetryPolicy
 from batchjobs.progress import ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
-from tests.streams import FaultyStream, Peer, Service, Talk, answers, audio
-from tests.test_runner import (
-    QUICK,
-    RATE,
-    SETTINGS,
-    Ran,
-    fails_with,
-    job,
-    jobs,
-    obeys,
-    ran,
-    speech_for,
-)
+from tests.streams import FaultyStream, Peer, Service, Talk, answers
+from tests.test_runner import QUICK, Ran, fails_with, job, jobs, obeys, ran
 
 POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
 
@@ -328,60 +315,3 @@ async def test_a_budget_that_is_settled_only_after_is_caught(tmp_path: Path) -> 
         tmp_path, rows, run_settings=settings(concurrency=16, budget=SettledOnlyAfter())
     )
     assert sum(characters for *_, characters in result.attempts) > SettledOnlyAfter.limit_characters
-
-
-# -- memory --------------------------------------------------------------------------------------
-
-
-async def test_audio_on_its_way_stays_within_its_memory(tmp_path: Path) -> None:
-    """What the texts will bring is set aside before their sessions start; all are done in the end."""
-    two = 2 * SoundLimit.expected_bytes(len(job("000").text), RATE)
-    tight = replace(SETTINGS, concurrency=8, sound_bytes=two)
-
-    async def slow(peer: Peer) -> None:
-        await peer.begin()
-        text = await peer.text()
-        await trio.sleep(0.01)
-        await peer.send(audio(speech_for(text), RATE))
-        await peer.until_asked_to_close()
-        await peer.connection.aclose(1000)
-
-    run = await ran(tmp_path, jobs(20), slow, run_settings=tight)
-    assert run.statuses == {"done": 20}
-    assert run.service.most_open == 2
-
-
-async def test_a_text_too_long_for_the_memory_goes_alone(tmp_path: Path) -> None:
-    """It is not left out."""
-    tight = replace(SETTINGS, concurrency=8, sound_bytes=30_000)
-    run = await ran(tmp_path, jobs(5), obeys, run_settings=tight)
-    assert run.statuses == {"done": 5}
-    assert run.service.most_open == 1
-
-
-async def test_a_service_that_floods_us_is_cut_off(tmp_path: Path) -> None:
-    """Sessions that together bring far more than their texts can take fail; the others are done."""
-    flooding = {"001", "002", "003", "004"}
-    text = "هذا نصّ طويلٌ بما يكفي لكي لا يكون الصوت الكثير مستحيلًا وحده " * 2
-
-    async def talk(peer: Peer) -> None:
-        await peer.begin()
-        spoken = await peer.text()
-        pcm = speech_for(spoken)
-        if spoken.split()[-1] in flooding:
-            for _ in range(60):
-                await peer.send(audio(pcm, RATE))
-        await peer.send(audio(pcm, RATE))
-        await peer.until_asked_to_close()
-        await peer.connection.aclose(1000)
-
-    rows = [job(f"{n:03}", f"{text} {n:03}") for n in range(12)]
-    limit = 5 * SoundLimit.expected_bytes(len(rows[0].text), RATE)
-    settings = replace(SETTINGS, concurrency=5, sound_bytes=limit)
-    run = await ran(tmp_path, rows, talk, run_settings=settings)
-    assert run.end.error is None
-    assert {name for name, r in run.records.items() if r.status is Status.FAILED} <= flooding
-    assert run.statuses["done"] >= 8
-    assert run.statuses["failed"] + run.statuses["done"] == 12
-    codes = {record.error_code for record in run.records.values() if record.error_code}
-    assert "memory" in codes

@@ -5,7 +5,6 @@ from batchjobs.limits.budget import Budget, Price
 from batchjobs.limits.concurrency import ConcurrencyLimit, LatencyDrift
 from batchjobs.limits.rate import StartRate, parse_rate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
-from batchjobs.limits.sound import SoundLimit
 
 __all__ = [
     "Breaker",
@@ -15,7 +14,6 @@ __all__ = [
     "Price",
     "RetryBudget",
     "RetryPolicy",
-    "SoundLimit",
     "StartRate",
     "parse_rate",
 ]

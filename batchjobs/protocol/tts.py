@@ -128,16 +128,6 @@ class TtsClient:
         """Characters of text sent so far: what a service may bill, whatever comes of it."""
         return self._sent_characters
 
-    @property
-    def received_bytes(self) -> int:
-        """Bytes of audio received so far, which are held until the end."""
-        return self._received_bytes
-
-    def give_up(self, error: SessionError) -> None:
-        """End with an error of the adapter's."""
-        if not self.ended:
-            self._fail(error)
-
     def result(self) -> SpeechResult:
         """Give the audio and the evidence.
 

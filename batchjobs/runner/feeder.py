@@ -89,7 +89,7 @@ async def _admitted(run: RunState, ticket: Ticket) -> bool:
         run.forget_changes()
         now = trio.current_time()
         not_before = max(service.not_before, run.rate.next_at)
-        has_room = service.has_room(now) and run.sound.has_room(ticket.expected_bytes)
+        has_room = service.has_room(now)
         if has_room and now >= not_before and _is_affordable(run, service, ticket):
             _start(run, service, ticket, now)
             return True
@@ -117,7 +117,6 @@ def _is_affordable(run: RunState, service: Service, ticket: Ticket) -> bool:
 def _start(run: RunState, service: Service, ticket: Ticket, now: float) -> None:
     service.active += 1
     ticket.holds_slot = True
-    run.sound.reserve(ticket.expected_bytes)
     ticket.is_probe = service.is_probing = service.breaker.is_open
     run.rate.started(now)
     service.limit.started(now)

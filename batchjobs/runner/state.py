@@ -24,7 +24,6 @@ from batchjobs.limits import (
     Price,
     RetryBudget,
     RetryPolicy,
-    SoundLimit,
     StartRate,
 )
 from batchjobs.pauses import SpeechDetector
@@ -63,7 +62,6 @@ class RunSettings:
         grace_seconds: After the first signal, how long open sessions may go on.
         handles_signals: Whether to listen for signals; not in somebody else's event loop.
         budget: What may be spent, with what has been; None for no limit.
-        sound_bytes: Audio that may be on its way over all sessions.
         pauses: Silence between the segments of a long text.
         detector: Makes what finds the speech in a long recording; None goes by its level.
     """
@@ -74,7 +72,6 @@ class RunSettings:
     grace_seconds: float = 30.0
     handles_signals: bool = True
     budget: Budget | None = None
-    sound_bytes: int = 1 << 30
     pauses: Pauses = field(default_factory=Pauses)
     detector: Callable[[], SpeechDetector] | None = None
 
@@ -161,14 +158,6 @@ class Ticket:
     def characters(self) -> int:
         """Characters that its session sends."""
         return self.row.characters if self.segment is None else len(self.segment.text)
-
-    @property
-    def expected_bytes(self) -> int:
-        """About how much audio its session brings."""
-        speech = self.job.speech if isinstance(self.job, Job) else None
-        if speech is None:
-            return 0
-        return SoundLimit.expected_bytes(self.characters, speech.sample_rate)
 
     @property
     def seconds(self) -> float:
@@ -298,7 +287,6 @@ class RunState:
         self.rate = StartRate(settings.starts_per_second)
         self.budget = settings.budget or Budget()
         self.retry_budget = RetryBudget()
-        self.sound = SoundLimit(settings.sound_bytes)
         self.disk = trio.CapacityLimiter(os.cpu_count() or 2)
         self.random = random_source or random.Random()  # noqa: S311  # jitter is no secret
         self.waiting: list[tuple[float, int, Ticket]] = []

@@ -93,7 +93,6 @@ class Worker:
             return
         service.active -= 1
         ticket.holds_slot = False
-        self._run.sound.release(ticket.expected_bytes)
         if ticket.is_probe:
             service.is_probing = ticket.is_probe = False
         if ticket.price is not None:
@@ -306,14 +305,7 @@ class Worker:
         voice = f"{job.provider}/{job.speech.voice_id}"
         judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
-        return SpeechSession(
-            link,
-            segment,
-            texts=texts,
-            judge=judge,
-            on_proven=proven,
-            on_audio=self._run.sound.received,
-        )
+        return SpeechSession(link, segment, texts=texts, judge=judge, on_proven=proven)
 
     async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
         folder = self._run.checkpoint.folder
