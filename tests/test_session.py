@@ -20,7 +20,6 @@ import trio.testing
 import trustme
 from trio_websocket import ConnectionClosed
 
-from batchjobs import session as sessions
 from batchjobs.errors import (
     PermanentError,
     SessionError,
@@ -40,8 +39,10 @@ from batchjobs.session import (
     Link,
     SpeechSession,
     TranscriptSession,
+    exchange,
     recording_chunks,
 )
+from batchjobs.session.guard import GuardedStream
 from tests.canary import key_with, place_in
 from tests.streams import READY, Peer, Raw, Service, Talk, answers, audio, head_of, tone
 
@@ -815,7 +816,7 @@ async def test_a_read_that_breaks_in_mid_session_is_a_broken_connection(
 
 def test_a_connection_that_ends_without_any_close_broke() -> None:
     """No code at all must not pass for a normal end."""
-    code, reason = sessions._close_of(ConnectionClosed(None))
+    code, reason = exchange._close_of(ConnectionClosed(None))
     assert code == 1006
     assert reason
 
@@ -1122,7 +1123,7 @@ async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
         nursery.start_soon(trio.serve_listeners, answers(b"HTTP/1.1 403 No\r\n\r\n"), listeners)
         with pytest.raises(StopError):
             await speech(link).run()
-        stream = sessions._GuardedStream(await link.dial(link.host, link.port, None))
+        stream = GuardedStream(await link.dial(link.host, link.port, None))
         await stream.wait_send_all_might_not_block()
         await stream.aclose()
         nursery.cancel_scope.cancel()
