@@ -7,6 +7,7 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs.jobs import Segment
 from batchjobs.protocol.tts import Judge, SpeechResult, TtsClient
+from batchjobs.received import ReceivedAudio
 from batchjobs.session.exchange import Exchange, connected
 from batchjobs.session.link import Link
 
@@ -22,6 +23,7 @@ class SpeechSession:
         texts: The text, cut into messages.
         judge: Says whether the audio is plausible.
         on_proven: Called when the service first does useful work.
+        received: Where the audio goes; the result is of it.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class SpeechSession:
         texts: list[str],
         judge: Judge,
         on_proven: Callable[[], None] = lambda: None,
+        received: ReceivedAudio | None = None,
     ) -> None:
         self._link = link
         self._segment = segment
         self._texts = texts
         self._judge = judge
         self._on_proven = on_proven
+        self._received = received
         self._machine: TtsClient | None = None
 
     @property
@@ -74,6 +78,7 @@ class SpeechSession:
                 key=link.key if "init" in ways else "",
                 judge=self._judge,
                 now=now,
+                received=self._received,
             )
 
         async def converse(exchange: Exchange, spoken: TtsClient) -> None:
