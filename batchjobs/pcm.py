@@ -1,13 +1,23 @@
 """16-bit PCM as numbers: to and from float, its header, what can be told by looking at it."""
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs.errors import OutputError
 
-__all__ = ["averaged", "ends_abruptly", "floats", "is_silent", "quantised", "wav_header"]
+__all__ = [
+    "averaged",
+    "ends_abruptly",
+    "floats",
+    "is_silent",
+    "quantised",
+    "stretch_frames",
+    "stretch_powers",
+    "wav_header",
+]
 
 _FULL_SCALE = 32_768
 _LONGEST_WAV_BYTES = 0xFFFF_FFFF - 36
@@ -111,12 +121,35 @@ def wav_header(size: int, *, sample_rate: int) -> bytes:
     )
 
 
-def is_silent(pcm: bytes) -> bool:
+def is_silent(pcm: bytes | bytearray) -> bool:
     """Tell whether 16-bit PCM is digital silence: every sample zero, or none there."""
     return not np.frombuffer(pcm, dtype=np.uint8).any()
 
 
-def ends_abruptly(pcm: bytes, *, sample_rate: int) -> bool:
+def stretch_frames(sample_rate: int) -> int:
+    """Give the frames of 20 ms, by which the loudness of speech is compared."""
+    return max(1, round(sample_rate * _EDGE_SECONDS))
+
+
+def stretch_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.float64]:
+    """Measure the mean square of each 20 ms, counted back from the end; a shorter rest is left out.
+
+    Args:
+        pcm: Little-endian signed 16-bit samples of one channel.
+        sample_rate: In hertz.
+    """
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2).astype(np.float64)
+    width = stretch_frames(sample_rate)
+    count = len(samples) // width
+    powers: NDArray[np.float64] = (
+        np.square(samples[len(samples) - count * width :]).reshape(count, width).mean(axis=1)
+    )
+    return powers
+
+
+def ends_abruptly(
+    pcm: bytes | bytearray, *, sample_rate: int, earlier_powers: Sequence[float] = ()
+) -> bool:
     """Tell whether speech seems to be cut off in mid-sound.
 
     The last 20 ms are compared with the voiced part: all stretches of 20 ms, counted back from the
@@ -126,16 +159,16 @@ def ends_abruptly(pcm: bytes, *, sample_rate: int) -> bool:
     Args:
         pcm: Little-endian signed 16-bit samples of one channel.
         sample_rate: In hertz.
+        earlier_powers: The `stretch_powers` of what came before, if that is not at hand.
 
     Returns:
         Whether the end's RMS is more than 0.3 times that of the voiced part; False for less than
         0.2 s of audio.
     """
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2).astype(np.float64)
-    width = max(1, round(sample_rate * _EDGE_SECONDS))
-    count = len(samples) // width
-    if len(samples) < sample_rate * _ABRUPT_FROM_SECONDS or not count:
+    frames = len(pcm) // 2 + len(earlier_powers) * stretch_frames(sample_rate)
+    last_powers = stretch_powers(pcm, sample_rate=sample_rate)
+    if frames < sample_rate * _ABRUPT_FROM_SECONDS or not len(last_powers):
         return False
-    powers = np.square(samples[len(samples) - count * width :]).reshape(count, width).mean(axis=1)
+    powers = np.concatenate((np.asarray(earlier_powers, np.float64), last_powers))
     voiced = powers[powers >= powers.max() * _VOICED_ABOVE**2]
     return bool(powers[-1] > voiced.mean() * _ABRUPT_ABOVE**2)

@@ -6,6 +6,7 @@ from typing import Final
 
 from batchjobs import audio, text
 from batchjobs.jobs import Ending
+from batchjobs.received import ReceivedAudio
 
 __all__ = ["SpeechJudge", "SpeechRates"]
 
@@ -92,16 +93,16 @@ class SpeechJudge:
         """Less audio than this cannot be all of the text."""
         return self._least_letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
+    def objection(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> str:
         """Say what is wrong with complete audio; empty if nothing is.
 
         Args:
-            pcm: 16-bit mono samples.
+            pcm: 16-bit mono samples, wherever they are: what is in no memory is not read.
             sample_rate: In hertz.
             ending: What showed the end; a mere close is trusted less.
         """
         seconds = len(pcm) / 2 / sample_rate
-        if audio.is_silent(pcm):
+        if not pcm.moved_sound and audio.is_silent(pcm.rest):
             return "the audio is silent throughout"
         if self._breaks_off(pcm, sample_rate, seconds, ending):
             return f"the audio breaks off in mid-sound after {seconds:.2f} s"
@@ -111,7 +112,9 @@ class SpeechJudge:
             return f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
         return self._compared(seconds, ending)
 
-    def _breaks_off(self, pcm: bytes, sample_rate: int, seconds: float, ending: Ending) -> bool:
+    def _breaks_off(
+        self, pcm: ReceivedAudio, sample_rate: int, seconds: float, ending: Ending
+    ) -> bool:
         """Whether the audio ends in the middle of a sound for no good reason.
 
         Some whole utterances do end loudly (one in eight of a synthetic voice's): where the end was
@@ -119,7 +122,9 @@ class SpeechJudge:
         """
         hurried = seconds < self._least_letters / (_HURRIED_LETTERS_PER_SECOND * self._speed)
         doubted = ending is Ending.CLOSED_BY_SERVER or (ending is Ending.DRAINED and hurried)
-        return doubted and audio.ends_abruptly(pcm, sample_rate=sample_rate)
+        return doubted and audio.ends_abruptly(
+            pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
+        )
 
     def _compared(self, seconds: float, ending: Ending) -> str:
         """Compare with the voice's own pace, and learn from what fits."""

@@ -5,20 +5,27 @@ import pytest
 
 from batchjobs.jobs import Ending, SpeechSettings
 from batchjobs.plausibility import SpeechJudge, SpeechRates
+from batchjobs.received import ReceivedAudio
 from batchjobs.server.tone import ToneSynthesiser
 
 _RATE = 8_000
 _ARABIC = "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ، كَيْفَ حالُكُم اليَوْم؟"
 
 
-def _sound(seconds: float, *, fades: bool = True) -> bytes:
+def _received(pcm: bytes) -> ReceivedAudio:
+    audio = ReceivedAudio()
+    audio.add(pcm)
+    return audio
+
+
+def _sound(seconds: float, *, fades: bool = True) -> ReceivedAudio:
     """Make a hum, which dies away at its end or breaks off."""
     count = round(seconds * _RATE)
     wave = 8_000 * np.sin(np.arange(count) * 0.3)
     if fades:
         edge = min(count, _RATE // 10)
         wave[count - edge :] *= np.linspace(1, 0, edge) ** 2
-    return bytes(wave.astype("<i2").tobytes())
+    return _received(bytes(wave.astype("<i2").tobytes()))
 
 
 def _judge(spoken: str, *, speed: float = 1.0, rates: SpeechRates | None = None) -> SpeechJudge:
@@ -39,7 +46,7 @@ def _taught(pace: float = 0.08, count: int = 20) -> SpeechRates:
 @pytest.mark.parametrize("pcm", [b"", b"\0" * 2, b"\0" * 160_000])
 def test_silence_is_no_speech(pcm: bytes) -> None:
     """Not a sample, or only zeros, is an objection whatever the length."""
-    assert "silent" in _judge("a word").objection(pcm, _RATE, Ending.DRAINED)
+    assert "silent" in _judge("a word").objection(_received(pcm), _RATE, Ending.DRAINED)
 
 
 def test_too_little_audio_is_not_all_of_the_text() -> None:
@@ -123,7 +130,7 @@ def test_the_tone_engine_is_never_objected_to(spoken: str, speed: float) -> None
     settings = SpeechSettings(voice_id="v", model_id="m", speed=speed, output_format="pcm_8000")
     pcm = b"".join(ToneSynthesiser().synthesise(spoken, settings))
     for ending in (Ending.DRAINED, Ending.QUIET, Ending.CLOSED_BY_SERVER):
-        assert _judge(spoken, speed=speed).objection(pcm, _RATE, ending) == ""
+        assert _judge(spoken, speed=speed).objection(_received(pcm), _RATE, ending) == ""
 
 
 def test_a_truncated_clip_is_caught_once_the_voice_is_known() -> None:

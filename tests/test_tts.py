@@ -203,7 +203,7 @@ def test_quiet_then_close_is_complete() -> None:
     session = _open().after(1).hear(_audio(0.5)).after(1.5).hear(_audio(0.25, fill=b"\3\4"))
     session.after(3).close(1000)
     result = session.machine.result()
-    assert result.pcm == b"\1\2" * 12_000 + b"\3\4" * 6_000
+    assert bytes(result.pcm) == b"\1\2" * 12_000 + b"\3\4" * 6_000
     assert result.sample_rate == 24_000
     evidence = result.evidence
     assert (evidence.ending, evidence.close_code, evidence.messages) == (Ending.QUIET, 1000, 2)
@@ -230,7 +230,7 @@ def test_audio_while_draining_belongs_to_the_result() -> None:
         _open().after(1).hear(_audio()).after(3).hear(_audio(fill=b"\5\6")).after(1).close(1000)
     )
     result = session.machine.result()
-    assert result.pcm.endswith(b"\5\6")
+    assert bytes(result.pcm).endswith(b"\5\6")
     assert len(result.pcm) == 96_000
     assert result.evidence.longest_gap_seconds == 3.0
 
@@ -540,7 +540,7 @@ def test_odd_bytes_are_carried_over() -> None:
     session = _open()
     for start in range(0, len(pcm), 3):
         session.hear(_message(pcm[start : start + 3]))
-    assert session.after(9).machine.result().pcm == pcm
+    assert bytes(session.after(9).machine.result().pcm) == pcm
 
 
 def test_half_a_sample_at_the_end_is_suspect() -> None:

@@ -14,6 +14,7 @@ from batchjobs.protocol import codes, messages
 from batchjobs.protocol.conversation import TTS, Conversation, State
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
+from batchjobs.received import ReceivedAudio
 
 __all__ = ["Judge", "SpeechResult", "TtsClient"]
 
@@ -34,7 +35,7 @@ class Judge(Protocol):
     def minimum_seconds(self) -> float:
         """Less audio than this cannot be all of it."""
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
+    def objection(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> str:
         """Say what is wrong with complete audio; empty if nothing is."""
 
 
@@ -42,7 +43,7 @@ class Judge(Protocol):
 class SpeechResult:
     """A complete synthesis: 16-bit mono samples, their rate in hertz, and why we believe it."""
 
-    pcm: bytes
+    pcm: ReceivedAudio
     sample_rate: int
     evidence: Evidence
 
@@ -76,6 +77,7 @@ class TtsClient:
         key: The key, if it travels in the init message; else empty.
         judge: Says whether the audio is plausible.
         now: The time, in seconds of a monotonic clock.
+        received: Where the audio goes.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class TtsClient:
         key: str,
         judge: Judge,
         now: float,
+        received: ReceivedAudio | None = None,
     ) -> None:
         self._conversation = Conversation(TTS, Role.CLIENT)
         self._provider = provider
@@ -99,8 +102,9 @@ class TtsClient:
         last = len(texts) - 1
         self._most_seconds = _MOST_SECONDS + _MOST_SECONDS_PER_CHARACTER * sum(map(len, texts))
         self._texts = [messages.Text(text=text, flush=i == last) for i, text in enumerate(texts)]
-        self._parts: list[bytes] = []
+        self._received = ReceivedAudio() if received is None else received
         self._received_bytes = 0
+        self._messages = 0
         self._sample_rate = 0
         self._first_audio_at: float | None = None
         self._last_audio_at: float | None = None
@@ -121,7 +125,7 @@ class TtsClient:
     @property
     def proven(self) -> bool:
         """Whether the service has done useful work for us: the key is good."""
-        return self._received_bytes > 0
+        return self._messages > 0
 
     @property
     def sent_characters(self) -> int:
@@ -297,8 +301,10 @@ class TtsClient:
         else:
             gap = now - self._last_audio_at
             self._longest_gap_seconds = max(self._longest_gap_seconds, gap)
-        self._parts.append(audio.pcm)
+        self._received.sample_rate = rate
+        self._received.add(audio.pcm)
         self._received_bytes += len(audio.pcm)
+        self._messages += 1
         self._progress_at = now
         self._last_audio_at = now
         if self._phase is _Phase.AWAITING_AUDIO:
@@ -318,7 +324,8 @@ class TtsClient:
         return self._received_bytes / (_BYTES_PER_SAMPLE * rate)
 
     def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
-        pcm = b"".join(self._parts)
+        pcm = self._received
+        pcm.seal()
         objection = (
             "the audio ends in half a sample"
             if len(pcm) % _BYTES_PER_SAMPLE
@@ -335,7 +342,7 @@ class TtsClient:
             evidence=Evidence(
                 ending=ending,
                 close_code=close_code,
-                messages=len(self._parts),
+                messages=self._messages,
                 first_result_seconds=round(max(0.0, first - self._sent_all_at), 4),
                 longest_gap_seconds=round(self._longest_gap_seconds, 4),
                 session_seconds=round(now - self._opened_at, 4),
@@ -343,7 +350,6 @@ class TtsClient:
                 received_audio_seconds=round(self._received_seconds(), 6),
             ),
         )
-        self._parts = []
 
     def _time_out(self, what: str, now: float) -> None:
         elapsed = now - self._opened_at
@@ -352,7 +358,7 @@ class TtsClient:
     def _fail(self, error: SessionError) -> None:
         self._phase = _Phase.ENDED
         self._result = error
-        self._parts = []
+        self._received.discard()
 
 
 def _init_message(speech: SpeechSettings, key: str) -> messages.InitConnection:

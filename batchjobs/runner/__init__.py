@@ -66,6 +66,7 @@ class Runner:
             return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.recorder.run)
+            nursery.start_soon(run.spool.run)
             try:
                 if run.settings.handles_signals:
                     await nursery.start(self._watch_signals)

@@ -26,11 +26,13 @@ from batchjobs.limits import (
     RetryPolicy,
     StartRate,
 )
+from batchjobs.outputs import SEGMENTS_FOLDER
 from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping
 from batchjobs.recorder import Recorder
 from batchjobs.session import Link, SpeechSession, TranscriptSession
+from batchjobs.spool import AudioSpool
 
 __all__ = [
     "LongJob",
@@ -64,6 +66,7 @@ class RunSettings:
         budget: What may be spent, with what has been; None for no limit.
         pauses: Silence between the segments of a long text.
         detector: Makes what finds the speech in a long recording; None goes by its level.
+        audio_memory_bytes: Received audio held in memory, over all sessions; more goes to files.
     """
 
     concurrency: int | None = None
@@ -74,6 +77,7 @@ class RunSettings:
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
     detector: Callable[[], SpeechDetector] | None = None
+    audio_memory_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +288,11 @@ class RunState:
         self.settings = settings
         self.services = {name: Service(link, settings) for name, link in links.items()}
         self.recorder = Recorder(checkpoint)
+        self.spool = AudioSpool(
+            checkpoint.folder / SEGMENTS_FOLDER,
+            limit_bytes=settings.audio_memory_bytes,
+            on_error=lambda error: self.stop(error.message, error),
+        )
         self.rate = StartRate(settings.starts_per_second)
         self.budget = settings.budget or Budget()
         self.retry_budget = RetryBudget()

@@ -35,6 +35,7 @@ from batchjobs.progress import (
 )
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
+from batchjobs.received import ReceivedAudio
 from batchjobs.runner.long_jobs import LongJobs
 from batchjobs.runner.state import RunState, Service, Session, Stage, Ticket, attempt_end
 from batchjobs.session import (
@@ -240,10 +241,18 @@ class Worker:
 
     async def _buy(self, ticket: Ticket, job: Job, service: Service) -> None:
         """Open a session for a job and take care of whatever comes of it."""
-        run, row = self._run, ticket.row
+        run = self._run
         began = trio.current_time()
         ticket.attempts += 1
-        session = self._session(job, ticket, service)
+        with run.spool.received(ticket.key) as received:
+            session = self._session(job, ticket, service, received)
+            await self._attempt(ticket, service, session, began)
+
+    async def _attempt(
+        self, ticket: Ticket, service: Service, session: Session, began: float
+    ) -> None:
+        """Open a session that was made, and bring its result home."""
+        run, row = self._run, ticket.row
         start = AttemptStart(
             key=ticket.key,
             job=row.id,
@@ -289,7 +298,9 @@ class Worker:
         await self._run.recorder.finish(end=end, record=record, targets=written.targets)
         return record
 
-    def _session(self, job: Job, ticket: Ticket, service: Service) -> Session:
+    def _session(
+        self, job: Job, ticket: Ticket, service: Service, received: ReceivedAudio
+    ) -> Session:
         def proven() -> None:
             service.is_proven = True
             self._run.notify()
@@ -305,7 +316,9 @@ class Worker:
         voice = f"{job.provider}/{job.speech.voice_id}"
         judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
-        return SpeechSession(link, segment, texts=texts, judge=judge, on_proven=proven)
+        return SpeechSession(
+            link, segment, texts=texts, judge=judge, on_proven=proven, received=received
+        )
 
     async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
         folder = self._run.checkpoint.folder

@@ -45,7 +45,7 @@ def test_only_display_reads_the_wall_clock() -> None:
     wall = re.compile(r"\btime\.time(_ns)?\(|datetime\.now|monotonic_ns")
     found = {
         str(path.relative_to(package))
-        for folder in ("limits", "limits.py", "protocol", "session.py", "plausibility.py")
+        for folder in ("limits", "limits.py", "protocol", "session", "plausibility.py")
         for path in [*package.glob(folder), *package.glob(f"{folder}/*.py")]
         if path.is_file() and wall.search(path.read_text(encoding="utf-8"))
     }

@@ -378,7 +378,9 @@ async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
     link = dialled.link(talk)
     session = SpeechSession(link, segment, texts=["نص", " آخر"], judge=Lenient())
     result = await session.run()
-    return "done" if result.pcm == case.adds + HONEST else f"done with {len(result.pcm)} bytes"
+    return (
+        "done" if bytes(result.pcm) == case.adds + HONEST else f"done with {len(result.pcm)} bytes"
+    )
 
 
 async def transcript_of(case: MessageCase, dialled: "Dialled") -> str:

@@ -1,0 +1,138 @@
+"""Audio as it is received: in memory, and once that runs short, in a file of its own."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from batchjobs.errors import DiskError
+
+__all__ = ["ReceivedAudio"]
+
+_BLOCK_BYTES: Final = 131_072
+
+
+def _uncounted(_: int) -> None:
+    """Nobody asks how much memory it takes."""
+
+
+class ReceivedAudio:
+    """The 16-bit mono samples of one session, as they come.
+
+    What comes is held in memory. Whoever keeps the account of all sessions' memory may move the
+    beginning to a file with `start_move` and `end_move`; iterating gives all of it again, in order.
+
+    Args:
+        count: Told by how many bytes the memory held grows or shrinks.
+        path: The file that the beginning may be moved to.
+
+    Attributes:
+        sample_rate: In hertz; 0 until some audio has said so.
+        held: What is in memory and is not on its way to the file.
+        has_file: Whether the file may exist.
+        moved_bytes: How much is in the file.
+        moved_powers: The mean square of each 20 ms that was moved, whoever moved it noted.
+        moved_sound: Whether any sample that was moved is other than zero.
+    """
+
+    def __init__(
+        self, *, count: Callable[[int], None] = _uncounted, path: Path | None = None
+    ) -> None:
+        self.path = path
+        self.sample_rate = 0
+        self.held = bytearray()
+        self.has_file = False
+        self.moved_bytes = 0
+        self.moved_powers = array("d")
+        self.moved_sound = False
+        self._moving: bytearray | None = None
+        self._is_sealed = False
+        self._count = count
+
+    def __len__(self) -> int:
+        """All bytes received, wherever they are."""
+        return self.moved_bytes + len(self._moving or b"") + len(self.held)
+
+    def __bytes__(self) -> bytes:
+        """All of it at once: for short audio only."""
+        return b"".join(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give all of it, block by block.
+
+        Raises:
+            DiskError: The file does not give back what was put into it.
+        """
+        self._is_sealed = True
+        if self.path is not None and self.moved_bytes:
+            yield from _read(self.path, self.moved_bytes)
+        for part in (self._moving, self.held):
+            if part:
+                yield bytes(part)
+
+    def add(self, pcm: bytes) -> None:
+        """Take what has come."""
+        self.held += pcm
+        self._count(len(pcm))
+
+    def seal(self) -> None:
+        """No more comes, and nothing is moved from now on: it may be read from a thread."""
+        self._is_sealed = True
+
+    def discard(self) -> None:
+        """Let go of what is in memory; whoever moved something has the file to remove."""
+        self._is_sealed = True
+        self._count(-len(self._moving or b"") - len(self.held))
+        self.held, self._moving = bytearray(), None
+
+    def start_move(self, unit_bytes: int) -> bytearray | None:
+        """Give what is to be written to the file: whole units, all but the last.
+
+        Args:
+            unit_bytes: Of 20 ms of audio, a whole number of samples.
+
+        Returns:
+            The bytes that follow the file's first `moved_bytes`; None if nothing can be moved.
+        """
+        size = (len(self.held) // unit_bytes - 1) * unit_bytes
+        if self._is_sealed or self._moving is not None or size <= 0:
+            return None
+        self.has_file = True
+        rest = self.held[size:]
+        del self.held[size:]
+        self._moving, self.held = self.held, rest
+        return self._moving
+
+    def end_move(self, powers: "array[float]", *, has_sound: bool) -> None:
+        """What `start_move` gave is in the file, and need not be held any more.
+
+        Args:
+            powers: The mean square of each of its units.
+            has_sound: Whether a sample of it is other than zero.
+        """
+        if self._is_sealed or self._moving is None:
+            return  # it may be being read just now
+        size = len(self._moving)
+        self._moving = None
+        self.moved_bytes += size
+        self.moved_powers.extend(powers)
+        self.moved_sound = self.moved_sound or has_sound
+        self._count(-size)
+
+    @property
+    def rest(self) -> bytes | bytearray:
+        """What is in memory: the end of it, or all."""
+        return self.held if self._moving is None else self._moving + self.held
+
+
+def _read(path: Path, size: int) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while size:
+                block = file.read(min(size, _BLOCK_BYTES))
+                if not block:
+                    raise DiskError(f"{path} has lost {size:,} bytes", hint="check the disk")
+                size -= len(block)
+                yield block
+    except OSError as error:
+        raise DiskError(f"cannot read {path}: {error}", hint="check the disk") from error
