@@ -58,6 +58,7 @@ OWNERS = {
     "av": {"bind", "containers"},
     "defusedxml": {"book"},
     "markdown_it": {"book"},
+    "mdit_py_plugins": {"book"},
     "watchfiles": {"scan"},
     "sentencex": {"text"},
     "espeakng_loader": {"server"},
