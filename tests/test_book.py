@@ -3,12 +3,14 @@
 import json
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from batchjobs.book import Book, Chapter, read_book, selected, write_manifest
-from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
+from batchjobs.errors import ManifestError, MissingExtraError, OutputError, UsageError
 from tests.books import CONTAINER, HEAD, alice, chapter_text, kalila, picture, write_epub, write_zip
 
 
@@ -111,7 +113,27 @@ def test_a_long_preface_is_kept_and_a_title_page_is_not(tmp_path: Path) -> None:
         ("<p>a&nbsp;b &eacute; &#x645;&zwnj;</p>", "a\u00a0b é م\u200c"),
         ("<p>one\n  two\tthree</p>", "one two three"),
         ("<ul><li>one</li><li>two</li></ul>", "one\n\ntwo"),
-        ("<table><tr><td>one</td><td>two</td></tr></table>", "onetwo"),
+        ("<table><tr><td>one</td><td>two</td></tr></table>", "one\ntwo"),
+        (
+            "<table><caption>c</caption><tr><td><p>one</p></td><td>two</td></tr></table>",
+            "c\n\none\n\ntwo",
+        ),
+        ("<p>x <![CDATA[y < z]]></p><title/><script src='x'/><p>a</p>", "x y < z\n\na"),
+        (
+            "<p>see chapter <a href='c.xhtml#x'>3</a>, word<a href='#n3'>3</a>.</p>",
+            "see chapter 3, word.",
+        ),
+        ("<p>كلمة <a href='#n'>(٣)</a> ثم<a href='#m'>٤</a>.</p>", "كلمة ثم."),
+        (
+            "<p>x<a class='fnanchor' href='n.xhtml'>[A]</a><span class='pagenum'>[Pg 3]</span></p>",
+            "x",
+        ),
+        (
+            "<div class='footnote'><p>no<br/></p></div><p>yes<span hidden=''>a<br/>b</span></p>",
+            "yes",
+        ),
+        ("<section class='pg-boilerplate pgheader'><p>licence</p></section><p>x</p>", "x"),
+        ("<figure><img alt='no'/><p>verse</p><figcaption>no</figcaption></figure>", "verse"),
         ("<p><ruby>漢<rt>kan</rt></ruby>字</p>", "漢字"),
         ("<p>x<script>1</script><style>2</style><!-- 3 --></p>", "x"),
         ("<p>x<a href='#n'><sup>*</sup></a> y<a href='n.xhtml#n'>[12]</a></p>", "x y"),
@@ -136,6 +158,15 @@ def test_pages_are_read_as_a_person_would(tmp_path: Path, page: str, text: str) 
     ("change", "message"),
     [
         ({"META-INF/encryption.xml": "<a><EncryptedData /></a>"}, "protected"),
+        (
+            {
+                "META-INF/encryption.xml": "<a xmlns:e='x'><e:EncryptedData>"
+                "<e:EncryptionMethod Algorithm='aes'/></e:EncryptedData></a>"
+            },
+            "protected",
+        ),
+        ({"META-INF/encryption.xml": "<a"}, "damaged"),
+        ({"META-INF/container.xml": CONTAINER.replace("OEBPS", "../..")}, "lacks its file"),
         ({"OEBPS/toc.ncx": "<ncx"}, "damaged"),
         ({"OEBPS/toc.ncx": "<!DOCTYPE x [<!ENTITY a 'aa'>]><ncx>&a;</ncx>"}, "damaged"),
         ({"META-INF/container.xml": "<a/>"}, "lacks its file"),
@@ -154,6 +185,140 @@ def test_what_is_no_readable_book_is_told(
         **change,
     )
     with pytest.raises(ManifestError, match=message):
+        read_book(path)
+
+
+def changed(path: Path, name: str, content: bytes | str) -> Path:
+    """Write a book again with another file in it."""
+    with zipfile.ZipFile(path) as archive:
+        contents: dict[str, str | bytes] = {n: archive.read(n) for n in archive.namelist()}
+    return write_zip(path.with_name("changed.epub"), contents | {name: content})
+
+
+@pytest.mark.parametrize("encoding", ["windows-1256", "utf-16", "utf-8-sig"])
+def test_pages_are_read_in_the_encoding_that_they_say(tmp_path: Path, encoding: str) -> None:
+    """Old Arabic books are not in UTF-8."""
+    path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
+    said = encoding.removesuffix("-sig")
+    page = f'<?xml version="1.0" encoding="{said}"?><html><body><p>سلام</p></body></html>'
+    book = read_book(changed(path, "OEBPS/a.xhtml", page.encode(encoding)))
+    assert book.chapters[0].text == "سلام"
+
+
+@pytest.mark.parametrize(
+    "page", [b"<p>\xd3\xe1</p>", b"<?xml version='1.0' encoding='no'?><p>x</p>"]
+)
+def test_what_cannot_be_decoded_is_not_bought_as_question_marks(
+    tmp_path: Path, page: bytes
+) -> None:
+    """The page is named."""
+    path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
+    with pytest.raises(ManifestError, match=r"a\.xhtml"):
+        read_book(changed(path, "OEBPS/a.xhtml", page))
+
+
+def test_named_characters_stand_in_contents_and_nothing_else_does(tmp_path: Path) -> None:
+    """Those of HTML, which XML does not know; however deep the lines are."""
+    pages = {"a.xhtml": body("<p>x</p>")}
+    ncx = point("A&mdash;B&nbsp;&amp;&lt;", "a.xhtml")
+    assert read_book(epub2(tmp_path / "a.epub", pages, ncx, list(pages))).chapters[0].title == (
+        "A—B &<"
+    )
+    with pytest.raises(ManifestError, match="damaged"):
+        read_book(epub2(tmp_path / "b.epub", pages, point("&nothing;", "a.xhtml"), list(pages)))
+    deep = "<navPoint>" * 5_000 + "</navPoint>" * 5_000
+    assert len(read_book(epub2(tmp_path / "c.epub", pages, deep, list(pages))).chapters) == 1
+
+
+def test_pages_that_the_guide_calls_something_else_are_not_read(tmp_path: Path) -> None:
+    """Contents and notes of EPUB 2; but not the page of a whole book that it calls a cover."""
+    pages = {n: body(f"<p>{n} text.</p>") for n in ("t.xhtml", "a.xhtml", "n.xhtml")}
+    ncx = point("Contents", "t.xhtml") + point("A", "a.xhtml") + point("Notes", "n.xhtml")
+    path = epub2(tmp_path / "a.epub", pages, ncx, list(pages))
+    package = zipfile.ZipFile(path).read("OEBPS/book.opf").decode()
+
+    def guided(*lines: str) -> Book:
+        guide = "".join(f"<reference type='{k}' href='{f}'/>" for k, f in map(str.split, lines))
+        with_guide = package.replace("</package>", f"<guide>{guide}</guide></package>")
+        return read_book(changed(path, "OEBPS/book.opf", with_guide))
+
+    book = guided("toc t.xhtml", "notes n.xhtml", "cover a.xhtml#x", "text t.xhtml")
+    assert [c.title for c in book.chapters] == ["A"]
+    assert len(book.left_out) == 2
+    every = guided("toc t.xhtml", "notes n.xhtml", "cover a.xhtml")
+    assert [c.title for c in every.chapters] == ["Contents", "A", "Notes"]
+
+
+def test_landmarks_and_contents_of_epub_3(tmp_path: Path) -> None:
+    """Landmarks name what is not read; a line without a link only groups those below it."""
+    path = write_epub(tmp_path / "a.epub", [("A", ["a."]), ("B", ["b."])])
+    nav = f"""{HEAD}<body><nav epub:type="toc"><ol><li><span>Part</span><ol>
+<li><a href="c1.xhtml">A</a></li></ol></li><li><a href="c2.xhtml">B</a></li></ol></nav>
+<nav epub:type="landmarks"><ol><li><a epub:type="endnotes" href="c2.xhtml">n</a></li></ol></nav>
+</body></html>"""
+    book = read_book(changed(path, "OEBPS/nav.xhtml", nav))
+    assert [c.title for c in book.chapters] == ["A"]
+    without = f"{HEAD}<body><nav epub:type='page-list'/></body></html>"
+    assert len(read_book(changed(path, "OEBPS/nav.xhtml", without)).chapters) == 3
+
+
+def test_a_book_in_one_page_is_split_below_its_title(tmp_path: Path) -> None:
+    """And as deep as a person asks for."""
+    page = body(
+        "<h1>B</h1><p>b</p><h2 id='p'>P</h2><p>p</p><h3 id='c'>C</h3><p>c</p><h2 id='q'>Q</h2><p>q</p>"
+    )
+    inner = point("P", "a.xhtml#p", point("C", "a.xhtml#c")) + point("Q", "a.xhtml#q")
+    path = epub2(tmp_path / "a.epub", {"a.xhtml": page}, point("B", "a.xhtml", inner), ["a.xhtml"])
+    for depth, titles in ((None, "BPQ"), (1, "B"), (2, "BPQ"), (3, "BPCQ")):
+        assert "".join(c.title for c in read_book(path, depth=depth).chapters) == titles
+
+
+def test_what_is_no_page_is_not_read(tmp_path: Path) -> None:
+    """A picture in the reading order, or a page that is not there."""
+    path = write_epub(tmp_path / "a.epub", [("A", ["a."])])
+    package = zipfile.ZipFile(path).read("OEBPS/book.opf").decode()
+    package = package.replace("</spine>", "<itemref idref='pic'/><itemref idref='no'/></spine>")
+    package = package.replace("</metadata>", "<dc:date>1865</dc:date></metadata>")
+    package = package.replace("<spine>", "<spine><itemref idref='gone'/>")
+    package = package.replace("</manifest>", "<item id='gone' href='gone.xhtml'/></manifest>")
+    book = read_book(changed(path, "OEBPS/book.opf", package))
+    assert [c.title for c in book.chapters] == ["A"]
+    assert book.facts == {"date": "1865"}
+
+
+def test_harmed_books_are_told(tmp_path: Path) -> None:
+    """Whatever bytes are wrong: our errors only."""
+    rng = np.random.default_rng(1)
+    whole = write_epub(tmp_path / "a.epub", [("A", ["b c d"] * 20), ("B", ["x"] * 5)]).read_bytes()
+    told = 0
+    for _ in range(400):
+        harmed = bytearray(whole)
+        for place in rng.integers(0, len(harmed), rng.integers(1, 6)):
+            harmed[place] = rng.integers(0, 256)
+        (tmp_path / "b.epub").write_bytes(harmed[: rng.integers(1, 2 * len(harmed))])
+        try:
+            read_book(tmp_path / "b.epub")
+        except ManifestError:
+            told += 1
+    assert told > 100
+
+
+def test_a_page_without_end_is_told(tmp_path: Path) -> None:
+    """It is not even parsed."""
+    path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
+    with pytest.raises(ManifestError, match="longer than any book"):
+        read_book(changed(path, "OEBPS/a.xhtml", b" " * (33 << 20)))
+
+
+def test_a_locked_archive_is_told(tmp_path: Path) -> None:
+    """With a password, or packed as no EPUB is."""
+    path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\x01\x02")
+    content[at + 8] |= 1
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match="cannot be unpacked"):
         read_book(path)
 
 
@@ -217,6 +382,42 @@ def test_a_text_has_chapters_where_it_says_so(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "is_heading"),
+    [
+        ("CHAPTER I. Down the Rabbit-Hole", True),
+        ("Part the First", True),
+        ("Chapter Nineteen", True),
+        ("الفَصْلُ الأَوَّلُ", True),
+        ("الفصل ١٢: العودة", True),
+        ("الباب الحادي عشر", True),
+        ("باب الأسد والثور", True),
+        ("تمهيد", True),
+        ("Part of me wanted to go.", False),
+        ("الفصل بين القوات ضروري.", False),
+        ("Book the tickets", False),
+        ("Chapters are long", False),
+    ],
+)
+def test_a_heading_is_no_sentence(tmp_path: Path, line: str, *, is_heading: bool) -> None:
+    """With or without diacritics."""
+    path = tmp_path / "a.txt"
+    path.write_text(f"قبل.\n\n{line}\n\nبعد.\n")
+    assert [c.title for c in read_book(path).chapters] == ["1", *([line] if is_heading else [])]
+
+
+def test_markdown_has_facts_notes_and_html(tmp_path: Path) -> None:
+    """As Pandoc writes them."""
+    path = tmp_path / "a.md"
+    path.write_text(
+        "---\ntitle: 'كتاب'\nauthor: فلان\nlang: ar\n---\n\n# A\n\nText[^1] <b>bold</b>.\n<!-- no -->\n"
+        "\n[^1]: A note of many words.\n\n    An indented line.\n\n~~~\nopen code\n"
+    )
+    book = read_book(path)
+    assert (book.title, book.authors, book.language) == ("كتاب", ("فلان",), "ar")
+    assert [c.text for c in book.chapters] == ["A\n\nText bold."]
+
+
 def test_markdown_is_read_without_its_marks(tmp_path: Path) -> None:
     """Headings make chapters; code, pictures and the marks are not spoken."""
     path = tmp_path / "a.md"
@@ -253,6 +454,7 @@ BOOK = Book(
         Chapter(title="الثالث", text="x"),
     ),
     cover=b"\xff\xd8jpeg",
+    facts={"publisher": "ناشر", "title": "not ours"},
 )
 
 
@@ -260,16 +462,17 @@ def test_a_manifest_has_a_row_a_chapter_with_all_that_is_known(tmp_path: Path) -
     """And a text file a chapter, exactly; the cover beside them."""
     total = write_manifest(BOOK, [1, 2], tmp_path / "b.jsonl", voice="v")
     rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
-    assert [row["id"] for row in rows] == ["001-down-the-rabbit-hole", "002"]
+    assert [row["id"] for row in rows] == ["001-down-the-rabbit-hole", "002-الثاني"]
     assert rows[1] == {
-        "id": "002",
-        "text_file": "b/002.txt",
+        "id": "002-الثاني",
+        "text_file": "b/002-الثاني.txt",
         "title": "الثاني",
         "chapter": 2,
         "book": "كتاب",
         "author": "فلان",
         "language": "ar",
         "cover": "b/cover.jpg",
+        "publisher": "ناشر",
         "voice_id": "v",
     }
     assert (tmp_path / rows[0]["text_file"]).read_text() == BOOK.chapters[0].text
@@ -293,6 +496,13 @@ def test_what_somebody_has_edited_is_not_overwritten(tmp_path: Path) -> None:
         write_manifest(BOOK, [1], tmp_path / "b")
 
 
+def test_a_picture_that_no_player_shows_is_no_cover(tmp_path: Path) -> None:
+    """Such as a drawing."""
+    write_manifest(replace(BOOK, cover=b"<svg/>"), [1], tmp_path / "b.jsonl")
+    assert json.loads((tmp_path / "b.jsonl").read_text())["cover"] == ""
+    assert len(list((tmp_path / "b").iterdir())) == 1
+
+
 def test_chapters_are_chosen_by_number() -> None:
     """Ranges and single ones, in the book's order; others are told."""
     assert selected(BOOK, "") == [1, 2, 3]
@@ -311,6 +521,6 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "defusedxml", None)
     monkeypatch.setitem(sys.modules, "markdown_it", None)
     for name in (path, tmp_path / "a.md"):
-        with pytest.raises(ConfigurationError) as caught:
+        with pytest.raises(MissingExtraError) as caught:
             read_book(name)
         assert "batchjobs[book]" in caught.value.hint

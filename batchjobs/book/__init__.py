@@ -1,6 +1,7 @@
 """Books to manifests: a job a chapter, each with a text file that a person may edit."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,28 +16,40 @@ from batchjobs.files import write_whole
 
 __all__ = ["Book", "Chapter", "read_book", "selected", "write_manifest"]
 
+_EPUB: Final = ".epub"
 _READERS: Final = {
-    ".epub": read_epub,
     ".txt": read_plain,
     ".md": read_markdown,
     ".markdown": read_markdown,
 }
-_NOT_IN_IDS: Final = re.compile(r"[^a-z0-9]+")
 _ID_CHARACTERS: Final = 40
-_PNG: Final = b"\x89PNG"
+_PICTURES: Final = (
+    (b"\x89PNG", "png"),
+    (b"\xff\xd8", "jpg"),
+    (b"GIF8", "gif"),
+    (b"RIFF", "webp"),
+)
 
 
-def read_book(path: Path) -> Book:
+def read_book(path: Path, *, depth: int | None = None) -> Book:
     """Read an EPUB, a text or Markdown, by its ending.
+
+    Args:
+        path: The book.
+        depth: How many levels of an EPUB's contents begin chapters; None judges by its pages.
 
     Raises:
         UsageError: Another ending.
         ManifestError: The book cannot be read, or holds no text.
-        ConfigurationError: The extra ``book`` is not installed.
+        MissingExtraError: The extra ``book`` is not installed.
     """
-    reader = _READERS.get(path.suffix.lower())
+    ending = path.suffix.lower()
+    if ending == _EPUB:
+        return read_epub(path, depth=depth)
+    reader = _READERS.get(ending)
     if reader is None:
-        raise UsageError(f"{path} is no book", hint=f"give {', '.join(_READERS)}")
+        endings = ", ".join([_EPUB, *_READERS])
+        raise UsageError(f"{path} is no book", hint=f"give one of {endings}")
     return reader(path)
 
 
@@ -103,8 +116,9 @@ def _files(
     book: Book, numbers: Collection[int], folder: Path, target: Path, voice: str
 ) -> Iterator[tuple[Path, bytes]]:
     cover = ""
-    if book.cover:
-        cover = f"{folder.name}/cover.{'png' if book.cover.startswith(_PNG) else 'jpg'}"
+    picture = next((ending for mark, ending in _PICTURES if book.cover.startswith(mark)), "")
+    if picture:
+        cover = f"{folder.name}/cover.{picture}"
         yield target.parent / cover, book.cover
     rows = []
     for number in numbers:
@@ -121,12 +135,17 @@ def _files(
             "language": book.language,
             "cover": cover,
         }
+        row |= {name: value for name, value in book.facts.items() if name not in row}
         rows.append(row | ({"voice_id": voice} if voice else {}))
     lines = (orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     yield target, b"".join(lines)
 
 
 def _id(number: int, title: str) -> str:
-    """Make an id that is a good file name: the number puts them in order, the title is for us."""
-    slug = _NOT_IN_IDS.sub("-", title.lower())[:_ID_CHARACTERS].strip("-")
+    """Make an id that is a good file name: the number puts them in order, the title is for us.
+
+    Letters, their marks and numbers of any script stay: ``002-الثاني``.
+    """
+    kept = (c if unicodedata.category(c)[0] in "LMN" else "-" for c in title.lower())
+    slug = re.sub("-+", "-", "".join(kept))[:_ID_CHARACTERS].strip("-")
     return f"{number:03}-{slug}" if slug else f"{number:03}"

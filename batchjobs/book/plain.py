@@ -2,23 +2,37 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from batchjobs.book.prose import Block, Prose, joined
 from batchjobs.book.records import Book, Chapter
-from batchjobs.errors import ConfigurationError, ManifestError
+from batchjobs.errors import ManifestError, MissingExtraError
 
 __all__ = ["read_markdown", "read_plain"]
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
+_ORDINAL: Final = (
+    r"(?:\d+|[ivxlc]+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen"
+    r"|twenty|thirty|forty|fifty|(?:the\s+)?(?:first|second|third|fourth|fifth|sixth|seventh"
+    r"|eighth|ninth|tenth|last)|الأولى?|الاولى?|الثانية?|الثالثة?|الرابعة?|الخامسة?|السادسة?"
+    r"|السابعة?|الثامنة?|التاسعة?|العاشرة?|الحادية?|العشرون|الثلاثون|الأربعون|الأخيرة?)"
+)
 _HEADING: Final = re.compile(
-    r"(?:chapter|part|book|canto|letter|act|prologue|epilogue|preface|introduction"
-    r"|الفصل|الباب|الجزء|القسم|المقدمة|مقدمة|الخاتمة|خاتمة|تمهيد)\b[^\n]{0,80}",
+    # "Chapter 2. Of snakes": a number may be followed by anything ...
+    r"(?:chapter|part|book|canto|letter|act|volume|الفصل|الباب|الجزء|القسم|الكتاب|المجلد)\s+"
+    rf"{_ORDINAL}\b[^\n]{{0,80}}"
+    # ... and without one it is no sentence: "Part of me wanted to go."
+    r"|(?:prologue|epilogue|preface|foreword|introduction|afterword|المقدمة|مقدمة|الخاتمة|خاتمة"
+    r"|تمهيد|باب|فصل)\b[^\n.!?؟،,;؛…]{0,60}",
     re.IGNORECASE,
 )
+_MARKS: Final = re.compile("[\u0640\u064b-\u065f\u0670]")
+"""Tatweel, diacritics: a heading is the same with and without."""
 _BLANK: Final = re.compile(r"\n[^\S\n]*\n\s*")
 _CHAPTER_LEVEL: Final = 2
+_FACT: Final = re.compile(r"""(?m)^(title|author|lang|language):[ \t]*["']?(.*?)["']?[ \t]*$""")
 
 
 def read_plain(path: Path) -> Book:
@@ -35,7 +49,7 @@ def read_plain(path: Path) -> Book:
         is_first = True
         for paragraph in filter(str.strip, _BLANK.split(page.strip())):
             line = " ".join(paragraph.split())
-            found = _HEADING.fullmatch(line)
+            found = _HEADING.fullmatch(_MARKS.sub("", line))
             if found or (is_first and chapters[-1][1]):
                 chapters.append((line if found or len(line) <= 80 else "", []))
             chapters[-1][1].append(paragraph.strip())
@@ -53,22 +67,36 @@ def read_markdown(path: Path) -> Book:
     """Read Markdown: its chapters begin with headings of the first two levels.
 
     Args:
-        path: UTF-8 text. Code, pictures and the marks themselves are not read aloud.
+        path: UTF-8 text. Code, notes, pictures and the marks themselves are not read aloud; a block
+            of facts at its head (title, author, lang) is taken as such.
 
     Raises:
         ManifestError: It cannot be read, or holds nothing.
-        ConfigurationError: The extra ``book`` is not installed.
+        MissingExtraError: The extra ``book`` is not installed.
     """
     try:
         from markdown_it import MarkdownIt
+        from mdit_py_plugins.footnote import footnote_plugin
+        from mdit_py_plugins.front_matter import front_matter_plugin
     except ImportError as error:
-        raise ConfigurationError(
-            "reading Markdown needs the extra 'book'", hint="pip install 'batchjobs[book]'"
+        raise MissingExtraError(
+            "reading Markdown", package="markdown-it-py", extra="book"
         ) from error
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["code", "fence"])
-    text = re.sub(r"(?ms)^(```|~~~).*?^\1[^\n]*$", "", _content(path))
-    blocks = Prose.of(reader.render(text)).blocks
-    return _book(path, list(_by_heading(blocks)))
+    # HTML in it is read as in an EPUB; an indented paragraph is a paragraph, not code.
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table").disable("code")
+    reader.use(footnote_plugin).use(front_matter_plugin)
+    known: dict[str, object] = {}
+    tokens = [token for token in reader.parse(_content(path), known) if token.type != "fence"]
+    blocks = Prose.of(reader.renderer.render(tokens, reader.options, known)).blocks
+    matter = "".join(token.content for token in tokens if token.type == "front_matter")
+    facts = {name.lower(): value for name, value in _FACT.findall(matter)}
+    book = _book(path, list(_by_heading(blocks)))
+    return replace(
+        book,
+        title=facts.get("title", book.title),
+        authors=tuple(filter(None, [facts.get("author", "")])),
+        language=facts.get("lang", facts.get("language", "")),
+    )
 
 
 def _by_heading(blocks: Sequence[Block]) -> Iterator[Chapter]:

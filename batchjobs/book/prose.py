@@ -26,6 +26,7 @@ _UNREAD: Final = frozenset(
         "rt",
         "rp",
         "template",
+        "figcaption",
     ]
 )
 _UNREAD_TYPES: Final = frozenset(
@@ -99,8 +100,31 @@ _BLOCKS: Final = frozenset(
         "hr",
         "address",
         "center",
+        "caption",
+        "hgroup",
+        "details",
+        "summary",
     ]
 )
+_CELLS: Final = frozenset(["td", "th"])
+_UNREAD_CLASSES: Final = frozenset(
+    [
+        "footnote",
+        "footnotes",
+        "endnote",
+        "endnotes",
+        "rearnotes",
+        "noteref",
+        "fnanchor",
+        "footnote-ref",
+        "footnote-back",
+        "pagenum",
+        "pageno",
+        "pg-boilerplate",
+    ]
+)
+"""Of books older than ``epub:type``, Pandoc's, and Project Gutenberg's (its licence is 19,000
+characters)."""
 _VOID: Final = frozenset(
     [
         "br",
@@ -119,8 +143,14 @@ _VOID: Final = frozenset(
         "param",
     ]
 )
+_CHARACTERS: Final = "CDATA["
 _WHITE_SPACE: Final = re.compile(r"[ \t\r\n\f]+")
-_NOTE_MARK: Final = re.compile(r"\s*[\[(]?\s*(?:[\d٠-٩]{1,4}|[a-z]|[*†‡§¶]{1,3})\s*[\])]?\s*")
+_NOTE_MARK: Final = re.compile(
+    r"\s*(?:[\[(]\s*(?:\d{1,4}|[a-z]|[*†‡§¶]{1,3})\s*[\])]|[*†‡§¶]{1,3})\s*"
+)
+"""A link that is a note's mark wherever it stands."""
+_GLUED_MARK: Final = re.compile(r"\s*(?:\d{1,4}|[a-z])\s*")
+"""One that is a mark right after a word; after a space it is as in "see chapter 3"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,20 +214,24 @@ class Prose(HTMLParser):
         for name in ("id", "name") if tag == "a" else ("id",):
             if given.get(name):
                 self.places.setdefault(given[name], len(self.blocks))
-        if tag == "br":
+        above = self._open[-1].is_unread if self._open else False
+        breaks = tag == "br" or (tag in _CELLS and self._text.strip() != "")
+        if breaks and not above:
             self._text += "\n"
         if tag in _VOID:
             return
         if len(tag) == 2 and tag[0] == "h" and tag[1] in "123456":
             self._level = int(tag[1])
         links = tag == "a" and "#" in given.get("href", "")
-        above = self._open[-1].is_unread if self._open else False
         unread = above or self._is_unread(tag, given, links=links)
         self._open.append(_Open(tag, unread, len(self._text), links))
 
     def _is_unread(self, tag: str, given: dict[str, str], *, links: bool) -> bool:
         kinds = {*given.get("epub:type", "").split(), *given.get("role", "").split()}
-        if tag in _UNREAD or "hidden" in given or not kinds.isdisjoint(_UNREAD_TYPES):
+        classes = given.get("class", "").split()
+        if tag in _UNREAD or "hidden" in given:
+            return True
+        if not (_UNREAD_TYPES.isdisjoint(kinds) and _UNREAD_CLASSES.isdisjoint(classes)):
             return True
         # <sup><a href="#n1">1</a></sup>, <a href="#n1"><sup>1</sup></a>: a note's mark.
         within = {each.tag for each in self._open if each.tag == "sup" or each.links_within}
@@ -211,10 +245,20 @@ class Prose(HTMLParser):
             self._end_block()
         while self._open:
             last = self._open.pop()
-            if last.links_within and _NOTE_MARK.fullmatch(self._text[last.begins_at :]):
+            if last.links_within and self._is_mark(last.begins_at):
                 self._text = self._text[: last.begins_at]
             if last.tag == tag:
                 break
+
+    def _is_mark(self, begins_at: int) -> bool:
+        link = self._text[begins_at:]
+        is_glued = begins_at > 0 and not self._text[begins_at - 1].isspace()
+        return bool(_NOTE_MARK.fullmatch(link) or (is_glued and _GLUED_MARK.fullmatch(link)))
+
+    def unknown_decl(self, data: str) -> None:
+        """Read a section of characters that are not marks."""
+        if data.startswith(_CHARACTERS):
+            self.handle_data(data.removeprefix(_CHARACTERS))
 
     def handle_data(self, data: str) -> None:
         """Read text."""

@@ -22,10 +22,22 @@ __all__ = ["bind", "book"]
 )
 @option("--chapters", default="", metavar="1-3,7", help="Only these chapters.")
 @option("--voice", default="", help="The voice of every chapter.")
+@option(
+    "--depth",
+    type=click.IntRange(1, 20),
+    help="How many levels of an EPUB's contents begin chapters.  [default: judged by its pages]",
+)
 @option("--list", "only_list", is_flag=True, help="Show the chapters and write nothing.")
 @option("--force", is_flag=True, help="Replace files that are there already.")
 def book(
-    file: Path, *, output: Path | None, chapters: str, voice: str, only_list: bool, force: bool
+    file: Path,
+    *,
+    output: Path | None,
+    chapters: str,
+    voice: str,
+    depth: int | None,
+    only_list: bool,
+    force: bool,
 ) -> None:
     """Make a manifest of FILE, an EPUB, text or Markdown: a job a chapter, in reading order.
 
@@ -38,9 +50,11 @@ def book(
         batchjobs book alice.epub && batchjobs run alice.jsonl && batchjobs bind outputs/alice
     """
     from batchjobs import book as books
+    from batchjobs.planning import LETTERS_PER_SECOND
+    from batchjobs.text import spoken_weight
 
     with told():
-        found = books.read_book(file)
+        found = books.read_book(file, depth=depth)
         numbers = books.selected(found, chapters)
         target = output or Path(f"{file.stem}.jsonl")
         if not only_list:
@@ -49,8 +63,9 @@ def book(
     for number in numbers:
         chapter = found.chapters[number - 1]
         say(f"  {number:>4}  {len(chapter.text):>9,} characters  {chapter.title}")
-    total = sum(len(found.chapters[number - 1].text) for number in numbers)
-    say(f"  {'':>4}  {total:>9,} characters")
+    texts = [found.chapters[number - 1].text for number in numbers]
+    seconds = sum(map(spoken_weight, texts)) / LETTERS_PER_SECOND
+    say(f"  {'':>4}  {sum(map(len, texts)):>9,} characters, about {duration(seconds)} to listen to")
     for line in found.left_out:
         say(f"left out: {line}")
     if not only_list:

@@ -35,6 +35,7 @@ from batchjobs.planning.rows import (
 from batchjobs.providers import Provider
 
 __all__ = [
+    "LETTERS_PER_SECOND",
     "TO_BUY",
     "TO_DO",
     "Action",
@@ -53,7 +54,7 @@ __all__ = [
 
 _BATCH_ROWS: Final = 500
 _BAD_ROWS_SHOWN: Final = 100
-_LETTERS_PER_SECOND: Final = 13.0
+LETTERS_PER_SECOND: Final = 13.0
 """Ordinary reading pace, to estimate how long the audio of a text will be."""
 _MIXED: Final = "XXX"
 """ISO 4217 for no currency: the sum is over several."""
@@ -252,7 +253,7 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
         to_buy=to_buy,
         cost_by_currency={code: round(cost, 4) for code, cost in sorted(costs.items()) if cost},
         unpriced=tuple(sorted(unpriced)),
-        speech_seconds=spoken_characters / _LETTERS_PER_SECOND,
+        speech_seconds=spoken_characters / LETTERS_PER_SECOND,
         orphans=checkpoint.orphans(),
         bad_rows=tuple(stager.bad),
         providers=tuple(sorted(used)),
