@@ -11,7 +11,7 @@ from batchjobs.cli.telling import duration, print_json, say, told
 __all__ = ["bind", "book"]
 
 
-@click.command()
+@click.command(short_help="Make a manifest of an EPUB, text or Markdown.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @option(
     "-o",
@@ -72,7 +72,7 @@ def book(
         say(f"next: look through {target.with_suffix('')}, then batchjobs run {target}")
 
 
-@click.command()
+@click.command(short_help="Bind a run's chapters as an audiobook.")
 @RUN_FOLDER
 @option(
     "-o",

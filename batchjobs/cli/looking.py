@@ -12,7 +12,7 @@ from batchjobs.cli.telling import counts, print_json, say, told
 __all__ = ["providers", "status", "verify"]
 
 
-@click.command()
+@click.command(short_help="Say where a run stands, also while it goes on.")
 @RUN_FOLDER
 @json_option
 @config_option
@@ -36,7 +36,7 @@ def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
         say(f"continue: batchjobs run {found['manifest']} -o {folder}")
 
 
-@click.command()
+@click.command(short_help="Check every output against the checkpoint.")
 @RUN_FOLDER
 @json_option
 def verify(folder: Path, *, as_json: bool) -> None:
@@ -60,7 +60,7 @@ def verify(folder: Path, *, as_json: bool) -> None:
     raise SystemExit(1 if found else 0)
 
 
-@click.command()
+@click.command(short_help="List the providers and their settings.")
 @json_option
 @config_option
 def providers(*, as_json: bool, config: Path | None) -> None:

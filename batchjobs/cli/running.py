@@ -225,7 +225,7 @@ def run(
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 
 
-@click.command()
+@click.command(short_help="Check and price a manifest; spends nothing.")
 @_MANIFEST
 @_planning_options
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -355,7 +355,7 @@ def _show_plan(made: "Plan") -> None:
     if made.orphans:
         say(f"  {made.orphans:>9,}  finished jobs are in the run folder but not in the manifest")
     work = made.to_buy
-    parts = [f"{work.sessions:,} sessions"]
+    parts = [f"{work.sessions:,} session{'s' * (work.sessions != 1)}"]
     if work.characters:
         speech = duration(made.speech_seconds)
         parts.append(f"{work.characters:,} characters (about {speech} of speech)")

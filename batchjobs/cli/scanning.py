@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["scan"]
 
 
-@click.command()
+@click.command(short_help="Make a manifest of a folder of recordings.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @option(
     "-o",

@@ -15,7 +15,7 @@ from batchjobs.errors import BatchjobsError
 __all__ = ["serve"]
 
 
-@click.command()
+@click.command(short_help="Serve the services' protocol on this machine.")
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option(
     "--port",
