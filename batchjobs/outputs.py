@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -240,7 +240,11 @@ def segment_spoken(folder: Path, key: str, pcm: bytes | ReceivedAudio, sample_ra
 
 
 def assembled(
-    folder: Path, output: str, spans: Sequence[Span]
+    folder: Path,
+    output: str,
+    spans: Sequence[Span],
+    *,
+    go_on: Callable[[], None] = lambda: None,
 ) -> tuple[Written, tuple[SegmentRecord, ...]]:
     """Put a long job's file together beside its place; its length needs no memory.
 
@@ -248,6 +252,7 @@ def assembled(
         folder: The run folder.
         output: The file's path below it.
         spans: Its segments in order, all of one sample rate.
+        go_on: Called every now and then; whatever it raises ends the work, and leaves no file.
 
     Returns:
         The file, and where its segments stand in it: nowhere if its format is not exact.
@@ -259,7 +264,9 @@ def assembled(
     """
     rate = spans[0].segment.sample_rate
     frames = sum(span.segment.frames + span.pause_frames for span in spans)
-    written = _encoded(folder, output, _joined(folder, spans), frames=frames, sample_rate=rate)
+    written = _encoded(
+        folder, output, _joined(folder, spans, go_on), frames=frames, sample_rate=rate
+    )
     if Path(output).suffix.lower() not in LOSSLESS:
         return written, ()
     homes: dict[str, SegmentRecord] = {}
@@ -273,8 +280,9 @@ def assembled(
     return written, tuple(homes.values())
 
 
-def _joined(folder: Path, spans: Sequence[Span]) -> Iterator[bytes]:
+def _joined(folder: Path, spans: Sequence[Span], go_on: Callable[[], None]) -> Iterator[bytes]:
     for span in spans:
+        go_on()
         segment = span.segment
         path = folder / segment.path
         pcm = read_span(path, segment.first_frame, segment.frames)

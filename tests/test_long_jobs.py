@@ -381,3 +381,28 @@ def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
         assert isinstance(caught.value, RecordingError)
         assert caught.value.segment == wrong
         assert [path.name for path in tmp_path.iterdir()] == ["segments"]
+
+
+# -- stopping -----------------------------------------------------------------------------------
+
+
+async def test_cancelled_while_it_is_put_together_a_book_costs_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is left half written; the next run puts together what is there."""
+    with trio.CancelScope() as scope:
+        read = outputs.read_span
+
+        def cancelling(*span: Any) -> Any:
+            trio.from_thread.run_sync(scope.cancel)
+            return read(*span)
+
+        monkeypatch.setattr(outputs, "read_span", cancelling)
+        await told(tmp_path, [job("b", book())], Sold())
+    assert scope.cancelled_caught
+    assert not list((tmp_path / "audio").iterdir())
+    monkeypatch.undo()
+    service = Sold()
+    run = await told(tmp_path, [job("b", book())], service)
+    assert not service.texts
+    assert heard(tmp_path / run.records["b"].output) == expected(book())

@@ -1,5 +1,6 @@
 """Long jobs: cut into segments, which are bought in any order, and put together again."""
 
+import functools
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -81,6 +82,7 @@ class LongJobs:
             detector=None if detector is None else detector(),
         )
         for stretch in stretches:
+            trio.from_thread.check_cancelled()
             key = recording_key(hashlib.sha256(stretch.pcm).hexdigest(), provider)
             path = self._scratch(key)
             if not self._held([key]):
@@ -159,9 +161,11 @@ class LongJobs:
             outputs.remove_segments(run.checkpoint.folder, [f"{SEGMENTS_FOLDER}/{segment.key}.wav"])
         # Others may have come to wait for it while it was committed.
         for job in run.wanted.pop(segment.key, ()):
+            if job.is_over:
+                continue
             job.held[segment.key] = record
             missing = job.missing
-            if not job.is_over and not missing and job.is_cut:
+            if not missing and job.is_cut:
                 run.wait(_to_assemble(job), 0.0)
             total = len({part.segment.key for part in job.parts})
             run.tell(
@@ -226,12 +230,26 @@ class LongJobs:
         folder = run.checkpoint.folder
         spans = self._spans(job)
         try:
+            # Hours take minutes to encode: whoever presses Ctrl-C twice does not wait for them.
+            put = functools.partial(outputs.assembled, go_on=trio.from_thread.check_cancelled)
             written, homes = await trio.to_thread.run_sync(
-                outputs.assembled, folder, row.output, spans, limiter=run.disk
+                put, folder, row.output, spans, limiter=run.disk
             )
         except SegmentLostError as error:
             await self._replace(job, error.segment)
             return None
+        with trio.CancelScope(shield=True):
+            record = await self._published(job, spans, written, homes)
+        return record
+
+    async def _published(
+        self,
+        job: LongJob,
+        spans: Sequence[Span],
+        written: Written,
+        homes: tuple[SegmentRecord, ...],
+    ) -> JobRecord:
+        run, row = self._run, job.ticket.row
         # First where the segments will be: whatever a kill leaves in that place, they are found.
         await run.recorder.finish(changes=SegmentChanges(assembling=row.id, homes=homes))
         frames = sum(span.segment.frames + span.pause_frames for span in spans)
@@ -246,7 +264,7 @@ class LongJobs:
         left = tuple({s.path for s in job.held.values() if _is_own_file(s)}) if homes else ()
         changes = SegmentChanges(homes=homes, left_files=left)
         await run.recorder.finish(record=record, changes=changes, targets=written.targets)
-        await trio.to_thread.run_sync(outputs.remove_segments, folder, left)
+        await trio.to_thread.run_sync(outputs.remove_segments, run.checkpoint.folder, left)
         return record
 
     def _spans(self, job: LongJob) -> list[Span]:
@@ -302,7 +320,8 @@ class LongJobs:
             audio_seconds=seconds,
             error_class="" if text.strip() else "no_speech",
         )
-        await run.recorder.finish(record=record, targets=written.targets)
+        with trio.CancelScope(shield=True):
+            await run.recorder.finish(record=record, targets=written.targets)
         return record
 
 

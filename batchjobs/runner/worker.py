@@ -162,8 +162,7 @@ class Worker:
 
     async def _assemble(self, ticket: Ticket) -> None:
         assert ticket.whole is not None
-        with trio.CancelScope(shield=True):
-            record = await self._long_jobs.assemble(ticket.whole)
+        record = await self._long_jobs.assemble(ticket.whole)
         if record is not None:
             self._settled(ticket.whole.ticket)
             self._run.tell(JobFinished(record=record))
