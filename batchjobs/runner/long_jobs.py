@@ -238,9 +238,7 @@ class LongJobs:
         except SegmentLostError as error:
             await self._replace(job, error.segment)
             return None
-        with trio.CancelScope(shield=True):
-            record = await self._published(job, spans, written, homes)
-        return record
+        return await self._published(job, spans, written, homes)
 
     async def _published(
         self,
@@ -251,7 +249,8 @@ class LongJobs:
     ) -> JobRecord:
         run, row = self._run, job.ticket.row
         # First where the segments will be: whatever a kill leaves in that place, they are found.
-        await run.recorder.finish(changes=SegmentChanges(assembling=row.id, homes=homes))
+        with trio.CancelScope(shield=True):
+            await run.recorder.finish(changes=SegmentChanges(assembling=row.id, homes=homes))
         frames = sum(span.segment.frames + span.pause_frames for span in spans)
         rate = spans[0].segment.sample_rate
         record = replace(
@@ -263,7 +262,8 @@ class LongJobs:
         )
         left = tuple({s.path for s in job.held.values() if _is_own_file(s)}) if homes else ()
         changes = SegmentChanges(homes=homes, left_files=left)
-        await run.recorder.finish(record=record, changes=changes, targets=written.targets)
+        with trio.CancelScope(shield=True):
+            await run.recorder.finish(record=record, changes=changes, targets=written.targets)
         await trio.to_thread.run_sync(outputs.remove_segments, run.checkpoint.folder, left)
         return record
 
