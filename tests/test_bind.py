@@ -96,7 +96,7 @@ def test_loudness_and_true_peak_are_reached(
     whole = b"".join(audio.decoded_pcm(path) for path in sorted(made.path.iterdir()))
     (tmp_path / "whole.wav").write_bytes(audio.encode(whole, sample_rate=24_000, format="wav"))
     measured, highest = loudness(tmp_path / "whole.wav")
-    assert measured == pytest.approx(target, abs=1.0 if made.is_limited else 0.2)
+    assert measured == pytest.approx(target, abs=0.3)
     assert highest <= peak + 0.1
 
 

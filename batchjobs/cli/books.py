@@ -1,5 +1,6 @@
 """The commands for audiobooks: `book` and `bind`."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -142,12 +143,22 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
         made = bound(
             folder, settings, output=output, progress=_shown if sys.stderr.isatty() else None
         )
+    if made.lost_cover:
+        say(f"no cover: {made.lost_cover} is no JPEG or PNG here; give --cover", sys.stderr)
     if as_json:
-        print_json({"path": str(made.path), "chapters": made.chapters, "seconds": made.seconds})
+        print_json(dataclasses.asdict(made) | {"path": str(made.path)})
         return
     held = ", peaks held down" if made.is_limited else ""
     say(f"{made.chapters} chapters, {duration(made.seconds)}: {made.path}")
-    say(f"loudness {made.measured_lufs:.1f} LUFS, {made.gain_db:+.1f} dB{held}")
+    say(
+        f"loudness {made.reached_lufs:.1f} LUFS ({made.measured_lufs:.1f} {made.gain_db:+.1f} dB"
+        f"{held}), true peak {made.peak_db:.1f} dB"
+    )
+    if settings.loudness_lufs - made.reached_lufs > 0.5:
+        say(
+            f"quieter than {settings.loudness_lufs:g} LUFS: its peaks allow no more; "
+            "a higher --true-peak or --bitrate does"
+        )
     if made.missing:
         say(f"without: {', '.join(made.missing)}")
 

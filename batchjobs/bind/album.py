@@ -1,0 +1,106 @@
+"""What a run folder holds of a book: its chapters in order, and what their rows say of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.jobs import Kind, Status
+from batchjobs.planning import decode_row
+
+__all__ = ["Album", "Chapter", "read_album"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A chapter that is done.
+
+    Attributes:
+        title: As the manifest has it.
+        path: Its sound.
+        frames: Its length as the checkpoint has it, at its own sample rate.
+        sample_rate: In hertz.
+    """
+
+    title: str
+    path: Path
+    frames: int
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.frames / self.sample_rate
+
+    def frames_at(self, sample_rate: int) -> int:
+        """How many frames it has at a sample rate."""
+        return round(self.seconds * sample_rate)
+
+
+@dataclass(slots=True, kw_only=True)
+class Album:
+    """A book in a run folder.
+
+    Attributes:
+        chapters: Those that are done, in the manifest's order.
+        missing: Ids of those that are not.
+        title: The book's; may be empty, like all that follow.
+        author: Its author.
+        date: When it appeared.
+        publisher: Who published it.
+        cover: Where the manifest says its picture is.
+        sample_rate: The highest of its chapters, in hertz.
+    """
+
+    chapters: list[Chapter] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    title: str = ""
+    author: str = ""
+    date: str = ""
+    publisher: str = ""
+    cover: str = ""
+    sample_rate: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long its chapters are."""
+        return sum(chapter.seconds for chapter in self.chapters)
+
+
+def read_album(folder: Path) -> Album:
+    """Read the chapters of a run.
+
+    Raises:
+        NoRunError: There is no run in the folder.
+    """
+    album = Album()
+    with Checkpoint.read(folder) as checkpoint:
+        manifest = Path(checkpoint.settings().get("manifest", ""))
+        for row, record in checkpoint.outcomes():
+            if row.kind == Kind.STT:
+                continue
+            if record is None or record.status is not Status.DONE:
+                album.missing.append(row.id)
+                continue
+            columns = {name: str(value) for name, value in decode_row(row).row.items() if value}
+            _learn(album, columns, manifest.parent)
+            album.sample_rate = max(album.sample_rate, record.sample_rate)
+            album.chapters.append(
+                Chapter(
+                    title=columns.get("title", row.id),
+                    path=folder / record.output,
+                    frames=record.frames,
+                    sample_rate=record.sample_rate,
+                )
+            )
+    return album
+
+
+def _learn(album: Album, columns: Mapping[str, str], beside: Path) -> None:
+    """Take of a row what is not known yet."""
+    album.title = album.title or columns.get("book", "")
+    album.author = album.author or columns.get("author", "")
+    album.date = album.date or columns.get("date", "")
+    album.publisher = album.publisher or columns.get("publisher", "")
+    if columns.get("cover") and not album.cover:
+        album.cover = str(beside / columns["cover"])

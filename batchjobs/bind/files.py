@@ -1,0 +1,303 @@
+"""The files of an audiobook: encoded, tagged, marked and read again before they count."""
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from batchjobs import audio
+from batchjobs.bind.album import Album, Chapter
+from batchjobs.bind.levels import Chain, Level, Loudness, Meter, level_filters
+from batchjobs.errors import OutputError
+from batchjobs.files import disk_error, part_path, publish
+
+if TYPE_CHECKING:
+    import av
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.container.core import Chapter as Mark
+
+__all__ = ["CONTAINERS", "Container", "Maker", "Picture", "Volume", "blocks", "read_picture"]
+
+_BLOCK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A kind of file.
+
+    Attributes:
+        name: FFmpeg's muxer.
+        codec: FFmpeg's encoder.
+        options: Of the muxer.
+        loss_db: What the encoder takes of the level.
+        has_bitrate: Whether it is told how many bits a second.
+    """
+
+    name: str
+    codec: str
+    options: dict[str, str]
+    loss_db: float = 0.0
+    has_bitrate: bool = True
+
+
+CONTAINERS: Final = {
+    # Of the muxers for AAC, only this one takes a cover through the library.
+    "m4b": Container(name="mp4", codec="aac", options={"movflags": "+faststart", "brand": "M4B "}),
+    # LAME scales by 0.95 unless told otherwise, and FFmpeg has no way to tell it.
+    "mp3": Container(name="mp3", codec="libmp3lame", options={}, loss_db=0.4455),
+    "flac": Container(name="flac", codec="flac", options={}, has_bitrate=False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A cover: PNG or JPEG, as FFmpeg calls them, with its size in pixels."""
+
+    codec: str
+    width: int
+    height: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """One file to make."""
+
+    target: Path
+    chapters: Sequence[Chapter]
+    tags: dict[str, str]
+
+
+def blocks(chapter: Chapter, sample_rate: int) -> Iterator[bytes]:
+    """Read a chapter as 16-bit mono, exactly as long as the checkpoint says."""
+    left = chapter.frames_at(sample_rate)  # what the marks count on
+    for block in audio.pcm_chunks(
+        chapter.path, sample_rate=sample_rate, chunk_seconds=_BLOCK_SECONDS
+    ):
+        yield block[: 2 * left]
+        left -= min(left, len(block) // 2)
+    if left:
+        yield bytes(2 * left)
+
+
+class Maker:
+    """Makes files of an album's chapters.
+
+    Args:
+        album: The chapters.
+        container: What kind of files.
+        bitrate: Bits a second.
+        pause_seconds: Silence between chapters.
+        picture: The cover, if any.
+        tell: Told how far it is, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        album: Album,
+        container: Container,
+        *,
+        bitrate: int,
+        pause_seconds: float,
+        picture: Picture | None,
+        tell: Callable[[str, float], None],
+    ) -> None:
+        self._album = album
+        self._container = container
+        self._bitrate = bitrate
+        self._rate = album.sample_rate
+        self._pause_frames = round(pause_seconds * self._rate)
+        self._picture = picture
+        self._tell = tell
+
+    def make(
+        self, volumes: Sequence[Volume], level: Level, judge: Callable[[Level, Loudness], Level]
+    ) -> tuple[Loudness, Level, float]:
+        """Write files beside their targets, read them again, and rename them once they are right.
+
+        Args:
+            volumes: What to make.
+            level: What to do to the level at first.
+            judge: Given the level and what the files measure, gives the level to make them again
+                with; the same if they are right.
+
+        Returns:
+            What the files measure, the level they were made with, and their length in seconds.
+
+        Raises:
+            RecordingError: A chapter's file is missing or damaged.
+            OutputError: A file cannot be created.
+            DiskError: The disk failed or is full.
+        """
+        targets = [_place(volume.target) for volume in volumes]
+        try:
+            while True:
+                seconds = self._written(volumes, targets, level)
+                found = self._heard(targets)
+                better = judge(level, found)
+                if better == level:
+                    break
+                level = better
+            publish(targets)
+        except BaseException:
+            for target in targets:
+                part_path(target).unlink(missing_ok=True)
+            raise
+        return found, level, seconds
+
+    def _written(self, volumes: Sequence[Volume], targets: Sequence[Path], level: Level) -> float:
+        import av
+
+        seconds = 0.0
+        for volume, target in zip(volumes, targets, strict=True):
+            part = part_path(target)
+            name, options = self._container.name, self._container.options
+            try:
+                with av.open(str(part), "w", format=name, options=options) as container:
+                    for done in self._encoded(container, volume, level):
+                        self._tell("encoding", (seconds + done) / self._album.seconds)
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+            except av.error.FFmpegError as error:
+                if isinstance(error, OSError) and error.errno:
+                    raise disk_error(OSError(error.errno, error.strerror), target) from error
+                raise OutputError(
+                    f"cannot write {target}: {error}", hint="choose another file"
+                ) from error
+            except OSError as error:
+                raise disk_error(error, target) from error
+            seconds += done
+        return seconds
+
+    def _heard(self, targets: Sequence[Path]) -> Loudness:
+        """Decode what was written, and measure it."""
+        import av
+
+        meter = Meter()
+        for number, target in enumerate(targets):
+            with av.open(str(part_path(target)), format=_DEMUXERS[self._container.name]) as file:
+                self._tell("checking", number / len(targets))
+                meter.push(file.decode(audio=0))
+        return meter.end()
+
+    def _encoded(
+        self, container: "OutputContainer", volume: Volume, level: Level
+    ) -> Iterator[float]:
+        """Encode; gives the seconds that are done."""
+        from av.audio.stream import AudioStream
+
+        stream = container.add_stream(self._container.codec, rate=self._rate, layout="mono")
+        assert isinstance(stream, AudioStream)
+        if self._container.has_bitrate:
+            stream.bit_rate = self._bitrate
+        container.metadata.update(self._tags() | volume.tags)
+        if len(volume.chapters) > 1:
+            container.set_chapters(self._marks(volume.chapters))
+        if self._picture is not None:
+            _add_cover(container, self._picture)
+        frames = 0
+        filters = [
+            *level_filters(level, self._rate),
+            ("volume", f"{self._container.loss_db:.4f}dB:precision=float"),
+        ]
+        chain = Chain(self._rate, filters)
+        for pcm in self._sound(volume.chapters):
+            _mux(container, stream, chain.push(pcm))
+            frames += len(pcm) // 2
+            yield frames / self._rate
+        _mux(container, stream, chain.end())
+        container.mux(stream.encode(None))
+
+    def _sound(self, chapters: Sequence[Chapter]) -> Iterator[bytes]:
+        for number, chapter in enumerate(chapters):
+            if number and self._pause_frames:
+                yield bytes(2 * self._pause_frames)
+            yield from blocks(chapter, self._rate)
+
+    def _marks(self, chapters: Sequence[Chapter]) -> "list[Mark]":
+        marks: list[Mark] = []
+        start = 0
+        for number, chapter in enumerate(chapters, start=1):
+            pause = self._pause_frames if number < len(chapters) else 0
+            end = start + chapter.frames_at(self._rate) + pause
+            marks.append(
+                {
+                    "id": number,
+                    "start": start,
+                    "end": end,
+                    "time_base": Fraction(1, self._rate),
+                    "metadata": {"title": chapter.title},
+                }
+            )
+            start = end
+        return marks
+
+    def _tags(self) -> dict[str, str]:
+        album = self._album
+        found = {
+            "album": album.title,
+            "artist": album.author,
+            "album_artist": album.author,
+            "date": album.date,
+            "publisher": album.publisher,
+            "genre": "Audiobook",
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+_DEMUXERS: Final = {"mp4": "mov", "mp3": "mp3", "flac": "flac"}
+
+
+def _place(target: Path) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder", hint="name a file")
+        return target.parent.resolve() / target.name
+    except OSError as error:
+        raise disk_error(error, target) from error
+
+
+def _add_cover(container: "OutputContainer", picture: Picture) -> None:
+    import av
+    from av.stream import Disposition
+
+    stream = container.add_mux_stream(
+        picture.codec, rate=1, width=picture.width, height=picture.height
+    )
+    stream.time_base = Fraction(1, 1)
+    stream.disposition = Disposition.attached_pic
+    packet = av.Packet(picture.content)
+    packet.stream = stream
+    packet.pts = packet.dts = 0
+    packet.time_base = Fraction(1, 1)
+    packet.is_keyframe = True
+    container.start_encoding()
+    container.mux(packet)
+
+
+def _mux(
+    container: "OutputContainer", stream: "AudioStream", frames: "Iterator[av.AudioFrame]"
+) -> None:
+    for frame in frames:
+        container.mux(stream.encode(frame))
+
+
+def read_picture(path: Path) -> Picture | None:
+    """Read a cover; None if there is none that players show."""
+    import av
+
+    try:
+        content = path.read_bytes()
+        with av.open(io.BytesIO(content)) as image:
+            stream = image.streams.video[0]
+            codec = stream.codec_context.name
+            if codec not in {"png", "mjpeg"}:
+                return None
+            return Picture(codec=codec, width=stream.width, height=stream.height, content=content)
+    except (OSError, IndexError, av.error.FFmpegError):
+        return None
