@@ -405,6 +405,8 @@ async def _work(
     """Start the local server if it is needed, and run what there is to do."""
     options = setup.options
     if not made.to_do:
+        # Killed at its very end, a run leaves files that nobody needs any more.
+        outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
         return RunEnd()
     masking.install_fast_masker()
     observe(RunStarted(rows=made.rows, to_do=made.to_do, folder=str(setup.folder)))
