@@ -16,8 +16,7 @@ _M4B: Final = "m4b"
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
 _MOST_OVER_DB: Final = 0.05
 _MOST_REMADE: Final = 2
-"""Encoders add peaks of their own (AAC up to 4 dB to speech that was limited hard): seen in what was
-written, and made again lower."""
+"""Encoders add peaks of their own: seen in what was written, and made again lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,23 +33,32 @@ class Container:
         name: FFmpeg's muxer.
         codec: FFmpeg's encoder.
         options: Of the muxer.
+        coding: Options of the encoder.
         loss_db: What the encoder takes of the level.
         has_bitrate: Whether it is told how many bits a second.
     """
 
     name: str
     codec: str
-    options: dict[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
+    coding: Mapping[str, str] = field(default_factory=dict)
     loss_db: float = 0.0
     has_bitrate: bool = True
 
 
 CONTAINERS: Final = {
-    # Of the muxers for AAC, only this one takes a cover through the library.
-    "m4b": Container(name="mp4", codec="aac", options={"movflags": "+faststart", "brand": "M4B "}),
+    "m4b": Container(
+        name="mp4",  # of the muxers for AAC, only this one takes a cover through the library
+        codec="aac",
+        options={"movflags": "+faststart", "brand": "M4B "},
+        # FFmpeg's default search, twoloop, errs in single frames: on espeak's speech at 64 kbit/s it
+        # came out 23 dB above its noise with peaks up to 4 dB too high; this one 32 dB, with peaks
+        # as they were, in half the time.
+        coding={"aac_coder": "fast"},
+    ),
     # LAME scales by 0.95 unless told otherwise, and FFmpeg has no way to tell it.
-    "mp3": Container(name="mp3", codec="libmp3lame", options={}, loss_db=0.4455),
-    "flac": Container(name="flac", codec="flac", options={}, has_bitrate=False),
+    "mp3": Container(name="mp3", codec="libmp3lame", loss_db=0.4455),
+    "flac": Container(name="flac", codec="flac", has_bitrate=False),
 }
 
 
@@ -155,7 +164,7 @@ class Maker:
         seconds = 0.0
         for volume, target in zip(volumes, targets, strict=True):
             part = part_path(target)
-            name, options = self._container.name, self._container.options
+            name, options = self._container.name, dict(self._container.options)
             try:
                 with av.open(str(part), "w", format=name, options=options) as container:
                     for done in self._encoded(container, volume, level):
@@ -190,7 +199,12 @@ class Maker:
         """Encode; gives the seconds that are done."""
         from av.audio.stream import AudioStream
 
-        stream = container.add_stream(self._container.codec, rate=self._rate, layout="mono")
+        stream = container.add_stream(
+            self._container.codec,
+            rate=self._rate,
+            layout="mono",
+            options=dict(self._container.coding),
+        )
         assert isinstance(stream, AudioStream)
         if self._container.has_bitrate:
             stream.bit_rate = self._bitrate
