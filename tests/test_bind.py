@@ -1,6 +1,7 @@
 """Audiobooks: chapters at their places, tags, cover, loudness, as another program sees them."""
 
 import json
+import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,11 @@ import pytest
 
 from batchjobs import api, audio
 from batchjobs.bind import BindSettings, bind
+from batchjobs.bind.album import Album, Chapter
+from batchjobs.bind.files import CONTAINERS, Maker, Volume, blocks, read_picture
+from batchjobs.bind.levels import Chain, Level, Meter, fitted, level_filters
 from batchjobs.errors import (
+    DiskError,
     ManifestError,
     MissingExtraError,
     OutputError,
@@ -164,6 +169,70 @@ def test_a_file_of_another_kind_is_refused(spoken: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.m4b", "c"]
 
 
+def test_a_full_disk_leaves_nothing(spoken: Path, tmp_path: Path) -> None:
+    """It is told as such, and what was begun is gone."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("not ours")
+    (tmp_path / ".a.m4b.part").symlink_to(elsewhere)
+
+    def filled(what: str, share: float) -> None:
+        assert 0 <= share <= 1
+        if what == "encoding":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
+
+    try:
+        with pytest.raises(DiskError):
+            bind(spoken, BindSettings(), output=tmp_path / "a.m4b", progress=filled)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [elsewhere]
+    assert elsewhere.read_text() == "not ours"
+
+
+def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
+    """Such as a sample rate that MP3 does not know."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(audio.encode(bytes(20_000), sample_rate=10_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
+    maker = Maker(
+        Album(chapters=[chapter], sample_rate=10_000),
+        CONTAINERS["mp3"],
+        bitrate=64_000,
+        pause_seconds=0,
+        picture=None,
+        tell=lambda _, __: None,
+    )
+    volume = Volume(target=tmp_path / "a.mp3", chapters=[chapter], tags={})
+    with pytest.raises(OutputError, match="cannot write"):
+        maker.make([volume], Level(), lambda level, _: level)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_silence_stays_silence(tmp_path: Path) -> None:
+    """There is no gain that makes it louder."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(audio.encode(bytes(48_000), sample_rate=24_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
+    held = b"".join(blocks(chapter, 24_000))
+    assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file
+    chain, meter = Chain(24_000, level_filters(Level(), 24_000)), Meter()
+    meter.push(chain.push(held))
+    meter.push(chain.end())
+    heard = meter.end()
+    level, _ = fitted(lambda _: heard, target_lufs=-19, ceiling_db=-1.5)
+    assert level == Level()
+    assert Meter().end() == heard
+
+
+def test_rates_are_brought_together(tmp_path: Path) -> None:
+    """A chapter at another rate is as long as it was."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(audio.encode(bytes(32_000), sample_rate=16_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
+    assert sum(map(len, blocks(chapter, 24_000))) == 48_000
+
+
 def test_a_cover_that_is_lost_is_told(tmp_path: Path) -> None:
     """The book is made without it."""
     rows = [
@@ -173,10 +242,16 @@ def test_a_cover_that_is_lost_is_told(tmp_path: Path) -> None:
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "c.svg").write_text("<svg/>")
+    (tmp_path / "d.png").write_bytes(picture()[:20])
+    assert read_picture(tmp_path / "d.png") is None
     assert api.run(manifest, api.Options(output=tmp_path / "run", engine="tone")).exit_code == 0
     made = bind(tmp_path / "run", BindSettings(), output=tmp_path / "a.m4b")
     assert made.lost_cover.endswith("c.svg")
     assert mutagen.File(made.path).tags["\xa9day"] == ["1920"]
+    (tmp_path / "e.png").write_bytes(picture())
+    again = bind(tmp_path / "run", BindSettings(cover=tmp_path / "e.png"), output=made.path)
+    assert bytes(mutagen.File(again.path).tags["covr"][0]) == picture()
+    assert again.lost_cover == ""
 
 
 @pytest.mark.parametrize("form", ["mp3", "flac"])
@@ -264,3 +339,16 @@ def test_from_a_book_to_an_audiobook_on_the_command_line(tmp_path: Path) -> None
     assert len(mutagen.File(tmp_path / "x.m4b").chapters) == 2
     said = batchjobs("bind", "outputs/كتاب", "--to", "mp3", cwd=tmp_path).stdout
     assert "2 chapters" in said
+    assert "left out" not in said
+    (tmp_path / "more.md").write_text("# ثالث\n\nنصّ.\n\n# رابع\n\nغيره.\n")
+    batchjobs("book", "more.md", "--chapters", "1", cwd=tmp_path)
+    row = json.loads((tmp_path / "more.jsonl").read_text()) | {"cover": "gone.png"}
+    rows = [row, {"id": "b", "text": "غيره."}]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    batchjobs("run", "more.jsonl", "--engine", "tone", "--limit", "1", cwd=tmp_path)
+    batchjobs("bind", "outputs/more", cwd=tmp_path, expect=65)
+    quiet = ("--partial", "--loudness", "-8", "--true-peak", "-12")
+    part = batchjobs("bind", "outputs/more", *quiet, cwd=tmp_path)
+    assert "without: b" in part.stdout
+    assert "quieter than -8 LUFS" in part.stdout
+    assert "no cover: gone.png" in part.stderr

@@ -184,7 +184,7 @@ def _measured(album: Album, level: Level, tell: Callable[[float], None]) -> Loud
         for block in blocks(chapter, album.sample_rate):
             meter.push(chain.push(block))
             done += len(block) // 2
-            tell(done / album.sample_rate / album.seconds)
+            tell(min(1.0, done / album.sample_rate / album.seconds))
     meter.push(chain.end())
     return meter.end()
 

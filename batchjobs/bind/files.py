@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTAINERS", "Container", "Maker", "Picture", "Volume", "blocks", "read_picture"]
 
 _BLOCK_SECONDS: Final = 1.0
+_PICTURES: Final = {b"\x89PNG": "png_pipe", b"\xff\xd8": "jpeg_pipe"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,17 +166,19 @@ class Maker:
         for volume, target in zip(volumes, targets, strict=True):
             part = part_path(target)
             name, options = self._container.name, dict(self._container.options)
+            done = 0.0
             try:
+                part.unlink(missing_ok=True)  # what lies there is not written through
                 with av.open(str(part), "w", format=name, options=options) as container:
                     for done in self._encoded(container, volume, level):
-                        self._tell("encoding", (seconds + done) / self._album.seconds)
+                        self._tell("encoding", min(1.0, (seconds + done) / self._album.seconds))
                 with part.open("rb") as file:
                     os.fsync(file.fileno())
             except av.error.FFmpegError as error:
                 if isinstance(error, OSError) and error.errno:
                     raise disk_error(OSError(error.errno, error.strerror), target) from error
                 raise OutputError(
-                    f"cannot write {target}: {error}", hint="choose another file"
+                    f"cannot write {target}: {error}", hint="try --to flac"
                 ) from error
             except OSError as error:
                 raise disk_error(error, target) from error
@@ -307,11 +310,19 @@ def read_picture(path: Path) -> Picture | None:
 
     try:
         content = path.read_bytes()
-        with av.open(io.BytesIO(content)) as image:
+        # By its first bytes: guessing, FFmpeg would take a playlist that names other files.
+        kind = next((kind for mark, kind in _PICTURES.items() if content.startswith(mark)), None)
+        if kind is None:
+            return None
+        with av.open(io.BytesIO(content), format=kind) as image:
             stream = image.streams.video[0]
-            codec = stream.codec_context.name
-            if codec not in {"png", "mjpeg"}:
-                return None
-            return Picture(codec=codec, width=stream.width, height=stream.height, content=content)
+            if not stream.width:
+                return None  # torn
+            return Picture(
+                codec=stream.codec_context.name,
+                width=stream.width,
+                height=stream.height,
+                content=content,
+            )
     except (OSError, IndexError, av.error.FFmpegError):
         return None
