@@ -1,6 +1,7 @@
 """Audiobooks: chapters at their places, tags, cover, loudness, as another program sees them."""
 
 import json
+import resource
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,19 @@ import pytest
 
 from batchjobs import api, audio
 from batchjobs.bind import BindSettings, bind
-from batchjobs.errors import ConfigurationError, ManifestError, RecordingError, UsageError
+from batchjobs.bind.album import Album, Chapter
+from batchjobs.bind.files import CONTAINERS, Maker, Volume, blocks, read_picture
+from batchjobs.bind.levels import Chain, Level, Meter, fitted, level_filters
+from batchjobs.errors import (
+    DiskError,
+    ManifestError,
+    MissingExtraError,
+    OutputError,
+    RecordingError,
+    UsageError,
+)
 from batchjobs.results import read_results
-from tests.books import picture
+from tests.books import alice, kalila, picture
 from tests.test_end_to_end import batchjobs
 
 if TYPE_CHECKING:
@@ -100,6 +111,149 @@ def test_loudness_and_true_peak_are_reached(
     assert highest <= peak + 0.1
 
 
+@pytest.fixture(scope="module")
+def read_aloud(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two chapters in real voices; gives its folder."""
+    home = tmp_path_factory.mktemp("speech")
+    texts = (kalila()[1][0], alice()[0][1][0])
+    rows = [{"id": f"{n}", "text": text[:600]} for n, text in enumerate(texts)]
+    (home / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = api.run(home / "m.jsonl", api.Options(output=home / "run", engine="espeak"))
+    assert report.exit_code == 0
+    return home / "run"
+
+
+@pytest.mark.parametrize(
+    ("form", "target", "bitrate"),
+    [("m4b", -19, 64_000), ("mp3", -19, 64_000), ("m4b", -16, 48_000)],
+)
+def test_what_is_written_is_as_loud_as_it_should_be(
+    read_aloud: Path, tmp_path: Path, form: str, target: float, bitrate: int
+) -> None:
+    """Speech, decoded again: within half a unit, and no peak beyond the ceiling."""
+    settings = BindSettings(form=form, loudness_lufs=target, bitrate=bitrate, pause_seconds=0)
+    made = bind(read_aloud, settings, output=tmp_path / "a.m4b")
+    assert made.is_limited
+    assert (made.reached_lufs, made.peak_db) == (
+        pytest.approx(target, abs=0.5),
+        pytest.approx(-1.6, abs=0.4),
+    )
+    assert made.peak_db <= -1.45
+    if form == "m4b":
+        assert loudness(made.path) == pytest.approx((made.reached_lufs, made.peak_db), abs=0.1)
+
+
+def test_an_encoder_that_adds_peaks_is_tried_again_lower(read_aloud: Path, tmp_path: Path) -> None:
+    """And what it came to is told."""
+    settings = BindSettings(form="mp3", loudness_lufs=-12, true_peak_db=-3, bitrate=16_000)
+    made = bind(read_aloud, settings, output=tmp_path / "a")
+    assert made.peak_db <= -2.9
+    assert made.reached_lufs < -12.5  # its peaks allow no more
+    assert [path.suffix for path in made.path.iterdir()] == [".mp3", ".mp3"]
+
+
+def test_a_file_of_another_kind_is_refused(spoken: Path, tmp_path: Path) -> None:
+    """An M4B is not called MP3, nor is a folder replaced, and a cover is a picture."""
+    for name, hint in (("a.mp3", "--to mp3"), ("a", "BOOK.m4b")):
+        with pytest.raises(UsageError) as caught:
+            bind(spoken, BindSettings(), output=tmp_path / name)
+        assert hint in caught.value.hint
+    (tmp_path / "b.m4b").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        bind(spoken, BindSettings(), output=tmp_path / "b.m4b")
+    (tmp_path / "c").write_text("no picture")
+    with pytest.raises(UsageError, match="is no picture"):
+        bind(spoken, BindSettings(cover=tmp_path / "c"), output=tmp_path / "c.m4b")
+    with pytest.raises(OutputError):
+        bind(spoken, BindSettings(), output=tmp_path / "c" / "d.m4b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.m4b", "c"]
+
+
+def test_a_full_disk_leaves_nothing(spoken: Path, tmp_path: Path) -> None:
+    """It is told as such, and what was begun is gone."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("not ours")
+    (tmp_path / ".a.m4b.part").symlink_to(elsewhere)
+
+    def filled(what: str, share: float) -> None:
+        assert 0 <= share <= 1
+        if what == "encoding":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
+
+    try:
+        with pytest.raises(DiskError):
+            bind(spoken, BindSettings(), output=tmp_path / "a.m4b", progress=filled)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [elsewhere]
+    assert elsewhere.read_text() == "not ours"
+
+
+def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
+    """Such as a sample rate that MP3 does not know."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(audio.encode(bytes(20_000), sample_rate=10_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
+    maker = Maker(
+        Album(chapters=[chapter], sample_rate=10_000),
+        CONTAINERS["mp3"],
+        bitrate=64_000,
+        pause_seconds=0,
+        picture=None,
+        tell=lambda _, __: None,
+    )
+    volume = Volume(target=tmp_path / "a.mp3", chapters=[chapter], tags={})
+    with pytest.raises(OutputError, match="cannot write"):
+        maker.make([volume], Level(), lambda level, _: level)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_silence_stays_silence(tmp_path: Path) -> None:
+    """There is no gain that makes it louder."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(audio.encode(bytes(48_000), sample_rate=24_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
+    held = b"".join(blocks(chapter, 24_000))
+    assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file
+    chain, meter = Chain(24_000, level_filters(Level(), 24_000)), Meter()
+    meter.push(chain.push(held))
+    meter.push(chain.end())
+    heard = meter.end()
+    level, _ = fitted(lambda _: heard, target_lufs=-19, ceiling_db=-1.5)
+    assert level == Level()
+    assert Meter().end() == heard
+
+
+def test_rates_are_brought_together(tmp_path: Path) -> None:
+    """A chapter at another rate is as long as it was."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(audio.encode(bytes(32_000), sample_rate=16_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
+    assert sum(map(len, blocks(chapter, 24_000))) == 48_000
+
+
+def test_a_cover_that_is_lost_is_told(tmp_path: Path) -> None:
+    """The book is made without it."""
+    rows = [
+        {"id": "1", "text": "نصّ أول", "cover": "c.svg", "date": "1920"},
+        {"id": "2", "text": "نصّ ثانٍ"},
+    ]
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "c.svg").write_text("<svg/>")
+    (tmp_path / "d.png").write_bytes(picture()[:20])
+    assert read_picture(tmp_path / "d.png") is None
+    assert api.run(manifest, api.Options(output=tmp_path / "run", engine="tone")).exit_code == 0
+    made = bind(tmp_path / "run", BindSettings(), output=tmp_path / "a.m4b")
+    assert made.lost_cover.endswith("c.svg")
+    assert mutagen.File(made.path).tags["\xa9day"] == ["1920"]
+    (tmp_path / "e.png").write_bytes(picture())
+    again = bind(tmp_path / "run", BindSettings(cover=tmp_path / "e.png"), output=made.path)
+    assert bytes(mutagen.File(again.path).tags["covr"][0]) == picture()
+    assert again.lost_cover == ""
+
+
 @pytest.mark.parametrize("form", ["mp3", "flac"])
 def test_a_set_of_files_has_tags(spoken: Path, form: str) -> None:
     """Title, album, author, number and cover each; the names are good names."""
@@ -164,7 +318,7 @@ def test_an_empty_run_is_told(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named(spoken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to install."""
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(MissingExtraError) as caught:
         bind(spoken, BindSettings())
     assert "batchjobs[book]" in caught.value.hint
 
@@ -185,3 +339,16 @@ def test_from_a_book_to_an_audiobook_on_the_command_line(tmp_path: Path) -> None
     assert len(mutagen.File(tmp_path / "x.m4b").chapters) == 2
     said = batchjobs("bind", "outputs/كتاب", "--to", "mp3", cwd=tmp_path).stdout
     assert "2 chapters" in said
+    assert "left out" not in said
+    (tmp_path / "more.md").write_text("# ثالث\n\nنصّ.\n\n# رابع\n\nغيره.\n")
+    batchjobs("book", "more.md", "--chapters", "1", cwd=tmp_path)
+    row = json.loads((tmp_path / "more.jsonl").read_text()) | {"cover": "gone.png"}
+    rows = [row, {"id": "b", "text": "غيره."}]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    batchjobs("run", "more.jsonl", "--engine", "tone", "--limit", "1", cwd=tmp_path)
+    batchjobs("bind", "outputs/more", cwd=tmp_path, expect=65)
+    quiet = ("--partial", "--loudness", "-8", "--true-peak", "-12")
+    part = batchjobs("bind", "outputs/more", *quiet, cwd=tmp_path)
+    assert "without: b" in part.stdout
+    assert "quieter than -8 LUFS" in part.stdout
+    assert "no cover: gone.png" in part.stderr

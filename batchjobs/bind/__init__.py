@@ -16,8 +16,7 @@ _M4B: Final = "m4b"
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
 _MOST_OVER_DB: Final = 0.05
 _MOST_REMADE: Final = 2
-"""Encoders add peaks of their own (AAC up to 4 dB to speech that was limited hard): seen in what was
-written, and made again lower."""
+"""Encoders add peaks of their own: seen in what was written, and made again lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +184,7 @@ def _measured(album: Album, level: Level, tell: Callable[[float], None]) -> Loud
         for block in blocks(chapter, album.sample_rate):
             meter.push(chain.push(block))
             done += len(block) // 2
-            tell(done / album.sample_rate / album.seconds)
+            tell(min(1.0, done / album.sample_rate / album.seconds))
     meter.push(chain.end())
     return meter.end()
 
