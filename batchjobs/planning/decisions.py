@@ -63,7 +63,7 @@ def refuse_foreign(row: Row, record: JobRecord | None, checkpoint: Checkpoint) -
     target = checkpoint.folder / row.output
     targets = [target] if row.kind == Kind.TTS else [target, target.with_suffix(".json")]
     for path in targets:
-        if _is_there(path) and not checkpoint.owns(row.output, row.id):
+        if _is_there(path) and not checkpoint.owns(row.output):
             raise _not_ours(path)
 
 
