@@ -564,25 +564,30 @@ def test_files_are_owned_by_their_paths(folder: Path) -> None:
     """A begun attempt and a result own the planned path, and no other, for good."""
     with Checkpoint.open(folder) as checkpoint:
         _adopt(checkpoint, _row(1), _row(2), _row(3))
-        assert not checkpoint.owns("audio/r1.wav", "r1")
+        assert not checkpoint.owns("audio/r1.wav")
         checkpoint.commit(starts=[_start(1)])
         checkpoint.commit(records=[_done(2, output="other/r2.flac")])
         _adopt(checkpoint, _row(3))
-        assert checkpoint.owns("audio/r1.wav", "r1")
-        assert checkpoint.owns("other/r2.flac", "r2")
-        assert not checkpoint.owns("audio/mine.wav", "r1")
-        assert not checkpoint.owns("audio/r3.wav", "r3")
+        assert checkpoint.owns("audio/r1.wav")
+        assert checkpoint.owns("other/r2.flac")
+        assert not checkpoint.owns("audio/mine.wav")
+        assert not checkpoint.owns("audio/r3.wav")
         checkpoint.commit(records=[_done(2, output="moved.flac")])
-        assert checkpoint.owns("other/r2.flac", "r2")
+        assert checkpoint.owns("other/r2.flac")
 
 
 def test_a_copy_owns_its_file_before_it_is_committed(folder: Path) -> None:
     """A run killed between a copy's rename and its commit can be continued."""
     with Checkpoint.open(folder) as checkpoint:
         _adopt(checkpoint, _row(1, action="copy"), _row(2, action="follow"), _row(3))
-        assert checkpoint.owns("audio/r1.wav", "r1")
-        assert checkpoint.owns("audio/r2.wav", "r2")
-        assert not checkpoint.owns("audio/r2.wav", "r1")
+        assert checkpoint.owns("audio/r1.wav")
+        assert checkpoint.owns("audio/r2.wav")
+        assert not checkpoint.owns("audio/r3.wav")
+        # Also if the next plan, which is cancelled as well, has nothing to copy any more.
+        _adopt(checkpoint, _row(2), _row(3))
+        assert checkpoint.owns("audio/r1.wav")
+        assert checkpoint.owns("audio/r2.wav")
+        assert not checkpoint.owns("audio/r3.wav")
 
 
 # -- running -----------------------------------------------------------------------------------

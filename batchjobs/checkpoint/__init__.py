@@ -191,18 +191,18 @@ class Checkpoint:
         with self._database.reading() as database:
             return segments.files(database)
 
-    def owns(self, output: str, job_id: str) -> bool:
+    def owns(self, output: str) -> bool:
         """Tell whether the file at this path below the run folder can only be this run's own.
 
         It is if a result ever stood there, or if an attempt at one has begun: a run killed between
         the file's rename and the commit leaves it there. Copies begin no attempts: theirs are where
-        the last plan put them.
+        a plan put them, for whichever row.
         """
         query = """SELECT EXISTS (SELECT 1 FROM own_files WHERE path = :output)
-                   OR EXISTS (SELECT 1 FROM rows WHERE id = :id AND output = :output
+                   OR EXISTS (SELECT 1 FROM rows WHERE output = :output
                               AND action IN ('copy', 'follow'))"""
         with self._database.reading() as database:
-            found = database.execute(query, {"output": output, "id": job_id}).fetchone()
+            found = database.execute(query, {"output": output}).fetchone()
         return bool(found[0])
 
     def has_begun(self) -> bool:

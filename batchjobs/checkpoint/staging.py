@@ -98,6 +98,12 @@ def orphans(database: sqlite3.Connection) -> int:
 
 def adopt(database: sqlite3.Connection, settings: Mapping[str, str]) -> None:
     """Put the rows in the place of the last run's; within a transaction."""
+    # A copy that was killed between its rename and its commit has left a file, as `owns` knows of
+    # the last plan; the new one may buy what that would have copied.
+    database.execute(
+        """INSERT OR IGNORE INTO own_files
+           SELECT output FROM rows WHERE action IN ('copy', 'follow')"""
+    )
     database.execute("DELETE FROM rows")
     database.execute("INSERT INTO rows SELECT * FROM temp.staged")
     _put_in_doubt(database)

@@ -72,7 +72,7 @@ def refuse_foreign(row: Row, record: JobRecord | None, checkpoint: Checkpoint) -
     if row.kind != Kind.TTS:
         targets += [str(Path(target).with_suffix(ending)) for ending in _BESIDE]
     for path in targets:
-        if _is_there(path) and not checkpoint.owns(row.output, row.id):
+        if _is_there(path) and not checkpoint.owns(row.output):
             raise _not_ours(Path(path))
 
 

@@ -29,7 +29,6 @@ from typing import TypeVar
 import trio
 from hypothesis import HealthCheck, Phase, core, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -802,9 +801,10 @@ def main() -> int:
         while time.monotonic() - began < given.seconds:
             try:
                 live(world, 20, number=given.seed + number, steps=12)
-            except (AssertionError, Flaky):
+            except Exception as error:
                 failures += 1
-                print(f"seed {given.seed + number}: {world.breaches[0]}", flush=True)
+                found = world.breaches[:1] or traceback.format_exception(error)
+                print(f"seed {given.seed + number}: {''.join(found)}", flush=True)
                 world.breaches.clear()
             number += 1
             if number % 50 == 0:
