@@ -2,7 +2,7 @@
 
 from batchjobs.limits.breaker import Breaker
 from batchjobs.limits.budget import Budget, Price
-from batchjobs.limits.concurrency import ConcurrencyLimit, LatencyDrift
+from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, LatencyDrift
 from batchjobs.limits.rate import StartRate, parse_rate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
 
@@ -10,6 +10,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "ConcurrencyLimit",
+    "HandshakeRefusals",
     "LatencyDrift",
     "Price",
     "RetryBudget",

@@ -20,6 +20,7 @@ from batchjobs.limits import (
     Breaker,
     Budget,
     ConcurrencyLimit,
+    HandshakeRefusals,
     LatencyDrift,
     Price,
     RetryBudget,
@@ -74,7 +75,7 @@ class RunSettings:
     handles_signals: bool = True
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
-    audio_memory_bytes: int = 64 * 1024 * 1024
+    audio_memory_bytes: int = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +228,7 @@ class Service:
         self.limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
         self.drift = LatencyDrift()
         self.breaker = Breaker()
+        self.refusals = HandshakeRefusals()
         self.active = 0
         self.is_proven = False
         self.is_probing = False

@@ -378,7 +378,7 @@ class Worker:
         if session.was_connected:
             self._reached(service, began)
         elif service.is_proven and error.reaction is Reaction.RETRY:
-            self._unreachable(ticket, service, error)
+            self._unreachable(ticket, service, error, began)
             return
         is_worth_it = policy.is_worth_retrying(ticket.attempts, error, ticket.codes)
         if error.reaction is Reaction.THROTTLE:
@@ -400,13 +400,17 @@ class Worker:
     def _reached(self, service: Service, began: float) -> None:
         """The service was there for a session that began then."""
         now = trio.current_time()
+        service.refusals.add(is_refused=False)
         if service.breaker.reached(now, began_at=began):
             service.limit.resume(now)
             self._run.tell(ServiceBack(provider=service.link.provider.name))
 
-    def _unreachable(self, ticket: Ticket, service: Service, error: SessionError) -> None:
+    def _unreachable(
+        self, ticket: Ticket, service: Service, error: SessionError, began: float
+    ) -> None:
         """A service that worked cannot be reached: whose fault that is shows a little later."""
         run, now = self._run, trio.current_time()
+        self._make_room(service, error, began)
         ticket.unreachable_at.append(now)
         ticket.last_error = error
         name = service.link.provider.name
@@ -419,6 +423,16 @@ class Worker:
             run.stop(shown, ServiceUnavailableError(shown, hint=hint))
             return
         self._try_again(ticket, error)
+
+    def _make_room(self, service: Service, error: SessionError, began: float) -> None:
+        """Lower a concurrency that is being found out, if handshakes are refused in numbers."""
+        if service.breaker.is_open or not service.refusals.add(is_refused=True):
+            return
+        if service.is_adaptive:
+            now = trio.current_time()
+            service.limit.throttled(started_at=began, now=now, active=service.active)
+            name, allowed = service.link.provider.name, service.limit.allowed(now)
+            self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
 
     def _slow_down(
         self, ticket: Ticket, service: Service, error: SessionError, began: float
