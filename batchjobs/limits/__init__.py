@@ -3,6 +3,7 @@
 from batchjobs.limits.breaker import Breaker
 from batchjobs.limits.budget import Budget, Price
 from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, LatencyDrift
+from batchjobs.limits.quiet import QuietTime
 from batchjobs.limits.rate import StartRate, parse_rate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
 
@@ -13,6 +14,7 @@ __all__ = [
     "HandshakeRefusals",
     "LatencyDrift",
     "Price",
+    "QuietTime",
     "RetryBudget",
     "RetryPolicy",
     "StartRate",

@@ -23,6 +23,7 @@ from batchjobs.limits import (
     HandshakeRefusals,
     LatencyDrift,
     Price,
+    QuietTime,
     RetryBudget,
     RetryPolicy,
     StartRate,
@@ -227,6 +228,7 @@ class Service:
         self.is_adaptive = not asked
         self.limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
         self.drift = LatencyDrift()
+        self.quiet = QuietTime(provider.quiet_seconds)
         self.breaker = Breaker()
         self.refusals = HandshakeRefusals()
         self.active = 0

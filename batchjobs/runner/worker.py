@@ -20,6 +20,7 @@ from batchjobs.errors import (
     RecordingError,
     ServiceUnavailableError,
     SessionError,
+    SuspectError,
 )
 from batchjobs.jobs import BadRow, Job, Kind, Segment, Status
 from batchjobs.limits import Price
@@ -267,6 +268,8 @@ class Worker:
         try:
             result = await session.run()
         except SessionError as error:
+            if isinstance(error, SuspectError):
+                service.quiet.doubt()
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
@@ -317,7 +320,13 @@ class Worker:
         judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
         return SpeechSession(
-            link, segment, texts=texts, judge=judge, on_proven=proven, received=received
+            link,
+            segment,
+            texts=texts,
+            judge=judge,
+            on_proven=proven,
+            received=received,
+            quiet_seconds=service.quiet.seconds,
         )
 
     async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
@@ -354,6 +363,8 @@ class Worker:
         """Let the concurrency follow how the service does."""
         service.limit.succeeded()
         first = result.evidence.first_result_seconds
+        if isinstance(result, SpeechResult):
+            service.quiet.heard(result.evidence.longest_gap_seconds)
         if service.is_adaptive and isinstance(result, SpeechResult) and service.drift.add(first):
             service.limit.slowed(started_at=began, now=trio.current_time())
 
