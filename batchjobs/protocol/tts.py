@@ -35,6 +35,9 @@ class Judge(Protocol):
     def minimum_seconds(self) -> float:
         """Less audio than this cannot be all of it."""
 
+    def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
+        """Say whether a short silence after this audio may mean the end."""
+
     def objection(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> str:
         """Say what is wrong with complete audio; empty if nothing is."""
 
@@ -78,6 +81,7 @@ class TtsClient:
         judge: Says whether the audio is plausible.
         now: The time, in seconds of a monotonic clock.
         received: Where the audio goes.
+        quiet_seconds: A quiet time below the provider's, for audio that the judge finds ample.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class TtsClient:
         judge: Judge,
         now: float,
         received: ReceivedAudio | None = None,
+        quiet_seconds: float | None = None,
     ) -> None:
         self._conversation = Conversation(TTS, Role.CLIENT)
         self._provider = provider
@@ -105,6 +110,9 @@ class TtsClient:
         self._received = ReceivedAudio() if received is None else received
         self._received_bytes = 0
         self._messages = 0
+        self._short_quiet_seconds = quiet_seconds
+        self._was_cut_short = False
+        self._is_ample = True
         self._sample_rate = 0
         self._first_audio_at: float | None = None
         self._last_audio_at: float | None = None
@@ -177,9 +185,12 @@ class TtsClient:
         answered = last is not None and last >= self._sent_all_at
         if not answered or self._received_seconds() < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
+        seconds = self._provider.quiet_seconds
         if self._final_seen:
-            return min(self._provider.final_quiet_seconds, self._provider.quiet_seconds)
-        return self._provider.quiet_seconds
+            seconds = min(self._provider.final_quiet_seconds, seconds)
+        if self._short_quiet_seconds is not None and self._is_ample:
+            seconds = min(self._short_quiet_seconds, seconds)
+        return seconds
 
     def next_payload(self) -> str | None:
         """Give the next message to send, if one may be sent now."""
@@ -250,7 +261,7 @@ class TtsClient:
         if overdue:
             self._time_out(overdue, now)
         elif self._phase is _Phase.LISTENING:
-            self._ask_to_close(now)
+            self._end_of_quiet(now)
         else:
             self._finish(Ending.QUIET, None, now)
 
@@ -265,6 +276,15 @@ class TtsClient:
         if self._phase is _Phase.DRAINING and self._provider.close_drains:
             return "the audio stopped before the service closed"
         return _OVERDUE.get(self._phase, "")
+
+    def _end_of_quiet(self, now: float) -> None:
+        """Ask to close, unless the silence was a short one and there may be more to come."""
+        if self._short_quiet_seconds is not None and self._is_ample:
+            self._is_ample = self._judge.is_ample(self._received, self._sample_rate)
+            if now < self.wait_until:
+                return
+            self._was_cut_short = True
+        self._ask_to_close(now)
 
     def _ask_to_close(self, now: float) -> None:
         self._outgoing.append(messages.CloseConnection())
@@ -307,6 +327,7 @@ class TtsClient:
         self._messages += 1
         self._progress_at = now
         self._last_audio_at = now
+        self._is_ample = True
         if self._phase is _Phase.AWAITING_AUDIO:
             self._phase = _Phase.LISTENING
         self._late_audio = self._phase is _Phase.DRAINING
@@ -329,7 +350,7 @@ class TtsClient:
         objection = (
             "the audio ends in half a sample"
             if len(pcm) % _BYTES_PER_SAMPLE
-            else self._judge.objection(pcm, self._sample_rate, ending)
+            else self._judge.objection(pcm, self._sample_rate, self._doubted(ending))
         )
         if objection:
             self._fail(SuspectError(objection))
@@ -350,6 +371,10 @@ class TtsClient:
                 received_audio_seconds=round(self._received_seconds(), 6),
             ),
         )
+
+    def _doubted(self, ending: Ending) -> Ending:
+        """A silence that was a short one shows as little as a mere close."""
+        return Ending.CLOSED_BY_SERVER if self._was_cut_short else ending
 
     def _time_out(self, what: str, now: float) -> None:
         elapsed = now - self._opened_at

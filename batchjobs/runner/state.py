@@ -20,8 +20,10 @@ from batchjobs.limits import (
     Breaker,
     Budget,
     ConcurrencyLimit,
+    HandshakeRefusals,
     LatencyDrift,
     Price,
+    QuietTime,
     RetryBudget,
     RetryPolicy,
     StartRate,
@@ -77,7 +79,7 @@ class RunSettings:
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
     detector: Callable[[], SpeechDetector] | None = None
-    audio_memory_bytes: int = 64 * 1024 * 1024
+    audio_memory_bytes: int = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +233,9 @@ class Service:
         self.is_adaptive = not asked
         self.limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
         self.drift = LatencyDrift()
+        self.quiet = QuietTime(provider.quiet_seconds)
         self.breaker = Breaker()
+        self.refusals = HandshakeRefusals()
         self.active = 0
         self.is_proven = False
         self.is_probing = False

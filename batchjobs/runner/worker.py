@@ -20,6 +20,7 @@ from batchjobs.errors import (
     RecordingError,
     ServiceUnavailableError,
     SessionError,
+    SuspectError,
 )
 from batchjobs.jobs import BadRow, Job, Kind, Segment, Status
 from batchjobs.limits import Price
@@ -266,6 +267,8 @@ class Worker:
         try:
             result = await session.run()
         except SessionError as error:
+            if isinstance(error, SuspectError):
+                service.quiet.doubt()
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
@@ -316,7 +319,13 @@ class Worker:
         judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
         return SpeechSession(
-            link, segment, texts=texts, judge=judge, on_proven=proven, received=received
+            link,
+            segment,
+            texts=texts,
+            judge=judge,
+            on_proven=proven,
+            received=received,
+            quiet_seconds=service.quiet.seconds,
         )
 
     async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
@@ -353,6 +362,8 @@ class Worker:
         """Let the concurrency follow how the service does."""
         service.limit.succeeded()
         first = result.evidence.first_result_seconds
+        if isinstance(result, SpeechResult):
+            service.quiet.heard(result.evidence.longest_gap_seconds)
         if service.is_adaptive and isinstance(result, SpeechResult) and service.drift.add(first):
             service.limit.slowed(started_at=began, now=trio.current_time())
 
@@ -377,7 +388,7 @@ class Worker:
         if session.was_connected:
             self._reached(service, began)
         elif service.is_proven and error.reaction is Reaction.RETRY:
-            self._unreachable(ticket, service, error)
+            self._unreachable(ticket, service, error, began)
             return
         is_worth_it = policy.is_worth_retrying(ticket.attempts, error, ticket.codes)
         if error.reaction is Reaction.THROTTLE:
@@ -399,13 +410,17 @@ class Worker:
     def _reached(self, service: Service, began: float) -> None:
         """The service was there for a session that began then."""
         now = trio.current_time()
+        service.refusals.add(is_refused=False)
         if service.breaker.reached(now, began_at=began):
             service.limit.resume(now)
             self._run.tell(ServiceBack(provider=service.link.provider.name))
 
-    def _unreachable(self, ticket: Ticket, service: Service, error: SessionError) -> None:
+    def _unreachable(
+        self, ticket: Ticket, service: Service, error: SessionError, began: float
+    ) -> None:
         """A service that worked cannot be reached: whose fault that is shows a little later."""
         run, now = self._run, trio.current_time()
+        self._make_room(service, error, began)
         ticket.unreachable_at.append(now)
         ticket.last_error = error
         name = service.link.provider.name
@@ -418,6 +433,16 @@ class Worker:
             run.stop(shown, ServiceUnavailableError(shown, hint=hint))
             return
         self._try_again(ticket, error)
+
+    def _make_room(self, service: Service, error: SessionError, began: float) -> None:
+        """Lower a concurrency that is being found out, if handshakes are refused in numbers."""
+        if service.breaker.is_open or not service.refusals.add(is_refused=True):
+            return
+        if service.is_adaptive:
+            now = trio.current_time()
+            service.limit.throttled(started_at=began, now=now, active=service.active)
+            name, allowed = service.link.provider.name, service.limit.allowed(now)
+            self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
 
     def _slow_down(
         self, ticket: Ticket, service: Service, error: SessionError, began: float

@@ -24,6 +24,7 @@ class SpeechSession:
         judge: Says whether the audio is plausible.
         on_proven: Called when the service first does useful work.
         received: Where the audio goes; the result is of it.
+        quiet_seconds: A quiet time below the provider's, where the audio is ample.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SpeechSession:
         judge: Judge,
         on_proven: Callable[[], None] = lambda: None,
         received: ReceivedAudio | None = None,
+        quiet_seconds: float | None = None,
     ) -> None:
         self._link = link
         self._segment = segment
@@ -42,6 +44,7 @@ class SpeechSession:
         self._judge = judge
         self._on_proven = on_proven
         self._received = received
+        self._quiet_seconds = quiet_seconds
         self._machine: TtsClient | None = None
 
     @property
@@ -79,6 +82,7 @@ class SpeechSession:
                 judge=self._judge,
                 now=now,
                 received=self._received,
+                quiet_seconds=self._quiet_seconds,
             )
 
         async def converse(exchange: Exchange, spoken: TtsClient) -> None:

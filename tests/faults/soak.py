@@ -44,10 +44,7 @@ LETTERS_A_SECOND = 14
 KIB_A_SESSION = 100.0
 LAG_P99_MS = 100.0
 GROWTH_KIB = 10.0
-"""What a session may grow in the minute beside the audio that it has received.
-
-That is held until its session has ended well, within a memory of its own: see `SoundLimit`.
-"""
+"""What a session may grow in the minute: the audio it has received, and its pieces' objects."""
 SPARE_FILES = 200
 
 
@@ -249,9 +246,7 @@ def tell(watch: Watch, began: float, seen: Mapping[str, float], asked: argparse.
     before, first, last = (watch.kib_at(when) for when in (began, full + 1, over))
     steady, ramp = watch.lags_ms(full + 1, over), watch.lags_ms(began, full)
     ending = watch.lags_ms(over, float("inf"))
-    a_session, grown = (last - before) / asked.sessions, (last - first) / asked.sessions
-    received = len(SOUND) / 1_024 * (asked.seconds - 1) / EVERY_SECONDS
-    growth = grown - received
+    a_session, growth = (last - before) / asked.sessions, (last - first) / asked.sessions
     rows = [
         (
             "sessions live at once",
@@ -267,7 +262,7 @@ def tell(watch: Watch, began: float, seen: Mapping[str, float], asked: argparse.
             a_session <= KIB_A_SESSION,
         ),
         (
-            "growth beside its audio",
+            "growth a session in that time",
             f"{growth:.2f} KiB",
             f"<= {GROWTH_KIB:g}",
             growth <= GROWTH_KIB,
@@ -296,7 +291,8 @@ def tell(watch: Watch, began: float, seen: Mapping[str, float], asked: argparse.
         shown = f"p50 {share(lags, 0.5):.1f}, p99 {share(lags, 0.99):.1f}, most {lags[-1]:.1f} ms"
         print(f"  lag, {name:<27}{shown}")
     print(f"  all open after                  {full - began:>12.1f} s")
-    print(f"  growth with the audio received  {grown:>12.1f} KiB, {received:.1f} of it audio")
+    received = len(SOUND) / 1_024 * (asked.seconds - 1) / EVERY_SECONDS
+    print(f"  of that growth, audio received  {received:>12.1f} KiB a session")
     print(
         f"  resident: before {before / 1024:.0f}, all live {first / 1024:.0f}, then {last / 1024:.0f} MiB"
     )
