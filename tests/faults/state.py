@@ -44,6 +44,7 @@ from batchjobs.files import part_path
 from batchjobs.jobs import Evidence, derived_id
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.tone import ToneRecogniser
+from tests.faults.bench import knock
 from tests.faults.zygote import hurried_policy, options_of
 from tests.test_end_to_end import KEY, served
 
@@ -107,6 +108,7 @@ class World:
     def sold(self) -> Counter[tuple[str, str]]:
         """Count what was sold since the last call, once every session has ended: text and voice."""
         sold: Counter[tuple[str, str]] = Counter()
+        knock(self.base_url)
         deadline = time.monotonic() + 20
         while True:
             with self.ledger.open("rb") as file:
