@@ -44,6 +44,7 @@ LAYERS = {
     "session": 4,
     "server": 4,
     "runner": 5,
+    "probing": 5,
     "api": 6,
     "cli": 7,
     "signals": 1,

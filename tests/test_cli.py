@@ -1,6 +1,7 @@
 """The command line as a user meets it: help, errors, exit codes, streams, settings."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -476,3 +477,34 @@ def test_serve_says_that_its_port_is_taken(command: Command) -> None:
         ended = command("serve", "--engine", "tone", "--port", taken.getsockname()[1])
     assert ended.code == 78
     assert "choose another port" in ended.err
+
+
+def test_a_probe_says_what_it_costs_and_prints_settings(command: Command) -> None:
+    """The local server out of the box; a hosted one is asked about first, and no is no."""
+    ended = command("probe", "local")
+    assert ended.code == 0
+    assert ended.out.endswith("[providers.local]\nclose_drains = true\n")
+    assert "2 sessions" in ended.err
+    assert json.loads(command("probe", "local", "--json").out)["close_drains"] is True
+    ended = command("probe", "munsit")
+    assert ended.code == 78
+    assert "MUNSIT_API_KEY" in ended.err
+    assert command("probe", "nobody").code == 78
+
+
+def test_a_probe_that_costs_money_asks_first(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an answer nothing is spent; with --yes it goes on, here to a port that is shut."""
+    monkeypatch.setenv("MUNSIT_API_KEY", KEY)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    ended = command("probe", "munsit", "--voice", "v")
+    assert (ended.code, ended.out) == (0, "")
+    assert "0.00" in ended.err
+    assert "nothing was spent" in ended.err
+    with socket.socket() as shut:
+        shut.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{shut.getsockname()[1]}/api/v1"
+        ended = command("probe", "munsit", "--voice", "v", "--base-url", url, "--yes")
+    assert ended.code == 69
+    assert KEY not in ended.out + ended.err

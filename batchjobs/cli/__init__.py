@@ -11,6 +11,7 @@ import click
 
 from batchjobs.cli.books import bind, book
 from batchjobs.cli.looking import providers, status, verify
+from batchjobs.cli.probing import probe
 from batchjobs.cli.running import plan, run
 from batchjobs.cli.scanning import scan
 from batchjobs.cli.serving import serve
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, plan, status, verify, scan, book, bind, serve, providers):
+for _command in (run, plan, status, verify, scan, book, bind, serve, providers, probe):
     cli.add_command(_command)
 
 

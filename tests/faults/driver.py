@@ -17,7 +17,7 @@ import sqlite3
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import trio
@@ -103,10 +103,10 @@ def _no_folder_sync() -> None:
 def _no_file_sync() -> None:
     """Rename a file that may not be on the disk yet."""
 
-    def write_part(target: Path, data: bytes) -> Path:
+    def write_part(target: Path, data: bytes | Iterable[bytes]) -> Path:
         part = files.part_path(target)
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
+        part.write_bytes(data if isinstance(data, bytes) else b"".join(data))
         return part
 
     outputs.write_part = write_part

@@ -1,0 +1,88 @@
+"""The command `probe`."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from batchjobs.cli.options import complete_provider, config_option, json_option, option
+from batchjobs.cli.telling import print_json, say, told
+
+__all__ = ["probe"]
+
+
+@click.command()
+@click.argument("provider", shell_complete=complete_provider)
+@option("--voice", default="", help="Voice to speak with.  [default: the provider's]")
+@option("--base-url", default="", help="Where the provider is: wss://HOST/api/v1.")
+@option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the key, readable by its owner only.",
+)
+@option("--insecure", is_flag=True, help="Allow unencrypted connections to other machines.")
+@option("--yes", "-y", is_flag=True, help="Do not ask before money is spent.")
+@json_option
+@config_option
+def probe(
+    provider: str,
+    *,
+    voice: str,
+    base_url: str,
+    key_file: Path | None,
+    insecure: bool,
+    yes: bool,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """Find out what a service does where its documents are silent.
+
+    Speaks one short text twice and prints settings for 'batchjobs.toml'. Says first what it costs.
+    """
+    import trio
+
+    from batchjobs import config as configuration
+    from batchjobs import probing
+    from batchjobs.errors import ConfigurationError
+
+    with told():
+        known = configuration.load(config).providers
+        if provider not in known:
+            hint = f"there are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"there is no provider '{provider}'", hint=hint)
+        service = known[provider]
+        key = configuration.read_key(service, key_file=key_file, environment=os.environ)
+        if not key and not service.engine:
+            hint = f"set {service.key_variable}, or give --key-file FILE"
+            raise ConfigurationError(f"no key for the provider '{provider}'", hint=hint)
+        cost = probing.probe_cost(service)
+        characters = 2 * len(probing.PROBE_TEXT)
+        money = f"about {cost:.4f} {service.currency}" if cost else "no known price"
+        say(f"{provider}: 2 sessions, {characters} characters, {money}", sys.stderr)
+        is_asked = not (yes or service.engine)
+        if is_asked and not click.confirm("go on?", err=True):
+            say("nothing was spent", sys.stderr)
+            raise SystemExit(0)
+
+        async def work() -> probing.Finding:
+            return await probing.probe(
+                service,
+                key=key,
+                base_url=base_url,
+                voice=voice,
+                insecure=insecure,
+                tell=lambda line: say(f"  {line}", sys.stderr),
+            )
+
+        found = trio.run(work)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    say(f"# {found.reason}")
+    say(f"# first audio after {found.first_audio_seconds:.2f} s, {found.audio_messages} messages,")
+    say(f"# the longest gap between them {found.longest_gap_seconds:.2f} s")
+    if found.close_drains:
+        say(f"# waiting for silence took {found.after_audio_seconds:.2f} s more a session")
+    say(found.settings.rstrip())

@@ -1,0 +1,152 @@
+"""What a probe finds out about services that drain, drop, stay mute or refuse."""
+
+from dataclasses import replace
+
+import pytest
+import trio
+
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    KeyRefusedError,
+    ServiceUnavailableError,
+)
+from batchjobs.probing import PROBE_TEXT, Finding, probe, probe_cost
+from batchjobs.providers import BUILT_IN, Provider
+from tests.canary import KEY
+from tests.streams import Peer, Raw, Service, Talk, answers, audio, tone
+
+HOSTED = replace(BUILT_IN["munsit"], voice="v")
+RATE = 24_000
+SOUND = tone(len(PROBE_TEXT) / 12, RATE)
+
+
+def speaks(*, drains: bool, delay: float = 0.3) -> Talk:
+    """Make a service that takes its time to speak, and may drop what it has not yet sent."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        with trio.move_on_after(delay) as thinking:
+            await peer.until_asked_to_close()
+        if thinking.cancelled_caught or drains:
+            await peer.send(audio(SOUND, RATE))
+        if thinking.cancelled_caught:
+            await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    return talk
+
+
+async def probed(
+    talk: Talk | None = None, *, raw: Raw | None = None, provider: Provider = HOSTED
+) -> Finding:
+    """Probe a scripted service."""
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=talk, raw=raw)
+        url = "wss://127.0.0.1:9/api/v1"
+        found: Finding | BatchjobsError
+        try:
+            found = await probe(provider, key=KEY, base_url=url, dial=service.dial)
+        except BatchjobsError as error:
+            found = error
+        nursery.cancel_scope.cancel()
+    if isinstance(found, BatchjobsError):
+        raise found
+    return found
+
+
+async def test_a_service_that_drains_is_known_by_its_audio(autojump_clock: object) -> None:
+    """The same audio without waiting for silence; the settings are ready to be put in."""
+    found = await probed(speaks(drains=True))
+    assert found.close_drains
+    assert found.settings == "[providers.munsit]\nclose_drains = true\n"
+    assert found.close_audio_seconds == found.quiet_audio_seconds
+    assert found.first_audio_seconds == pytest.approx(0.3)
+    assert found.after_audio_seconds == pytest.approx(2.8, abs=0.01)
+
+
+async def test_a_service_that_drops_is_not_trusted_to_drain(autojump_clock: object) -> None:
+    """No audio at all after closeConnection."""
+    found = await probed(speaks(drains=False))
+    assert not found.close_drains
+    assert found.close_audio_seconds == 0.0
+    assert found.settings == "[providers.munsit]\nclose_drains = false\n"
+
+
+async def test_a_service_that_drops_a_part_is_not_trusted_either(autojump_clock: object) -> None:
+    """Half of the audio, and a normal close, is no draining."""
+
+    async def half(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.send(audio(SOUND[: len(SOUND) * 3 // 4 // 2 * 2], RATE))
+        with trio.move_on_after(0.1) as speaking:
+            await peer.until_asked_to_close()
+        if speaking.cancelled_caught:
+            await peer.send(audio(SOUND[len(SOUND) * 3 // 4 // 2 * 2 :], RATE))
+            await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    found = await probed(half)
+    assert not found.close_drains
+    assert 0.0 <= found.close_audio_seconds < found.quiet_audio_seconds
+
+
+async def test_a_mute_service_is_told_as_such(autojump_clock: object) -> None:
+    """It connects, answers the first message, and says nothing."""
+
+    async def mute(peer: Peer) -> None:
+        await peer.begin()
+        await trio.sleep_forever()
+
+    with pytest.raises(ServiceUnavailableError, match="no audio came"):
+        await probed(mute)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, KeyRefusedError), (402, ServiceUnavailableError), (503, ServiceUnavailableError)],
+)
+async def test_a_refused_key_or_an_empty_wallet_is_told_as_in_a_run(
+    autojump_clock: object, status: int, kind: type[Exception]
+) -> None:
+    """The same exit codes, and the key is not shown."""
+    with pytest.raises(kind) as caught:
+        await probed(raw=answers(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()))
+    assert KEY not in str(caught.value)
+
+
+async def test_a_service_that_has_no_room_for_the_second_session_says_nothing_of_draining(
+    autojump_clock: object,
+) -> None:
+    """A refusal of the second session must not be read as an answer."""
+
+    async def once(peer: Peer) -> None:
+        if peer.number == 1:
+            await speaks(drains=True)(peer)
+            return
+        await peer.begin()
+        await peer.send({"type": "error", "errorCode": 42901, "errorMessage": "busy"})
+
+    with pytest.raises(ServiceUnavailableError, match="42901"):
+        await probed(once)
+
+
+async def test_who_cannot_speak_cannot_be_probed() -> None:
+    """No text to speech, or no voice: told before anything is spent."""
+    for provider in (replace(HOSTED, tts_path=""), replace(HOSTED, voice="")):
+        with pytest.raises(ConfigurationError):
+            await probed(provider=provider)
+
+
+def test_a_probe_costs_a_few_characters() -> None:
+    """Less than a cent at the hosted services' price."""
+    assert 0.0 < probe_cost(HOSTED) < 0.01
+
+
+async def test_the_local_server_is_probed_out_of_the_box() -> None:
+    """A real server, started and ended for it, that drains."""
+    found = await probe(replace(BUILT_IN["local"], engine="tone"), key="")
+    assert found.close_drains
+    assert found.audio_messages > 0
