@@ -33,7 +33,7 @@ from batchjobs.errors import (
 )
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
 from batchjobs.limits import RetryPolicy
-from batchjobs.outputs import file_changes
+from batchjobs.outputs import SEGMENTS_FOLDER, file_changes
 from batchjobs.planning import PlanSettings, is_intact, make_plan
 from batchjobs.progress import Event, JobFinished, JobRetried, RunStopping, SlowedDown
 from batchjobs.providers import BUILT_IN, Provider
@@ -1139,3 +1139,66 @@ def _verdict(codes: list[Any]) -> str:
         if failures == 3:
             return "failed"
     return "done"
+
+
+# -- received audio ----------------------------------------------------------------------------
+
+
+async def streams_slowly(peer: Peer) -> None:
+    """Send the audio in pieces, with time in between for a disk to follow."""
+    await peer.begin()
+    pcm = speech_for(await peer.text())
+    for start in range(0, len(pcm), 4_000):
+        await peer.send(audio(pcm[start : start + 4_000], RATE))
+        await trio.sleep(0.002)
+    await peer.until_asked_to_close()
+    await peer.connection.aclose(1000)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
+    tmp_path: Path, ending: str
+) -> None:
+    """Most of the audio goes through scratch files; the results are exact and nothing is left."""
+    seen: set[int] = set()
+
+    def spools() -> int:
+        return len(list(tmp_path.glob(f"{SEGMENTS_FOLDER}/*.spool")))
+
+    async def look(_: Runner) -> None:
+        while True:
+            seen.add(spools())
+            await trio.sleep(0.001)
+
+    leftover = tmp_path / SEGMENTS_FOLDER / f"{'a' * 64}.1.spool"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"of a run that was killed")
+    rows = [job(f"{n}", TEXT * 4 + f" {n}", output=f"{n}.{ending}") for n in range(8)]
+    run = await ran(
+        tmp_path,
+        rows,
+        streams_slowly,
+        run_settings=replace(SETTINGS, audio_memory_bytes=40_000),
+        during=look,
+    )
+    assert run.statuses == {"done": 8}
+    assert max(seen) > 1
+    assert not (tmp_path / SEGMENTS_FOLDER).exists()
+    for row in rows:
+        pcm, _ = soundfile.read(tmp_path / row.output, dtype="int16")
+        assert pcm.tobytes() == speech_for(row.text)
+
+
+async def test_a_disk_that_is_full_of_received_audio_stops_the_run(tmp_path: Path) -> None:
+    """74 and room to make, and the sessions that are open come home."""
+    (tmp_path / SEGMENTS_FOLDER).symlink_to(tmp_path / "nowhere")
+    run = await ran(
+        tmp_path,
+        [job(f"{n}", TEXT * 4 + f" {n}") for n in range(12)],
+        streams_slowly,
+        run_settings=replace(SETTINGS, audio_memory_bytes=40_000),
+    )
+    assert isinstance(run.end.error, BatchjobsError)
+    assert "segments" in run.end.error.message
+    assert 1 <= run.statuses["done"] < 12
+    assert run.statuses.keys() == {"done"}

@@ -523,8 +523,17 @@ class Collector:
         names = [name for name in self.outcomes if mistake.holds(name)]
         outcomes = Counter(self.outcomes[name] for name in names)
         status = "caught" if outcomes["passed"] == len(names) > 0 else "MISSED"
-        where = ", ".join(f"`{file}.py`: {', '.join(s)}" for file, s in mistake.tests.items())
+        where = ", ".join(
+            f"`{Path(file).name}`: {', '.join(map(_shown, starts))}"
+            for file, starts in mistake.tests.items()
+        )
         return f"| {mistake.what} | {mistake.seen} | {where} | {status} |"
+
+
+def _shown(start: str) -> str:
+    """Name a test in few words: for a case of one, the case."""
+    name, _, case = start.partition("[")
+    return f"[{case}…]" if case else name.replace("_", " ") + "…"
 
 
 def _wanted() -> Iterator[str]:
