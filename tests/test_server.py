@@ -361,6 +361,22 @@ async def test_what_is_no_handshake_harms_nobody(request_bytes: bytes) -> None:
         assert (words_of(heard), code) == ("hello", 1000)
 
 
+@pytest.mark.parametrize("request_bytes", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03", b""])
+async def test_what_is_no_handshake_takes_nobodys_place(request_bytes: bytes) -> None:
+    """Whoever has gone, or never was a client, does not count among those who still shake hands."""
+    async with place(handshake_limit=2, handshake_seconds=20.0) as where:
+        with trio.fail_after(10):
+            for _ in range(4):
+                async with await trio.open_tcp_stream("127.0.0.1", where.port) as stream:
+                    await stream.send_all(request_bytes)
+                    await stream.send_eof()
+                    with contextlib.suppress(trio.BrokenResourceError):
+                        while await stream.receive_some():
+                            pass
+            heard, code = await spoken(where, text("hello", flush=True))
+        assert (words_of(heard), code) == ("hello", 1000)
+
+
 # -- limits ------------------------------------------------------------------------------------
 
 

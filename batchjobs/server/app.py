@@ -5,6 +5,7 @@ import itertools
 import logging
 import math
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -178,9 +179,9 @@ class _Server:
         self, nursery: trio.Nursery, stream: trio.SocketStream
     ) -> tuple[WebSocketConnection, _Entry] | None:
         """Answer the handshake; None if it was refused, or never finished."""
-        with trio.move_on_after(self._settings.handshake_seconds):
+        with trio.move_on_after(self._settings.handshake_seconds) as scope:
             request = await wrap_server_stream(
-                nursery,
+                _Reading(nursery, scope),  # type: ignore[arg-type]  # it starts one task in it
                 stream,
                 message_queue_size=_MESSAGES_WAITING,
                 max_message_size=self._settings.message_limit_bytes,
@@ -252,6 +253,26 @@ class _Server:
                     assert_never(entry.kind)
         finally:
             account.end(complete=False)  # does nothing if the session has said how it ended
+
+
+class _Reading:
+    """Starts the library's reader; one that ends in the handshake ends the handshake.
+
+    The library would wait on for a request that cannot come any more, of a peer that has gone or
+    never was a WebSocket's, and hold one of the few places for the whole of the time.
+    """
+
+    def __init__(self, nursery: trio.Nursery, scope: trio.CancelScope) -> None:
+        self._nursery = nursery
+        self._scope = scope
+
+    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
+        """Start it."""
+        self._nursery.start_soon(self._read, reader)
+
+    async def _read(self, reader: Callable[[], Awaitable[None]]) -> None:
+        await reader()
+        self._scope.cancel()
 
 
 def _refusal_by(fault: Fault | None) -> Refusal | None:
