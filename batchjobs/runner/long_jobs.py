@@ -117,7 +117,11 @@ class LongJobs:
         return unasked
 
     def _ask_for(self, job: LongJob, unasked: set[str]) -> None:
-        """Buy what is missing, the longest first: the last to end is then a short one."""
+        """Buy what is missing, the longest first: the last to end is then a short one.
+
+        But what was lost to kills goes last: the longest would be open in every one of them, and
+        count as what the process dies of.
+        """
         wanted = self._run.wanted
         job.is_cut = True
         for key in job.held:
@@ -126,7 +130,9 @@ class LongJobs:
                 if not wanted[key]:
                     del wanted[key]
         missing = job.missing
-        for segment in sorted(missing.values(), key=_length, reverse=True):
+        lost = self._run.lost
+        longest_first = sorted(missing.values(), key=_length, reverse=True)
+        for segment in sorted(longest_first, key=lambda each: lost.get(each.key, 0)):
             if segment.key in unasked:
                 asked = Ticket(row=job.ticket.row, job=job.ticket.job, segment=segment)
                 self._run.wait(asked, 0.0)
