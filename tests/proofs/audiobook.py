@@ -37,7 +37,8 @@ def killed_and_continued(
 ) -> int:
     """Run the book's manifest, kill it so often in mid-work, and let it end; gives the kills."""
     command = [sys.executable, "-m", "batchjobs", "run", "book.jsonl", "--base-url", base_url]
-    command += ["-c", str(CONCURRENCY), "-q", *map(str, more)]
+    # Five kills may strike one session five times: by default that sets it aside as a crasher.
+    command += ["-c", str(CONCURRENCY), "-q", "--attempts", "9", *map(str, more)]
     struck = 0
     while struck < kills:
         process = subprocess.Popen(command, cwd=home, env=environment(BATCHJOBS_LOCAL_KEY=KEY))
