@@ -27,7 +27,7 @@ from batchjobs.errors import (
 from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.planning import Plan, PlanSettings, cost_of
+from batchjobs.planning import Plan, PlanSettings, cost_of, fingerprint
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
@@ -164,7 +164,7 @@ def plan(
     folder = setup.folder
     exists = (folder / FILE_NAME).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        return _planned(setup, checkpoint, progress)
+        return _planned(setup, checkpoint, progress)[0]
 
 
 def run(
@@ -193,11 +193,11 @@ def run(
     """
     setup = _set_up(source, options or Options())
     with _opened(setup) as checkpoint:
-        made = _planned(setup, checkpoint, progress)
+        made, kept = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
-            checkpoint.adopt_staged(_facts(setup))
+            checkpoint.adopt_staged(_facts(setup, kept))
             work = functools.partial(
                 _work, setup, checkpoint, made, keys, observe or _ignore, noted=noted
             )
@@ -221,9 +221,9 @@ async def run_async(
     """
     setup = _set_up(source, options or Options())
     with _opened(setup) as checkpoint:
-        made = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
+        made, kept = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
-        checkpoint.adopt_staged(_facts(setup))
+        checkpoint.adopt_staged(_facts(setup, kept))
         told = observe or _ignore
         end = await _work(setup, checkpoint, made, keys, told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
@@ -336,7 +336,10 @@ def _opened(setup: _Setup) -> Iterator[Checkpoint]:
             raise
 
 
-def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None) -> Plan:
+def _planned(
+    setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None
+) -> tuple[Plan, str]:
+    """Plan; give the fingerprint too, under which the same manifest need not be read again."""
     options = setup.options
     rows = manifest.read_rows(
         setup.source,
@@ -346,6 +349,7 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         defaults=dataclasses.replace(options.speech, provider=options.provider),
         input_root=options.input_root,
     )
+    before = _fingerprint(setup)
     settings = PlanSettings(
         name=setup.name,
         audio_format=options.audio_format,
@@ -353,18 +357,41 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         skip_bad_rows=options.skip_bad_rows,
         limit=options.limit,
         pauses=options.pauses,
+        fingerprint=before,
     )
-    return planning.make_plan(
+    made = planning.make_plan(
         rows,
         checkpoint=checkpoint,
         providers=setup.providers,
         settings=settings,
         progress=progress,
     )
+    # What changed while it was read cannot be told by what it was before.
+    is_told = made.tells_all and _fingerprint(setup) == before
+    return made, before if is_told else ""
 
 
-def _facts(setup: _Setup) -> dict[str, str]:
+def _fingerprint(setup: _Setup) -> str:
+    """Tell the manifest and what its rows are made with from others; empty for a stream."""
+    if not isinstance(setup.source, Path):
+        return ""
+    options = setup.options
+    return fingerprint(
+        setup.source,
+        setup.name,
+        setup.manifest_folder.absolute(),
+        options.input_root and options.input_root.absolute(),
+        setup.providers,
+        options.provider,
+        options.speech,
+        options.audio_format,
+        options.pauses,
+    )
+
+
+def _facts(setup: _Setup, fingerprint_kept: str) -> dict[str, str]:
     return {
+        "fingerprint": fingerprint_kept,
         "manifest": setup.name,
         "provider": setup.options.provider,
         "planned_at": str(time.time()),
@@ -501,7 +528,11 @@ def _with_what_is_left(
 def _reported(
     setup: _Setup, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
 ) -> RunReport:
-    """Write the run's files and say how it ended."""
+    """Write the run's files and say how it ended; where nothing has changed, they stay."""
+    last = None if made.to_do else results.last_summary(checkpoint)
+    if last is not None and end == RunEnd() and last["exit_code"] == 0:
+        observe(RunFinished(exit_code=0, totals=last))
+        return RunReport(folder=setup.folder, exit_code=0, summary=last, plan=made)
     summary = results.summary_of(checkpoint, setup.providers)
     error = end.error
     if isinstance(error, BudgetReachedError):
