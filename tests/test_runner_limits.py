@@ -107,6 +107,30 @@ def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_pat
     assert 0 < result.statuses["done"] < 20
 
 
+@pytest.mark.parametrize("status", [302, 404])
+async def test_a_service_that_refuses_every_handshake_at_last_fails_no_job(
+    status: int, tmp_path: Path
+) -> None:
+    """Maintenance that redirects, or answers 404, is an outage: it is waited for."""
+    dials = 0
+    refusal = f"HTTP/1.1 {status} No\r\nLocation: ws://x/\r\n\r\n".encode()
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=obeys)
+        closed = Service(nursery, raw=answers(refusal))
+
+        async def dial(host: str, port: int, context: object) -> FaultyStream:
+            nonlocal dials
+            dials += 1
+            return await (closed if 5 < dials <= 10 else service).dial(host, port, context)
+
+        run = await ran(tmp_path, jobs(20), dial=dial)
+        nursery.cancel_scope.cancel()
+    assert run.end.error is None
+    assert run.statuses == {"done": 20}
+    assert run.of(ServiceLost)
+    assert run.of(ServiceBack)
+
+
 def test_handshakes_that_fail_now_and_then_say_nothing_of_room() -> None:
     """One in ten is a poor line; three of the last twenty are a service without room."""
     refusals = HandshakeRefusals()

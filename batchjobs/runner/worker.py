@@ -387,7 +387,8 @@ class Worker:
             service.is_proven = True  # it judged the job, so it took the key
         if session.was_connected:
             self._reached(service, began)
-        elif service.is_proven and error.reaction is Reaction.RETRY:
+        elif service.is_proven and (error.reaction is Reaction.RETRY or is_refused):
+            # A refused handshake says nothing of the job: all others' are the same.
             self._unreachable(ticket, service, error, began)
             return
         is_worth_it = policy.is_worth_retrying(ticket.attempts, error, ticket.codes)
