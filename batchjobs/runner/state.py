@@ -237,6 +237,7 @@ class Service:
         self.breaker = Breaker()
         self.refusals = HandshakeRefusals()
         self.active = 0
+        self.was_reached = False
         self.is_proven = False
         self.is_probing = False
 

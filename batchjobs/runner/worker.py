@@ -398,7 +398,8 @@ class Worker:
         if is_worth_it and run.retry_budget.take():
             self._try_again(ticket, error)
             return
-        if not service.is_proven and (is_refused or error.code == CONNECTION_CODE):
+        is_away = is_refused or error.code == CONNECTION_CODE or not service.was_reached
+        if not service.is_proven and is_away:
             # No request differs from this one in what the service has seen of it.
             hint = "nothing was spent; check --base-url and the network, then run this again"
             shown = f"{service.link.provider.name}: {error.message}"
@@ -411,6 +412,7 @@ class Worker:
     def _reached(self, service: Service, began: float) -> None:
         """The service was there for a session that began then."""
         now = trio.current_time()
+        service.was_reached = True
         service.refusals.add(is_refused=False)
         if service.breaker.reached(now, began_at=began):
             service.limit.resume(now)
