@@ -1,6 +1,7 @@
 """A run under trouble that lasts: outages, services that fail for ever, budgets that end."""
 
 import errno
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -240,6 +241,29 @@ class Unbounded(RetryBudget):
     def take(self) -> bool:
         """Give whatever is asked for."""
         return True
+
+
+async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job brings one retry to the run's budget, however often it is throttled before it begins."""
+    began = 0
+
+    class Counting(RetryBudget):
+        def job_began(self) -> None:
+            nonlocal began
+            began += 1
+            super().job_began()
+
+    monkeypatch.setattr("batchjobs.runner.state.RetryBudget", Counting)
+    sessions = itertools.count()
+
+    async def throttles(peer: Peer) -> None:
+        await (fails_with(peer, 42901) if next(sessions) < 12 else obeys(peer))
+
+    result = await ran(tmp_path, jobs(5), throttles, run_settings=settings())
+    assert result.statuses == {"done": 5}
+    assert began == 5
 
 
 async def test_retries_without_a_budget_are_caught(

@@ -211,7 +211,7 @@ class Worker:
         if not run.is_wanted(ticket):
             return False
         is_afforded = self._judge_failures(ticket, service)
-        if not ticket.attempts and not ticket.codes:
+        if not (ticket.attempts or ticket.codes or ticket.throttled):
             ticket.attempts = run.lost.get(ticket.key, 0)
             run.retry_budget.job_began()
         # As long as nobody knows whose fault it was, a failure is held against nobody.
