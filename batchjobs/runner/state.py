@@ -307,7 +307,9 @@ class RunState:
         self.remade: dict[str, tuple[Ticket, list[Ticket]]] = {}
         """By key: who buys again what could not be copied, and who else asks for the same."""
         self.wanted: dict[str, list[LongJob]] = {}
-        """By key of a segment that has a ticket: the long jobs that wait for it."""
+        """By key of a segment: the long jobs that wait for it."""
+        self.asked: set[str] = set()
+        """Keys of the segments that have a ticket."""
         self.being_cut = 0
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
@@ -374,8 +376,13 @@ class RunState:
             return True
         if any(not job.is_over for job in self.wanted.get(ticket.segment.key, ())):
             return True
-        self.wanted.pop(ticket.segment.key, None)
+        self.no_longer_wanted(ticket.segment.key)
         return False
+
+    def no_longer_wanted(self, key: str) -> list[LongJob]:
+        """Let nobody wait for a segment any more, and its ticket be done with; gives who did."""
+        self.asked.discard(key)
+        return self.wanted.pop(key, [])
 
     @property
     def next_due_at(self) -> float:
