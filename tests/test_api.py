@@ -1,6 +1,7 @@
 """The library offers what the command line does: plan, run, look, verify, within trio too."""
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_a_manifest_can_be_an_open_stream(tmp_path: Path) -> None:
         batchjobs.plan(stream)
     plan = batchjobs.plan(stream, batchjobs.Options(output=tmp_path / "streamed"))
     assert plan.rows == 3
+
+
+def test_a_run_in_a_thread_leaves_signals_to_the_program(manifest: Path) -> None:
+    """Only the main thread can listen for signals: a run in another one goes without."""
+    reports: list[batchjobs.RunReport] = []
+    options = batchjobs.Options(engine="tone")
+    thread = threading.Thread(target=lambda: reports.append(batchjobs.run(manifest, options)))
+    thread.start()
+    thread.join()
+    assert [report.exit_code for report in reports] == [0]
 
 
 async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) -> None:
