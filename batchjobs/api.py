@@ -28,7 +28,7 @@ from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
 from batchjobs.planning import Plan, PlanSettings, cost_of
-from batchjobs.progress import Event, Observer, RunFinished, RunStarted
+from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
@@ -192,17 +192,16 @@ def run(
         BatchjobsError: Anything else that keeps the run from starting.
     """
     setup = _set_up(source, options or Options())
+    told = forgiving(observe or _ignore)
     with _opened(setup) as checkpoint:
         made = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
             checkpoint.adopt_staged(_facts(setup))
-            work = functools.partial(
-                _work, setup, checkpoint, made, keys, observe or _ignore, noted=noted
-            )
+            work = functools.partial(_work, setup, checkpoint, made, keys, told, noted=noted)
             end = trio.run(work)
-            report = _reported(setup, checkpoint, made, end, observe or _ignore)
+            report = _reported(setup, checkpoint, made, end, told)
         if noted.number and not report.signal_number:
             code = 128 + noted.number if report.error is None else report.exit_code
             return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
@@ -224,7 +223,7 @@ async def run_async(
         made = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
         checkpoint.adopt_staged(_facts(setup))
-        told = observe or _ignore
+        told = forgiving(observe or _ignore)
         end = await _work(setup, checkpoint, made, keys, told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 

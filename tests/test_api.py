@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import batchjobs
-from batchjobs.progress import Event, JobFinished
+from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
 
 MANIFEST = (
     "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\nc,One more text to speak\n"
@@ -42,6 +42,21 @@ def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
     batchjobs.run(manifest, batchjobs.Options(engine="tone"), observe=told.append)
     finished = [event.record.id for event in told if isinstance(event, JobFinished)]
     assert sorted(finished) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("kind", [RunStarted, RunFinished])
+def test_an_observer_that_fails_takes_no_report_away(manifest: Path, kind: type[Event]) -> None:
+    """Neither at the beginning, where nothing would run, nor at the end; it is told no more then."""
+    told: list[Event] = []
+
+    def broken(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, kind):
+            raise BrokenPipeError("stdout is gone")
+
+    report = batchjobs.run(manifest, batchjobs.Options(engine="tone"), observe=broken)
+    assert (report.exit_code, report.summary["done"]) == (0, 3)
+    assert isinstance(told[-1], kind)
 
 
 def test_progress_is_told_of_rows_checked_and_jobs_verified(manifest: Path) -> None:

@@ -3,7 +3,6 @@
 import enum
 import heapq
 import itertools
-import logging
 import os
 import random
 import time
@@ -31,7 +30,7 @@ from batchjobs.limits import (
 from batchjobs.outputs import SEGMENTS_FOLDER
 from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
-from batchjobs.progress import Event, Observer, RunStopping
+from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.recorder import Recorder
 from batchjobs.session import Link, SpeechSession, TranscriptSession
 from batchjobs.spool import AudioSpool
@@ -50,7 +49,6 @@ __all__ = [
 
 Session = SpeechSession | TranscriptSession
 
-_logger = logging.getLogger(__name__)
 _AUTO_INITIAL: Final = 4
 _AUTO_MAXIMUM: Final = 256
 
@@ -316,7 +314,7 @@ class RunState:
         self.lost: Mapping[str, int] = {}
         self.is_stopping = False
         self.error: BatchjobsError | None = None
-        self._observer: Observer | None = observe
+        self._observer = forgiving(observe)
         self._order = itertools.count()
         self._changed = trio.Event()
 
@@ -324,13 +322,7 @@ class RunState:
 
     def tell(self, event: Event) -> None:
         """Tell the observer; one that fails is told no more, and stops no paid work."""
-        if self._observer is None:
-            return
-        try:
-            self._observer(event)
-        except Exception:
-            _logger.exception("the observer of the run failed; it is told nothing more")
-            self._observer = None
+        self._observer(event)
 
     def stop(self, reason: str, error: BatchjobsError | None = None) -> None:
         """Start no more sessions; the first reason counts."""
