@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 import trio
 
 from batchjobs import config, manifest, masking, outputs, planning, results, signals
+from batchjobs.audio import FORMATS
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
@@ -38,6 +39,19 @@ from batchjobs.voice_activity import SileroDetector
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
 _OUTPUTS: Final = Path("outputs")
+_LEAST: Final[Mapping[str, int]] = {
+    "concurrency": 0,
+    "starts_per_second": 0,
+    "attempts": 1,
+    "limit": 0,
+    "sentence_pause_seconds": 0,
+    "paragraph_pause_seconds": 0,
+    "grace_seconds": 0,
+    "budget": 0,
+    "max_characters": 0,
+    "max_audio_seconds": 0,
+}
+_MOST_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +200,7 @@ def run(
         How it ended, also if the service or a signal stopped it.
 
     Raises:
+        UsageError: An option is out of its range.
         ManifestError: The manifest, or rows of it, cannot be run; nothing was spent.
         RunLockedError: Another run holds the folder.
         ConfigurationError: A key or setting is missing or wrong.
@@ -268,7 +283,29 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     return checked, found
 
 
+def _check(options: Options) -> None:
+    """Refuse what the command line would: after the first purchase is too late.
+
+    Raises:
+        UsageError: An option is out of its range.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not value >= least:  # nor is what is no number
+            raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
+    if (options.concurrency or 0) > _MOST_SESSIONS:
+        raise UsageError(
+            f"the option concurrency is {options.concurrency}",
+            hint=f"give {_MOST_SESSIONS} at most",
+        )
+    if options.audio_format not in FORMATS:
+        raise UsageError(
+            f"there is no result format '{options.audio_format}'", hint=f"use {', '.join(FORMATS)}"
+        )
+
+
 def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
+    _check(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)

@@ -3,6 +3,7 @@
 import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -118,6 +119,29 @@ def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
     assert caught.value.exit_code == 78
     assert "MUNSIT_API_KEY" in caught.value.hint
     assert not Path("outputs/three").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"limit": -1},
+        {"concurrency": -5},
+        {"concurrency": 10_001},
+        {"starts_per_second": -1.0},
+        {"budget": float("nan")},
+        {"max_characters": -1},
+        {"grace_seconds": -1.0},
+        {"paragraph_pause_seconds": -0.1},
+        {"audio_format": "aac"},
+    ],
+    ids=str,
+)
+def test_options_out_of_their_range_are_refused(manifest: Path, wrong: dict[str, Any]) -> None:
+    """As on the command line, and before anything is bought."""
+    with pytest.raises(batchjobs.errors.UsageError, match=next(iter(wrong)).removeprefix("audio_")):
+        batchjobs.run(manifest, batchjobs.Options(engine="tone", **wrong))
+    assert not Path("outputs").exists()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
