@@ -21,6 +21,7 @@ from batchjobs.errors import (
     BatchjobsError,
     BudgetReachedError,
     ConfigurationError,
+    InternalError,
     ManifestError,
     OutputError,
     UsageError,
@@ -28,7 +29,7 @@ from batchjobs.errors import (
 from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.planning import Plan, PlanSettings, cost_of
+from batchjobs.planning import Action, Plan, PlanSettings, cost_of
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
@@ -534,12 +535,26 @@ def _with_what_is_left(
     return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
 
 
+def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:
+    """Every row gets an answer, unless a limit leaves it for later: see to it here, at the end."""
+    later = made.by_action[Action.LATER].rows
+    missing = int(str(summary["not_run"])) - later
+    if missing <= 0:
+        return None
+    return InternalError(
+        f"the run ended with rows that have no answer: {missing:,}",
+        hint="this is a bug of batchjobs; the same command does these rows",
+    )
+
+
 def _reported(
     setup: _Setup, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
 ) -> RunReport:
     """Write the run's files and say how it ended."""
     summary = results.summary_of(checkpoint, setup.providers)
     error = end.error
+    if error is None and not end.signal_number:
+        error = _unanswered(summary, made)
     if isinstance(error, BudgetReachedError):
         error = _with_what_is_left(error, checkpoint, setup.providers)
     failed = bool(summary["failed"])

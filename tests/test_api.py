@@ -10,6 +10,7 @@ import trio
 
 import batchjobs
 from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
+from batchjobs.runner import RunEnd, Runner
 
 MANIFEST = (
     "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\nc,One more text to speak\n"
@@ -58,6 +59,23 @@ def test_an_observer_that_fails_takes_no_report_away(manifest: Path, kind: type[
     report = batchjobs.run(manifest, batchjobs.Options(engine="tone"), observe=broken)
     assert (report.exit_code, report.summary["done"]) == (0, 3)
     assert isinstance(told[-1], kind)
+
+
+def test_a_run_that_leaves_rows_out_is_no_success(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever mistake of ours it was: exit 0 means that every row has its answer."""
+
+    async def forgets(_: Runner) -> RunEnd:
+        return RunEnd()
+
+    options = batchjobs.Options(engine="tone", limit=2)
+    assert batchjobs.run(manifest, options).exit_code == 0
+    monkeypatch.setattr(Runner, "run", forgets)
+    report = batchjobs.run(manifest, batchjobs.Options(engine="tone"))
+    assert report.exit_code == 70
+    assert isinstance(report.error, batchjobs.errors.InternalError)
+    assert report.error.message.endswith(": 1")
 
 
 def test_progress_is_told_of_rows_checked_and_jobs_verified(manifest: Path) -> None:
