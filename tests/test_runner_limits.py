@@ -4,6 +4,7 @@ import errno
 import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
 from batchjobs.limits import Breaker, Budget, HandshakeRefusals, Price, RetryBudget, RetryPolicy
-from batchjobs.progress import ServiceBack, ServiceLost
+from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
 from tests.streams import FaultyStream, Peer, Service, Talk, answers
@@ -96,6 +97,38 @@ def test_a_ten_minute_outage_costs_no_job_an_attempt(tmp_path: Path) -> None:
         ServiceLost,
         ServiceBack,
     ]
+
+
+def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path) -> None:
+    """The rows of both stand by turns; those of the one that is there are done long before."""
+    outage = Outage(after=3, seconds=600.0)
+    done: dict[str, float] = {}
+
+    async def body() -> Ran:
+        def note(event: Event) -> None:
+            if isinstance(event, JobFinished):
+                done[event.record.id] = trio.current_time()
+
+        async with trio.open_nursery() as nursery:
+            service = Service(nursery, talk=obeys)
+            result = await ran(
+                tmp_path,
+                [job(f"{n:02}", provider="other" if n % 2 else "quick") for n in range(40)],
+                dial=outage.of(service),
+                provider=PATIENT,
+                others={"other": (replace(PATIENT, name="other"), obeys)},
+                run_settings=settings(retries=POLICY),
+                observe=note,
+                patience=6_000.0,
+            )
+            nursery.cancel_scope.cancel()
+        return result
+
+    result = trio.run(body, clock=trio.testing.MockClock(rate=200))
+    assert result.statuses == {"done": 40}
+    assert outage.began_at is not None
+    others = [done[f"{n:02}"] for n in range(1, 40, 2)]
+    assert max(others) < outage.began_at + 300.0
 
 
 def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_path: Path) -> None:

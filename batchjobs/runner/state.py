@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -238,6 +239,12 @@ class Service:
         self.was_reached = False
         self.is_proven = False
         self.is_probing = False
+        self.line: deque[Ticket] = deque()
+        """Those who wait until it is ready, where others may go on at other services."""
+
+    def is_ready(self, now: float) -> bool:
+        """Whether a session may start now."""
+        return self.has_room(now) and now >= self.not_before
 
     def has_room(self, now: float) -> bool:
         """Whether one more session may open.
