@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs import signals
-from batchjobs.cli.options import option
+from batchjobs.cli.options import defaults_option, option
 from batchjobs.cli.telling import duration, say, told
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = ["scan"]
     metavar="SECONDS",
     help="With --watch: how long a file must not have grown.",
 )
+@defaults_option
 def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float) -> None:
     """Write a manifest of the recordings below FOLDER, to be transcribed.
 
