@@ -14,12 +14,14 @@ from typing import BinaryIO, Final
 import trio
 
 from batchjobs import config, manifest, masking, outputs, planning, results, signals
+from batchjobs.audio import FORMATS
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
     BatchjobsError,
     BudgetReachedError,
     ConfigurationError,
+    InternalError,
     ManifestError,
     OutputError,
     UsageError,
@@ -27,8 +29,8 @@ from batchjobs.errors import (
 from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.planning import Plan, PlanSettings, cost_of, fingerprint
-from batchjobs.progress import Event, Observer, RunFinished, RunStarted
+from batchjobs.planning import Action, Plan, PlanSettings, cost_of, fingerprint
+from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
@@ -38,6 +40,19 @@ from batchjobs.voice_activity import SileroDetector
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
 _OUTPUTS: Final = Path("outputs")
+_LEAST: Final[Mapping[str, int]] = {
+    "concurrency": 0,
+    "starts_per_second": 0,
+    "attempts": 1,
+    "limit": 0,
+    "sentence_pause_seconds": 0,
+    "paragraph_pause_seconds": 0,
+    "grace_seconds": 0,
+    "budget": 0,
+    "max_characters": 0,
+    "max_audio_seconds": 0,
+}
+_MOST_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,23 +201,23 @@ def run(
         How it ended, also if the service or a signal stopped it.
 
     Raises:
+        UsageError: An option is out of its range.
         ManifestError: The manifest, or rows of it, cannot be run; nothing was spent.
         RunLockedError: Another run holds the folder.
         ConfigurationError: A key or setting is missing or wrong.
         BatchjobsError: Anything else that keeps the run from starting.
     """
     setup = _set_up(source, options or Options())
+    told = forgiving(observe or _ignore)
     with _opened(setup) as checkpoint:
         made, kept = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
             checkpoint.adopt_staged(_facts(setup, kept))
-            work = functools.partial(
-                _work, setup, checkpoint, made, keys, observe or _ignore, noted=noted
-            )
+            work = functools.partial(_work, setup, checkpoint, made, keys, told, noted=noted)
             end = trio.run(work)
-            report = _reported(setup, checkpoint, made, end, observe or _ignore)
+            report = _reported(setup, checkpoint, made, end, told)
         if noted.number and not report.signal_number:
             code = 128 + noted.number if report.error is None else report.exit_code
             return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
@@ -224,7 +239,7 @@ async def run_async(
         made, kept = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
         checkpoint.adopt_staged(_facts(setup, kept))
-        told = observe or _ignore
+        told = forgiving(observe or _ignore)
         end = await _work(setup, checkpoint, made, keys, told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
@@ -269,7 +284,29 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     return checked, found
 
 
+def _check(options: Options) -> None:
+    """Refuse what the command line would: after the first purchase is too late.
+
+    Raises:
+        UsageError: An option is out of its range.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not value >= least:  # nor is what is no number
+            raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
+    if (options.concurrency or 0) > _MOST_SESSIONS:
+        raise UsageError(
+            f"the option concurrency is {options.concurrency}",
+            hint=f"give {_MOST_SESSIONS} at most",
+        )
+    if options.audio_format not in FORMATS:
+        raise UsageError(
+            f"there is no result format '{options.audio_format}'", hint=f"use {', '.join(FORMATS)}"
+        )
+
+
 def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
+    _check(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
@@ -525,6 +562,18 @@ def _with_what_is_left(
     return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
 
 
+def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:
+    """Every row gets an answer, unless a limit leaves it for later: see to it here, at the end."""
+    later = made.by_action[Action.LATER].rows
+    missing = int(str(summary["not_run"])) - later
+    if missing <= 0:
+        return None
+    return InternalError(
+        f"the run ended with rows that have no answer: {missing:,}",
+        hint="this is a bug of batchjobs; the same command does these rows",
+    )
+
+
 def _reported(
     setup: _Setup, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
 ) -> RunReport:
@@ -535,6 +584,8 @@ def _reported(
         return RunReport(folder=setup.folder, exit_code=0, summary=last, plan=made)
     summary = results.summary_of(checkpoint, setup.providers)
     error = end.error
+    if error is None and not end.signal_number:
+        error = _unanswered(summary, made)
     if isinstance(error, BudgetReachedError):
         error = _with_what_is_left(error, checkpoint, setup.providers)
     failed = bool(summary["failed"])

@@ -28,7 +28,10 @@ _SOURCES = ("text", "text_file", "audio")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 _AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
-_OWN_NAMES = frozenset({"segments", "results.jsonl", "failed.jsonl", "summary.json", "report.html"})
+# The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
+_OWN_NAMES = frozenset(
+    {"segments", "results.jsonl", "failed.jsonl", "summary.json", "summary.txt", "report.html"}
+)
 _OWN_PREFIX = "checkpoint.sqlite3"
 _ID_LIMIT_CHARACTERS = 1000
 # File systems allow 255 bytes a name; beside a result stand its unfinished form (.NAME.part) and,
