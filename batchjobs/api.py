@@ -29,6 +29,7 @@ from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
 from batchjobs.planning import Plan, PlanSettings, cost_of
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
@@ -52,6 +53,8 @@ class Options:
         starts_per_second: Sessions started a second; 0 means no limit.
         attempts: Tries a segment has before it counts as failed.
         pace: STT audio sent, times real time; 0 unpaced; None takes the provider's setting.
+        encoding: How audio for STT is written: ``compact``, or ``padded`` for less processor time
+            and more bytes on the wire.
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``.
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
@@ -80,6 +83,7 @@ class Options:
     starts_per_second: float = 0.0
     attempts: int = 5
     pace: float | None = None
+    encoding: str = "compact"
     audio_format: str = "wav"
     retry_failed: bool = False
     skip_bad_rows: bool = False
@@ -272,6 +276,9 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
 def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
+    if options.encoding not in set(ChunkEncoding):
+        known = ", ".join(ChunkEncoding)
+        raise UsageError(f"there is no encoding '{options.encoding}'", hint=f"there are {known}")
     configuration = config.load(options.config)
     providers = _providers(configuration, options)
     if isinstance(source, str | Path):
@@ -427,7 +434,9 @@ async def _work(
                 )
                 base_url, key = child.base_url, child.token  # noqa: PLW2901
             url = check_base_url(base_url, insecure=options.insecure)
-            links[name] = Link(provider, base_url=url, key=key)
+            links[name] = Link(
+                provider, base_url=url, key=key, encoding=ChunkEncoding(options.encoding)
+            )
         # A signal that came before the runner listens counts; None leaves signals alone.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import trio
 
 from batchjobs.errors import SessionError
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider
 from batchjobs.session.dialling import Dial, dial_tcp, files_at_most
 
@@ -32,10 +33,17 @@ class Link:
         base_url: A checked URL, ``wss://HOST/api/v1``.
         key: The key; never shown.
         dial: How to connect; tests give memory streams.
+        encoding: How to write the chunks of recordings.
     """
 
     def __init__(
-        self, provider: Provider, *, base_url: str, key: str, dial: Dial = dial_tcp
+        self,
+        provider: Provider,
+        *,
+        base_url: str,
+        key: str,
+        dial: Dial = dial_tcp,
+        encoding: ChunkEncoding = ChunkEncoding.COMPACT,
     ) -> None:
         parts = urlsplit(base_url)
         self.provider = provider
@@ -46,6 +54,7 @@ class Link:
         self.host_header = parts.netloc
         self.context = ssl.create_default_context() if parts.scheme == "wss" else None
         self.dial = dial
+        self.encoding = encoding
         # Each may reach into the files kept for the disk before it sees that it is one too many.
         at_once = max(1, min(_HANDSHAKES_AT_ONCE, files_at_most() // 8))
         self.handshakes = trio.CapacityLimiter(at_once)
