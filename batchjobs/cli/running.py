@@ -136,6 +136,12 @@ def _planning_options(command: _Command) -> _Command:
     "21 % more bytes, for fast lines and full machines.",
 )
 @option(
+    "--compress",
+    is_flag=True,
+    help="Compress what is sent, where the service takes it (permessage-deflate): a third of the "
+    "bytes of STT audio, for thin lines; costs about 0.7 ms of processor a second of audio.",
+)
+@option(
     "--grace",
     type=click.FloatRange(min=0),
     default=30.0,
