@@ -432,6 +432,7 @@ async def _work(
                         engine=provider.engine,
                         model_folder=options.model_folder,
                         faults=options.faults,
+                        compresses=options.compress,
                         withheld=[each.key_variable for each in setup.providers.values()],
                     )
                 )

@@ -86,7 +86,7 @@ async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) 
 
 @pytest.mark.parametrize("options", [{"encoding": "padded"}, {"compress": True}], ids=str)
 def test_the_line_s_options_change_no_transcript(
-    options: dict[str, object], manifest: Path
+    options: dict[str, object], manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Through the local server, what was spoken is heard again however it travels."""
     spoken = batchjobs.run(manifest, batchjobs.Options(engine="tone"))
@@ -96,6 +96,7 @@ def test_the_line_s_options_change_no_transcript(
     report = batchjobs.run(heard, batchjobs.Options(engine="tone", **options))
     assert report.exit_code == 0
     texts = [line["transcript"] for line in batchjobs.read_results(report.folder)]
+    assert "compress" not in caplog.text  # nobody declined
     assert texts == [line.split(",")[1] for line in MANIFEST.splitlines()[1:]]
 
 

@@ -114,7 +114,7 @@ async def test_another_library_s_server_reads_it_and_a_third_of_the_bytes_travel
 
 
 async def test_the_local_server_takes_it_from_another_library_s_client() -> None:
-    """Who asks for compression gets it, and who does not is served without."""
+    """Told to, it gives compression to who asks for it, and serves who does not without."""
     sizes = []
 
     def listen(url: str, compression: str | None) -> str:
@@ -128,7 +128,9 @@ async def test_the_local_server_takes_it_from_another_library_s_client() -> None
             return str(client.recv())
 
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve, ServerSettings(token="token", engine="tone"))
+        url = await nursery.start(
+            serve, ServerSettings(token="token", engine="tone", compresses=True)
+        )
         replies = [
             await trio.to_thread.run_sync(listen, url, compression)
             for compression in ("deflate", None)
