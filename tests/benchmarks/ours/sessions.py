@@ -38,6 +38,10 @@ class Sessions:
         self.open: list[SpeechSession] = []
         self.messages = self.bytes = 0
 
+    def all_open(self) -> bool:
+        """Whether every session has sent its text and waits for audio."""
+        return sum(one.sent_characters > 0 for one in self.open) == self._arguments.sessions
+
     async def work(self, worker: int) -> None:
         """Do one session after the other."""
         await trio.sleep(self._arguments.start_seconds(worker))
@@ -88,8 +92,8 @@ async def hold(sessions: Sessions, arguments: program.Arguments) -> int:
     async with trio.open_nursery() as workers:
         for worker in range(arguments.sessions):
             workers.start_soon(sessions.work, worker)
-        while sum(session.sent_characters > 0 for session in sessions.open) < arguments.sessions:
-            await trio.sleep(0.05)  # nothing tells of a sent text
+        while not sessions.all_open():  # noqa: ASYNC110  # nothing tells of a text sent
+            await trio.sleep(0.05)
         held = resident_bytes() - before
         workers.cancel_scope.cancel()
     return held
