@@ -29,7 +29,7 @@ _SENTENCE: Final = (
     "and listen to all of them later, على الطريق أو في البيت"
 )
 """One sentence, so one message, of about ten seconds."""
-_PHRASE: Final = "صَبَاحُ الخَيرِ يا جماعة، how are you today"
+_PHRASE: Final = "صَبَاحُ الخَيرِ، hello"
 _WORD: Final = "نعم"
 
 
