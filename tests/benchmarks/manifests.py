@@ -5,20 +5,73 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SPEECH_WORDS", "TINY_WORDS", "VOICE", "texts", "write_configuration", "write_manifest"]
+__all__ = [
+    "KINDS",
+    "SENTENCE_WORDS",
+    "SPEECH_WORDS",
+    "VOICE",
+    "texts",
+    "write_configuration",
+    "write_manifest",
+]
 
 VOICE: Final = "ar-najdi-male-2"
 SPEECH_WORDS: Final = (20, 20)
 """About 110 letters: ten seconds of speech, as the canned server sends them."""
 TINY_WORDS: Final = (1, 1)
+PACED_WORDS: Final = SPEECH_WORDS
+KINDS: Final = {"tts": SPEECH_WORDS, "paced": PACED_WORDS, "tiny": TINY_WORDS}
+"""How many words a text of each kind of session has."""
 SENTENCE_WORDS: Final = (3, 24)
 """As long as the sentences of a speech data set: 20 to 260 characters with their marks."""
 
-_WORDS: Final = (
-    "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ كَتَبَ الطّالِبُ دَرْسَهُ في الصَّباحِ الباكِرِ ثُمَّ ذَهَبَ إلى المَدْرَسَةِ مَعَ "
-    "أَصْدِقائِهِ وَقَرَأَ كِتابًا عَنْ تاريخِ المَدينَةِ القَديمَةِ الَّتي تَقَعُ عَلى ساحِلِ البَحْرِ وَتَشْتَهِرُ بِأَسْواقِها وَمَساجِدِها "
-    "صباح الخير كيف حالك اليوم أتمنى لك يومًا سعيدًا مكتبة البيت الكبير نافذة مفتوحة"
-).split()
+_WORDS: Final = [
+    "السَّلامُ",
+    "عَلَيْكُمْ",
+    "وَرَحْمَةُ",
+    "اللهِ",
+    "وَبَرَكاتُهُ",
+    "كَتَبَ",
+    "الطّالِبُ",
+    "دَرْسَهُ",
+    "في",
+    "الصَّباحِ",
+    "الباكِرِ",
+    "ثُمَّ",
+    "ذَهَبَ",
+    "إلى",
+    "المَدْرَسَةِ",
+    "مَعَ",
+    "أَصْدِقائِهِ",
+    "وَقَرَأَ",
+    "كِتابًا",
+    "عَنْ",
+    "تاريخِ",
+    "المَدينَةِ",
+    "القَديمَةِ",
+    "الَّتي",
+    "تَقَعُ",
+    "عَلى",
+    "ساحِلِ",
+    "البَحْرِ",
+    "وَتَشْتَهِرُ",
+    "بِأَسْواقِها",
+    "وَمَساجِدِها",
+    "صباح",
+    "الخير",
+    "كيف",
+    "حالك",
+    "اليوم",
+    "أتمنى",
+    "لك",
+    "يومًا",
+    "سعيدًا",
+    "مكتبة",
+    "البيت",
+    "الكبير",
+    "نافذة",
+    "مفتوحة",
+]
 _ROWS_A_FOLDER: Final = 1_000
 _SEED: Final = 5
 

@@ -2,13 +2,12 @@
 
     python -m tests.benchmarks.ours.finished_run FOLDER ROWS
 
-Writes FOLDER/manifest.csv and FOLDER/run through the product's own planning and checkpoint, and lets
-the product itself write the results at the end.
+Writes FOLDER/manifest.csv and FOLDER/run through the product's own planning and checkpoint. Run the
+manifest once for the results that it writes at its end.
 """
 
 import hashlib
 import itertools
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,19 +28,13 @@ from batchjobs.planning import TO_BUY, PlanSettings
 from batchjobs.providers import BUILT_IN
 from tests.benchmarks.manifests import SENTENCE_WORDS, write_manifest
 
+__all__ = ["PROVIDER"]
 
 PROVIDER: Final = "munsit"
 """Its prices are known, and without its key no mistake of these programs can buy anything."""
 _SAMPLE_RATE: Final = 24_000
 _PCM: Final = b"\x00\x10" * 64
 _GROUP_ROWS: Final = 1_000
-
-
-def run_command(folder: Path) -> list[str]:
-    """Give the command that runs, or continues, the folder's manifest."""
-    manifest_path, run_folder = str(folder / "manifest.csv"), str(folder / "run")
-    command = [sys.executable, "-m", "batchjobs", "run", manifest_path]
-    return [*command, "-o", run_folder, "-p", PROVIDER]
 
 
 def main() -> None:
@@ -54,7 +47,6 @@ def main() -> None:
         planned = checkpoint.rows_to_do(TO_BUY)
         while group := list(itertools.islice(planned, _GROUP_ROWS)):
             _finish(checkpoint, group)
-    subprocess.run(run_command(folder), check=True, stdout=subprocess.DEVNULL)
 
 
 def _plan(path: Path, checkpoint: Checkpoint) -> None:
