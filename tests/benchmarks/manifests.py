@@ -1,30 +1,17 @@
-"""Makes the manifests of the whole-run cases: Arabic with diacritics, every row another text."""
+"""Makes the manifests and the configuration of the cases that measure whole runs."""
 
+import csv
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = [
-    "KINDS",
-    "SENTENCE_WORDS",
-    "SPEECH_WORDS",
-    "VOICE",
-    "texts",
-    "write_configuration",
-    "write_manifest",
-]
+__all__ = ["VOICE", "write_configuration", "write_repeated", "write_sentences"]
 
 VOICE: Final = "ar-najdi-male-2"
-SPEECH_WORDS: Final = (20, 20)
-"""About 110 letters: ten seconds of speech, as the canned server sends them."""
-TINY_WORDS: Final = (1, 1)
-PACED_WORDS: Final = SPEECH_WORDS
-KINDS: Final = {"tts": SPEECH_WORDS, "paced": PACED_WORDS, "tiny": TINY_WORDS}
-"""How many words a text of each kind of session has."""
-SENTENCE_WORDS: Final = (3, 24)
-"""As long as the sentences of a speech data set: 20 to 260 characters with their marks."""
-
+_FEWEST_WORDS: Final = 3
+_MOST_WORDS: Final = 24
+"""As the sentences of a speech data set: 20 to 260 characters with their marks."""
 _WORDS: Final = [
     "السَّلامُ",
     "عَلَيْكُمْ",
@@ -76,40 +63,45 @@ _ROWS_A_FOLDER: Final = 1_000
 _SEED: Final = 5
 
 
-def texts(rows: int, words: tuple[int, int]) -> Iterator[str]:
-    """Make texts of so many words each, from one seed: the same every time, no two alike.
-
-    Args:
-        rows: How many texts.
-        words: The fewest and the most words of one.
-
-    Yields:
-        A text that ends in its number, in Arabic-Indic digits, and a full stop.
-    """
+def _sentences(rows: int) -> Iterator[str]:
+    """Make sentences from one seed: the same every time, no two alike."""
     dice = random.Random(_SEED)
     digits = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
     for number in range(rows):
-        chosen = dice.choices(_WORDS, k=dice.randint(*words))
-        yield f"{' '.join(chosen)} {str(number).translate(digits)}."
+        words = dice.choices(_WORDS, k=dice.randint(_FEWEST_WORDS, _MOST_WORDS))
+        yield f"{' '.join(words)} {str(number).translate(digits)}."
 
 
-def write_manifest(path: Path, rows: int, words: tuple[int, int], *, ending: str = "") -> None:
-    """Write a manifest of so many texts to speak.
+def write_sentences(path: Path, rows: int) -> None:
+    """Write a manifest of sentences to speak, each another.
+
+    The rows name their results, a thousand a folder: no file system likes a million files in one.
 
     Args:
         path: Where to.
         rows: How many.
-        words: The fewest and the most words of a text.
-        ending: If given, the rows name their results, of this format, a thousand a folder: no
-            file system likes a million files in one.
     """
-    with path.open("w", encoding="utf-8") as file:
-        file.write("id,text,voice_id,output\n")
-        for number, text in enumerate(texts(rows, words)):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "text", "voice_id", "output"))
+        for number, text in enumerate(_sentences(rows)):
             name = f"r{number:07}"
-            folder = number // _ROWS_A_FOLDER
-            output = f"audio/{folder:04}/{name}.{ending}" if ending else ""
-            file.write(f"{name},{text},{VOICE},{output}\n")
+            output = f"audio/{number // _ROWS_A_FOLDER:04}/{name}.wav"
+            writer.writerow((name, text, VOICE, output))
+
+
+def write_repeated(path: Path, rows: int, text: str) -> None:
+    """Write a manifest that has one text spoken again and again, each time another purchase.
+
+    Args:
+        path: Where to.
+        rows: How many.
+        text: What the canned server answers plausibly.
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "text", "voice_id", "take"))
+        writer.writerows((f"r{number:07}", text, VOICE, number) for number in range(rows))
 
 
 def write_configuration(path: Path, url: str) -> None:

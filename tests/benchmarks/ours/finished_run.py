@@ -26,7 +26,7 @@ from batchjobs.jobs import Ending, Evidence, Kind, Status
 from batchjobs.manifest import Defaults
 from batchjobs.planning import TO_BUY, PlanSettings
 from batchjobs.providers import BUILT_IN
-from tests.benchmarks.manifests import SENTENCE_WORDS, write_manifest
+from tests.benchmarks.manifests import write_sentences
 
 __all__ = ["PROVIDER"]
 
@@ -41,7 +41,7 @@ def main() -> None:
     """Build the folder that the command line names."""
     folder, rows = Path(sys.argv[1]), int(sys.argv[2])
     folder.mkdir(parents=True)
-    write_manifest(folder / "manifest.csv", rows, SENTENCE_WORDS, ending="wav")
+    write_sentences(folder / "manifest.csv", rows)
     with Checkpoint.open(folder / "run") as checkpoint:
         _plan(folder / "manifest.csv", checkpoint)
         planned = checkpoint.rows_to_do(TO_BUY)

@@ -23,8 +23,9 @@ from batchjobs import api
 from batchjobs.cli.telling import tune_collector
 from batchjobs.progress import Event, RunStarted
 from batchjobs.results import read_results
-from tests.benchmarks.manifests import KINDS, write_configuration, write_manifest
+from tests.benchmarks.manifests import write_configuration, write_repeated
 from tests.benchmarks.meter import Meter
+from tests.benchmarks.wire import kind_of
 
 _MP3_PADDING_FRAMES: Final = 4 * 1_152
 """An MP3 is whole frames, and says nothing about what the encoder has put before and after."""
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--url", required=True, help="the server's base URL")
     parser.add_argument("--sessions", type=int, default=1_000)
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--kind", choices=KINDS, default="tts")
+    parser.add_argument("--kind", default="tts", help="tts, tiny, or paced-20")
     parser.add_argument("--format", choices=("wav", "flac", "mp3"), default="wav")
     parser.add_argument("--scratch", type=Path, help="where the run folder shall be")
     given = parser.parse_args()
@@ -85,9 +86,9 @@ def main() -> None:
 
 def _measure(given: argparse.Namespace, folder: Path) -> None:
     manifest, configuration = folder / "manifest.csv", folder / "batchjobs.toml"
-    write_manifest(manifest, given.sessions, KINDS[given.kind])
-    write_configuration(configuration, given.url)
-    os.environ.setdefault("BATCHJOBS_BENCHMARK_KEY", "benchmark")
+    write_repeated(manifest, given.sessions, kind_of(given.kind).text)
+    write_configuration(configuration, f"{given.url}/{given.kind}")
+    os.environ["BATCHJOBS_BENCHMARK_KEY"] = "benchmark"
     options = api.Options(
         output=folder / "run",
         provider="canned",

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.commands import Measured, measured
-from tests.benchmarks.manifests import SENTENCE_WORDS, write_manifest
+from tests.benchmarks.manifests import write_sentences
 
 _PROVIDER = "munsit"
 """Its prices are known, and without its key no mistake of this program can buy anything."""
@@ -47,7 +47,7 @@ def _fresh(scratch: Path, rows: int) -> Measured:
     path = scratch / f"fresh-{rows}.csv"
     if not path.exists():
         part = path.with_suffix(".part")
-        write_manifest(part, rows, SENTENCE_WORDS)
+        write_sentences(part, rows)
         part.rename(path)
     run_folder = str(scratch / "never-run")
     command = [sys.executable, "-m", "batchjobs", "plan", str(path), "-o", run_folder]

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.commands import measured
-from tests.benchmarks.manifests import SPEECH_WORDS, write_configuration, write_manifest
+from tests.benchmarks.manifests import write_configuration, write_sentences
 
 _ROWS = 100
 _PATIENCE_SECONDS = 30.0
@@ -57,10 +57,10 @@ def main() -> None:
 def _first_connection(folder: Path) -> float:
     """Start a run, and give the seconds until its first connection is there."""
     manifest, configuration = folder / "manifest.csv", folder / "batchjobs.toml"
-    write_manifest(manifest, _ROWS, SPEECH_WORDS)
+    write_sentences(manifest, _ROWS)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(_PATIENCE_SECONDS)
-        write_configuration(configuration, f"ws://127.0.0.1:{server.getsockname()[1]}/api/v1")
+        write_configuration(configuration, f"ws://127.0.0.1:{server.getsockname()[1]}")
         command = [sys.executable, "-m", "batchjobs", "run", str(manifest), "-p", "canned"]
         command += ["-o", str(folder / "run"), "--config", str(configuration)]
         environment = os.environ | {"BATCHJOBS_BENCHMARK_KEY": "benchmark"}

@@ -11,7 +11,6 @@ import asyncio
 import base64
 import csv
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,10 +19,11 @@ import numpy as np
 import soundfile
 from websockets.asyncio.client import connect
 
-from tests.benchmarks.manifests import KINDS, write_manifest
+from tests.benchmarks.manifests import write_repeated
 from tests.benchmarks.meter import Meter
+from tests.benchmarks.wire import kind_of
 
-KEY = os.environ.get("BATCHJOBS_BENCHMARK_KEY", "benchmark")
+KEY = "benchmark"
 
 
 async def speak(url: str, row: dict[str, str], folder: Path, ending: str) -> tuple[int, int]:
@@ -59,7 +59,7 @@ async def run(given: argparse.Namespace, folder: Path, meter: Meter) -> list[tup
 
     async def in_turn(row: dict[str, str]) -> tuple[int, int]:
         async with turns:
-            return await speak(given.url, row, folder, given.format)
+            return await speak(f"{given.url}/{given.kind}", row, folder, given.format)
 
     sampler = asyncio.create_task(meter.sample_asyncio())
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
@@ -75,13 +75,13 @@ def main() -> None:
     parser.add_argument("--url", required=True, help="the server's base URL")
     parser.add_argument("--sessions", type=int, default=1_000)
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--kind", choices=KINDS, default="tts")
+    parser.add_argument("--kind", default="tts", help="tts, tiny, or paced-20")
     parser.add_argument("--format", choices=("wav", "flac", "mp3"), default="wav")
     parser.add_argument("--scratch", type=Path, help="where the files shall be")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.scratch) as name:
         folder = Path(name)
-        write_manifest(folder / "manifest.csv", given.sessions, KINDS[given.kind])
+        write_repeated(folder / "manifest.csv", given.sessions, kind_of(given.kind).text)
         with Meter() as meter:
             made = asyncio.run(run(given, folder, meter))
         files = sorted(folder.glob(f"*.{given.format}"))
