@@ -66,6 +66,7 @@ class Watched:
     def __call__(self, event: Event) -> None:
         """Observe the run."""
         if isinstance(event, RunStarted):
+            self.turns.after_io_wait(0.0)  # this turn has begun before anybody measured
             trio.lowlevel.add_instrument(self.turns)
             trio.lowlevel.spawn_system_task(self.meter.sample_trio)
 
