@@ -9,7 +9,7 @@ from typing import Final
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.wire import CHUNK_PCM_BYTES, Kind, kind_of, speech_messages
 
-__all__ = ["KEY", "Arguments", "arguments_of", "conclude", "recording"]
+__all__ = ["KEY", "Arguments", "arguments_of", "conclude", "recording", "wav_chunks"]
 
 KEY: Final = "benchmark-key"
 
@@ -73,6 +73,13 @@ def recording() -> list[bytes]:
         pcm[start : start + CHUNK_PCM_BYTES]
         for start in (number * 15_000 for number in range(kind_of("stt").messages))
     ]
+
+
+def wav_chunks() -> list[bytes]:
+    """Make the same as whole WAV files, as the live service wants each message."""
+    from batchjobs.pcm import wav_header
+
+    return [wav_header(len(pcm), sample_rate=16_000) + pcm for pcm in recording()]
 
 
 def conclude(meter: Meter, arguments: Arguments, messages: int, audio_bytes: int) -> None:

@@ -5,9 +5,12 @@ from typing import Final
 
 __all__ = [
     "CHUNK_PCM_BYTES",
+    "CLOSE",
+    "INIT",
     "MESSAGE_SECONDS",
     "SAMPLE_RATE",
     "TRANSCRIPT",
+    "WAV_HEADER_BYTES",
     "Kind",
     "kind_of",
     "speech_messages",
@@ -28,6 +31,16 @@ _SENTENCE: Final = (
 """One sentence, so one message, of about ten seconds."""
 _PHRASE: Final = "صَبَاحُ الخَيرِ يا جماعة، how are you today"
 _WORD: Final = "نعم"
+
+
+INIT: Final = {
+    "type": "initConnection",
+    "model_id": "m",
+    "voice_id": "v",
+    "voice_settings": {"stability": 0.5, "similarity_boost": 0.75, "speed": 1.0},
+    "output_format": "pcm_24000",
+}
+CLOSE: Final = {"type": "closeConnection"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
