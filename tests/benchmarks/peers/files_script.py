@@ -6,12 +6,10 @@ It reads the same manifest and writes the same files as our pipeline. It neither
 what a crash leaves is anybody's guess.
 """
 
-import argparse
 import asyncio
 import base64
 import csv
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,13 +19,13 @@ from websockets.asyncio.client import connect
 
 from tests.benchmarks.manifests import write_repeated
 from tests.benchmarks.meter import Meter
-from tests.benchmarks.wire import kind_of
+from tests.benchmarks.whole import Arguments, arguments_of, conclude
 
-KEY = "benchmark"
+KEY = "benchmark-key"
 
 
-async def speak(url: str, row: dict[str, str], folder: Path, ending: str) -> tuple[int, int]:
-    """Speak one row into a file; give its messages and frames."""
+async def speak(url: str, row: dict[str, str], path: Path) -> int:
+    """Speak one row into a file; give how many messages came."""
     pieces = []
     async with connect(f"{url}/websocket/text-to-speech?x-api-key={KEY}", max_size=None) as socket:
         init = {
@@ -48,50 +46,36 @@ async def speak(url: str, row: dict[str, str], folder: Path, ending: str) -> tup
             if reply.get("type") == "error":
                 raise RuntimeError(reply["errorMessage"])
             pieces.append(base64.b64decode(reply["audio"]))
-    samples = np.frombuffer(b"".join(pieces), np.int16)
-    soundfile.write(folder / f"{row['id']}.{ending}", samples, 24_000)
-    return len(pieces), len(samples)
+    soundfile.write(path, np.frombuffer(b"".join(pieces), np.int16), 24_000)
+    return len(pieces)
 
 
-async def run(given: argparse.Namespace, folder: Path, meter: Meter) -> list[tuple[int, int]]:
-    """Speak all rows, so many at once."""
-    turns = asyncio.Semaphore(given.concurrency)
+async def run(arguments: Arguments, folder: Path, meter: Meter) -> int:
+    """Speak all rows, so many at once; give how many messages came."""
+    room = asyncio.Semaphore(arguments.concurrency)
 
-    async def in_turn(row: dict[str, str]) -> tuple[int, int]:
-        async with turns:
-            return await speak(f"{given.url}/{given.kind}", row, folder, given.format)
+    async def speak_in_turn(row: dict[str, str]) -> int:
+        async with room:
+            path = folder / f"{row['id']}.{arguments.format}"
+            return await speak(arguments.base_url, row, path)
 
     sampler = asyncio.create_task(meter.sample_asyncio())
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    made = await asyncio.gather(*map(in_turn, rows))
+    messages = sum(await asyncio.gather(*map(speak_in_turn, rows)))
     sampler.cancel()
-    return made
+    return messages
 
 
 def main() -> None:
-    """Write the manifest, run it, check what is there, and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True, help="the server's base URL")
-    parser.add_argument("--sessions", type=int, default=1_000)
-    parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--kind", default="tts", help="tts, tiny, or paced-20")
-    parser.add_argument("--format", choices=("wav", "flac", "mp3"), default="wav")
-    parser.add_argument("--scratch", type=Path, help="where the files shall be")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.scratch) as name:
+    """Measure one run in a folder of its own."""
+    arguments = arguments_of(__doc__)
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as name:
         folder = Path(name)
-        write_repeated(folder / "manifest.csv", given.sessions, kind_of(given.kind).text)
+        write_repeated(folder / "manifest.csv", arguments.sessions, arguments.kind.text)
         with Meter() as meter:
-            made = asyncio.run(run(given, folder, meter))
-        files = sorted(folder.glob(f"*.{given.format}"))
-        held = [soundfile.info(file).frames for file in files]
-        # An MP3 holds a little more than was put into it.
-        expected = [frames for _, frames in made]
-        if len(held) != given.sessions or sum(held) < sum(expected):
-            sys.exit(f"{len(held)} files hold {sum(held)} frames, not {sum(expected)}")
-        messages = sum(count for count, _ in made)
-        meter.report(sessions=len(held), messages=messages, bytes=2 * sum(expected))
+            messages = asyncio.run(run(arguments, folder, meter))
+        conclude(meter, arguments, list(folder.glob(f"*.{arguments.format}")), messages)
 
 
 if __name__ == "__main__":
