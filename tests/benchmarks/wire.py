@@ -24,12 +24,13 @@ WAV_HEADER_BYTES: Final = 44
 MESSAGE_SECONDS: Final = 0.1
 """Between two messages of a paced session, each as long as that: 10 a second, in real time."""
 TRANSCRIPT: Final = "السَّلامُ عَلَيْكُم ورحمة الله وبركاته، this is what was heard"
+_FADE_SECONDS: Final = 0.1
 _SENTENCE: Final = (
     "يَسْتَطِيعُ المُستَمِعُ أن يَخْتَارَ الصَّوتَ والسُّرعةَ كما يشاء، ثم يحفظ الملفات في مجلد واحد "
     "and listen to all of them later, على الطريق أو في البيت"
 )
 """One sentence, so one message, of about ten seconds."""
-_PHRASE: Final = "صَبَاحُ الخَيرِ يا جماعة، how are you today"
+_PHRASE: Final = "صَبَاحُ الخَيرِ، hello"
 _WORD: Final = "نعم"
 
 
@@ -110,6 +111,7 @@ def speech_messages(kind: Kind) -> list[bytes]:
     voice = sum(np.sin(pitch * harmonic) / harmonic for harmonic in range(1, 20))
     noise = np.random.default_rng(5).normal(size=frames)
     syllables = np.sin(2 * np.pi * 2.0 * seconds) ** 2  # four a second, silent at every quarter
+    syllables *= np.minimum(1.0, (seconds[::-1] / _FADE_SECONDS))  # it does not break off
     samples = (syllables * (6_000 * voice + 300 * noise)).clip(-32_000, 32_000).astype("<i2")
     pcm = samples.tobytes()
     size = kind.message_bytes
