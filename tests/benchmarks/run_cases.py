@@ -55,7 +55,7 @@ def _throughput(concurrency: int) -> Case:
                 _PIPELINE,
                 10 * concurrency,
                 *every,
-                quick=("--kind", "paced-3", "--concurrency", "4"),
+                quick=("--kind", "paced-15", "--concurrency", "4"),
             )
         },
         rows=(Row(name=f"throughput-{concurrency}", measure=ideal, peer="ideal"),),
