@@ -31,14 +31,14 @@ class Measured:
 def measured(command: Sequence[str]) -> Measured:
     """Run a command to its end.
 
-    Until a child has become the command it counts this process's memory as its own: measure from
-    a process that holds little.
+    Until the child has become the command, this process's memory counts as its own: measure from a
+    process that holds little.
 
     Args:
         command: The program and its arguments.
 
     Raises:
-        SystemExit: It failed, or this process has held as much memory as it.
+        SystemExit: It failed.
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
