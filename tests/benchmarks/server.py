@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -381,8 +381,9 @@ class Canned:
         """
         parts = urlsplit(self.ws)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-        connection.request("GET", "/counters")
-        return Counters(**json.loads(connection.getresponse().read()))
+        with closing(connection):
+            connection.request("GET", "/counters")
+            return Counters(**json.loads(connection.getresponse().read()))
 
 
 @contextmanager
@@ -400,10 +401,12 @@ def started(folder: Path, *, lossy: bool = False) -> Iterator[Canned]:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        where = Canned(**json.loads(process.stdout.readline()))
         try:
-            yield Canned(**json.loads(process.stdout.readline()))
+            yield where
         finally:
             process.stdin.close()
+            Path(where.ca).unlink()
 
 
 def main() -> None:
