@@ -3,15 +3,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.server import Canned, started
+from tests.benchmarks.run_cases import CASES
+from tests.benchmarks.server import started
+from tests.canary import KEY
 
 ROOT = Path(__file__).parents[1]
-SESSIONS = 6
 
 
 def program(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -30,28 +30,23 @@ def report_of(name: str, *arguments: object) -> dict[str, float]:
     return report
 
 
-@pytest.fixture(scope="module")
-def canned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canned]:
-    """A canned server."""
-    with started(tmp_path_factory.mktemp("canned")) as server:
-        yield server
-
-
-@pytest.mark.parametrize("audio_format", ["wav", "mp3"])
-def test_our_pipeline_and_the_script_make_the_same_of_the_same(
-    canned: Canned, tmp_path: Path, audio_format: str
-) -> None:
-    """Our pipeline and the script people would write report the same counts of the same rows."""
-    arguments = ["--url", canned.ws, "--sessions", SESSIONS, "--format", audio_format]
-    arguments += ["--scratch", tmp_path]
-    ours = report_of("ours.pipeline", *arguments)
-    peer = report_of("peers.files_script", *arguments)
-    for count, expected in (("sessions", 6), ("messages", 120), ("bytes", 2_880_000)):
-        assert ours[count] == peer[count] == expected
-    assert 0 < ours["turn_p99_seconds"] <= ours["turn_max_seconds"]
-    assert min(ours["cpu_seconds"], peer["cpu_seconds"]) > 0
-    assert min(ours["lag_p99_seconds"], peer["lag_p99_seconds"]) >= 0
-    assert not list(tmp_path.iterdir())
+def test_the_quick_form_runs_every_case_of_whole_runs(tmp_path: Path) -> None:
+    """The command runs our pipeline and the script on equal work, plans, skips, and starts."""
+    names = [case.name for case in CASES]
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--json", str(figures)]
+    done = subprocess.run(
+        [*command, "--only", *names], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(figures.read_text(encoding="utf-8"))
+    rows = {row["name"]: row["value"] for row in content["rows"]}
+    assert list(rows) == [row.name for case in CASES for row in case.rows]
+    assert all(value > 0 for name, value in rows.items() if name != "growth-memory")
+    for ending in ("wav", "flac", "mp3"):
+        ((ours,), (peer,)) = content["cases"][f"job-{ending}"].values()
+        assert ours["bytes"] == peer["bytes"] == 4 * 480_000
+        assert 0 < ours["turn_p99_seconds"] <= ours["turn_max_seconds"]
 
 
 @pytest.mark.parametrize("name", ["ours.pipeline", "peers.files_script"])
@@ -64,31 +59,15 @@ def test_a_file_that_lacks_a_message_is_noticed(name: str, tmp_path: Path) -> No
     assert not ended.stdout
 
 
-@pytest.mark.parametrize("what", ["fresh", "skip"])
-def test_planning_is_measured_as_whole_commands(what: str, tmp_path: Path) -> None:
-    """Planning new rows and finished ones is measured, and a second time with what is there."""
-    arguments = (what, "--sessions", 30, "--scratch", tmp_path)
-    first = report_of("ours.planning", *arguments)
-    made = sorted(path.name for path in tmp_path.iterdir())
-    second = report_of("ours.planning", *arguments)
-    assert sorted(path.name for path in tmp_path.iterdir()) == made
-    for report in (first, second):
-        assert report["sessions"] == 30
-        assert min(report["wall_seconds"], report["cpu_seconds"], report["peak_bytes"]) > 0
-
-
-def test_a_finished_run_that_lacks_a_file_is_not_skipped(tmp_path: Path) -> None:
-    """What is measured as skipped is looked at: with a file gone there is something to do."""
+def test_a_finished_run_that_lacks_a_file_is_not_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a file gone there is something to do, which is noticed, and not bought with our key."""
+    monkeypatch.setenv("MUNSIT_API_KEY", KEY)
     arguments = ("ours.planning", "skip", "--sessions", 3, "--scratch", tmp_path)
-    report_of(*arguments)
+    assert report_of(*arguments)["sessions"] == 3
+    assert report_of(*arguments)["sessions"] == 3  # what is there is used again
     next(tmp_path.rglob("*.wav")).unlink()
     ended = program(*arguments)
     assert ended.returncode == 1
     assert "no key for the provider" in ended.stderr
-
-
-def test_the_start_of_commands_is_measured() -> None:
-    """Help and the first connection take longer than an interpreter that does nothing."""
-    report = report_of("ours.start", "--rounds", 3)
-    assert report["python_seconds"] > 0
-    assert 0 < report["help_extra_seconds"] < report["first_session_extra_seconds"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Measured", "measured"]
+__all__ = ["Measured", "bare_environment", "measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,17 @@ class Measured:
     output: str
 
 
+def bare_environment() -> dict[str, str]:
+    """Give the environment without keys and settings: no mistake here can buy anything."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("BATCHJOBS_") and not name.endswith("_API_KEY")
+    }
+
+
 def measured(command: Sequence[str]) -> Measured:
-    """Run a command to its end.
+    """Run a command to its end, in an environment without keys.
 
     Until the child has become the command, this process's memory counts as its own: measure from a
     process that holds little.
@@ -42,7 +51,7 @@ def measured(command: Sequence[str]) -> Measured:
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output)
+        process = subprocess.Popen(command, stdout=output, env=bare_environment())
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["VOICE", "write_configuration", "write_repeated", "write_sentences"]
+__all__ = ["PRICED_PROVIDER", "VOICE", "write_configuration", "write_repeated", "write_sentences"]
 
+PRICED_PROVIDER: Final = "munsit"
+"""For rows that nobody is to buy: its prices are known, and no key is there to buy with."""
 VOICE: Final = "ar-najdi-male-2"
 _FEWEST_WORDS: Final = 3
 _MOST_WORDS: Final = 24

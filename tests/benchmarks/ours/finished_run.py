@@ -26,12 +26,8 @@ from batchjobs.jobs import Ending, Evidence, Kind, Status
 from batchjobs.manifest import Defaults
 from batchjobs.planning import TO_BUY, PlanSettings
 from batchjobs.providers import BUILT_IN
-from tests.benchmarks.manifests import write_sentences
+from tests.benchmarks.manifests import PRICED_PROVIDER, write_sentences
 
-__all__ = ["PROVIDER"]
-
-PROVIDER: Final = "munsit"
-"""Its prices are known, and without its key no mistake of these programs can buy anything."""
 _SAMPLE_RATE: Final = 24_000
 _PCM: Final = b"\x00\x10" * 64
 _GROUP_ROWS: Final = 1_000
@@ -55,12 +51,12 @@ def _plan(path: Path, checkpoint: Checkpoint) -> None:
         name=str(path),
         folder=path.parent,
         providers=BUILT_IN,
-        defaults=Defaults(provider=PROVIDER),
+        defaults=Defaults(provider=PRICED_PROVIDER),
     )
     settings = PlanSettings(name=str(path))
     planning.make_plan(rows, checkpoint=checkpoint, providers=BUILT_IN, settings=settings)
     checkpoint.adopt_staged(
-        {"manifest": str(path), "provider": PROVIDER, "planned_at": str(time.time())}
+        {"manifest": str(path), "provider": PRICED_PROVIDER, "planned_at": str(time.time())}
     )
 
 

@@ -9,7 +9,6 @@ what is measured here.
 
 import argparse
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.commands import measured
+from tests.benchmarks.commands import bare_environment, measured
 from tests.benchmarks.manifests import write_configuration, write_sentences
 
 _ROWS = 100
@@ -63,7 +62,7 @@ def _first_connection(folder: Path) -> float:
         write_configuration(configuration, f"ws://127.0.0.1:{server.getsockname()[1]}")
         command = [sys.executable, "-m", "batchjobs", "run", str(manifest), "-p", "canned"]
         command += ["-o", str(folder / "run"), "--config", str(configuration)]
-        environment = os.environ | {"BATCHJOBS_BENCHMARK_KEY": "benchmark"}
+        environment = bare_environment() | {"BATCHJOBS_BENCHMARK_KEY": "benchmark"}
         began = time.perf_counter()
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
