@@ -1,7 +1,7 @@
 """The commands `run` and `plan`."""
 
 import contextlib
-import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Mapping
@@ -25,6 +25,25 @@ _Command = TypeVar("_Command")
 _FORMATS: Final = ("wav", "flac", "ogg", "mp3")
 _ENCODINGS: Final = ("compact", "padded")
 _RATES: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
+
+
+def _concurrency(_: click.Context, __: click.Parameter, text: str) -> int | None:
+    if text in {"", "auto"}:
+        return 0 if text else None
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise click.BadParameter(
+            f"'{text}' is not a number of sessions; give 1 to 10000, or auto",
+            param_hint="'--concurrency'",
+        )
+    return int(text)
+
+
+def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
+    from batchjobs.limits import parse_rate
+
+    with told():
+        return parse_rate(text) if text else 0.0
+
 
 _MANIFEST = click.argument("manifest", type=click.Path(path_type=Path, allow_dash=True))
 
@@ -96,7 +115,6 @@ def _planning_options(command: _Command) -> _Command:
                 help="Silence between segments where a paragraph ends.",
             ),
             option("--engine", default="", help="Engine of the local server: auto, tone, sherpa."),
-            config_option,
         )
     ):
         command = add(command)
@@ -106,15 +124,24 @@ def _planning_options(command: _Command) -> _Command:
 @click.command()
 @_MANIFEST
 @_planning_options
+@config_option
 @option("--base-url", default="", help="Where the provider is: wss://HOST/api/v1.")
 @option(
     "-c",
     "--concurrency",
     default="",
     metavar="N|auto",
+    callback=_concurrency,
     help="Sessions open at once.  [default: the provider's]",
 )
-@option("--rate", default="", metavar="N/s|N/min", help="Sessions started, at most.")
+@option(
+    "--rate",
+    "starts_per_second",
+    default="",
+    metavar="N/s|N/min",
+    callback=_rate,
+    help="Sessions started, at most.",
+)
 @option(
     "--attempts",
     type=click.IntRange(min=1),
@@ -196,8 +223,6 @@ def _planning_options(command: _Command) -> _Command:
 def run(
     manifest: Path,
     *,
-    concurrency: str,
-    rate: str,
     as_json: bool,
     quiet: bool,
     verbose: int,
@@ -220,20 +245,14 @@ def run(
     78 bad configuration, 80 budget reached; on a signal, the signal's.
     """
     from batchjobs import api
-    from batchjobs.limits import parse_rate
 
     set_logging(verbose, quiet=quiet)
     tune_collector()
     with told():
         with signals.raised():
-            options = dataclasses.replace(
-                _options(given),
-                concurrency=_concurrency(concurrency),
-                starts_per_second=parse_rate(rate) if rate else 0.0,
-            )
             report = api.run(
                 _source(manifest),
-                options,
+                _options(given),
                 observe=_observer(as_json=as_json, quiet=quiet),
                 progress=_checked if sys.stderr.isatty() and not quiet else None,
             )
@@ -243,6 +262,7 @@ def run(
 @click.command(short_help="Check and price a manifest; spends nothing.")
 @_MANIFEST
 @_planning_options
+@functools.partial(config_option, like=run)
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.
@@ -286,17 +306,6 @@ def _options(given: Mapping[str, object]) -> "Options":
 
 def _source(manifest: Path) -> "Path | BinaryIO":
     return sys.stdin.buffer if str(manifest) == "-" else manifest
-
-
-def _concurrency(text: str) -> int | None:
-    if text in {"", "auto"}:
-        return 0 if text else None
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise click.BadParameter(
-            f"'{text}' is not a number of sessions; give 1 to 10000, or auto",
-            param_hint="'--concurrency'",
-        )
-    return int(text)
 
 
 def _observer(*, as_json: bool, quiet: bool) -> "Observer | None":
