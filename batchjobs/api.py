@@ -91,6 +91,7 @@ class Options:
         model_folder: The model of the local server's recogniser.
         faults: What the local server shall do wrong.
         config: The configuration file; None means ``batchjobs.toml`` here, if there is one.
+        command: How to call it again, for `status`; empty if there is no such command.
     """
 
     output: str | Path | None = None
@@ -121,6 +122,7 @@ class Options:
     model_folder: Path | None = None
     faults: tuple[str, ...] = ()
     config: Path | None = None
+    command: str = ""
 
     @property
     def pauses(self) -> Pauses:
@@ -259,10 +261,11 @@ def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object
     """
     providers = config.load(config_file).providers
     with Checkpoint.read(folder) as checkpoint:
+        is_running = checkpoint.is_running()
         settings = checkpoint.settings()
-        return {"manifest": settings.get("manifest", "")} | results.summary_of(
-            checkpoint, providers
-        )
+        facts = {name: settings.get(name, "") for name in ("manifest", "command", "working_folder")}
+        summary = results.summary_of(checkpoint, providers, is_running=is_running)
+        return facts | {"is_running": is_running} | summary
 
 
 def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
@@ -441,8 +444,20 @@ def _facts(setup: _Setup, fingerprint_kept: str) -> dict[str, str]:
         "fingerprint": fingerprint_kept,
         "manifest": setup.name,
         "provider": setup.options.provider,
+        "command": setup.options.command,
+        "working_folder": _working_folder(),
         "planned_at": str(time.time()),
     }
+
+
+def _working_folder() -> str:
+    """Say where we are; empty if that is gone, or its name is no text."""
+    try:
+        here = str(Path.cwd())
+        here.encode()
+    except (OSError, UnicodeEncodeError):
+        return ""
+    return here
 
 
 def _keys(setup: _Setup, made: Plan) -> dict[str, str]:

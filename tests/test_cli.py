@@ -355,7 +355,7 @@ def test_plan_sees_what_a_run_has_done(command: Command, greeting: Path) -> None
     told = command("plan", greeting, "--engine", "tone").out
     assert "1  new" in told
     assert "1  changed" in told
-    assert "1  finished jobs are in the run folder but not in the manifest" in told
+    assert "1  finished job is in the run folder but not in the manifest" in told
 
 
 def test_status_and_verify_tell_where_a_run_stands(command: Command, greeting: Path) -> None:
