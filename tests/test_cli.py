@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.cli.telling import duration
 from tests.canary import KEY, place_in
 from tests.commands import ROOT, Command, process
 
@@ -400,14 +399,6 @@ def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
     assert Path("from-environment/audio/a.wav").is_file()
     command("run", greeting, "-o", "from-command")
     assert Path("from-command/audio/a.wav").is_file()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "written"), [(4.25, "4.2 s"), (61, "1:01 min"), (3_725, "1:02:05 h")]
-)
-def test_lengths_are_written_as_people_read_them(seconds: float, written: str) -> None:
-    """Seconds, then minutes, then hours."""
-    assert duration(seconds) == written
 
 
 # -- serving -----------------------------------------------------------------------------------

@@ -19,6 +19,15 @@ def typed_again(command: Command, line: str) -> list[str]:
     return words[1:]
 
 
+def until_a_session_is_open(command: Command, run: subprocess.Popen[str]) -> None:
+    """Wait until the run of the greeting has a session open."""
+    while True:
+        assert run.poll() is None
+        looked = command("status", "outputs/greeting", "--json")
+        if looked.code == 0 and json.loads(looked.out)["attempts_open"]:
+            return
+
+
 # -- what to type next -------------------------------------------------------------------------
 
 
@@ -112,12 +121,9 @@ def test_quiet_counts_what_failed(command: Command, greeting: Path) -> None:
 
 def test_status_of_a_run_that_goes_on_says_so(command: Command, greeting: Path) -> None:
     """Its open sessions are neither lost nor wasted, and it need not be continued."""
-    given = ("run", greeting, "--engine", "tone", "--fault", "hang", "--json", "-c", "1")
-    run = process(*given, stdout=subprocess.PIPE, start_new_session=True)
-    assert run.stdout is not None
-    assert "run_started" in run.stdout.readline()
-    while not json.loads(command("status", "outputs/greeting", "--json").out)["attempts_open"]:
-        assert run.poll() is None
+    given = ("run", greeting, "--engine", "tone", "--fault", "hang", "-c", "1", "-q")
+    run = process(*given, stdout=subprocess.DEVNULL, start_new_session=True)
+    until_a_session_is_open(command, run)
     told = command("status", "outputs/greeting").out
     assert told.splitlines()[-1] == "a run is going on: 1 session open"
     assert "lost" not in told
@@ -127,3 +133,29 @@ def test_status_of_a_run_that_goes_on_says_so(command: Command, greeting: Path) 
     told = command("status", "outputs/greeting").out
     assert "1  session was lost when a run was killed" in told
     assert "continue: " in told
+
+
+# -- while it goes on --------------------------------------------------------------------------
+
+
+def test_a_run_without_a_terminal_is_not_mute(command: Command, greeting: Path) -> None:
+    """A log has its first result and, if asked for, the retries; with -q it has nothing."""
+    given = ("run", greeting, "--engine", "tone", "-c", "1", "--fault", "error:50001#1")
+    told = command(*given, "-v").err.splitlines()
+    assert [line[20:] for line in told if "jobs done" in line] == [
+        "1 of 2 jobs done, 1 session open"
+    ]
+    assert [line for line in told if "a: attempt 1 failed, transient: " in line]
+    told = command(*given, "-o", "more", "-vv").err.splitlines()
+    assert [line for line in told if line.endswith("s of audio: audio/b.wav")]
+    assert command(*given, "-o", "none", "-q").err == ""
+
+
+def test_a_stop_is_told_without_a_terminal(command: Command, greeting: Path) -> None:
+    """The first signal is answered by a line in the log."""
+    given = ("run", greeting, "--engine", "tone", "--fault", "hang", "--grace", "0.1")
+    run = process(*given, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    until_a_session_is_open(command, run)
+    run.terminate()
+    _, told = run.communicate(timeout=60)
+    assert "stopping: SIGTERM: open sessions have 0.1 s; once more to stop at once" in told

@@ -9,7 +9,8 @@ import click
 
 from batchjobs.cli.options import RUN_FOLDER, config_option, defaults_option, json_option
 from batchjobs.cli.suggesting import next_step, quoted, typed_in
-from batchjobs.cli.telling import counts, plural, print_json, say, told, wasted
+from batchjobs.cli.telling import counts, print_json, say, told, wasted
+from batchjobs.wording import plural
 
 __all__ = ["providers", "status", "verify"]
 
@@ -73,8 +74,11 @@ def verify(folder: Path, *, as_json: bool) -> None:
     else:
         for line in found:
             say(line)
-        verdict = f"{len(found):,} files are not as they were" if found else "all as they were"
-        say(f"{checked:,} finished jobs checked: {verdict}")
+        are = "is" if len(found) == 1 else "are"
+        verdict = (
+            f"{plural(len(found), 'file')} {are} not as they were" if found else "all as they were"
+        )
+        say(f"{plural(checked, 'finished job')} checked: {verdict}")
         if found:
             say("next: run the manifest again; it makes again what is missing")
     raise SystemExit(1 if found else 0)

@@ -9,7 +9,8 @@ import click
 from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
 from batchjobs.cli.options import config_option, option
 from batchjobs.cli.running import run
-from batchjobs.cli.telling import duration, money, plural, say, told
+from batchjobs.cli.telling import say, told
+from batchjobs.wording import duration, money, plural
 
 if TYPE_CHECKING:
     from batchjobs.planning import Plan

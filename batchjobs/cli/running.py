@@ -141,7 +141,7 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
 )
 @option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@option("-v", "--verbose", count=True, help="Say more; twice: everything.")
+@option("-v", "--verbose", count=True, help="Tell every retry; twice: every finished job, too.")
 def run(
     manifest: Path,
     *,
@@ -175,18 +175,21 @@ def run(
             report = api.run(
                 source_of(manifest),
                 options_from(given),
-                observe=_observer(as_json=as_json, quiet=quiet),
+                observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
                 progress=_checked if sys.stderr.isatty() and not quiet else None,
             )
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 
 
-def _observer(*, as_json: bool, quiet: bool) -> "Observer | None":
-    from batchjobs.progress import Bars, JsonLines
+def _observer(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
+    from batchjobs.progress import Bars, JsonLines, Lines
 
     if as_json:
         return JsonLines(sys.stdout)
-    return None if quiet else Bars(sys.stderr)
+    if quiet:
+        return None
+    watch = Bars if sys.stderr.isatty() else Lines
+    return watch(sys.stderr, verbosity=verbose)
 
 
 def _checked(rows: int) -> None:

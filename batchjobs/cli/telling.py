@@ -12,16 +12,14 @@ from typing import NoReturn, TextIO
 import click
 
 from batchjobs.errors import BatchjobsError
+from batchjobs.wording import duration, money, plural
 
 __all__ = [
     "complain",
     "counts",
     "detach",
     "die_of",
-    "duration",
     "fill_streams",
-    "money",
-    "plural",
     "print_json",
     "say",
     "set_logging",
@@ -89,6 +87,7 @@ def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool
         is_idle: There was nothing to do.
     """
     rows, done = summary["rows"], summary["done"]
+    assert isinstance(rows, int)
     head = f"{done:,} of {plural(rows, 'job')}"
     if is_idle:
         parts = [f"nothing to do: {head} {'was' if rows == 1 else 'were'} done before"]
@@ -122,26 +121,6 @@ def wasted(summary: Mapping[str, object]) -> str:
     if isinstance(seconds, float) and seconds:
         parts.append(f"{duration(seconds)} of recordings")
     return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
-
-
-def money(cost: float, currency: str) -> str:
-    """Write a sum of money; less than a cent is not nothing."""
-    return f"{cost:,.2f} {currency}" if cost >= 0.005 else f"{cost:.6f} {currency}"
-
-
-def plural(count: object, name: str) -> str:
-    """Write a number of things: ``1 row``, ``2,000 rows``."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people read them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    return (
-        f"{hours}:{rest // 60:02}:{rest % 60:02} h" if hours else f"{rest // 60}:{rest % 60:02} min"
-    )
 
 
 def print_json(value: object) -> None:

@@ -325,6 +325,11 @@ class RunState:
         self._order = itertools.count()
         self._changed = trio.Event()
 
+    @property
+    def active(self) -> int:
+        """Sessions open now, over all services."""
+        return sum(service.active for service in self.services.values())
+
     # -- telling --------------------------------------------------------------------------------
 
     def tell(self, event: Event) -> None:
