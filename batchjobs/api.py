@@ -22,6 +22,7 @@ from batchjobs.errors import (
     BudgetReachedError,
     ConfigurationError,
     InternalError,
+    KeyRefusedError,
     ManifestError,
     OutputError,
     UsageError,
@@ -37,6 +38,7 @@ from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
 from batchjobs.voice_activity import SileroDetector
+from batchjobs.wording import money, plural
 
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
@@ -542,8 +544,20 @@ async def _work(
             ),
             observe=observe,
         )
-        return await runner.run()
+        return _explained(await runner.run(), setup, keys)
     raise AssertionError  # the stack never swallows an exception
+
+
+def _explained(end: RunEnd, setup: _Setup, keys: Mapping[str, str]) -> RunEnd:
+    """Say of a refused key that there was none: a local server elsewhere may ask for one."""
+    name = setup.options.provider
+    if not isinstance(end.error, KeyRefusedError) or dict(keys) != {name: ""}:
+        return end
+    error = KeyRefusedError(
+        f"no key for the provider '{name}', and {end.error.message}",
+        hint=f"set {setup.providers[name].key_variable} to the one that 'batchjobs serve' printed",
+    )
+    return dataclasses.replace(end, error=error)
 
 
 def _budget(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> Budget:
@@ -589,9 +603,10 @@ def _with_what_is_left(
         if provider is not None:
             cost = cost_of(provider, characters=characters, seconds=seconds)
             costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
-    money = " + ".join(f"{cost:,.2f} {code}" for code, cost in sorted(costs.items()) if cost)
-    price = f", which would cost about {money}" if money else ""
-    return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
+    sums = " + ".join(money(cost, code) for code, cost in sorted(costs.items()) if cost)
+    left = f"{plural(rows, 'job')} {'is' if rows == 1 else 'are'} left"
+    price = f", which would cost about {sums}" if sums else ""
+    return BudgetReachedError(f"{error.message}; {left}{price}", hint=error.hint)
 
 
 def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:

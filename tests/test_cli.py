@@ -52,6 +52,12 @@ def test_help_waits_for_no_heavy_import() -> None:
         (["status", "nowhere"], "there is no run in nowhere"),
         (["verify", "nowhere"], "there is no run in nowhere"),
         (["serve", "--fault", "dorp"], "drop"),
+        (["run", "x.csv", "-p", "munsit", "--fault", "drop"], "--fault is for the local server"),
+        (["plan", "x.csv", "-p", "munsit", "--engine", "tone"], "--engine is for the local server"),
+        (
+            ["run", "x.csv", "--base-url", "ws://127.0.0.1:1/api/v1", "--engine", "tone"],
+            "with --base-url it starts none",
+        ),
     ],
 )
 def test_wrong_usage_says_what_would_be_right(
@@ -415,6 +421,19 @@ def test_serve_tells_its_address_and_ends_by_its_signal(folder: Path) -> None:
     server.terminate()
     server.communicate(timeout=30)
     assert server.returncode == -signal.SIGTERM
+
+
+def test_a_run_without_the_server_s_key_says_which_to_set(command: Command, greeting: Path) -> None:
+    """Whoever forgot to export the printed key is told so, and not that a key is wrong."""
+    server = process("serve", "--engine", "tone", "--port", 0, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    base_url = server.stdout.readline().split()[-1]
+    ended = command("run", greeting, "--base-url", base_url)
+    server.terminate()
+    server.communicate(timeout=30)
+    assert ended.code == 77
+    assert "no key for the provider 'local'" in ended.err
+    assert "set BATCHJOBS_LOCAL_KEY to the one that 'batchjobs serve' printed" in ended.err
 
 
 def test_serve_says_that_its_port_is_taken(command: Command) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from batchjobs.cli.options import complete_provider, option
 from batchjobs.cli.suggesting import typed
+from batchjobs.cli.telling import told
 
 if TYPE_CHECKING:
     from batchjobs.api import Options
@@ -17,6 +19,7 @@ __all__ = ["MANIFEST", "job_options", "options_from", "source_of"]
 
 _Command = TypeVar("_Command")
 _FORMATS: Final = ("wav", "flac", "ogg", "mp3")
+_OF_THE_LOCAL_SERVER: Final = frozenset({"engine", "faults", "model_folder"})
 _RATES: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 
 MANIFEST = click.argument("manifest", type=click.Path(path_type=Path, allow_dash=True))
@@ -100,6 +103,7 @@ def options_from(given: Mapping[str, object]) -> "Options":
     from batchjobs.api import Options
     from batchjobs.manifest import Defaults
 
+    _refuse_what_is_for_the_local_server(given)
     values = dict(given)
     speech = Defaults(
         voice_id=str(values.pop("voice") or ""),
@@ -114,6 +118,30 @@ def options_from(given: Mapping[str, object]) -> "Options":
     if "grace" in values:
         values["grace_seconds"] = values.pop("grace")
     return Options(speech=speech, command=typed(), **values)  # type: ignore[arg-type]
+
+
+def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
+    """Refuse options of the local server, typed for a run that starts none."""
+    from batchjobs import config
+
+    context = click.get_current_context()
+    typed_here = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in _OF_THE_LOCAL_SERVER
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    with told():
+        path = given.get("config")
+        known = config.load(path if isinstance(path, Path) else None).providers
+    name = str(given["provider"])
+    is_elsewhere = name in known and not known[name].engine
+    if typed_here and (is_elsewhere or given.get("base_url")):
+        where = f"--provider {name}" if is_elsewhere else "--base-url"
+        raise click.UsageError(
+            f"{' and '.join(typed_here)} {'is' if len(typed_here) == 1 else 'are'} for the local "
+            f"server that a run starts; with {where} it starts none"
+        )
 
 
 def source_of(manifest: Path) -> "Path | BinaryIO":
