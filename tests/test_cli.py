@@ -450,6 +450,7 @@ def test_a_probe_says_what_it_costs_and_prints_settings(command: Command) -> Non
     assert ended.code == 0
     assert ended.out.endswith("[providers.local]\nclose_drains = true\n")
     assert "2 sessions" in ended.err
+    assert "no cost" in ended.err
     assert json.loads(command("probe", "local", "--json").out)["close_drains"] is True
     ended = command("probe", "munsit")
     assert ended.code == 78

@@ -37,3 +37,19 @@ def test_a_plan_refuses_what_the_run_would_refuse(
     assert planned.code == run.code != 0
     assert hint in planned.err
     assert hint in run.err
+
+
+def test_a_missing_price_is_told_by_what_it_is_for(command: Command, greeting: Path) -> None:
+    """Beside the price of the speech it says that transcription has none, and where to set one."""
+    command("run", greeting, "--engine", "tone")
+    Path("mixed.csv").write_text("text,audio\nHello,\n,outputs/greeting/audio/a.wav\n")
+    told = command("plan", "mixed.csv", "-p", "munsit", "--voice", "v").out
+    assert "USD" in told
+    assert (
+        "no price is known for transcription by munsit: "
+        "set stt_price_per_hour in batchjobs.toml, [providers.munsit]"
+    ) in told
+    assert "for speech" not in told
+    Path("heard.csv").write_text("audio\noutputs/greeting/audio/a.wav\n")
+    assert "cost unknown" in command("plan", "heard.csv", "-p", "munsit").out
+    assert "no cost" in command("plan", "heard.csv").out

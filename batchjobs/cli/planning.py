@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from batchjobs.planning import Plan
 
 __all__ = ["plan"]
+
+_PRICES: Final = {
+    "tts": ("speech", "tts_price_per_million_characters"),
+    "stt": ("transcription", "stt_price_per_hour"),
+}
 
 
 @click.command(short_help="Check and price a manifest; spends nothing.")
@@ -73,7 +78,10 @@ def _show_plan(made: "Plan") -> None:
     if work.seconds:
         parts.append(f"{duration(work.seconds)} of recordings")
     costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
-    parts.append(" + ".join(costs) if costs else "no cost")
+    parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
     say("to do: " + ", ".join(parts))
-    for name in made.unpriced:
-        say(f"no price is known for {name}: set one in batchjobs.toml, [providers.{name}]")
+    for name, kinds in made.unpriced.items():
+        for kind in kinds:
+            what, setting = _PRICES[kind]
+            table = f"[providers.{name}]"
+            say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")
