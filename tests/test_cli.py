@@ -260,6 +260,7 @@ def test_bad_rows_can_be_skipped(command: Command, folder: Path) -> None:
     failure = json.loads((folder / "outputs/some/failed.jsonl").read_bytes())
     assert (failure["id"], failure["error"]["class"]) == ("b", "bad_row")
     assert "0.7" in failure["error"]["message"]
+    assert failure["error"]["message"].startswith("some.csv:3: column 'speed': ")
 
 
 @pytest.mark.parametrize(

@@ -319,6 +319,8 @@ class RunState:
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
         self.lost: Mapping[str, int] = {}
+        self.manifest = "row"
+        """What messages call the manifest."""
         self.is_stopping = False
         self.error: BatchjobsError | None = None
         self._observer = forgiving(observe)

@@ -104,7 +104,7 @@ class Worker:
     async def _handle(self, ticket: Ticket) -> None:
         job = ticket.job
         if isinstance(job, BadRow):
-            message = BadRow.located(replace(job, row={}), "row")
+            message = job.located(self._run.manifest)
             await self._fail(ticket, "bad_row", "", message, is_passing=False)
             return
         ticket.started_at = ticket.started_at or time.time()
