@@ -210,8 +210,6 @@ class Checkpoint:
             DiskError: The disk failed.
         """
         with self._database.transaction() as database:
-            if not self._keeps_rest or staging.count(database):
-                database.execute(_DROP_REPORT)
             staging.adopt(database, settings, keeps_rest=self._keeps_rest)
 
     def records(self, ids: Sequence[str]) -> dict[str, JobRecord]:
