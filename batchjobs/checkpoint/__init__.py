@@ -293,6 +293,16 @@ class Checkpoint:
         with self._database.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", values)
 
+    def judge(self, ids: Sequence[str], *, is_damaged: bool) -> None:
+        """Note of finished jobs whether their files were found changed.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as database:
+            database.execute(_DROP_REPORT)
+            ledger.judge(database, ids, is_damaged=is_damaged)
+
     # -- running --------------------------------------------------------------------------------
 
     def recover(self, now: float) -> dict[str, int]:
