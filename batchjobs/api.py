@@ -212,6 +212,7 @@ def run(
     with _opened(setup) as checkpoint:
         made = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
+        _check_budget(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
             checkpoint.adopt_staged(_facts(setup))
@@ -238,6 +239,7 @@ async def run_async(
     with _opened(setup) as checkpoint:
         made = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
+        _check_budget(setup, made)
         checkpoint.adopt_staged(_facts(setup))
         told = forgiving(observe or _ignore)
         end = await _work(setup, checkpoint, made, keys, told, noted=None)
@@ -477,7 +479,7 @@ async def _work(
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,
                 handles_signals=noted is not None,
-                budget=_budget(setup, checkpoint, made),
+                budget=_budget(setup, checkpoint),
                 pauses=options.pauses,
                 detector=SileroDetector if options.vad else None,
             ),
@@ -487,19 +489,30 @@ async def _work(
     raise AssertionError  # the stack never swallows an exception
 
 
-def _budget(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> Budget:
-    """Set what may be spent against what was, over all runs in the folder.
+def _check_budget(setup: _Setup, made: Plan) -> None:
+    """Refuse a limit in money that would not hold.
 
     Raises:
-        ConfigurationError: A limit in money, and providers with prices in several currencies.
+        ConfigurationError: There are prices in several currencies, or one that nobody has set.
     """
-    options = setup.options
+    if setup.options.budget is None:
+        return
     currencies = {setup.providers[name].currency for name in made.providers}
-    if options.budget is not None and len(currencies) > 1:
+    if len(currencies) > 1:
         raise ConfigurationError(
             f"--budget cannot add up {' and '.join(sorted(currencies))}",
             hint="give --max-characters or --max-audio, or run the providers apart",
         )
+    if made.unpriced:
+        raise ConfigurationError(
+            f"--budget cannot count what {' and '.join(made.unpriced)} costs: no price is set",
+            hint="set it in batchjobs.toml, or give --max-characters or --max-audio",
+        )
+
+
+def _budget(setup: _Setup, checkpoint: Checkpoint) -> Budget:
+    """Set what may be spent against what was, over all runs in the folder."""
+    options = setup.options
     spent = Price()
     for name, _, characters, seconds in checkpoint.sent_by_provider():
         provider = setup.providers.get(name)

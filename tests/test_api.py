@@ -140,6 +140,32 @@ def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "why"), [("", "no price is set"), ('currency = "EUR"', "EUR and USD")]
+)
+def test_a_budget_that_would_not_hold_is_refused(manifest: Path, settings: str, why: str) -> None:
+    """Where a price is unknown, or in another currency, money bounds nothing: nothing begins."""
+    config = manifest.with_name("prices.toml")
+    config.write_text(f"""
+        [providers.dear]
+        base_url = "ws://127.0.0.1:9/api/v1"
+        key_variable = "BATCHJOBS_LOCAL_KEY"
+        voice = "v"
+        {settings and "tts_price_per_million_characters = 5.0"}
+        {settings}
+    """)
+    manifest.write_text("id,text,provider\na,Hello to you,dear\nb,One more,local\n")
+    key = manifest.with_name("key")
+    key.write_text("k" * 20)
+    key.chmod(0o600)
+    options = batchjobs.Options(
+        provider="dear", engine="tone", config=config, budget=1.0, key_file=key
+    )
+    with pytest.raises(batchjobs.errors.ConfigurationError, match=why):
+        batchjobs.run(manifest, options)
+    assert not Path("outputs/three").exists()
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"attempts": 0},
