@@ -246,21 +246,23 @@ async def run_async(
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
 
-def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object]:
+def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
     """Count where a run stands, also while it goes on.
 
     Raises:
         NoRunError: There is no run in the folder.
     """
     providers = config.load(config_file).providers
-    with Checkpoint.read(folder) as checkpoint:
+    with Checkpoint.read(Path(folder)) as checkpoint:
         settings = checkpoint.settings()
         return {"manifest": settings.get("manifest", "")} | results.summary_of(
             checkpoint, providers
         )
 
 
-def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
+def verify(
+    folder: str | Path, *, progress: Callable[[int], None] | None = None
+) -> tuple[int, list[str]]:
     """Check every output against the checkpoint: there, size, samples, hash.
 
     Args:
@@ -273,6 +275,7 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     Raises:
         NoRunError: There is no run in the folder.
     """
+    folder = Path(folder)
     found: list[str] = []
     checked = 0
     with Checkpoint.read(folder) as checkpoint:

@@ -40,7 +40,7 @@ def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None
     write_whole(folder / SUMMARY, content)
 
 
-def read_results(folder: Path) -> Iterator[dict[str, object]]:
+def read_results(folder: str | Path) -> Iterator[dict[str, object]]:
     """Read the finished jobs of a run, as they stand in its ``results.jsonl``.
 
     Args:
@@ -53,7 +53,7 @@ def read_results(folder: Path) -> Iterator[dict[str, object]]:
         NoRunError: The folder holds no results.
     """
     try:
-        with (folder / RESULTS).open("rb") as lines:
+        with (Path(folder) / RESULTS).open("rb") as lines:
             for line in lines:
                 yield orjson.loads(line)
     except FileNotFoundError as error:

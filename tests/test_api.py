@@ -38,6 +38,14 @@ def test_a_run_gives_a_report_and_results(manifest: Path) -> None:
     assert batchjobs.verify(report.folder) == (3, [])
 
 
+def test_a_run_folder_may_be_named_by_text(manifest: Path) -> None:
+    """As a manifest may: whoever runs "three.csv" looks at "outputs/three"."""
+    batchjobs.run("three.csv", batchjobs.Options(engine="tone", output="spoken"))
+    assert len(list(batchjobs.read_results("spoken"))) == 3
+    assert batchjobs.status("spoken")["done"] == 3
+    assert batchjobs.verify("spoken") == (3, [])
+
+
 def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
     """The observer is told of each job once it is on the disk."""
     told: list[Event] = []
