@@ -31,7 +31,7 @@ from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
 from batchjobs.planning import Action, Plan, PlanSettings, cost_of
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
-from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.providers import MOST_SESSIONS, Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
@@ -52,7 +52,6 @@ _LEAST: Final[Mapping[str, int]] = {
     "max_characters": 0,
     "max_audio_seconds": 0,
 }
-_MOST_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,10 +298,10 @@ def _check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and not value >= least:  # nor is what is no number
             raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
-    if (options.concurrency or 0) > _MOST_SESSIONS:
+    if (options.concurrency or 0) > MOST_SESSIONS:
         raise UsageError(
             f"the option concurrency is {options.concurrency}",
-            hint=f"give {_MOST_SESSIONS} at most",
+            hint=f"give {MOST_SESSIONS} at most",
         )
     if options.audio_format not in FORMATS:
         raise UsageError(
