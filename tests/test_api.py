@@ -137,6 +137,29 @@ async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) 
     assert int(str(report.summary["attempts"])) <= 3 + 1
 
 
+@pytest.mark.parametrize("options", [{"encoding": "padded"}, {"compress": True}], ids=str)
+def test_the_line_s_options_change_no_transcript(
+    options: dict[str, object], manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through the local server, what was spoken is heard again however it travels."""
+    spoken = batchjobs.run(manifest, batchjobs.Options(engine="tone"))
+    recordings = [f"{name},{spoken.folder}/audio/{name}.wav\n" for name in "abc"]
+    heard = manifest.with_name("heard.csv")
+    heard.write_text("id,audio\n" + "".join(recordings), encoding="utf-8")
+    report = batchjobs.run(heard, batchjobs.Options(engine="tone", **options))
+    assert report.exit_code == 0
+    texts = [line["transcript"] for line in batchjobs.read_results(report.folder)]
+    assert "compress" not in caplog.text  # nobody declined
+    assert texts == [line.split(",")[1] for line in MANIFEST.splitlines()[1:]]
+
+
+def test_an_encoding_that_there_is_not_is_told(manifest: Path) -> None:
+    """A mistaken name is told before anything begins."""
+    with pytest.raises(batchjobs.errors.UsageError, match="no encoding 'wide'") as caught:
+        batchjobs.run(manifest, batchjobs.Options(engine="tone", encoding="wide"))
+    assert "compact, padded" in caught.value.hint
+
+
 def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
     """What keeps a run from starting is raised as one of our errors."""
     options = batchjobs.Options(provider="munsit", speech=batchjobs.Defaults(voice_id="v"))

@@ -302,6 +302,7 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
     with sqlite3.connect(tmp_path / FILE_NAME) as database:
         database.executescript(
             """DROP TABLE segments; DROP INDEX attempts_lost; PRAGMA user_version = 1;
+               DROP TABLE finished; DROP INDEX rows_id; DROP INDEX rows_place;
                ALTER TABLE rows DROP COLUMN segments; ALTER TABLE rows DROP COLUMN layout;"""
         )
     database.close()

@@ -141,7 +141,7 @@ class Worker:
             self._run.remade[key][1].append(ticket)
             return
         self._run.remade[key] = ticket, []
-        ticket.row = replace(ticket.row, action=Action.REMAKE)
+        ticket.row = ticket.row._replace(action=Action.REMAKE)
         self._run.wait(ticket, 0.0)
 
     def _settled(self, ticket: Ticket) -> None:
