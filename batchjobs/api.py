@@ -33,7 +33,7 @@ from batchjobs.manifest import Defaults
 from batchjobs.planning import Action, Plan, PlanSettings, cost_of, fingerprint
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.providers import MOST_SESSIONS, Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
@@ -54,7 +54,6 @@ _LEAST: Final[Mapping[str, int]] = {
     "max_characters": 0,
     "max_audio_seconds": 0,
 }
-_MOST_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +219,7 @@ def run(
     with _opened(setup) as checkpoint:
         made, kept = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
+        _check_budget(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
             facts = _facts(setup, kept)
@@ -248,26 +248,29 @@ async def run_async(
     with _opened(setup) as checkpoint:
         made, kept = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
+        _check_budget(setup, made)
         facts, told = _facts(setup, kept), forgiving(observe or _ignore)
         end = await _work(setup, checkpoint, made, facts, keys, observe=told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
 
-def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object]:
+def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
     """Count where a run stands, also while it goes on.
 
     Raises:
         NoRunError: There is no run in the folder.
     """
     providers = config.load(config_file).providers
-    with Checkpoint.read(folder) as checkpoint:
+    with Checkpoint.read(Path(folder)) as checkpoint:
         settings = checkpoint.settings()
         return {"manifest": settings.get("manifest", "")} | results.summary_of(
             checkpoint, providers
         )
 
 
-def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
+def verify(
+    folder: str | Path, *, progress: Callable[[int], None] | None = None
+) -> tuple[int, list[str]]:
     """Check every output against the checkpoint: there, size, samples, hash.
 
     The next run makes again what was found changed.
@@ -282,6 +285,7 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     Raises:
         NoRunError: There is no run in the folder.
     """
+    folder = Path(folder)
     found: list[str] = []
     checked = 0
     judged: dict[bool, list[str]] = {True: [], False: []}
@@ -312,10 +316,10 @@ def _check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and not value >= least:  # nor is what is no number
             raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
-    if (options.concurrency or 0) > _MOST_SESSIONS:
+    if (options.concurrency or 0) > MOST_SESSIONS:
         raise UsageError(
             f"the option concurrency is {options.concurrency}",
-            hint=f"give {_MOST_SESSIONS} at most",
+            hint=f"give {MOST_SESSIONS} at most",
         )
     if options.audio_format not in FORMATS:
         raise UsageError(
@@ -581,7 +585,7 @@ async def _work(
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,
                 handles_signals=noted is not None,
-                budget=_budget(setup, checkpoint, made),
+                budget=_budget(setup, checkpoint),
                 pauses=options.pauses,
                 detector=SileroDetector if options.vad else None,
             ),
@@ -591,19 +595,30 @@ async def _work(
     raise AssertionError  # the stack never swallows an exception
 
 
-def _budget(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> Budget:
-    """Set what may be spent against what was, over all runs in the folder.
+def _check_budget(setup: _Setup, made: Plan) -> None:
+    """Refuse a limit in money that would not hold.
 
     Raises:
-        ConfigurationError: A limit in money, and providers with prices in several currencies.
+        ConfigurationError: There are prices in several currencies, or one that nobody has set.
     """
-    options = setup.options
+    if setup.options.budget is None:
+        return
     currencies = {setup.providers[name].currency for name in made.providers}
-    if options.budget is not None and len(currencies) > 1:
+    if len(currencies) > 1:
         raise ConfigurationError(
             f"--budget cannot add up {' and '.join(sorted(currencies))}",
             hint="give --max-characters or --max-audio, or run the providers apart",
         )
+    if made.unpriced:
+        raise ConfigurationError(
+            f"--budget cannot count what {' and '.join(made.unpriced)} costs: no price is set",
+            hint="set it in batchjobs.toml, or give --max-characters or --max-audio",
+        )
+
+
+def _budget(setup: _Setup, checkpoint: Checkpoint) -> Budget:
+    """Set what may be spent against what was, over all runs in the folder."""
+    options = setup.options
     spent = Price()
     for name, _, characters, seconds in checkpoint.sent_by_provider():
         provider = setup.providers.get(name)

@@ -44,6 +44,14 @@ def test_a_run_gives_a_report_and_results(manifest: Path) -> None:
     assert batchjobs.verify(report.folder) == (3, [])
 
 
+def test_a_run_folder_may_be_named_by_text(manifest: Path) -> None:
+    """As a manifest may: whoever runs "three.csv" looks at "outputs/three"."""
+    batchjobs.run("three.csv", batchjobs.Options(engine="tone", output="spoken"))
+    assert len(list(batchjobs.read_results("spoken"))) == 3
+    assert batchjobs.status("spoken")["done"] == 3
+    assert batchjobs.verify("spoken") == (3, [])
+
+
 def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
     """The observer is told of each job once it is on the disk."""
     told: list[Event] = []
@@ -165,6 +173,32 @@ def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
         batchjobs.run(manifest, options)
     assert caught.value.exit_code == 78
     assert "MUNSIT_API_KEY" in caught.value.hint
+    assert not Path("outputs/three").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"), [("", "no price is set"), ('currency = "EUR"', "EUR and USD")]
+)
+def test_a_budget_that_would_not_hold_is_refused(manifest: Path, settings: str, why: str) -> None:
+    """Where a price is unknown, or in another currency, money bounds nothing: nothing begins."""
+    config = manifest.with_name("prices.toml")
+    config.write_text(f"""
+        [providers.dear]
+        base_url = "ws://127.0.0.1:9/api/v1"
+        key_variable = "BATCHJOBS_LOCAL_KEY"
+        voice = "v"
+        {settings and "tts_price_per_million_characters = 5.0"}
+        {settings}
+    """)
+    manifest.write_text("id,text,provider\na,Hello to you,dear\nb,One more,local\n")
+    key = manifest.with_name("key")
+    key.write_text("k" * 20)
+    key.chmod(0o600)
+    options = batchjobs.Options(
+        provider="dear", engine="tone", config=config, budget=1.0, key_file=key
+    )
+    with pytest.raises(batchjobs.errors.ConfigurationError, match=why):
+        batchjobs.run(manifest, options)
     assert not Path("outputs/three").exists()
 
 
