@@ -57,6 +57,8 @@ class Options:
             and more bytes on the wire.
         compress: Offer the service permessage-deflate: a third of the bytes of STT audio for ten times
             the processor time; without it where the service does not take it.
+        preopen: Open connections for the next sessions while the current ones speak. They count:
+            half of `concurrency` is then sessions.
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``.
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
@@ -87,6 +89,7 @@ class Options:
     pace: float | None = None
     encoding: str = "compact"
     compress: bool = False
+    preopen: bool = False
     audio_format: str = "wav"
     retry_failed: bool = False
     skip_bad_rows: bool = False
@@ -453,6 +456,7 @@ async def _work(
             links=links,
             settings=RunSettings(
                 concurrency=options.concurrency,
+                preopens=options.preopen,
                 starts_per_second=options.starts_per_second,
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,

@@ -142,6 +142,12 @@ def _planning_options(command: _Command) -> _Command:
     "bytes of STT audio, for thin lines; costs about 0.7 ms of processor a second of audio.",
 )
 @option(
+    "--preopen",
+    is_flag=True,
+    help="Open the next session's connection while the current one speaks: saves the round trips of "
+    "far services. It counts as a connection: of --concurrency N, N/2 are sessions.",
+)
+@option(
     "--grace",
     type=click.FloatRange(min=0),
     default=30.0,
