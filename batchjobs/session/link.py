@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import trio
 
 from batchjobs.errors import SessionError
+from batchjobs.limits import ConnectionRamp
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider
 from batchjobs.session.dialling import Dial, dial_tcp, files_at_most
@@ -69,6 +70,7 @@ class Link:
         # Each may reach into the files kept for the disk before it sees that it is one too many.
         at_once = max(1, min(_HANDSHAKES_AT_ONCE, files_at_most() // 8))
         self.handshakes = trio.CapacityLimiter(at_once)
+        self.ramp = ConnectionRamp()
         self._key_pattern = re.compile("".join(map(_any_form_of, key)))
 
     def __repr__(self) -> str:

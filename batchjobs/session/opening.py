@@ -54,6 +54,7 @@ async def open_connection(
     """
     seconds = link.provider.connect_seconds
     target, headers = request
+    await trio.sleep_until(link.ramp.start_at(trio.current_time()))
     async with link.handshakes:
         with trio.move_on_after(seconds):
             stream = GuardedStream(await link.dial(link.host, link.port, link.context))
