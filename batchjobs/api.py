@@ -72,6 +72,10 @@ class Options:
             and more bytes on the wire.
         compress: Offer the service permessage-deflate: a third of the bytes of STT audio for ten times
             the processor time; without it where the service does not take it.
+        preopen: Open connections for the next sessions while the current ones speak. They count:
+            half of `concurrency` is then sessions.
+        library_hooks: Put faster parts of ours into libraries, where they give the same; False leaves
+            the libraries alone, and takes twice the processor time for STT.
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``.
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
@@ -102,6 +106,8 @@ class Options:
     pace: float | None = None
     encoding: str = "compact"
     compress: bool = False
+    preopen: bool = False
+    library_hooks: bool = True
     audio_format: str = "wav"
     retry_failed: bool = False
     skip_bad_rows: bool = False
@@ -325,6 +331,9 @@ def _check(options: Options) -> None:
         raise UsageError(
             f"there is no result format '{options.audio_format}'", hint=f"use {', '.join(FORMATS)}"
         )
+    if options.compress and not options.library_hooks:
+        hint = "leave out one of --compress and --no-library-hooks"
+        raise UsageError("--compress needs its hook into trio-websocket", hint=hint)
     if options.encoding not in set(ChunkEncoding):
         known = ", ".join(ChunkEncoding)
         raise UsageError(f"there is no encoding '{options.encoding}'", hint=f"there are {known}")
@@ -544,7 +553,10 @@ async def _work(
         # Killed at its very end, a run leaves files that nobody needs any more.
         outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
         return RunEnd()
-    masking.install_fast_masker()
+    if options.library_hooks:
+        masking.install_fast_masker()
+    else:
+        masking.remove_fast_masker()
     observe(RunStarted(rows=made.rows, to_do=made.to_do, folder=str(setup.folder)))
     async with AsyncExitStack() as stack:
         links = {}
@@ -559,6 +571,7 @@ async def _work(
                         model_folder=options.model_folder,
                         faults=options.faults,
                         compresses=options.compress,
+                        library_hooks=options.library_hooks,
                         withheld=[each.key_variable for each in setup.providers.values()],
                     )
                 )
@@ -581,6 +594,7 @@ async def _work(
             links=links,
             settings=RunSettings(
                 concurrency=options.concurrency,
+                preopens=options.preopen,
                 starts_per_second=options.starts_per_second,
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,

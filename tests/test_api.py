@@ -143,7 +143,9 @@ async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) 
     assert int(str(report.summary["attempts"])) <= 3 + 1
 
 
-@pytest.mark.parametrize("options", [{"encoding": "padded"}, {"compress": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"encoding": "padded"}, {"compress": True}, {"preopen": True}], ids=str
+)
 def test_the_line_s_options_change_no_transcript(
     options: dict[str, object], manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

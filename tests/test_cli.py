@@ -83,6 +83,19 @@ def process(*arguments: object, **settings: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("way", ["option", "variable", "file"])
+def test_the_hooks_into_libraries_are_one_setting(
+    command: Command, folder: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Switched off anywhere, they are off: what needs them is refused."""
+    arguments = ["--no-library-hooks"] if way == "option" else []
+    if way == "variable":
+        monkeypatch.setenv("BATCHJOBS_LIBRARY_HOOKS", "0")
+    if way == "file":
+        Path("batchjobs.toml").write_text("[run]\nlibrary_hooks = false\n", encoding="utf-8")
+    assert "needs its hook" in command("run", "--compress", *arguments, "x.csv").err
+
+
 # -- help --------------------------------------------------------------------------------------
 
 
@@ -112,6 +125,8 @@ def test_help_waits_for_no_heavy_import() -> None:
         (["run"], "MANIFEST"),
         (["run", "--format", "opus", "x.csv"], "'flac'"),
         (["run", "-"], "give --output DIR"),
+        (["run", "--encoding", "wide", "x.csv"], "'padded'"),
+        (["run", "--compress", "--no-library-hooks", "x.csv"], "leave out one of"),
         (["status", "nowhere"], "there is no run in nowhere"),
         (["verify", "nowhere"], "there is no run in nowhere"),
         (["serve", "--fault", "dorp"], "drop"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 import click
 
 from batchjobs import signals
-from batchjobs.cli.options import complete_provider, config_option, option
+from batchjobs.cli.options import complete_provider, config_option, hooks_option, option
 from batchjobs.cli.telling import counts, die_of, duration, say, set_logging, told, tune_collector
 
 if TYPE_CHECKING:
@@ -141,6 +141,13 @@ def _planning_options(command: _Command) -> _Command:
     help="Compress what is sent, where the service takes it (permessage-deflate): a third of the "
     "bytes of STT audio, for thin lines; costs about 0.7 ms of processor a second of audio.",
 )
+@option(
+    "--preopen",
+    is_flag=True,
+    help="Open the next session's connection while the current one speaks: saves the round trips of "
+    "far services. It counts as a connection: of --concurrency N, N/2 are sessions.",
+)
+@hooks_option
 @option(
     "--grace",
     type=click.FloatRange(min=0),

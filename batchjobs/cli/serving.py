@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.options import config_option, option
+from batchjobs.cli.options import config_option, hooks_option, option
 from batchjobs.cli.telling import die_of, say, set_logging, told, tune_collector
 from batchjobs.errors import BatchjobsError
 
@@ -63,6 +63,7 @@ __all__ = ["serve"]
     is_flag=True,
     help="Take compression from clients that offer it.",
 )
+@hooks_option
 @option("-v", "--verbose", count=True, help="Say more.")
 @config_option
 def serve(
@@ -70,6 +71,7 @@ def serve(
     faults: tuple[str, ...],
     key_file: Path | None,
     verbose: int,
+    library_hooks: bool,
     config: Path | None,
     **given: object,
 ) -> None:
@@ -102,6 +104,7 @@ def serve(
         rate-change         names another sample rate from the second message on
     """
     from batchjobs import config as configuration
+    from batchjobs import masking
     from batchjobs.server.faults import parse_fault
 
     set_logging(verbose, quiet=False)
@@ -109,6 +112,8 @@ def serve(
     with told():
         local = configuration.load(config).providers["local"]
         token = configuration.read_key(local, key_file=key_file, environment=os.environ)
+        if library_hooks:
+            masking.install_fast_masker()
         _serve(token, tuple(parse_fault(spec) for spec in faults), given)
 
 
@@ -118,11 +123,9 @@ def _serve(token: str, faults: tuple[object, ...], given: Mapping[str, object]) 
 
     import trio
 
-    from batchjobs import masking
     from batchjobs.server import ServerSettings
     from batchjobs.server import serve as serve_sessions
 
-    masking.install_fast_masker()
     settings = ServerSettings(
         token=token or secrets.token_urlsafe(24),
         faults=faults,  # type: ignore[arg-type]

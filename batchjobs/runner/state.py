@@ -3,6 +3,7 @@
 import enum
 import heapq
 import itertools
+import math
 import os
 import random
 import time
@@ -33,7 +34,7 @@ from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.recorder import Recorder
-from batchjobs.session import Link, SpeechSession, TranscriptSession
+from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
 from batchjobs.spool import AudioSpool
 
 __all__ = [
@@ -60,6 +61,8 @@ class RunSettings:
 
     Attributes:
         concurrency: Sessions open at once, per provider; 0 finds it out; None asks the provider.
+        preopens: Whether connections for the next sessions are opened beforehand. They count: half
+            of the concurrency is then sessions.
         starts_per_second: Sessions started a second; 0 means no limit.
         retries: When to try again.
         grace_seconds: After the first signal, how long open sessions may go on.
@@ -71,6 +74,7 @@ class RunSettings:
     """
 
     concurrency: int | None = None
+    preopens: bool = False
     starts_per_second: float = 0.0
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     grace_seconds: float = 30.0
@@ -239,6 +243,8 @@ class Service:
         self.was_reached = False
         self.is_proven = False
         self.is_probing = False
+        if settings.preopens:
+            link.spares = Spares(link, self._has_room_for_spare)
         self.line: deque[Ticket] = deque()
         """Those who wait until it is ready, where others may go on at other services."""
 
@@ -254,7 +260,24 @@ class Service:
         """
         if self.breaker.is_open:
             return not self.is_probing
-        return self.active < (self.limit.allowed(now) if self.is_proven else 1)
+        allowed = self.limit.allowed(now) if self.is_proven else 1
+        return self.active < (allowed if self.link.spares is None else max(1, allowed // 2))
+
+    def _has_room_for_spare(self, spares: int) -> bool:
+        """Whether a connection may be opened for a later session: one a session, and all counted."""
+        if self.breaker.is_open or not self.is_proven or spares >= self.active:
+            return False
+        return self.active + spares < self.limit.allowed(trio.current_time())
+
+    def throttled(self, *, started_at: float, now: float, pause_seconds: float = 0.0) -> None:
+        """The service refused a connection or a session for want of room."""
+        spares = self.link.spares
+        open_ones = self.active + (0 if spares is None else len(spares))
+        self.limit.throttled(
+            started_at=started_at, now=now, active=open_ones, pause_seconds=pause_seconds
+        )
+        if spares is not None:
+            spares.rest()
 
     @property
     def not_before(self) -> float:
@@ -338,6 +361,9 @@ class RunState:
         if self.is_stopping:
             return
         self.is_stopping = True
+        for service in self.services.values():
+            if service.link.spares is not None:
+                service.link.spares.rest(math.inf)
         self.tell(RunStopping(reason=reason))
         self.notify()
 

@@ -443,7 +443,7 @@ class Worker:
             return
         if service.is_adaptive:
             now = trio.current_time()
-            service.limit.throttled(started_at=began, now=now, active=service.active)
+            service.throttled(started_at=began, now=now)
             name, allowed = service.link.provider.name, service.limit.allowed(now)
             self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
 
@@ -465,9 +465,7 @@ class Worker:
         # unless one session is too many already.
         is_last = service.limit.allowed(now) == 1
         pause = wait if asked is not None or is_last else 0.0
-        service.limit.throttled(
-            started_at=began, now=now, active=service.active, pause_seconds=pause
-        )
+        service.throttled(started_at=began, now=now, pause_seconds=pause)
         name, allowed = service.link.provider.name, service.limit.allowed(now)
         self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
         self._run.wait(ticket, wait)

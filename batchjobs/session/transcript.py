@@ -72,6 +72,8 @@ class TranscriptSession:
 
         async def converse(exchange: Exchange, heard: SttClient) -> None:
             self._machine = heard
+            if not await exchange.is_fresh():
+                return
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_send_audio, exchange, heard, self._chunks, failure, nursery)
                 await exchange.listen()
@@ -81,7 +83,8 @@ class TranscriptSession:
         request = (target, link.headers(ways))
         with link.discreet():
             async with aclosing(self._chunks):
-                await connected(link, request, machine, converse, self._on_proven)
+                while not await connected(link, request, machine, converse, self._on_proven):
+                    self._machine = None
             if failure:
                 raise failure[0]
             assert self._machine is not None
