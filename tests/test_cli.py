@@ -198,6 +198,19 @@ def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command: Command, gree
     assert (Path("outputs/failed/audio/a.wav")).is_file()
 
 
+def test_failed_rows_that_name_files_are_a_manifest_with_an_input_root(
+    command: Command, tmp_path: Path
+) -> None:
+    """Their paths are as they were: relative to the folder of the manifest that they came from."""
+    Path("texts").mkdir()
+    Path("texts/a.txt").write_text("Hello to everybody here")
+    Path("texts/rows.csv").write_text("id,text_file\na,a.txt\n")
+    faulty = ("--engine", "tone", "--fault", "error:40001", "-o", "out")
+    assert command("run", "texts/rows.csv", *faulty).code == 1
+    ended = command("run", "out/failed.jsonl", "--engine", "tone", "--input-root", "texts")
+    assert ended.code == 0
+
+
 def test_limit_leaves_the_rest_for_the_next_run(command: Command, greeting: Path) -> None:
     """--limit does so many rows and says how to continue."""
     ended = command("run", greeting, "--engine", "tone", "--limit", "1")

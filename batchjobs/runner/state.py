@@ -403,10 +403,14 @@ class RunState:
         await self.recorder.finish(end=attempt_end(number, session, result, error))
 
     async def close_ledger(self) -> None:
-        """Write down what the sessions that were cut off had sent."""
-        try:
+        """Write down what the sessions that were cut off had sent, in as few commits as it takes."""
+        async with trio.open_nursery() as nursery:
             for number, (ticket, _) in list(self.open.items()):
-                await self.end_attempt(number, ticket, "cancelled")
+                nursery.start_soon(self._close_attempt, number, ticket)
+
+    async def _close_attempt(self, number: int, ticket: Ticket) -> None:
+        try:
+            await self.end_attempt(number, ticket, "cancelled")
         except BatchjobsError as error:  # of the disk; the next run counts them as lost
             self.stop(error.message, error)
 
