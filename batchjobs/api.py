@@ -14,12 +14,14 @@ from typing import BinaryIO, Final
 import trio
 
 from batchjobs import config, manifest, masking, outputs, planning, results, signals
+from batchjobs.audio import FORMATS
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
     BatchjobsError,
     BudgetReachedError,
     ConfigurationError,
+    InternalError,
     ManifestError,
     OutputError,
     UsageError,
@@ -27,8 +29,9 @@ from batchjobs.errors import (
 from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.planning import Plan, PlanSettings, cost_of
-from batchjobs.progress import Event, Observer, RunFinished, RunStarted
+from batchjobs.planning import Action, Plan, PlanSettings, cost_of, fingerprint
+from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
@@ -38,6 +41,19 @@ from batchjobs.voice_activity import SileroDetector
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
 _OUTPUTS: Final = Path("outputs")
+_LEAST: Final[Mapping[str, int]] = {
+    "concurrency": 0,
+    "starts_per_second": 0,
+    "attempts": 1,
+    "limit": 0,
+    "sentence_pause_seconds": 0,
+    "paragraph_pause_seconds": 0,
+    "grace_seconds": 0,
+    "budget": 0,
+    "max_characters": 0,
+    "max_audio_seconds": 0,
+}
+_MOST_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +68,10 @@ class Options:
         starts_per_second: Sessions started a second; 0 means no limit.
         attempts: Tries a segment has before it counts as failed.
         pace: STT audio sent, times real time; 0 unpaced; None takes the provider's setting.
+        encoding: How audio for STT is written: ``compact``, or ``padded`` for less processor time
+            and more bytes on the wire.
+        compress: Offer the service permessage-deflate: a third of the bytes of STT audio for ten times
+            the processor time; without it where the service does not take it.
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``.
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
@@ -80,6 +100,8 @@ class Options:
     starts_per_second: float = 0.0
     attempts: int = 5
     pace: float | None = None
+    encoding: str = "compact"
+    compress: bool = False
     audio_format: str = "wav"
     retry_failed: bool = False
     skip_bad_rows: bool = False
@@ -164,7 +186,7 @@ def plan(
     folder = setup.folder
     exists = (folder / FILE_NAME).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        return _planned(setup, checkpoint, progress)
+        return _planned(setup, checkpoint, progress)[0]
 
 
 def run(
@@ -186,23 +208,23 @@ def run(
         How it ended, also if the service or a signal stopped it.
 
     Raises:
+        UsageError: An option is out of its range.
         ManifestError: The manifest, or rows of it, cannot be run; nothing was spent.
         RunLockedError: Another run holds the folder.
         ConfigurationError: A key or setting is missing or wrong.
         BatchjobsError: Anything else that keeps the run from starting.
     """
     setup = _set_up(source, options or Options())
+    told = forgiving(observe or _ignore)
     with _opened(setup) as checkpoint:
-        made = _planned(setup, checkpoint, progress)
+        made, kept = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
-            checkpoint.adopt_staged(_facts(setup))
-            work = functools.partial(
-                _work, setup, checkpoint, made, keys, observe or _ignore, noted=noted
-            )
+            checkpoint.adopt_staged(_facts(setup, kept))
+            work = functools.partial(_work, setup, checkpoint, made, keys, told, noted=noted)
             end = trio.run(work)
-            report = _reported(setup, checkpoint, made, end, observe or _ignore)
+            report = _reported(setup, checkpoint, made, end, told)
         if noted.number and not report.signal_number:
             code = 128 + noted.number if report.error is None else report.exit_code
             return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
@@ -221,10 +243,10 @@ async def run_async(
     """
     setup = _set_up(source, options or Options())
     with _opened(setup) as checkpoint:
-        made = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
+        made, kept = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
-        checkpoint.adopt_staged(_facts(setup))
-        told = observe or _ignore
+        checkpoint.adopt_staged(_facts(setup, kept))
+        told = forgiving(observe or _ignore)
         end = await _work(setup, checkpoint, made, keys, told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
@@ -269,7 +291,32 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     return checked, found
 
 
+def _check(options: Options) -> None:
+    """Refuse what the command line would: after the first purchase is too late.
+
+    Raises:
+        UsageError: An option is out of its range.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not value >= least:  # nor is what is no number
+            raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
+    if (options.concurrency or 0) > _MOST_SESSIONS:
+        raise UsageError(
+            f"the option concurrency is {options.concurrency}",
+            hint=f"give {_MOST_SESSIONS} at most",
+        )
+    if options.audio_format not in FORMATS:
+        raise UsageError(
+            f"there is no result format '{options.audio_format}'", hint=f"use {', '.join(FORMATS)}"
+        )
+    if options.encoding not in set(ChunkEncoding):
+        known = ", ".join(ChunkEncoding)
+        raise UsageError(f"there is no encoding '{options.encoding}'", hint=f"there are {known}")
+
+
 def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
+    _check(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
@@ -336,7 +383,10 @@ def _opened(setup: _Setup) -> Iterator[Checkpoint]:
             raise
 
 
-def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None) -> Plan:
+def _planned(
+    setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None
+) -> tuple[Plan, str]:
+    """Plan; give the fingerprint too, under which the same manifest need not be read again."""
     options = setup.options
     rows = manifest.read_rows(
         setup.source,
@@ -346,6 +396,7 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         defaults=dataclasses.replace(options.speech, provider=options.provider),
         input_root=options.input_root,
     )
+    before = _fingerprint(setup)
     settings = PlanSettings(
         name=setup.name,
         audio_format=options.audio_format,
@@ -353,18 +404,41 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         skip_bad_rows=options.skip_bad_rows,
         limit=options.limit,
         pauses=options.pauses,
+        fingerprint=before,
     )
-    return planning.make_plan(
+    made = planning.make_plan(
         rows,
         checkpoint=checkpoint,
         providers=setup.providers,
         settings=settings,
         progress=progress,
     )
+    # What changed while it was read cannot be told by what it was before.
+    is_told = made.tells_all and _fingerprint(setup) == before
+    return made, before if is_told else ""
 
 
-def _facts(setup: _Setup) -> dict[str, str]:
+def _fingerprint(setup: _Setup) -> str:
+    """Tell the manifest and what its rows are made with from others; empty for a stream."""
+    if not isinstance(setup.source, Path):
+        return ""
+    options = setup.options
+    return fingerprint(
+        setup.source,
+        setup.name,
+        setup.manifest_folder.absolute(),
+        options.input_root and options.input_root.absolute(),
+        setup.providers,
+        options.provider,
+        options.speech,
+        options.audio_format,
+        options.pauses,
+    )
+
+
+def _facts(setup: _Setup, fingerprint_kept: str) -> dict[str, str]:
     return {
+        "fingerprint": fingerprint_kept,
         "manifest": setup.name,
         "provider": setup.options.provider,
         "planned_at": str(time.time()),
@@ -422,12 +496,19 @@ async def _work(
                         engine=provider.engine,
                         model_folder=options.model_folder,
                         faults=options.faults,
+                        compresses=options.compress,
                         withheld=[each.key_variable for each in setup.providers.values()],
                     )
                 )
                 base_url, key = child.base_url, child.token  # noqa: PLW2901
             url = check_base_url(base_url, insecure=options.insecure)
-            links[name] = Link(provider, base_url=url, key=key)
+            links[name] = Link(
+                provider,
+                base_url=url,
+                key=key,
+                encoding=ChunkEncoding(options.encoding),
+                compresses=options.compress,
+            )
         # A signal that came before the runner listens counts; None leaves signals alone.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)
@@ -498,12 +579,30 @@ def _with_what_is_left(
     return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
 
 
+def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:
+    """Every row gets an answer, unless a limit leaves it for later: see to it here, at the end."""
+    later = made.by_action[Action.LATER].rows
+    missing = int(str(summary["not_run"])) - later
+    if missing <= 0:
+        return None
+    return InternalError(
+        f"the run ended with rows that have no answer: {missing:,}",
+        hint="this is a bug of batchjobs; the same command does these rows",
+    )
+
+
 def _reported(
     setup: _Setup, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
 ) -> RunReport:
-    """Write the run's files and say how it ended."""
+    """Write the run's files and say how it ended; where nothing has changed, they stay."""
+    last = None if made.to_do else results.last_summary(checkpoint)
+    if last is not None and end == RunEnd() and last["exit_code"] == 0:
+        observe(RunFinished(exit_code=0, totals=last))
+        return RunReport(folder=setup.folder, exit_code=0, summary=last, plan=made)
     summary = results.summary_of(checkpoint, setup.providers)
     error = end.error
+    if error is None and not end.signal_number:
+        error = _unanswered(summary, made)
     if isinstance(error, BudgetReachedError):
         error = _with_what_is_left(error, checkpoint, setup.providers)
     failed = bool(summary["failed"])

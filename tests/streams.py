@@ -16,6 +16,8 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
+from batchjobs.deflate import Deflate, negotiate
+
 READY = '{"type":"connectionInitialized"}'
 CLOSE_FRAME_OPCODE = 0x88
 HTTP_HEAD_END = b"\r\n\r\n"
@@ -95,6 +97,19 @@ class FaultyStream(trio.abc.Stream):
 
 
 @dataclass
+class Compressing:
+    """Starts the library's reader with an extension to accept."""
+
+    nursery: trio.Nursery
+    extension: Deflate
+
+    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
+        """Start it."""
+        assert negotiate(reader, self.extension)
+        self.nursery.start_soon(reader)
+
+
+@dataclass
 class Peer:
     """The service's end of one open WebSocket."""
 
@@ -154,6 +169,7 @@ class Service:
         talk: What it says over a WebSocket.
         raw: What it does with a bare stream instead.
         faults: How the client's end of a stream misbehaves.
+        extension: Makes the compression that a connection accepts; None takes none.
     """
 
     def __init__(
@@ -163,8 +179,10 @@ class Service:
         talk: Talk | None = None,
         raw: Raw | None = None,
         faults: dict[str, Any] | None = None,
+        extension: Callable[[], Deflate] | None = None,
     ) -> None:
         self.nursery = nursery
+        self._extension = extension
         self._talk = talk
         self._raw = raw
         self._faults = faults or {}
@@ -202,8 +220,9 @@ class Service:
 
     async def _converse(self, stream: FaultyStream, number: int, nursery: trio.Nursery) -> None:
         readers: trio.Nursery = await nursery.start(_hold)
+        starter = readers if self._extension is None else Compressing(readers, self._extension())
         request = await wrap_server_stream(
-            readers, stream, max_message_size=LIMIT, message_queue_size=100
+            starter, stream, max_message_size=LIMIT, message_queue_size=100
         )
         peer = Peer(request, await request.accept(), stream, readers.cancel_scope, number)
         self.peers.append(peer)

@@ -1,13 +1,16 @@
 """The library offers what the command line does: plan, run, look, verify, within trio too."""
 
 import io
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 import batchjobs
-from batchjobs.progress import Event, JobFinished
+from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
+from batchjobs.runner import RunEnd, Runner
 
 MANIFEST = (
     "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\nc,One more text to speak\n"
@@ -43,6 +46,38 @@ def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
     assert sorted(finished) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("kind", [RunStarted, RunFinished])
+def test_an_observer_that_fails_takes_no_report_away(manifest: Path, kind: type[Event]) -> None:
+    """Neither at the beginning, where nothing would run, nor at the end; it is told no more then."""
+    told: list[Event] = []
+
+    def broken(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, kind):
+            raise BrokenPipeError("stdout is gone")
+
+    report = batchjobs.run(manifest, batchjobs.Options(engine="tone"), observe=broken)
+    assert (report.exit_code, report.summary["done"]) == (0, 3)
+    assert isinstance(told[-1], kind)
+
+
+def test_a_run_that_leaves_rows_out_is_no_success(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever mistake of ours it was: exit 0 means that every row has its answer."""
+
+    async def forgets(_: Runner) -> RunEnd:
+        return RunEnd()
+
+    options = batchjobs.Options(engine="tone", limit=2)
+    assert batchjobs.run(manifest, options).exit_code == 0
+    monkeypatch.setattr(Runner, "run", forgets)
+    report = batchjobs.run(manifest, batchjobs.Options(engine="tone"))
+    assert report.exit_code == 70
+    assert isinstance(report.error, batchjobs.errors.InternalError)
+    assert report.error.message.endswith(": 1")
+
+
 def test_progress_is_told_of_rows_checked_and_jobs_verified(manifest: Path) -> None:
     """Long checks can be watched."""
     checked: list[int] = []
@@ -60,6 +95,16 @@ def test_a_manifest_can_be_an_open_stream(tmp_path: Path) -> None:
         batchjobs.plan(stream)
     plan = batchjobs.plan(stream, batchjobs.Options(output=tmp_path / "streamed"))
     assert plan.rows == 3
+
+
+def test_a_run_in_a_thread_leaves_signals_to_the_program(manifest: Path) -> None:
+    """Only the main thread can listen for signals: a run in another one goes without."""
+    reports: list[batchjobs.RunReport] = []
+    options = batchjobs.Options(engine="tone")
+    thread = threading.Thread(target=lambda: reports.append(batchjobs.run(manifest, options)))
+    thread.start()
+    thread.join()
+    assert [report.exit_code for report in reports] == [0]
 
 
 async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) -> None:
@@ -84,6 +129,29 @@ async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) 
     assert int(str(report.summary["attempts"])) <= 3 + 1
 
 
+@pytest.mark.parametrize("options", [{"encoding": "padded"}, {"compress": True}], ids=str)
+def test_the_line_s_options_change_no_transcript(
+    options: dict[str, object], manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through the local server, what was spoken is heard again however it travels."""
+    spoken = batchjobs.run(manifest, batchjobs.Options(engine="tone"))
+    recordings = [f"{name},{spoken.folder}/audio/{name}.wav\n" for name in "abc"]
+    heard = manifest.with_name("heard.csv")
+    heard.write_text("id,audio\n" + "".join(recordings), encoding="utf-8")
+    report = batchjobs.run(heard, batchjobs.Options(engine="tone", **options))
+    assert report.exit_code == 0
+    texts = [line["transcript"] for line in batchjobs.read_results(report.folder)]
+    assert "compress" not in caplog.text  # nobody declined
+    assert texts == [line.split(",")[1] for line in MANIFEST.splitlines()[1:]]
+
+
+def test_an_encoding_that_there_is_not_is_told(manifest: Path) -> None:
+    """A mistaken name is told before anything begins."""
+    with pytest.raises(batchjobs.errors.UsageError, match="no encoding 'wide'") as caught:
+        batchjobs.run(manifest, batchjobs.Options(engine="tone", encoding="wide"))
+    assert "compact, padded" in caught.value.hint
+
+
 def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
     """What keeps a run from starting is raised as one of our errors."""
     options = batchjobs.Options(provider="munsit", speech=batchjobs.Defaults(voice_id="v"))
@@ -92,6 +160,29 @@ def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
     assert caught.value.exit_code == 78
     assert "MUNSIT_API_KEY" in caught.value.hint
     assert not Path("outputs/three").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"limit": -1},
+        {"concurrency": -5},
+        {"concurrency": 10_001},
+        {"starts_per_second": -1.0},
+        {"budget": float("nan")},
+        {"max_characters": -1},
+        {"grace_seconds": -1.0},
+        {"paragraph_pause_seconds": -0.1},
+        {"audio_format": "aac"},
+    ],
+    ids=str,
+)
+def test_options_out_of_their_range_are_refused(manifest: Path, wrong: dict[str, Any]) -> None:
+    """As on the command line, and before anything is bought."""
+    with pytest.raises(batchjobs.errors.UsageError, match=next(iter(wrong)).removeprefix("audio_")):
+        batchjobs.run(manifest, batchjobs.Options(engine="tone", **wrong))
+    assert not Path("outputs").exists()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

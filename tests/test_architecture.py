@@ -24,6 +24,7 @@ LAYERS = {
     "audio": 2,
     "protocol": 2,
     "limits": 2,
+    "deflate": 2,
     "masking": 2,
     "spool": 2,
     "config": 2,

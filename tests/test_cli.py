@@ -350,6 +350,23 @@ def test_bad_configuration_exits_with_78_and_says_what_to_do(
     assert not place_in(ended.err)
 
 
+def test_every_option_has_its_place_in_the_file(command: Command, greeting: Path) -> None:
+    """Under the name that it has on the command line, in the table of its command."""
+    Path("batchjobs.toml").write_text(
+        '[run]\nformat = "flac"\nmax-audio = 3\njson = true\nengine = "tone"\n'
+        "[verify]\njson = true\n[bind]\nbitrate = 32000\n[book]\nforce = true\n"
+        "[scan]\nsettle = 1.0\n[probe]\nyes = true\n"
+    )
+    ended = command("run", greeting, "-o", "out")
+    assert ended.code == 0
+    assert json.loads(ended.out.splitlines()[0])["event"] == "run_started"
+    assert list(Path("out/audio").glob("*.flac"))
+    assert json.loads(command("verify", "out").out)["wrong"] == []
+    Path("batchjobs.toml").write_text("[verify]\nnonsense = 1\n")
+    ended = command("verify", "out")
+    assert (ended.code, "unknown option 'nonsense'" in ended.err) == (78, True)
+
+
 def test_an_output_that_cannot_be_made_exits_with_73(command: Command, greeting: Path) -> None:
     """A file in the place of the run folder, or of a result, is never overwritten."""
     Path("taken").write_text("mine")

@@ -49,6 +49,25 @@ def test_a_chunk_is_the_documents_json(data: bytes) -> None:
     assert text == json.dumps(expected, separators=(",", ":"))
 
 
+@given(st.binary(max_size=300), st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None)
+def test_a_padded_chunk_says_the_same(head: bytes, seed: int) -> None:
+    """Bytes of any length, even and odd, are read by others as those of the compact chunk."""
+    dice = np.random.default_rng(seed)
+    for data in (head, head + dice.bytes(int(dice.integers(0, 70_000)))):
+        text = codec.encode_audio_chunk(data, codec.ChunkEncoding.PADDED)
+        assert json.loads(text) == json.loads(codec.encode_audio_chunk(data))
+        assert text.isascii()
+
+
+def test_every_pair_of_byte_values_is_padded_to_eight_characters() -> None:
+    """All 65,536 pairs come through, and what is padded is a fifth longer than compact."""
+    pairs = np.arange(65_536, dtype=np.uint16).tobytes()
+    text = codec.encode_audio_chunk(pairs, codec.ChunkEncoding.PADDED)
+    assert bytes(json.loads(text)["data"]["audioBuffer"]) == pairs
+    assert len(text) - len(codec.encode_audio_chunk(b"")) == 4 * len(pairs) - 1
+
+
 @pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 48_000])
 def test_a_wav_is_read_by_others(rate: int) -> None:
     """The standard library reads our header and the same samples."""

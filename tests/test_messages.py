@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batchjobs.protocol import messages
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.messages import (
     Audio,
     AudioChunk,
@@ -197,7 +198,9 @@ def test_a_client_reads_what_a_server_sent(message: Message) -> None:
 @settings(max_examples=100, deadline=None)
 def test_transcription_goes_both_ways(data: bytes, text: str) -> None:
     """STT messages come through unchanged."""
-    assert messages.parse_stt_request(encode(AudioChunk(data))) == AudioChunk(data)
+    for encoding in ChunkEncoding:
+        written = encode(AudioChunk(data), encoding)
+        assert messages.parse_stt_request(written) == AudioChunk(data)
     assert messages.parse_stt_reply(encode(Transcription(text))) == Transcription(text)
     assert messages.parse_stt_reply(encode(TranscriptionError(text))) == TranscriptionError(text)
 

@@ -416,6 +416,17 @@ async def test_nobody_there_from_the_start_is_no_jobs_fault(tmp_path: Path) -> N
     assert calls == 3
 
 
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_service_that_is_down_from_the_start_is_no_jobs_fault(
+    status: int, tmp_path: Path
+) -> None:
+    """A gateway with nobody behind it is asked by the first job alone, and then ends the run."""
+    run = await ran(tmp_path, jobs(20), raw=answers(f"HTTP/1.1 {status} No\r\n\r\n".encode()))
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert len(run.service.streams) == 3
+    assert not run.records
+
+
 @pytest.mark.parametrize("status", [302, 404, 400])
 async def test_a_wrong_address_fails_no_job(status: int, tmp_path: Path) -> None:
     """Every row's handshake is the same: the first refusal says it all."""

@@ -324,8 +324,8 @@ async def test_an_unknown_path_is_404() -> None:
         assert (await where.refused("text-to-text"))[0] == 404
 
 
-async def test_compression_is_never_agreed_on() -> None:
-    """A client that offers permessage-deflate gets a connection without it."""
+async def test_compression_is_agreed_on_only_where_the_server_was_told_to() -> None:
+    """A client that offers permessage-deflate gets a connection without it by default."""
     path = f"/api/v1/websocket/text-to-speech?x-api-key={QUERY_KEY}"
     async with place() as where:
         request = handshake(

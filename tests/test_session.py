@@ -30,6 +30,7 @@ from batchjobs.errors import (
     TransientError,
 )
 from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN, Provider
@@ -65,9 +66,11 @@ class Lenient:
         return ""
 
 
-def link_to(service: Service, provider: Provider = HOSTED, *, key: str = KEY) -> Link:
+def link_to(
+    service: Service, provider: Provider = HOSTED, *, key: str = KEY, **others: Any
+) -> Link:
     """Make the way to a scripted service."""
-    return Link(provider, base_url="ws://127.0.0.1:9/api/v1", key=key, dial=service.dial)
+    return Link(provider, base_url="ws://127.0.0.1:9/api/v1", key=key, dial=service.dial, **others)
 
 
 def speech(link: Link, texts: list[str] | None = None, **others: Any) -> SpeechSession:
@@ -895,6 +898,20 @@ async def test_chunks_are_whole_files_or_only_the_first(
         sent = [bytes(m["data"]["audioBuffer"]) for m in service.peers[0].messages]
     assert [data.startswith(b"RIFF") for data in sent] == whole
     assert [data[-2:] for data in sent] == [b"\x01\x00", b"\x02\x00", b"\x03\x00"]
+
+
+@pytest.mark.parametrize("encoding", ChunkEncoding)
+async def test_chunks_are_written_as_asked(encoding: ChunkEncoding, autojump_clock: object) -> None:
+    """Padded chunks are the longer ones on the wire, and hold the same bytes."""
+    sent = {}
+    for asked in (ChunkEncoding.COMPACT, encoding):
+        async with serving(listens) as service:
+            link = link_to(service, encoding=asked)
+            await TranscriptSession(link, chunks=chunks_of(3)).run()
+            sent[asked] = len(service.streams[0].sent), service.peers[0].messages
+    assert sent[encoding][1] == sent[ChunkEncoding.COMPACT][1]
+    is_padded = encoding is ChunkEncoding.PADDED
+    assert (sent[encoding][0] > sent[ChunkEncoding.COMPACT][0] + 10_000) is is_padded
 
 
 async def test_a_recording_damaged_midway_is_nobodys_fault_but_its_own(

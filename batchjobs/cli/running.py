@@ -23,6 +23,7 @@ __all__ = ["plan", "run"]
 
 _Command = TypeVar("_Command")
 _FORMATS: Final = ("wav", "flac", "ogg", "mp3")
+_ENCODINGS: Final = ("compact", "padded")
 _RATES: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 
 _MANIFEST = click.argument("manifest", type=click.Path(path_type=Path, allow_dash=True))
@@ -125,6 +126,20 @@ def _planning_options(command: _Command) -> _Command:
     "--pace",
     type=click.FloatRange(min=0),
     help="Audio sent, times real time; 0 is unpaced.  [default: the provider's]",
+)
+@option(
+    "--encoding",
+    type=click.Choice(_ENCODINGS),
+    default="compact",
+    show_default=True,
+    help="How audio for STT is written: 'padded' takes a fifth of the processor time and sends "
+    "21 % more bytes, for fast lines and full machines.",
+)
+@option(
+    "--compress",
+    is_flag=True,
+    help="Compress what is sent, where the service takes it (permessage-deflate): a third of the "
+    "bytes of STT audio, for thin lines; costs about 0.7 ms of processor a second of audio.",
 )
 @option(
     "--grace",

@@ -57,6 +57,12 @@ __all__ = ["serve"]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the key to ask for.  [default: BATCHJOBS_LOCAL_KEY, or a new one each time]",
 )
+@option(
+    "--compress",
+    "compresses",
+    is_flag=True,
+    help="Take compression from clients that offer it.",
+)
 @option("-v", "--verbose", count=True, help="Say more.")
 @config_option
 def serve(

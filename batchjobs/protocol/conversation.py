@@ -7,6 +7,7 @@ from typing import Final
 
 from batchjobs.errors import InternalError
 from batchjobs.protocol import messages
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.messages import InvalidMessageError, Message, Role
 
 __all__ = ["STT", "TTS", "Conversation", "State", "Wire"]
@@ -97,12 +98,16 @@ class Conversation:
     Args:
         wire: The protocol spoken.
         role: Our side.
+        encoding: How we write chunks of audio.
     """
 
-    __slots__ = ("_wire", "role", "state")
+    __slots__ = ("_encoding", "_wire", "role", "state")
 
-    def __init__(self, wire: Wire, role: Role) -> None:
+    def __init__(
+        self, wire: Wire, role: Role, *, encoding: ChunkEncoding = ChunkEncoding.COMPACT
+    ) -> None:
         self._wire = wire
+        self._encoding = encoding
         self.role = role
         self.state = wire.start
 
@@ -117,7 +122,7 @@ class Conversation:
             name = type(message).__name__
             raise InternalError(f"the {self.role} may not send {name} while {self.state}")
         self.state = following
-        return messages.encode(message)
+        return messages.encode(message, self._encoding)
 
     def receive(self, payload: str | bytes) -> Message:
         """Read one of the peer's messages.

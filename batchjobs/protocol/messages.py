@@ -7,6 +7,7 @@ import msgspec
 
 from batchjobs.errors import TransientError
 from batchjobs.protocol import codec, fields
+from batchjobs.protocol.codec import ChunkEncoding
 
 __all__ = [
     "Audio",
@@ -187,15 +188,19 @@ class _EventForm(msgspec.Struct, frozen=True):
     data: str
 
 
-def encode(message: Message) -> str:
+def encode(message: Message, encoding: ChunkEncoding = ChunkEncoding.COMPACT) -> str:
     """Write a message as the JSON text that goes over the wire.
+
+    Args:
+        message: What to write.
+        encoding: How to write a chunk of audio.
 
     Raises:
         TypeError: An `Unknown` message, which nobody sends.
     """
     match message:
         case AudioChunk(data=data):
-            return codec.encode_audio_chunk(data)
+            return codec.encode_audio_chunk(data, encoding)
         case Audio(pcm=pcm, sample_rate=sample_rate, is_final=is_final):
             form = _AudioForm(codec.encode_base64(pcm), sample_rate, is_final)
             return _encoder.encode(form).decode()

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Evidence
 from batchjobs.protocol import codec, codes, messages
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.conversation import STT, Conversation
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
@@ -53,10 +54,17 @@ class SttClient:
     Args:
         provider: Pace, chunk form, deadlines, and what is known of the service's manners.
         now: The time, in seconds of a monotonic clock.
+        encoding: How to write the chunks.
     """
 
-    def __init__(self, *, provider: Provider, now: float) -> None:
-        self._conversation = Conversation(STT, Role.CLIENT)
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        now: float,
+        encoding: ChunkEncoding = ChunkEncoding.COMPACT,
+    ) -> None:
+        self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
         self._provider = provider
         self._opened_at = now
         self._progress_at = now

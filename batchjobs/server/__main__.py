@@ -88,6 +88,7 @@ def _settings(line: bytes) -> ServerSettings:
         seed=told.seed,
         pace=told.pace,
         ledger=Path(told.ledger) if told.ledger else None,
+        compresses=told.compresses,
     )
 
 

@@ -17,6 +17,7 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
+from batchjobs.deflate import Deflate, negotiate
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import Kind
 from batchjobs.protocol.codes import NORMAL_CLOSE
@@ -181,7 +182,7 @@ class _Server:
         """Answer the handshake; None if it was refused, or never finished."""
         with trio.move_on_after(self._settings.handshake_seconds) as scope:
             request = await wrap_server_stream(
-                _Reading(nursery, scope),  # type: ignore[arg-type]  # it starts one task in it
+                _Reading(nursery, scope, self._extension()),  # type: ignore[arg-type]  # it starts one task in it
                 stream,
                 message_queue_size=_MESSAGES_WAITING,
                 max_message_size=self._settings.message_limit_bytes,
@@ -194,6 +195,10 @@ class _Server:
             self._admitted.add(stream)
             return await request.accept(), decision
         return None
+
+    def _extension(self) -> Deflate | None:
+        limit = self._settings.message_limit_bytes
+        return Deflate(limit) if self._settings.compresses else None
 
     def _decide(self, request: WebSocketRequest) -> _Entry | Refusal:
         decision = examine(
@@ -262,12 +267,17 @@ class _Reading:
     never was a WebSocket's, and hold one of the few places for the whole of the time.
     """
 
-    def __init__(self, nursery: trio.Nursery, scope: trio.CancelScope) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, scope: trio.CancelScope, extension: Deflate | None
+    ) -> None:
         self._nursery = nursery
         self._scope = scope
+        self._extension = extension
 
     def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
         """Start it."""
+        if self._extension is not None:
+            negotiate(reader, self._extension)
         self._nursery.start_soon(self._read, reader)
 
     async def _read(self, reader: Callable[[], Awaitable[None]]) -> None:

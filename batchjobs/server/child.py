@@ -51,6 +51,7 @@ class ChildSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     pace: float = 0.0
     ledger: str = ""
+    compresses: bool = False
 
     def __repr__(self) -> str:
         """Show all but the token."""
@@ -80,6 +81,7 @@ async def local_server(
     seed: int = 0,
     pace: float = 0.0,
     ledger: Path | None = None,
+    compresses: bool = False,
     withheld: Collection[str] = (),
 ) -> AsyncIterator[LocalServer]:
     """Run a local server in a child process for as long as the block lasts.
@@ -95,6 +97,7 @@ async def local_server(
         seed: Of the dice that decide which sessions a fault strikes.
         pace: TTS audio sent, times real time; 0 is unpaced.
         ledger: File that gets a JSON line for each start and end of a session.
+        compresses: Whether it takes compression from a client that offers it.
         withheld: Environment variables that it is not given: the keys of other services.
 
     Yields:
@@ -116,6 +119,7 @@ async def local_server(
         seed=seed,
         pace=pace,
         ledger=str(ledger or ""),
+        compresses=compresses,
     )
     process = await trio.lowlevel.open_process(
         [sys.executable, "-P", "-m", "batchjobs.server"],

@@ -32,6 +32,8 @@ class ServerSettings:
         message_limit_bytes: Longest message, as trio-websocket counts it (text: in characters).
         text_limit_characters: Longest text of a session.
         audio_limit_seconds: Longest recording of a session.
+        compresses: Whether clients that ask for permessage-deflate get it. What it inflates to counts
+            against the longest message.
         handshake_seconds: How long the handshake may take, and then ``initConnection``.
         idle_seconds: How long a session may have nothing to do.
         close_seconds: How long a peer may take to answer a close.
@@ -53,6 +55,7 @@ class ServerSettings:
     message_limit_bytes: int = 16 * 1024 * 1024
     text_limit_characters: int = 500_000
     audio_limit_seconds: float = 14_400.0
+    compresses: bool = False
     handshake_seconds: float = 10.0
     idle_seconds: float = 60.0
     close_seconds: float = 5.0

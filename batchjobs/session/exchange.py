@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, TypeVar
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
+from batchjobs.deflate import Deflate, negotiate
 from batchjobs.errors import SessionError, TimedOutError
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
@@ -156,8 +157,9 @@ async def _open(
         with trio.move_on_after(seconds):
             stream = GuardedStream(await link.dial(link.host, link.port, link.context))
             streams.append(stream)
-            return await wrap_client_stream(
-                nursery,
+            offering = _Offering(nursery, link)
+            connection = await wrap_client_stream(
+                offering,  # type: ignore[arg-type]  # it starts one task in it
                 stream,  # type: ignore[arg-type]  # any stream serves; the library names two
                 link.host_header,
                 target,
@@ -166,8 +168,30 @@ async def _open(
                 max_message_size=_MESSAGE_LIMIT,
                 receive_buffer_size=_RECEIVE_BYTES,
             )
+            offering.conclude()
+            return connection
     shown = f"{link.host} did not complete the handshake in {seconds:g} s"
     raise TimedOutError(shown, code=CONNECTION_CODE)
+
+
+class _Offering:
+    """Starts the library's reader, with an offer to compress in its handshake if that is wanted."""
+
+    def __init__(self, nursery: trio.Nursery, link: Link) -> None:
+        self._nursery = nursery
+        self._link = link
+        self._deflate = Deflate(_MESSAGE_LIMIT)
+
+    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
+        """Start it."""
+        if self._link.compresses and not negotiate(reader, self._deflate):
+            self._link.tell_once("trio-websocket has changed: --compress has no effect")
+        self._nursery.start_soon(reader)
+
+    def conclude(self) -> None:
+        """Tell if the service has declined."""
+        if self._link.compresses and not self._deflate.enabled():
+            self._link.tell_once("the service takes no compression: all is sent as it is")
 
 
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:

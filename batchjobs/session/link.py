@@ -1,5 +1,6 @@
 """All that sessions with one provider share: where it is, the key, the TLS context."""
 
+import logging
 import re
 import ssl
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from urllib.parse import quote, urlsplit
 import trio
 
 from batchjobs.errors import SessionError
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider
 from batchjobs.session.dialling import Dial, dial_tcp, files_at_most
 
 __all__ = ["Link"]
 
+_logger = logging.getLogger(__name__)
 _HANDSHAKES_AT_ONCE: Final = 32
 _STRUCK: Final = "***"
 _KEY_PART_CHARACTERS: Final = 4
@@ -32,10 +35,19 @@ class Link:
         base_url: A checked URL, ``wss://HOST/api/v1``.
         key: The key; never shown.
         dial: How to connect; tests give memory streams.
+        encoding: How to write the chunks of recordings.
+        compresses: Whether to offer permessage-deflate.
     """
 
     def __init__(
-        self, provider: Provider, *, base_url: str, key: str, dial: Dial = dial_tcp
+        self,
+        provider: Provider,
+        *,
+        base_url: str,
+        key: str,
+        dial: Dial = dial_tcp,
+        encoding: ChunkEncoding = ChunkEncoding.COMPACT,
+        compresses: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
         self.provider = provider
@@ -46,6 +58,9 @@ class Link:
         self.host_header = parts.netloc
         self.context = ssl.create_default_context() if parts.scheme == "wss" else None
         self.dial = dial
+        self.encoding = encoding
+        self.compresses = compresses
+        self._has_told: set[str] = set()
         # Each may reach into the files kept for the disk before it sees that it is one too many.
         at_once = max(1, min(_HANDSHAKES_AT_ONCE, files_at_most() // 8))
         self.handshakes = trio.CapacityLimiter(at_once)
@@ -68,6 +83,12 @@ class Link:
             if shown.endswith(self.key[:length] + "…"):
                 return shown[: -length - 1] + _STRUCK
         return shown
+
+    def tell_once(self, message: str) -> None:
+        """Log what is true of every connection, for the first one only."""
+        if message not in self._has_told:
+            self._has_told.add(message)
+            _logger.warning("%s: %s", self.provider.name, message)
 
     @contextmanager
     def discreet(self) -> Iterator[None]:

@@ -68,7 +68,7 @@ class TranscriptSession:
         failure: list[SessionError] = []
 
         def machine(now: float) -> SttClient:
-            return SttClient(provider=provider, now=now)
+            return SttClient(provider=provider, now=now, encoding=link.encoding)
 
         async def converse(exchange: Exchange, heard: SttClient) -> None:
             self._machine = heard

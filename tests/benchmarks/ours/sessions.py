@@ -102,17 +102,18 @@ async def hold(sessions: Sessions, arguments: program.Arguments) -> int:
 def main() -> None:
     """Measure."""
     arguments = program.arguments_of(__doc__)
+    text.messages(arguments.kind.text)  # imports what it needs
     install_fast_masker()
-    sessions = Sessions(arguments)
     tune_collector()
     meter = Meter()
     if arguments.hold:
         with meter:
-            held = trio.run(hold, sessions, arguments)
+            held = trio.run(hold, Sessions(arguments), arguments)
         count = arguments.sessions
         meter.report(sessions=count, messages=0, bytes=0, held_bytes=held)
         return
     with meter:
+        sessions = Sessions(arguments)  # with its TLS context, as the peers make theirs
         trio.run(run, sessions, arguments, meter)
     program.conclude(meter, arguments, sessions.messages, sessions.bytes)
 
