@@ -26,6 +26,7 @@ class Arguments:
         concurrency: How many at once.
         ca: The file of certificates to trust; empty without TLS.
         context_per_connection: Whether to leave the TLS context to the library, as its docs do.
+        encoding: How this project writes what is to be transcribed, ``compact`` or ``padded``.
         hold: Whether to hold all sessions open at once and look at the memory they take.
         ramp_seconds: Over how long the workers start.
     """
@@ -36,6 +37,7 @@ class Arguments:
     concurrency: int
     ca: str
     context_per_connection: bool
+    encoding: str
     hold: bool
     ramp_seconds: float
 
@@ -58,6 +60,7 @@ def arguments_of(description: str | None) -> Arguments:
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--ca", default="")
     parser.add_argument("--context-per-connection", action="store_true")
+    parser.add_argument("--encoding", choices=("compact", "padded"), default="compact")
     parser.add_argument("--hold", action="store_true")
     parser.add_argument("--ramp-seconds", type=float, default=0.0)
     found = Arguments(**vars(parser.parse_args()))

@@ -11,6 +11,7 @@ from batchjobs.jobs import Kind as Job
 from batchjobs.jobs import Segment, SpeechSettings
 from batchjobs.masking import install_fast_masker
 from batchjobs.plausibility import SpeechRates
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession, TranscriptSession
 from tests.benchmarks import program
@@ -31,7 +32,8 @@ class Sessions:
     def __init__(self, arguments: program.Arguments) -> None:
         self._arguments = arguments
         base_url = f"{arguments.url}/{arguments.kind.name}"
-        self._link = Link(PROVIDER, base_url=base_url, key=program.KEY)
+        encoding = ChunkEncoding(arguments.encoding)
+        self._link = Link(PROVIDER, base_url=base_url, key=program.KEY, encoding=encoding)
         self._rates = SpeechRates()
         self._chunks = program.recording() if not arguments.kind.is_speech else []
         self._todo = iter(range(arguments.sessions))
