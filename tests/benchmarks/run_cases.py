@@ -100,6 +100,8 @@ CASES: Final = (
                 peer=_PEER,
             ),
             Row(name="lag-flac-seconds", measure=value("lag_p99_seconds", "ours")),
+            Row(name="turn-flac", measure=value("turn_p99_seconds", "ours")),
+            Row(name="turn-flac-longest", measure=value("turn_max_seconds", "ours")),
         ),
     ),
     _jobs("mp3", 200, (_wall("mp3"),)),
