@@ -66,17 +66,19 @@ def _tiny(jobs: int) -> Program:
     return _files(_PIPELINE, jobs, "--kind", "tiny")
 
 
-def _planning(what: str) -> Case:
+def _planning(what: str, *, rounds: int | None = None) -> Case:
     """Make the case of a whole command over very many rows."""
     arguments = (what, "--sessions", str(_ROWS), "--scratch", "{scratch}")
-    program = Program(module="ours.planning", arguments=arguments, quick=("--sessions", "50"))
     return Case(
         name=what,
-        programs={"ours": program},
+        programs={
+            "ours": Program(module="ours.planning", arguments=arguments, quick=("--sessions", "50"))
+        },
         rows=(
             Row(name=f"{what}-wall", measure=value("wall_seconds", "ours")),
             Row(name=f"{what}-memory", measure=value("peak_bytes", "ours")),
         ),
+        rounds=rounds,
     )
 
 
@@ -108,6 +110,7 @@ CASES: Final = (
     _throughput(64),
     _throughput(512),
     _planning("skip"),
+    _planning("edited", rounds=3),
     _planning("fresh"),
     Case(
         name="growth",
