@@ -58,6 +58,8 @@ class Provider:
         drain_seconds: Longest wait for the server's close after ``closeConnection``.
         first_transcript_seconds: Longest wait for the first transcript after the last chunk.
         settle_seconds: How long a transcript must stay unchanged after the last chunk.
+        settle_shrinks: Whether it may become shorter in a run whose transcripts stand sooner. If the
+            service then begins to revise later, a few transcripts lack their last revision.
         settle_limit_seconds: Longest settling in all.
         session_limit_seconds: Longest session beyond the length of its audio.
         outage_limit_seconds: How long a run waits for a service that it cannot reach any more.
@@ -94,6 +96,7 @@ class Provider:
     drain_seconds: float = 5.0
     first_transcript_seconds: float = 15.0
     settle_seconds: float = 2.5
+    settle_shrinks: bool = False
     settle_limit_seconds: float = 60.0
     session_limit_seconds: float = 900.0
     outage_limit_seconds: float = 43_200.0

@@ -14,6 +14,7 @@ from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
 from tests.streams import FaultyStream, Peer, Service, Talk, answers, audio, head_of, tone
+from tests.test_session import _CancelAt as CancelAt
 
 DRAINING = replace(BUILT_IN["munsit"], close_drains=True, transcript_per_chunk=True, pace=0.0)
 SPEECH = SpeechSettings(voice_id="v", model_id="m")
@@ -282,6 +283,50 @@ async def test_cancelled_with_spares_open_or_opening_nothing_stays(
                 for _ in range(3):
                     await place.speak()
             assert scope.cancelled_caught
+
+
+async def test_cancelled_at_any_step_of_a_session_over_a_spare_nothing_stays(
+    autojump_clock: object,
+) -> None:
+    """Taking it, talking over it, closing it: at every step of any task."""
+    step = 0
+    was_cut = True
+    while was_cut:
+        step += 7  # prime to the lengths of what is repeated: it gets everywhere
+        async with far() as place:
+            await place.speak()
+            scope = trio.CancelScope()
+            instrument = CancelAt(scope, step)
+            trio.lowlevel.add_instrument(instrument)
+            try:
+                with scope:
+                    await place.speak()
+            finally:
+                trio.lowlevel.remove_instrument(instrument)
+            was_cut = instrument.steps >= step
+    assert step > 50
+
+
+async def test_a_surprise_while_opening_one_is_not_the_run_s_end(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong with a spare, sessions go on without, and a line tells of it."""
+
+    def dial(service: Service) -> Any:
+        async def connect(host: str, port: int, context: object) -> FaultyStream:
+            if len(service.streams) == 1:
+                await trio.lowlevel.checkpoint()
+                raise ZeroDivisionError
+            return await service.dial(host, port, context)
+
+        return connect
+
+    async with far(dial=dial) as place:
+        await place.speak()
+        with pytest.raises(ExceptionGroup) as caught:
+            await place.speak()  # its own dialling fails as surprisingly
+        assert caught.group_contains(ZeroDivisionError)
+    assert "failed unexpectedly" in caplog.text
 
 
 async def test_who_waits_for_a_spare_that_is_opening_can_be_cancelled(

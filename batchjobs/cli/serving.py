@@ -57,12 +57,7 @@ __all__ = ["serve"]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the key to ask for.  [default: BATCHJOBS_LOCAL_KEY, or a new one each time]",
 )
-@option(
-    "--compress",
-    "compresses",
-    is_flag=True,
-    help="Take compression from clients that offer it.",
-)
+@option("--compress", is_flag=True, help="Take compression from clients that offer it.")
 @hooks_option
 @option("-v", "--verbose", count=True, help="Say more.")
 @config_option
@@ -71,6 +66,7 @@ def serve(
     faults: tuple[str, ...],
     key_file: Path | None,
     verbose: int,
+    compress: bool,
     library_hooks: bool,
     config: Path | None,
     **given: object,
@@ -114,6 +110,7 @@ def serve(
         token = configuration.read_key(local, key_file=key_file, environment=os.environ)
         if library_hooks:
             masking.install_fast_masker()
+        given["compresses"] = compress
         _serve(token, tuple(parse_fault(spec) for spec in faults), given)
 
 

@@ -6,6 +6,7 @@ from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, La
 from batchjobs.limits.quiet import QuietTime
 from batchjobs.limits.rate import ConnectionRamp, StartRate, parse_rate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
+from batchjobs.limits.settle import SettleTime
 
 __all__ = [
     "Breaker",
@@ -18,6 +19,7 @@ __all__ = [
     "QuietTime",
     "RetryBudget",
     "RetryPolicy",
+    "SettleTime",
     "StartRate",
     "parse_rate",
 ]

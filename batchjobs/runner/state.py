@@ -27,6 +27,7 @@ from batchjobs.limits import (
     QuietTime,
     RetryBudget,
     RetryPolicy,
+    SettleTime,
     StartRate,
 )
 from batchjobs.outputs import SEGMENTS_FOLDER
@@ -237,6 +238,7 @@ class Service:
         self.limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
         self.drift = LatencyDrift()
         self.quiet = QuietTime(provider.quiet_seconds)
+        self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
         self.refusals = HandshakeRefusals()
         self.active = 0
@@ -278,6 +280,10 @@ class Service:
         )
         if spares is not None:
             spares.rest()
+
+    def doubt(self, session: Session) -> None:
+        """A suspect result: what was learnt of the ends of such sessions is not to be relied on."""
+        (self.settle if isinstance(session, TranscriptSession) else self.quiet).doubt()
 
     @property
     def not_before(self) -> float:

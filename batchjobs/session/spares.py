@@ -1,5 +1,6 @@
 """Connections opened beforehand, for the sessions that come next."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Spare", "Spares"]
 
+_logger = logging.getLogger(__name__)
 _REST_SECONDS: Final = 30.0
 """A service that refuses a spare connection is not asked for another one for so long."""
 
@@ -115,6 +117,9 @@ class Spares:
             # A session that has it is told by the connection itself.
             if spare.connection is None:
                 self.rest()
+        except* Exception:  # a surprise in one connection is no run's end
+            _logger.exception("a connection opened beforehand failed unexpectedly")
+            self.rest()
         finally:
             spare.is_over = True
             spare.settled.set()
