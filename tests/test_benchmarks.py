@@ -70,7 +70,7 @@ def run_case(folder: Path, programs: dict[str, Program], *, lossy: bool = False)
 def test_the_quick_form_runs_every_case_of_sessions(tmp_path: Path) -> None:
     """The command runs every peer to its end, and writes every row, count and version."""
     names = [case.name for case in SESSION_CASES]
-    done = benchmark("--json", tmp_path / "figures.json", "--only", *names)
+    done = benchmark("--json", tmp_path / "figures.json", "--programs", "--only", *names)
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in content["rows"]] == [
@@ -87,6 +87,7 @@ def test_the_quick_form_runs_every_case_of_sessions(tmp_path: Path) -> None:
                 assert report.keys() >= REPORT_KEYS
                 assert report["messages"] % report["sessions"] == 0
     assert table.goals()["tts-ws"].what in done.stdout
+    assert "xargs -P, one-shot" in done.stdout
 
 
 @pytest.mark.parametrize("module", ["ours.sessions", "peers.websockets_json"])

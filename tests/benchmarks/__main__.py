@@ -1,6 +1,6 @@
 """The benchmark, in one command: measures, compares with the goals, prints one table.
 
-    python -m tests.benchmarks [--quick] [--rounds 5] [--only NAME ...] [--json FILE]
+    python -m tests.benchmarks [--quick] [--rounds 5] [--only NAME ...] [--programs] [--json FILE]
 
 It ends with 1 if a goal is missed, and with 2 if a program fails or does not do what it is measured
 for: that case has no rows then. The quick form only shows that everything runs: it judges no time.
@@ -34,6 +34,8 @@ def main() -> int:
     known = table.goals()
     lines = [line for one in runs for line in table.lines_of(one, known)]
     print(table.shown(lines, is_judged=not given.quick))
+    if given.programs:
+        print(table.programs_shown(runs))
     print("; ".join(f"{key}: {shown}" for key, shown in described.items()))
     if given.json:
         _write(given.json, runs, lines, described)
@@ -68,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="cases, or how their names begin"
     )
+    parser.add_argument("--programs", action="store_true", help="also show what each program took")
     parser.add_argument("--json", type=Path, help="write all figures and versions to this file")
     parser.add_argument("--scratch", type=Path, help="where files are written (the system's place)")
     given = parser.parse_args()
