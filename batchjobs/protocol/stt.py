@@ -104,6 +104,11 @@ class SttClient:
         return self._phase is _Phase.ENDED
 
     @property
+    def has_payload(self) -> bool:
+        """Never: the recording's chunks are the adapter's to bring."""
+        return False
+
+    @property
     def proven(self) -> bool:
         """Whether the service has done useful work for us: the key is good."""
         return self._replies > 0
