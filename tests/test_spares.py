@@ -348,6 +348,23 @@ async def test_who_waits_for_a_spare_that_is_opening_can_be_cancelled(
         assert not place.spares._spares
 
 
+async def test_what_nobody_takes_is_closed_after_a_while(autojump_clock: object) -> None:
+    """Not held for ever, be it for another kind of session; then there is room again."""
+    async with far() as place:
+        place.spares.replenish(("/a", []))
+        place.spares.replenish(("/b", []))  # no room
+        await trio.sleep(25)
+        assert place.service.open == 1
+        await trio.sleep(10)
+        assert place.service.open == 0
+        place.spares.replenish(("/b", []))
+        spare = await place.spares.take(("/b", []))
+        await trio.sleep(100)
+        assert spare is not None
+        assert spare.is_open  # whoever has it keeps it
+        spare.close()
+
+
 async def test_only_the_same_request_shares_a_connection(autojump_clock: object) -> None:
     """What was opened for speech is not given to a transcription."""
     async with far() as place:
