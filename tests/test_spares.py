@@ -232,6 +232,31 @@ async def test_a_close_in_answer_to_the_first_message_is_a_stale_connection(
             await place.speak()
 
 
+async def test_a_dead_spare_and_then_no_connection_is_no_connection(
+    autojump_clock: object,
+) -> None:
+    """The run has to see that the service was not reached, and that nothing was sent."""
+
+    def dial(service: Service) -> Any:
+        async def connect(host: str, port: int, context: object) -> FaultyStream:
+            if len(service.streams) == 2:
+                raise OSError("gone")
+            stream = await service.dial(host, port, context)
+            stream.stall_sends_after = 1 if len(service.streams) == 2 else float("inf")
+            return stream
+
+        return connect
+
+    async with far(dial=dial) as place:
+        await place.speak()
+        segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
+        session = SpeechSession(place.link, segment, texts=["مرحبا"], judge=Lenient())
+        with pytest.raises(TransientError, match="no connection: gone"):
+            await session.run()
+    assert not session.was_connected
+    assert session.sent_characters == 0
+
+
 async def test_what_a_service_says_over_a_spare_is_its_word(autojump_clock: object) -> None:
     """An error message is no stale connection: it is classed as always."""
 
