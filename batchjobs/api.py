@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -14,23 +14,26 @@ from typing import BinaryIO, Final
 import trio
 
 from batchjobs import config, manifest, masking, outputs, planning, results, signals
+from batchjobs.audio import FORMATS
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import (
     BatchjobsError,
     BudgetReachedError,
     ConfigurationError,
+    InternalError,
     ManifestError,
     OutputError,
+    RunLockedError,
     UsageError,
 )
 from batchjobs.jobs import Pauses
 from batchjobs.limits import Budget, Price, RetryPolicy
 from batchjobs.manifest import Defaults
-from batchjobs.planning import Plan, PlanSettings, cost_of
-from batchjobs.progress import Event, Observer, RunFinished, RunStarted
+from batchjobs.planning import Action, Plan, PlanSettings, cost_of, fingerprint
+from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.providers import MOST_SESSIONS, Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
@@ -39,6 +42,18 @@ from batchjobs.voice_activity import SileroDetector
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
 _OUTPUTS: Final = Path("outputs")
+_LEAST: Final[Mapping[str, int]] = {
+    "concurrency": 0,
+    "starts_per_second": 0,
+    "attempts": 1,
+    "limit": 0,
+    "sentence_pause_seconds": 0,
+    "paragraph_pause_seconds": 0,
+    "grace_seconds": 0,
+    "budget": 0,
+    "max_characters": 0,
+    "max_audio_seconds": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +192,7 @@ def plan(
     folder = setup.folder
     exists = (folder / FILE_NAME).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        return _planned(setup, checkpoint, progress)
+        return _planned(setup, checkpoint, progress)[0]
 
 
 def run(
@@ -199,23 +214,26 @@ def run(
         How it ended, also if the service or a signal stopped it.
 
     Raises:
+        UsageError: An option is out of its range.
         ManifestError: The manifest, or rows of it, cannot be run; nothing was spent.
         RunLockedError: Another run holds the folder.
         ConfigurationError: A key or setting is missing or wrong.
         BatchjobsError: Anything else that keeps the run from starting.
     """
     setup = _set_up(source, options or Options())
+    told = forgiving(observe or _ignore)
     with _opened(setup) as checkpoint:
-        made = _planned(setup, checkpoint, progress)
+        made, kept = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
+        _check_budget(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
-            checkpoint.adopt_staged(_facts(setup))
+            facts = _facts(setup, kept)
             work = functools.partial(
-                _work, setup, checkpoint, made, keys, observe or _ignore, noted=noted
+                _work, setup, checkpoint, made, facts, keys, observe=told, noted=noted
             )
             end = trio.run(work)
-            report = _reported(setup, checkpoint, made, end, observe or _ignore)
+            report = _reported(setup, checkpoint, made, end, told)
         if noted.number and not report.signal_number:
             code = 128 + noted.number if report.error is None else report.exit_code
             return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
@@ -234,30 +252,34 @@ async def run_async(
     """
     setup = _set_up(source, options or Options())
     with _opened(setup) as checkpoint:
-        made = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
+        made, kept = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
-        checkpoint.adopt_staged(_facts(setup))
-        told = observe or _ignore
-        end = await _work(setup, checkpoint, made, keys, told, noted=None)
+        _check_budget(setup, made)
+        facts, told = _facts(setup, kept), forgiving(observe or _ignore)
+        end = await _work(setup, checkpoint, made, facts, keys, observe=told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
 
-def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object]:
+def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
     """Count where a run stands, also while it goes on.
 
     Raises:
         NoRunError: There is no run in the folder.
     """
     providers = config.load(config_file).providers
-    with Checkpoint.read(folder) as checkpoint:
+    with Checkpoint.read(Path(folder)) as checkpoint:
         settings = checkpoint.settings()
         return {"manifest": settings.get("manifest", "")} | results.summary_of(
             checkpoint, providers
         )
 
 
-def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
+def verify(
+    folder: str | Path, *, progress: Callable[[int], None] | None = None
+) -> tuple[int, list[str]]:
     """Check every output against the checkpoint: there, size, samples, hash.
+
+    The next run makes again what was found changed.
 
     Args:
         folder: The run folder.
@@ -269,34 +291,69 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     Raises:
         NoRunError: There is no run in the folder.
     """
+    folder = Path(folder)
     found: list[str] = []
     checked = 0
+    judged: dict[bool, list[str]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
         for record in checkpoint.done_records():
             checked += 1
-            found += [
-                f"{record.id}: {change}" for change in outputs.file_changes(folder, record.files)
-            ]
+            changes = outputs.file_changes(folder, record.files)
+            found += [f"{record.id}: {change}" for change in changes]
+            if bool(changes) != record.is_damaged:
+                judged[bool(changes)].append(record.id)
             if progress is not None:
                 progress(checked)
+    if any(judged.values()):
+        # A run that is going on, or a folder that cannot be written, keeps its own opinion.
+        with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
+            for is_damaged, ids in judged.items():
+                checkpoint.judge(ids, is_damaged=is_damaged)
     return checked, found
 
 
-def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
-    if options.vad:
-        SileroDetector()  # is it there? Not after everything is planned
+def _check(options: Options) -> None:
+    """Refuse what the command line would: after the first purchase is too late.
+
+    Raises:
+        UsageError: An option is out of its range.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not value >= least:  # nor is what is no number
+            raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
+    if (options.concurrency or 0) > MOST_SESSIONS:
+        raise UsageError(
+            f"the option concurrency is {options.concurrency}",
+            hint=f"give {MOST_SESSIONS} at most",
+        )
+    if options.audio_format not in FORMATS:
+        raise UsageError(
+            f"there is no result format '{options.audio_format}'", hint=f"use {', '.join(FORMATS)}"
+        )
     if options.compress and not options.library_hooks:
         hint = "leave out one of --compress and --no-library-hooks"
         raise UsageError("--compress needs its hook into trio-websocket", hint=hint)
     if options.encoding not in set(ChunkEncoding):
         known = ", ".join(ChunkEncoding)
         raise UsageError(f"there is no encoding '{options.encoding}'", hint=f"there are {known}")
+
+
+def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
+    _check(options)
+    if options.vad:
+        SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
     providers = _providers(configuration, options)
     if isinstance(source, str | Path):
         path = Path(source)
         stem = Path(path.name.removesuffix(".gz")).stem
         folder = _OUTPUTS / stem if options.output is None else Path(options.output)
+        if path.resolve() == (folder / results.FAILED).resolve():
+            raise UsageError(
+                f"{path} is written anew by every run in {folder}",
+                hint="run its manifest with --retry-failed, or give another --output",
+            )
         name, manifest_folder = str(source), path.parent
         definite: Path | BinaryIO = path
     else:
@@ -355,7 +412,10 @@ def _opened(setup: _Setup) -> Iterator[Checkpoint]:
             raise
 
 
-def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None) -> Plan:
+def _planned(
+    setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], None] | None
+) -> tuple[Plan, str]:
+    """Plan; give the fingerprint too, under which the same manifest need not be read again."""
     options = setup.options
     rows = manifest.read_rows(
         setup.source,
@@ -363,8 +423,9 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         folder=setup.manifest_folder,
         providers=setup.providers,
         defaults=dataclasses.replace(options.speech, provider=options.provider),
-        input_root=options.input_root,
+        input_root=_input_root(setup),
     )
+    before = _fingerprint(setup)
     settings = PlanSettings(
         name=setup.name,
         audio_format=options.audio_format,
@@ -372,19 +433,82 @@ def _planned(setup: _Setup, checkpoint: Checkpoint, progress: Callable[[int], No
         skip_bad_rows=options.skip_bad_rows,
         limit=options.limit,
         pauses=options.pauses,
+        fingerprint=before,
     )
-    return planning.make_plan(
+    made = planning.make_plan(
         rows,
         checkpoint=checkpoint,
         providers=setup.providers,
         settings=settings,
         progress=progress,
     )
+    _refuse_replacing(setup, checkpoint, made)
+    # What changed while it was read cannot be told by what it was before.
+    is_told = made.tells_all and _fingerprint(setup) == before
+    return made, before if is_told else ""
 
 
-def _facts(setup: _Setup) -> dict[str, str]:
+def _refuse_replacing(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> None:
+    """Stop before results that were paid for, or another manifest's, are overwritten by mistake.
+
+    Raises:
+        UsageError: They would be.
+    """
+    for (held, wanted), rows in made.replaced.items():
+        raise UsageError(
+            f"{rows:,} finished results of the provider '{held}' would be replaced by"
+            f" '{wanted}', which their rows do not name",
+            hint=f"give --provider {held}, or another --output; or move their files away",
+        )
+    other = checkpoint.settings().get("manifest_path", "")
+    is_ours = not other or setup.options.output is not None or other == _path_of(setup)
+    loses = made.by_action[Action.CHANGED].rows or made.orphans
+    if not is_ours and loses and Path(other).exists():
+        raise UsageError(
+            f"{setup.folder} is the run of another manifest, {other}",
+            hint="give this one a folder of its own with --output",
+        )
+
+
+def _input_root(setup: _Setup) -> Path | None:
+    """Give the second place for inputs; of a run's ``failed.jsonl``, where its manifest is."""
+    if setup.options.input_root is not None:
+        return setup.options.input_root.absolute()
+    folder = setup.manifest_folder
+    if setup.source != folder / results.FAILED or not (folder / FILE_NAME).is_file():
+        return None
+    with Checkpoint.read(folder) as checkpoint:
+        path = checkpoint.settings().get("manifest_path", "")
+    return Path(path).parent if path else None
+
+
+def _path_of(setup: _Setup) -> str:
+    return str(setup.source.absolute()) if isinstance(setup.source, Path) else ""
+
+
+def _fingerprint(setup: _Setup) -> str:
+    """Tell the manifest and what its rows are made with from others; empty for a stream."""
+    if not isinstance(setup.source, Path):
+        return ""
+    options = setup.options
+    return fingerprint(
+        setup.source,
+        setup.name,
+        setup.manifest_folder.absolute(),
+        _input_root(setup),
+        setup.providers,
+        options.provider,
+        options.speech,
+        options.audio_format,
+        options.pauses,
+    )
+
+
+def _facts(setup: _Setup, fingerprint_kept: str) -> dict[str, str]:
     return {
+        "fingerprint": fingerprint_kept,
         "manifest": setup.name,
+        "manifest_path": _path_of(setup),
         "provider": setup.options.provider,
         "planned_at": str(time.time()),
     }
@@ -416,14 +540,16 @@ async def _work(
     setup: _Setup,
     checkpoint: Checkpoint,
     made: Plan,
+    facts: Mapping[str, str],
     keys: Mapping[str, str],
-    observe: Observer,
     *,
+    observe: Observer,
     noted: signals.Noted | None,
 ) -> RunEnd:
-    """Start the local server if it is needed, and run what there is to do."""
+    """Start the local server if it is needed, adopt the plan, and do what there is to do."""
     options = setup.options
     if not made.to_do:
+        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         # Killed at its very end, a run leaves files that nobody needs any more.
         outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
         return RunEnd()
@@ -458,6 +584,8 @@ async def _work(
                 encoding=ChunkEncoding(options.encoding),
                 compresses=options.compress,
             )
+        # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
+        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         # A signal that came before the runner listens counts; None leaves signals alone.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)
@@ -471,7 +599,7 @@ async def _work(
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,
                 handles_signals=noted is not None,
-                budget=_budget(setup, checkpoint, made),
+                budget=_budget(setup, checkpoint),
                 pauses=options.pauses,
                 detector=SileroDetector if options.vad else None,
             ),
@@ -481,19 +609,30 @@ async def _work(
     raise AssertionError  # the stack never swallows an exception
 
 
-def _budget(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> Budget:
-    """Set what may be spent against what was, over all runs in the folder.
+def _check_budget(setup: _Setup, made: Plan) -> None:
+    """Refuse a limit in money that would not hold.
 
     Raises:
-        ConfigurationError: A limit in money, and providers with prices in several currencies.
+        ConfigurationError: There are prices in several currencies, or one that nobody has set.
     """
-    options = setup.options
+    if setup.options.budget is None:
+        return
     currencies = {setup.providers[name].currency for name in made.providers}
-    if options.budget is not None and len(currencies) > 1:
+    if len(currencies) > 1:
         raise ConfigurationError(
             f"--budget cannot add up {' and '.join(sorted(currencies))}",
             hint="give --max-characters or --max-audio, or run the providers apart",
         )
+    if made.unpriced:
+        raise ConfigurationError(
+            f"--budget cannot count what {' and '.join(made.unpriced)} costs: no price is set",
+            hint="set it in batchjobs.toml, or give --max-characters or --max-audio",
+        )
+
+
+def _budget(setup: _Setup, checkpoint: Checkpoint) -> Budget:
+    """Set what may be spent against what was, over all runs in the folder."""
+    options = setup.options
     spent = Price()
     for name, _, characters, seconds in checkpoint.sent_by_provider():
         provider = setup.providers.get(name)
@@ -529,12 +668,30 @@ def _with_what_is_left(
     return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
 
 
+def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:
+    """Every row gets an answer, unless a limit leaves it for later: see to it here, at the end."""
+    later = made.by_action[Action.LATER].rows
+    missing = int(str(summary["not_run"])) - later
+    if missing <= 0:
+        return None
+    return InternalError(
+        f"the run ended with rows that have no answer: {missing:,}",
+        hint="this is a bug of batchjobs; the same command does these rows",
+    )
+
+
 def _reported(
     setup: _Setup, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
 ) -> RunReport:
-    """Write the run's files and say how it ended."""
+    """Write the run's files and say how it ended; where nothing has changed, they stay."""
+    last = None if made.to_do else results.last_summary(checkpoint)
+    if last is not None and end == RunEnd() and last["exit_code"] == 0:
+        observe(RunFinished(exit_code=0, totals=last))
+        return RunReport(folder=setup.folder, exit_code=0, summary=last, plan=made)
     summary = results.summary_of(checkpoint, setup.providers)
     error = end.error
+    if error is None and not end.signal_number:
+        error = _unanswered(summary, made)
     if isinstance(error, BudgetReachedError):
         error = _with_what_is_left(error, checkpoint, setup.providers)
     failed = bool(summary["failed"])

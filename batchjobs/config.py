@@ -14,7 +14,10 @@ from batchjobs.providers import BUILT_IN, Provider, providers_from
 __all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
 
 FILE_NAME: Final = "batchjobs.toml"
-_TABLES: Final = frozenset({"providers", "run", "plan", "status", "verify", "serve"})
+_COMMANDS: Final = frozenset(
+    {"run", "plan", "status", "verify", "scan", "book", "bind", "serve", "probe"}
+)
+_TABLES: Final = _COMMANDS | {"providers"}
 _OTHERS_MAY: Final = 0o077
 
 

@@ -1,6 +1,7 @@
 """What a run tells while it goes, and who listens: progress bars, JSON lines."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TextIO, TypeAlias, assert_never
 
@@ -23,7 +24,10 @@ __all__ = [
     "ServiceBack",
     "ServiceLost",
     "SlowedDown",
+    "forgiving",
 ]
+
+_logger = logging.getLogger(__name__)
 
 
 class RunStarted(msgspec.Struct, tag="run_started", tag_field="event", frozen=True, kw_only=True):
@@ -109,6 +113,23 @@ Event: TypeAlias = (
 Observer: TypeAlias = Callable[[Event], None]
 
 _encoder = msgspec.json.Encoder()
+
+
+def forgiving(observe: Observer) -> Observer:
+    """Make an observer that stops no paid work: once it has failed, it is told nothing more."""
+    has_failed = False
+
+    def tell(event: Event) -> None:
+        nonlocal has_failed
+        if has_failed:
+            return
+        try:
+            observe(event)
+        except Exception:
+            has_failed = True
+            _logger.exception("the observer of the run failed; it is told nothing more")
+
+    return tell
 
 
 class JsonLines:

@@ -10,7 +10,17 @@ import msgspec
 
 from batchjobs.errors import ConfigurationError
 
-__all__ = ["BUILT_IN", "Provider", "check_base_url", "providers_from", "with_settings"]
+__all__ = [
+    "BUILT_IN",
+    "MOST_SESSIONS",
+    "Provider",
+    "check_base_url",
+    "providers_from",
+    "with_settings",
+]
+
+MOST_SESSIONS = 10_000
+"""Open at once with one provider: each has a task that waits for it."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -182,6 +192,8 @@ def _check_ranges(provider: Provider, where: str) -> None:
             )
         if name in _NEVER_ZERO and not value:
             raise ConfigurationError(f"{where}: '{name}' must be more than 0")
+    if provider.concurrency > MOST_SESSIONS:
+        raise ConfigurationError(f"{where}: 'concurrency' is {MOST_SESSIONS} at most")
     if provider.chunk_form not in {"wav", "raw"}:
         raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
     _check_ways(provider.tts_auth, _WAYS_OF_TTS, f"{where}: 'tts_auth'")

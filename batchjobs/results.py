@@ -14,11 +14,20 @@ from batchjobs.jobs import Job, Kind, Status
 from batchjobs.planning import cost_of, decode_row
 from batchjobs.providers import Provider
 
-__all__ = ["FAILED", "RESULTS", "SUMMARY", "read_results", "summary_of", "write_results"]
+__all__ = [
+    "FAILED",
+    "RESULTS",
+    "SUMMARY",
+    "last_summary",
+    "read_results",
+    "summary_of",
+    "write_results",
+]
 
 RESULTS: Final = "results.jsonl"
 FAILED: Final = "failed.jsonl"
 SUMMARY: Final = "summary.json"
+_FILES: Final = (RESULTS, FAILED, SUMMARY)
 _BYTES_A_WRITE: Final = 1 << 20
 
 
@@ -38,9 +47,24 @@ def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None
     write_whole(folder / FAILED, _gathered(_failed(checkpoint)))
     content = orjson.dumps(dict(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     write_whole(folder / SUMMARY, content)
+    sizes = {name: (folder / name).stat().st_size for name in _FILES}
+    checkpoint.keep_report(orjson.dumps({"summary": dict(summary), "bytes": sizes}).decode())
 
 
-def read_results(folder: Path) -> Iterator[dict[str, object]]:
+def last_summary(checkpoint: Checkpoint) -> dict[str, object] | None:
+    """Give what ``summary.json`` says, if the three files are there and nothing happened since."""
+    kept = checkpoint.report()
+    if not kept:
+        return None
+    report = orjson.loads(kept)
+    try:
+        sizes = {name: (checkpoint.folder / name).stat().st_size for name in _FILES}
+    except OSError:
+        return None
+    return report["summary"] if sizes == report["bytes"] else None
+
+
+def read_results(folder: str | Path) -> Iterator[dict[str, object]]:
     """Read the finished jobs of a run, as they stand in its ``results.jsonl``.
 
     Args:
@@ -53,7 +77,7 @@ def read_results(folder: Path) -> Iterator[dict[str, object]]:
         NoRunError: The folder holds no results.
     """
     try:
-        with (folder / RESULTS).open("rb") as lines:
+        with (Path(folder) / RESULTS).open("rb") as lines:
             for line in lines:
                 yield orjson.loads(line)
     except FileNotFoundError as error:

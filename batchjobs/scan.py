@@ -2,20 +2,24 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from batchjobs import audio
 from batchjobs.errors import ConfigurationError, ManifestError, RecordingError
 from batchjobs.files import disk_error, write_whole
+
+if TYPE_CHECKING:
+    from watchfiles import Change
 
 __all__ = ["ENDINGS", "Found", "Scan", "arrivals"]
 
@@ -254,14 +258,14 @@ def _is_text(name: str) -> bool:
 
 
 def arrivals(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
-    """Wait for recordings to arrive below a folder, for ever.
+    """Wait for recordings to arrive below a folder, for ever; from the call on, none is missed.
 
     Args:
         folder: Where.
         settle_seconds: How long a file must not have grown: it may still be copied.
 
-    Yields:
-        Each recording once it stands still; again whenever it is written again.
+    Returns:
+        Gives each recording once it stands still; again whenever it is written again.
 
     Raises:
         ConfigurationError: The extra ``scan`` is not installed.
@@ -272,9 +276,16 @@ def arrivals(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
         raise ConfigurationError(
             "watching a folder needs the extra 'scan'", hint="pip install 'batchjobs[scan]'"
         ) from error
-    waiting: dict[Path, tuple[int, float]] = {}
     step = max(50, round(settle_seconds * 250))
     changes = watch(folder, yield_on_timeout=True, rust_timeout=step, step=50, raise_interrupt=True)
+    first = next(changes)  # it watches only once it is asked
+    return _arrived(folder, itertools.chain([first], changes), settle_seconds)
+
+
+def _arrived(
+    folder: Path, changes: "Iterable[set[tuple[Change, str]]]", settle_seconds: float
+) -> Iterator[Path]:
+    waiting: dict[Path, tuple[int, float]] = {}
     for changed in changes:
         for _, name in changed:
             for path in _changed(Path(name)):

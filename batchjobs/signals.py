@@ -37,7 +37,12 @@ class Noted:
 
 
 def listened_to() -> tuple[signal.Signals, ...]:
-    """Give the signals that may stop us: what ``nohup`` or a shell has switched off stays off."""
+    """Give the signals that may stop us: what ``nohup`` or a shell has switched off stays off.
+
+    None outside the main thread: no other can listen.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return ()
     return tuple(n for n in _STOPPING if signal.getsignal(n) is not signal.SIG_IGN)
 
 
@@ -75,10 +80,7 @@ def noted() -> Iterator[Noted]:
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle the signals for as long as the block lasts; threads but the main one cannot."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Handle the signals for as long as the block lasts."""
     before = {number: signal.getsignal(number) for number in listened_to()}
     for number in before:
         signal.signal(number, handler)

@@ -38,8 +38,9 @@ def _forms(part: str) -> Iterator[bytes]:
     yield "".join(f"\\u{byte:04x}" for byte in plain).encode()
     yield repr(list(plain)).encode()[1:-1]
     for shift in range(3):  # in base64 the same bytes look different at each place of three
-        encoded = base64.b64encode(bytes(shift) + plain)
-        yield encoded[4 if shift else 0 : len(encoded) // 4 * 4 - 4]
+        whole = (shift + len(plain)) // 3 * 3  # what a next byte changes is left out
+        encoded = base64.b64encode((bytes(shift) + plain)[:whole])
+        yield encoded[4 if shift else 0 :]
 
 
 # A beginning or an end is enough: a message may be cut off, a prefix may be kept "to recognise it".

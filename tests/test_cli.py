@@ -213,6 +213,19 @@ def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command: Command, gree
     assert (Path("outputs/failed/audio/a.wav")).is_file()
 
 
+def test_failed_rows_that_name_files_are_a_manifest_with_an_input_root(
+    command: Command, tmp_path: Path
+) -> None:
+    """Their paths are as they were: relative to the folder of the manifest that they came from."""
+    Path("texts").mkdir()
+    Path("texts/a.txt").write_text("Hello to everybody here")
+    Path("texts/rows.csv").write_text("id,text_file\na,a.txt\n")
+    faulty = ("--engine", "tone", "--fault", "error:40001", "-o", "out")
+    assert command("run", "texts/rows.csv", *faulty).code == 1
+    ended = command("run", "out/failed.jsonl", "--engine", "tone", "--input-root", "texts")
+    assert ended.code == 0
+
+
 def test_limit_leaves_the_rest_for_the_next_run(command: Command, greeting: Path) -> None:
     """--limit does so many rows and says how to continue."""
     ended = command("run", greeting, "--engine", "tone", "--limit", "1")
@@ -363,6 +376,23 @@ def test_bad_configuration_exits_with_78_and_says_what_to_do(
     assert ended.code == 78
     assert hint in ended.err
     assert not place_in(ended.err)
+
+
+def test_every_option_has_its_place_in_the_file(command: Command, greeting: Path) -> None:
+    """Under the name that it has on the command line, in the table of its command."""
+    Path("batchjobs.toml").write_text(
+        '[run]\nformat = "flac"\nmax-audio = 3\njson = true\nengine = "tone"\n'
+        "[verify]\njson = true\n[bind]\nbitrate = 32000\n[book]\nforce = true\n"
+        "[scan]\nsettle = 1.0\n[probe]\nyes = true\n"
+    )
+    ended = command("run", greeting, "-o", "out")
+    assert ended.code == 0
+    assert json.loads(ended.out.splitlines()[0])["event"] == "run_started"
+    assert list(Path("out/audio").glob("*.flac"))
+    assert json.loads(command("verify", "out").out)["wrong"] == []
+    Path("batchjobs.toml").write_text("[verify]\nnonsense = 1\n")
+    ended = command("verify", "out")
+    assert (ended.code, "unknown option 'nonsense'" in ended.err) == (78, True)
 
 
 def test_an_output_that_cannot_be_made_exits_with_73(command: Command, greeting: Path) -> None:

@@ -2,6 +2,8 @@
 
 import itertools
 import sqlite3
+import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,12 +16,12 @@ import soundfile
 import trio
 
 from batchjobs import outputs, text
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import FILE_NAME, Checkpoint, SegmentRecord
 from batchjobs.errors import ConfigurationError, DiskError, RecordingError
 from batchjobs.files import publish
 from batchjobs.jobs import Job, Kind, Pauses, Status
 from batchjobs.outputs import SegmentLostError, Span
-from batchjobs.planning import PlanSettings, make_plan
+from batchjobs.planning import PlanSettings, held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
 from tests.streams import Peer, audio
@@ -191,6 +193,32 @@ async def test_equal_segments_are_bought_once(tmp_path: Path) -> None:
         assert heard(tmp_path / run.records[row.id].output) == expected(row.text)
 
 
+async def test_what_moves_away_while_two_books_look_for_it_is_bought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One book finds segments and the other, a moment later, does not: both come to their end."""
+    chorus = book(paragraphs=2)
+    await told(tmp_path, [job("0", chorus, output="0.mp3")], Sold())
+    one = job("a", chorus + "\n\n" + book(first=100))
+    two = job("b", chorus + "\n\n" + book(first=200, paragraphs=8))
+    both = threading.Barrier(2)
+
+    def held(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
+        both.wait(timeout=5.0)
+        if len(keys) == len(pieces_of(one.text)):
+            return held_segments(checkpoint, keys)
+        time.sleep(0.2)
+        return {}
+
+    monkeypatch.setattr("batchjobs.runner.long_jobs.held_segments", held)
+    proof = job("p")  # as long as the service may not be there, books come one by one
+    run = await told(tmp_path, [proof, one, two], Sold())
+    assert run.end == RunEnd()
+    assert run.statuses == {"done": 3}
+    for row in (one, two):
+        assert heard(tmp_path / run.records[row.id].output) == expected(row.text)
+
+
 async def test_two_equal_books_are_one_purchase(tmp_path: Path) -> None:
     """The second is a copy; and one that was bought by a failed neighbour still serves."""
     service = Sold()
@@ -274,6 +302,7 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
     with sqlite3.connect(tmp_path / FILE_NAME) as database:
         database.executescript(
             """DROP TABLE segments; DROP INDEX attempts_lost; PRAGMA user_version = 1;
+               DROP TABLE finished; DROP INDEX rows_id; DROP INDEX rows_place;
                ALTER TABLE rows DROP COLUMN segments; ALTER TABLE rows DROP COLUMN layout;"""
         )
     database.close()

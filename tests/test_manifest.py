@@ -549,6 +549,7 @@ _LONG = "x" * 1001
         ("text,output\na,a.txt\n", "output", ".wav or .flac or .ogg or .mp3"),
         ("text,output\na,wav\n", "output", "another ending"),
         ("audio,output\nok.wav,a.wav\n", "output", ".txt"),
+        ("audio,output\nok.wav,Summary.txt\n", "output", "belongs to the run"),
         ("text,output\na,segments/a.wav\n", "output", "belongs to the run"),
         ("text,output\na,Segments/a.wav\n", "output", "belongs to the run"),
         ("text,output\na,report.html/a.wav\n", "output", "belongs to the run"),

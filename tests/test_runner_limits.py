@@ -1,8 +1,10 @@
 """A run under trouble that lasts: outages, services that fail for ever, budgets that end."""
 
 import errno
+import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
 from batchjobs.limits import Breaker, Budget, HandshakeRefusals, Price, RetryBudget, RetryPolicy
-from batchjobs.progress import ServiceBack, ServiceLost
+from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
 from tests.streams import FaultyStream, Peer, Service, Talk, answers
@@ -97,6 +99,38 @@ def test_a_ten_minute_outage_costs_no_job_an_attempt(tmp_path: Path) -> None:
     ]
 
 
+def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path) -> None:
+    """The rows of both stand by turns; those of the one that is there are done long before."""
+    outage = Outage(after=3, seconds=600.0)
+    done: dict[str, float] = {}
+
+    async def body() -> Ran:
+        def note(event: Event) -> None:
+            if isinstance(event, JobFinished):
+                done[event.record.id] = trio.current_time()
+
+        async with trio.open_nursery() as nursery:
+            service = Service(nursery, talk=obeys)
+            result = await ran(
+                tmp_path,
+                [job(f"{n:02}", provider="other" if n % 2 else "quick") for n in range(40)],
+                dial=outage.of(service),
+                provider=PATIENT,
+                others={"other": (replace(PATIENT, name="other"), obeys)},
+                run_settings=settings(retries=POLICY),
+                observe=note,
+                patience=6_000.0,
+            )
+            nursery.cancel_scope.cancel()
+        return result
+
+    result = trio.run(body, clock=trio.testing.MockClock(rate=200))
+    assert result.statuses == {"done": 40}
+    assert outage.began_at is not None
+    others = [done[f"{n:02}"] for n in range(1, 40, 2)]
+    assert max(others) < outage.began_at + 300.0
+
+
 def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_path: Path) -> None:
     """After the provider's limit the run stops with 69; what is not done has not failed."""
     outage = Outage(after=6, seconds=1e9)
@@ -105,6 +139,30 @@ def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_pat
     assert isinstance(result.end.error, ServiceUnavailableError)
     assert result.statuses.keys() == {"done"}
     assert 0 < result.statuses["done"] < 20
+
+
+@pytest.mark.parametrize("status", [302, 404])
+async def test_a_service_that_refuses_every_handshake_at_last_fails_no_job(
+    status: int, tmp_path: Path
+) -> None:
+    """Maintenance that redirects, or answers 404, is an outage: it is waited for."""
+    dials = 0
+    refusal = f"HTTP/1.1 {status} No\r\nLocation: ws://x/\r\n\r\n".encode()
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=obeys)
+        closed = Service(nursery, raw=answers(refusal))
+
+        async def dial(host: str, port: int, context: object) -> FaultyStream:
+            nonlocal dials
+            dials += 1
+            return await (closed if 5 < dials <= 10 else service).dial(host, port, context)
+
+        run = await ran(tmp_path, jobs(20), dial=dial)
+        nursery.cancel_scope.cancel()
+    assert run.end.error is None
+    assert run.statuses == {"done": 20}
+    assert run.of(ServiceLost)
+    assert run.of(ServiceBack)
 
 
 def test_handshakes_that_fail_now_and_then_say_nothing_of_room() -> None:
@@ -216,6 +274,29 @@ class Unbounded(RetryBudget):
     def take(self) -> bool:
         """Give whatever is asked for."""
         return True
+
+
+async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job brings one retry to the run's budget, however often it is throttled before it begins."""
+    began = 0
+
+    class Counting(RetryBudget):
+        def job_began(self) -> None:
+            nonlocal began
+            began += 1
+            super().job_began()
+
+    monkeypatch.setattr("batchjobs.runner.state.RetryBudget", Counting)
+    sessions = itertools.count()
+
+    async def throttles(peer: Peer) -> None:
+        await (fails_with(peer, 42901) if next(sessions) < 12 else obeys(peer))
+
+    result = await ran(tmp_path, jobs(5), throttles, run_settings=settings())
+    assert result.statuses == {"done": 5}
+    assert began == 5
 
 
 async def test_retries_without_a_budget_are_caught(

@@ -132,7 +132,6 @@ def test_recordings_are_added_as_they_arrive(tmp_path: Path) -> None:
     )
     manifest = tmp_path / "in.jsonl"
     until(manifest.exists)
-    time.sleep(0.5)  # until it watches
     whole = record(tmp_path / "whole.wav", 2.0, seed=2).read_bytes()
     with (tmp_path / "in" / "b.wav").open("wb") as file:
         for start in range(0, len(whole), 8_000):
@@ -152,6 +151,16 @@ def test_recordings_are_added_as_they_arrive(tmp_path: Path) -> None:
         {"in/a.wav", "in/b.wav", "in/new/e.wav"},
         {"in/a.wav", "in/c.wav", "in/new/e.wav"},
     )
+
+
+def test_what_arrives_while_the_folder_is_looked_through_is_not_missed(tmp_path: Path) -> None:
+    """It is watched from the call on, not from when somebody first asks what has come."""
+    pytest.importorskip("watchfiles")
+    arriving = arrivals(tmp_path, settle_seconds=0.2)
+    early = record(tmp_path / "early.wav")
+    time.sleep(0.5)
+    late = record(tmp_path / "late.wav", seed=1)
+    assert {next(arriving), next(arriving)} == {early, late}
 
 
 def until(holds: object, seconds: float = 30.0) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from batchjobs.checkpoint import ledger, segments, staging
+from batchjobs.checkpoint import finished, ledger, segments, staging
 from batchjobs.checkpoint.database import FILE_NAME, Database
 from batchjobs.checkpoint.records import (
     LOSSLESS,
@@ -35,7 +35,9 @@ __all__ = [
     "SourceRecord",
 ]
 
+_DROP_REPORT: Final = "DELETE FROM meta WHERE name = 'report'"
 _PAGE_ROWS: Final = 500
+_PAGE_FILES: Final = 5_000
 _DONORS: Final = 20
 """Of ten thousand rows that ask the same, each would read all the others."""
 
@@ -48,6 +50,7 @@ class Checkpoint:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._keeps_rest = False
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -96,19 +99,81 @@ class Checkpoint:
 
     # -- planning -------------------------------------------------------------------------------
 
-    def begin_staging(self) -> None:
-        """Start a new plan, apart from the rows of the last run until `adopt_staged`."""
+    def begin_staging(self, *, keeps_rest: bool = False) -> None:
+        """Start a new plan, apart from the rows of the last run until `adopt_staged`.
+
+        Args:
+            keeps_rest: The manifest is the same: adopted rows that are not staged are done, and
+                stay as they are.
+        """
+        self._keeps_rest = keeps_rest
         with self._database.reading() as database:
             staging.begin(database)
 
-    def stage(self, rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-        """Add planned rows.
+    def stage(self, rows: Sequence[Row]) -> None:
+        """Add planned rows, each with a position of its own."""
+        with self._database.reading() as database:
+            staging.add(database, rows)
+
+    def index_staged(self) -> list[int]:
+        """Index the staged rows; to be called once they are all there.
 
         Returns:
-            The rows that were not added, each with the row that has its id or its place already.
+            The positions of rows whose id or place an earlier row has, in order.
         """
         with self._database.reading() as database:
-            return staging.add(database, rows)
+            return staging.index(database)
+
+    def take_staged(self, position: int) -> tuple[Row, Row | None]:
+        """Take a row out of the plan; give it and the earlier row with its id or place, if any."""
+        with self._database.reading() as database:
+            return staging.take(database, position)
+
+    def stage_if_free(self, row: Row) -> Row | None:
+        """Add a row after `index_staged`, unless another has its id or place: then give that."""
+        with self._database.reading() as database:
+            return staging.add_if_free(database, row)
+
+    def finished_files(self) -> Iterator[list[tuple[int, str, int, int | None]]]:
+        """Stream what shows that adopted rows are done, in order of their positions.
+
+        Yields:
+            Pages of (position, path, bytes, time in nanoseconds): files of the run folder, and
+            recordings that were read, which alone have a time.
+        """
+        last = (0, "")
+        while True:
+            with self._database.reading() as database:
+                page = finished.page(database, last, _PAGE_FILES)
+            if not page:
+                return
+            yield page
+            last = page[-1][:2]
+
+    def doubt(self, positions: Iterable[int]) -> None:
+        """Note adopted rows that are not done, or whose files are not as they were."""
+        with self._database.reading() as database:
+            staging.doubt(database, positions)
+
+    def doubtful_rows(self) -> Iterator[list[Row]]:
+        """Stream the adopted rows that `doubt` was told of, in the manifest's order, in pages."""
+        last = 0
+        while True:
+            with self._database.reading() as database:
+                page = staging.doubtful(database, last, _PAGE_ROWS)
+            if not page:
+                return
+            yield page
+            last = page[-1].position
+
+    def fingerprint(self) -> str:
+        """Give what the adopted rows were made of; empty if they do not tell the whole manifest."""
+        return self._kept("fingerprint")
+
+    def last_position(self) -> int:
+        """Give the number of adopted rows."""
+        with self._database.reading() as database:
+            return int(database.execute("SELECT max(position) FROM rows").fetchone()[0] or 0)
 
     def mark_followers(self, to_buy: Iterable[str], follow: str) -> None:
         """Turn staged rows that ask the same as one that will be bought into followers.
@@ -128,12 +193,12 @@ class Checkpoint:
     def staged_totals(self) -> list[tuple[str, str, str, int, int, float, int]]:
         """Sum the staged rows: (action, kind, provider, rows, characters, seconds, sessions)."""
         with self._database.reading() as database:
-            return staging.totals(database)
+            return staging.totals(database, keeps_rest=self._keeps_rest)
 
     def orphans(self) -> int:
         """Count the finished jobs here that the staged manifest no longer has."""
         with self._database.reading() as database:
-            return staging.orphans(database)
+            return staging.orphans(database, keeps_rest=self._keeps_rest)
 
     def adopt_staged(self, settings: Mapping[str, str]) -> None:
         """Make the staged rows the run's, in one transaction.
@@ -145,7 +210,7 @@ class Checkpoint:
             DiskError: The disk failed.
         """
         with self._database.transaction() as database:
-            staging.adopt(database, settings)
+            staging.adopt(database, settings, keeps_rest=self._keeps_rest)
 
     def records(self, ids: Sequence[str]) -> dict[str, JobRecord]:
         """Look up what is known of these jobs."""
@@ -156,10 +221,16 @@ class Checkpoint:
         return {record.id: record for record in found}
 
     def donors(self, key: str) -> list[JobRecord]:
-        """Find finished jobs that already have what this key asks for: some, if there are many."""
-        query = "SELECT record FROM jobs WHERE key = ? AND status = 'done' LIMIT ?"
+        """Find finished jobs that already have what this key asks for: some, if there are many.
+
+        Those whose files hold the samples exactly come first: they can become every format.
+        """
+        query = """SELECT record FROM jobs WHERE key = :key AND status = 'done'
+                       AND lower(substr(output, -4)) NOT IN ('.ogg', '.mp3')
+                   UNION ALL SELECT record FROM jobs WHERE key = :key AND status = 'done'
+                       AND lower(substr(output, -4)) IN ('.ogg', '.mp3') LIMIT :most"""
         with self._database.reading() as database:
-            found = database.execute(query, (key, _DONORS)).fetchall()
+            found = database.execute(query, {"key": key, "most": _DONORS}).fetchall()
             return [ledger.record_from(row[0]) for row in found]
 
     def keys_with_donors(self, keys: Sequence[str]) -> set[str]:
@@ -228,6 +299,16 @@ class Checkpoint:
         with self._database.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", values)
 
+    def judge(self, ids: Sequence[str], *, is_damaged: bool) -> None:
+        """Note of finished jobs whether their files were found changed.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as database:
+            database.execute(_DROP_REPORT)
+            ledger.judge(database, ids, is_damaged=is_damaged)
+
     # -- running --------------------------------------------------------------------------------
 
     def recover(self, now: float) -> dict[str, int]:
@@ -271,12 +352,29 @@ class Checkpoint:
             DiskError: The disk failed: nothing of this is called done.
         """
         with self._database.transaction() as database:
+            database.execute(_DROP_REPORT)
             numbers = ledger.start(database, starts)
             ledger.end(database, ends)
             ledger.save(database, records)
+            finished.note(database, records)
             for change in changes:
                 segments.write(database, change)
         return numbers
+
+    def keep_report(self, report: str) -> None:
+        """Keep what was reported of the run, until anything of it changes."""
+        with self._database.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO meta VALUES ('report', ?)", (report,))
+
+    def report(self) -> str:
+        """Give what was reported of the run; empty if something has changed since."""
+        return self._kept("report")
+
+    def _kept(self, name: str) -> str:
+        with self._database.reading() as database:
+            query = "SELECT value FROM meta WHERE name = ?"
+            found = database.execute(query, (name,)).fetchone()
+        return str(found[0]) if found else ""
 
     # -- looking --------------------------------------------------------------------------------
 

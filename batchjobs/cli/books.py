@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.options import RUN_FOLDER, json_option, option
+from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
 from batchjobs.cli.telling import duration, print_json, say, told
 
 __all__ = ["bind", "book"]
@@ -30,6 +30,7 @@ __all__ = ["bind", "book"]
 )
 @option("--list", "only_list", is_flag=True, help="Show the chapters and write nothing.")
 @option("--force", is_flag=True, help="Replace files that are there already.")
+@defaults_option
 def book(
     file: Path,
     *,
@@ -128,6 +129,7 @@ def book(
 @option("--cover", type=click.Path(exists=True, path_type=Path), help="Another cover.")
 @option("--partial", "is_partial", is_flag=True, help="Bind what is done, without the rest.")
 @json_option
+@defaults_option
 def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -> None:
     """Bind the chapters of RUN as an audiobook, in the manifest's order.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
+from batchjobs.cli.options import RUN_FOLDER, config_option, defaults_option, json_option
 from batchjobs.cli.telling import counts, print_json, say, told
 
 __all__ = ["providers", "status", "verify"]
@@ -39,6 +39,7 @@ def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
 @click.command(short_help="Check every output against the checkpoint.")
 @RUN_FOLDER
 @json_option
+@defaults_option
 def verify(folder: Path, *, as_json: bool) -> None:
     """Check every output against the checkpoint: that it is there, whole and unchanged.
 

@@ -13,6 +13,7 @@ __all__ = [
     "RUN_FOLDER",
     "complete_provider",
     "config_option",
+    "defaults_option",
     "hooks_option",
     "json_option",
     "option",
@@ -35,25 +36,39 @@ def _read_config(context: click.Context, _: click.Parameter, value: Path | None)
 
     with told():
         configuration = config.load(value)
-    options = {p.name for p in context.command.params}
-    defaults = configuration.defaults.get(context.info_name or "", {})
-    for name in defaults:
-        if name not in options:
+    options = {_in_file(each): each.name for each in context.command.params}
+    defaults: dict[str, object] = {}
+    for given, default in configuration.defaults.get(context.info_name or "", {}).items():
+        name = options.get(given)
+        if name is None:
             where = f"{configuration.path}: [{context.info_name}]"
-            complain(ConfigurationError(f"{where}: unknown option '{name}'"))
-    context.default_map = dict(defaults)
+            complain(ConfigurationError(f"{where}: unknown option '{given}'"))
+        defaults[name] = default
+    context.default_map = defaults
     return value
 
 
-def config_option(command: _Command) -> _Command:
+def _in_file(parameter: click.Parameter) -> str:
+    """Call an option in the file as on the command line: ``max_audio`` is ``--max-audio``."""
+    long = next((name for name in parameter.opts if name.startswith("--")), "")
+    return long.removeprefix("--").replace("-", "_")
+
+
+def config_option(command: _Command, *, is_passed: bool = True) -> _Command:
     """Add ``--config``, which is read before every other option."""
     return option(
         "--config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         is_eager=True,
+        expose_value=is_passed,
         callback=_read_config,
         help="Configuration file.  [default: batchjobs.toml here, if there is one]",
     )(command)
+
+
+def defaults_option(command: _Command) -> _Command:
+    """Add ``--config`` to a command that takes nothing from the file but its options' defaults."""
+    return config_option(command, is_passed=False)
 
 
 def json_option(command: _Command) -> _Command:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs import signals
-from batchjobs.cli.options import option
+from batchjobs.cli.options import defaults_option, option
 from batchjobs.cli.telling import duration, say, told
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = ["scan"]
     metavar="SECONDS",
     help="With --watch: how long a file must not have grown.",
 )
+@defaults_option
 def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float) -> None:
     """Write a manifest of the recordings below FOLDER, to be transcribed.
 
@@ -50,12 +51,14 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
     target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
     with told(), signals.raised():
         scanner = Scan(folder, target)
+        # Watched from before it is looked through: what arrives meanwhile is in neither otherwise.
+        arriving = arrivals(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
         found = scanner.run(_shown if sys.stderr.isatty() else None)
         _tell(found)
         _conclude(found, scanner, folder, target)
         if is_watching:
             say(f"watching {folder}; Ctrl-C ends it", sys.stderr)
-            for path in arrivals(folder.resolve(), settle_seconds=settle):
+            for path in arriving:
                 added = scanner.add(path)
                 _tell(added)
                 if added.new:

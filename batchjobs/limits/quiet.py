@@ -15,7 +15,8 @@ class QuietTime:
 
     After 200 sessions it is four times the longest gap seen in the middle of audio, never less than
     half a second nor more than what was asked. Whatever speaks against it, a suspect result or audio
-    after a silence that was taken for the end, puts it back: it is learnt anew from nothing.
+    after a silence that was taken for the end, puts it back: it is learnt from 200 sessions anew,
+    and the longest gap stays known.
 
     Args:
         asked_seconds: The provider's setting.

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,10 @@ _SOURCES = ("text", "text_file", "audio")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 _AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
-_OWN_NAMES = frozenset({"segments", "results.jsonl", "failed.jsonl", "summary.json", "report.html"})
+# The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
+_OWN_NAMES = frozenset(
+    {"segments", "results.jsonl", "failed.jsonl", "summary.json", "summary.txt", "report.html"}
+)
 _OWN_PREFIX = "checkpoint.sqlite3"
 _ID_LIMIT_CHARACTERS = 1000
 # File systems allow 255 bytes a name; beside a result stand its unfinished form (.NAME.part) and,
@@ -39,6 +42,17 @@ _TEXT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
 _BOM = "\ufeff"
 
 _NO_ROW: Final[Mapping[str, object]] = {}
+_MANNER_COLUMNS: Final = (
+    "provider",
+    "voice_id",
+    "model_id",
+    "stability",
+    "similarity_boost",
+    "speed",
+    "output_format",
+)
+"""The columns that say who speaks and how; in most manifests they hold a few combinations."""
+_MANNERS_KEPT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +93,9 @@ class Rules:
     input_root: Path | None
     providers: Mapping[str, Provider]
     defaults: Defaults
+    _manners: dict[object, tuple[Provider, SpeechSettings]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def check_defaults(self) -> None:
         """Judge the defaults before any row does.
@@ -117,39 +134,55 @@ class Rules:
 
     def _job(self, line: int, row: dict[str, object], job_id: str, *, id_is_derived: bool) -> Job:
         source = _source(row)
-        provider = _provider(row, self)
-        kind = Kind.STT if source == "audio" else Kind.TTS
-        _check_kind(provider, kind)
-        output = _output(string_in(row, "output"), kind)
-        if kind is Kind.STT:
+        if source == "audio":
+            provider = _provider(row, self)
+            _check_kind(provider, Kind.STT)
             return Job(
                 id=job_id,
                 id_is_derived=id_is_derived,
                 line=line,
-                kind=kind,
+                kind=Kind.STT,
                 provider=provider.name,
+                output=_output(string_in(row, "output"), Kind.STT),
                 audio=str(_input_file(string_in(row, source), source, self)),
-                output=output,
                 reference=string_in(row, "reference"),
                 row=row,
             )
+        provider, speech = self._manner(row)
         return Job(
             id=job_id,
             id_is_derived=id_is_derived,
             line=line,
-            kind=kind,
+            kind=Kind.TTS,
             provider=provider.name,
             text=_text(row, source, self),
-            speech=_speech(
-                row,
-                self.defaults,
-                voice_id=_voice(row, self.defaults, provider),
-                model_id=name_in(row, "model_id") or self.defaults.model_id or provider.tts_model,
-            ),
-            output=output,
+            speech=speech,
+            output=_output(string_in(row, "output"), Kind.TTS),
             take=take_in(row),
             row=row,
         )
+
+    def _manner(self, row: Mapping[str, object]) -> tuple[Provider, SpeechSettings]:
+        """Judge who speaks and how; a combination that was judged before is remembered."""
+        cells = [row.get(column) for column in _MANNER_COLUMNS]
+        # 1, 1.0 and true are equal, and true is no speed.
+        known = tuple(cells), tuple(map(type, cells))
+        try:
+            return self._manners[known]
+        except KeyError:
+            manner = self._judged_manner(row)
+        except TypeError:  # a list or an object in a cell, which is refused below
+            return self._judged_manner(row)
+        if len(self._manners) < _MANNERS_KEPT:
+            self._manners[known] = manner
+        return manner
+
+    def _judged_manner(self, row: Mapping[str, object]) -> tuple[Provider, SpeechSettings]:
+        provider = _provider(row, self)
+        _check_kind(provider, Kind.TTS)
+        voice_id = _voice(row, self.defaults, provider)
+        model_id = name_in(row, "model_id") or self.defaults.model_id or provider.tts_model
+        return provider, _speech(row, self.defaults, voice_id=voice_id, model_id=model_id)
 
 
 # -- cells -----------------------------------------------------------------------------------------
@@ -176,7 +209,7 @@ def _source(row: Mapping[str, object]) -> str:
     Raises:
         RowError: None of them, or more than one.
     """
-    given = [column for column in _SOURCES if string_in(row, column).strip()]
+    given = [column for column in _SOURCES if not _is_white(string_in(row, column))]
     if len(given) == 1:
         return given[0]
     if given:
@@ -184,6 +217,10 @@ def _source(row: Mapping[str, object]) -> str:
     if string_in(row, "text"):
         raise RowError("text", "is blank: there is nothing to speak", hint=_ONE_SOURCE)
     raise RowError("text", "is empty, and so are 'text_file' and 'audio'", hint=_ONE_SOURCE)
+
+
+def _is_white(text: str) -> bool:
+    return not text or text.isspace()
 
 
 # -- what to speak, and how ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -10,6 +11,7 @@ import msgspec
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.planning.decisions import decide, refuse_foreign, refuse_foreign_reports
+from batchjobs.planning.fingerprint import fingerprint
 from batchjobs.planning.records import (
     TO_BUY,
     TO_DO,
@@ -21,6 +23,7 @@ from batchjobs.planning.records import (
     cost_of,
     decode_row,
     held_segments,
+    is_as_it_was,
     is_intact,
 )
 from batchjobs.planning.rows import (
@@ -45,6 +48,7 @@ __all__ = [
     "Work",
     "cost_of",
     "decode_row",
+    "fingerprint",
     "held_segments",
     "is_intact",
     "make_plan",
@@ -56,6 +60,7 @@ _BATCH_ROWS: Final = 500
 _BAD_ROWS_SHOWN: Final = 100
 LETTERS_PER_SECOND: Final = 13.0
 """Ordinary reading pace, to estimate how long the audio of a text will be."""
+_NONE_KNOWN: Final[Mapping[int, Row]] = {}
 _MIXED: Final = "XXX"
 """ISO 4217 for no currency: the sum is over several."""
 
@@ -88,16 +93,18 @@ def make_plan(
         OutputError: A result would overwrite a file that is not this run's.
     """
     refuse_foreign_reports(checkpoint)
-    checkpoint.begin_staging()
+    is_known = settings.fingerprint and settings.fingerprint == checkpoint.fingerprint()
+    checkpoint.begin_staging(keeps_rest=bool(is_known))
     stager = _Stager(
         checkpoint=checkpoint,
         rows=Rows(checkpoint, providers, settings.audio_format, settings.pauses),
         retries_all=settings.retry_failed,
+        progress=progress,
     )
-    for batch in _batched(rows, _BATCH_ROWS):
-        stager.stage(batch)
-        if progress is not None:
-            progress(stager.count)
+    if is_known:
+        stager.stage_what_is_open()
+    else:
+        stager.stage_all(rows)
     if stager.bad_total and not settings.skip_bad_rows:
         raise BadRowsError(settings.name, stager.bad, stager.bad_total)
     if settings.limit is not None:
@@ -106,6 +113,27 @@ def make_plan(
         checkpoint.drop_staged_beyond((*TO_BUY, Action.COPY), settings.limit)
     checkpoint.mark_followers(TO_BUY, Action.FOLLOW)
     return _summed(checkpoint, providers, stager)
+
+
+def _open_positions(checkpoint: Checkpoint) -> Iterator[tuple[int, Sequence[int]]]:
+    """Find the adopted rows that nothing shows to be done; positions count from 1 without gaps.
+
+    Yields:
+        The last position looked at, and those found since the one before.
+    """
+    folder = checkpoint.folder
+    last = 0
+    for page in checkpoint.finished_files():
+        found: list[int] = []
+        for position, path, size, modified_ns in page:
+            if position > last:
+                found += range(last + 1, position)
+                last = position
+            if not is_as_it_was(folder, path, size, modified_ns):
+                found.append(position)
+        yield last, found
+    end = checkpoint.last_position()
+    yield end, range(last + 1, end + 1)
 
 
 def _batched(rows: Iterable[Job | BadRow], size: int) -> Iterator[list[Job | BadRow]]:
@@ -121,14 +149,44 @@ class _Stager:
     checkpoint: Checkpoint
     rows: Rows
     retries_all: bool
+    progress: Callable[[int], None] | None = None
     count: int = 0
+    reads_texts: bool = False
+    replaced: Counter[tuple[str, str]] = field(default_factory=Counter)
     bad: list[BadRow] = field(default_factory=list)
     bad_total: int = 0
     twins: dict[str, int] = field(default_factory=dict)
 
-    def stage(self, batch: Sequence[Job | BadRow]) -> None:
-        """Decide about rows and stage them."""
-        made = [self._made(item) for item in batch]
+    def stage_all(self, rows: Iterable[Job | BadRow]) -> None:
+        """Decide about every row of a manifest."""
+        for batch in _batched(rows, _BATCH_ROWS):
+            self._stage([self._made(item) for item in batch])
+            self._tell()
+        for position in self.checkpoint.index_staged():
+            row, holder = self.checkpoint.take_staged(position)
+            if holder is None:  # it has made room
+                self.checkpoint.stage([row])
+            else:
+                self._stage_otherwise(row, holder)
+        self.bad.sort(key=lambda bad: bad.line)
+
+    def stage_what_is_open(self) -> None:
+        """Decide about the adopted rows that are not done, or whose files are not as they were."""
+        for position, found in _open_positions(self.checkpoint):
+            self.count = position
+            self.checkpoint.doubt(found)
+            self._tell()
+        for page in self.checkpoint.doubtful_rows():
+            known = {row.position: row for row in page}
+            self._stage([self._made_again(row) for row in page], known)
+        self.checkpoint.index_staged()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.count)
+
+    def _stage(self, made: Sequence[Row], known: Mapping[int, Row] = _NONE_KNOWN) -> None:
+        """Decide about rows and stage them, but for known ones that are done as they were."""
         self.rows.remember()
         records = self.checkpoint.records([row.id for row in made])
         bought = self.checkpoint.keys_with_donors([row.key for row in made])
@@ -138,11 +196,21 @@ class _Stager:
             else self._decided(row, records.get(row.id), is_bought=row.key in bought)
             for row in made
         ]
-        for row, holder in self.checkpoint.stage(settled):
-            self._stage_otherwise(row, holder)
+        self.checkpoint.stage(
+            [row for row in settled if row.action != Action.DONE or row != known.get(row.position)]
+        )
+
+    def _made_again(self, known: Row) -> Row:
+        """Make a row anew of the job that it carries; id and place stay as they were settled."""
+        made = self.rows.of(msgspec.json.decode(known.job, type=Job), known.position)
+        if isinstance(made, BadRow):
+            return self._bad(made, known.position)
+        return made._replace(id=known.id, output=known.output, place=known.place)
 
     def _made(self, item: Job | BadRow) -> Row:
         self.count += 1
+        if item.row.get("text_file"):
+            self.reads_texts = True
         made = self.rows.of(item, self.count) if isinstance(item, Job) else item
         return self._bad(made, self.count) if isinstance(made, BadRow) else made
 
@@ -162,21 +230,34 @@ class _Stager:
             action = decide(row, record, self.checkpoint, retries_all=self.retries_all)
         if action in TO_BUY:
             row = self.rows.without_held(row)
-        decided = row if row.action == action else replace(row, action=action)
-        refuse_foreign(decided, record, self.checkpoint)
+        if action is Action.CHANGED and record is not None:
+            self._note_replaced(row, record)
+        decided = row if row.action == action else row._replace(action=action.value)
+        refuse_foreign(decided, record, self.checkpoint, self.rows.places)
         return decided
+
+    def _note_replaced(self, row: Row, record: JobRecord) -> None:
+        """Count what somebody paid for and now forgets to ask of the same provider."""
+        provider = self.rows.providers.get(record.provider)
+        if (
+            record.provider != row.provider
+            and provider is not None
+            and not provider.engine
+            and not msgspec.json.decode(row.job, type=Job).row.get("provider")
+            and is_intact(self.checkpoint.folder, record)
+        ):
+            self.replaced[record.provider, row.provider] += 1
 
     def _stage_otherwise(self, row: Row, holder: Row) -> None:
         """Stage a row whose id or place is taken under another, if that serves; else as bad."""
-        while row.action != Action.BAD:
-            row = self._renamed(row, holder)
-            refused = self.checkpoint.stage([row])
-            if not refused:
-                return
-            holder = refused[0][1]
+        taken: Row | None = holder
+        while taken is not None and row.action != Action.BAD:
+            row = self._renamed(row, taken)
+            taken = self.checkpoint.stage_if_free(row)
         names = (f"{row.id}-line-{row.line}{end}" for end in _endings())
-        while self.checkpoint.stage([replace(row, id=next(names))]):
-            continue
+        while taken is not None:
+            row = row._replace(id=next(names))
+            taken = self.checkpoint.stage_if_free(row)
 
     def _renamed(self, row: Row, holder: Row) -> Row:
         job = msgspec.json.decode(row.job, type=Job)
@@ -201,7 +282,7 @@ class _Stager:
         """Name the second of two equal rows without ids: it does not matter which of them it is."""
         number = self.twins[row.id] = self.twins.get(row.id, 1) + 1
         job = replace(job, id=f"{row.id}-{number}")
-        row = replace(row, id=job.id, job=msgspec.json.encode(job))
+        row = row._replace(id=job.id, job=msgspec.json.encode(job))
         return self._looked_up(moved(row, self.rows.place(job)))
 
     def _looked_up(self, row: Row) -> Row:
@@ -256,6 +337,8 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
         speech_seconds=spoken_characters / LETTERS_PER_SECOND,
         orphans=checkpoint.orphans(),
         bad_rows=tuple(stager.bad),
+        replaced=dict(stager.replaced),
+        tells_all=not stager.bad_total and not stager.reads_texts,
         providers=tuple(sorted(used)),
         copied_providers=tuple(sorted(copied - used)),
     )

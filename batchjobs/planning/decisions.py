@@ -7,6 +7,7 @@ from typing import Final
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
 from batchjobs.jobs import Kind, Status
+from batchjobs.planning.places import Places
 from batchjobs.planning.records import TO_DO, Action, is_intact
 
 __all__ = ["decide", "refuse_foreign", "refuse_foreign_reports"]
@@ -58,7 +59,9 @@ def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
     )
 
 
-def refuse_foreign(row: Row, record: JobRecord | None, checkpoint: Checkpoint) -> None:
+def refuse_foreign(
+    row: Row, record: JobRecord | None, checkpoint: Checkpoint, places: Places
+) -> None:
     """Stop before a result would overwrite a file that is not this run's.
 
     Raises:
@@ -66,14 +69,12 @@ def refuse_foreign(row: Row, record: JobRecord | None, checkpoint: Checkpoint) -
     """
     if row.action not in TO_DO or (record is not None and record.output == row.output):
         return
-    # Strings, for a million paths: pathlib takes longer than the system does.
-    target = f"{checkpoint.folder}/{row.output}"
-    targets = [target]
+    targets = [row.output]
     if row.kind != Kind.TTS:
-        targets += [str(Path(target).with_suffix(ending)) for ending in _BESIDE]
-    for path in targets:
-        if _is_there(path) and not checkpoint.owns(row.output):
-            raise _not_ours(Path(path))
+        targets += [str(Path(row.output).with_suffix(ending)) for ending in _BESIDE]
+    for target in targets:
+        if places.is_there(target) and not checkpoint.owns(row.output):
+            raise _not_ours(checkpoint.folder / target)
 
 
 def refuse_foreign_reports(checkpoint: Checkpoint) -> None:
@@ -84,16 +85,8 @@ def refuse_foreign_reports(checkpoint: Checkpoint) -> None:
     """
     for name in _REPORTS:
         path = checkpoint.folder / name
-        if _is_there(str(path)) and not checkpoint.has_begun():
+        if os.path.lexists(path) and not checkpoint.has_begun():
             raise _not_ours(path)
-
-
-def _is_there(path: str) -> bool:
-    try:
-        os.lstat(path)
-    except OSError:
-        return False
-    return True
 
 
 def _not_ours(path: Path) -> OutputError:

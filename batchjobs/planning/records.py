@@ -26,6 +26,7 @@ __all__ = [
     "cost_of",
     "decode_row",
     "held_segments",
+    "is_as_it_was",
     "is_intact",
 ]
 
@@ -90,6 +91,7 @@ class PlanSettings:
         skip_bad_rows: Record bad rows as failed instead of refusing the manifest.
         limit: Do at most so many rows; None means all. Bad rows do not count.
         pauses: Silence between the segments of a long text.
+        fingerprint: Of the manifest and of all that its rows are made with; empty if not known.
     """
 
     name: str
@@ -98,6 +100,7 @@ class PlanSettings:
     skip_bad_rows: bool = False
     limit: int | None = None
     pauses: Pauses = field(default_factory=Pauses)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,10 @@ class Plan:
         bad_rows: The first bad rows.
         providers: The providers that would be used.
         copied_providers: Those that would be used only if what is to be copied is damaged.
+        replaced: Finished results that were paid for and that another provider would replace, though
+            no row names it: how many, by (theirs, the other).
+        tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
+            text in another file. Then an unchanged manifest need not be read again.
     """
 
     rows: int
@@ -142,6 +149,8 @@ class Plan:
     bad_rows: tuple[BadRow, ...] = ()
     providers: tuple[str, ...] = ()
     copied_providers: tuple[str, ...] = ()
+    replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    tells_all: bool = True
 
     @property
     def to_do(self) -> int:
@@ -165,11 +174,22 @@ def decode_row(row: Row) -> Job | BadRow:
 
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
-    """Whether a finished job's files are there with their sizes; `verify` looks at their content."""
-    if not record.files:
+    """Whether a finished job's files are there with their sizes, and `verify` found nothing else."""
+    if not record.files or record.is_damaged:
         return False
     # Strings, for a million paths: pathlib takes longer than the system does.
     return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
+
+
+def is_as_it_was(folder: Path, path: str, size: int, modified_ns: int | None) -> bool:
+    """Whether a file of the run folder, or a recording with its time, has not changed."""
+    if modified_ns is None:
+        return _has_size(f"{folder}/{path}", size)
+    try:
+        status = os.stat(path)  # noqa: PTH116  # for a million paths
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, modified_ns)
 
 
 def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:

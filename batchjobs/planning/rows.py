@@ -2,11 +2,8 @@
 
 import hashlib
 import math
-import os
-import stat
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,8 +11,9 @@ import msgspec
 from batchjobs import audio, text
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
-from batchjobs.files import PathEscapeError, path_inside
+from batchjobs.files import PathEscapeError
 from batchjobs.jobs import BadRow, Job, Kind, Pauses, Segment, segment_key
+from batchjobs.planning.places import Places
 from batchjobs.planning.records import Action, held_segments
 from batchjobs.providers import Provider
 
@@ -32,7 +30,6 @@ __all__ = [
 
 _DIGEST_HEX_DIGITS = 10
 _CUT_AT_PAUSES = "cut at pauses"
-_FOLDERS_REMEMBERED = 1_000
 
 
 class Rows:
@@ -53,18 +50,17 @@ class Rows:
         pauses: Pauses,
     ) -> None:
         self._checkpoint = checkpoint
-        self._providers = providers
-        self._folder = str(checkpoint.folder)
+        self.providers = providers
+        self.places = Places(checkpoint.folder)
         self._audio_format = audio_format
         self._pauses = pauses
         self._sources: list[SourceRecord] = []
-        self._folders: set[str] = set()
 
     def of(self, job: Job, position: int) -> Row | BadRow:
         """Find a job's key and the place of its result, or say why it has none."""
         seconds = 0.0
         layout = ""
-        provider = self._providers[job.provider]
+        provider = self.providers[job.provider]
         if job.kind is Kind.TTS:
             key = speech_key(job, provider)
             if len(job.text) > provider.text_limit_characters:
@@ -80,7 +76,7 @@ class Rows:
             key = recording_key(source.sha256, provider)
         output = self.place(job)
         try:
-            self._check_inside(output)
+            self.places.check_inside(output)
         except PathEscapeError as error:
             return bad_job(job, "output" if job.output else "id", error.message, "")
         return Row(
@@ -89,8 +85,8 @@ class Rows:
             id=job.id,
             place=_place(output),
             key=key,
-            action=Action.NEW,
-            kind=job.kind,
+            action=Action.NEW.value,
+            kind=job.kind.value,
             provider=job.provider,
             characters=len(job.text),
             seconds=seconds,
@@ -103,16 +99,16 @@ class Rows:
         """Leave of a long job's work what its finished segments have not done already."""
         if not row.layout:
             return row
-        provider = self._providers[row.provider]
+        provider = self.providers[row.provider]
         if row.kind == Kind.STT:
             seconds = max(0.0, row.seconds - self._checkpoint.transcribed_seconds(row.key))
             sessions = math.ceil(seconds / provider.audio_target_seconds)
-            return replace(row, seconds=seconds, segments=max(1, sessions))
+            return row._replace(seconds=seconds, segments=max(1, sessions))
         job = msgspec.json.decode(row.job, type=Job)
         lengths = {s.key: len(s.text) for s, _ in text_segments(job, provider)}
         held = held_segments(self._checkpoint, list(lengths))
         missing = [length for key, length in lengths.items() if key not in held]
-        return replace(row, characters=sum(missing), segments=len(missing))
+        return row._replace(characters=sum(missing), segments=len(missing))
 
     def place(self, job: Job) -> str:
         """Give the path of a job's result below the run folder."""
@@ -128,27 +124,6 @@ class Rows:
         if self._sources:
             self._checkpoint.remember_sources(self._sources)
             self._sources.clear()
-
-    def _check_inside(self, output: str) -> None:
-        """Check that a place is in the run folder: following every path to its end takes long.
-
-        What stands beside a place that was checked is inside if it is no link.
-        """
-        above, _, name = output.rpartition("/")
-        if above in self._folders and name not in {"", ".", ".."} and "\0" not in name:
-            try:
-                if stat.S_ISREG(os.lstat(f"{self._folder}/{output}").st_mode):
-                    return
-            except FileNotFoundError:
-                return
-            except OSError:  # it is looked at more closely
-                pass
-        folder = self._checkpoint.folder
-        place = path_inside(folder, output)
-        # Not if a link in a folder outside led back in.
-        is_plain = place.parent == (folder / above).resolve()
-        if is_plain and len(self._folders) < _FOLDERS_REMEMBERED:
-            self._folders.add(above)
 
     def _source(self, path: Path) -> SourceRecord:
         """Read a recording's length and hash, or remember them if it has not changed."""
@@ -217,7 +192,7 @@ def _service(provider: Provider) -> str:
 
 def moved(row: Row, output: str) -> Row:
     """Give a row another place."""
-    return replace(row, output=output, place=_place(output))
+    return row._replace(output=output, place=_place(output))
 
 
 def _place(output: str) -> str:

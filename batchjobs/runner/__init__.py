@@ -100,7 +100,7 @@ class Runner:
 
     async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
         wanted = listened_to()
-        if not wanted:  # whoever started us has switched them all off
+        if not wanted:  # switched off by whoever started us, or this is no main thread
             task_status.started()
             return
         with trio.open_signal_receiver(*wanted) as received:

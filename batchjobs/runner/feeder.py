@@ -15,7 +15,9 @@ __all__ = ["feed"]
 
 _PAGE_ROWS: Final = 200
 _RETRIES_WAITING: Final = 1_000
-"""With so many failed jobs waiting for another try, no new ones start."""
+"""With so many jobs waiting for another try, or for their service, no new ones start."""
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""Room may also come with time alone, as the limit grows back."""
 _CUT_AT_ONCE: Final = 2
 """So many long jobs are cut into segments at once: cutting fills the processor and the disk."""
 
@@ -42,7 +44,7 @@ async def _feed_rows(
     is_more = True
     while not run.is_stopping:
         run.forget_changes()
-        ticket = run.due()
+        ticket = _next_in_line(run) or run.due()
         if ticket is None and is_more and _takes_new_rows(run):
             if not page:
                 page = await trio.to_thread.run_sync(_page, rows)
@@ -56,10 +58,10 @@ async def _feed_rows(
                 run.in_hand += 1
                 run.being_cut += ticket.stage is Stage.CUT
                 await send.send(ticket)
-        elif not is_more and not run.in_hand and not run.waiting:
+        elif not is_more and not run.in_hand and not run.waiting and not _in_line(run):
             return
         else:
-            await run.until_changed(run.next_due_at)
+            await run.until_changed(min(run.next_due_at, _next_room_at(run)))
 
 
 def _page(rows: Iterator[Row]) -> list[Row]:
@@ -76,15 +78,49 @@ def _takes_new_rows(run: RunState) -> bool:
         return False
     services = run.services.values()
     if any(service.is_proven for service in services):
-        return len(run.waiting) < _RETRIES_WAITING
-    return not (run.waiting or run.being_cut or any(service.active for service in services))
+        return len(run.waiting) + _in_line(run) < _RETRIES_WAITING
+    return not (
+        run.waiting or run.being_cut or _in_line(run) or any(service.active for service in services)
+    )
+
+
+def _next_in_line(run: RunState) -> Ticket | None:
+    """Take the first of those who wait for a service that is ready now."""
+    now = trio.current_time()
+    for service in run.services.values():
+        if service.line and service.is_ready(now):
+            return service.line.popleft()
+    return None
+
+
+def _in_line(run: RunState) -> int:
+    return sum(len(service.line) for service in run.services.values())
+
+
+def _next_room_at(run: RunState) -> float:
+    """When to look again if those in line may go on, should nothing else happen."""
+    now = trio.current_time()
+    return min(
+        (
+            max(service.not_before, now) if service.has_room(now) else now + _LOOK_AGAIN_SECONDS
+            for service in run.services.values()
+            if service.line
+        ),
+        default=float("inf"),
+    )
 
 
 async def _admitted(run: RunState, ticket: Ticket) -> bool:
-    """Wait until every limit allows one more session; false if the run stops first."""
+    """Wait until every limit allows one more session; false if the run stops first.
+
+    Of several services none waits for another: what has to wait for its own stands in its line.
+    """
     service = run.services.get(ticket.row.provider)
     if service is None or ticket.stage is not Stage.BUY:
         return True
+    if len(run.services) > 1 and not service.is_ready(trio.current_time()):
+        service.line.append(ticket)
+        return False
     while not run.is_stopping:
         run.forget_changes()
         now = trio.current_time()
@@ -93,8 +129,7 @@ async def _admitted(run: RunState, ticket: Ticket) -> bool:
         if has_room and now >= not_before and _is_affordable(run, service, ticket):
             _start(run, service, ticket, now)
             return True
-        # Room may also come with time alone, as the limit grows back.
-        later = now + 1.0 if service.active else float("inf")
+        later = now + _LOOK_AGAIN_SECONDS if service.active else float("inf")
         await run.until_changed(max(not_before, now) if has_room and now < not_before else later)
     return False
 

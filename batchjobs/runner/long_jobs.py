@@ -59,9 +59,9 @@ class LongJobs:
         parts = await trio.to_thread.run_sync(self._parts, job, provider, limiter=run.disk)
         whole = LongJob(ticket=ticket, parts=parts, held={})
         # First the job waits, then it looks: what others bring in between, it is told.
-        unasked = self._wait_for(whole)
+        self._wait_for(whole)
         whole.held |= await trio.to_thread.run_sync(self._held, list(whole.missing))
-        self._ask_for(whole, unasked)
+        self._ask_for(whole)
 
     def _parts(self, job: Job, provider: Provider) -> list[Part]:
         if job.kind is Kind.STT:
@@ -108,21 +108,21 @@ class LongJobs:
             held |= held_segments(self._run.checkpoint, keys[start : start + _LOOKED_UP_AT_ONCE])
         return held
 
-    def _wait_for(self, job: LongJob) -> set[str]:
-        """Let a job wait for its missing segments; gives those that nobody has asked for yet."""
-        wanted = self._run.wanted
-        unasked = job.missing.keys() - wanted.keys()
+    def _wait_for(self, job: LongJob) -> None:
+        """Let a job wait for its missing segments."""
         for key in job.missing:
-            wanted.setdefault(key, []).append(job)
-        return unasked
+            self._run.wanted.setdefault(key, []).append(job)
 
-    def _ask_for(self, job: LongJob, unasked: set[str]) -> None:
+    def _ask_for(self, job: LongJob) -> None:
         """Buy what is missing, the longest first: the last to end is then a short one.
 
         But what was lost to kills goes last: the longest would be open in every one of them, and
         count as what the process dies of.
+
+        What nobody has asked for, not what nobody waits for: whoever waits for it as well may have
+        found it, where this job did not any more.
         """
-        wanted = self._run.wanted
+        wanted, asked = self._run.wanted, self._run.asked
         job.is_cut = True
         for key in job.held:
             if job in wanted.get(key, ()):
@@ -133,9 +133,10 @@ class LongJobs:
         lost = self._run.lost
         longest_first = sorted(missing.values(), key=_length, reverse=True)
         for segment in sorted(longest_first, key=lambda each: lost.get(each.key, 0)):
-            if segment.key in unasked:
-                asked = Ticket(row=job.ticket.row, job=job.ticket.job, segment=segment)
-                self._run.wait(asked, 0.0)
+            if segment.key not in asked:
+                asked.add(segment.key)
+                ticket = Ticket(row=job.ticket.row, job=job.ticket.job, segment=segment)
+                self._run.wait(ticket, 0.0)
         if not missing:
             self._run.wait(_to_assemble(job), 0.0)
 
@@ -166,7 +167,7 @@ class LongJobs:
         if written is None:
             outputs.remove_segments(run.checkpoint.folder, [f"{SEGMENTS_FOLDER}/{segment.key}.wav"])
         # Others may have come to wait for it while it was committed.
-        for job in run.wanted.pop(segment.key, ()):
+        for job in run.no_longer_wanted(segment.key):
             if job.is_over:
                 continue
             job.held[segment.key] = record
@@ -214,7 +215,7 @@ class LongJobs:
 
     def give_up(self, ticket: Ticket) -> list[LongJob]:
         """End the jobs that wait for a segment which cannot be had; they are given."""
-        jobs = [job for job in self._run.wanted.pop(ticket.key, ()) if not job.is_over]
+        jobs = [job for job in self._run.no_longer_wanted(ticket.key) if not job.is_over]
         for job in jobs:
             job.is_over = True
         return jobs
@@ -297,7 +298,8 @@ class LongJobs:
             job.held[lost.key] = others[0]
         else:
             del job.held[lost.key]
-        self._ask_for(job, self._wait_for(job))
+        self._wait_for(job)
+        self._ask_for(job)
 
     async def _transcribe(self, job: LongJob) -> JobRecord:
         run, row = self._run, job.ticket.row

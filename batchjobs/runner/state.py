@@ -3,11 +3,11 @@
 import enum
 import heapq
 import itertools
-import logging
 import math
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,7 +33,7 @@ from batchjobs.limits import (
 from batchjobs.outputs import SEGMENTS_FOLDER
 from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
-from batchjobs.progress import Event, Observer, RunStopping
+from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.recorder import Recorder
 from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
 from batchjobs.spool import AudioSpool
@@ -52,7 +52,6 @@ __all__ = [
 
 Session = SpeechSession | TranscriptSession
 
-_logger = logging.getLogger(__name__)
 _AUTO_INITIAL: Final = 4
 _AUTO_MAXIMUM: Final = 256
 
@@ -243,10 +242,17 @@ class Service:
         self.breaker = Breaker()
         self.refusals = HandshakeRefusals()
         self.active = 0
+        self.was_reached = False
         self.is_proven = False
         self.is_probing = False
         if settings.preopens:
             link.spares = Spares(link, self._has_room_for_spare)
+        self.line: deque[Ticket] = deque()
+        """Those who wait until it is ready, where others may go on at other services."""
+
+    def is_ready(self, now: float) -> bool:
+        """Whether a session may start now."""
+        return self.has_room(now) and now >= self.not_before
 
     def has_room(self, now: float) -> bool:
         """Whether one more session may open.
@@ -335,14 +341,16 @@ class RunState:
         self.remade: dict[str, tuple[Ticket, list[Ticket]]] = {}
         """By key: who buys again what could not be copied, and who else asks for the same."""
         self.wanted: dict[str, list[LongJob]] = {}
-        """By key of a segment that has a ticket: the long jobs that wait for it."""
+        """By key of a segment: the long jobs that wait for it."""
+        self.asked: set[str] = set()
+        """Keys of the segments that have a ticket."""
         self.being_cut = 0
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
         self.lost: Mapping[str, int] = {}
         self.is_stopping = False
         self.error: BatchjobsError | None = None
-        self._observer: Observer | None = observe
+        self._observer = forgiving(observe)
         self._order = itertools.count()
         self._changed = trio.Event()
 
@@ -350,13 +358,7 @@ class RunState:
 
     def tell(self, event: Event) -> None:
         """Tell the observer; one that fails is told no more, and stops no paid work."""
-        if self._observer is None:
-            return
-        try:
-            self._observer(event)
-        except Exception:
-            _logger.exception("the observer of the run failed; it is told nothing more")
-            self._observer = None
+        self._observer(event)
 
     def stop(self, reason: str, error: BatchjobsError | None = None) -> None:
         """Start no more sessions; the first reason counts."""
@@ -405,8 +407,13 @@ class RunState:
             return True
         if any(not job.is_over for job in self.wanted.get(ticket.segment.key, ())):
             return True
-        self.wanted.pop(ticket.segment.key, None)
+        self.no_longer_wanted(ticket.segment.key)
         return False
+
+    def no_longer_wanted(self, key: str) -> list[LongJob]:
+        """Let nobody wait for a segment any more, and its ticket be done with; gives who did."""
+        self.asked.discard(key)
+        return self.wanted.pop(key, [])
 
     @property
     def next_due_at(self) -> float:
@@ -428,10 +435,14 @@ class RunState:
         await self.recorder.finish(end=attempt_end(number, session, result, error))
 
     async def close_ledger(self) -> None:
-        """Write down what the sessions that were cut off had sent."""
-        try:
+        """Write down what the sessions that were cut off had sent, in as few commits as it takes."""
+        async with trio.open_nursery() as nursery:
             for number, (ticket, _) in list(self.open.items()):
-                await self.end_attempt(number, ticket, "cancelled")
+                nursery.start_soon(self._close_attempt, number, ticket)
+
+    async def _close_attempt(self, number: int, ticket: Ticket) -> None:
+        try:
+            await self.end_attempt(number, ticket, "cancelled")
         except BatchjobsError as error:  # of the disk; the next run counts them as lost
             self.stop(error.message, error)
 

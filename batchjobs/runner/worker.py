@@ -141,7 +141,7 @@ class Worker:
             self._run.remade[key][1].append(ticket)
             return
         self._run.remade[key] = ticket, []
-        ticket.row = replace(ticket.row, action=Action.REMAKE)
+        ticket.row = ticket.row._replace(action=Action.REMAKE)
         self._run.wait(ticket, 0.0)
 
     def _settled(self, ticket: Ticket) -> None:
@@ -211,7 +211,7 @@ class Worker:
         if not run.is_wanted(ticket):
             return False
         is_afforded = self._judge_failures(ticket, service)
-        if not ticket.attempts and not ticket.codes:
+        if not (ticket.attempts or ticket.codes or ticket.throttled):
             ticket.attempts = run.lost.get(ticket.key, 0)
             run.retry_budget.job_began()
         # As long as nobody knows whose fault it was, a failure is held against nobody.
@@ -396,7 +396,8 @@ class Worker:
             service.is_proven = True  # it judged the job, so it took the key
         if session.was_connected:
             self._reached(service, began)
-        elif service.is_proven and error.reaction is Reaction.RETRY:
+        elif service.is_proven and (error.reaction is Reaction.RETRY or is_refused):
+            # A refused handshake says nothing of the job: all others' are the same.
             self._unreachable(ticket, service, error, began)
             return
         is_worth_it = policy.is_worth_retrying(ticket.attempts, error, ticket.codes)
@@ -406,7 +407,8 @@ class Worker:
         if is_worth_it and run.retry_budget.take():
             self._try_again(ticket, error)
             return
-        if not service.is_proven and (is_refused or error.code == CONNECTION_CODE):
+        is_away = is_refused or error.code == CONNECTION_CODE or not service.was_reached
+        if not service.is_proven and is_away:
             # No request differs from this one in what the service has seen of it.
             hint = "nothing was spent; check --base-url and the network, then run this again"
             shown = f"{service.link.provider.name}: {error.message}"
@@ -419,6 +421,7 @@ class Worker:
     def _reached(self, service: Service, began: float) -> None:
         """The service was there for a session that began then."""
         now = trio.current_time()
+        service.was_reached = True
         service.refusals.add(is_refused=False)
         if service.breaker.reached(now, began_at=began):
             service.limit.resume(now)

@@ -2,7 +2,6 @@
 
 import fcntl
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +108,7 @@ def test_a_resume_by_row_number_is_caught(world: World, monkeypatch: pytest.Monk
         before = {old.position: found for old, found in stager.checkpoint.outcomes()}
         found = before.get(row.position)
         if found is not None and found.status is Status.DONE:
-            return replace(row, action=Action.DONE)
+            return row._replace(action=Action.DONE)
         return honest(stager, row, record, is_bought=is_bought)
 
     honest = planning._Stager._decided
@@ -165,7 +164,7 @@ def test_failed_copies_that_each_buy_are_caught(
     """A runner that buys for each row what one purchase would serve spends too much."""
 
     def buy_instead(worker: Worker, ticket: Ticket) -> None:
-        ticket.row = replace(ticket.row, action=Action.REMAKE)
+        ticket.row = ticket.row._replace(action=Action.REMAKE)
         worker._run.wait(ticket, 0.0)
 
     monkeypatch.setattr(Worker, "_buy_instead", buy_instead)

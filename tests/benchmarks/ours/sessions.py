@@ -1,0 +1,124 @@
+"""This project's session layer, as installed: fixed workers, every check on, nothing written."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import trio
+
+from batchjobs import text
+from batchjobs.cli.telling import tune_collector
+from batchjobs.jobs import Kind as Job
+from batchjobs.jobs import Segment, SpeechSettings
+from batchjobs.masking import install_fast_masker
+from batchjobs.plausibility import SpeechRates
+from batchjobs.protocol.codec import ChunkEncoding
+from batchjobs.providers import BUILT_IN
+from batchjobs.session import Link, SpeechSession, TranscriptSession
+from tests.benchmarks import program
+from tests.benchmarks.meter import Meter, resident_bytes
+
+# What the service is known for: it drains at `closeConnection`, and answers every chunk.
+PROVIDER = replace(BUILT_IN["munsit"], close_drains=True, transcript_per_chunk=True, pace=0.0)
+SPEECH = SpeechSettings(voice_id="v", model_id="m")
+
+
+class Sessions:
+    """Runs all sessions of one program.
+
+    Args:
+        arguments: What the program was told.
+    """
+
+    def __init__(self, arguments: program.Arguments) -> None:
+        self._arguments = arguments
+        base_url = f"{arguments.url}/{arguments.kind.name}"
+        encoding = ChunkEncoding(arguments.encoding)
+        self._link = Link(PROVIDER, base_url=base_url, key=program.KEY, encoding=encoding)
+        self._rates = SpeechRates()
+        self._chunks = program.recording() if not arguments.kind.is_speech else []
+        self._todo = iter(range(arguments.sessions))
+        self.open: list[SpeechSession] = []
+        self.messages = self.bytes = 0
+
+    def all_open(self) -> bool:
+        """Whether every session has sent its text and waits for audio."""
+        return sum(one.sent_characters > 0 for one in self.open) == self._arguments.sessions
+
+    async def work(self, worker: int) -> None:
+        """Do one session after the other."""
+        await trio.sleep(self._arguments.start_seconds(worker))
+        for _ in self._todo:
+            if self._arguments.kind.is_speech:
+                await self._speak()
+            else:
+                await self._transcribe()
+
+    async def _speak(self) -> None:
+        spoken = self._arguments.kind.text
+        session = SpeechSession(
+            self._link,
+            Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH),
+            texts=text.messages(spoken),
+            judge=self._rates.judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed),
+        )
+        self.open.append(session)
+        result = await session.run()
+        self.open.remove(session)
+        self.messages += result.evidence.messages
+        self.bytes += len(result.pcm)
+
+    async def _transcribe(self) -> None:
+        result = await TranscriptSession(self._link, chunks=self._recording()).run()
+        assert result.text
+        self.messages += result.evidence.messages
+
+    async def _recording(self) -> AsyncGenerator[bytes, None]:
+        for pcm in self._chunks:
+            self.bytes += len(pcm) + 44
+            yield pcm
+
+
+async def run(sessions: Sessions, arguments: program.Arguments, meter: Meter) -> None:
+    """Run all workers to their end, beside a sampler of the loop's lag."""
+    async with trio.open_nursery() as sampler:
+        sampler.start_soon(meter.sample_trio)
+        async with trio.open_nursery() as workers:
+            for worker in range(arguments.concurrency):
+                workers.start_soon(sessions.work, worker)
+        sampler.cancel_scope.cancel()
+
+
+async def hold(sessions: Sessions, arguments: program.Arguments) -> int:
+    """Open all sessions, and give the memory that they take in all while nothing happens."""
+    before = resident_bytes()
+    async with trio.open_nursery() as workers:
+        for worker in range(arguments.sessions):
+            workers.start_soon(sessions.work, worker)
+        while not sessions.all_open():  # noqa: ASYNC110  # nothing tells of a text sent
+            await trio.sleep(0.05)
+        held = resident_bytes() - before
+        workers.cancel_scope.cancel()
+    return held
+
+
+def main() -> None:
+    """Measure."""
+    arguments = program.arguments_of(__doc__)
+    text.messages(arguments.kind.text)  # imports what it needs
+    install_fast_masker()
+    tune_collector()
+    meter = Meter()
+    if arguments.hold:
+        with meter:
+            held = trio.run(hold, Sessions(arguments), arguments)
+        count = arguments.sessions
+        meter.report(sessions=count, messages=0, bytes=0, held_bytes=held)
+        return
+    with meter:
+        sessions = Sessions(arguments)  # with its TLS context, as the peers make theirs
+        trio.run(run, sessions, arguments, meter)
+    program.conclude(meter, arguments, sessions.messages, sessions.bytes)
+
+
+if __name__ == "__main__":
+    main()

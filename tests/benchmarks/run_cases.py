@@ -1,0 +1,139 @@
+"""The cases about whole runs: manifest, sessions, files, commits; planning; how commands begin."""
+
+from typing import Final
+
+from tests.benchmarks.case import Case, Program, Row, difference, ratio, share_of_ideal, value
+
+__all__ = ["CASES"]
+
+_PIPELINE: Final = "ours.pipeline"
+_SCRIPT: Final = "peers.files_script"
+_PEER: Final = "script without sync or commit"
+_STREAMING: Final = "paced-20"
+_STREAMING_SECONDS: Final = 2.0
+"""Twenty messages, ten a second."""
+_FEW_JOBS: Final = 1_000
+_MANY_JOBS: Final = 30_000
+_ROWS: Final = 1_000_000
+
+
+def _files(module: str, sessions: int, *others: str, quick: tuple[str, ...] = ()) -> Program:
+    """Make a program that writes a file a session."""
+    where = ("--url", "{ws}", "--scratch", "{scratch}")
+    return Program(
+        module=module,
+        arguments=(*where, "--sessions", str(sessions), *others),
+        quick=("--sessions", "4", *quick),
+    )
+
+
+def _jobs(name: str, sessions: int, rows: tuple[Row, ...]) -> Case:
+    """Make the case of whole jobs in a format, thirty-two at once and as fast as they go."""
+    form = ("--kind", "tts", "--format", name)
+    return Case(
+        name=f"job-{name}",
+        programs={
+            "ours": _files(_PIPELINE, sessions, *form),
+            _PEER: _files(_SCRIPT, sessions, *form),
+        },
+        rows=rows,
+    )
+
+
+def _wall(name: str) -> Row:
+    return Row(name=f"job-wall-{name}", measure=ratio("wall_seconds", "ours", _PEER), peer=_PEER)
+
+
+def _throughput(concurrency: int) -> Case:
+    """Make the case of a paced service, which each slot is to meet ten times."""
+    every = ("--kind", _STREAMING, "--concurrency", str(concurrency))
+    ideal = share_of_ideal("ours", session_seconds=_STREAMING_SECONDS, concurrency=concurrency)
+    return Case(
+        name=f"throughput-{concurrency}",
+        programs={
+            "ours": _files(
+                _PIPELINE,
+                10 * concurrency,
+                *every,
+                quick=("--kind", "paced-15", "--concurrency", "4"),
+            )
+        },
+        rows=(Row(name=f"throughput-{concurrency}", measure=ideal, peer="ideal"),),
+    )
+
+
+def _tiny(jobs: int) -> Program:
+    return _files(_PIPELINE, jobs, "--kind", "tiny")
+
+
+def _planning(what: str, *, rounds: int | None = None) -> Case:
+    """Make the case of a whole command over very many rows."""
+    arguments = (what, "--sessions", str(_ROWS), "--scratch", "{scratch}")
+    return Case(
+        name=what,
+        programs={
+            "ours": Program(module="ours.planning", arguments=arguments, quick=("--sessions", "50"))
+        },
+        rows=(
+            Row(name=f"{what}-wall", measure=value("wall_seconds", "ours")),
+            Row(name=f"{what}-memory", measure=value("peak_bytes", "ours")),
+        ),
+        rounds=rounds,
+    )
+
+
+CASES: Final = (
+    _jobs(
+        "wav",
+        1_000,
+        (
+            Row(name="job-cpu-wav", measure=ratio("cpu_seconds", "ours", _PEER), peer=_PEER),
+            _wall("wav"),
+        ),
+    ),
+    _jobs(
+        "flac",
+        600,
+        (
+            _wall("flac"),
+            Row(
+                name="lag-flac",
+                measure=ratio("lag_p99_seconds", "ours", _PEER, per_session=False),
+                peer=_PEER,
+            ),
+            Row(name="lag-flac-seconds", measure=value("lag_p99_seconds", "ours")),
+            Row(name="turn-flac", measure=value("turn_p99_seconds", "ours")),
+            Row(name="turn-flac-longest", measure=value("turn_max_seconds", "ours")),
+        ),
+    ),
+    _jobs("mp3", 200, (_wall("mp3"),)),
+    _throughput(64),
+    _throughput(512),
+    _planning("skip"),
+    _planning("edited", rounds=3),
+    _planning("fresh"),
+    Case(
+        name="growth",
+        programs={"many jobs": _tiny(_MANY_JOBS), "few jobs": _tiny(_FEW_JOBS)},
+        rows=(
+            Row(
+                name="growth-cpu",
+                measure=ratio("cpu_seconds", "many jobs", "few jobs"),
+                peer="few jobs",
+            ),
+            Row(
+                name="growth-memory",
+                measure=difference("peak_bytes", "many jobs", "few jobs"),
+                peer="few jobs",
+            ),
+        ),
+    ),
+    Case(
+        name="start",
+        programs={"ours": Program(module="ours.start", quick=("--rounds", "1"))},
+        rows=(
+            Row(name="start-help", measure=value("help_extra_seconds", "ours")),
+            Row(name="start-session", measure=value("first_session_extra_seconds", "ours")),
+        ),
+    ),
+)
