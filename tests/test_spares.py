@@ -232,6 +232,31 @@ async def test_a_close_in_answer_to_the_first_message_is_a_stale_connection(
             await place.speak()
 
 
+async def test_a_dead_spare_and_then_no_connection_is_no_connection(
+    autojump_clock: object,
+) -> None:
+    """The run has to see that the service was not reached, and that nothing was sent."""
+
+    def dial(service: Service) -> Any:
+        async def connect(host: str, port: int, context: object) -> FaultyStream:
+            if len(service.streams) == 2:
+                raise OSError("gone")
+            stream = await service.dial(host, port, context)
+            stream.stall_sends_after = 1 if len(service.streams) == 2 else float("inf")
+            return stream
+
+        return connect
+
+    async with far(dial=dial) as place:
+        await place.speak()
+        segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
+        session = SpeechSession(place.link, segment, texts=["مرحبا"], judge=Lenient())
+        with pytest.raises(TransientError, match="no connection: gone"):
+            await session.run()
+    assert not session.was_connected
+    assert session.sent_characters == 0
+
+
 async def test_what_a_service_says_over_a_spare_is_its_word(autojump_clock: object) -> None:
     """An error message is no stale connection: it is classed as always."""
 
@@ -346,6 +371,23 @@ async def test_who_waits_for_a_spare_that_is_opening_can_be_cancelled(
             await place.spares.take(request)
         assert scope.cancelled_caught
         assert not place.spares._spares
+
+
+async def test_what_nobody_takes_is_closed_after_a_while(autojump_clock: object) -> None:
+    """Not held for ever, be it for another kind of session; then there is room again."""
+    async with far() as place:
+        place.spares.replenish(("/a", []))
+        place.spares.replenish(("/b", []))  # no room
+        await trio.sleep(25)
+        assert place.service.open == 1
+        await trio.sleep(10)
+        assert place.service.open == 0
+        place.spares.replenish(("/b", []))
+        spare = await place.spares.take(("/b", []))
+        await trio.sleep(100)
+        assert spare is not None
+        assert spare.is_open  # whoever has it keeps it
+        spare.close()
 
 
 async def test_only_the_same_request_shares_a_connection(autojump_clock: object) -> None:
