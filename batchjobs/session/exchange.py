@@ -98,8 +98,7 @@ class Exchange:
             if not self._was_proven and machine.proven:
                 self._was_proven = True
                 self._on_proven()
-            if machine.wait_until < self._scope.deadline:
-                self._scope.deadline = machine.wait_until
+            self._scope.deadline = min(self._scope.deadline, machine.wait_until)
 
     def _wake_sender(self) -> None:
         if self.machine.has_payload:

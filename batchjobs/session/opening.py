@@ -9,6 +9,7 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from batchjobs.deflate import Deflate, negotiate
 from batchjobs.errors import TimedOutError
+from batchjobs.frames import speed_up
 from batchjobs.session.failures import CONNECTION_CODE
 from batchjobs.session.guard import GuardedStream
 from batchjobs.session.link import Link
@@ -77,7 +78,7 @@ async def open_connection(
 
 
 class _Offering:
-    """Starts the library's reader, with an offer to compress in its handshake if that is wanted."""
+    """Starts the library's reader, with our frames, or an offer to compress, if that is wanted."""
 
     def __init__(self, nursery: trio.Nursery, link: Link) -> None:
         self._nursery = nursery
@@ -86,8 +87,11 @@ class _Offering:
 
     def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
         """Start it."""
-        if self._link.compresses and not negotiate(reader, self._deflate):
-            self._link.tell_once("trio-websocket has changed: --compress has no effect")
+        link = self._link
+        if link.compresses and not negotiate(reader, self._deflate):
+            link.tell_once("trio-websocket has changed: --compress has no effect")
+        elif link.fast_frames and not link.compresses and not speed_up(reader):
+            link.tell_once("trio-websocket has changed: its own, slower frames stay in use")
         self._nursery.start_soon(reader)
 
     def conclude(self) -> None:

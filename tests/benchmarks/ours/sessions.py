@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import trio
 
-from batchjobs import text
+from batchjobs import frames, text
 from batchjobs.cli.telling import tune_collector
 from batchjobs.jobs import Kind as Job
 from batchjobs.jobs import Segment, SpeechSettings
@@ -33,7 +33,13 @@ class Sessions:
         self._arguments = arguments
         base_url = f"{arguments.url}/{arguments.kind.name}"
         encoding = ChunkEncoding(arguments.encoding)
-        self._link = Link(PROVIDER, base_url=base_url, key=program.KEY, encoding=encoding)
+        self._link = Link(
+            PROVIDER,
+            base_url=base_url,
+            key=program.KEY,
+            encoding=encoding,
+            fast_frames=frames.agree(),
+        )
         self._rates = SpeechRates()
         self._chunks = program.recording() if not arguments.kind.is_speech else []
         self._todo = iter(range(arguments.sessions))
