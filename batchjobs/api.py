@@ -22,6 +22,7 @@ from batchjobs.errors import (
     BudgetReachedError,
     ConfigurationError,
     InternalError,
+    KeyRefusedError,
     ManifestError,
     OutputError,
     RunLockedError,
@@ -38,6 +39,7 @@ from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
 from batchjobs.voice_activity import SileroDetector
+from batchjobs.wording import money, plural
 
 __all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
 
@@ -95,6 +97,7 @@ class Options:
         model_folder: The model of the local server's recogniser.
         faults: What the local server shall do wrong.
         config: The configuration file; None means ``batchjobs.toml`` here, if there is one.
+        command: How to call it again, for `status`; empty if there is no such command.
     """
 
     output: str | Path | None = None
@@ -127,6 +130,7 @@ class Options:
     model_folder: Path | None = None
     faults: tuple[str, ...] = ()
     config: Path | None = None
+    command: str = ""
 
     @property
     def pauses(self) -> Pauses:
@@ -268,10 +272,11 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, 
     """
     providers = config.load(config_file).providers
     with Checkpoint.read(Path(folder)) as checkpoint:
+        is_running = checkpoint.is_running()
         settings = checkpoint.settings()
-        return {"manifest": settings.get("manifest", "")} | results.summary_of(
-            checkpoint, providers
-        )
+        facts = {name: settings.get(name, "") for name in ("manifest", "command", "working_folder")}
+        summary = results.summary_of(checkpoint, providers, is_running=is_running)
+        return facts | {"is_running": is_running} | summary
 
 
 def verify(
@@ -510,8 +515,20 @@ def _facts(setup: _Setup, fingerprint_kept: str) -> dict[str, str]:
         "manifest": setup.name,
         "manifest_path": _path_of(setup),
         "provider": setup.options.provider,
+        "command": setup.options.command,
+        "working_folder": _working_folder(),
         "planned_at": str(time.time()),
     }
+
+
+def _working_folder() -> str:
+    """Say where we are; empty if that is gone, or its name is no text."""
+    try:
+        here = str(Path.cwd())
+        here.encode()
+    except (OSError, UnicodeEncodeError):
+        return ""
+    return here
 
 
 def _keys(setup: _Setup, made: Plan) -> dict[str, str]:
@@ -606,8 +623,20 @@ async def _work(
             ),
             observe=observe,
         )
-        return await runner.run()
+        return _explained(await runner.run(), setup, keys)
     raise AssertionError  # the stack never swallows an exception
+
+
+def _explained(end: RunEnd, setup: _Setup, keys: Mapping[str, str]) -> RunEnd:
+    """Say of a refused key that there was none: a local server elsewhere may ask for one."""
+    name = setup.options.provider
+    if not isinstance(end.error, KeyRefusedError) or dict(keys) != {name: ""}:
+        return end
+    error = KeyRefusedError(
+        f"no key for the provider '{name}', and {end.error.message}",
+        hint=f"set {setup.providers[name].key_variable} to the one that 'batchjobs serve' printed",
+    )
+    return dataclasses.replace(end, error=error)
 
 
 def _check_budget(setup: _Setup, made: Plan) -> None:
@@ -664,9 +693,10 @@ def _with_what_is_left(
         if provider is not None:
             cost = cost_of(provider, characters=characters, seconds=seconds)
             costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
-    money = " + ".join(f"{cost:,.2f} {code}" for code, cost in sorted(costs.items()) if cost)
-    price = f", which would cost about {money}" if money else ""
-    return BudgetReachedError(f"{error.message}; {rows:,} jobs are left{price}", hint=error.hint)
+    sums = " + ".join(money(cost, code) for code, cost in sorted(costs.items()) if cost)
+    left = f"{plural(rows, 'job')} {'is' if rows == 1 else 'are'} left"
+    price = f", which would cost about {sums}" if sums else ""
+    return BudgetReachedError(f"{error.message}; {left}{price}", hint=error.hint)
 
 
 def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:

@@ -86,17 +86,24 @@ def read_results(folder: str | Path) -> Iterator[dict[str, object]]:
         ) from error
 
 
-def summary_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dict[str, object]:
+def summary_of(
+    checkpoint: Checkpoint, providers: Mapping[str, Provider], *, is_running: bool = False
+) -> dict[str, object]:
     """Count what became of the run's rows, and what was spent.
 
     Args:
         checkpoint: The run folder's.
         providers: By name, for the prices.
+        is_running: A run goes on: what its open sessions have sent is not wasted.
     """
     totals = checkpoint.totals()
+    characters_wasted, seconds_wasted = 0, 0.0
     spent: dict[str, float] = {}
     wasted: dict[str, float] = {}
-    for name, was_useful, characters, seconds in checkpoint.sent_by_provider():
+    for name, was_useful, characters, seconds in checkpoint.sent_by_provider(is_running=is_running):
+        if not was_useful:
+            characters_wasted += characters
+            seconds_wasted += seconds
         provider = providers.get(name)
         if provider is None:
             continue
@@ -111,13 +118,17 @@ def summary_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dic
         "not_run": totals.not_run,
         "no_speech": totals.no_speech,
         "errors": dict(totals.errors),
+        "failed_passing": totals.failed_passing,
         "audio_seconds": round(totals.audio_seconds_done, 3),
         "attempts": totals.attempts,
+        "attempts_open": totals.attempts_open,
         "attempts_lost": totals.attempts_lost,
         "characters_sent": totals.characters_sent,
         "audio_seconds_sent": round(totals.audio_seconds_sent, 3),
         "spent": spent,
         "wasted": wasted,
+        "characters_wasted": characters_wasted,
+        "audio_seconds_wasted": round(seconds_wasted, 3),
     }
 
 

@@ -335,7 +335,7 @@ def srt(transcript: Transcript) -> str:
     blocks = []
     for number, cue in enumerate(cues(transcript.words), start=1):
         span = f"{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}"
-        lines = "\n".join(map(_isolated, cue.lines))
+        lines = "\n".join(_isolated(cue.lines, transcript.text))
         blocks.append(f"{number}\n{span}\n{lines}\n")
     return "\n".join(blocks)
 
@@ -345,7 +345,7 @@ def vtt(transcript: Transcript) -> str:
     blocks = ["WEBVTT\n"]
     for cue in cues(transcript.words):
         span = f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}"
-        lines = "\n".join(_isolated(_escaped(line)) for line in cue.lines)
+        lines = "\n".join(map(_escaped, _isolated(cue.lines, transcript.text)))
         blocks.append(f"{span}\n{lines}\n")
     return "\n".join(blocks)
 
@@ -361,13 +361,21 @@ def _escaped(line: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _isolated(line: str) -> str:
-    """Show a line of Arabic from right to left, whatever the player takes as its direction.
+def _isolated(lines: Sequence[str], whole: str) -> Iterator[str]:
+    """Show a cue of Arabic from right to left, whatever the player takes as its direction.
 
     Players lay a line out from left to right, or by its first letter: then numbers, Latin words and
     the full stop of a line stand on the wrong side. An isolate (Unicode's UAX 9) says it in the
-    text itself, and leaves no trace on the lines around.
+    text itself, and leaves no trace on the lines around. All lines of a cue go one way, also one
+    that happens to hold a Latin name only. Which way, most of its letters say; in a transcript of
+    Arabic also a few Arabic ones, or none at all.
+
+    Args:
+        lines: The cue's.
+        whole: The transcript's text.
     """
-    if script(line) != "arabic":
-        return line
-    return f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}"
+    cue = " ".join(lines)
+    is_foreign = any(map(str.isalpha, cue)) and all(script(letter) != "arabic" for letter in cue)
+    if script(cue) == "arabic" or (script(whole) == "arabic" and not is_foreign):
+        return (f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}" for line in lines)
+    return iter(lines)

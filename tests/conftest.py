@@ -11,6 +11,7 @@ import trio.testing
 
 from tests import tally
 from tests.clocks import standing
+from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
 from tests.watch import Watch
 
 # A shell without job control starts what it puts into the background with SIGINT switched off, and

@@ -11,6 +11,7 @@ import batchjobs
 PACKAGE = Path(batchjobs.__file__).parent
 LAYERS = {
     "errors": 0,
+    "wording": 0,
     "files": 1,
     "jobs": 1,
     "providers": 1,

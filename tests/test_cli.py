@@ -13,74 +13,12 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from batchjobs.cli import main
-from batchjobs.cli.telling import duration
 from tests.canary import KEY, place_in
-
-ROOT = Path(__file__).parent.parent
-GREETING = "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder, and nobody's settings."""
-    for name in list(os.environ):
-        if name.startswith("BATCHJOBS_") or name.endswith("_API_KEY"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def greeting(folder: Path) -> Path:
-    """A manifest of two rows."""
-    path = folder / "greeting.csv"
-    path.write_text(GREETING, encoding="utf-8")
-    return path
-
-
-class Ended:
-    """How a command ended: its exit code and what it printed."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def command(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Runs a command line in this process."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["batchjobs", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
-            main()
-        printed = capsys.readouterr()
-        code = ending.value.code
-        assert isinstance(code, int)
-        return Ended(code, printed.out, printed.err)
-
-    return run
-
-
-def process(*arguments: object, **settings: object) -> subprocess.Popen[str]:
-    """Start a command line in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "batchjobs", *map(str, arguments)],
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        **settings,
-    )
+from tests.commands import ROOT, Command, process
 
 
 @pytest.mark.parametrize("way", ["option", "variable", "file"])
@@ -130,6 +68,12 @@ def test_help_waits_for_no_heavy_import() -> None:
         (["status", "nowhere"], "there is no run in nowhere"),
         (["verify", "nowhere"], "there is no run in nowhere"),
         (["serve", "--fault", "dorp"], "drop"),
+        (["run", "x.csv", "-p", "munsit", "--fault", "drop"], "--fault is for the local server"),
+        (["plan", "x.csv", "-p", "munsit", "--engine", "tone"], "--engine is for the local server"),
+        (
+            ["run", "x.csv", "--base-url", "ws://127.0.0.1:1/api/v1", "--engine", "tone"],
+            "with --base-url it starts none",
+        ),
     ],
 )
 def test_wrong_usage_says_what_would_be_right(
@@ -345,6 +289,7 @@ def test_bad_rows_can_be_skipped(command: Command, folder: Path) -> None:
     failure = json.loads((folder / "outputs/some/failed.jsonl").read_bytes())
     assert (failure["id"], failure["error"]["class"]) == ("b", "bad_row")
     assert "0.7" in failure["error"]["message"]
+    assert failure["error"]["message"].startswith("some.csv:3: column 'speed': ")
 
 
 @pytest.mark.parametrize(
@@ -445,7 +390,7 @@ def test_plan_sees_what_a_run_has_done(command: Command, greeting: Path) -> None
     told = command("plan", greeting, "--engine", "tone").out
     assert "1  new" in told
     assert "1  changed" in told
-    assert "1  finished jobs are in the run folder but not in the manifest" in told
+    assert "1  finished job is in the run folder but not in the manifest" in told
 
 
 def test_status_and_verify_tell_where_a_run_stands(command: Command, greeting: Path) -> None:
@@ -492,14 +437,6 @@ def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
     assert Path("from-command/audio/a.wav").is_file()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "written"), [(4.25, "4.2 s"), (61, "1:01 min"), (3_725, "1:02:05 h")]
-)
-def test_lengths_are_written_as_people_read_them(seconds: float, written: str) -> None:
-    """Seconds, then minutes, then hours."""
-    assert duration(seconds) == written
-
-
 # -- serving -----------------------------------------------------------------------------------
 
 
@@ -516,6 +453,19 @@ def test_serve_tells_its_address_and_ends_by_its_signal(folder: Path) -> None:
     assert server.returncode == -signal.SIGTERM
 
 
+def test_a_run_without_the_server_s_key_says_which_to_set(command: Command, greeting: Path) -> None:
+    """Whoever forgot to export the printed key is told so, and not that a key is wrong."""
+    server = process("serve", "--engine", "tone", "--port", 0, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    base_url = server.stdout.readline().split()[-1]
+    ended = command("run", greeting, "--base-url", base_url)
+    server.terminate()
+    server.communicate(timeout=30)
+    assert ended.code == 77
+    assert "no key for the provider 'local'" in ended.err
+    assert "set BATCHJOBS_LOCAL_KEY to the one that 'batchjobs serve' printed" in ended.err
+
+
 def test_serve_says_that_its_port_is_taken(command: Command) -> None:
     """A port in use is told as what it is, not as a bug."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -530,6 +480,7 @@ def test_a_probe_says_what_it_costs_and_prints_settings(command: Command) -> Non
     assert ended.code == 0
     assert ended.out.endswith("[providers.local]\nclose_drains = true\n")
     assert "2 sessions" in ended.err
+    assert "no cost" in ended.err
     assert json.loads(command("probe", "local", "--json").out)["close_drains"] is True
     ended = command("probe", "munsit")
     assert ended.code == 78

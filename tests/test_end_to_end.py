@@ -532,7 +532,8 @@ def test_a_budget_ends_the_run_and_counts_over_resumes(tmp_path: Path) -> None:
     assert f"{15 * each / 100:.2f} USD" in ended.stderr
     batchjobs(*command, "--budget", money, cwd=tmp_path, expect=80)
     assert summary(folder)["done"] == 5
-    batchjobs(*command, "--max-characters", 12 * each, cwd=tmp_path, expect=80)
+    ended = batchjobs(*command, "--max-characters", 12 * each, cwd=tmp_path, expect=80)
+    assert "raise --max-characters and run" in ended.stderr
     assert summary(folder)["characters_sent"] == 12 * each
     batchjobs(*command, cwd=tmp_path)
     assert summary(folder)["done"] == 20

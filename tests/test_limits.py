@@ -308,6 +308,15 @@ def test_a_budget_is_never_exceeded_in_any_schedule(
         assert budget.has_reservations == bool(open_prices)
 
 
+def test_a_budget_names_the_option_that_has_no_room() -> None:
+    """Of three limits, the one that a session does not fit is named with its value."""
+    budget = Budget(money=1.0, characters=100, audio_seconds=2.5)
+    assert budget.lacking(Price(money=1.0, characters=100, audio_seconds=2.5)) == ""
+    assert budget.lacking(Price(money=1.5)) == "--budget 1"
+    assert budget.lacking(Price(characters=101)) == "--max-characters 100"
+    assert budget.lacking(Price(audio_seconds=3.0)) == "--max-audio 2.5"
+
+
 def test_a_budget_of_money_and_of_seconds_holds_as_well() -> None:
     """Each limit counts by itself; what costs nothing of a kind is not held back by it."""
     budget = Budget(money=1.0, audio_seconds=10.0)

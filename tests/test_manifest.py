@@ -480,10 +480,10 @@ _LONG = "x" * 1001
     [
         ("id,text\n1\n", "", "has 1 fields, the header on line 1 has 2"),
         ("id,text\n1,a,b\n", "", "has 3 fields, the header on line 1 has 2"),
-        ("id,text\n,,\n", "", "has 3 fields"),
+        ("id,text\n1,,\n", "", "has 3 fields"),
         ('id,text\n1,"a"b\n', "", "closing quote"),
         ('id,text,speed\n1,"a\nb"\n', "", "has 2 fields"),
-        ("id,text\n,\n", "text", "exactly one of text, text_file and audio"),
+        ("id,text,x\n,,y\n", "text", "exactly one of text, text_file and audio"),
         ("id,text\n1,\n", "text", "exactly one"),
         ("id\n1\n", "text", "exactly one"),
         ("text,audio\na,b.wav\n", "audio", "beside 'text'"),
@@ -659,6 +659,37 @@ def test_good_rows_after_bad_ones_are_read(tmp_path: Path) -> None:
 def test_a_blank_line_is_no_row_and_one_inside_quotes_is_text(tmp_path: Path) -> None:
     """With one column only the quotes tell them apart."""
     assert _job(tmp_path, 'text\n  \n"a\n  \nb"\n').text == "a\n  \nb"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_lines_of_delimiters_only_are_blank_as_spreadsheets_leave_them(
+    tmp_path: Path, delimiter: str
+) -> None:
+    """A table that was longer once ends in rows of empty cells, and may have them in its middle."""
+    lines = ["id,text", ",", "a,Hello", ",,,", " , ", "b,Again", ",", ",", ""]
+    content = "\r\n".join(lines).replace(",", delimiter)
+    rows = _rows(tmp_path, content)
+    assert [(row.line, row.id) for row in rows] == [(3, "a"), (6, "b")]
+    assert all(isinstance(row, Job) for row in rows)
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
+def test_a_delimiter_may_be_declared_as_spreadsheets_do(tmp_path: Path, first: str) -> None:
+    """The line is no header; what it names goes, whatever the header would suggest."""
+    for ending in (".csv", ""):
+        rows = _rows(tmp_path, f"{first}\r\ntext;note\r\nHello;a, b\r\n", ending=ending)
+        (job,) = rows
+        assert isinstance(job, Job)
+        assert (job.text, job.row["note"], job.line) == ("Hello", "a, b", 3)
+    shown = _error(tmp_path, "sep=|\ntext|note\nHello|b\n")
+    assert "talks:1: '|' is no delimiter of ours" in shown
+
+
+def test_a_decimal_comma_is_told_how_to_write_it(tmp_path: Path) -> None:
+    """A spreadsheet of most countries writes 1,1; which nobody can tell from a thousand."""
+    (row,) = _rows(tmp_path, "text;speed\nHello;1,1\n")
+    assert isinstance(row, BadRow)
+    assert (row.message, row.hint) == ("'1,1' is no number", "write 1.1, with a point")
 
 
 def test_many_sets_of_columns_are_all_checked(tmp_path: Path) -> None:

@@ -444,8 +444,8 @@ def test_bad_rows_with_one_name_are_told_apart(desk: Desk) -> None:
         {"id": "a", "text": ""},
         {"id": "a-line-4", "text": "good"},
         {"id": "a", "text": ""},
-        {"id": "", "text": ""},
-        {"id": "", "text": ""},
+        {"id": "", "text": "\u00a0"},
+        {"id": "", "text": "\u00a0"},
     ]
     made = desk.plan(table, skip_bad_rows=True)
     assert len(made) == 6
@@ -744,7 +744,7 @@ def test_what_it_costs_is_summed_per_currency(desk: Desk) -> None:
     assert made.to_buy.currency == "XXX"
     assert made.by_action[Action.FOLLOW].characters == 1_000
     assert made.by_action[Action.FOLLOW].currency == "AED"
-    assert made.unpriced == ("faseeh",)
+    assert made.unpriced == {"faseeh": (Kind.TTS,)}
     assert made.providers == ("faseeh", "local", "munsit", "other")
     assert made.speech_seconds == pytest.approx(4_000 / 13)
     assert set(made.by_action) == set(Action)

@@ -25,9 +25,12 @@ from batchjobs.progress import (
     JobFinished,
     JobRetried,
     JsonLines,
+    Lines,
     RunFinished,
     RunStarted,
     RunStopping,
+    ServiceBack,
+    ServiceLost,
     SlowedDown,
 )
 
@@ -58,7 +61,7 @@ _DONE = JobFinished(record=_record())
 _FAILED = JobFinished(record=_record(Status.FAILED))
 _RETRIED = JobRetried(id="a", attempt=1, error_class="timeout", message="m", wait_seconds=1.5)
 _SLOWED = SlowedDown(provider="munsit", concurrency=7, message="m")
-_STOPPING = RunStopping(reason="SIGINT: open sessions have 30 s")
+_STOPPING = RunStopping(reason="SIGINT: open sessions have 30 s; once more to stop at once")
 _FINISHED = RunFinished(exit_code=1, totals={"rows": 3, "spent": {"USD": 0.5}})
 _ALL: tuple[Event, ...] = (_STARTED, _DONE, _RETRIED, _SLOWED, _FAILED, _STOPPING, _FINISHED)
 
@@ -120,7 +123,8 @@ def test_bars_appear_and_vanish(terminal: Terminal, monkeypatch: pytest.MonkeyPa
     bars(_STOPPING)
     drawn = terminal.seen()
     assert "1/2" in drawn
-    assert "1 failed, stopping: SIGINT: open sessions have 30 s" in drawn
+    assert "stopping: SIGINT: open sessions have 30 s; once more to stop at once" in drawn
+    assert "1 failed, stopping" in drawn
     bars(_FINISHED)
     last = re.split(r"[\r\n]|\x1b\[A", terminal.seen())
     assert all(not line.strip() for line in last[-2:])
@@ -162,6 +166,24 @@ def test_without_a_terminal_there_are_no_bars(tmp_path: Path) -> None:
             bars.close()
             if stream is not None:
                 assert stream.tell() == 0
+
+
+def test_a_stop_is_told_where_no_bar_is(terminal: Terminal) -> None:
+    """Whoever pressed Ctrl-C before the first job reads that it was heard."""
+    Bars(terminal.stream)(_STOPPING)
+    assert terminal.seen().startswith("stopping: SIGINT: open sessions have 30 s; once more")
+
+
+def test_whoever_asked_for_more_reads_it_above_the_bars(terminal: Terminal) -> None:
+    """One -v tells failed attempts, two tell every job."""
+    for verbosity, retry, job in ((0, False, False), (1, True, False), (2, True, True)):
+        bars = Bars(terminal.stream, verbosity=verbosity)
+        for event in (_STARTED, _DONE, _RETRIED):
+            bars(event)
+        bars.close()
+        drawn = terminal.seen()
+        assert ("a: attempt 1 failed, timeout: m; again in 1.5 s" in drawn) is retry
+        assert (f"{_ARABIC}: done, 2.5 s of audio" in drawn) is job
 
 
 def test_with_nothing_to_do_there_are_no_bars(terminal: Terminal) -> None:
@@ -222,8 +244,79 @@ def test_an_interrupted_run_takes_its_bars_away(terminal: Terminal) -> None:
     terminal.seen()
     bars.close()
     bars(_DONE)
-    bars(_STOPPING)
+    bars(_SLOWED)
     assert terminal.seen() == ""
+
+
+# -- plain lines -------------------------------------------------------------------------------
+
+
+class _Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def _told(lines: Lines, stream: io.StringIO, *events: Event) -> list[str]:
+    """Tell events; give what was written, without the dates."""
+    stream.seek(0)
+    stream.truncate()
+    for event in events:
+        lines(event)
+    written = stream.getvalue().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in written)
+    return [line[20:] for line in written]
+
+
+def test_plain_lines_come_at_the_first_result_and_once_a_minute() -> None:
+    """A log of a long run has a line a minute, with how far it is and how long it will take."""
+    stream, clock = io.StringIO(), _Clock()
+    lines = Lines(stream, clock=clock)
+    done = JobFinished(record=_record(), sessions_open=4)
+    assert _told(lines, stream, RunStarted(rows=400, to_do=300, folder="f")) == []
+    clock.seconds += 5.0
+    assert _told(lines, stream, done) == ["1 of 300 jobs done, 4 sessions open"]
+    clock.seconds += 30.0
+    assert _told(lines, stream, *[done] * 97, _FAILED) == []
+    clock.seconds += 65.0
+    assert _told(lines, stream, done, done) == [
+        "100 of 300 jobs done, 1 of them failed, 4 sessions open, 60.0 jobs/min, about 4 min left"
+    ]
+
+
+def test_what_holds_a_run_up_is_told_at_once() -> None:
+    """Outages, slow-downs and the stop are lines of their own; a slow-down once, not once a job."""
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lost = ServiceLost(provider="munsit", message="connection refused")
+    assert _told(lines, stream, _SLOWED, _SLOWED, lost, ServiceBack(provider="munsit")) == [
+        "munsit: slowed down to 7 sessions",
+        "munsit cannot be reached; waiting for it: connection refused",
+        "munsit is back",
+    ]
+    assert _told(lines, stream, _RETRIED, _STOPPING, _FINISHED) == [
+        "stopping: SIGINT: open sessions have 30 s; once more to stop at once"
+    ]
+    assert _told(Lines(stream, verbosity=1), stream, _RETRIED) == [
+        "a: attempt 1 failed, timeout: m; again in 1.5 s"
+    ]
+
+
+def test_plain_lines_never_stop_the_run() -> None:
+    """Whatever becomes of the stream, and whatever letters it has, every event passes."""
+    raw = io.BytesIO()
+    ascii_only = io.TextIOWrapper(raw, encoding="ascii")
+    closed = io.StringIO()
+    closed.close()
+    for stream in (ascii_only, closed, None):
+        lines = Lines(stream, verbosity=2)
+        for event in _ALL:
+            lines(event)
+    assert b"1 of 2 jobs done" in raw.getvalue()
 
 
 # -- lines of JSON -----------------------------------------------------------------------------

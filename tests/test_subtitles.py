@@ -165,6 +165,24 @@ def test_arabic_is_isolated_and_english_is_not() -> None:
     assert not any("\u2067" in line for line in lines if line not in arabic)
 
 
+@pytest.mark.parametrize(
+    ("cue", "is_isolated"),
+    [
+        ("تخرج في كلية الطب الملكية وعمل طبيبا في Saint Mary Hospital, London", True),
+        ("The Royal College of Physicians كما قال", True),
+        ("١٩٤٨ - 25.", True),
+        ("And he said so in English.", False),
+    ],
+)
+def test_a_cue_goes_one_way_with_all_its_lines(cue: str, *, is_isolated: bool) -> None:
+    """A line of Latin words within an Arabic cue too, and numbers in an Arabic transcript."""
+    transcript = joined([part(cue, 0.0, 7.0), part(ARABIC, 60.0, 30.0)])
+    first = cues(transcript.words)[0].lines
+    lines = srt(transcript).splitlines()[2 : 2 + len(first)]
+    assert [line.strip("\u2067\u2069") for line in lines] == list(first)
+    assert {line.startswith("\u2067") for line in lines} == {is_isolated}
+
+
 def test_a_word_without_end_has_a_line_of_its_own() -> None:
     """It is not torn."""
     long = "ا" * 60

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from batchjobs.checkpoint import finished, ledger, segments, staging
-from batchjobs.checkpoint.database import FILE_NAME, Database
+from batchjobs.checkpoint.database import FILE_NAME, Database, is_locked
 from batchjobs.checkpoint.records import (
     LOSSLESS,
     AttemptEnd,
@@ -378,6 +378,10 @@ class Checkpoint:
 
     # -- looking --------------------------------------------------------------------------------
 
+    def is_running(self) -> bool:
+        """Tell whether a run is going on in the folder: not ours, of one opened to look."""
+        return is_locked(self.folder)
+
     def settings(self) -> dict[str, str]:
         """Give what was kept about the run."""
         with self._database.reading() as database:
@@ -388,10 +392,14 @@ class Checkpoint:
         with self._database.snapshot() as database:
             return ledger.totals(database)
 
-    def sent_by_provider(self) -> list[tuple[str, bool, int, float]]:
-        """Sum the ledger: (provider, whether it led to a result, characters, audio seconds)."""
+    def sent_by_provider(self, *, is_running: bool = False) -> list[tuple[str, bool, int, float]]:
+        """Sum the ledger: (provider, whether it led to a result, characters, audio seconds).
+
+        Args:
+            is_running: Sessions that are open may still lead to one.
+        """
         with self._database.reading() as database:
-            return ledger.sent_by_provider(database)
+            return ledger.sent_by_provider(database, is_running=is_running)
 
     def unsettled(self) -> list[tuple[str, int, int, float]]:
         """Sum the rows that have no answer yet: (provider, rows, characters, seconds)."""

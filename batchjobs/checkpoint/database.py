@@ -248,6 +248,23 @@ class Database:
                 raise
 
 
+def is_locked(folder: Path) -> bool:
+    """Tell whether another process, or another checkpoint of this one, holds a folder."""
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(place, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks: no run would begin there
+        return False
+    finally:
+        os.close(place)
+    return False
+
+
 def _locked(folder: Path) -> int:
     """Make a folder and lock it; the lock dies with the process."""
     try:

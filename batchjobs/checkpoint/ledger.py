@@ -169,8 +169,13 @@ def totals(database: sqlite3.Connection) -> RunTotals:
         """SELECT error_class, count(*) FROM jobs JOIN rows USING (id, key)
            WHERE status = 'failed' GROUP BY error_class ORDER BY count(*) DESC"""
     ).fetchall()
-    characters, seconds, attempts, lost = database.execute(
-        """SELECT total(characters), total(audio_seconds), count(*), total(result = 'lost')
+    passing = database.execute(
+        """SELECT count(*) FROM jobs JOIN rows USING (id, key) WHERE status = 'failed'
+           AND json_extract(CAST(record AS TEXT), '$.is_passing')"""
+    ).fetchone()[0]
+    characters, seconds, attempts, still_open, lost = database.execute(
+        """SELECT total(characters), total(audio_seconds), count(*), total(ended_at IS NULL),
+                  total(result = 'lost')
            FROM attempts"""
     ).fetchone()
     done_seconds = database.execute(
@@ -183,19 +188,24 @@ def totals(database: sqlite3.Connection) -> RunTotals:
         failed=int(failed),
         no_speech=int(no_speech),
         errors=dict(errors),
+        failed_passing=passing,
         characters_sent=int(characters),
         audio_seconds_sent=float(seconds),
         audio_seconds_done=float(done_seconds),
         attempts=attempts,
+        attempts_open=int(still_open),
         attempts_lost=int(lost),
     )
 
 
-def sent_by_provider(database: sqlite3.Connection) -> list[tuple[str, bool, int, float]]:
+def sent_by_provider(
+    database: sqlite3.Connection, *, is_running: bool
+) -> list[tuple[str, bool, int, float]]:
     """Sum what was sent: (provider, whether it led to a result, characters, audio seconds)."""
-    query = """SELECT provider, result = 'done', total(characters), total(audio_seconds)
-               FROM attempts GROUP BY 1, 2"""
-    return [(p, bool(d), int(c), float(s)) for p, d, c, s in database.execute(query)]
+    query = """SELECT provider, result = 'done' OR (? AND ended_at IS NULL),
+               total(characters), total(audio_seconds) FROM attempts GROUP BY 1, 2"""
+    found = database.execute(query, (is_running,))
+    return [(p, bool(d), int(c), float(s)) for p, d, c, s in found]
 
 
 def unsettled(database: sqlite3.Connection) -> list[tuple[str, int, int, float]]:

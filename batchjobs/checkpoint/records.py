@@ -255,10 +255,12 @@ class RunTotals:
         failed: Rows that failed.
         no_speech: Rows done whose recording held no speech.
         errors: Failed rows by class.
+        failed_passing: Those that failed for a reason that may pass: the next run tries them again.
         characters_sent: Characters sent over all attempts of all runs in this folder.
         audio_seconds_sent: Seconds of audio sent over all attempts.
         audio_seconds_done: Seconds of audio made or transcribed.
         attempts: Sessions begun.
+        attempts_open: Sessions begun that have no end yet; where no run goes on, lost as well.
         attempts_lost: Sessions lost to a killed process.
     """
 
@@ -267,10 +269,12 @@ class RunTotals:
     failed: int
     no_speech: int
     errors: Mapping[str, int]
+    failed_passing: int
     characters_sent: int
     audio_seconds_sent: float
     audio_seconds_done: float
     attempts: int
+    attempts_open: int
     attempts_lost: int
 
     @property

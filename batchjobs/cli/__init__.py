@@ -11,8 +11,9 @@ import click
 
 from batchjobs.cli.books import bind, book
 from batchjobs.cli.looking import providers, status, verify
+from batchjobs.cli.planning import plan
 from batchjobs.cli.probing import probe
-from batchjobs.cli.running import plan, run
+from batchjobs.cli.running import run
 from batchjobs.cli.scanning import scan
 from batchjobs.cli.serving import serve
 from batchjobs.cli.telling import detach, die_of, fill_streams, say

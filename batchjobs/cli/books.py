@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
-from batchjobs.cli.telling import duration, print_json, say, told
+from batchjobs.cli.telling import print_json, say, told
+from batchjobs.wording import duration
 
 __all__ = ["bind", "book"]
 

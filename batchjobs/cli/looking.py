@@ -2,12 +2,15 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from batchjobs.cli.options import RUN_FOLDER, config_option, defaults_option, json_option
-from batchjobs.cli.telling import counts, print_json, say, told
+from batchjobs.cli.suggesting import next_step, quoted, typed_in
+from batchjobs.cli.telling import counts, print_json, say, told, wasted
+from batchjobs.wording import plural
 
 __all__ = ["providers", "status", "verify"]
 
@@ -25,15 +28,32 @@ def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
     if as_json:
         print_json(found)
         return
-    say(counts(found))
-    errors = found["errors"]
+    for line in _standing(found, folder):
+        say(line)
+
+
+def _standing(found: Mapping[str, object], folder: Path) -> Iterator[str]:
+    """Say where a run stands, and how to go on unless it is going on."""
+    yield counts(found)
+    errors, lost, still_open = found["errors"], found["attempts_lost"], found["attempts_open"]
     assert isinstance(errors, dict)
+    assert isinstance(lost, int)
+    assert isinstance(still_open, int)
     for name, count in errors.items():
-        say(f"  {count:>9,}  failed: {name}")
-    if found["attempts_lost"]:
-        say(f"  {found['attempts_lost']:>9,}  sessions were lost when the run was killed")
-    if found["not_run"]:
-        say(f"continue: batchjobs run {found['manifest']} -o {folder}")
+        yield f"  {count:>9,}  failed: {name}"
+    if not found["is_running"]:
+        lost, still_open = lost + still_open, 0
+    if lost:
+        yield f"  {lost:>9,}  session{'s were' if lost > 1 else ' was'} lost when a run was killed"
+    if line := wasted(found):
+        yield line
+    if found["is_running"]:
+        yield f"a run is going on: {plural(still_open, 'session')} open"
+        return
+    manifest = str(found["manifest"])
+    command = str(found["command"]) or quoted("run", manifest, "-o", folder)
+    if step := next_step(found, typed_in(str(found["working_folder"]), command), manifest):
+        yield step
 
 
 @click.command(short_help="Check every output against the checkpoint.")
@@ -54,8 +74,11 @@ def verify(folder: Path, *, as_json: bool) -> None:
     else:
         for line in found:
             say(line)
-        verdict = f"{len(found):,} files are not as they were" if found else "all as they were"
-        say(f"{checked:,} finished jobs checked: {verdict}")
+        are = "is" if len(found) == 1 else "are"
+        verdict = (
+            f"{plural(len(found), 'file')} {are} not as they were" if found else "all as they were"
+        )
+        say(f"{plural(checked, 'finished job')} checked: {verdict}")
         if found:
             say("next: run the manifest again; it makes again what is missing")
     raise SystemExit(1 if found else 0)

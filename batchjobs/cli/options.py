@@ -1,13 +1,17 @@
 """Options that commands share: each has an environment variable and a place in the file."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from batchjobs.cli.telling import complain, told
 from batchjobs.errors import BatchjobsError, ConfigurationError
+
+if TYPE_CHECKING:
+    from batchjobs.config import Configuration
 
 __all__ = [
     "RUN_FOLDER",
@@ -30,22 +34,42 @@ def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
     return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
 
 
-def _read_config(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+def _read_config(
+    context: click.Context, _: click.Parameter, value: Path | None, *, like: click.Command | None
+) -> Path | None:
     """Take the configuration file's defaults for this command before its options are looked at."""
     from batchjobs import config
 
     with told():
         configuration = config.load(value)
-    options = {_in_file(each): each.name for each in context.command.params}
     defaults: dict[str, object] = {}
-    for given, default in configuration.defaults.get(context.info_name or "", {}).items():
+    if like is not None:
+        names = {parameter.name for parameter in context.command.params}
+        theirs = _defaults(configuration, like)
+        _check(theirs, click.Context(like, info_name=like.name, parent=context.parent))
+        defaults = {name: default for name, default in theirs.items() if name in names}
+    context.default_map = defaults | _defaults(configuration, context.command)
+    return value
+
+
+def _defaults(configuration: "Configuration", command: click.Command) -> dict[str, object]:
+    """Find what the file has in a command's table, by the names of its parameters."""
+    options = {_in_file(each): each.name for each in command.params}
+    defaults: dict[str, object] = {}
+    for given, default in configuration.defaults.get(command.name or "", {}).items():
         name = options.get(given)
         if name is None:
-            where = f"{configuration.path}: [{context.info_name}]"
+            where = f"{configuration.path}: [{command.name}]"
             complain(ConfigurationError(f"{where}: unknown option '{given}'"))
         defaults[name] = default
-    context.default_map = defaults
-    return value
+    return defaults
+
+
+def _check(defaults: Mapping[str, object], context: click.Context) -> None:
+    """Refuse values that another command would refuse when it is its turn."""
+    for parameter in context.command.params:
+        if parameter.name in defaults and parameter.name != "config":
+            parameter.process_value(context, defaults[parameter.name])
 
 
 def _in_file(parameter: click.Parameter) -> str:
@@ -54,14 +78,22 @@ def _in_file(parameter: click.Parameter) -> str:
     return long.removeprefix("--").replace("-", "_")
 
 
-def config_option(command: _Command, *, is_passed: bool = True) -> _Command:
-    """Add ``--config``, which is read before every other option."""
+def config_option(
+    command: _Command, *, is_passed: bool = True, like: click.Command | None = None
+) -> _Command:
+    """Add ``--config``, which is read before every other option.
+
+    Args:
+        command: The command that gets it.
+        is_passed: Whether the command is told the file.
+        like: Another command, whose table holds for this one too; its own table goes first.
+    """
     return option(
         "--config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         is_eager=True,
         expose_value=is_passed,
-        callback=_read_config,
+        callback=functools.partial(_read_config, like=like),
         help="Configuration file.  [default: batchjobs.toml here, if there is one]",
     )(command)
 

@@ -9,6 +9,7 @@ import click
 
 from batchjobs.cli.options import complete_provider, config_option, json_option, option
 from batchjobs.cli.telling import print_json, say, told
+from batchjobs.wording import money
 
 __all__ = ["probe"]
 
@@ -59,8 +60,9 @@ def probe(
             raise ConfigurationError(f"no key for the provider '{provider}'", hint=hint)
         cost = probing.probe_cost(service)
         characters = 2 * len(probing.PROBE_TEXT)
-        money = f"about {cost:.4f} {service.currency}" if cost else "no known price"
-        say(f"{provider}: 2 sessions, {characters} characters, {money}", sys.stderr)
+        unknown = "no cost" if service.engine else "no known price"
+        price = f"about {money(cost, service.currency)}" if cost else unknown
+        say(f"{provider}: 2 sessions, {characters} characters, {price}", sys.stderr)
         is_asked = not (yes or service.engine)
         if is_asked and not click.confirm("go on?", err=True):
             say("nothing was spent", sys.stderr)

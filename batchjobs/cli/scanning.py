@@ -8,7 +8,8 @@ import click
 
 from batchjobs import signals
 from batchjobs.cli.options import defaults_option, option
-from batchjobs.cli.telling import duration, say, told
+from batchjobs.cli.telling import say, told
+from batchjobs.wording import duration
 
 if TYPE_CHECKING:
     from batchjobs.scan import Found, Scan

@@ -12,19 +12,20 @@ from typing import NoReturn, TextIO
 import click
 
 from batchjobs.errors import BatchjobsError
+from batchjobs.wording import duration, money, plural
 
 __all__ = [
     "complain",
     "counts",
     "detach",
     "die_of",
-    "duration",
     "fill_streams",
     "print_json",
     "say",
     "set_logging",
     "told",
     "tune_collector",
+    "wasted",
 ]
 
 
@@ -77,10 +78,22 @@ def detach(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def counts(summary: Mapping[str, object]) -> str:
-    """Say in one line what became of a run's rows."""
+def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool = False) -> str:
+    """Say in one line what became of a run's rows.
+
+    Args:
+        summary: The run's.
+        done_before: Rows that were done before this run.
+        is_idle: There was nothing to do.
+    """
     rows, done = summary["rows"], summary["done"]
-    parts = [f"{done:,} of {rows:,} jobs done"]
+    assert isinstance(rows, int)
+    head = f"{done:,} of {plural(rows, 'job')}"
+    if is_idle:
+        parts = [f"nothing to do: {head} {'was' if rows == 1 else 'were'} done before"]
+    else:
+        before = f" ({done_before:,} of them before)" if done_before else ""
+        parts = [f"{head} done{before}"]
     if summary["no_speech"]:
         parts.append(f"{summary['no_speech']:,} of them without speech")
     if summary["failed"]:
@@ -92,18 +105,22 @@ def counts(summary: Mapping[str, object]) -> str:
     parts.append(f"{duration(seconds)} of audio")
     spent = summary["spent"]
     assert isinstance(spent, dict)
-    parts += [f"{cost:.2f} {currency} spent" for currency, cost in spent.items() if cost]
+    parts += [f"{money(cost, currency)} spent" for currency, cost in spent.items() if cost]
     return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """Write seconds as people read them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    return (
-        f"{hours}:{rest // 60:02}:{rest % 60:02} h" if hours else f"{rest // 60}:{rest % 60:02} min"
-    )
+def wasted(summary: Mapping[str, object]) -> str:
+    """Say in one line what was sent and led to nothing; empty if that is nothing."""
+    costs, characters = summary.get("wasted"), summary.get("characters_wasted")
+    seconds = summary.get("audio_seconds_wasted")
+    parts = []
+    if isinstance(costs, dict):
+        parts = [money(cost, currency) for currency, cost in costs.items() if cost]
+    if isinstance(characters, int) and characters:
+        parts.append(plural(characters, "character"))
+    if isinstance(seconds, float) and seconds:
+        parts.append(f"{duration(seconds)} of recordings")
+    return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
 
 
 def print_json(value: object) -> None:

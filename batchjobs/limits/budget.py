@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["Budget", "Price"]
+
+_OPTIONS: Final = ("--budget", "--max-characters", "--max-audio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +64,23 @@ class Budget:
         Returns:
             Whether it fits; if not, nothing was set aside.
         """
-        amounts = _amounts(price)
-        for limit, spent, reserved, amount in zip(
-            self._limits, self._spent, self._reserved, amounts, strict=True
-        ):
-            # Sums of floats stray by rounding: a limit that is met to nine digits is met.
-            if spent + reserved + amount > limit * (1 + 1e-9) and amount:
-                return False
+        if self.lacking(price):
+            return False
         self._reserved = [
-            held + amount for held, amount in zip(self._reserved, amounts, strict=True)
+            held + amount for held, amount in zip(self._reserved, _amounts(price), strict=True)
         ]
         self._reservations += 1
         return True
+
+    def lacking(self, price: Price) -> str:
+        """Name the option whose limit has no room now for a session; empty if it fits."""
+        for option, limit, spent, reserved, amount in zip(
+            _OPTIONS, self._limits, self._spent, self._reserved, _amounts(price), strict=True
+        ):
+            # Sums of floats stray by rounding: a limit that is met to nine digits is met.
+            if spent + reserved + amount > limit * (1 + 1e-9) and amount:
+                return f"{option} {limit:.15g}"
+        return ""
 
     def settle(self, reserved: Price, actual: Price) -> None:
         """A session has ended: what it really cost takes the place of what was set aside."""

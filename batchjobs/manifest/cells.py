@@ -137,7 +137,10 @@ def _as_float(value: object, column: str, hint: str) -> float:
     else:
         raise RowError(column, f"must be a number, not {_json_type(value)}", hint=hint)
     if not math.isfinite(number):
-        raise RowError(column, f"'{shortened(str(value))}' is no number", hint=hint)
+        text = shortened(str(value))
+        if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text.strip()):
+            hint = f"write {text.strip().replace(',', '.')}, with a point"
+        raise RowError(column, f"'{text}' is no number", hint=hint)
     return number
 
 

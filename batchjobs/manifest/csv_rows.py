@@ -74,7 +74,10 @@ def csv_rows(lines: Iterator[bytes], name: str) -> Iterator[tuple[int, dict[str,
         csv.field_size_limit(ROW_LIMIT_BYTES)
     tape = _Tape(lines=lines, name=name)
     first = next((line for line in tape if not line.isspace()), "")
-    delimiter = _delimiter(first)
+    delimiter = _declared_delimiter(first, f"{name}:{tape.number}")
+    if delimiter:
+        first = next((line for line in tape if not line.isspace()), "")
+    delimiter = delimiter or _delimiter(first)
     columns, header_line = _header(tape, first, delimiter)
     width = len(columns)
     for line, fields in _records(tape, delimiter):
@@ -106,8 +109,11 @@ def _records(tape: _Tape, delimiter: str) -> Iterator[tuple[int, list[str] | Bad
 
 
 def _blank(tape: _Tape, delimiter: str) -> bool:
-    """Say whether the row is a line with nothing on it. Empty cells are not nothing."""
-    return len(tape.row) == 1 and tape.row[0].isspace() and delimiter not in tape.row[0]
+    """Say whether the row is a line with nothing on it, or, as Excel has it, with delimiters only.
+
+    Nothing but delimiters and ASCII spaces: a letter that cannot be seen is somebody's mistake.
+    """
+    return len(tape.row) == 1 and not tape.row[0].strip(f"{delimiter} \t\r\n")
 
 
 def _wrong_width(
@@ -128,6 +134,21 @@ def _wrong_width(
 
 
 # -- the header ----------------------------------------------------------------------------------
+
+
+def _declared_delimiter(line: str, where: str) -> str:
+    """Take the delimiter from a first line ``sep=;``, as Excel does; empty if it is no such line.
+
+    Raises:
+        ManifestError: It declares a delimiter that is none of ours.
+    """
+    declared = re.fullmatch(r'"?sep=(.)"?', line.rstrip("\r\n"), re.IGNORECASE)
+    if declared is None:
+        return ""
+    if declared[1] not in _DELIMITERS:
+        hint = "use a comma, a semicolon or a tab"
+        raise ManifestError(f"{where}: '{declared[1]}' is no delimiter of ours", hint=hint)
+    return declared[1]
 
 
 def _delimiter(line: str) -> str:

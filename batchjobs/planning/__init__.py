@@ -298,7 +298,7 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
     by_action = {action: Work() for action in Action}
     to_buy = Work()
     costs: dict[str, float] = {}
-    unpriced = set()
+    unpriced: dict[str, set[Kind]] = {}
     used = set()
     copied = set()
     spoken_characters = 0
@@ -327,13 +327,13 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
         spoken_characters += characters
         costs[work.currency] = costs.get(work.currency, 0.0) + work.cost
         if not _price(provider, kind) and not provider.engine:
-            unpriced.add(provider_name)
+            unpriced.setdefault(provider_name, set()).add(Kind(kind))
     return Plan(
         rows=stager.count,
         by_action=by_action,
         to_buy=to_buy,
         cost_by_currency={code: round(cost, 4) for code, cost in sorted(costs.items()) if cost},
-        unpriced=tuple(sorted(unpriced)),
+        unpriced={name: tuple(sorted(kinds)) for name, kinds in sorted(unpriced.items())},
         speech_seconds=spoken_characters / LETTERS_PER_SECOND,
         orphans=checkpoint.orphans(),
         bad_rows=tuple(stager.bad),

@@ -12,7 +12,7 @@ import msgspec
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import ManifestError
-from batchjobs.jobs import BadRow, Job, Pauses
+from batchjobs.jobs import BadRow, Job, Kind, Pauses
 from batchjobs.providers import Provider
 
 __all__ = [
@@ -127,7 +127,8 @@ class Plan:
         by_action: Work per action; every action is there.
         to_buy: Work that needs sessions.
         cost_by_currency: Of `to_buy`.
-        unpriced: Providers whose price nobody has set, among those that would be paid.
+        unpriced: Providers some of whose prices nobody has set, among those that would be paid,
+            and what for.
         speech_seconds: Estimated length of the speech to make.
         orphans: Finished jobs in the run folder that the manifest no longer has.
         bad_rows: The first bad rows.
@@ -143,7 +144,7 @@ class Plan:
     by_action: Mapping[Action, Work]
     to_buy: Work
     cost_by_currency: Mapping[str, float]
-    unpriced: tuple[str, ...] = ()
+    unpriced: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
     speech_seconds: float = 0.0
     orphans: int = 0
     bad_rows: tuple[BadRow, ...] = ()

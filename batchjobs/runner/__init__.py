@@ -61,6 +61,7 @@ class Runner:
         folder = run.checkpoint.folder
         try:
             run.lost = run.checkpoint.recover(time.time())
+            run.manifest = run.checkpoint.settings().get("manifest") or run.manifest
             outputs.sweep_segments(folder, run.checkpoint.segment_files())
         except BatchjobsError as error:
             return RunEnd(error=error)

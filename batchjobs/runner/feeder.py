@@ -141,9 +141,10 @@ def _is_affordable(run: RunState, service: Service, ticket: Ticket) -> bool:
         ticket.price = price
         return True
     if not run.budget.has_reservations:
+        limit = run.budget.lacking(price)
         error = BudgetReachedError(
-            f"the budget leaves no room for '{ticket.row.id}'",
-            hint="raise the budget and run the same command again",
+            f"{limit}, over all runs in this folder, leaves no room for '{ticket.row.id}'",
+            hint=f"raise {limit.split()[0]} and run the same command again",
         )
         run.stop(error.message, error)
     return False

@@ -348,11 +348,18 @@ class RunState:
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
         self.lost: Mapping[str, int] = {}
+        self.manifest = "row"
+        """What messages call the manifest."""
         self.is_stopping = False
         self.error: BatchjobsError | None = None
         self._observer = forgiving(observe)
         self._order = itertools.count()
         self._changed = trio.Event()
+
+    @property
+    def active(self) -> int:
+        """Sessions open now, over all services."""
+        return sum(service.active for service in self.services.values())
 
     # -- telling --------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Worker:
     async def _handle(self, ticket: Ticket) -> None:
         job = ticket.job
         if isinstance(job, BadRow):
-            message = BadRow.located(replace(job, row={}), "row")
+            message = job.located(self._run.manifest)
             await self._fail(ticket, "bad_row", "", message, is_passing=False)
             return
         ticket.started_at = ticket.started_at or time.time()
@@ -166,7 +166,7 @@ class Worker:
         record = await self._long_jobs.assemble(ticket.whole)
         if record is not None:
             self._settled(ticket.whole.ticket)
-            self._run.tell(JobFinished(record=record))
+            self._run.tell(JobFinished(record=record, sessions_open=self._run.active))
 
     # -- copying --------------------------------------------------------------------------------
 
@@ -286,7 +286,7 @@ class Worker:
         self._internal_alike.clear()
         if record is not None:
             self._settled(ticket)
-            run.tell(JobFinished(record=record))
+            run.tell(JobFinished(record=record, sessions_open=run.active))
 
     async def _kept(
         self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
@@ -528,7 +528,7 @@ class Worker:
         with trio.CancelScope(shield=True):
             targets = written.targets if written else ()
             await self._run.recorder.finish(record=record, targets=targets)
-        self._run.tell(JobFinished(record=record))
+        self._run.tell(JobFinished(record=record, sessions_open=self._run.active))
 
     async def _surprised(self, ticket: Ticket, error: Exception) -> None:
         """Fail one job for a mistake of ours; five alike in a row end the run."""

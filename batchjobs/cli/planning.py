@@ -1,0 +1,87 @@
+"""The command `plan`."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
+from batchjobs.cli.options import config_option, option
+from batchjobs.cli.running import run
+from batchjobs.cli.telling import say, told
+from batchjobs.wording import duration, money, plural
+
+if TYPE_CHECKING:
+    from batchjobs.planning import Plan
+
+__all__ = ["plan"]
+
+_PRICES: Final = {
+    "tts": ("speech", "tts_price_per_million_characters"),
+    "stt": ("transcription", "stt_price_per_hour"),
+}
+
+
+@click.command(short_help="Check and price a manifest; spends nothing.")
+@MANIFEST
+@job_options
+@functools.partial(config_option, like=run)
+@option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
+    """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.
+
+    \b
+    Example:
+        batchjobs plan talks.csv -p munsit --voice ar-najdi-male-2
+    """
+    from batchjobs import api
+
+    with told():
+        made = api.plan(source_of(manifest), options_from(given))
+    if as_json:
+        import msgspec
+
+        say(msgspec.json.encode(made).decode())
+    else:
+        _show_plan(made)
+
+
+def _show_plan(made: "Plan") -> None:
+    from batchjobs.planning import Action
+
+    say(plural(made.rows, "row"))
+    meanings = {
+        Action.NEW: "new",
+        Action.CHANGED: "changed since they were done",
+        Action.RETRY: "failed, to be tried again",
+        Action.REMAKE: "done, but their files are gone",
+        Action.COPY: "the same as a finished job: copied, not bought",
+        Action.FOLLOW: "the same as an earlier row: bought once",
+        Action.DONE: "done",
+        Action.KEPT: "failed for good (--retry-failed tries them again)",
+        Action.BAD: "cannot be run (see --skip-bad-rows)",
+        Action.LATER: "left for later by --limit",
+    }
+    for action, meaning in meanings.items():
+        work = made.by_action[action]
+        if work.rows:
+            say(f"  {work.rows:>9,}  {meaning}")
+    if made.orphans:
+        are = "job is" if made.orphans == 1 else "jobs are"
+        say(f"  {made.orphans:>9,}  finished {are} in the run folder but not in the manifest")
+    work = made.to_buy
+    parts = [plural(work.sessions, "session")]
+    if work.characters:
+        speech = duration(made.speech_seconds)
+        parts.append(f"{plural(work.characters, 'character')} (about {speech} of speech)")
+    if work.seconds:
+        parts.append(f"{duration(work.seconds)} of recordings")
+    costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
+    parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
+    say("to do: " + ", ".join(parts))
+    for name, kinds in made.unpriced.items():
+        for kind in kinds:
+            what, setting = _PRICES[kind]
+            table = f"[providers.{name}]"
+            say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")

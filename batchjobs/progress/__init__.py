@@ -1,0 +1,37 @@
+"""What a run tells while it goes, and who listens: bars, plain lines, lines of JSON."""
+
+from batchjobs.progress.bars import Bars
+from batchjobs.progress.events import (
+    Event,
+    JobFinished,
+    JobRetried,
+    Observer,
+    RunFinished,
+    RunStarted,
+    RunStopping,
+    SegmentFinished,
+    ServiceBack,
+    ServiceLost,
+    SlowedDown,
+    forgiving,
+)
+from batchjobs.progress.json_lines import JsonLines
+from batchjobs.progress.lines import Lines
+
+__all__ = [
+    "Bars",
+    "Event",
+    "JobFinished",
+    "JobRetried",
+    "JsonLines",
+    "Lines",
+    "Observer",
+    "RunFinished",
+    "RunStarted",
+    "RunStopping",
+    "SegmentFinished",
+    "ServiceBack",
+    "ServiceLost",
+    "SlowedDown",
+    "forgiving",
+]

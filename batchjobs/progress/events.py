@@ -1,0 +1,150 @@
+"""What a run tells while it goes."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+from batchjobs.checkpoint import JobRecord
+from batchjobs.wording import plural
+
+__all__ = [
+    "Event",
+    "JobFinished",
+    "JobRetried",
+    "Observer",
+    "RunFinished",
+    "RunStarted",
+    "RunStopping",
+    "SegmentFinished",
+    "ServiceBack",
+    "ServiceLost",
+    "SlowedDown",
+    "forgiving",
+    "note_of",
+]
+
+_logger = logging.getLogger(__name__)
+
+
+class RunStarted(msgspec.Struct, tag="run_started", tag_field="event", frozen=True, kw_only=True):
+    """The run begins its first session."""
+
+    rows: int
+    to_do: int
+    folder: str
+
+
+class JobFinished(msgspec.Struct, tag="job_finished", tag_field="event", frozen=True, kw_only=True):
+    """A job has its answer, and it is on the disk; its own session still counts as open."""
+
+    record: JobRecord
+    sessions_open: int = 0
+
+
+class SegmentFinished(
+    msgspec.Struct, tag="segment_finished", tag_field="event", frozen=True, kw_only=True
+):
+    """A segment of a long job is on the disk."""
+
+    id: str
+    done: int
+    segments: int
+    audio_seconds: float
+
+
+class JobRetried(msgspec.Struct, tag="job_retried", tag_field="event", frozen=True, kw_only=True):
+    """An attempt failed and another will follow."""
+
+    id: str
+    attempt: int
+    error_class: str
+    message: str
+    wait_seconds: float
+
+
+class SlowedDown(msgspec.Struct, tag="slowed_down", tag_field="event", frozen=True, kw_only=True):
+    """The service asked for fewer sessions."""
+
+    provider: str
+    concurrency: int
+    message: str
+
+
+class ServiceLost(msgspec.Struct, tag="service_lost", tag_field="event", frozen=True, kw_only=True):
+    """A service that worked cannot be reached; one session at a time looks whether it is back."""
+
+    provider: str
+    message: str
+
+
+class ServiceBack(msgspec.Struct, tag="service_back", tag_field="event", frozen=True, kw_only=True):
+    """The service can be reached again."""
+
+    provider: str
+
+
+class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=True, kw_only=True):
+    """No new sessions start; those that are open may finish."""
+
+    reason: str
+
+
+class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=True, kw_only=True):
+    """The run has ended; the totals are those of ``summary.json``."""
+
+    exit_code: int
+    totals: Mapping[str, object]
+
+
+Event: TypeAlias = (
+    RunStarted
+    | JobFinished
+    | SegmentFinished
+    | JobRetried
+    | SlowedDown
+    | ServiceLost
+    | ServiceBack
+    | RunStopping
+    | RunFinished
+)
+Observer: TypeAlias = Callable[[Event], None]
+
+
+def forgiving(observe: Observer) -> Observer:
+    """Make an observer that stops no paid work: once it has failed, it is told nothing more."""
+    has_failed = False
+
+    def tell(event: Event) -> None:
+        nonlocal has_failed
+        if has_failed:
+            return
+        try:
+            observe(event)
+        except Exception:
+            has_failed = True
+            _logger.exception("the observer of the run failed; it is told nothing more")
+
+    return tell
+
+
+def note_of(
+    event: SegmentFinished | JobRetried | SlowedDown | ServiceLost | ServiceBack | RunStopping,
+) -> str:
+    """Say in a few words what has happened."""
+    match event:
+        case SegmentFinished(id=name, done=done, segments=segments):
+            return f"{name}: {done} of {segments} segments"
+        case JobRetried(error_class=name):
+            return f"retrying after {name}"
+        case SlowedDown(concurrency=concurrency):
+            return f"slowed down to {plural(concurrency, 'session')}"
+        case ServiceLost(provider=name):
+            return f"{name} cannot be reached; waiting for it"
+        case ServiceBack(provider=name):
+            return f"{name} is back"
+        case RunStopping(reason=reason):
+            return f"stopping: {reason}"
+        case _:
+            assert_never(event)

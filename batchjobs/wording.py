@@ -1,0 +1,23 @@
+"""How numbers, sums of money and lengths of time are put into words."""
+
+__all__ = ["duration", "money", "plural"]
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people read them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(round(seconds), 3600)
+    return (
+        f"{hours}:{rest // 60:02}:{rest % 60:02} h" if hours else f"{rest // 60}:{rest % 60:02} min"
+    )
+
+
+def money(cost: float, currency: str) -> str:
+    """Write a sum of money; less than a cent is not nothing."""
+    return f"{cost:,.2f} {currency}" if cost >= 0.005 else f"{cost:.6f} {currency}"
+
+
+def plural(count: int, name: str) -> str:
+    """Write a number of things: ``1 row``, ``2,000 rows``."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"

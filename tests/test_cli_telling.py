@@ -1,0 +1,161 @@
+"""What a run and `status` say at the end: what it came to, what it cost, and what to type next."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.commands import GREETING, Command, process
+
+
+def typed_again(command: Command, line: str) -> list[str]:
+    """Take a suggested command apart as a shell would, without the program."""
+    words = shlex.split(line.split(": ", 1)[1])
+    assert words[0] == "batchjobs"
+    return words[1:]
+
+
+def until_a_session_is_open(command: Command, run: subprocess.Popen[str]) -> None:
+    """Wait until the run of the greeting has a session open."""
+    while True:
+        assert run.poll() is None
+        looked = command("status", "outputs/greeting", "--json")
+        if looked.code == 0 and json.loads(looked.out)["attempts_open"]:
+            return
+
+
+# -- what to type next -------------------------------------------------------------------------
+
+
+def test_the_suggested_command_is_the_one_that_was_typed(command: Command, folder: Path) -> None:
+    """With all its options, quoted for a shell, at the end of the run and in status alike."""
+    manifest = folder / "الفصل الأول" / "صفوف.csv"
+    manifest.parent.mkdir()
+    manifest.write_text(GREETING, encoding="utf-8")
+    given = ("run", "الفصل الأول/صفوف.csv", "--engine", "tone", "-o", "my run", "--limit", "1")
+    last = command(*given).out.splitlines()[-1]
+    assert last.startswith("continue: batchjobs run 'الفصل الأول/صفوف.csv'")
+    assert command("status", "my run").out.splitlines()[-1] == last
+    assert typed_again(command, last) == list(given)
+    last = command(*typed_again(command, last)).out.splitlines()[-1]
+    assert "next: batchjobs verify 'my run', or edit 'الفصل الأول/صفوف.csv'" in last
+    assert len(command("status", "my run").out.splitlines()) == 1
+
+
+def test_elsewhere_status_names_the_folder_to_go_to(
+    command: Command, greeting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command typed in one folder is of no use in another."""
+    command("run", "greeting.csv", "--engine", "tone", "--limit", "0")
+    there = Path("elsewhere")
+    there.mkdir()
+    monkeypatch.chdir(there)
+    last = command("status", "../outputs/greeting").out.splitlines()[-1]
+    assert last.startswith(f"continue: cd {shlex.quote(str(greeting.parent))} && batchjobs run ")
+
+
+def test_rows_from_the_standard_input_cannot_be_edited(greeting: Path) -> None:
+    """What came from a pipe is not called a file."""
+    given = ("run", "-", "-o", "piped", "--engine", "tone")
+    run = process(*given, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    told, _ = run.communicate(greeting.read_text(), timeout=60)
+    assert told.splitlines()[-1].endswith("-m batchjobs verify piped")
+    run = process(*given, "--limit", "0", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    told, _ = run.communicate(greeting.read_text() + "c,More\n", timeout=60)
+    assert "continue, with the same rows: " in told.splitlines()[-1]
+
+
+def test_trying_again_is_suggested_as_it_can_help(command: Command, folder: Path) -> None:
+    """Bad rows are to be mended, what may pass passes by itself, the rest needs --retry-failed."""
+    Path("some.csv").write_text("id,text,speed\na,Hello to you,1.0\nb,Hello again,9\n")
+    given = ("run", "some.csv", "--engine", "tone", "--skip-bad-rows")
+    assert command(*given).out.splitlines()[-1] == (
+        "mend the bad rows, then: batchjobs run some.csv --engine tone --skip-bad-rows"
+    )
+    given = (*given, "--attempts", "1", "-o", "passing", "--fault")
+    last = command(*given, "error:50001").out.splitlines()[-1]
+    assert last.startswith("again: ")
+    assert "--retry-failed" not in last
+    last = command(*given, "error:40001").out.splitlines()[-1]
+    assert last.endswith("--fault error:40001 --retry-failed")
+    last = command(*given, "error:40001", "--retry-failed").out.splitlines()[-1]
+    assert last.count("--retry-failed") == 1
+
+
+# -- what it came to ---------------------------------------------------------------------------
+
+
+def test_a_run_says_what_was_done_before(command: Command, greeting: Path) -> None:
+    """A continued run counts what it found done; one with nothing to do says so."""
+    given = ("run", greeting, "--engine", "tone")
+    command(*given, "--limit", "1")
+    assert command(*given).out.startswith("2 of 2 jobs done (1 of them before), ")
+    assert command(*given).out.startswith("nothing to do: 2 of 2 jobs were done before, ")
+
+
+def test_what_led_to_nothing_is_told_at_the_end_and_by_status(
+    command: Command, greeting: Path
+) -> None:
+    """Money, characters and seconds of sessions without a result are no secret."""
+    Path("batchjobs.toml").write_text(
+        "[providers.local]\ntts_price_per_million_characters = 10_000\n"
+    )
+    ended = command("run", greeting, "--engine", "tone", "--fault", "error:40001", "--attempts", 1)
+    line = "sent and led to nothing: 0.46 USD, 46 characters"
+    assert line in ended.out.splitlines()
+    assert line in command("status", "outputs/greeting").out.splitlines()
+
+
+def test_quiet_counts_what_failed(command: Command, greeting: Path) -> None:
+    """Errors only is not nothing: failed jobs are one line on the standard error."""
+    ended = command("run", greeting, "--engine", "tone", "--fault", "error:40001", "-q")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines() == [
+        "batchjobs: failed: 2 permanent (see outputs/greeting/failed.jsonl)"
+    ]
+
+
+def test_status_of_a_run_that_goes_on_says_so(command: Command, greeting: Path) -> None:
+    """Its open sessions are neither lost nor wasted, and it need not be continued."""
+    given = ("run", greeting, "--engine", "tone", "--fault", "hang", "-c", "1", "-q")
+    run = process(*given, stdout=subprocess.DEVNULL, start_new_session=True)
+    until_a_session_is_open(command, run)
+    told = command("status", "outputs/greeting").out
+    assert told.splitlines()[-1] == "a run is going on: 1 session open"
+    assert "lost" not in told
+    assert "nothing" not in told
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    told = command("status", "outputs/greeting").out
+    assert "1  session was lost when a run was killed" in told
+    assert "continue: " in told
+
+
+# -- while it goes on --------------------------------------------------------------------------
+
+
+def test_a_run_without_a_terminal_is_not_mute(command: Command, greeting: Path) -> None:
+    """A log has its first result and, if asked for, the retries; with -q it has nothing."""
+    given = ("run", greeting, "--engine", "tone", "-c", "1", "--fault", "error:50001#1")
+    told = command(*given, "-v").err.splitlines()
+    assert [line[20:] for line in told if "jobs done" in line] == [
+        "1 of 2 jobs done, 1 session open"
+    ]
+    assert [line for line in told if "a: attempt 1 failed, transient: " in line]
+    told = command(*given, "-o", "more", "-vv").err.splitlines()
+    assert [line for line in told if line.endswith("s of audio: audio/b.wav")]
+    assert command(*given, "-o", "none", "-q").err == ""
+
+
+def test_a_stop_is_told_without_a_terminal(command: Command, greeting: Path) -> None:
+    """The first signal is answered by a line in the log."""
+    given = ("run", greeting, "--engine", "tone", "--fault", "hang", "--grace", "0.1")
+    run = process(*given, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    until_a_session_is_open(command, run)
+    run.terminate()
+    _, told = run.communicate(timeout=60)
+    assert "stopping: SIGTERM: open sessions have 0.1 s; once more to stop at once" in told
