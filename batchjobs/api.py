@@ -6,14 +6,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import trio
 
-from batchjobs import config, manifest, masking, outputs, planning, results, signals
+from batchjobs import config, frames, manifest, masking, outputs, planning, results, signals
 from batchjobs.audio import FORMATS
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
@@ -25,6 +25,7 @@ from batchjobs.errors import (
     KeyRefusedError,
     ManifestError,
     OutputError,
+    RunLockedError,
     UsageError,
 )
 from batchjobs.jobs import Pauses
@@ -33,7 +34,7 @@ from batchjobs.manifest import Defaults
 from batchjobs.planning import Action, Plan, PlanSettings, cost_of, fingerprint
 from batchjobs.progress import Event, Observer, RunFinished, RunStarted, forgiving
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.providers import MOST_SESSIONS, Provider, check_base_url, with_settings
 from batchjobs.runner import RunEnd, Runner, RunSettings
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
@@ -55,7 +56,6 @@ _LEAST: Final[Mapping[str, int]] = {
     "max_characters": 0,
     "max_audio_seconds": 0,
 }
-_MOST_SESSIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,11 @@ class Options:
             and more bytes on the wire.
         compress: Offer the service permessage-deflate: a third of the bytes of STT audio for ten times
             the processor time; without it where the service does not take it.
+        preopen: Open connections for the next sessions while the current ones speak. They count:
+            half of `concurrency` is then sessions.
+        library_hooks: Put faster parts of ours into libraries, where they give the same; False leaves
+            the libraries alone, and takes twice the processor time for STT.
+            ``--no-library-hooks``
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``. ``--format``
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
@@ -108,6 +113,8 @@ class Options:
     pace: float | None = None
     encoding: str = "compact"
     compress: bool = False
+    preopen: bool = False
+    library_hooks: bool = True
     audio_format: str = "wav"
     retry_failed: bool = False
     skip_bad_rows: bool = False
@@ -226,10 +233,13 @@ def run(
     with _opened(setup) as checkpoint:
         made, kept = _planned(setup, checkpoint, progress)
         keys = _keys(setup, made)
+        _check_budget(setup, made)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
-            checkpoint.adopt_staged(_facts(setup, kept))
-            work = functools.partial(_work, setup, checkpoint, made, keys, told, noted=noted)
+            facts = _facts(setup, kept)
+            work = functools.partial(
+                _work, setup, checkpoint, made, facts, keys, observe=told, noted=noted
+            )
             end = trio.run(work)
             report = _reported(setup, checkpoint, made, end, told)
         if noted.number and not report.signal_number:
@@ -252,20 +262,20 @@ async def run_async(
     with _opened(setup) as checkpoint:
         made, kept = await trio.to_thread.run_sync(_planned, setup, checkpoint, None)
         keys = _keys(setup, made)
-        checkpoint.adopt_staged(_facts(setup, kept))
-        told = forgiving(observe or _ignore)
-        end = await _work(setup, checkpoint, made, keys, told, noted=None)
+        _check_budget(setup, made)
+        facts, told = _facts(setup, kept), forgiving(observe or _ignore)
+        end = await _work(setup, checkpoint, made, facts, keys, observe=told, noted=None)
         return await trio.to_thread.run_sync(_reported, setup, checkpoint, made, end, told)
 
 
-def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object]:
+def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
     """Count where a run stands, also while it goes on.
 
     Raises:
         NoRunError: There is no run in the folder.
     """
     providers = config.load(config_file).providers
-    with Checkpoint.read(folder) as checkpoint:
+    with Checkpoint.read(Path(folder)) as checkpoint:
         is_running = checkpoint.is_running()
         settings = checkpoint.settings()
         facts = {name: settings.get(name, "") for name in ("manifest", "command", "working_folder")}
@@ -273,8 +283,12 @@ def status(folder: Path, *, config_file: Path | None = None) -> dict[str, object
         return facts | {"is_running": is_running} | summary
 
 
-def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tuple[int, list[str]]:
+def verify(
+    folder: str | Path, *, progress: Callable[[int], None] | None = None
+) -> tuple[int, list[str]]:
     """Check every output against the checkpoint: there, size, samples, hash.
+
+    The next run makes again what was found changed.
 
     Args:
         folder: The run folder.
@@ -286,16 +300,24 @@ def verify(folder: Path, *, progress: Callable[[int], None] | None = None) -> tu
     Raises:
         NoRunError: There is no run in the folder.
     """
+    folder = Path(folder)
     found: list[str] = []
     checked = 0
+    judged: dict[bool, list[str]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
         for record in checkpoint.done_records():
             checked += 1
-            found += [
-                f"{record.id}: {change}" for change in outputs.file_changes(folder, record.files)
-            ]
+            changes = outputs.file_changes(folder, record.files)
+            found += [f"{record.id}: {change}" for change in changes]
+            if bool(changes) != record.is_damaged:
+                judged[bool(changes)].append(record.id)
             if progress is not None:
                 progress(checked)
+    if any(judged.values()):
+        # A run that is going on, or a folder that cannot be written, keeps its own opinion.
+        with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
+            for is_damaged, ids in judged.items():
+                checkpoint.judge(ids, is_damaged=is_damaged)
     return checked, found
 
 
@@ -309,15 +331,18 @@ def _check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and not value >= least:  # nor is what is no number
             raise UsageError(f"the option {name} is {value}", hint=f"give {least} or more")
-    if (options.concurrency or 0) > _MOST_SESSIONS:
+    if (options.concurrency or 0) > MOST_SESSIONS:
         raise UsageError(
             f"the option concurrency is {options.concurrency}",
-            hint=f"give {_MOST_SESSIONS} at most",
+            hint=f"give {MOST_SESSIONS} at most",
         )
     if options.audio_format not in FORMATS:
         raise UsageError(
             f"there is no result format '{options.audio_format}'", hint=f"use {', '.join(FORMATS)}"
         )
+    if options.compress and not options.library_hooks:
+        hint = "leave out one of --compress and --no-library-hooks"
+        raise UsageError("--compress needs its hook into trio-websocket", hint=hint)
     if options.encoding not in set(ChunkEncoding):
         known = ", ".join(ChunkEncoding)
         raise UsageError(f"there is no encoding '{options.encoding}'", hint=f"there are {known}")
@@ -333,6 +358,11 @@ def _set_up(source: str | Path | BinaryIO, options: Options) -> _Setup:
         path = Path(source)
         stem = Path(path.name.removesuffix(".gz")).stem
         folder = _OUTPUTS / stem if options.output is None else Path(options.output)
+        if path.resolve() == (folder / results.FAILED).resolve():
+            raise UsageError(
+                f"{path} is written anew by every run in {folder}",
+                hint="run its manifest with --retry-failed, or give another --output",
+            )
         name, manifest_folder = str(source), path.parent
         definite: Path | BinaryIO = path
     else:
@@ -402,7 +432,7 @@ def _planned(
         folder=setup.manifest_folder,
         providers=setup.providers,
         defaults=dataclasses.replace(options.speech, provider=options.provider),
-        input_root=options.input_root,
+        input_root=_input_root(setup),
     )
     before = _fingerprint(setup)
     settings = PlanSettings(
@@ -421,9 +451,48 @@ def _planned(
         settings=settings,
         progress=progress,
     )
+    _refuse_replacing(setup, checkpoint, made)
     # What changed while it was read cannot be told by what it was before.
     is_told = made.tells_all and _fingerprint(setup) == before
     return made, before if is_told else ""
+
+
+def _refuse_replacing(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> None:
+    """Stop before results that were paid for, or another manifest's, are overwritten by mistake.
+
+    Raises:
+        UsageError: They would be.
+    """
+    for (held, wanted), rows in made.replaced.items():
+        raise UsageError(
+            f"{rows:,} finished results of the provider '{held}' would be replaced by"
+            f" '{wanted}', which their rows do not name",
+            hint=f"give --provider {held}, or another --output; or move their files away",
+        )
+    other = checkpoint.settings().get("manifest_path", "")
+    is_ours = not other or setup.options.output is not None or other == _path_of(setup)
+    loses = made.by_action[Action.CHANGED].rows or made.orphans
+    if not is_ours and loses and Path(other).exists():
+        raise UsageError(
+            f"{setup.folder} is the run of another manifest, {other}",
+            hint="give this one a folder of its own with --output",
+        )
+
+
+def _input_root(setup: _Setup) -> Path | None:
+    """Give the second place for inputs; of a run's ``failed.jsonl``, where its manifest is."""
+    if setup.options.input_root is not None:
+        return setup.options.input_root.absolute()
+    folder = setup.manifest_folder
+    if setup.source != folder / results.FAILED or not (folder / FILE_NAME).is_file():
+        return None
+    with Checkpoint.read(folder) as checkpoint:
+        path = checkpoint.settings().get("manifest_path", "")
+    return Path(path).parent if path else None
+
+
+def _path_of(setup: _Setup) -> str:
+    return str(setup.source.absolute()) if isinstance(setup.source, Path) else ""
 
 
 def _fingerprint(setup: _Setup) -> str:
@@ -435,7 +504,7 @@ def _fingerprint(setup: _Setup) -> str:
         setup.source,
         setup.name,
         setup.manifest_folder.absolute(),
-        options.input_root and options.input_root.absolute(),
+        _input_root(setup),
         setup.providers,
         options.provider,
         options.speech,
@@ -448,6 +517,7 @@ def _facts(setup: _Setup, fingerprint_kept: str) -> dict[str, str]:
     return {
         "fingerprint": fingerprint_kept,
         "manifest": setup.name,
+        "manifest_path": _path_of(setup),
         "provider": setup.options.provider,
         "command": setup.options.command,
         "working_folder": _working_folder(),
@@ -491,18 +561,23 @@ async def _work(
     setup: _Setup,
     checkpoint: Checkpoint,
     made: Plan,
+    facts: Mapping[str, str],
     keys: Mapping[str, str],
-    observe: Observer,
     *,
+    observe: Observer,
     noted: signals.Noted | None,
 ) -> RunEnd:
-    """Start the local server if it is needed, and run what there is to do."""
+    """Start the local server if it is needed, adopt the plan, and do what there is to do."""
     options = setup.options
     if not made.to_do:
+        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         # Killed at its very end, a run leaves files that nobody needs any more.
         outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
         return RunEnd()
-    masking.install_fast_masker()
+    if options.library_hooks:
+        masking.install_fast_masker()
+    else:
+        masking.remove_fast_masker()
     observe(RunStarted(rows=made.rows, to_do=made.to_do, folder=str(setup.folder)))
     async with AsyncExitStack() as stack:
         links = {}
@@ -517,6 +592,7 @@ async def _work(
                         model_folder=options.model_folder,
                         faults=options.faults,
                         compresses=options.compress,
+                        library_hooks=options.library_hooks,
                         withheld=[each.key_variable for each in setup.providers.values()],
                     )
                 )
@@ -528,7 +604,10 @@ async def _work(
                 key=key,
                 encoding=ChunkEncoding(options.encoding),
                 compresses=options.compress,
+                fast_frames=options.library_hooks and frames.agree(),
             )
+        # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
+        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         # A signal that came before the runner listens counts; None leaves signals alone.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)
@@ -537,11 +616,12 @@ async def _work(
             links=links,
             settings=RunSettings(
                 concurrency=options.concurrency,
+                preopens=options.preopen,
                 starts_per_second=options.starts_per_second,
                 retries=RetryPolicy(attempts=options.attempts),
                 grace_seconds=options.grace_seconds,
                 handles_signals=noted is not None,
-                budget=_budget(setup, checkpoint, made),
+                budget=_budget(setup, checkpoint),
                 pauses=options.pauses,
                 detector=SileroDetector if options.vad else None,
             ),
@@ -563,19 +643,30 @@ def _explained(end: RunEnd, setup: _Setup, keys: Mapping[str, str]) -> RunEnd:
     return dataclasses.replace(end, error=error)
 
 
-def _budget(setup: _Setup, checkpoint: Checkpoint, made: Plan) -> Budget:
-    """Set what may be spent against what was, over all runs in the folder.
+def _check_budget(setup: _Setup, made: Plan) -> None:
+    """Refuse a limit in money that would not hold.
 
     Raises:
-        ConfigurationError: A limit in money, and providers with prices in several currencies.
+        ConfigurationError: There are prices in several currencies, or one that nobody has set.
     """
-    options = setup.options
+    if setup.options.budget is None:
+        return
     currencies = {setup.providers[name].currency for name in made.providers}
-    if options.budget is not None and len(currencies) > 1:
+    if len(currencies) > 1:
         raise ConfigurationError(
             f"--budget cannot add up {' and '.join(sorted(currencies))}",
             hint="give --max-characters or --max-audio, or run the providers apart",
         )
+    if made.unpriced:
+        raise ConfigurationError(
+            f"--budget cannot count what {' and '.join(made.unpriced)} costs: no price is set",
+            hint="set it in batchjobs.toml, or give --max-characters or --max-audio",
+        )
+
+
+def _budget(setup: _Setup, checkpoint: Checkpoint) -> Budget:
+    """Set what may be spent against what was, over all runs in the folder."""
+    options = setup.options
     spent = Price()
     for name, _, characters, seconds in checkpoint.sent_by_provider():
         provider = setup.providers.get(name)

@@ -12,10 +12,11 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 from wsproto.utilities import RemoteProtocolError
 
+from batchjobs.hooks import replace_machine
+
 __all__ = ["Deflate", "negotiate"]
 
 _logger = logging.getLogger(__name__)
-_ATTRIBUTE: Final = "_wsproto"
 _LEVEL: Final = 1
 """A second of audio in 0.7 ms and 37 kB; wsproto's level 6 takes nine times that for 31 kB."""
 _SYNC_MARK: Final = b"\x00\x00\xff\xff"
@@ -158,21 +159,11 @@ class _Negotiating(WSConnection):
 def negotiate(reader: Callable[[], Awaitable[None]], extension: Deflate) -> bool:
     """Let a connection of trio-websocket offer or accept the extension.
 
-    The library makes its protocol machine by itself, and no argument reaches it; but it hands the
-    task that is going to use it to a nursery of ours. That is the moment to put one like it in its
-    place.
-
     Args:
-        reader: That task, a method of the connection, before it is started.
+        reader: The library's task, as for `hooks.replace_machine`.
         extension: Ours, for this connection alone.
 
     Returns:
         Whether it will be negotiated; if not, the library has changed and goes on without.
     """
-    connection = getattr(reader, "__self__", None)
-    machine = getattr(connection, _ATTRIBUTE, None)
-    if type(machine) is not WSConnection:
-        return False
-    kind = ConnectionType.CLIENT if machine.client else ConnectionType.SERVER
-    setattr(connection, _ATTRIBUTE, _Negotiating(kind, extension))
-    return True
+    return replace_machine(reader, lambda kind: _Negotiating(kind, extension))

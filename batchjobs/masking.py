@@ -6,12 +6,14 @@ from typing import Final
 import numpy as np
 import wsproto.frame_protocol
 
-__all__ = ["install_fast_masker"]
+__all__ = ["install_fast_masker", "remove_fast_masker"]
 
 _logger = logging.getLogger(__name__)
 _ATTRIBUTE: Final = "XorMaskerSimple"
 _SMALL_BYTES: Final = 256
 """Below this numpy's call overhead costs more than it saves."""
+_replaced: list[object] = []
+"""wsproto's own, once ours is in its place."""
 
 
 class _NumpyMasker:
@@ -68,4 +70,11 @@ def install_fast_masker() -> bool:
         _logger.warning("wsproto has changed: its own, slower masker stays in use")
         return False
     setattr(wsproto.frame_protocol, _ATTRIBUTE, _NumpyMasker)
+    _replaced.append(original)
     return True
+
+
+def remove_fast_masker() -> None:
+    """Put wsproto's own masker back, if it was replaced."""
+    if _replaced and getattr(wsproto.frame_protocol, _ATTRIBUTE, None) is _NumpyMasker:
+        setattr(wsproto.frame_protocol, _ATTRIBUTE, _replaced[-1])

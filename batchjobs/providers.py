@@ -10,7 +10,17 @@ import msgspec
 
 from batchjobs.errors import ConfigurationError
 
-__all__ = ["BUILT_IN", "Provider", "check_base_url", "providers_from", "with_settings"]
+__all__ = [
+    "BUILT_IN",
+    "MOST_SESSIONS",
+    "Provider",
+    "check_base_url",
+    "providers_from",
+    "with_settings",
+]
+
+MOST_SESSIONS = 10_000
+"""Open at once with one provider: each has a task that waits for it."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -48,6 +58,8 @@ class Provider:
         drain_seconds: Longest wait for the server's close after ``closeConnection``.
         first_transcript_seconds: Longest wait for the first transcript after the last chunk.
         settle_seconds: How long a transcript must stay unchanged after the last chunk.
+        settle_shrinks: Whether it may become shorter in a run whose transcripts stand sooner. If the
+            service then begins to revise later, a few transcripts lack their last revision.
         settle_limit_seconds: Longest settling in all.
         session_limit_seconds: Longest session beyond the length of its audio.
         outage_limit_seconds: How long a run waits for a service that it cannot reach any more.
@@ -84,6 +96,7 @@ class Provider:
     drain_seconds: float = 5.0
     first_transcript_seconds: float = 15.0
     settle_seconds: float = 2.5
+    settle_shrinks: bool = False
     settle_limit_seconds: float = 60.0
     session_limit_seconds: float = 900.0
     outage_limit_seconds: float = 43_200.0
@@ -179,6 +192,8 @@ def _check_ranges(provider: Provider, where: str) -> None:
             )
         if name in _NEVER_ZERO and not value:
             raise ConfigurationError(f"{where}: '{name}' must be more than 0")
+    if provider.concurrency > MOST_SESSIONS:
+        raise ConfigurationError(f"{where}: 'concurrency' is {MOST_SESSIONS} at most")
     if provider.chunk_form not in {"wav", "raw"}:
         raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
     _check_ways(provider.tts_auth, _WAYS_OF_TTS, f"{where}: 'tts_auth'")

@@ -28,7 +28,7 @@ class ReceivedAudio:
 
     Attributes:
         sample_rate: In hertz; 0 until some audio has said so.
-        held: What is in memory and is not on its way to the file.
+        held_bytes: How much is in memory and is not on its way to the file.
         has_file: Whether the file may exist.
         moved_bytes: How much is in the file.
         moved_powers: The mean square of each 20 ms that was moved, whoever moved it noted.
@@ -40,18 +40,19 @@ class ReceivedAudio:
     ) -> None:
         self.path = path
         self.sample_rate = 0
-        self.held = bytearray()
+        self.held_bytes = 0
         self.has_file = False
         self.moved_bytes = 0
         self.moved_powers = array("d")
         self.moved_sound = False
-        self._moving: bytearray | None = None
+        self._parts: list[bytes] = []  # to let one buffer grow took a tenth of a session's time
+        self._moving: bytes | None = None
         self._is_sealed = False
         self._count = count
 
     def __len__(self) -> int:
         """All bytes received, wherever they are."""
-        return self.moved_bytes + len(self._moving or b"") + len(self.held)
+        return self.moved_bytes + len(self._moving or b"") + self.held_bytes
 
     def __bytes__(self) -> bytes:
         """All of it at once: for short audio only."""
@@ -66,13 +67,14 @@ class ReceivedAudio:
         self._is_sealed = True
         if self.path is not None and self.moved_bytes:
             yield from _read(self.path, self.moved_bytes)
-        for part in (self._moving, self.held):
+        for part in (self._moving, self._held()):
             if part:
-                yield bytes(part)
+                yield part
 
     def add(self, pcm: bytes) -> None:
         """Take what has come."""
-        self.held += pcm
+        self._parts.append(pcm)
+        self.held_bytes += len(pcm)
         self._count(len(pcm))
 
     def seal(self) -> None:
@@ -82,10 +84,11 @@ class ReceivedAudio:
     def discard(self) -> None:
         """Let go of what is in memory; whoever moved something has the file to remove."""
         self._is_sealed = True
-        self._count(-len(self._moving or b"") - len(self.held))
-        self.held, self._moving = bytearray(), None
+        self._count(-len(self._moving or b"") - self.held_bytes)
+        self._parts.clear()
+        self.held_bytes, self._moving = 0, None
 
-    def start_move(self, unit_bytes: int) -> bytearray | None:
+    def start_move(self, unit_bytes: int) -> bytes | None:
         """Give what is to be written to the file: whole units, all but the last.
 
         Args:
@@ -94,13 +97,13 @@ class ReceivedAudio:
         Returns:
             The bytes that follow the file's first `moved_bytes`; None if nothing can be moved.
         """
-        size = (len(self.held) // unit_bytes - 1) * unit_bytes
+        size = (self.held_bytes // unit_bytes - 1) * unit_bytes
         if self._is_sealed or self._moving is not None or size <= 0:
             return None
         self.has_file = True
-        rest = self.held[size:]
-        del self.held[size:]
-        self._moving, self.held = self.held, rest
+        held = self._held()
+        self._moving, rest = held[:size], held[size:]
+        self._parts, self.held_bytes = [rest], len(rest)
         return self._moving
 
     def end_move(self, powers: "array[float]", *, has_sound: bool) -> None:
@@ -120,9 +123,14 @@ class ReceivedAudio:
         self._count(-size)
 
     @property
-    def rest(self) -> bytes | bytearray:
+    def rest(self) -> bytes:
         """What is in memory: the end of it, or all."""
-        return self.held if self._moving is None else self._moving + self.held
+        return self._held() if self._moving is None else self._moving + self._held()
+
+    def _held(self) -> bytes:
+        if len(self._parts) != 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0]
 
 
 def _read(path: Path, size: int) -> Iterator[bytes]:

@@ -64,7 +64,7 @@ def last_summary(checkpoint: Checkpoint) -> dict[str, object] | None:
     return report["summary"] if sizes == report["bytes"] else None
 
 
-def read_results(folder: Path) -> Iterator[dict[str, object]]:
+def read_results(folder: str | Path) -> Iterator[dict[str, object]]:
     """Read the finished jobs of a run, as they stand in its ``results.jsonl``.
 
     Args:
@@ -77,7 +77,7 @@ def read_results(folder: Path) -> Iterator[dict[str, object]]:
         NoRunError: The folder holds no results.
     """
     try:
-        with (folder / RESULTS).open("rb") as lines:
+        with (Path(folder) / RESULTS).open("rb") as lines:
             for line in lines:
                 yield orjson.loads(line)
     except FileNotFoundError as error:

@@ -24,7 +24,7 @@ _ENOUGH: Final = 0.5
 _PATIENCE: Final = 1.125
 """If nothing more can be moved, the next look is at so much more."""
 
-_Move: TypeAlias = tuple[ReceivedAudio, bytearray]
+_Move: TypeAlias = tuple[ReceivedAudio, bytes]
 
 
 class AudioSpool:
@@ -109,8 +109,8 @@ class AudioSpool:
         if self.held_bytes <= self._limit_bytes or self._has_failed:
             return []
         moves: list[_Move] = []
-        for audio in sorted(self._open, key=lambda audio: len(audio.held), reverse=True):
-            if excess <= 0 or len(audio.held) < _LEAST_BYTES:
+        for audio in sorted(self._open, key=lambda audio: audio.held_bytes, reverse=True):
+            if excess <= 0 or audio.held_bytes < _LEAST_BYTES:
                 break
             pcm = audio.start_move(2 * stretch_frames(audio.sample_rate))
             if pcm is not None:
@@ -158,7 +158,7 @@ def _move_all(folder: Path, moves: Sequence[_Move]) -> list[tuple["array[float]"
     return told
 
 
-def _append(path: Path, pcm: bytearray, offset: int) -> None:
+def _append(path: Path, pcm: bytes, offset: int) -> None:
     """Write behind what is there already, to a file that is ours."""
     created = 0 if offset else os.O_CREAT | os.O_EXCL
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | created, 0o666)

@@ -2,6 +2,8 @@
 
 import io
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,12 @@ import pytest
 import trio
 
 import batchjobs
+from batchjobs import api
+from batchjobs.audio import encode
+from batchjobs.planning import Action
 from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
 from batchjobs.runner import RunEnd, Runner
+from batchjobs.server.child import local_server
 
 MANIFEST = (
     "id,text\na,السلام عليكم ورحمة الله\nb,Hello to everybody here\nc,One more text to speak\n"
@@ -36,6 +42,14 @@ def test_a_run_gives_a_report_and_results(manifest: Path) -> None:
     assert [line["id"] for line in batchjobs.read_results(report.folder)] == ["a", "b", "c"]
     assert batchjobs.status(report.folder)["done"] == 3
     assert batchjobs.verify(report.folder) == (3, [])
+
+
+def test_a_run_folder_may_be_named_by_text(manifest: Path) -> None:
+    """As a manifest may: whoever runs "three.csv" looks at "outputs/three"."""
+    batchjobs.run("three.csv", batchjobs.Options(engine="tone", output="spoken"))
+    assert len(list(batchjobs.read_results("spoken"))) == 3
+    assert batchjobs.status("spoken")["done"] == 3
+    assert batchjobs.verify("spoken") == (3, [])
 
 
 def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
@@ -129,7 +143,9 @@ async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) 
     assert int(str(report.summary["attempts"])) <= 3 + 1
 
 
-@pytest.mark.parametrize("options", [{"encoding": "padded"}, {"compress": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"encoding": "padded"}, {"compress": True}, {"preopen": True}], ids=str
+)
 def test_the_line_s_options_change_no_transcript(
     options: dict[str, object], manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,6 +179,32 @@ def test_errors_have_a_message_a_hint_and_an_exit_code(manifest: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "why"), [("", "no price is set"), ('currency = "EUR"', "EUR and USD")]
+)
+def test_a_budget_that_would_not_hold_is_refused(manifest: Path, settings: str, why: str) -> None:
+    """Where a price is unknown, or in another currency, money bounds nothing: nothing begins."""
+    config = manifest.with_name("prices.toml")
+    config.write_text(f"""
+        [providers.dear]
+        base_url = "ws://127.0.0.1:9/api/v1"
+        key_variable = "BATCHJOBS_LOCAL_KEY"
+        voice = "v"
+        {settings and "tts_price_per_million_characters = 5.0"}
+        {settings}
+    """)
+    manifest.write_text("id,text,provider\na,Hello to you,dear\nb,One more,local\n")
+    key = manifest.with_name("key")
+    key.write_text("k" * 20)
+    key.chmod(0o600)
+    options = batchjobs.Options(
+        provider="dear", engine="tone", config=config, budget=1.0, key_file=key
+    )
+    with pytest.raises(batchjobs.errors.ConfigurationError, match=why):
+        batchjobs.run(manifest, options)
+    assert not Path("outputs/three").exists()
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"attempts": 0},
@@ -190,3 +232,132 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError):
         _ = batchjobs.nothing_like_it
     assert set(batchjobs.__all__) <= set(dir(batchjobs))
+
+
+# -- what must not be lost by mistake ----------------------------------------------------------
+
+
+def _configure_paid(folder: Path, server: str) -> None:
+    """Configure a provider that is no local one, and costs."""
+    (folder / "batchjobs.toml").write_text(
+        f'[providers.paid]\nlike = "local"\nengine = ""\nbase_url = "{server}"\n'
+        'key_variable = "PAID_KEY"\ntts_price_per_million_characters = 10.0\n',
+        encoding="utf-8",
+    )
+
+
+def test_what_was_paid_for_is_not_replaced_by_forgetting_the_provider(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default provider takes no other's place, unless a row names it or the file is gone."""
+    audio = tmp_path / "outputs" / "three" / "audio"
+
+    async def bought() -> int:
+        async with local_server(engine="tone") as server:
+            _configure_paid(tmp_path, server.base_url)
+            monkeypatch.setenv("PAID_KEY", server.token)
+            options = batchjobs.Options(provider="paid")
+            return (await batchjobs.run_async(manifest, options)).exit_code
+
+    assert trio.run(bought) == 0
+    before = {path.name: path.read_bytes() for path in audio.iterdir()}
+    for attempt in (batchjobs.plan, batchjobs.run):
+        with pytest.raises(batchjobs.errors.UsageError, match="3 finished results") as caught:
+            attempt(manifest, batchjobs.Options(engine="tone"))
+        assert "--provider paid" in caught.value.hint
+    assert {path.name: path.read_bytes() for path in audio.iterdir()} == before
+    rows = MANIFEST.replace("\n", ",local\n").replace("text,local", "text,provider")
+    manifest.write_text(rows, encoding="utf-8")
+    named = batchjobs.plan(manifest, batchjobs.Options(engine="tone"))
+    assert named.to_buy.rows == 3
+    manifest.write_text(MANIFEST, encoding="utf-8")
+    for path in audio.iterdir():
+        path.unlink()
+    assert batchjobs.run(manifest, batchjobs.Options(engine="tone")).exit_code == 0
+
+
+def test_two_manifests_of_one_name_do_not_share_a_folder_by_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second would overwrite the first's files; asked for, moved, or equal, it may go on."""
+    monkeypatch.chdir(tmp_path)
+    first, second = (tmp_path / name / "talks.csv" for name in "AB")
+    for path, text in ((first, "واحد واثنان وثلاثة"), (second, "three and two and one")):
+        path.parent.mkdir()
+        path.write_text(f"id,text\n1,{text}\n", encoding="utf-8")
+    options = batchjobs.Options(engine="tone")
+    folder = batchjobs.run(first, options).folder
+    before = (folder / "audio" / "1.wav").read_bytes()
+    with pytest.raises(batchjobs.errors.UsageError, match="another manifest") as caught:
+        batchjobs.run(second, options)
+    assert "--output" in caught.value.hint
+    assert (folder / "audio" / "1.wav").read_bytes() == before
+    other = tmp_path / "C" / "talks.csv"
+    other.parent.mkdir()
+    other.write_bytes(first.read_bytes())
+    assert batchjobs.plan(other, options).to_do == 0
+    named = batchjobs.Options(engine="tone", output=folder)
+    assert batchjobs.plan(second, named).to_do == 1
+    first.unlink()  # moved, or renamed
+    assert batchjobs.plan(second, options).to_do == 1
+
+
+def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plan is adopted once everything it needs is there."""
+    batchjobs.run(manifest, batchjobs.Options(engine="tone"))
+
+    @asynccontextmanager
+    async def missing(**_: object) -> AsyncIterator[None]:
+        raise batchjobs.errors.ConfigurationError("its extra is not installed", hint="install it")
+        yield
+
+    monkeypatch.setattr(api, "local_server", missing)
+    with pytest.raises(batchjobs.errors.ConfigurationError):
+        batchjobs.run(manifest, batchjobs.Options(engine="espeak"))
+    found = batchjobs.status(Path("outputs/three"))
+    assert (found["done"], found["not_run"]) == (3, 0)
+
+
+def test_what_verify_finds_changed_is_made_again(manifest: Path) -> None:
+    """A file of the right size with another content, until it is mended or made anew."""
+    options = batchjobs.Options(engine="tone")
+    folder = batchjobs.run(manifest, options).folder
+    path = folder / "audio" / "b.wav"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500] + b"Z" + whole[501:])
+    assert batchjobs.plan(manifest, options).to_do == 0
+    checked, found = batchjobs.verify(folder)
+    assert (checked, len(found)) == (3, 1)
+    assert batchjobs.plan(manifest, options).by_action[Action.REMAKE].rows == 1
+    path.write_bytes(whole)  # from a backup
+    assert batchjobs.verify(folder) == (3, [])
+    assert batchjobs.plan(manifest, options).to_do == 0
+    path.write_bytes(whole[:500] + b"Z" + whole[501:])
+    batchjobs.verify(folder)
+    assert batchjobs.run(manifest, options).exit_code == 0
+    assert path.read_bytes() == whole
+    assert batchjobs.verify(folder) == (3, [])
+
+
+def test_failures_are_run_again_as_a_manifest_of_their_own(tmp_path: Path) -> None:
+    """Elsewhere they find their recordings, and their results hold no trace of the old failure."""
+    (tmp_path / "in" / "recordings").mkdir(parents=True)
+    wav = encode(b"\x00\x20" * 16_000, sample_rate=16_000, format="wav")
+    (tmp_path / "in" / "recordings" / "ا.wav").write_bytes(wav)
+    manifest = tmp_path / "in" / "m.jsonl"
+    manifest.write_text(
+        '{"id": "a", "audio": "recordings/ا.wav", "note": "ملاحظة"}\n', encoding="utf-8"
+    )
+    first = batchjobs.Options(engine="tone", output=tmp_path / "run", attempts=1, faults=("drop",))
+    assert batchjobs.run(manifest, first).exit_code == 1
+    failed = tmp_path / "run" / "failed.jsonl"
+    with pytest.raises(batchjobs.errors.UsageError, match="written anew"):
+        batchjobs.run(failed, batchjobs.Options(engine="tone", output=tmp_path / "run"))
+    second = batchjobs.Options(engine="tone", output=tmp_path / "again")
+    assert batchjobs.run(failed, second).exit_code == 0
+    (result,) = batchjobs.read_results(tmp_path / "again")
+    assert (result["id"], result["note"]) == ("a", "ملاحظة")
+    assert "error" not in result
+    assert result["attempts"] == 1

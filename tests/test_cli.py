@@ -20,6 +20,20 @@ import pytest
 from tests.canary import KEY, place_in
 from tests.commands import ROOT, Command, process
 
+
+@pytest.mark.parametrize("way", ["option", "variable", "file"])
+def test_the_hooks_into_libraries_are_one_setting(
+    command: Command, folder: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Switched off anywhere, they are off: what needs them is refused."""
+    arguments = ["--no-library-hooks"] if way == "option" else []
+    if way == "variable":
+        monkeypatch.setenv("BATCHJOBS_LIBRARY_HOOKS", "0")
+    if way == "file":
+        Path("batchjobs.toml").write_text("[run]\nlibrary_hooks = false\n", encoding="utf-8")
+    assert "needs its hook" in command("run", "--compress", *arguments, "x.csv").err
+
+
 # -- help --------------------------------------------------------------------------------------
 
 
@@ -49,6 +63,8 @@ def test_help_waits_for_no_heavy_import() -> None:
         (["run"], "MANIFEST"),
         (["run", "--format", "opus", "x.csv"], "'flac'"),
         (["run", "-"], "give --output DIR"),
+        (["run", "--encoding", "wide", "x.csv"], "'padded'"),
+        (["run", "--compress", "--no-library-hooks", "x.csv"], "leave out one of"),
         (["status", "nowhere"], "there is no run in nowhere"),
         (["verify", "nowhere"], "there is no run in nowhere"),
         (["serve", "--fault", "dorp"], "drop"),
@@ -139,6 +155,19 @@ def test_failed_jobs_exit_with_1_and_say_how_to_try_again(command: Command, gree
     ended = command("run", "again/failed.jsonl", "--engine", "tone")
     assert ended.code == 0
     assert (Path("outputs/failed/audio/a.wav")).is_file()
+
+
+def test_failed_rows_that_name_files_are_a_manifest_with_an_input_root(
+    command: Command, tmp_path: Path
+) -> None:
+    """Their paths are as they were: relative to the folder of the manifest that they came from."""
+    Path("texts").mkdir()
+    Path("texts/a.txt").write_text("Hello to everybody here")
+    Path("texts/rows.csv").write_text("id,text_file\na,a.txt\n")
+    faulty = ("--engine", "tone", "--fault", "error:40001", "-o", "out")
+    assert command("run", "texts/rows.csv", *faulty).code == 1
+    ended = command("run", "out/failed.jsonl", "--engine", "tone", "--input-root", "texts")
+    assert ended.code == 0
 
 
 def test_limit_leaves_the_rest_for_the_next_run(command: Command, greeting: Path) -> None:

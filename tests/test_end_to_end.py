@@ -351,6 +351,17 @@ drain_seconds = 1.0
 """
 
 
+@pytest.mark.parametrize("fault", ["handshake:503", "handshake:404"])
+def test_a_service_that_refuses_every_connection_ends_the_run(tmp_path: Path, fault: str) -> None:
+    """Not the jobs: it has seen nothing of them. The run exits with 69, and nothing has failed."""
+    rows = [{"id": name, "text": ENGLISH[1]} for name in ("one", "two")]
+    manifest = write_manifest(tmp_path / "away.csv", rows)
+    command = ("run", manifest, "--engine", "tone", "--fault", fault, "--attempts", 1)
+    batchjobs(*command, cwd=tmp_path, expect=69)
+    counted = summary(tmp_path / "outputs" / "away")
+    assert (counted["failed"], counted["not_run"], counted["attempts"]) == (0, 2, 1)
+
+
 @pytest.mark.parametrize(
     ("fault", "error_class", "code"),
     [
@@ -368,7 +379,6 @@ drain_seconds = 1.0
         ("error:50001", "transient", "50001"),
         ("error-string:50001", "transient", "50001"),
         ("error:40001", "permanent", "40001"),
-        ("handshake:503", "transient", "503"),
     ],
 )
 def test_a_misbehaving_service_ends_in_its_named_outcome(

@@ -58,6 +58,7 @@ def test_settings_change_their_fields_only() -> None:
     [
         ({"quiet_second": 1}, ["quiet_second", "did you mean 'quiet_seconds'?"]),
         ({"name": "x"}, ["'name'"]),
+        ({"concurrency": 10_001}, ["'concurrency'", "10000"]),
         ({"zzz": 1}, ["'zzz'", "batchjobs providers"]),
         ({"quiet_seconds": "2"}, ["quiet_seconds"]),
         ({"quiet_seconds": -0.1}, ["'quiet_seconds'", "0"]),

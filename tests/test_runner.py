@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -933,6 +933,42 @@ async def test_a_target_that_cannot_be_replaced_stops_the_run(tmp_path: Path) ->
     assert "003" not in run.records
     assert len(run.service.streams) < 20
     assert len(run.of(RunStopping)) == 1
+
+
+class Grouped(Checkpoint):
+    """A checkpoint on a slow disk that counts the commits that close what was cut off."""
+
+    closing: ClassVar[Counter[str]] = Counter()
+
+    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+        """Commit, late."""
+        cut = sum(end.result == "cancelled" for end in content.get("ends", ()))
+        self.closing.update(commits=bool(cut), attempts=cut)
+        threading.Event().wait(0.05)
+        return super().commit(**content)
+
+
+async def test_what_was_cut_off_is_written_down_at_once(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C twice does not wait for a commit a session."""
+    opened = Count()
+
+    async def stuck(peer: Peer) -> None:
+        opened.up()
+        if opened.value == 1:
+            await obeys(peer)
+        await peer.begin()
+        await trio.sleep_forever()
+
+    async def stop(runner: Runner) -> None:
+        await opened.reaches(30)
+        await trio.sleep(0.1)
+        runner._work_scope.cancel()
+
+    Grouped.closing.clear()
+    wide = replace(SETTINGS, concurrency=40)
+    await ran(tmp_path, jobs(60), stuck, opener=Grouped, run_settings=wide, during=stop)
+    assert Grouped.closing["attempts"] >= 29
+    assert Grouped.closing["commits"] <= 3
 
 
 class Failing(Checkpoint):

@@ -1,6 +1,7 @@
 """Sessions against a scripted service over memory streams, on a clock that jumps."""
 
 import datetime as dt
+import itertools
 import json
 import logging
 import ssl
@@ -1191,6 +1192,30 @@ async def test_at_most_32_handshakes_at_once(autojump_clock: object) -> None:
             for _ in range(100):
                 nursery.start_soon(one)
     assert most == 32
+
+
+async def test_a_crowd_of_connections_is_spread_and_a_few_are_not(autojump_clock: object) -> None:
+    """A thousand sessions that start at once dial over a second, a small run's all at once."""
+    for sessions, seconds in ((32, 0.0), (1_000, 0.968)):
+        dialled: list[float] = []
+
+        async def dial(host: str, port: int, context: object) -> trio.abc.Stream:
+            dialled.append(trio.current_time())  # noqa: B023
+            raise OSError("nobody there")
+
+        link = Link(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
+
+        async def one() -> None:
+            with pytest.raises(TransientError):
+                await speech(link).run()  # noqa: B023
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(sessions):
+                nursery.start_soon(one)
+        assert len(dialled) == sessions
+        assert max(dialled) - min(dialled) == pytest.approx(seconds)
+        gaps = [later - sooner for sooner, later in itertools.pairwise(sorted(dialled)[31:])]
+        assert gaps == pytest.approx([0.001] * (sessions - 32), abs=1e-6)
 
 
 # -- cancellation ------------------------------------------------------------------------------

@@ -210,8 +210,6 @@ class Checkpoint:
             DiskError: The disk failed.
         """
         with self._database.transaction() as database:
-            if not self._keeps_rest or staging.count(database):
-                database.execute(_DROP_REPORT)
             staging.adopt(database, settings, keeps_rest=self._keeps_rest)
 
     def records(self, ids: Sequence[str]) -> dict[str, JobRecord]:
@@ -223,10 +221,16 @@ class Checkpoint:
         return {record.id: record for record in found}
 
     def donors(self, key: str) -> list[JobRecord]:
-        """Find finished jobs that already have what this key asks for: some, if there are many."""
-        query = "SELECT record FROM jobs WHERE key = ? AND status = 'done' LIMIT ?"
+        """Find finished jobs that already have what this key asks for: some, if there are many.
+
+        Those whose files hold the samples exactly come first: they can become every format.
+        """
+        query = """SELECT record FROM jobs WHERE key = :key AND status = 'done'
+                       AND lower(substr(output, -4)) NOT IN ('.ogg', '.mp3')
+                   UNION ALL SELECT record FROM jobs WHERE key = :key AND status = 'done'
+                       AND lower(substr(output, -4)) IN ('.ogg', '.mp3') LIMIT :most"""
         with self._database.reading() as database:
-            found = database.execute(query, (key, _DONORS)).fetchall()
+            found = database.execute(query, {"key": key, "most": _DONORS}).fetchall()
             return [ledger.record_from(row[0]) for row in found]
 
     def keys_with_donors(self, keys: Sequence[str]) -> set[str]:
@@ -294,6 +298,16 @@ class Checkpoint:
         values = [(s.path, s.bytes, s.modified_ns, s.sha256, s.seconds) for s in sources]
         with self._database.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", values)
+
+    def judge(self, ids: Sequence[str], *, is_damaged: bool) -> None:
+        """Note of finished jobs whether their files were found changed.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as database:
+            database.execute(_DROP_REPORT)
+            ledger.judge(database, ids, is_damaged=is_damaged)
 
     # -- running --------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Attempts and outcomes: what was begun, what was sent, what became of it, and the sums."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -13,6 +14,7 @@ __all__ = [
     "close_lost",
     "end",
     "expect",
+    "judge",
     "record_from",
     "save",
     "sent_by_provider",
@@ -130,6 +132,19 @@ def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
                 record.error_class,
                 _encoder.encode(record),
             ),
+        )
+
+
+def judge(database: sqlite3.Connection, ids: Sequence[str], *, is_damaged: bool) -> None:
+    """Note of finished jobs whether their files are as they were."""
+    for name in ids:
+        query = "SELECT record FROM jobs WHERE id = ?"
+        (content,) = database.execute(query, (name,)).fetchone()
+        record = dataclasses.replace(record_from(content), is_damaged=is_damaged)
+        database.execute("UPDATE jobs SET record = ? WHERE id = ?", (_encoder.encode(record), name))
+        database.execute(
+            "DELETE FROM finished WHERE position = (SELECT position FROM rows WHERE id = ?)",
+            (name,),
         )
 
 

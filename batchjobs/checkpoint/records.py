@@ -63,6 +63,7 @@ class JobRecord:
         finished_at: Unix time of the outcome.
         segments: How many sessions' results its file is put together from.
         layout: How they were put together; empty if there was one.
+        is_damaged: Whether its files were found changed since; then it counts as not there.
     """
 
     id: str
@@ -89,6 +90,7 @@ class JobRecord:
     finished_at: float = 0.0
     segments: int = 1
     layout: str = ""
+    is_damaged: bool = False
 
     def can_become(self, output: str) -> bool:
         """Whether its result can be copied to this path, as the format of its ending, exactly."""

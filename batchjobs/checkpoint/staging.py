@@ -15,7 +15,6 @@ __all__ = [
     "add_if_free",
     "adopt",
     "begin",
-    "count",
     "doubt",
     "doubtful",
     "index",
@@ -137,7 +136,7 @@ def postpone_beyond(database: sqlite3.Connection, actions: Iterable[str], limit:
     )
 
 
-def count(database: sqlite3.Connection) -> int:
+def _count(database: sqlite3.Connection) -> int:
     """Count the rows."""
     return int(database.execute("SELECT count(*) FROM temp.staged").fetchone()[0])
 
@@ -174,6 +173,15 @@ def adopt(
     database: sqlite3.Connection, settings: Mapping[str, str], *, keeps_rest: bool = False
 ) -> None:
     """Put the rows in the place of the last run's, or of some; within a transaction."""
+    if not keeps_rest or _count(database):
+        _put_in_place(database, keeps_rest=keeps_rest)
+    database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
+    database.execute("DROP TABLE temp.staged")
+    database.execute("DROP TABLE temp.doubtful")
+
+
+def _put_in_place(database: sqlite3.Connection, *, keeps_rest: bool) -> None:
+    database.execute("DELETE FROM meta WHERE name = 'report'")
     # A copy that was killed between its rename and its commit has left a file, as `owns` knows of
     # the last plan; the new one may buy what that would have copied.
     database.execute(
@@ -194,9 +202,6 @@ def adopt(
             database.execute(statement)
     finished.fill(database)
     _put_in_doubt(database)
-    database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
-    database.execute("DROP TABLE temp.staged")
-    database.execute("DROP TABLE temp.doubtful")
 
 
 def _put_in_doubt(database: sqlite3.Connection) -> None:

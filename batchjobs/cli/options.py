@@ -18,6 +18,7 @@ __all__ = [
     "complete_provider",
     "config_option",
     "defaults_option",
+    "hooks_option",
     "json_option",
     "option",
 ]
@@ -27,7 +28,7 @@ _Command = TypeVar("_Command")
 
 def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
     """Make an option with an environment variable named after it."""
-    long = next(name for name in names if name.startswith("--"))
+    long = next(name for name in names if name.startswith("--")).partition("/")[0]
     variable = "BATCHJOBS_" + long.removeprefix("--").upper().replace("-", "_")
     settings.setdefault("envvar", variable)
     return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
@@ -105,6 +106,16 @@ def defaults_option(command: _Command) -> _Command:
 def json_option(command: _Command) -> _Command:
     """Add ``--json``."""
     return option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def hooks_option(command: _Command) -> _Command:
+    """Add ``--no-library-hooks``."""
+    return option(
+        "--library-hooks/--no-library-hooks",
+        default=True,
+        help="Put faster parts into the WebSocket library, checked at the start against its own.  "
+        "[default: yes]",
+    )(command)
 
 
 RUN_FOLDER = click.argument(

@@ -12,7 +12,7 @@ import click
 
 from batchjobs import signals
 from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
-from batchjobs.cli.options import config_option, option
+from batchjobs.cli.options import config_option, hooks_option, option
 from batchjobs.cli.suggesting import next_step, quoted, typed
 from batchjobs.cli.telling import counts, die_of, say, set_logging, told, tune_collector, wasted
 from batchjobs.wording import plural
@@ -91,6 +91,13 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
     help="Compress what is sent, where the service takes it (permessage-deflate): a third of the "
     "bytes of STT audio, for thin lines; costs about 0.7 ms of processor a second of audio.",
 )
+@option(
+    "--preopen",
+    is_flag=True,
+    help="Open the next session's connection while the current one speaks: saves the round trips of "
+    "far services. It counts as a connection: of --concurrency N, N/2 are sessions.",
+)
+@hooks_option
 @option(
     "--grace",
     type=click.FloatRange(min=0),

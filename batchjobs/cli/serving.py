@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.options import config_option, option
+from batchjobs.cli.options import config_option, hooks_option, option
 from batchjobs.cli.telling import die_of, say, set_logging, told, tune_collector
 from batchjobs.errors import BatchjobsError
 
@@ -57,12 +57,8 @@ __all__ = ["serve"]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the key to ask for.  [default: BATCHJOBS_LOCAL_KEY, or a new one each time]",
 )
-@option(
-    "--compress",
-    "compresses",
-    is_flag=True,
-    help="Take compression from clients that offer it.",
-)
+@option("--compress", is_flag=True, help="Take compression from clients that offer it.")
+@hooks_option
 @option("-v", "--verbose", count=True, help="Say more.")
 @config_option
 def serve(
@@ -70,6 +66,8 @@ def serve(
     faults: tuple[str, ...],
     key_file: Path | None,
     verbose: int,
+    compress: bool,
+    library_hooks: bool,
     config: Path | None,
     **given: object,
 ) -> None:
@@ -102,6 +100,7 @@ def serve(
         rate-change         names another sample rate from the second message on
     """
     from batchjobs import config as configuration
+    from batchjobs import masking
     from batchjobs.server.faults import parse_fault
 
     set_logging(verbose, quiet=False)
@@ -109,6 +108,9 @@ def serve(
     with told():
         local = configuration.load(config).providers["local"]
         token = configuration.read_key(local, key_file=key_file, environment=os.environ)
+        if library_hooks:
+            masking.install_fast_masker()
+        given["compresses"] = compress
         _serve(token, tuple(parse_fault(spec) for spec in faults), given)
 
 
@@ -118,11 +120,9 @@ def _serve(token: str, faults: tuple[object, ...], given: Mapping[str, object]) 
 
     import trio
 
-    from batchjobs import masking
     from batchjobs.server import ServerSettings
     from batchjobs.server import serve as serve_sessions
 
-    masking.install_fast_masker()
     settings = ServerSettings(
         token=token or secrets.token_urlsafe(24),
         faults=faults,  # type: ignore[arg-type]

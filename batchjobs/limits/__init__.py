@@ -4,19 +4,22 @@ from batchjobs.limits.breaker import Breaker
 from batchjobs.limits.budget import Budget, Price
 from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, LatencyDrift
 from batchjobs.limits.quiet import QuietTime
-from batchjobs.limits.rate import StartRate, parse_rate
+from batchjobs.limits.rate import ConnectionRamp, StartRate, parse_rate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
+from batchjobs.limits.settle import SettleTime
 
 __all__ = [
     "Breaker",
     "Budget",
     "ConcurrencyLimit",
+    "ConnectionRamp",
     "HandshakeRefusals",
     "LatencyDrift",
     "Price",
     "QuietTime",
     "RetryBudget",
     "RetryPolicy",
+    "SettleTime",
     "StartRate",
     "parse_rate",
 ]

@@ -15,7 +15,8 @@ class QuietTime:
 
     After 200 sessions it is four times the longest gap seen in the middle of audio, never less than
     half a second nor more than what was asked. Whatever speaks against it, a suspect result or audio
-    after a silence that was taken for the end, puts it back: it is learnt anew from nothing.
+    after a silence that was taken for the end, puts it back: it is learnt from 200 sessions anew,
+    and the longest gap stays known.
 
     Args:
         asked_seconds: The provider's setting.
@@ -40,10 +41,14 @@ class QuietTime:
             longest_gap_seconds: Between two of its messages of audio, also after a silence that was
                 taken for the end.
         """
-        if longest_gap_seconds >= self.seconds:
-            self.doubt()
+        self.seen(longest_gap_seconds)
         self._sessions += 1
-        self._longest_seconds = max(self._longest_seconds, longest_gap_seconds)
+
+    def seen(self, gap_seconds: float) -> None:
+        """There was a gap, in a session that shows nothing more."""
+        if gap_seconds >= self.seconds:
+            self.doubt()
+        self._longest_seconds = max(self._longest_seconds, gap_seconds)
 
     def doubt(self) -> None:
         """Something says that a silence was not the end."""

@@ -14,6 +14,8 @@ from batchjobs.manifest.source import decoded
 __all__ = ["jsonl_rows"]
 
 _MISSPELT_REMEMBERED = 1000
+_ERROR_FIELDS = {"class", "code", "message"}
+_FAILURE_FIELDS = {"error", "line", "attempts"}
 
 
 def jsonl_rows(
@@ -37,7 +39,7 @@ def jsonl_rows(
         if text.isspace():
             continue
         try:
-            row = _object(text)
+            row = _as_it_came(_object(text))
         except RowError as error:
             yield BadRow(
                 line=number,
@@ -65,6 +67,19 @@ def jsonl_rows(
             if len(good) < _MISSPELT_REMEMBERED:
                 good.add(columns)
             yield number, row
+
+
+def _as_it_came(row: dict[str, object]) -> dict[str, object]:
+    """Take out of a row of a run's ``failed.jsonl`` what the run put into it."""
+    error = row.get("error")
+    if not isinstance(error, dict) or error.keys() != _ERROR_FIELDS:
+        return row
+    own = {name: value for name, value in row.items() if name not in _FAILURE_FIELDS}
+    hidden = own.get("row")
+    if isinstance(hidden, dict) and hidden.keys() <= {"id", "row", *_FAILURE_FIELDS}:
+        del own["row"]
+        own = hidden | own  # its id stays the one it had in the run
+    return own
 
 
 def _id_of(row: dict[str, object]) -> str:

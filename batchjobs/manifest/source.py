@@ -96,7 +96,7 @@ def blocks_of(stream: BinaryIO, name: str, *, gzipped: bool) -> Iterator[bytes]:
     head, raw = _peeked(raw, 4)
     _refuse_other_formats(head, name)
     if not head.removeprefix(_BOM):
-        raise ManifestError(f"{name}: is empty", hint="the first line names the columns")
+        raise ManifestError(f"{name}: is empty", hint="add a line for every job")
     yield next(raw).removeprefix(_BOM)
     yield from raw
 

@@ -1,6 +1,7 @@
 """Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -151,6 +152,7 @@ class _Stager:
     progress: Callable[[int], None] | None = None
     count: int = 0
     reads_texts: bool = False
+    replaced: Counter[tuple[str, str]] = field(default_factory=Counter)
     bad: list[BadRow] = field(default_factory=list)
     bad_total: int = 0
     twins: dict[str, int] = field(default_factory=dict)
@@ -228,9 +230,23 @@ class _Stager:
             action = decide(row, record, self.checkpoint, retries_all=self.retries_all)
         if action in TO_BUY:
             row = self.rows.without_held(row)
+        if action is Action.CHANGED and record is not None:
+            self._note_replaced(row, record)
         decided = row if row.action == action else row._replace(action=action.value)
         refuse_foreign(decided, record, self.checkpoint, self.rows.places)
         return decided
+
+    def _note_replaced(self, row: Row, record: JobRecord) -> None:
+        """Count what somebody paid for and now forgets to ask of the same provider."""
+        provider = self.rows.providers.get(record.provider)
+        if (
+            record.provider != row.provider
+            and provider is not None
+            and not provider.engine
+            and not msgspec.json.decode(row.job, type=Job).row.get("provider")
+            and is_intact(self.checkpoint.folder, record)
+        ):
+            self.replaced[record.provider, row.provider] += 1
 
     def _stage_otherwise(self, row: Row, holder: Row) -> None:
         """Stage a row whose id or place is taken under another, if that serves; else as bad."""
@@ -321,6 +337,7 @@ def _summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: _
         speech_seconds=spoken_characters / LETTERS_PER_SECOND,
         orphans=checkpoint.orphans(),
         bad_rows=tuple(stager.bad),
+        replaced=dict(stager.replaced),
         tells_all=not stager.bad_total and not stager.reads_texts,
         providers=tuple(sorted(used)),
         copied_providers=tuple(sorted(copied - used)),

@@ -1,7 +1,7 @@
 """What tells one manifest, and all that its rows are made with, from another."""
 
 import hashlib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["fingerprint"]
@@ -21,5 +21,12 @@ def fingerprint(manifest: Path, *facts: object) -> str:
         return ""
     with manifest.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    digest.update(repr((version("batchjobs"), facts)).encode())
+    digest.update(repr((_version(), facts)).encode())
     return digest.hexdigest()
+
+
+def _version() -> str:
+    try:
+        return version("batchjobs")
+    except PackageNotFoundError:  # run from a clone that is not installed
+        return ""

@@ -134,6 +134,8 @@ class Plan:
         bad_rows: The first bad rows.
         providers: The providers that would be used.
         copied_providers: Those that would be used only if what is to be copied is damaged.
+        replaced: Finished results that were paid for and that another provider would replace, though
+            no row names it: how many, by (theirs, the other).
         tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
             text in another file. Then an unchanged manifest need not be read again.
     """
@@ -148,6 +150,7 @@ class Plan:
     bad_rows: tuple[BadRow, ...] = ()
     providers: tuple[str, ...] = ()
     copied_providers: tuple[str, ...] = ()
+    replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
     tells_all: bool = True
 
     @property
@@ -172,8 +175,8 @@ def decode_row(row: Row) -> Job | BadRow:
 
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
-    """Whether a finished job's files are there with their sizes; `verify` looks at their content."""
-    if not record.files:
+    """Whether a finished job's files are there with their sizes, and `verify` found nothing else."""
+    if not record.files or record.is_damaged:
         return False
     # Strings, for a million paths: pathlib takes longer than the system does.
     return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)

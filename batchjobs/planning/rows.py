@@ -50,7 +50,7 @@ class Rows:
         pauses: Pauses,
     ) -> None:
         self._checkpoint = checkpoint
-        self._providers = providers
+        self.providers = providers
         self.places = Places(checkpoint.folder)
         self._audio_format = audio_format
         self._pauses = pauses
@@ -60,7 +60,7 @@ class Rows:
         """Find a job's key and the place of its result, or say why it has none."""
         seconds = 0.0
         layout = ""
-        provider = self._providers[job.provider]
+        provider = self.providers[job.provider]
         if job.kind is Kind.TTS:
             key = speech_key(job, provider)
             if len(job.text) > provider.text_limit_characters:
@@ -99,7 +99,7 @@ class Rows:
         """Leave of a long job's work what its finished segments have not done already."""
         if not row.layout:
             return row
-        provider = self._providers[row.provider]
+        provider = self.providers[row.provider]
         if row.kind == Kind.STT:
             seconds = max(0.0, row.seconds - self._checkpoint.transcribed_seconds(row.key))
             sessions = math.ceil(seconds / provider.audio_target_seconds)

@@ -19,6 +19,8 @@ SAMPLE_RATE: Final = 16_000
 TRANSCRIPTION_ERROR: Final = "transcription_error"
 """The code of failures told in free text: worth one more try, not more."""
 _BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
+_REVISIONS: Final = 4.0
+"""A shortened settling time is at least so many times what a revision took in the same session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +30,18 @@ class TranscriptResult:
     Attributes:
         text: The transcript.
         evidence: Why it counts as complete.
+        revision_seconds: The longest time it had stood before a revision: a change after the last
+            chunk had an answer already; 0 if there was none.
+        settled_seconds: How long it had to stand before it was taken; 0 if the service itself said
+            that it was the last.
         word_end_seconds: About when each of its words ends, from the start of the audio, as the
             growth of the transcript shows; empty if it does not.
     """
 
     text: str
     evidence: Evidence
+    revision_seconds: float = 0.0
+    settled_seconds: float = 0.0
     word_end_seconds: tuple[float, ...] = ()
 
 
@@ -55,6 +63,8 @@ class SttClient:
         provider: Pace, chunk form, deadlines, and what is known of the service's manners.
         now: The time, in seconds of a monotonic clock.
         encoding: How to write the chunks.
+        settle_seconds: A settling time below the provider's, for a transcript that is revised soon or
+            not at all.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class SttClient:
         provider: Provider,
         now: float,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
+        settle_seconds: float | None = None,
     ) -> None:
         self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
         self._provider = provider
@@ -81,6 +92,8 @@ class SttClient:
         self._first_reply_at: float | None = None
         self._last_reply_at = now
         self._longest_gap_seconds = 0.0
+        self._short_settle_seconds = settle_seconds
+        self._revision_seconds = 0.0
         self._result: TranscriptResult | SessionError | None = None
 
     # -- what the adapter asks ------------------------------------------------------------------
@@ -89,6 +102,11 @@ class SttClient:
     def ended(self) -> bool:
         """Whether the outcome is decided."""
         return self._phase is _Phase.ENDED
+
+    @property
+    def has_payload(self) -> bool:
+        """Never: the recording's chunks are the adapter's to bring."""
+        return False
 
     @property
     def proven(self) -> bool:
@@ -140,7 +158,14 @@ class SttClient:
             # What stands may not hold the last words yet: they have their own time to come.
             wait = max(provider.first_transcript_seconds, provider.settle_seconds)
             return min(sent + wait, cap)
-        return min(max(self._changed_at, sent) + provider.settle_seconds, cap)
+        return min(max(self._changed_at, sent) + self._settle_seconds(), cap)
+
+    def _settle_seconds(self) -> float:
+        """How long the transcript has to stand unchanged: long enough for this session's own ways."""
+        asked = self._provider.settle_seconds
+        if self._short_settle_seconds is None:
+            return asked
+        return min(asked, max(self._short_settle_seconds, _REVISIONS * self._revision_seconds))
 
     def result(self) -> TranscriptResult:
         """Give the transcript and the evidence.
@@ -236,10 +261,14 @@ class SttClient:
             self._first_reply_at = now
         else:
             self._longest_gap_seconds = max(self._longest_gap_seconds, now - self._last_reply_at)
+        was_answered = self._replied_since_chunk
         self._last_reply_at = now
         self._replied_since_chunk = True
         self._replies += 1
         if text != self._text:
+            if was_answered:
+                stood = now - max(self._changed_at, self._progress_at)
+                self._revision_seconds = max(self._revision_seconds, stood)
             self._text = text
             self._changed_at = now
             self._note_growth(text)
@@ -279,7 +308,7 @@ class SttClient:
         return tuple(round(end, 3) for end in self._word_ends)
 
     def _settle(self, now: float) -> None:
-        unchanged = max(self._changed_at, self._sent_all_at) + self._provider.settle_seconds
+        unchanged = max(self._changed_at, self._sent_all_at) + self._settle_seconds()
         if now < unchanged and not self._answers_missing():
             late = now - self._sent_all_at
             hint = "send slower (--pace), or raise settle_limit_seconds"
@@ -297,6 +326,8 @@ class SttClient:
         first = self._first_reply_at if self._first_reply_at is not None else now
         self._result = TranscriptResult(
             text=self._text or "",
+            revision_seconds=self._revision_seconds,
+            settled_seconds=self._settle_seconds() if ending is Ending.SETTLED else 0.0,
             word_end_seconds=self._known_ends,
             evidence=Evidence(
                 ending=ending,

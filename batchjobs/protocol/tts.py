@@ -192,6 +192,11 @@ class TtsClient:
             seconds = min(self._short_quiet_seconds, seconds)
         return seconds
 
+    @property
+    def has_payload(self) -> bool:
+        """Whether there is a message to send now."""
+        return bool(self._outgoing) and not self.ended
+
     def next_payload(self) -> str | None:
         """Give the next message to send, if one may be sent now."""
         if self.ended or not self._outgoing:

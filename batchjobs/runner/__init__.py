@@ -68,6 +68,9 @@ class Runner:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.recorder.run)
             nursery.start_soon(run.spool.run)
+            for service in run.services.values():
+                if service.link.spares is not None:
+                    nursery.start_soon(service.link.spares.run)
             try:
                 if run.settings.handles_signals:
                     await nursery.start(self._watch_signals)

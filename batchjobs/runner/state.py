@@ -3,6 +3,7 @@
 import enum
 import heapq
 import itertools
+import math
 import os
 import random
 import time
@@ -26,6 +27,7 @@ from batchjobs.limits import (
     QuietTime,
     RetryBudget,
     RetryPolicy,
+    SettleTime,
     StartRate,
 )
 from batchjobs.outputs import SEGMENTS_FOLDER
@@ -33,7 +35,7 @@ from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.recorder import Recorder
-from batchjobs.session import Link, SpeechSession, TranscriptSession
+from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
 from batchjobs.spool import AudioSpool
 
 __all__ = [
@@ -60,6 +62,8 @@ class RunSettings:
 
     Attributes:
         concurrency: Sessions open at once, per provider; 0 finds it out; None asks the provider.
+        preopens: Whether connections for the next sessions are opened beforehand. They count: half
+            of the concurrency is then sessions.
         starts_per_second: Sessions started a second; 0 means no limit.
         retries: When to try again.
         grace_seconds: After the first signal, how long open sessions may go on.
@@ -71,6 +75,7 @@ class RunSettings:
     """
 
     concurrency: int | None = None
+    preopens: bool = False
     starts_per_second: float = 0.0
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     grace_seconds: float = 30.0
@@ -233,12 +238,15 @@ class Service:
         self.limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
         self.drift = LatencyDrift()
         self.quiet = QuietTime(provider.quiet_seconds)
+        self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
         self.refusals = HandshakeRefusals()
         self.active = 0
         self.was_reached = False
         self.is_proven = False
         self.is_probing = False
+        if settings.preopens:
+            link.spares = Spares(link, self._has_room_for_spare)
         self.line: deque[Ticket] = deque()
         """Those who wait until it is ready, where others may go on at other services."""
 
@@ -254,7 +262,28 @@ class Service:
         """
         if self.breaker.is_open:
             return not self.is_probing
-        return self.active < (self.limit.allowed(now) if self.is_proven else 1)
+        allowed = self.limit.allowed(now) if self.is_proven else 1
+        return self.active < (allowed if self.link.spares is None else max(1, allowed // 2))
+
+    def _has_room_for_spare(self, spares: int) -> bool:
+        """Whether a connection may be opened for a later session: one a session, and all counted."""
+        if self.breaker.is_open or not self.is_proven or spares >= self.active:
+            return False
+        return self.active + spares < self.limit.allowed(trio.current_time())
+
+    def throttled(self, *, started_at: float, now: float, pause_seconds: float = 0.0) -> None:
+        """The service refused a connection or a session for want of room."""
+        spares = self.link.spares
+        open_ones = self.active + (0 if spares is None else len(spares))
+        self.limit.throttled(
+            started_at=started_at, now=now, active=open_ones, pause_seconds=pause_seconds
+        )
+        if spares is not None:
+            spares.rest()
+
+    def doubt(self, session: Session) -> None:
+        """A suspect result: what was learnt of the ends of such sessions is not to be relied on."""
+        (self.settle if isinstance(session, TranscriptSession) else self.quiet).doubt()
 
     @property
     def not_before(self) -> float:
@@ -345,6 +374,9 @@ class RunState:
         if self.is_stopping:
             return
         self.is_stopping = True
+        for service in self.services.values():
+            if service.link.spares is not None:
+                service.link.spares.rest(math.inf)
         self.tell(RunStopping(reason=reason))
         self.notify()
 
@@ -410,10 +442,14 @@ class RunState:
         await self.recorder.finish(end=attempt_end(number, session, result, error))
 
     async def close_ledger(self) -> None:
-        """Write down what the sessions that were cut off had sent."""
-        try:
+        """Write down what the sessions that were cut off had sent, in as few commits as it takes."""
+        async with trio.open_nursery() as nursery:
             for number, (ticket, _) in list(self.open.items()):
-                await self.end_attempt(number, ticket, "cancelled")
+                nursery.start_soon(self._close_attempt, number, ticket)
+
+    async def _close_attempt(self, number: int, ticket: Ticket) -> None:
+        try:
+            await self.end_attempt(number, ticket, "cancelled")
         except BatchjobsError as error:  # of the disk; the next run counts them as lost
             self.stop(error.message, error)
 

@@ -268,7 +268,7 @@ class Worker:
             result = await session.run()
         except SessionError as error:
             if isinstance(error, SuspectError):
-                service.quiet.doubt()
+                service.doubt(session)
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
@@ -313,7 +313,8 @@ class Worker:
         )
         if job.kind is Kind.STT:
             chunks = recording_chunks(Path(segment.audio), link.provider.chunk_seconds)
-            return TranscriptSession(link, chunks=chunks, on_proven=proven)
+            settle = service.settle.next_seconds()
+            return TranscriptSession(link, chunks=chunks, on_proven=proven, settle_seconds=settle)
         assert job.speech is not None
         voice = f"{job.provider}/{job.speech.voice_id}"
         judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
@@ -364,6 +365,14 @@ class Worker:
         first = result.evidence.first_result_seconds
         if isinstance(result, SpeechResult):
             service.quiet.heard(result.evidence.longest_gap_seconds)
+        elif service.settle.heard(result.revision_seconds, settled_seconds=result.settled_seconds):
+            _logger.warning(
+                "%s revised a transcript after %.1f s: the settling time is again what was asked; "
+                "%d transcripts of this run were taken sooner",
+                service.link.provider.name,
+                result.revision_seconds,
+                service.settle.taken_sooner,
+            )
         if service.is_adaptive and isinstance(result, SpeechResult) and service.drift.add(first):
             service.limit.slowed(started_at=began, now=trio.current_time())
 
@@ -443,7 +452,7 @@ class Worker:
             return
         if service.is_adaptive:
             now = trio.current_time()
-            service.limit.throttled(started_at=began, now=now, active=service.active)
+            service.throttled(started_at=began, now=now)
             name, allowed = service.link.provider.name, service.limit.allowed(now)
             self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
 
@@ -465,9 +474,7 @@ class Worker:
         # unless one session is too many already.
         is_last = service.limit.allowed(now) == 1
         pause = wait if asked is not None or is_last else 0.0
-        service.limit.throttled(
-            started_at=began, now=now, active=service.active, pause_seconds=pause
-        )
+        service.throttled(started_at=began, now=now, pause_seconds=pause)
         name, allowed = service.link.provider.name, service.limit.allowed(now)
         self._run.tell(SlowedDown(provider=name, concurrency=allowed, message=str(error)))
         self._run.wait(ticket, wait)

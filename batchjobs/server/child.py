@@ -52,6 +52,7 @@ class ChildSettings(msgspec.Struct, frozen=True, kw_only=True):
     pace: float = 0.0
     ledger: str = ""
     compresses: bool = False
+    library_hooks: bool = True
 
     def __repr__(self) -> str:
         """Show all but the token."""
@@ -73,7 +74,7 @@ class ChildError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def local_server(
+async def local_server(  # noqa: PLR0913  # keyword-only, each a setting of the child
     *,
     engine: str,
     model_folder: Path | None = None,
@@ -82,6 +83,7 @@ async def local_server(
     pace: float = 0.0,
     ledger: Path | None = None,
     compresses: bool = False,
+    library_hooks: bool = True,
     withheld: Collection[str] = (),
 ) -> AsyncIterator[LocalServer]:
     """Run a local server in a child process for as long as the block lasts.
@@ -98,6 +100,7 @@ async def local_server(
         pace: TTS audio sent, times real time; 0 is unpaced.
         ledger: File that gets a JSON line for each start and end of a session.
         compresses: Whether it takes compression from a client that offers it.
+        library_hooks: Whether it puts faster parts into libraries.
         withheld: Environment variables that it is not given: the keys of other services.
 
     Yields:
@@ -120,6 +123,7 @@ async def local_server(
         pace=pace,
         ledger=str(ledger or ""),
         compresses=compresses,
+        library_hooks=library_hooks,
     )
     process = await trio.lowlevel.open_process(
         [sys.executable, "-P", "-m", "batchjobs.server"],

@@ -3,6 +3,7 @@
 from batchjobs.session.dialling import Dial, dial_tcp
 from batchjobs.session.failures import CONNECTION_CODE
 from batchjobs.session.link import Link
+from batchjobs.session.spares import Spares
 from batchjobs.session.speech import SpeechSession
 from batchjobs.session.transcript import RECORDING_CODE, TranscriptSession, recording_chunks
 
@@ -11,6 +12,7 @@ __all__ = [
     "RECORDING_CODE",
     "Dial",
     "Link",
+    "Spares",
     "SpeechSession",
     "TranscriptSession",
     "dial_tcp",

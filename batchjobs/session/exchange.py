@@ -1,46 +1,38 @@
 """Drives one machine over one connection, from the handshake to the close."""
 
-import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from batchjobs.deflate import Deflate, negotiate
-from batchjobs.errors import SessionError, TimedOutError
+from batchjobs.errors import SessionError
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.session.failures import BROKEN, CONNECTION_CODE, FOREIGN, first_of, translated
-from batchjobs.session.guard import GuardedStream
+from batchjobs.session.failures import BROKEN, FOREIGN, first_of, translated
 from batchjobs.session.link import Link
+from batchjobs.session.opening import Request, open_connection
+from batchjobs.session.spares import Spare
 
-__all__ = ["Exchange", "Request", "connected"]
+__all__ = ["Exchange", "connected"]
 
-Request: TypeAlias = tuple[str, list[tuple[bytes, bytes]]]
-"""The target, with its query, and the extra headers."""
 _Machine = TypeVar("_Machine", TtsClient, SttClient)
 
-_RECEIVE_BYTES: Final = 65_536
-"""4 KiB, the library's default, makes a speech session cost 2.2 times as much (measured)."""
-_QUEUED_MESSAGES: Final = 8
-_MESSAGE_LIMIT: Final = 16 * 1024 * 1024
-"""The library's 1 MiB is 16 seconds of audio in one message."""
 _CLOSE_SECONDS: Final = 2.0
-
-
-class _NoUrls(logging.Filter):
-    """Keeps the library's debug lines out of every log: one of them holds the URL with the key."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno > logging.DEBUG
-
-
-logging.getLogger("trio-websocket").addFilter(_NoUrls())
+_PONG_SECONDS: Final = 5.0
 
 
 class Exchange:
-    """Drives one machine over one open connection."""
+    """Drives one machine over one open connection.
+
+    Args:
+        connection: The connection.
+        machine: Says what to do.
+        on_proven: Called when the service first does useful work.
+        shield: Is shielded as soon as the outcome is decided.
+        was_spare: Whether the connection was opened beforehand. If it ends before the service has
+            said anything, it is stale, and the machine is not told.
+    """
 
     def __init__(
         self,
@@ -48,6 +40,8 @@ class Exchange:
         machine: TtsClient | SttClient,
         on_proven: Callable[[], None],
         shield: trio.CancelScope,
+        *,
+        was_spare: bool = False,
     ) -> None:
         self.connection = connection
         self.machine = machine
@@ -56,34 +50,74 @@ class Exchange:
         self._scope = trio.CancelScope()
         self.wake = trio.Event()
         self.is_closed = False
+        self.is_stale = False
+        self._may_be_stale = was_spare
+        self._was_proven = False
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
         machine = self.machine
-        was_proven = False
         while not machine.ended:
             now = trio.current_time()
             if now >= machine.wait_until:
+                if self._may_be_stale:
+                    self.is_stale = True
+                    return
                 machine.woken(now)
-                self.wake.set()
+                self._wake_sender()
                 continue
             self._scope = trio.CancelScope(deadline=machine.wait_until)
             with self._scope:
-                try:
-                    payload = await self.connection.get_message()
-                except ConnectionClosed as closed:
-                    self.is_closed = True
-                    code, reason = _close_of(closed)
-                    machine.closed(code, reason, trio.current_time())
-                    break
-            if self._scope.cancelled_caught:
-                continue
-            machine.received(payload, trio.current_time())
-            self.wake.set()
-            if machine.proven and not was_proven:
-                was_proven = True
-                self._on_proven()
+                await self._receive_until_ended()
+            if self.is_stale:
+                return
         self._keep_outcome()
+
+    async def _receive_until_ended(self) -> None:
+        """Feed the machine with messages, until the deadline of the scope cuts this off.
+
+        The deadline follows the machine's only where that has come nearer. Where it has moved away,
+        as with every message, the old one is waited for, looked at, and set anew: to move it each
+        time, with a scope for each message, took a tenth of a session's time (measured).
+        """
+        machine = self.machine
+        while not machine.ended:
+            try:
+                payload = await self.connection.get_message()
+            except ConnectionClosed as closed:
+                self.is_closed = True
+                if self._may_be_stale:
+                    self.is_stale = True
+                    return
+                code, reason = _close_of(closed)
+                machine.closed(code, reason, trio.current_time())
+                return
+            self._may_be_stale = False
+            machine.received(payload, trio.current_time())
+            self._wake_sender()
+            if not self._was_proven and machine.proven:
+                self._was_proven = True
+                self._on_proven()
+            self._scope.deadline = min(self._scope.deadline, machine.wait_until)
+
+    def _wake_sender(self) -> None:
+        if self.machine.has_payload:
+            self.wake.set()
+
+    async def is_fresh(self) -> bool:
+        """Find out if a connection that was opened beforehand still leads anywhere.
+
+        For protocols that begin with what is paid for: it must not go down a dead line.
+        """
+        if self._may_be_stale:
+            with trio.move_on_after(_PONG_SECONDS) as scope:
+                try:
+                    await self.connection.ping()
+                except ConnectionClosed:
+                    self.is_closed = self.is_stale = True
+            self.is_stale = self.is_stale or scope.cancelled_caught
+            self._may_be_stale = False
+        return not self.is_stale
 
     def sent(self) -> None:
         """Tell the machine that its message went out; its deadline may have moved either way."""
@@ -109,11 +143,49 @@ async def connected(
     make_machine: Callable[[float], _Machine],
     converse: Callable[[Exchange, _Machine], Awaitable[None]],
     on_proven: Callable[[], None],
-) -> None:
-    """Open a connection, converse over it, and close it; its failures become ours here.
+) -> bool:
+    """Open a connection, or take one that is open, and converse over it.
+
+    Returns:
+        False if the connection had been opened beforehand and was dead: nothing has happened, and
+        this is to be called again.
+
+    Raises:
+        SessionError: The connection failed; once the machine has its outcome, that stands.
+    """
+    spares = link.spares
+    if spares is None:
+        await _conversed(link, request, make_machine, converse, on_proven)
+        return True
+
+    def proven() -> None:
+        on_proven()
+        spares.replenish(request)
+
+    spare = await spares.take(request)
+    try:
+        return await _conversed(link, request, make_machine, converse, proven, spare=spare)
+    finally:
+        if spare is not None:
+            spare.close()
+
+
+async def _conversed(
+    link: Link,
+    request: Request,
+    make_machine: Callable[[float], _Machine],
+    converse: Callable[[Exchange, _Machine], Awaitable[None]],
+    on_proven: Callable[[], None],
+    *,
+    spare: Spare | None = None,
+) -> bool:
+    """Have a connection, converse over it, and close it; its failures become ours here.
 
     Once the machine has its outcome, nothing takes it back: no cancellation from outside, and
     nothing that the peer does while the connection closes.
+
+    Returns:
+        Whether there was a conversation: not over a spare connection that was dead.
     """
     streams: list[trio.abc.Stream] = []
     exchange: Exchange | None = None
@@ -121,9 +193,10 @@ async def connected(
     with trio.CancelScope() as shield:
         try:
             async with trio.open_nursery() as nursery:
-                connection = await _open(link, request, nursery, streams)
+                connection = spare.connection if spare else None
+                connection = connection or await open_connection(link, request, nursery, streams)
                 machine = make_machine(trio.current_time())
-                exchange = Exchange(connection, machine, on_proven, shield)
+                exchange = Exchange(connection, machine, on_proven, shield, was_spare=bool(spare))
                 await converse(exchange, machine)
                 if not exchange.is_closed:
                     with trio.move_on_after(_CLOSE_SECONDS):
@@ -136,62 +209,10 @@ async def connected(
         finally:
             for stream in streams:
                 await trio.aclose_forcefully(stream)
-    if error is not None and not (exchange and exchange.machine.ended):
+    is_settled = exchange is not None and (exchange.machine.ended or exchange.is_stale)
+    if error is not None and not is_settled:
         raise error
-
-
-async def _open(
-    link: Link,
-    request: Request,
-    nursery: trio.Nursery,
-    streams: list[trio.abc.Stream],
-) -> WebSocketConnection:
-    """Dial and shake hands, within the provider's deadline.
-
-    Raises:
-        TimedOutError: The deadline passed.
-    """
-    seconds = link.provider.connect_seconds
-    target, headers = request
-    async with link.handshakes:
-        with trio.move_on_after(seconds):
-            stream = GuardedStream(await link.dial(link.host, link.port, link.context))
-            streams.append(stream)
-            offering = _Offering(nursery, link)
-            connection = await wrap_client_stream(
-                offering,  # type: ignore[arg-type]  # it starts one task in it
-                stream,  # type: ignore[arg-type]  # any stream serves; the library names two
-                link.host_header,
-                target,
-                extra_headers=headers,
-                message_queue_size=_QUEUED_MESSAGES,
-                max_message_size=_MESSAGE_LIMIT,
-                receive_buffer_size=_RECEIVE_BYTES,
-            )
-            offering.conclude()
-            return connection
-    shown = f"{link.host} did not complete the handshake in {seconds:g} s"
-    raise TimedOutError(shown, code=CONNECTION_CODE)
-
-
-class _Offering:
-    """Starts the library's reader, with an offer to compress in its handshake if that is wanted."""
-
-    def __init__(self, nursery: trio.Nursery, link: Link) -> None:
-        self._nursery = nursery
-        self._link = link
-        self._deflate = Deflate(_MESSAGE_LIMIT)
-
-    def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
-        """Start it."""
-        if self._link.compresses and not negotiate(reader, self._deflate):
-            self._link.tell_once("trio-websocket has changed: --compress has no effect")
-        self._nursery.start_soon(reader)
-
-    def conclude(self) -> None:
-        """Tell if the service has declined."""
-        if self._link.compresses and not self._deflate.enabled():
-            self._link.tell_once("the service takes no compression: all is sent as it is")
+    return exchange is None or not exchange.is_stale
 
 
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:

@@ -5,15 +5,19 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 import trio
 
 from batchjobs.errors import SessionError
+from batchjobs.limits import ConnectionRamp
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider
 from batchjobs.session.dialling import Dial, dial_tcp, files_at_most
+
+if TYPE_CHECKING:
+    from batchjobs.session.spares import Spares
 
 __all__ = ["Link"]
 
@@ -37,6 +41,7 @@ class Link:
         dial: How to connect; tests give memory streams.
         encoding: How to write the chunks of recordings.
         compresses: Whether to offer permessage-deflate.
+        fast_frames: Whether to read and write whole messages by a way of our own.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Link:
         dial: Dial = dial_tcp,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
         compresses: bool = False,
+        fast_frames: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
         self.provider = provider
@@ -60,10 +66,14 @@ class Link:
         self.dial = dial
         self.encoding = encoding
         self.compresses = compresses
+        self.fast_frames = fast_frames
+        self.spares: Spares | None = None
+        """Connections opened beforehand, where a run wants them."""
         self._has_told: set[str] = set()
         # Each may reach into the files kept for the disk before it sees that it is one too many.
         at_once = max(1, min(_HANDSHAKES_AT_ONCE, files_at_most() // 8))
         self.handshakes = trio.CapacityLimiter(at_once)
+        self.ramp = ConnectionRamp()
         self._key_pattern = re.compile("".join(map(_any_form_of, key)))
 
     def __repr__(self) -> str:

@@ -94,7 +94,8 @@ class SpeechSession:
 
         request = (link.target(provider.tts_path, ways), link.headers(ways))
         with link.discreet():
-            await connected(link, request, machine, converse, self._on_proven)
+            while not await connected(link, request, machine, converse, self._on_proven):
+                self._machine = None
             assert self._machine is not None
             return self._machine.result()
 

@@ -28,6 +28,7 @@ class TranscriptSession:
         link: The way to the provider.
         chunks: The recording's 16 kHz mono samples, in chunks of the provider's length.
         on_proven: Called when the service first does useful work.
+        settle_seconds: A settling time below the provider's.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class TranscriptSession:
         *,
         chunks: AsyncGenerator[bytes, None],
         on_proven: Callable[[], None] = lambda: None,
+        settle_seconds: float | None = None,
     ) -> None:
         self._link = link
         self._chunks = chunks
         self._on_proven = on_proven
+        self._settle_seconds = settle_seconds
         self._machine: SttClient | None = None
 
     @property
@@ -68,10 +71,17 @@ class TranscriptSession:
         failure: list[SessionError] = []
 
         def machine(now: float) -> SttClient:
-            return SttClient(provider=provider, now=now, encoding=link.encoding)
+            return SttClient(
+                provider=provider,
+                now=now,
+                encoding=link.encoding,
+                settle_seconds=self._settle_seconds,
+            )
 
         async def converse(exchange: Exchange, heard: SttClient) -> None:
             self._machine = heard
+            if not await exchange.is_fresh():
+                return
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_send_audio, exchange, heard, self._chunks, failure, nursery)
                 await exchange.listen()
@@ -81,7 +91,8 @@ class TranscriptSession:
         request = (target, link.headers(ways))
         with link.discreet():
             async with aclosing(self._chunks):
-                await connected(link, request, machine, converse, self._on_proven)
+                while not await connected(link, request, machine, converse, self._on_proven):
+                    self._machine = None
             if failure:
                 raise failure[0]
             assert self._machine is not None

@@ -1,24 +1,22 @@
 """The benchmark, in one command: measures, compares with the goals, prints one table.
 
-    python -m tests.benchmarks [--quick] [--rounds 5] [--only NAME ...] [--json FILE]
+    python -m tests.benchmarks [--quick] [--rounds 5] [--only NAME ...] [--programs] [--json FILE]
 
 It ends with 1 if a goal is missed, and with 2 if a program fails or does not do what it is measured
-for. The quick form only shows that everything runs: it judges no time.
+for: that case has no rows then. The quick form only shows that everything runs: it judges no time.
 """
 
 import argparse
 import json
 import sys
-import tempfile
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import machine, table
 from tests.benchmarks.case import Case
 from tests.benchmarks.cases import CASES
-from tests.benchmarks.driver import BenchmarkError, Runs, allow_many_files, measured
-from tests.benchmarks.server import started
+from tests.benchmarks.driver import Runs, allow_many_files, run_all
 
 _ROUNDS: Final = 5
 
@@ -27,24 +25,35 @@ def main() -> int:
     """Run what the command line asks for; give the exit code."""
     given = _arguments()
     cases = _chosen(given.only)
+    described = machine.described() | {"two_core_speedup_before": _told_speedup()}
+    allow_many_files()
+    runs, failures = run_all(
+        cases, rounds=given.rounds, is_quick=given.quick, scratch=given.scratch, tell=tell
+    )
+    described["two_core_speedup_after"] = _told_speedup()
+    known = table.goals()
+    lines = [line for one in runs for line in table.lines_of(one, known)]
+    print(table.shown(lines, is_judged=not given.quick))
+    if given.programs:
+        print(table.programs_shown(runs))
+    print("; ".join(f"{key}: {shown}" for key, shown in described.items()))
+    if given.json:
+        _write(given.json, runs, lines, described)
+    for failure in failures:
+        tell(f"FAILED: {failure}")
+    return 2 if failures else _exit_code(lines, is_quick=given.quick)
+
+
+def _told_speedup() -> float:
+    """Tell whether there are two whole processors, and give what they bring."""
     speedup = machine.two_core_speedup()
     tell(f"two threads hash {speedup:.2f} times as fast as one")
     if speedup < machine.SPEEDUP_WANTED:
         tell(
             f"WARNING: that is less than {machine.SPEEDUP_WANTED}: there are no two processors "
-            "for us, and wall times, lag and throughput below mean little"
+            "for us, and wall times, lag and throughput mean little"
         )
-    try:
-        runs = _all_runs(cases, given)
-    except BenchmarkError as error:
-        tell(f"{error}")
-        return 2
-    known = table.goals()
-    lines = [line for one in runs for line in table.lines_of(one, known)]
-    print(table.shown(lines, is_judged=not given.quick))
-    if given.json:
-        _write(given.json, runs, lines, speedup)
-    return _exit_code(lines, is_quick=given.quick)
+    return round(speedup, 2)
 
 
 def tell(line: str) -> None:
@@ -61,9 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="cases, or how their names begin"
     )
+    parser.add_argument("--programs", action="store_true", help="also show what each program took")
     parser.add_argument("--json", type=Path, help="write all figures and versions to this file")
     parser.add_argument("--scratch", type=Path, help="where files are written (the system's place)")
-    parser.add_argument("--lossy", action="store_true", help=argparse.SUPPRESS)  # for the tests
     given = parser.parse_args()
     given.rounds = given.rounds or (1 if given.quick else _ROUNDS)
     return given
@@ -79,27 +88,11 @@ def _chosen(names: list[str]) -> list[Case]:
     return [case for case in CASES if case.name.startswith(tuple(names))]
 
 
-def _all_runs(cases: list[Case], given: argparse.Namespace) -> list[Runs]:
-    allow_many_files()
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=given.scratch)))
-        server = stack.enter_context(started(scratch, lossy=given.lossy))
-        return [
-            measured(
-                case,
-                server,
-                scratch,
-                rounds=given.rounds if case.rounds is None else min(case.rounds, given.rounds),
-                is_quick=given.quick,
-                tell=tell,
-            )
-            for case in cases
-        ]
-
-
-def _write(path: Path, runs: list[Runs], lines: list[table.Line], speedup: float) -> None:
+def _write(
+    path: Path, runs: list[Runs], lines: list[table.Line], described: Mapping[str, object]
+) -> None:
     content = {
-        "machine": machine.described() | {"two_core_speedup": round(speedup, 3)},
+        "machine": described,
         "rows": [line.as_record() for line in lines],
         "cases": {one.case.name: one.reports for one in runs},
     }

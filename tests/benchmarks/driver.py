@@ -5,15 +5,17 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.benchmarks.case import Case, Medians, Program
-from tests.benchmarks.server import Canned
+from tests.benchmarks.server import Canned, started
 
-__all__ = ["BenchmarkError", "Report", "Runs", "allow_many_files", "measured"]
+__all__ = ["BenchmarkError", "Report", "Runs", "allow_many_files", "measured", "run_all"]
 
 Report: TypeAlias = dict[str, float]
 
@@ -56,6 +58,43 @@ class Runs:
         return max(
             (median.get("server_share", 0.0) for median in self.medians.values()), default=0.0
         )
+
+
+def run_all(
+    cases: Iterable[Case],
+    *,
+    rounds: int,
+    is_quick: bool,
+    scratch: Path | None,
+    tell: Callable[[str], None],
+) -> tuple[list[Runs], list[str]]:
+    """Run cases against a server of their own; one that fails takes no other with it.
+
+    Args:
+        cases: The cases.
+        rounds: How often each program runs, if its case does not say less.
+        is_quick: Whether in the quick form.
+        scratch: Where files are written; None for the system's place.
+        tell: Told what is about to run, and what failed.
+
+    Returns:
+        What was measured, and what is wrong with the cases that failed.
+    """
+    runs: list[Runs] = []
+    failures: list[str] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
+        server = stack.enter_context(started(folder))
+        for case in cases:
+            often = rounds if case.rounds is None else min(case.rounds, rounds)
+            try:
+                made = measured(case, server, folder, rounds=often, is_quick=is_quick, tell=tell)
+            except BenchmarkError as error:
+                failures.append(f"{case.name}: {error}")
+                tell(failures[-1])
+            else:
+                runs.append(made)
+    return runs, failures
 
 
 def measured(

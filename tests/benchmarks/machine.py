@@ -1,5 +1,6 @@
 """What the benchmark ran on: processors that are really there, and versions; no names, no paths."""
 
+import datetime as dt
 import hashlib
 import importlib.metadata
 import os
@@ -54,11 +55,12 @@ def two_core_speedup() -> float:
 def described() -> dict[str, object]:
     """Describe the machine and what is installed on it."""
     return {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "python": f"{platform.python_implementation()} {sys.version.split()[0]}",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
         "processors": os.cpu_count(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
     }
 
 

@@ -1,6 +1,7 @@
 """What every measured program of sessions shares: its arguments, and the end that it comes to."""
 
 import argparse
+import functools
 import os
 import sys
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Arguments:
         concurrency: How many at once.
         ca: The file of certificates to trust; empty without TLS.
         context_per_connection: Whether to leave the TLS context to the library, as its docs do.
+        encoding: How this project writes what is to be transcribed, ``compact`` or ``padded``.
         hold: Whether to hold all sessions open at once and look at the memory they take.
         ramp_seconds: Over how long the workers start.
     """
@@ -35,6 +37,7 @@ class Arguments:
     concurrency: int
     ca: str
     context_per_connection: bool
+    encoding: str
     hold: bool
     ramp_seconds: float
 
@@ -57,14 +60,18 @@ def arguments_of(description: str | None) -> Arguments:
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--ca", default="")
     parser.add_argument("--context-per-connection", action="store_true")
+    parser.add_argument("--encoding", choices=("compact", "padded"), default="compact")
     parser.add_argument("--hold", action="store_true")
     parser.add_argument("--ramp-seconds", type=float, default=0.0)
     found = Arguments(**vars(parser.parse_args()))
+    if not found.kind.is_speech:
+        wav_chunks()  # made before anything is measured
     if found.ca:  # for whoever lets the library, or the product, make its context
         os.environ["SSL_CERT_FILE"] = found.ca
     return found
 
 
+@functools.cache
 def recording() -> list[bytes]:
     """Make the seconds of audio that are to be transcribed: 16-bit samples, without a header."""
     # Noise like that of the speech: the size of the JSON depends on how many digits a byte takes.
@@ -75,6 +82,7 @@ def recording() -> list[bytes]:
     ]
 
 
+@functools.cache
 def wav_chunks() -> list[bytes]:
     """Make the same as whole WAV files, as the live service wants each message."""
     from batchjobs.pcm import wav_header

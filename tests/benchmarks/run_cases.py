@@ -66,17 +66,19 @@ def _tiny(jobs: int) -> Program:
     return _files(_PIPELINE, jobs, "--kind", "tiny")
 
 
-def _planning(what: str) -> Case:
+def _planning(what: str, *, rounds: int | None = None) -> Case:
     """Make the case of a whole command over very many rows."""
     arguments = (what, "--sessions", str(_ROWS), "--scratch", "{scratch}")
-    program = Program(module="ours.planning", arguments=arguments, quick=("--sessions", "50"))
     return Case(
         name=what,
-        programs={"ours": program},
+        programs={
+            "ours": Program(module="ours.planning", arguments=arguments, quick=("--sessions", "50"))
+        },
         rows=(
             Row(name=f"{what}-wall", measure=value("wall_seconds", "ours")),
             Row(name=f"{what}-memory", measure=value("peak_bytes", "ours")),
         ),
+        rounds=rounds,
     )
 
 
@@ -100,12 +102,15 @@ CASES: Final = (
                 peer=_PEER,
             ),
             Row(name="lag-flac-seconds", measure=value("lag_p99_seconds", "ours")),
+            Row(name="turn-flac", measure=value("turn_p99_seconds", "ours")),
+            Row(name="turn-flac-longest", measure=value("turn_max_seconds", "ours")),
         ),
     ),
     _jobs("mp3", 200, (_wall("mp3"),)),
     _throughput(64),
     _throughput(512),
     _planning("skip"),
+    _planning("edited", rounds=3),
     _planning("fresh"),
     Case(
         name="growth",

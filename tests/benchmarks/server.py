@@ -20,7 +20,6 @@ import ssl
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -53,10 +52,7 @@ class Counters:
         messages: Audio and transcripts sent.
         received_messages: Messages that came, control frames not counted.
         received_bytes: Their payload, as it came over the wire.
-        first_connection_seconds: When the last first connection after a silence of all came, on the
-            system's monotonic clock.
         cpu_seconds: Processor time used.
-        now_seconds: When this was asked, on that clock.
     """
 
     connections: int = 0
@@ -65,9 +61,7 @@ class Counters:
     messages: int = 0
     received_messages: int = 0
     received_bytes: int = 0
-    first_connection_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    now_seconds: float = 0.0
 
 
 # -- what is said, framed ----------------------------------------------------------------------
@@ -173,8 +167,6 @@ class _Connection(asyncio.Protocol):
             b"Sec-WebSocket-Accept: " + accept + _HEAD_END
         )
         counters = self._counters
-        if not counters.open:
-            counters.first_connection_seconds = time.monotonic()
         counters.connections += 1
         counters.open += 1
         return rest
@@ -183,7 +175,6 @@ class _Connection(asyncio.Protocol):
         counters = self._counters
         used = resource.getrusage(resource.RUSAGE_SELF)
         counters.cpu_seconds = used.ru_utime + used.ru_stime
-        counters.now_seconds = time.monotonic()
         body = json.dumps(asdict(counters)).encode()
         self._out.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         self._out.close()

@@ -9,6 +9,7 @@ __all__ = ["CASES"]
 _OURS: Final = "ours.sessions"
 _JSON: Final = "peers.websockets_json"
 _CODEC: Final = "peers.websockets_codec"
+_PADDED: Final = ("--encoding", "padded")
 _LADDER: Final = (500, 1000, 1500, 2000)
 _HELD: Final = 500
 _LAG_SECONDS: Final = 0.050
@@ -35,6 +36,10 @@ def _rung(count: int) -> Program:
 
 def _cpu(name: str, peer: str) -> Row:
     return Row(name=name, measure=ratio("cpu_seconds", "ours", peer), peer=peer)
+
+
+def _padded(name: str, peer: str) -> Row:
+    return Row(name=name, measure=ratio("cpu_seconds", "ours, padded", peer), peer=peer)
 
 
 CASES: Final = (
@@ -76,21 +81,27 @@ CASES: Final = (
         name="stt-ws",
         programs={
             "ours": _program(_OURS, "stt", 160),
+            "ours, padded": _program(_OURS, "stt", 160, *_PADDED),
             "websockets, json": _program(_JSON, "stt", 48),
             "websockets, our codec": _program(_CODEC, "stt", 160),
         },
         rows=(
             _cpu("stt-ws", "websockets, json"),
             _cpu("stt-ws-codec", "websockets, our codec"),
+            _padded("stt-ws-padded", "websockets, json"),
         ),
     ),
     Case(
         name="stt-wss",
         programs={
             "ours": _program(_OURS, "stt", 160, scheme="wss"),
+            "ours, padded": _program(_OURS, "stt", 160, *_PADDED, scheme="wss"),
             "websockets, shared context": _program(_JSON, "stt", 48, scheme="wss"),
         },
-        rows=(_cpu("stt-wss", "websockets, shared context"),),
+        rows=(
+            _cpu("stt-wss", "websockets, shared context"),
+            _padded("stt-wss-padded", "websockets, shared context"),
+        ),
     ),
     Case(
         name="tiny",

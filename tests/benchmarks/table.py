@@ -1,7 +1,7 @@
 """The table of a benchmark's figures beside their goals."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -9,9 +9,20 @@ from typing import Final
 from tests.benchmarks.case import Figure, Row
 from tests.benchmarks.driver import Runs
 
-__all__ = ["Goal", "Line", "goals", "lines_of", "shown"]
+__all__ = ["Goal", "Line", "goals", "lines_of", "programs_shown", "shown"]
 
 _GOALS: Final = Path(__file__).with_name("goals.toml")
+_PROGRAM_HEADINGS: Final = (
+    "case",
+    "program",
+    "sessions",
+    "CPU a session",
+    "wall",
+    "peak memory",
+    "lag p99",
+    "lag max",
+    "server",
+)
 _HEADINGS: Final = ("what", "peer", "ours", "theirs", "figure", "goal", "stretch", "met", "server")
 
 
@@ -108,7 +119,33 @@ def shown(lines: Iterable[Line], *, is_judged: bool = True) -> str:
         lines: The rows.
         is_judged: Whether to say which goals are met.
     """
-    cells = [_HEADINGS, *(_cells(line, is_judged=is_judged) for line in lines)]
+    return _aligned([_HEADINGS, *(_cells(line, is_judged=is_judged) for line in lines)])
+
+
+def programs_shown(runs: Iterable[Runs]) -> str:
+    """Write the table of what each program took, as Markdown."""
+    cells = [
+        (one.case.name, label, *_taken(median))
+        for one in runs
+        for label, median in one.medians.items()
+    ]
+    return _aligned([_PROGRAM_HEADINGS, *cells])
+
+
+def _taken(median: Mapping[str, float]) -> tuple[str, ...]:
+    cpu, sessions = median.get("cpu_seconds"), median.get("sessions")
+    return (
+        _amount(sessions, ""),
+        _amount(cpu / sessions if cpu is not None and sessions else None, "s"),
+        _amount(median.get("wall_seconds"), "s"),
+        _amount(median.get("peak_bytes"), "B"),
+        _amount(median.get("lag_p99_seconds"), "s"),
+        _amount(median.get("lag_max_seconds"), "s"),
+        f"{median['server_share']:.0%}" if "server_share" in median else "",
+    )
+
+
+def _aligned(cells: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rows = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

@@ -21,7 +21,7 @@ import trio
 from batchjobs import api, files, limits, runner, session, signals
 from batchjobs.cli import main, running, telling
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.session import exchange
+from batchjobs.session import opening
 
 __all__ = ["BUGS"]
 
@@ -73,7 +73,7 @@ def links_followed() -> None:
 
 def key_logged() -> None:
     """A line of the log has the URL, and with it the key."""
-    real = exchange.wrap_client_stream
+    real = opening.wrap_client_stream
 
     def telling_all(
         nursery: object, stream: object, host: str, target: str, **more: object
@@ -81,7 +81,7 @@ def key_logged() -> None:
         logging.getLogger("batchjobs.session").debug("connecting to %s%s", host, target)
         return real(nursery, stream, host, target, **more)  # type: ignore[arg-type]
 
-    exchange.wrap_client_stream = telling_all  # type: ignore[assignment]
+    opening.wrap_client_stream = telling_all  # type: ignore[assignment]
 
 
 def key_echoed() -> None:

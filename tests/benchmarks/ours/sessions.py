@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import trio
 
-from batchjobs import text
+from batchjobs import frames, text
 from batchjobs.cli.telling import tune_collector
 from batchjobs.jobs import Kind as Job
 from batchjobs.jobs import Segment, SpeechSettings
 from batchjobs.masking import install_fast_masker
 from batchjobs.plausibility import SpeechRates
+from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession, TranscriptSession
 from tests.benchmarks import program
@@ -31,7 +32,14 @@ class Sessions:
     def __init__(self, arguments: program.Arguments) -> None:
         self._arguments = arguments
         base_url = f"{arguments.url}/{arguments.kind.name}"
-        self._link = Link(PROVIDER, base_url=base_url, key=program.KEY)
+        encoding = ChunkEncoding(arguments.encoding)
+        self._link = Link(
+            PROVIDER,
+            base_url=base_url,
+            key=program.KEY,
+            encoding=encoding,
+            fast_frames=frames.agree(),
+        )
         self._rates = SpeechRates()
         self._chunks = program.recording() if not arguments.kind.is_speech else []
         self._todo = iter(range(arguments.sessions))
@@ -102,17 +110,18 @@ async def hold(sessions: Sessions, arguments: program.Arguments) -> int:
 def main() -> None:
     """Measure."""
     arguments = program.arguments_of(__doc__)
+    text.messages(arguments.kind.text)  # imports what it needs
     install_fast_masker()
-    sessions = Sessions(arguments)
     tune_collector()
     meter = Meter()
     if arguments.hold:
         with meter:
-            held = trio.run(hold, sessions, arguments)
+            held = trio.run(hold, Sessions(arguments), arguments)
         count = arguments.sessions
         meter.report(sessions=count, messages=0, bytes=0, held_bytes=held)
         return
     with meter:
+        sessions = Sessions(arguments)  # with its TLS context, as the peers make theirs
         trio.run(run, sessions, arguments, meter)
     program.conclude(meter, arguments, sessions.messages, sessions.bytes)
 

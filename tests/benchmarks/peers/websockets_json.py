@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import ssl
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -41,7 +42,9 @@ async def run(arguments: program.Arguments, meter: Meter) -> tuple[int, int]:
     chunks = [] if kind.is_speech else program.wav_chunks()
     # One context for all, or, as in the library's docs, none given: it makes one a connection.
     shared = bool(arguments.ca) and not arguments.context_per_connection
-    options = {"ssl": ssl.create_default_context(cafile=arguments.ca)} if shared else {}
+    options: dict[str, Any] = {}
+    if shared:
+        options["ssl"] = ssl.create_default_context(cafile=arguments.ca)
     limit = asyncio.Semaphore(arguments.concurrency)
 
     async def session() -> tuple[int, int]:
