@@ -120,7 +120,8 @@ def test_every_table_of_the_file_is_in_the_readme(tmp_path: Path) -> None:
 
 def test_the_fields_of_the_options_name_those_of_the_command_line() -> None:
     """A field has the option's name, or its docstring has."""
-    options = {name for param in cli.commands["run"].params for name in param.opts}
+    params = cli.commands["run"].params
+    options = {name for param in params for name in (*param.opts, *param.secondary_opts)}
     text = batchjobs.Options.__doc__ or ""
     named = re.findall(r"``(--[a-z-]+)``", text)
     assert set(named) <= options
