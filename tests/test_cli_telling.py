@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import batchjobs
 from tests.commands import GREETING, Command, process
 
 
@@ -209,3 +210,17 @@ def test_a_book_suggests_a_command_that_a_shell_takes(command: Command, folder: 
     last = command("book", "كتاب صغير.txt").out.splitlines()[-1]
     assert last == "next: look through 'كتاب صغير', then batchjobs run 'كتاب صغير.jsonl'"
     assert Path("كتاب صغير").is_dir()
+
+
+def test_a_run_from_python_is_continued_by_a_command_too(
+    command: Command, greeting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at it from elsewhere gets paths that lead there."""
+    batchjobs.run("greeting.csv", batchjobs.Options(engine="tone", limit=0, output="out"))
+    here = Path.cwd()
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    last = command("status", "../out").out.splitlines()[-1]
+    assert last.startswith(f"continue: cd {here} && batchjobs run greeting.csv -o {here}/")
+    monkeypatch.chdir(here)
+    assert command("run", "greeting.csv", "-o", f"{here}/below/../out", "-q").code == 0

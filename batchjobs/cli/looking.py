@@ -51,8 +51,11 @@ def _standing(found: Mapping[str, object], folder: Path) -> Iterator[str]:
         yield f"a run is going on: {plural(still_open, 'session')} open"
         return
     manifest = str(found["manifest"])
-    command = str(found["command"]) or quoted("run", manifest, "-o", folder)
-    if step := next_step(found, typed_in(str(found["working_folder"]), command), manifest):
+    there = str(found["working_folder"])
+    # Called from Python, it was no command: then this one does the same with the defaults.
+    named = "-" if manifest == "<stdin>" else manifest
+    command = str(found["command"]) or quoted("run", named, "-o", folder.absolute())
+    if step := next_step(found, typed_in(there, command), manifest):
         yield step
 
 
