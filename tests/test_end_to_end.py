@@ -324,7 +324,7 @@ def test_ctrl_c_ends_by_its_signal_and_the_next_run_continues(tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGINT
-        assert "run the same command again" in output
+        assert "continue: " in output
         first = summary(tmp_path / "outputs" / "stopped")
         assert 0 < int(str(first["done"])) < 60
         assert first["done"] == 60 - int(str(first["not_run"]))
