@@ -60,14 +60,14 @@ _LEAST: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a run can be told; each field is the command line's option of that name.
+    """What a run can be told; the command line's option is named where it differs from the field.
 
     Attributes:
         output: The run folder; None means ``outputs/<the manifest's stem>``.
         provider: Who does rows that name no provider.
         base_url: Where that provider is, if not where its table says.
         concurrency: Sessions open at once; 0 finds it out; None takes the provider's setting.
-        starts_per_second: Sessions started a second; 0 means no limit.
+        starts_per_second: Sessions started a second; 0 means no limit. ``--rate``
         attempts: Tries a segment has before it counts as failed.
         pace: STT audio sent, times real time; 0 unpaced; None takes the provider's setting.
         encoding: How audio for STT is written: ``compact``, or ``padded`` for less processor time
@@ -78,24 +78,28 @@ class Options:
             half of `concurrency` is then sessions.
         library_hooks: Put faster parts of ours into libraries, where they give the same; False leaves
             the libraries alone, and takes twice the processor time for STT.
-        audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``.
+            ``--no-library-hooks``
+        audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``. ``--format``
         retry_failed: Try again what failed for good, too.
         skip_bad_rows: Record bad rows as failed and run the others.
         limit: Do at most so many rows; None means all.
         sentence_pause_seconds: Silence between segments of a long text, within a paragraph.
-        paragraph_pause_seconds: The same at the end of a paragraph.
+            ``--sentence-pause``, in milliseconds
+        paragraph_pause_seconds: The same at the end of a paragraph. ``--paragraph-pause``
         vad: Let a detector find the speech in long recordings, in place of the level of the sound.
-        grace_seconds: How long open sessions may go on after the first signal.
+        grace_seconds: How long open sessions may go on after the first signal. ``--grace``
         budget: Money that may be spent in this folder, over all runs; None means no limit.
         max_characters: Characters that may be sent, over all runs; None means no limit.
         max_audio_seconds: Seconds of audio that may be sent, over all runs; None means no limit.
+            ``--max-audio``
         key_file: A file with the provider's key, for its owner only; None takes the environment.
         insecure: Allow unencrypted connections to other machines.
         input_root: Another folder that recordings and text files may be in.
-        speech: The manifest's columns that empty cells take: voice, model, speed and so on.
+        speech: The manifest's columns that empty cells take. ``--voice``, ``--model``,
+            ``--stability``, ``--similarity-boost``, ``--speed``, ``--output-format``
         engine: The local server's engine.
         model_folder: The model of the local server's recogniser.
-        faults: What the local server shall do wrong.
+        faults: What the local server shall do wrong. ``--fault``
         config: The configuration file; None means ``batchjobs.toml`` here, if there is one.
         command: How to call it again, for `status`; empty if there is no such command.
     """

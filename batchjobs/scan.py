@@ -181,7 +181,8 @@ class Scan:
             recording = audio.probe(path)
             other = self._same(path)
         except RecordingError as error:
-            found.unreadable.append((name, f"{error.message}; {error.hint}"))
+            reason = error.message.removeprefix(f"{path} ")  # which has been said
+            found.unreadable.append((name, f"{reason}; {error.hint}"))
             return b""
         if other:
             found.duplicates.append((name, other))

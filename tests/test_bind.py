@@ -1,6 +1,7 @@
 """Audiobooks: chapters at their places, tags, cover, loudness, as another program sees them."""
 
 import json
+import re
 import resource
 import sys
 from pathlib import Path
@@ -132,7 +133,7 @@ def test_what_is_written_is_as_loud_as_it_should_be(
 ) -> None:
     """Speech, decoded again: within half a unit, and no peak beyond the ceiling."""
     settings = BindSettings(form=form, loudness_lufs=target, bitrate=bitrate, pause_seconds=0)
-    made = bind(read_aloud, settings, output=tmp_path / "a.m4b")
+    made = bind(read_aloud, settings, output=tmp_path / ("a.m4b" if form == "m4b" else "a"))
     assert made.is_limited
     assert (made.reached_lufs, made.peak_db) == (
         pytest.approx(target, abs=0.5),
@@ -158,6 +159,10 @@ def test_a_file_of_another_kind_is_refused(spoken: Path, tmp_path: Path) -> None
         with pytest.raises(UsageError) as caught:
             bind(spoken, BindSettings(), output=tmp_path / name)
         assert hint in caught.value.hint
+    for name in ("single.mp3", "single.M4B", "single.flac"):
+        with pytest.raises(UsageError, match="names a file") as caught:
+            bind(spoken, BindSettings(form="mp3"), output=tmp_path / name)
+        assert "single-mp3" in caught.value.hint
     (tmp_path / "b.m4b").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         bind(spoken, BindSettings(), output=tmp_path / "b.m4b")
@@ -292,7 +297,7 @@ def test_missing_chapters_are_refused_and_named(spoken: Path, tmp_path: Path) ->
     manifest.write_text("\n".join(map(json.dumps, rows)))
     options = api.Options(output=tmp_path / "run", engine="tone", limit=1)
     api.run(manifest, options)
-    with pytest.raises(ManifestError, match="1 chapters are not done: b"):
+    with pytest.raises(ManifestError, match="1 chapter is not done: b"):
         bind(tmp_path / "run", BindSettings())
     made = bind(tmp_path / "run", BindSettings(is_partial=True))
     assert (made.chapters, made.missing) == (1, ("b",))
@@ -350,5 +355,9 @@ def test_from_a_book_to_an_audiobook_on_the_command_line(tmp_path: Path) -> None
     quiet = ("--partial", "--loudness", "-8", "--true-peak", "-12")
     part = batchjobs("bind", "outputs/more", *quiet, cwd=tmp_path)
     assert "without: b" in part.stdout
+    assert part.stdout.startswith("1 chapter, ")
+    assert re.search(
+        r"^loudness -\d+\.\d LUFS: -\d+\.\d LUFS (raised|lowered) by ", part.stdout, re.MULTILINE
+    )
     assert "quieter than -8 LUFS" in part.stdout
     assert "no cover: gone.png" in part.stderr

@@ -498,6 +498,11 @@ def test_a_probe_that_costs_money_asks_first(
     assert (ended.code, ended.out) == (0, "")
     assert "0.00" in ended.err
     assert "nothing was spent" in ended.err
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    ended = command("probe", "munsit", "--voice", "v")
+    assert (ended.code, ended.out) == (2, "")
+    assert "nothing was spent" in ended.err
+    assert "--yes" in ended.err
     with socket.socket() as shut:
         shut.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{shut.getsockname()[1]}/api/v1"

@@ -5,6 +5,8 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,51 @@ def test_a_stop_is_told_without_a_terminal(command: Command, greeting: Path) -> 
     run.terminate()
     _, told = run.communicate(timeout=60)
     assert "stopping: SIGTERM: open sessions have 0.1 s; once more to stop at once" in told
+
+
+# -- manifests that commands make --------------------------------------------------------------
+
+
+def test_a_scan_says_each_thing_once_and_suggests_what_can_be_run(
+    command: Command, folder: Path
+) -> None:
+    """Paths with spaces are quoted, and a folder without recordings has nothing to plan."""
+    archive = folder / "أرشيف قديم"
+    archive.mkdir()
+    (archive / "broken.mp3").write_bytes(b"nothing")
+    ended = command("scan", archive.name)
+    assert ended.code == 1
+    assert "plan" not in ended.out
+    assert "there is nothing to transcribe below أرشيف قديم" in ended.err
+    (line,) = [line for line in ended.err.splitlines() if "broken.mp3" in line]
+    assert line.startswith("cannot be transcribed: أرشيف قديم/broken.mp3: is ")
+    assert line.count("broken.mp3") == 1
+    with wave.open(str(archive / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(32_000))
+    ended = command("scan", archive.name, "-o", "elsewhere/rows.jsonl")
+    assert "elsewhere/rows.jsonl: 1 new recording, 1.0 s; 0 known" in ended.out
+    last = ended.out.splitlines()[-1]
+    assert typed_again(command, last) == [
+        *("plan", "elsewhere/rows.jsonl", "--input-root", "أرشيف قديم")
+    ]
+    assert command(*typed_again(command, last)).code == 0
+
+
+def test_watching_without_its_extra_is_refused_before_anything_is_looked_at(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after an hour of looking through an archive."""
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    ended = command("scan", folder, "--watch", "-o", "rows.jsonl")
+    assert ended.code == 78
+    assert "batchjobs[scan]" in ended.err
+    assert not Path("rows.jsonl").exists()
+
+
+def test_a_book_suggests_a_command_that_a_shell_takes(command: Command, folder: Path) -> None:
+    """Its name may have spaces and Arabic in it."""
+    Path("كتاب صغير.txt").write_text("السلام عليكم ورحمة الله وبركاته.\n", encoding="utf-8")
+    last = command("book", "كتاب صغير.txt").out.splitlines()[-1]
+    assert last == "next: look through 'كتاب صغير', then batchjobs run 'كتاب صغير.jsonl'"
+    assert Path("كتاب صغير").is_dir()

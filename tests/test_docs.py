@@ -1,7 +1,12 @@
 """What the README says is so: its commands exist, its tables are complete, its examples run."""
 
+import dataclasses
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +18,7 @@ import batchjobs
 from batchjobs import config, errors
 from batchjobs.cli import cli
 from batchjobs.manifest import KNOWN_COLUMNS
+from batchjobs.server.engines import ENGINES
 from batchjobs.server.faults import FaultName
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +93,64 @@ def test_every_fault_is_in_the_help_of_serve() -> None:
     help_text = cli.commands["serve"].help or ""
     for name in FaultName:
         assert re.search(rf"(?<![\w-]){name.value}(?![\w-])", help_text), name
+
+
+def test_every_engine_is_listed_wherever_engines_are() -> None:
+    """The README's table and the help of both commands name the same engines."""
+    table = re.findall(r"^\| (`auto`.*?|`[a-z]+`) \| [^|]*\| [^|]*\|$", README, re.MULTILINE)
+    listed = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
+    assert listed >= ENGINES.keys()
+    for command in ("run", "plan", "serve"):
+        option = next(each for each in cli.commands[command].params if each.name == "engine")
+        assert isinstance(option, click.Option)
+        for name in ENGINES:
+            assert name in (option.help or ""), (command, name)
+
+
+def test_every_table_of_the_file_is_in_the_readme(tmp_path: Path) -> None:
+    """And none that the file may not have."""
+    sentence = re.search(r"a table for each command,(.*?), with the", README, re.DOTALL)
+    assert sentence is not None
+    tables = re.findall(r"`\[(\w+)\]`", sentence[1])
+    assert set(tables) == set(cli.commands) - {"providers"}
+    path = tmp_path / "batchjobs.toml"
+    path.write_text("".join(f"[{table}]\n" for table in tables))
+    assert config.load(path).defaults.keys() == set(tables)
+
+
+def test_the_fields_of_the_options_name_those_of_the_command_line() -> None:
+    """A field has the option's name, or its docstring has."""
+    params = cli.commands["run"].params
+    options = {name for param in params for name in (*param.opts, *param.secondary_opts)}
+    text = batchjobs.Options.__doc__ or ""
+    named = re.findall(r"``(--[a-z-]+)``", text)
+    assert set(named) <= options
+    entry = re.compile(r"^ {8}(\w+): (.*?)(?=^ {8}\w+: |\Z)", re.MULTILINE | re.DOTALL)
+    entries = dict(entry.findall(text))
+    for field in dataclasses.fields(batchjobs.Options):
+        has_its_name = "--" + field.name.replace("_", "-") in options
+        assert has_its_name or "``--" in entries[field.name] or field.name == "command"
+
+
+def test_the_readme_s_comparison_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speaking, transcribing and comparing by its lines finds no difference, Arabic included."""
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    block = re.search(r"```console\n(batchjobs run [^`]*?jq -r [^`]*?)```", README)
+    assert block is not None
+    (tmp_path / "manifests").symlink_to(ROOT / "manifests")
+    ours = f'set -e; batchjobs() {{ {shlex.quote(sys.executable)} -m batchjobs "$@" -q; }}\n'
+    done = subprocess.run(
+        ["bash", "-c", ours + block[1]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    heard = tmp_path / "outputs/quickstart/outputs/heard/results.jsonl"
+    assert len(heard.read_text(encoding="utf-8").splitlines()) == 6
 
 
 def test_the_readme_s_settings_are_valid(tmp_path: Path) -> None:

@@ -478,7 +478,7 @@ _LONG = "x" * 1001
 @pytest.mark.parametrize(
     ("content", "column", "words"),
     [
-        ("id,text\n1\n", "", "has 1 fields, the header on line 1 has 2"),
+        ("id,text\n1\n", "", "has 1 field, the header on line 1 has 2"),
         ("id,text\n1,a,b\n", "", "has 3 fields, the header on line 1 has 2"),
         ("id,text\n1,,\n", "", "has 3 fields"),
         ('id,text\n1,"a"b\n', "", "closing quote"),

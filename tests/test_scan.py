@@ -93,7 +93,7 @@ def test_a_manifest_elsewhere_names_the_input_root(tmp_path: Path) -> None:
 def test_a_scan_becomes_transcripts(tmp_path: Path) -> None:
     """Without another word."""
     record(tmp_path / "r" / "a.wav")
-    assert "1 new recordings" in batchjobs("scan", "r", cwd=tmp_path).stdout
+    assert "1 new recording," in batchjobs("scan", "r", cwd=tmp_path).stdout
     batchjobs("run", "r.jsonl", "--engine", "tone", cwd=tmp_path)
     names = {p.name for p in (tmp_path / "outputs" / "r" / "transcripts").iterdir()}
     assert names == {"a.txt", "a.json", "a.srt", "a.vtt"}

@@ -9,6 +9,7 @@ from batchjobs.bind.album import Album, read_album
 from batchjobs.bind.files import CONTAINERS, Maker, Picture, Volume, blocks, read_picture
 from batchjobs.bind.levels import Chain, Level, Loudness, Meter, fitted, level_filters
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
+from batchjobs.wording import plural
 
 __all__ = ["BindSettings", "Bound", "bind"]
 
@@ -151,14 +152,25 @@ def _check_form(form: str, output: Path | None) -> None:
         ending = output.suffix.lower().removeprefix(".")
         other = f"give --to {ending} for a folder of files" if ending in CONTAINERS else ""
         raise UsageError(f"{output} does not end in .m4b", hint=other or "name it BOOK.m4b")
+    if form != _M4B and output and not output.is_dir() and _names_a_file(output):
+        raise UsageError(
+            f"--to {form} makes a folder with a file for each chapter; {output} names a file",
+            hint=f"name a folder, as in {output.stem}-{form}, or give --to m4b for one file",
+        )
+
+
+def _names_a_file(output: Path) -> bool:
+    ending = output.suffix.lower()
+    return ending in _M4B_ENDINGS or ending.removeprefix(".") in CONTAINERS
 
 
 def _complete(folder: Path, settings: BindSettings) -> Album:
     album = read_album(folder)
     if album.missing and not settings.is_partial:
         named = ", ".join(album.missing[:10]) + (" …" if len(album.missing) > 10 else "")
+        are = "is" if len(album.missing) == 1 else "are"
         raise ManifestError(
-            f"{len(album.missing)} chapters are not done: {named}",
+            f"{plural(len(album.missing), 'chapter')} {are} not done: {named}",
             hint="run the manifest again, or pass --partial",
         )
     if not album.chapters:

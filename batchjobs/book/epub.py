@@ -10,6 +10,7 @@ from batchjobs.book.archive import Archive, opened
 from batchjobs.book.contents import Entry, Package, chapter_entries, read_entries, read_package
 from batchjobs.book.prose import Block, Prose, headings, joined
 from batchjobs.book.records import Book, Chapter
+from batchjobs.wording import plural
 
 __all__ = ["read_epub"]
 
@@ -80,7 +81,7 @@ def _sections(
     preface = sections[0]
     length = len(joined(preface.blocks))
     if entries and preface.blocks and length < _LEAST_PREFACE_CHARACTERS:
-        left_out.append(f"before the first chapter: {length} characters")
+        left_out.append(f"before the first chapter: {plural(length, 'character')}")
         preface.blocks.clear()
     return sections, left_out
 

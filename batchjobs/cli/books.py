@@ -1,14 +1,16 @@
 """The commands for audiobooks: `book` and `bind`."""
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
+from batchjobs.cli.suggesting import quoted
 from batchjobs.cli.telling import print_json, say, told
-from batchjobs.wording import duration
+from batchjobs.wording import duration, plural
 
 __all__ = ["bind", "book"]
 
@@ -72,7 +74,8 @@ def book(
     for line in found.left_out:
         say(f"left out: {line}")
     if not only_list:
-        say(f"next: look through {target.with_suffix('')}, then batchjobs run {target}")
+        texts_folder = shlex.quote(str(target.with_suffix("")))
+        say(f"next: look through {texts_folder}, then {quoted('run', target)}")
 
 
 @click.command(short_help="Bind a run's chapters as an audiobook.")
@@ -151,11 +154,12 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
     if as_json:
         print_json(dataclasses.asdict(made) | {"path": str(made.path)})
         return
-    held = ", peaks held down" if made.is_limited else ""
-    say(f"{made.chapters} chapters, {duration(made.seconds)}: {made.path}")
+    say(f"{plural(made.chapters, 'chapter')}, {duration(made.seconds)}: {made.path}")
+    way = "raised" if made.gain_db >= 0 else "lowered"
+    held = ", with its peaks held down" if made.is_limited else ""
     say(
-        f"loudness {made.reached_lufs:.1f} LUFS ({made.measured_lufs:.1f} {made.gain_db:+.1f} dB"
-        f"{held}), true peak {made.peak_db:.1f} dB"
+        f"loudness {made.reached_lufs:.1f} LUFS: {made.measured_lufs:.1f} LUFS {way} by "
+        f"{abs(made.gain_db):.1f} dB{held}; highest true peak {made.peak_db:.1f} dB"
     )
     if settings.loudness_lufs - made.reached_lufs > 0.5:
         say(

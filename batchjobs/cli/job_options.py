@@ -91,7 +91,12 @@ def job_options(command: _Command) -> _Command:
                 metavar="MS",
                 help="Silence between segments where a paragraph ends.",
             ),
-            option("--engine", default="", help="Engine of the local server: auto, tone, sherpa."),
+            option(
+                "--engine",
+                default="",
+                help="Engine of the local server: auto, espeak, pocketsphinx, tone, sherpa; see "
+                "'batchjobs serve --help'.",
+            ),
         )
     ):
         command = add(command)

@@ -63,8 +63,7 @@ def probe(
         unknown = "no cost" if service.engine else "no known price"
         price = f"about {money(cost, service.currency)}" if cost else unknown
         say(f"{provider}: 2 sessions, {characters} characters, {price}", sys.stderr)
-        is_asked = not (yes or service.engine)
-        if is_asked and not click.confirm("go on?", err=True):
+        if not (yes or service.engine or _agreed()):
             say("nothing was spent", sys.stderr)
             raise SystemExit(0)
 
@@ -88,3 +87,22 @@ def probe(
     if found.close_drains:
         say(f"# waiting for silence took {found.after_audio_seconds:.2f} s more a session")
     say(found.settings.rstrip())
+
+
+def _agreed() -> bool:
+    """Ask whether money may be spent; where nobody is there to answer, say how to do without.
+
+    Raises:
+        UsageError: The input has ended.
+    """
+    from batchjobs.errors import UsageError
+
+    sys.stderr.write("go on? [y/N]: ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer:
+        say("", sys.stderr)
+        raise UsageError(
+            "nobody answers, and nothing was spent", hint="pass --yes to go on unasked"
+        )
+    return answer.strip().lower() in {"y", "yes"}

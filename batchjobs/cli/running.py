@@ -15,6 +15,7 @@ from batchjobs.cli.job_options import MANIFEST, job_options, options_from, sourc
 from batchjobs.cli.options import config_option, hooks_option, option
 from batchjobs.cli.suggesting import next_step, quoted, typed
 from batchjobs.cli.telling import counts, die_of, say, set_logging, told, tune_collector, wasted
+from batchjobs.wording import plural
 
 if TYPE_CHECKING:
     from batchjobs.api import RunReport
@@ -201,7 +202,7 @@ def _observer(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
 
 def _checked(rows: int) -> None:
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"\r\x1b[Kchecked {rows:,} rows\r")
+        sys.stderr.write(f"\r\x1b[Kchecked {plural(rows, 'row')}\r")
         sys.stderr.flush()
 
 

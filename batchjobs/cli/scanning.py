@@ -8,8 +8,9 @@ import click
 
 from batchjobs import signals
 from batchjobs.cli.options import defaults_option, option
+from batchjobs.cli.suggesting import quoted
 from batchjobs.cli.telling import say, told
-from batchjobs.wording import duration
+from batchjobs.wording import duration, plural
 
 if TYPE_CHECKING:
     from batchjobs.scan import Found, Scan
@@ -50,27 +51,31 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
     from batchjobs.scan import Scan, arrivals
 
     target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
+    unreadable: set[tuple[str, str]] = set()
     with told(), signals.raised():
         scanner = Scan(folder, target)
         # Watched from before it is looked through: what arrives meanwhile is in neither otherwise.
         arriving = arrivals(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
         found = scanner.run(_shown if sys.stderr.isatty() else None)
-        _tell(found)
+        _tell(found, unreadable)
         _conclude(found, scanner, folder, target)
         if is_watching:
             say(f"watching {folder}; Ctrl-C ends it", sys.stderr)
             for path in arriving:
                 added = scanner.add(path)
-                _tell(added)
+                _tell(added, unreadable)
                 if added.new:
                     say(f"{path} ({duration(added.seconds)})")
     if not found.new and not found.known:
         raise SystemExit(1)
 
 
-def _tell(found: "Found") -> None:
+def _tell(found: "Found", unreadable: set[tuple[str, str]]) -> None:
+    """Say what is not in the manifest and why; what is still as unreadable as before, not again."""
     for name, reason in found.unreadable:
-        say(f"cannot be transcribed: {name}: {reason}", sys.stderr)
+        if (name, reason) not in unreadable:
+            unreadable.add((name, reason))
+            say(f"cannot be transcribed: {name}: {reason}", sys.stderr)
     for name, other in found.duplicates:
         say(f"the same as {other}: {name}", sys.stderr)
     for name in found.gone:
@@ -78,11 +83,15 @@ def _tell(found: "Found") -> None:
 
 
 def _conclude(found: "Found", scanner: "Scan", folder: Path, target: Path) -> None:
-    say(f"{target}: {found.new:,} new recordings, {duration(found.seconds)}; {found.known:,} known")
-    root = f" --input-root {folder}" if scanner.needs_input_root else ""
-    say(f"next: batchjobs plan {target}{root}")
+    new = plural(found.new, "new recording")
+    say(f"{target}: {new}, {duration(found.seconds)}; {found.known:,} known")
+    if not found.new and not found.known:
+        say(f"there is nothing to transcribe below {folder}", sys.stderr)
+        return
+    root = ("--input-root", folder) if scanner.needs_input_root else ()
+    say(f"next: {quoted('plan', target, *root)}")
 
 
 def _shown(count: int) -> None:
-    sys.stderr.write(f"\r\x1b[Klooked at {count:,} recordings\r")
+    sys.stderr.write(f"\r\x1b[Klooked at {plural(count, 'recording')}\r")
     sys.stderr.flush()

@@ -28,7 +28,7 @@ __all__ = ["serve"]
     "--engine",
     default="auto",
     show_default=True,
-    help="auto: espeak and pocketsphinx; tone: exact, needs nothing; sherpa: your own model.",
+    help="auto, espeak or pocketsphinx: these two; tone: exact, needs nothing; sherpa: your own model.",
 )
 @option(
     "--model-folder",

@@ -11,6 +11,7 @@ from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, derived_id
 from batchjobs.manifest.columns import KNOWN_COLUMNS, meant, named
 from batchjobs.manifest.source import ROW_LIMIT_BYTES, decoded
+from batchjobs.wording import plural
 
 __all__ = ["csv_rows"]
 
@@ -124,7 +125,7 @@ def _wrong_width(
     return BadRow(
         line=line,
         column="",
-        message=f"has {len(fields)} fields, the header on line {header_line} has {len(columns)}",
+        message=f"has {plural(len(fields), 'field')}, the header on line {header_line} has {len(columns)}",
         hint="put quotes around a text that holds the delimiter"
         if many
         else "an empty field still needs its delimiter",

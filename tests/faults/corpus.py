@@ -247,7 +247,7 @@ def _quotes() -> Iterator[ManifestCase]:
     yield _csv("a space behind a closing quote", 'id,text\na,"x" \nb,z\n', 1, after)
     for fields, line in (("a", "a"), ("a,b,c", "a,b,c"), ("a,b,c,d,e", "five"), (",,,d", "four")):
         count = fields.count(",") + 1
-        bad = Bad(line=3, words=(f"has {count} fields", "header on line 1 has 2"))
+        bad = Bad(line=3, words=(f"has {count} field{'s' * (count > 1)}", "header on line 1 has 2"))
         yield _csv(f"{count} fields: {line}", f"id,text\nx,y\n{fields}\nz,w\n", 2, bad)
 
 
