@@ -1,7 +1,6 @@
 """What the commands say, and how they end: sentences, exit codes, broken streams."""
 
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -24,7 +23,6 @@ __all__ = [
     "say",
     "set_logging",
     "told",
-    "tune_collector",
     "wasted",
 ]
 
@@ -145,10 +143,3 @@ def set_logging(verbose: int, *, quiet: bool) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
-
-
-def tune_collector() -> None:
-    """Collect garbage rarely: at a thousand sessions it was most of the loop's lag (measured)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
