@@ -29,6 +29,7 @@ LAYERS = {
     "frames": 2,
     "hooks": 1,
     "masking": 2,
+    "tuning": 0,
     "spool": 2,
     "config": 2,
     "checkpoint": 2,

@@ -21,7 +21,7 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 from wsproto.utilities import RemoteProtocolError
 
-from batchjobs import deflate
+from batchjobs import hooks
 from batchjobs.deflate import Deflate
 from batchjobs.errors import TransientError
 from batchjobs.protocol import codec
@@ -166,7 +166,7 @@ async def test_a_library_that_has_changed_goes_on_without(
     autojump_clock: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the hook finds nothing to hold on to, sessions go on uncompressed, and a line says so."""
-    monkeypatch.setattr(deflate, "_ATTRIBUTE", "_renamed")
+    monkeypatch.setattr(hooks, "_ATTRIBUTE", "_renamed")
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=listens)
         link = Link(QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True)

@@ -19,6 +19,7 @@ from batchjobs.cli.serving import serve
 from batchjobs.cli.telling import detach, die_of, fill_streams, say
 from batchjobs.errors import DiskFullError
 from batchjobs.signals import Interrupted
+from batchjobs.tuning import tune_imports
 
 __all__ = ["cli", "main"]
 
@@ -48,6 +49,7 @@ for _command in (run, plan, status, verify, scan, book, bind, serve, providers, 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    tune_imports()
     fill_streams()
     code = _exit_code()
     for stream in (sys.stdout, sys.stderr):

@@ -14,7 +14,8 @@ from batchjobs import signals
 from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
 from batchjobs.cli.options import config_option, hooks_option, option
 from batchjobs.cli.suggesting import next_step, quoted, typed
-from batchjobs.cli.telling import counts, die_of, say, set_logging, told, tune_collector, wasted
+from batchjobs.cli.telling import counts, die_of, say, set_logging, told, wasted
+from batchjobs.tuning import tune_process
 from batchjobs.wording import plural
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def run(
     from batchjobs import api
 
     set_logging(verbose, quiet=quiet)
-    tune_collector()
+    tune_process()
     with told():
         with signals.raised():
             report = api.run(

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.options import config_option, hooks_option, option
-from batchjobs.cli.telling import die_of, say, set_logging, told, tune_collector
+from batchjobs.cli.telling import die_of, say, set_logging, told
 from batchjobs.errors import BatchjobsError
+from batchjobs.tuning import tune_process
 
 __all__ = ["serve"]
 
@@ -104,7 +105,7 @@ def serve(
     from batchjobs.server.faults import parse_fault
 
     set_logging(verbose, quiet=False)
-    tune_collector()
+    tune_process()
     with told():
         local = configuration.load(config).providers["local"]
         token = configuration.read_key(local, key_file=key_file, environment=os.environ)

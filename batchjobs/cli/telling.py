@@ -1,7 +1,6 @@
 """What the commands say, and how they end: sentences, exit codes, broken streams."""
 
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -24,7 +23,6 @@ __all__ = [
     "say",
     "set_logging",
     "told",
-    "tune_collector",
     "wasted",
 ]
 
@@ -88,12 +86,10 @@ def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool
     """
     rows, done = summary["rows"], summary["done"]
     assert isinstance(rows, int)
-    head = f"{done:,} of {plural(rows, 'job')}"
+    before = f" ({done_before:,} of them before)" if done_before else ""
     if is_idle:
-        parts = [f"nothing to do: {head} {'was' if rows == 1 else 'were'} done before"]
-    else:
-        before = f" ({done_before:,} of them before)" if done_before else ""
-        parts = [f"{head} done{before}"]
+        before = " (before: there was nothing to do)"
+    parts = [f"{done:,} of {plural(rows, 'job')} done{before}"]
     if summary["no_speech"]:
         parts.append(f"{summary['no_speech']:,} of them without speech")
     if summary["failed"]:
@@ -147,10 +143,3 @@ def set_logging(verbose: int, *, quiet: bool) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
-
-
-def tune_collector() -> None:
-    """Collect garbage rarely: at a thousand sessions it was most of the loop's lag (measured)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

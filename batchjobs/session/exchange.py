@@ -100,6 +100,11 @@ class Exchange:
                 self._on_proven()
             self._scope.deadline = min(self._scope.deadline, machine.wait_until)
 
+    def _come_nearer(self) -> None:
+        wait_until = self.machine.wait_until
+        if wait_until < self._scope.deadline:  # noqa: PLR1730  # setting it anew has its price
+            self._scope.deadline = wait_until
+
     def _wake_sender(self) -> None:
         if self.machine.has_payload:
             self.wake.set()
@@ -130,7 +135,7 @@ class Exchange:
             self._keep_outcome()
             self._scope.cancel()
         else:
-            self._scope.deadline = self.machine.wait_until
+            self._come_nearer()
 
     def _keep_outcome(self) -> None:
         """Let no cancellation from outside take back what is decided, and paid for."""

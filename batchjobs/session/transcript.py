@@ -130,7 +130,8 @@ async def _send_audio(
 ) -> None:
     try:
         async for pcm in chunks:
-            await trio.sleep_until(machine.next_chunk_at)
+            if machine.next_chunk_at > trio.current_time():
+                await trio.sleep_until(machine.next_chunk_at)
             await exchange.connection.send_message(machine.payload_of(pcm))
             exchange.sent()
     except ConnectionClosed:

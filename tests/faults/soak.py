@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  # the folder of the product has to be known before
 
 import batchjobs  # noqa: E402
-from batchjobs.cli.telling import tune_collector  # noqa: E402
 from batchjobs.protocol import messages  # noqa: E402
+from batchjobs.tuning import tune_process  # noqa: E402
 
 KEY = "soak-0d55"
 SAMPLE_RATE = 1_000
@@ -315,7 +315,7 @@ def main() -> int:
         trio.run(serve, asked.sessions, asked.seconds)
         return 0
     os.environ["BATCHJOBS_LOCAL_KEY"] = KEY
-    tune_collector()
+    tune_process()
     with tempfile.TemporaryDirectory() as name:
         manifest = prepare(Path(name), asked.sessions, asked.seconds)
         words = [sys.executable, __file__, "--serve", "--sessions", str(asked.sessions)]

@@ -18,9 +18,9 @@ from pathlib import Path
 import trio
 
 from batchjobs import api
-from batchjobs.cli.telling import tune_collector
 from batchjobs.progress import Event, RunStarted
 from batchjobs.results import read_results
+from batchjobs.tuning import tune_process
 from tests.benchmarks.manifests import write_configuration, write_repeated
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.whole import Arguments, arguments_of, conclude
@@ -93,7 +93,7 @@ def run(arguments: Arguments, folder: Path) -> None:
         config=configuration,
     )
     turns = Turns()
-    tune_collector()
+    tune_process()
     with Meter() as meter:
         report = api.run(manifest, options, observe=Watcher(meter=meter, turns=turns))
     if report.exit_code:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import trio
 
 from batchjobs import frames, text
-from batchjobs.cli.telling import tune_collector
 from batchjobs.jobs import Kind as Job
 from batchjobs.jobs import Segment, SpeechSettings
 from batchjobs.masking import install_fast_masker
@@ -14,6 +13,7 @@ from batchjobs.plausibility import SpeechRates
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession, TranscriptSession
+from batchjobs.tuning import tune_process
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter, resident_bytes
 
@@ -112,7 +112,7 @@ def main() -> None:
     arguments = program.arguments_of(__doc__)
     text.messages(arguments.kind.text)  # imports what it needs
     install_fast_masker()
-    tune_collector()
+    tune_process()
     meter = Meter()
     if arguments.hold:
         with meter:
