@@ -1,5 +1,6 @@
 """The checkpoint on a real disk: its lock, its transactions, its ledger, and what it reads back."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -149,6 +150,22 @@ def test_a_second_run_is_refused_at_once(folder: Path) -> None:
         Checkpoint.open(folder)
     assert caught.value.exit_code == 75
     assert str(folder) in caught.value.message
+    Checkpoint.open(folder).close()
+
+
+def test_a_look_sees_a_run_and_keeps_none_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status at the very moment of a run's start does not make it fail."""
+    with Checkpoint.open(folder) as held:
+        assert held.is_running()
+        with Checkpoint.read(folder) as looking:
+            assert looking.is_running()
+    with Checkpoint.read(folder) as looking:
+        assert not looking.is_running()
+    glance = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(glance, fcntl.LOCK_SH)
+    monkeypatch.setattr("batchjobs.checkpoint.database.time.sleep", lambda _: os.close(glance))
     Checkpoint.open(folder).close()
 
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ from batchjobs.errors import (
 )
 from batchjobs.files import sync_folders
 
-__all__ = ["FILE_NAME", "ROW_COLUMNS", "ROW_INDEXES", "Database"]
+__all__ = ["FILE_NAME", "ROW_COLUMNS", "ROW_INDEXES", "Database", "is_locked"]
 
+_GLANCE_SECONDS: Final = 0.05
 FILE_NAME: Final = "checkpoint.sqlite3"
 _SCHEMA_VERSION: Final = 3
 _CACHE_KIB: Final = 8_192
@@ -248,6 +250,20 @@ class Database:
                 raise
 
 
+def _take(lock: int) -> None:
+    """Take the folder's lock; `is_locked`, which may just look, holds it for microseconds.
+
+    Raises:
+        BlockingIOError: Another run has it.
+        OSError: There are no locks here.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_GLANCE_SECONDS)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def is_locked(folder: Path) -> bool:
     """Tell whether another process, or another checkpoint of this one, holds a folder."""
     try:
@@ -277,7 +293,7 @@ def _locked(folder: Path) -> int:
             f"cannot use {folder}: {os.strerror(error.errno or 0)}", hint="choose another --output"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock)
     except BlockingIOError as error:
         os.close(lock)
         raise RunLockedError(
