@@ -1,6 +1,7 @@
 """Settings from ``batchjobs.toml``, and keys from the environment or a file that only we may read."""
 
 import os
+import shlex
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -109,7 +110,8 @@ def read_key(provider: Provider, *, key_file: Path | None, environment: Mapping[
         raise ConfigurationError(f"the key file {key_file} holds no text") from None
     if stat.S_ISREG(mode) and mode & _OTHERS_MAY:
         raise ConfigurationError(
-            f"others may read the key file {key_file}", hint=f"chmod 600 {key_file}"
+            f"others may read the key file {key_file}",
+            hint=f"chmod 600 {shlex.quote(str(key_file))}",
         )
     if not content.strip():
         raise ConfigurationError(f"the key file {key_file} is empty")

@@ -408,6 +408,7 @@ def test_status_and_verify_tell_where_a_run_stands(command: Command, greeting: P
     Path("outputs/greeting/audio/a.wav").write_bytes(content)
     wrong = command("verify", "outputs/greeting")
     assert (wrong.code, "its content has changed" in wrong.out) == (1, True)
+    assert wrong.out.splitlines()[-1].startswith("to make them again: batchjobs run ")
     assert json.loads(command("verify", "outputs/greeting", "--json").out)["checked"] == 1
 
 

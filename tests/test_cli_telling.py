@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import batchjobs
 from tests.commands import GREETING, Command, process
 
 
@@ -137,6 +138,28 @@ def test_status_of_a_run_that_goes_on_says_so(command: Command, greeting: Path) 
     assert "continue: " in told
 
 
+def test_a_limit_without_room_leaves_what_needs_none_of_it(command: Command, folder: Path) -> None:
+    """Without characters to spend, recordings are heard all the same; status and exit code tell."""
+    Path("first.csv").write_text("id,text\na,Hello to everybody here\n")
+    command("run", "first.csv", "--engine", "tone", "-o", "first")
+    rows = [f"t{n},{'Hello ' * 5}{n}," for n in range(4)] + ["s1,,first/audio/a.wav"]
+    rows.insert(2, "s0,,first/audio/a.wav")
+    rows += [f"t9,{'Hello to all of you. ' * 300},", "same,Hello Hello Hello Hello Hello 3,"]
+    Path("mixed.csv").write_text("id,text,audio\n" + "\n".join(rows))
+    given = ("run", "mixed.csv", "--engine", "tone", "-c", "1", "--max-characters")
+    ended = command(*given, "40")
+    assert ended.code == 80
+    assert "--max-characters 40, over all runs in this folder, leaves no room for 't1'" in ended.err
+    assert "raise --max-characters" in ended.err
+    assert ended.out.startswith("3 of 8 jobs done, 5 not run")
+    lines = Path("outputs/mixed/results.jsonl").read_bytes().splitlines()
+    names = {json.loads(line)["id"] for line in lines}
+    assert names == {"t0", "s0", "s1"}
+    ended = command(*given, "40")
+    assert (ended.code, "3 of 8 jobs done (3 of them before)" in ended.out) == (80, True)
+    assert command(*given, "10000").out.startswith("8 of 8 jobs done (3 of them before)")
+
+
 # -- while it goes on --------------------------------------------------------------------------
 
 
@@ -209,3 +232,17 @@ def test_a_book_suggests_a_command_that_a_shell_takes(command: Command, folder: 
     last = command("book", "كتاب صغير.txt").out.splitlines()[-1]
     assert last == "next: look through 'كتاب صغير', then batchjobs run 'كتاب صغير.jsonl'"
     assert Path("كتاب صغير").is_dir()
+
+
+def test_a_run_from_python_is_continued_by_a_command_too(
+    command: Command, greeting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at it from elsewhere gets paths that lead there."""
+    batchjobs.run("greeting.csv", batchjobs.Options(engine="tone", limit=0, output="out"))
+    here = Path.cwd()
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    last = command("status", "../out").out.splitlines()[-1]
+    assert last.startswith(f"continue: cd {here} && batchjobs run greeting.csv -o {here}/")
+    monkeypatch.chdir(here)
+    assert command("run", "greeting.csv", "-o", f"{here}/below/../out", "-q").code == 0

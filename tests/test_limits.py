@@ -303,18 +303,29 @@ def test_a_budget_is_never_exceeded_in_any_schedule(
             price = Price(characters=data.draw(st.integers(1, 30)))
             if budget.reserve(price):
                 open_prices.append(price)
+            elif not open_prices:
+                assert budget.give_up(price)  # or it would be waited for in vain
         promised = sum(price.characters for price in open_prices)
         assert budget.spent.characters + promised <= max(limit, spent)
-        assert budget.has_reservations == bool(open_prices)
 
 
-def test_a_budget_names_the_option_that_has_no_room() -> None:
-    """Of three limits, the one that a session does not fit is named with its value."""
+def test_a_limit_without_room_is_named_and_closed_to_all_that_need_it() -> None:
+    """What needs nothing of it goes on; what only waits for others to settle closes nothing."""
     budget = Budget(money=1.0, characters=100, audio_seconds=2.5)
-    assert budget.lacking(Price(money=1.0, characters=100, audio_seconds=2.5)) == ""
-    assert budget.lacking(Price(money=1.5)) == "--budget 1"
-    assert budget.lacking(Price(characters=101)) == "--max-characters 100"
-    assert budget.lacking(Price(audio_seconds=3.0)) == "--max-audio 2.5"
+    held = Price(money=0.5, characters=60)
+    assert budget.reserve(held)
+    waits = Price(money=0.5, characters=60)
+    assert not budget.reserve(waits)
+    assert budget.give_up(waits) == ""
+    assert not budget.is_closed_to(waits)
+    budget.settle(held, held)
+    assert budget.give_up(waits) == "--max-characters 100"
+    assert budget.is_closed_to(Price(characters=1))
+    heard = Price(money=0.5, audio_seconds=2.5)
+    assert not budget.is_closed_to(heard)
+    assert budget.reserve(heard)
+    assert budget.give_up(Price(money=0.75)) == "--budget 1"
+    assert budget.give_up(Price(audio_seconds=2.75)) == "--max-audio 2.5"
 
 
 def test_a_budget_of_money_and_of_seconds_holds_as_well() -> None:

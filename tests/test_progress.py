@@ -25,6 +25,7 @@ from batchjobs.progress import (
     JobFinished,
     JobRetried,
     JsonLines,
+    LimitReached,
     Lines,
     RunFinished,
     RunStarted,
@@ -174,6 +175,17 @@ def test_a_stop_is_told_where_no_bar_is(terminal: Terminal) -> None:
     assert terminal.seen().startswith("stopping: SIGINT: open sessions have 30 s; once more")
 
 
+def test_a_limit_that_is_reached_is_a_line_above_the_bars(terminal: Terminal) -> None:
+    """It is longer than any bar's end, and what follows still goes on."""
+    bars = Bars(terminal.stream)
+    bars(_STARTED)
+    bars(LimitReached(message="--max-characters 40, over all runs, leaves no room for 'a'"))
+    drawn = terminal.seen()
+    assert "--max-characters 40, over all runs, leaves no room for 'a'\r\n" in drawn
+    assert "limit reached" in drawn
+    bars.close()
+
+
 def test_whoever_asked_for_more_reads_it_above_the_bars(terminal: Terminal) -> None:
     """One -v tells failed attempts, two tell every job."""
     for verbosity, retry, job in ((0, False, False), (1, True, False), (2, True, True)):
@@ -298,6 +310,7 @@ def test_what_holds_a_run_up_is_told_at_once() -> None:
         "munsit cannot be reached; waiting for it: connection refused",
         "munsit is back",
     ]
+    assert _told(lines, stream, LimitReached(message="--budget 1 …")) == ["--budget 1 …"]
     assert _told(lines, stream, _RETRIED, _STOPPING, _FINISHED) == [
         "stopping: SIGINT: open sessions have 30 s; once more to stop at once"
     ]

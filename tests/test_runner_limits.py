@@ -401,6 +401,8 @@ async def test_a_budget_that_is_settled_only_after_is_caught(tmp_path: Path) -> 
     """The check of the ledger can fail: with that mistake it shows more than the budget."""
     rows = [job(f"{n:03}", f"Hello to everybody who is here today {n}") for n in range(40)]
     result = await ran(
-        tmp_path, rows, run_settings=settings(concurrency=16, budget=SettledOnlyAfter())
+        tmp_path,
+        rows,
+        run_settings=settings(concurrency=16, budget=SettledOnlyAfter(characters=400)),
     )
     assert sum(characters for *_, characters in result.attempts) > SettledOnlyAfter.limit_characters

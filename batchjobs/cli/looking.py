@@ -50,10 +50,16 @@ def _standing(found: Mapping[str, object], folder: Path) -> Iterator[str]:
     if found["is_running"]:
         yield f"a run is going on: {plural(still_open, 'session')} open"
         return
-    manifest = str(found["manifest"])
-    command = str(found["command"]) or quoted("run", manifest, "-o", folder)
-    if step := next_step(found, typed_in(str(found["working_folder"]), command), manifest):
+    if step := next_step(found, _command(found, folder), str(found["manifest"])):
         yield step
+
+
+def _command(found: Mapping[str, object], folder: Path) -> str:
+    """Give the command that runs the folder's manifest again, from here."""
+    # Called from Python, it was no command: then this one does the same with the defaults.
+    named = "-" if found["manifest"] == "<stdin>" else found["manifest"]
+    command = str(found["command"]) or quoted("run", named, "-o", folder.absolute())
+    return typed_in(str(found["working_folder"]), command)
 
 
 @click.command(short_help="Check every output against the checkpoint.")
@@ -80,7 +86,7 @@ def verify(folder: Path, *, as_json: bool) -> None:
         )
         say(f"{plural(checked, 'finished job')} checked: {verdict}")
         if found:
-            say("next: run the manifest again; it makes again what is missing")
+            say(f"to make them again: {_command(api.status(folder), folder)}")
     raise SystemExit(1 if found else 0)
 
 

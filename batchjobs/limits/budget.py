@@ -41,16 +41,12 @@ class Budget:
         self._spent = [spent.money, float(spent.characters), spent.audio_seconds]
         self._reserved = [0.0, 0.0, 0.0]
         self._reservations = 0
+        self._closed: set[int] = set()
 
     @property
     def is_limited(self) -> bool:
         """Whether there is any limit."""
         return any(math.isfinite(limit) for limit in self._limits)
-
-    @property
-    def has_reservations(self) -> bool:
-        """Whether sessions are open whose price is not settled yet."""
-        return self._reservations > 0
 
     @property
     def spent(self) -> Price:
@@ -64,23 +60,41 @@ class Budget:
         Returns:
             Whether it fits; if not, nothing was set aside.
         """
-        if self.lacking(price):
+        amounts = _amounts(price)
+        if any(
+            _exceeds(limit, spent + reserved, amount)
+            for limit, spent, reserved, amount in zip(
+                self._limits, self._spent, self._reserved, amounts, strict=True
+            )
+        ):
             return False
         self._reserved = [
-            held + amount for held, amount in zip(self._reserved, _amounts(price), strict=True)
+            held + amount for held, amount in zip(self._reserved, amounts, strict=True)
         ]
         self._reservations += 1
         return True
 
-    def lacking(self, price: Price) -> str:
-        """Name the option whose limit has no room now for a session; empty if it fits."""
-        for option, limit, spent, reserved, amount in zip(
-            _OPTIONS, self._limits, self._spent, self._reserved, _amounts(price), strict=True
-        ):
-            # Sums of floats stray by rounding: a limit that is met to nine digits is met.
-            if spent + reserved + amount > limit * (1 + 1e-9) and amount:
-                return f"{option} {limit:.15g}"
-        return ""
+    def give_up(self, price: Price) -> str:
+        """Close every limit that will never have room for a session, to all that come after it.
+
+        Returns:
+            The option that sets the first such limit, with its value; empty if there is none: the
+            session may fit once others are settled.
+        """
+        closed = [
+            index
+            for index, (limit, spent, amount) in enumerate(
+                zip(self._limits, self._spent, _amounts(price), strict=True)
+            )
+            if _exceeds(limit, spent, amount)
+        ]
+        self._closed.update(closed)
+        return f"{_OPTIONS[closed[0]]} {self._limits[closed[0]]:.15g}" if closed else ""
+
+    def is_closed_to(self, price: Price) -> bool:
+        """Whether a session needs anything of a limit that was given up."""
+        amounts = _amounts(price)
+        return any(amounts[index] for index in self._closed)
 
     def settle(self, reserved: Price, actual: Price) -> None:
         """A session has ended: what it really cost takes the place of what was set aside."""
@@ -96,3 +110,8 @@ class Budget:
 
 def _amounts(price: Price) -> tuple[float, float, float]:
     return price.money, float(price.characters), price.audio_seconds
+
+
+def _exceeds(limit: float, used: float, amount: float) -> bool:
+    """Whether a limit has no room; sums of floats stray: one met to nine digits is met."""
+    return bool(amount) and used + amount > limit * (1 + 1e-9)

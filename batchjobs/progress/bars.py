@@ -8,6 +8,7 @@ from batchjobs.progress.events import (
     Event,
     JobFinished,
     JobRetried,
+    LimitReached,
     RunFinished,
     RunStarted,
     RunStopping,
@@ -78,9 +79,9 @@ class Bars:
                 self.close()
             case _:
                 self._note = note_of(event)
-                if isinstance(event, RunStopping):  # beside the bar it would be cut off
+                if isinstance(event, LimitReached | RunStopping):  # cut off beside the bar
                     self._write_above(self._note)
-                    self._note = "stopping"
+                    self._note = "stopping" if isinstance(event, RunStopping) else "limit reached"
                 # At once, but for what happens often: no job may finish for long.
                 self._show(at_once=not isinstance(event, JobRetried | SlowedDown))
 

@@ -13,6 +13,7 @@ __all__ = [
     "Event",
     "JobFinished",
     "JobRetried",
+    "LimitReached",
     "Observer",
     "RunFinished",
     "RunStarted",
@@ -85,6 +86,14 @@ class ServiceBack(msgspec.Struct, tag="service_back", tag_field="event", frozen=
     provider: str
 
 
+class LimitReached(
+    msgspec.Struct, tag="limit_reached", tag_field="event", frozen=True, kw_only=True
+):
+    """A limit on what may be spent has no room left; only jobs that need none of it go on."""
+
+    message: str
+
+
 class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=True, kw_only=True):
     """No new sessions start; those that are open may finish."""
 
@@ -106,6 +115,7 @@ Event: TypeAlias = (
     | SlowedDown
     | ServiceLost
     | ServiceBack
+    | LimitReached
     | RunStopping
     | RunFinished
 )
@@ -130,7 +140,13 @@ def forgiving(observe: Observer) -> Observer:
 
 
 def note_of(
-    event: SegmentFinished | JobRetried | SlowedDown | ServiceLost | ServiceBack | RunStopping,
+    event: SegmentFinished
+    | JobRetried
+    | SlowedDown
+    | ServiceLost
+    | ServiceBack
+    | LimitReached
+    | RunStopping,
 ) -> str:
     """Say in a few words what has happened."""
     match event:
@@ -144,7 +160,7 @@ def note_of(
             return f"{name} cannot be reached; waiting for it"
         case ServiceBack(provider=name):
             return f"{name} is back"
-        case RunStopping(reason=reason):
-            return f"stopping: {reason}"
+        case LimitReached() | RunStopping():
+            return event.message if isinstance(event, LimitReached) else f"stopping: {event.reason}"
         case _:
             assert_never(event)

@@ -10,6 +10,7 @@ from batchjobs.progress.events import (
     Event,
     JobFinished,
     JobRetried,
+    LimitReached,
     RunFinished,
     RunStarted,
     RunStopping,
@@ -72,7 +73,9 @@ class Lines:
                 if line := self._notice(event):
                     self._write(line)
 
-    def _notice(self, event: SlowedDown | ServiceLost | ServiceBack | RunStopping) -> str:
+    def _notice(
+        self, event: SlowedDown | ServiceLost | ServiceBack | LimitReached | RunStopping
+    ) -> str:
         """Say what holds the run up; empty for what is not worth a line."""
         match event:
             case SlowedDown(provider=provider, concurrency=allowed):
@@ -82,7 +85,7 @@ class Lines:
                 return f"{provider}: {note_of(event)}"
             case ServiceLost(message=message):
                 return f"{note_of(event)}: {message}"
-            case ServiceBack() | RunStopping():
+            case ServiceBack() | LimitReached() | RunStopping():
                 return note_of(event)
             case _:
                 assert_never(event)

@@ -83,7 +83,8 @@ class Runner:
             nursery.cancel_scope.cancel()
         with contextlib.suppress(BatchjobsError):  # of the disk: it was told, if it mattered
             outputs.sweep_segments(folder, run.checkpoint.segment_files())
-        return RunEnd(error=run.error, signal_number=self._signal_number)
+        out_of_budget = None if self._signal_number else run.budget_error
+        return RunEnd(error=run.error or out_of_budget, signal_number=self._signal_number)
 
     def stop(self, error: BatchjobsError) -> None:
         """End the run early, from outside: open sessions may finish."""

@@ -9,6 +9,7 @@ import trio
 from batchjobs.checkpoint import Row
 from batchjobs.errors import BatchjobsError, BudgetReachedError
 from batchjobs.planning import TO_BUY, Action, decode_row
+from batchjobs.progress import LimitReached
 from batchjobs.runner.state import RunState, Service, Stage, Ticket
 
 __all__ = ["feed"]
@@ -116,12 +117,15 @@ async def _admitted(run: RunState, ticket: Ticket) -> bool:
     Of several services none waits for another: what has to wait for its own stands in its line.
     """
     service = run.services.get(ticket.row.provider)
-    if service is None or ticket.stage is not Stage.BUY:
+    if service is None or ticket.stage not in {Stage.BUY, Stage.CUT}:
         return True
+    price = service.price_of(ticket)
+    if ticket.stage is Stage.CUT or run.budget.is_closed_to(price):
+        return not run.budget.is_closed_to(price)
     if len(run.services) > 1 and not service.is_ready(trio.current_time()):
         service.line.append(ticket)
         return False
-    while not run.is_stopping:
+    while not run.is_stopping and not run.budget.is_closed_to(price):
         run.forget_changes()
         now = trio.current_time()
         not_before = max(service.not_before, run.rate.next_at)
@@ -135,18 +139,18 @@ async def _admitted(run: RunState, ticket: Ticket) -> bool:
 
 
 def _is_affordable(run: RunState, service: Service, ticket: Ticket) -> bool:
-    """Set a session's price aside; what never fits ends the run."""
+    """Set a session's price aside; what never fits ends all purchases that need the same limit."""
     price = service.price_of(ticket)
     if run.budget.reserve(price):
         ticket.price = price
         return True
-    if not run.budget.has_reservations:
-        limit = run.budget.lacking(price)
-        error = BudgetReachedError(
+    if limit := run.budget.give_up(price):
+        run.budget_error = run.budget_error or BudgetReachedError(
             f"{limit}, over all runs in this folder, leaves no room for '{ticket.row.id}'",
             hint=f"raise {limit.split()[0]} and run the same command again",
         )
-        run.stop(error.message, error)
+        run.tell(LimitReached(message=run.budget_error.message))
+        run.notify()
     return False
 
 

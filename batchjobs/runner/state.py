@@ -15,7 +15,7 @@ from typing import Final
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, Checkpoint, Row, SegmentRecord
-from batchjobs.errors import BatchjobsError, SessionError
+from batchjobs.errors import BatchjobsError, BudgetReachedError, SessionError
 from batchjobs.jobs import BadRow, Job, Pauses, Segment
 from batchjobs.limits import (
     Breaker,
@@ -352,6 +352,8 @@ class RunState:
         """What messages call the manifest."""
         self.is_stopping = False
         self.error: BatchjobsError | None = None
+        self.budget_error: BudgetReachedError | None = None
+        """The first limit that had no room; what needs none of it goes on."""
         self._observer = forgiving(observe)
         self._order = itertools.count()
         self._changed = trio.Event()
