@@ -7,7 +7,7 @@ dither: the same file gives the same bytes every time, and what was 16 bits stay
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
@@ -44,6 +44,7 @@ __all__ = [
     "pcm_chunks",
     "probe",
     "sha256_of",
+    "wav_pieces",
 ]
 
 _BLOCK_FRAMES = 32_768
@@ -266,12 +267,9 @@ def encode(pcm: bytes | Iterable[bytes], *, sample_rate: int, format: str) -> by
     if sample_rate not in result.sample_rates:
         raise OutputError(f"{format} cannot hold {sample_rate} Hz", hint="use wav or flac")
     pieces = (pcm,) if isinstance(pcm, bytes) else tuple(pcm)
-    size = sum(map(len, pieces))
-    if size % 2:
-        raise OutputError(f"{size} bytes of 16-bit PCM end in half a sample")
     if result.major == "WAV":
-        # By hand: 0.11 ms for 10 s, against 0.6 ms through libsndfile (measured).
-        return b"".join((wav_header(size, sample_rate=sample_rate), *pieces))
+        return b"".join(wav_pieces(pieces, sample_rate=sample_rate))
+    _check_whole(pieces)
     samples = np.frombuffer(b"".join(pieces), dtype="<i2")
     content = BytesIO()
     with soundfile.SoundFile(
@@ -285,6 +283,30 @@ def encode(pcm: bytes | Iterable[bytes], *, sample_rate: int, format: str) -> by
         for start in range(0, len(samples), _ENCODED_BLOCK_FRAMES):
             file.write(samples[start : start + _ENCODED_BLOCK_FRAMES])
     return content.getvalue()
+
+
+def wav_pieces(pieces: Sequence[bytes], *, sample_rate: int) -> tuple[bytes, ...]:
+    """Put a header before 16-bit samples of one channel, and copy none of them.
+
+    By hand: 0.11 ms for 10 s, against 0.6 ms through libsndfile (measured).
+
+    Args:
+        pieces: Little-endian samples.
+        sample_rate: In hertz.
+
+    Raises:
+        OutputError: A sample rate that WAV cannot hold, half a sample, or more than 4 GiB.
+    """
+    if sample_rate not in FORMATS["wav"].sample_rates:
+        raise OutputError(f"wav cannot hold {sample_rate} Hz", hint="use flac")
+    return wav_header(_check_whole(pieces), sample_rate=sample_rate), *pieces
+
+
+def _check_whole(pieces: Sequence[bytes]) -> int:
+    size = sum(map(len, pieces))
+    if size % 2:
+        raise OutputError(f"{size} bytes of 16-bit PCM end in half a sample")
+    return size
 
 
 # -- opening -----------------------------------------------------------------------------------

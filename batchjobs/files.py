@@ -14,6 +14,7 @@ __all__ = [
     "fill_part",
     "part_path",
     "path_inside",
+    "plain_path_inside",
     "publish",
     "sync_folders",
     "write_part",
@@ -35,6 +36,7 @@ _CANNOT_CREATE = frozenset(
 )
 # Plain files by their mode, but the system's: /proc/self/environ holds the keys.
 _SYSTEM = (Path("/proc"), Path("/sys"))
+_ODD_PARTS = frozenset({"", ".", ".."})
 
 
 class PathEscapeError(BatchjobsError):
@@ -77,6 +79,36 @@ def path_inside(root: Path, relative: str) -> Path:
     if not stat.S_ISREG(mode):
         raise PathEscapeError(f"{relative!r} is not a plain file")
     return path
+
+
+def plain_path_inside(root: Path, relative: str) -> Path:
+    """Give a path below a root as `path_inside` does, at less cost where no link is on the way.
+
+    Args:
+        root: The folder to stay in, resolved.
+        relative: A path below it.
+
+    Raises:
+        PathEscapeError: It leads out, or is none.
+    """
+    parts = relative.split("/")
+    is_odd = any(part in _ODD_PARTS or "\0" in part for part in parts)
+    if not is_odd and root != root.parent:
+        path = str(root)
+        try:
+            for part in parts[:-1]:
+                path = f"{path}/{part}"
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    return path_inside(root, relative)
+            if not stat.S_ISREG(os.lstat(f"{path}/{parts[-1]}").st_mode):
+                return path_inside(root, relative)
+        except FileNotFoundError:
+            return root / relative
+        except (OSError, UnicodeEncodeError):
+            pass  # what it is, is said below
+        else:
+            return root / relative
+    return path_inside(root, relative)
 
 
 def disk_error(error: OSError, path: Path) -> BatchjobsError:

@@ -22,6 +22,8 @@ __all__ = ["Recorder"]
 
 _logger = logging.getLogger(__name__)
 _GROUP: Final = 200
+_GATHERING_SECONDS: Final = 0.01
+"""Between two commits, where they come one after the other: a third as many, each as durable."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Recorder:
     folders synced, and one transaction says so. Only then is anybody told.
 
     While one group is on its way to the disk the next one gathers, so a slow disk makes larger
-    groups and not a slower run.
+    groups and not a slower run; on a fast one a group gathers for a moment. The first does not wait.
 
     Args:
         checkpoint: The run folder's.
@@ -55,6 +57,7 @@ class Recorder:
         self._checkpoint = checkpoint
         self._send, self._receive = trio.open_memory_channel[_Entry](0)
         self._error: BatchjobsError | None = None
+        self._not_before = float("-inf")
         # A thread of its own: look-ups and decoding share forty, and may hang on to them.
         self._limiter = trio.CapacityLimiter(1)
 
@@ -69,6 +72,7 @@ class Recorder:
     async def _run(self) -> None:
         async with self._receive:
             async for first in self._receive:
+                await trio.sleep_until(self._not_before)
                 group = [first]
                 while len(group) < _GROUP:
                     try:
@@ -76,6 +80,7 @@ class Recorder:
                     except (trio.WouldBlock, trio.EndOfChannel):
                         break
                 await self._commit(group)
+                self._not_before = trio.current_time() + _GATHERING_SECONDS
 
     def close(self) -> None:
         """Let `run` end once nobody waits."""

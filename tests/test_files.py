@@ -19,6 +19,7 @@ from batchjobs.files import (
     disk_error,
     part_path,
     path_inside,
+    plain_path_inside,
     publish,
     sync_folders,
     write_part,
@@ -78,6 +79,7 @@ def root(tmp_path: Path) -> Path:
 def test_paths_that_stay_inside(root: Path, relative: str, expected: str) -> None:
     """A path below the root is given back resolved, whether it exists or not."""
     assert path_inside(root, relative) == root.resolve() / expected
+    assert plain_path_inside(root.resolve(), relative) == root.resolve() / expected
 
 
 def test_an_absolute_path_below_the_root_is_inside(root: Path) -> None:
@@ -126,16 +128,18 @@ def test_an_absolute_path_below_the_root_is_inside(root: Path) -> None:
 )
 def test_paths_that_lead_elsewhere(root: Path, relative: str) -> None:
     """What leaves the root, is the root or is no plain file is refused, and nothing is opened."""
-    with pytest.raises(PathEscapeError) as caught:
-        path_inside(root, relative)
-    assert caught.value.exit_code == 65
+    for way, base in ((path_inside, root), (plain_path_inside, root.resolve())):
+        with pytest.raises(PathEscapeError) as caught:
+            way(base, relative)
+        assert caught.value.exit_code == 65
 
 
 def test_the_systems_files_are_refused_below_any_root() -> None:
     """With / as the root, /proc/self/environ still gives no keys away."""
     for path in ("proc/self/environ", "proc/self/cmdline", "/proc/1/environ", "sys/kernel/notes"):
-        with pytest.raises(PathEscapeError):
-            path_inside(Path("/"), path)
+        for way in (path_inside, plain_path_inside):
+            with pytest.raises(PathEscapeError):
+                way(Path("/"), path)
 
 
 def test_a_socket_is_no_plain_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,3 +162,20 @@ async def test_a_cancelled_recorder_still_serves_those_who_wait(tmp_path: Path) 
                     recorder.close()
         assert scope.cancelled_caught
         assert set(checkpoint.records(["a", "b"])) == {"a", "b"}
+
+
+async def test_what_comes_at_short_intervals_is_committed_together(
+    tmp_path: Path, standing_clock: object
+) -> None:
+    """The first does not wait; those that follow it within a moment are one commit."""
+    async with recording(tmp_path) as (checkpoint, recorder):
+        began = trio.current_time()
+        await recorder.begin(START)
+        assert trio.current_time() == began
+        async with trio.open_nursery() as nursery:
+            for milliseconds in range(8):
+                await trio.sleep(0.001)
+                nursery.start_soon(recorder.begin, START)
+                assert milliseconds < 8
+        assert checkpoint.commits == 2
+        assert trio.current_time() == pytest.approx(began + 0.01, abs=0.003)

@@ -27,11 +27,19 @@ LOSSLESS: Final = frozenset({".wav", ".flac"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """A file of a finished job: its path below the run folder, size and SHA-256."""
+    """A file of a finished job.
+
+    Attributes:
+        path: Below the run folder.
+        bytes: Its size.
+        sha256: Of its content, the first `head_bytes` taken last.
+        head_bytes: A WAV's header, without which the hash is that of its samples.
+    """
 
     path: str
     bytes: int
     sha256: str
+    head_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
