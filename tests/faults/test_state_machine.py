@@ -150,8 +150,8 @@ def test_retries_by_exact_class_are_caught(world: World, monkeypatch: pytest.Mon
 def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runner that copies an equal job's file without a look at its content spreads damage."""
 
-    def unchecked(folder: Path, files: Sequence[FileRecord]) -> list[bytes]:
-        return [(folder / file.path).read_bytes() for file in files]
+    def unchecked(path: Path, _: FileRecord) -> list[bytes]:
+        return [path.read_bytes()]
 
     monkeypatch.setattr(outputs, "_intact", unchecked)
     with pytest.raises(AssertionError, match="bought what was missing"):
