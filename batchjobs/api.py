@@ -443,6 +443,7 @@ def _planned(
         limit=options.limit,
         pauses=options.pauses,
         fingerprint=before,
+        inputs_folder="" if _input_root(setup) else str(setup.manifest_folder.resolve()),
     )
     made = planning.make_plan(
         rows,
@@ -503,7 +504,7 @@ def _fingerprint(setup: _Setup) -> str:
     return fingerprint(
         setup.source,
         setup.name,
-        setup.manifest_folder.absolute(),
+        setup.manifest_folder.resolve(),
         _input_root(setup),
         setup.providers,
         options.provider,
@@ -571,6 +572,7 @@ async def _work(
     options = setup.options
     if not made.to_do:
         await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
+        await trio.to_thread.run_sync(checkpoint.recover, time.time())
         # Killed at its very end, a run leaves files that nobody needs any more.
         outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
         return RunEnd()

@@ -625,6 +625,21 @@ def test_recordings_that_cannot_be_run_are_bad_rows(desk: Desk) -> None:
     assert "No such file" in str(caught.value)
 
 
+def test_a_result_is_no_folder_of_another(desk: Desk) -> None:
+    """In either order, and whatever the case: told before anything is spent."""
+    table = [
+        {"id": "a", "text": "one", "output": "deep/X.wav/y.wav/z.wav"},
+        {"id": "b", "text": "two", "output": "deep/x.wav"},
+        {"id": "c", "text": "three", "output": "fine.wav/c.wav"},
+        {"id": "d", "text": "four", "output": "deep/x.wav/d.mp3"},
+    ]
+    with pytest.raises(BadRowsError) as caught:
+        desk.plan(table)
+    assert [row.id for row in caught.value.rows] == ["a", "d"]
+    assert "'deep/x.wav' is the output of line 3" in str(caught.value)
+    assert set(desk.run(table, skip_bad_rows=True)) == {"b", "c"}
+
+
 # -- counting ----------------------------------------------------------------------------------
 
 

@@ -25,10 +25,14 @@ def _unread() -> Iterator[Job | BadRow]:
     yield
 
 
+def _home(desk: Desk) -> str:
+    return str(desk.home.resolve())
+
+
 def _begun(desk: Desk, table: Table, *, doing: int, failing: Mapping[str, bool]) -> None:
     """Plan and adopt, and do some of the rows, as a run does that is killed then."""
     with Checkpoint.open(desk.folder) as checkpoint:
-        made = desk.made(table, checkpoint, skip_bad_rows=True)
+        made = desk.made(table, checkpoint, skip_bad_rows=True, inputs_folder=_home(desk))
         checkpoint.adopt_staged(_KEPT if made.tells_all else {"fingerprint": ""})
         rows = [
             row
@@ -44,7 +48,9 @@ def _begun(desk: Desk, table: Table, *, doing: int, failing: Mapping[str, bool])
 
 def _full(desk: Desk, table: Table, **changes: object) -> tuple[Plan, list[Row]]:
     with Checkpoint.read(desk.folder) as checkpoint:
-        made = desk.made(table, checkpoint, skip_bad_rows=True, **changes)
+        made = desk.made(
+            table, checkpoint, skip_bad_rows=True, inputs_folder=_home(desk), **changes
+        )
         with checkpoint._database.reading() as database:
             found = database.execute("SELECT * FROM temp.staged ORDER BY position")
             return made, [Row(*values) for values in found]
@@ -170,6 +176,21 @@ def test_texts_in_files_make_a_manifest_be_read_every_time(desk: Desk) -> None:
     with Checkpoint.none(desk.folder) as checkpoint:
         assert not desk.made(table, checkpoint).tells_all
         assert desk.made([{"id": "a", "text": "أوّل"}], checkpoint).tells_all
+
+
+def test_recordings_that_may_be_others_make_a_manifest_be_read_every_time(desk: Desk) -> None:
+    """A link may lead elsewhere the next time; a plain file is looked at."""
+    content = audio.encode(b"12" * 8_000, sample_rate=16_000, format="wav")
+    (desk.home / "sub").mkdir()
+    for name in ("a.wav", "sub/link.wav"):
+        (desk.home / name).write_bytes(content)
+    (desk.home / "link.wav").symlink_to("sub/link.wav")
+    with Checkpoint.none(desk.folder) as checkpoint:
+        for name, tells_all in (("a.wav", True), ("link.wav", False), ("./a.wav", False)):
+            table = [{"id": "a", "audio": name}]
+            made = desk.made(table, checkpoint, inputs_folder=_home(desk))
+            assert made.tells_all is tells_all
+        assert not desk.made([{"id": "a", "audio": "a.wav"}], checkpoint).tells_all
 
 
 def test_a_fingerprint_tells_every_fact_apart(tmp_path: Path) -> None:

@@ -129,6 +129,11 @@ class Checkpoint:
         with self._database.reading() as database:
             return staging.take(database, position)
 
+    def staged_at(self, place: str) -> Row | None:
+        """Give the row whose result is to stand at a place, if there is one."""
+        with self._database.reading() as database:
+            return staging.at(database, place)
+
     def stage_if_free(self, row: Row) -> Row | None:
         """Add a row after `index_staged`, unless another has its id or place: then give that."""
         with self._database.reading() as database:
@@ -312,7 +317,7 @@ class Checkpoint:
     # -- running --------------------------------------------------------------------------------
 
     def recover(self, now: float) -> dict[str, int]:
-        """Close the attempts that a killed process left open.
+        """Close the attempts that a killed process left open; nobody else may be running.
 
         Returns:
             For each key whose latest attempts were all lost: how many.

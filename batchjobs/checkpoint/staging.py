@@ -14,6 +14,7 @@ __all__ = [
     "add",
     "add_if_free",
     "adopt",
+    "at",
     "begin",
     "doubt",
     "doubtful",
@@ -84,6 +85,13 @@ def take(database: sqlite3.Connection, position: int) -> tuple[Row, Row | None]:
     row = row_from(database.execute(query, (position,)).fetchone())
     database.execute("DELETE FROM temp.staged WHERE position = ?", (position,))
     return row, _holder(database, row, before=position)
+
+
+def at(database: sqlite3.Connection, place: str) -> Row | None:
+    """Give the row with this place."""
+    query = "SELECT * FROM temp.staged WHERE place = ? LIMIT 1"
+    found = database.execute(query, (place,)).fetchone()
+    return None if found is None else row_from(found)
 
 
 def add_if_free(database: sqlite3.Connection, row: Row) -> Row | None:
@@ -205,13 +213,17 @@ def _put_in_place(database: sqlite3.Connection, *, keeps_rest: bool) -> None:
 
 
 def _put_in_doubt(database: sqlite3.Connection) -> None:
-    """Set results apart that copies will overwrite; see `ledger.start`, copies begin no attempts."""
+    """Set results apart that copies will overwrite, and those whose files are gone.
+
+    See `ledger.start`: copies begin no attempts. A result that is made again is none until then,
+    should the run end before its turn.
+    """
     database.execute(
         """UPDATE OR REPLACE jobs SET id = id || char(31) || key WHERE id IN (
                SELECT jobs.id FROM rows CROSS JOIN jobs ON jobs.output = rows.output
-               WHERE rows.action IN ('copy', 'follow')
-               AND jobs.status = 'done' AND instr(jobs.id, char(31)) = 0
-               AND (jobs.id <> rows.id OR jobs.key <> rows.key))"""
+               WHERE jobs.status = 'done' AND instr(jobs.id, char(31)) = 0
+               AND (rows.action = 'remake' OR rows.action IN ('copy', 'follow')
+                    AND (jobs.id <> rows.id OR jobs.key <> rows.key)))"""
     )
 
 

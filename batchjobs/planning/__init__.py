@@ -30,6 +30,7 @@ from batchjobs.planning.rows import (
     Rows,
     bad_job,
     bad_row,
+    folders_like_results,
     moved,
     recording_key,
     second_place,
@@ -100,6 +101,7 @@ def make_plan(
         rows=Rows(checkpoint, providers, settings.audio_format, settings.pauses),
         retries_all=settings.retry_failed,
         progress=progress,
+        inputs_folder=settings.inputs_folder,
     )
     if is_known:
         stager.stage_what_is_open()
@@ -151,7 +153,10 @@ class _Stager:
     retries_all: bool
     progress: Callable[[int], None] | None = None
     count: int = 0
+    inputs_folder: str = ""
     reads_texts: bool = False
+    folders: list[tuple[int, str]] = field(default_factory=list)
+    """Positions of rows whose output lies in a folder that is named like a result."""
     replaced: Counter[tuple[str, str]] = field(default_factory=Counter)
     bad: list[BadRow] = field(default_factory=list)
     bad_total: int = 0
@@ -168,6 +173,8 @@ class _Stager:
                 self.checkpoint.stage([row])
             else:
                 self._stage_otherwise(row, holder)
+        for position, place in self.folders:
+            self._refuse_folder(position, place)
         self.bad.sort(key=lambda bad: bad.line)
 
     def stage_what_is_open(self) -> None:
@@ -209,9 +216,11 @@ class _Stager:
 
     def _made(self, item: Job | BadRow) -> Row:
         self.count += 1
-        if item.row.get("text_file"):
+        if not self.reads_texts and _names_what_may_move(item, self.inputs_folder):
             self.reads_texts = True
         made = self.rows.of(item, self.count) if isinstance(item, Job) else item
+        if isinstance(made, Row) and isinstance(item, Job) and "/" in item.output:
+            self.folders += [(self.count, place) for place in folders_like_results(made)]
         return self._bad(made, self.count) if isinstance(made, BadRow) else made
 
     def _bad(self, bad: BadRow, position: int) -> Row:
@@ -235,6 +244,19 @@ class _Stager:
         decided = row if row.action == action else row._replace(action=action.value)
         refuse_foreign(decided, record, self.checkpoint, self.rows.places)
         return decided
+
+    def _refuse_folder(self, position: int, place: str) -> None:
+        """A file cannot be the folder of another."""
+        holder = self.checkpoint.staged_at(place)
+        if holder is None:
+            return
+        row, _ = self.checkpoint.take_staged(position)
+        if row.action != Action.BAD:
+            job = msgspec.json.decode(row.job, type=Job)
+            message = f"'{holder.output}' is the output of line {holder.line}, and no folder"
+            bad = bad_job(job, "output", message, "give every row an output of its own")
+            row = self._bad(bad, position)
+        self.checkpoint.stage([row])
 
     def _note_replaced(self, row: Row, record: JobRecord) -> None:
         """Count what somebody paid for and now forgets to ask of the same provider."""
@@ -287,6 +309,19 @@ class _Stager:
 
     def _looked_up(self, row: Row) -> Row:
         return self._decided(row, self.checkpoint.records([row.id]).get(row.id))
+
+
+def _names_what_may_move(item: Job | BadRow, inputs_folder: str) -> bool:
+    """Whether a row may mean another file, or another text, though the manifest stays the same.
+
+    A text's file may change. A recording is looked at, but where its path is a link, or where there
+    is a second place for inputs, it may be another one by then.
+    """
+    row = item.row
+    if row.get("text_file"):
+        return True
+    given = row.get("audio")
+    return bool(given) and isinstance(item, Job) and item.audio != f"{inputs_folder}/{given}"
 
 
 def _endings() -> Iterator[str]:

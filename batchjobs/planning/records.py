@@ -92,6 +92,8 @@ class PlanSettings:
         limit: Do at most so many rows; None means all. Bad rows do not count.
         pauses: Silence between the segments of a long text.
         fingerprint: Of the manifest and of all that its rows are made with; empty if not known.
+        inputs_folder: What recordings' paths are relative to, resolved; empty if they may be in
+            more than one place.
     """
 
     name: str
@@ -101,6 +103,7 @@ class PlanSettings:
     limit: int | None = None
     pauses: Pauses = field(default_factory=Pauses)
     fingerprint: str = ""
+    inputs_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

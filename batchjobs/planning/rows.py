@@ -4,7 +4,7 @@ import hashlib
 import math
 import unicodedata
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -21,6 +21,7 @@ __all__ = [
     "Rows",
     "bad_job",
     "bad_row",
+    "folders_like_results",
     "moved",
     "recording_key",
     "second_place",
@@ -28,6 +29,7 @@ __all__ = [
     "text_segments",
 ]
 
+_RESULT_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".txt")
 _DIGEST_HEX_DIGITS = 10
 _CUT_AT_PAUSES = "cut at pauses"
 
@@ -198,6 +200,12 @@ def moved(row: Row, output: str) -> Row:
 def _place(output: str) -> str:
     """Give a path as file systems see it that ignore case and ways of writing a letter."""
     return unicodedata.normalize("NFC", output).casefold()
+
+
+def folders_like_results(row: Row) -> list[str]:
+    """Give the places of the folders that a row's output lies in, if they have a result's ending."""
+    above = [str(folder) for folder in PurePosixPath(row.place or "").parents]
+    return [folder for folder in above if folder.endswith(_RESULT_ENDINGS)]
 
 
 def second_place(row_id: str, output: str) -> str:

@@ -1,7 +1,7 @@
 """The state machine of a run folder in its short form, and the broken runners that it catches."""
 
 import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
