@@ -97,7 +97,7 @@ def test_a_run_says_what_was_done_before(command: Command, greeting: Path) -> No
     given = ("run", greeting, "--engine", "tone")
     command(*given, "--limit", "1")
     assert command(*given).out.startswith("2 of 2 jobs done (1 of them before), ")
-    assert command(*given).out.startswith("2 of 2 jobs done (before: there was nothing to do), ")
+    assert command(*given).out.startswith("nothing to do: 2 of 2 jobs were done before, ")
 
 
 def test_what_led_to_nothing_is_told_at_the_end_and_by_status(

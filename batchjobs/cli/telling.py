@@ -87,9 +87,9 @@ def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool
     rows, done = summary["rows"], summary["done"]
     assert isinstance(rows, int)
     before = f" ({done_before:,} of them before)" if done_before else ""
-    if is_idle:
-        before = " (before: there was nothing to do)"
     parts = [f"{done:,} of {plural(rows, 'job')} done{before}"]
+    if is_idle:
+        parts = [f"nothing to do: {done:,} of {plural(rows, 'job')} were done before"]
     if summary["no_speech"]:
         parts.append(f"{summary['no_speech']:,} of them without speech")
     if summary["failed"]:

@@ -70,7 +70,7 @@ def _skipped(scratch: Path, rows: int, *, is_edited: bool) -> Measured:
         with (folder / "manifest.csv").open("ab") as file:
             file.write(b"\r\n")  # an empty line is no row
     made = measured(_run_command(folder))
-    _check(f"{rows:,} of {rows:,} jobs done (before: there was nothing to do)", made)
+    _check(f"nothing to do: {rows:,} of {rows:,} jobs were done before", made)
     return made
 
 
