@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import batchjobs
-from batchjobs import api
+from batchjobs.api import working
 from batchjobs.audio import encode
 from batchjobs.planning import Action
 from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
@@ -313,7 +313,7 @@ def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
         raise batchjobs.errors.ConfigurationError("its extra is not installed", hint="install it")
         yield
 
-    monkeypatch.setattr(api, "local_server", missing)
+    monkeypatch.setattr(working, "local_server", missing)
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, batchjobs.Options(engine="espeak"))
     found = batchjobs.status(Path("outputs/three"))

@@ -38,6 +38,7 @@ from hypothesis.stateful import (
 )
 
 from batchjobs import api, audio
+from batchjobs.api import working
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingError, RunLockedError
 from batchjobs.files import part_path
@@ -153,12 +154,12 @@ def world_of(root: Path, *faults: str) -> Iterator[World]:
 @contextlib.contextmanager
 def hurried() -> Iterator[None]:
     """Let retries wait a fiftieth of their time, in this process too."""
-    before = api.RetryPolicy
-    api.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
+    before = working.RetryPolicy
+    working.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
     try:
         yield
     finally:
-        api.RetryPolicy = before  # type: ignore[misc]
+        working.RetryPolicy = before  # type: ignore[misc]
 
 
 class Fork:

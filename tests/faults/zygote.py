@@ -18,6 +18,7 @@ import soundfile
 import trio_websocket
 
 from batchjobs import api
+from batchjobs.api import working
 from batchjobs.errors import BatchjobsError
 from batchjobs.limits import RetryPolicy
 from batchjobs.manifest import Defaults
@@ -50,7 +51,7 @@ def _become(request: dict[str, str]) -> None:
         quiet = os.open(os.devnull, os.O_RDWR)
         os.dup2(quiet, 0)
         os.dup2(quiet, 1)
-        api.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
+        working.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
         code = api.run(Path(request["manifest"]), options_of(request)).exit_code
     except BatchjobsError as error:
         code = error.exit_code

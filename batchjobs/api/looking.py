@@ -1,0 +1,64 @@
+"""Looking at a run: where it stands, and whether its files are what was paid for."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from batchjobs import config, outputs, results
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import OutputError, RunLockedError
+
+__all__ = ["status", "verify"]
+
+
+def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
+    """Count where a run stands, also while it goes on.
+
+    Raises:
+        NoRunError: There is no run in the folder.
+    """
+    providers = config.load(config_file).providers
+    with Checkpoint.read(Path(folder)) as checkpoint:
+        is_running = checkpoint.is_running()
+        settings = checkpoint.settings()
+        facts = {name: settings.get(name, "") for name in ("manifest", "command", "working_folder")}
+        summary = results.summary_of(checkpoint, providers, is_running=is_running)
+        return facts | {"is_running": is_running} | summary
+
+
+def verify(
+    folder: str | Path, *, progress: Callable[[int], None] | None = None
+) -> tuple[int, list[str]]:
+    """Check every output against the checkpoint: there, size, samples, hash.
+
+    The next run makes again what was found changed.
+
+    Args:
+        folder: The run folder.
+        progress: Called with the number of jobs checked so far.
+
+    Returns:
+        How many finished jobs were checked, and what is wrong with their files.
+
+    Raises:
+        NoRunError: There is no run in the folder.
+    """
+    folder = Path(folder)
+    found: list[str] = []
+    checked = 0
+    judged: dict[bool, list[str]] = {True: [], False: []}
+    with Checkpoint.read(folder) as checkpoint:
+        for record in checkpoint.done_records():
+            checked += 1
+            changes = outputs.file_changes(folder, record.files)
+            found += [f"{record.id}: {change}" for change in changes]
+            if bool(changes) != record.is_damaged:
+                judged[bool(changes)].append(record.id)
+            if progress is not None:
+                progress(checked)
+    if any(judged.values()):
+        # A run that is going on, or a folder that cannot be written, keeps its own opinion.
+        with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
+            for is_damaged, ids in judged.items():
+                checkpoint.judge(ids, is_damaged=is_damaged)
+    return checked, found

@@ -1,0 +1,87 @@
+"""How a run ended, told to whoever called it and written into its folder."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchjobs import results
+from batchjobs.api.request import Request
+from batchjobs.api.spending import with_what_is_left
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError
+from batchjobs.planning import Action, Plan
+from batchjobs.progress import Observer, RunFinished
+from batchjobs.runner import RunEnd
+
+__all__ = ["RunReport", "reported"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """How a run ended.
+
+    Attributes:
+        folder: The run folder.
+        exit_code: What the command would exit with.
+        summary: What ``summary.json`` says.
+        plan: What there was to do.
+        error: What stopped the run; None if it came to its end.
+        signal_number: The signal that stopped it; 0 if none did.
+    """
+
+    folder: Path
+    exit_code: int
+    summary: Mapping[str, object]
+    plan: Plan
+    error: BatchjobsError | None = None
+    signal_number: int = 0
+
+
+def reported(
+    request: Request, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
+) -> RunReport:
+    """Write the run's files and say how it ended; where nothing has changed, they stay."""
+    last = None if made.to_do else results.last_summary(checkpoint)
+    if last is not None and end == RunEnd() and last["exit_code"] == 0:
+        observe(RunFinished(exit_code=0, totals=last))
+        return RunReport(folder=request.folder, exit_code=0, summary=last, plan=made)
+    summary = results.summary_of(checkpoint, request.providers)
+    error = end.error
+    if error is None and not end.signal_number:
+        error = _unanswered(summary, made)
+    if isinstance(error, BudgetReachedError):
+        error = with_what_is_left(error, checkpoint, request.providers)
+    failed = bool(summary["failed"])
+    code = error.exit_code if error is not None else int(failed)
+    if end.signal_number and error is None:
+        code = 128 + end.signal_number
+    summary |= {"manifest": request.name, "exit_code": code, "finished_at": round(time.time(), 3)}
+    if error is not None:
+        summary["error"] = str(error)
+    try:
+        results.write_results(checkpoint, summary)
+    except BatchjobsError as disk_error:
+        error = error or disk_error
+        code = error.exit_code
+    observe(RunFinished(exit_code=code, totals=summary))
+    return RunReport(
+        folder=request.folder,
+        exit_code=code,
+        summary=summary,
+        plan=made,
+        error=error,
+        signal_number=end.signal_number,
+    )
+
+
+def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:
+    """Every row gets an answer, unless a limit leaves it for later: see to it here, at the end."""
+    later = made.by_action[Action.LATER].rows
+    missing = int(str(summary["not_run"])) - later
+    if missing <= 0:
+        return None
+    return InternalError(
+        f"the run ended with rows that have no answer: {missing:,}",
+        hint="this is a bug of batchjobs; the same command does these rows",
+    )

@@ -1,0 +1,122 @@
+"""A request made definite: where its manifest, run folder and providers are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from batchjobs import config, results
+from batchjobs.api.options import Options, check
+from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.config import Configuration
+from batchjobs.errors import ConfigurationError, UsageError
+from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.voice_activity import SileroDetector
+
+__all__ = ["Request", "input_root", "path_of", "request_of"]
+
+_OUTPUTS: Final = Path("outputs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What `plan` and `run` were asked for, made definite.
+
+    Attributes:
+        source: The manifest: its path, or an open binary stream.
+        name: The manifest, for messages.
+        folder: The run folder.
+        manifest_folder: What the manifest's paths are relative to.
+        options: As given.
+        providers: By name, with what the options say about them.
+        base_url: Where the options say that their provider is; empty if they do not.
+    """
+
+    source: Path | BinaryIO
+    name: str
+    folder: Path
+    manifest_folder: Path
+    options: Options
+    providers: Mapping[str, Provider]
+    base_url: str
+
+
+def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
+    """Make a request definite, or refuse it; looks at nothing but the settings.
+
+    Args:
+        source: The manifest: a path, or an open binary stream.
+        options: How to run it.
+
+    Raises:
+        UsageError: An option is out of its range, or the manifest is none to be run here.
+        ConfigurationError: The settings are wrong, or there is no such provider.
+        MissingExtraError: The detector of speech is not installed.
+    """
+    check(options)
+    if options.vad:
+        SileroDetector()  # is it there? Not after everything is planned
+    configuration = config.load(options.config)
+    providers = _providers(configuration, options)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        stem = Path(path.name.removesuffix(".gz")).stem
+        folder = _OUTPUTS / stem if options.output is None else Path(options.output)
+        if path.resolve() == (folder / results.FAILED).resolve():
+            raise UsageError(
+                f"{path} is written anew by every run in {folder}",
+                hint="run its manifest with --retry-failed, or give another --output",
+            )
+        name, manifest_folder = str(source), path.parent
+        definite: Path | BinaryIO = path
+    else:
+        if options.output is None:
+            raise UsageError(
+                "a manifest from the standard input has no name", hint="give --output DIR"
+            )
+        folder, name = Path(options.output), "<stdin>"
+        manifest_folder, definite = Path(), source
+    base_url = options.base_url and check_base_url(options.base_url, insecure=options.insecure)
+    return Request(
+        source=definite,
+        name=name,
+        folder=folder,
+        manifest_folder=manifest_folder,
+        options=options,
+        providers=providers,
+        base_url=base_url,
+    )
+
+
+def _providers(configuration: Configuration, options: Options) -> dict[str, Provider]:
+    """Apply what the options say to the table of providers."""
+    providers = dict(configuration.providers)
+    if options.provider not in providers:
+        known = ", ".join(sorted(providers))
+        raise ConfigurationError(
+            f"there is no provider '{options.provider}'", hint=f"there are {known}"
+        )
+    if options.pace is not None:
+        pace: Mapping[str, object] = {"pace": options.pace}
+        providers = {n: with_settings(p, pace, where="--pace") for n, p in providers.items()}
+    if options.engine:
+        engine = {"engine": options.engine}
+        providers["local"] = with_settings(providers["local"], engine, where="--engine")
+    return providers
+
+
+def input_root(request: Request) -> Path | None:
+    """Give the second place for inputs; of a run's ``failed.jsonl``, where its manifest is."""
+    if request.options.input_root is not None:
+        return request.options.input_root.absolute()
+    folder = request.manifest_folder
+    if request.source != folder / results.FAILED or not (folder / FILE_NAME).is_file():
+        return None
+    with Checkpoint.read(folder) as checkpoint:
+        path = checkpoint.settings().get("manifest_path", "")
+    return Path(path).parent if path else None
+
+
+def path_of(request: Request) -> str:
+    """Give the manifest's whole path; empty for a stream."""
+    return str(request.source.absolute()) if isinstance(request.source, Path) else ""
