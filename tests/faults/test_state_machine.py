@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis.errors import Flaky
 
-from batchjobs import outputs, planning
+from batchjobs import outputs
 from batchjobs.checkpoint import FileRecord, JobRecord, Row
 from batchjobs.errors import Reaction, SessionError, TransientError
 from batchjobs.jobs import Ending, Status
 from batchjobs.limits import RetryPolicy
 from batchjobs.planning import Action
+from batchjobs.planning.stager import Stager
 from batchjobs.plausibility import SpeechRates
 from batchjobs.runner.state import Ticket
 from batchjobs.runner.worker import Worker
@@ -103,7 +104,7 @@ def test_a_resume_by_row_number_is_caught(world: World, monkeypatch: pytest.Monk
     """A runner for which row 3 is done because row 3 was done breaks as soon as rows change."""
 
     def decided(
-        stager: planning._Stager, row: Row, record: JobRecord | None, *, is_bought: bool = True
+        stager: Stager, row: Row, record: JobRecord | None, *, is_bought: bool = True
     ) -> Row:
         before = {old.position: found for old, found in stager.checkpoint.outcomes()}
         found = before.get(row.position)
@@ -111,8 +112,8 @@ def test_a_resume_by_row_number_is_caught(world: World, monkeypatch: pytest.Monk
             return row._replace(action=Action.DONE)
         return honest(stager, row, record, is_bought=is_bought)
 
-    honest = planning._Stager._decided
-    monkeypatch.setattr(planning._Stager, "_decided", decided)
+    honest = Stager._decided
+    monkeypatch.setattr(Stager, "_decided", decided)
     assert caught(world)
 
 
