@@ -53,3 +53,20 @@ def test_a_missing_price_is_told_by_what_it_is_for(command: Command, greeting: P
     Path("heard.csv").write_text("audio\noutputs/greeting/audio/a.wav\n")
     assert "cost unknown" in command("plan", "heard.csv", "-p", "munsit").out
     assert "no cost" in command("plan", "heard.csv").out
+
+
+@pytest.mark.parametrize("is_typed", [True, False], ids=["typed", "in the file"])
+def test_a_plan_refuses_a_budget_as_the_run_does(
+    command: Command, greeting: Path, monkeypatch: pytest.MonkeyPatch, *, is_typed: bool
+) -> None:
+    """Where there is no price that it could count by; and it says which setting is missing."""
+    monkeypatch.setenv("MUNSIT_API_KEY", "k" * 20)
+    command("run", greeting, "--engine", "tone")
+    Path("heard.csv").write_text("audio\noutputs/greeting/audio/a.wav\n")
+    Path("batchjobs.toml").write_text("" if is_typed else "[run]\nbudget = 20\n")
+    words = ["heard.csv", "-p", "munsit", *(["--budget", "20"] if is_typed else [])]
+    planned, run = command("plan", *words), command("run", *words)
+    assert planned.code == run.code == 78
+    assert planned.err == run.err
+    assert "stt_price_per_hour below [providers.munsit]" in planned.err
+    assert not planned.out

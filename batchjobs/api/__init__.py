@@ -38,13 +38,16 @@ def plan(
 
     Raises:
         ManifestError: The manifest, or rows of it, cannot be run.
-        BatchjobsError: Anything else that `run` would refuse.
+        ConfigurationError: A setting is wrong, or the budget is in money that cannot be counted.
+        BatchjobsError: Anything else that `run` would refuse, but for a missing key.
     """
     request = request_of(source, options or Options())
     folder = request.folder
     exists = (folder / FILE_NAME).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        return planned(request, checkpoint, progress)[0]
+        made, _ = planned(request, checkpoint, progress)
+    check_budget(request, made)
+    return made
 
 
 def run(

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, ConfigurationError
+from batchjobs.jobs import Kind
 from batchjobs.limits import Budget, Price
 from batchjobs.planning import Plan, cost_of
 from batchjobs.providers import Provider
 from batchjobs.wording import money, plural
 
 __all__ = ["budget_of", "check_budget", "with_what_is_left"]
+
+_PRICES: Final = {Kind.TTS: "tts_price_per_million_characters", Kind.STT: "stt_price_per_hour"}
 
 
 def check_budget(request: Request, made: Plan) -> None:
@@ -22,16 +26,20 @@ def check_budget(request: Request, made: Plan) -> None:
     """
     if request.options.budget is None:
         return
-    currencies = {request.providers[name].currency for name in made.providers}
-    if len(currencies) > 1:
+    if len(made.cost_by_currency) > 1:
         raise ConfigurationError(
-            f"--budget cannot add up {' and '.join(sorted(currencies))}",
+            f"--budget cannot add up {' and '.join(made.cost_by_currency)}",
             hint="give --max-characters or --max-audio, or run the providers apart",
         )
     if made.unpriced:
+        settings = [
+            f"{' and '.join(_PRICES[kind] for kind in kinds)} below [providers.{name}]"
+            for name, kinds in made.unpriced.items()
+        ]
         raise ConfigurationError(
             f"--budget cannot count what {' and '.join(made.unpriced)} costs: no price is set",
-            hint="set it in batchjobs.toml, or give --max-characters or --max-audio",
+            hint=f"set {', '.join(settings)} in batchjobs.toml, or give --max-characters or "
+            "--max-audio",
         )
 
 

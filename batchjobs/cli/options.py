@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RUN_FOLDER",
+    "budget_option",
     "complete_provider",
     "config_option",
     "defaults_option",
@@ -106,6 +107,16 @@ def defaults_option(command: _Command) -> _Command:
 def json_option(command: _Command) -> _Command:
     """Add ``--json``."""
     return option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def budget_option(command: _Command) -> _Command:
+    """Add ``--budget``."""
+    return option(
+        "--budget",
+        type=click.FloatRange(min=0),
+        metavar="MONEY",
+        help="Spend at most so much in this run folder, over all runs.",
+    )(command)
 
 
 def hooks_option(command: _Command) -> _Command:

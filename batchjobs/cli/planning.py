@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
-from batchjobs.cli.options import config_option, option
+from batchjobs.cli.options import budget_option, config_option, option
 from batchjobs.cli.running import run
 from batchjobs.cli.telling import say, told
 from batchjobs.wording import duration, money, plural
@@ -27,6 +27,7 @@ _PRICES: Final = {
 @MANIFEST
 @job_options
 @functools.partial(config_option, like=run)
+@budget_option
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.

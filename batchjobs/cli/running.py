@@ -12,7 +12,7 @@ import click
 
 from batchjobs import signals
 from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
-from batchjobs.cli.options import config_option, hooks_option, option
+from batchjobs.cli.options import budget_option, config_option, hooks_option, option
 from batchjobs.cli.suggesting import next_step, quoted, typed
 from batchjobs.cli.telling import counts, die_of, say, set_logging, told, wasted
 from batchjobs.tuning import tune_process
@@ -107,12 +107,7 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
     metavar="SECONDS",
     help="How long open sessions may go on after Ctrl-C.",
 )
-@option(
-    "--budget",
-    type=click.FloatRange(min=0),
-    metavar="MONEY",
-    help="Spend at most so much in this run folder, over all runs.",
-)
+@budget_option
 @option(
     "--max-characters",
     type=click.IntRange(min=0),
