@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from batchjobs import api
 from tests.canary import KEY, place_in
 from tests.commands import ROOT, Command, process
 
@@ -510,3 +511,45 @@ def test_a_probe_that_costs_money_asks_first(
         ended = command("probe", "munsit", "--voice", "v", "--base-url", url, "--yes")
     assert ended.code == 69
     assert KEY not in ended.out + ended.err
+
+
+# -- pipes that break --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["providers"], ["status", "outputs/greeting"]], ids=str
+)
+def test_a_reader_that_goes_away_is_no_failure(
+    command: Command, greeting: Path, words: list[str]
+) -> None:
+    """As in ``batchjobs status RUN | head``: nothing is wrong, and nothing is said of it."""
+    command("run", greeting, "--engine", "tone", "--limit", "0")
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        left = process(*words, stdout=writing, stderr=subprocess.PIPE)
+    finally:
+        os.close(writing)
+    _, told = left.communicate(timeout=60)
+    assert (left.returncode, told) == (0, "")
+
+
+def test_any_other_broken_pipe_is_a_failure(
+    command: Command,
+    greeting: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody is told that all is well because something else stopped listening."""
+
+    def broken(*_: object, **__: object) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            os.write(writing, b"x")
+        finally:
+            os.close(writing)
+
+    monkeypatch.setattr(api, "run", broken)
+    assert command("run", greeting, "--engine", "tone").code == 70
+    assert "BrokenPipeError" in caplog.text

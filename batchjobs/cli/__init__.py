@@ -5,6 +5,7 @@ import errno
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import click
@@ -16,8 +17,8 @@ from batchjobs.cli.probing import probe
 from batchjobs.cli.running import run
 from batchjobs.cli.scanning import scan
 from batchjobs.cli.serving import serve
-from batchjobs.cli.telling import detach, die_of, fill_streams, say
-from batchjobs.errors import DiskFullError
+from batchjobs.cli.telling import detach, die_of, fill_streams, has_no_reader, say
+from batchjobs.errors import DiskFullError, InternalError
 from batchjobs.signals import Interrupted
 from batchjobs.tuning import tune_imports
 
@@ -26,7 +27,39 @@ __all__ = ["cli", "main"]
 _BUG_EXIT_CODE: Final = 70
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """The commands, with broken pipes told apart before click ends them all with a silent 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; the help is printed here."""
+        with _pipes_told_apart():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was named."""
+        with _pipes_told_apart():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _pipes_told_apart() -> Iterator[None]:
+    """End well if our reader has gone (``| head``); any other broken pipe is a failure of ours.
+
+    Raises:
+        InternalError: A pipe broke that is not the standard output.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        if has_no_reader(sys.stdout):
+            raise SystemExit(0) from None
+        raise InternalError("a pipe broke that is not the standard output") from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="batchjobs", prog_name="batchjobs")
 def cli() -> None:
     """Bulk text to speech and speech to text from a manifest.
@@ -74,8 +107,6 @@ def _exit_code() -> int:
         say("stopped; the same command begins, or continues, where it was", sys.stderr)
         cause = ending.__cause__  # of click's own Abort
         die_of(cause.number if isinstance(cause, Interrupted) else signal.SIGINT)
-    except BrokenPipeError:
-        return 0
     except Exception as error:
         if isinstance(error, OSError) and (error.errno, error.filename) == (errno.ENOSPC, None):
             return DiskFullError.exit_code  # there is no room for what click itself says

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ __all__ = [
     "detach",
     "die_of",
     "fill_streams",
+    "has_no_reader",
     "print_json",
     "say",
     "set_logging",
@@ -74,6 +76,17 @@ def detach(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def has_no_reader(stream: TextIO) -> bool:
+    """Whether the other end of a stream's pipe is closed."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):  # it has no number: no pipe
+        return False
+    gone = select.POLLERR | select.POLLHUP  # Linux says the one of a pipe, macOS the other
+    return any(events & gone for _, events in poll.poll(0))
 
 
 def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool = False) -> str:
