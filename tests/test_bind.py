@@ -5,6 +5,7 @@ import re
 import resource
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import av
@@ -27,6 +28,7 @@ from batchjobs.errors import (
 )
 from batchjobs.results import read_results
 from tests.books import alice, kalila, picture
+from tests.commands import process
 from tests.test_end_to_end import batchjobs
 
 if TYPE_CHECKING:
@@ -259,6 +261,31 @@ def test_a_cover_that_is_lost_is_told(tmp_path: Path) -> None:
     assert again.lost_cover == ""
 
 
+@pytest.mark.parametrize("way", ["by name", "from the standard input", "moved"])
+def test_a_cover_is_sought_beside_what_names_it(tmp_path: Path, way: str) -> None:
+    """A cell's beside its manifest, wherever bind is called; an option's in the current folder."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    theirs, other = picture(), picture() + b"other"
+    (home / "c.png").write_bytes(theirs)
+    (elsewhere / "d.png").write_bytes(other)
+    row = json.dumps({"id": "1", "text": "نصّ أول", "cover": "c.png"})
+    (home / "m.jsonl").write_text(row)
+    name = "-" if way == "from the standard input" else "m.jsonl"
+    run = process("run", name, "--engine", "tone", "-o", "run", "-q", cwd=home, stdin=PIPE)
+    run.communicate(row, timeout=100)
+    assert run.returncode == 0
+    if way == "moved":
+        home = home.rename(tmp_path / "moved")
+    folder = home if way == "moved" else elsewhere
+    batchjobs("bind", str(home / "run"), "-o", str(tmp_path / "a.m4b"), cwd=folder)
+    assert bytes(mutagen.File(tmp_path / "a.m4b").tags["covr"][0]) == theirs
+    given = ("--cover", "d.png", "-o", str(tmp_path / "b.m4b"))
+    batchjobs("bind", str(home / "run"), *given, cwd=elsewhere)
+    assert bytes(mutagen.File(tmp_path / "b.m4b").tags["covr"][0]) == other
+
+
 @pytest.mark.parametrize("form", ["mp3", "flac"])
 def test_a_set_of_files_has_tags(spoken: Path, form: str) -> None:
     """Title, album, author, number and cover each; the names are good names."""
@@ -360,4 +387,4 @@ def test_from_a_book_to_an_audiobook_on_the_command_line(tmp_path: Path) -> None
         r"^loudness -\d+\.\d LUFS: -\d+\.\d LUFS (raised|lowered) by ", part.stdout, re.MULTILINE
     )
     assert "quieter than -8 LUFS" in part.stdout
-    assert "no cover: gone.png" in part.stderr
+    assert f"no cover: {tmp_path / 'gone.png'}" in part.stderr

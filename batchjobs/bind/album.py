@@ -48,7 +48,7 @@ class Album:
         author: Its author.
         date: When it appeared.
         publisher: Who published it.
-        cover: Where the manifest says its picture is.
+        cover: Where its picture is: the manifest's cell, from the manifest's folder.
         sample_rate: The highest of its chapters, in hertz.
     """
 
@@ -75,7 +75,7 @@ def read_album(folder: Path) -> Album:
     """
     album = Album()
     with Checkpoint.read(folder) as checkpoint:
-        manifest = Path(checkpoint.settings().get("manifest", ""))
+        beside = _manifest_folder(checkpoint.settings())
         for row, record in checkpoint.outcomes():
             if row.kind == Kind.STT:
                 continue
@@ -83,7 +83,7 @@ def read_album(folder: Path) -> Album:
                 album.missing.append(row.id)
                 continue
             columns = {name: str(value) for name, value in decode_row(row).row.items() if value}
-            _learn(album, columns, manifest.parent)
+            _learn(album, columns, beside)
             album.sample_rate = max(album.sample_rate, record.sample_rate)
             album.chapters.append(
                 Chapter(
@@ -94,6 +94,16 @@ def read_album(folder: Path) -> Album:
                 )
             )
     return album
+
+
+def _manifest_folder(settings: Mapping[str, str]) -> Path:
+    """Find what a manifest's paths are relative to, wherever we are called."""
+    path = settings.get("manifest_path", "")
+    if not path:  # it came from the standard input
+        return Path(settings.get("working_folder", ""))
+    if Path(path).exists():
+        return Path(path).parent
+    return Path(settings.get("manifest", "")).parent  # moved, perhaps with its run and us
 
 
 def _learn(album: Album, columns: Mapping[str, str], beside: Path) -> None:
