@@ -130,7 +130,11 @@ def book(
     metavar="SECONDS",
     help="Silence between chapters.",
 )
-@option("--cover", type=click.Path(exists=True, path_type=Path), help="Another cover.")
+@option(
+    "--cover",
+    type=click.Path(exists=True, path_type=Path),
+    help="A JPEG or PNG in place of the book's cover.",
+)
 @option("--partial", "is_partial", is_flag=True, help="Bind what is done, without the rest.")
 @json_option
 @defaults_option

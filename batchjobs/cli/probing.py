@@ -14,7 +14,7 @@ from batchjobs.wording import money
 __all__ = ["probe"]
 
 
-@click.command()
+@click.command(short_help="Find out how a service ends its audio.")
 @click.argument("provider", shell_complete=complete_provider)
 @option("--voice", default="", help="Voice to speak with.  [default: the provider's]")
 @option("--base-url", default="", help="Where the provider is: wss://HOST/api/v1.")
@@ -38,9 +38,11 @@ def probe(
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Find out what a service does where its documents are silent.
+    """Find out whether a service sends what is pending when it is asked to close.
 
-    Speaks one short text twice and prints settings for 'batchjobs.toml'. Says first what it costs.
+    Its documents do not say. If it does, sessions need not wait for silence to know that the audio
+    has ended, which in short ones is most of the time. Says first what it costs, speaks one short
+    text twice, and prints the setting for 'batchjobs.toml'.
     """
     import trio
 

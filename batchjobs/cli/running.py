@@ -49,14 +49,20 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
 @MANIFEST
 @job_options
 @config_option
-@option("--base-url", default="", help="Where the provider is: wss://HOST/api/v1.")
+@option(
+    "--base-url",
+    default="",
+    metavar="URL",
+    help="Where --provider is, if not where its settings say: wss://HOST/api/v1.",
+)
 @option(
     "-c",
     "--concurrency",
     default="",
     metavar="N|auto",
     callback=_concurrency,
-    help="Sessions open at once.  [default: the provider's]",
+    help="Sessions open at once; 'auto' finds out how many the service takes.  "
+    "[default: the provider's]",
 )
 @option(
     "--rate",
@@ -64,39 +70,42 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
     default="",
     metavar="N/s|N/min",
     callback=_rate,
-    help="Sessions started, at most.",
+    help="Start no more sessions than so many a second, or a minute.",
 )
 @option(
     "--attempts",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
+    metavar="N",
     help="Tries a job has before it counts as failed.",
 )
 @option(
     "--pace",
     type=click.FloatRange(min=0),
-    help="Audio sent, times real time; 0 is unpaced.  [default: the provider's]",
+    metavar="X",
+    help="How fast recordings are sent: 1 is real time, 4 four times as fast, 0 as fast as the line "
+    "takes them.  [default: the provider's]",
 )
 @option(
     "--encoding",
     type=click.Choice(_ENCODINGS),
     default="compact",
     show_default=True,
-    help="How audio for STT is written: 'padded' takes a fifth of the processor time and sends "
-    "21 % more bytes, for fast lines and full machines.",
+    help="How recordings are written into messages: 'padded' takes a fifth of the processor time and "
+    "21 % more bytes than 'compact', for fast lines and busy machines.",
 )
 @option(
     "--compress",
     is_flag=True,
-    help="Compress what is sent, where the service takes it (permessage-deflate): a third of the "
-    "bytes of STT audio, for thin lines; costs about 0.7 ms of processor a second of audio.",
+    help="Compress what is sent, where the service takes it (permessage-deflate): recordings take a "
+    "third of the bytes, for thin lines, and 0.7 ms more processor time for each second of audio.",
 )
 @option(
     "--preopen",
     is_flag=True,
-    help="Open the next session's connection while the current one speaks: saves the round trips of "
-    "far services. It counts as a connection: of --concurrency N, N/2 are sessions.",
+    help="Open the next session's connection while the current one is at work: saves the round trips "
+    "to a service far away. It counts as a connection: of --concurrency N, N/2 are sessions.",
 )
 @hooks_option
 @option(
@@ -111,6 +120,7 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
 @option(
     "--max-characters",
     type=click.IntRange(min=0),
+    metavar="N",
     help="Send at most N characters, over all runs in this folder.",
 )
 @option(
@@ -118,7 +128,7 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
     "max_audio_seconds",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Send at most so much audio, over all runs in this folder.",
+    help="Send at most so many seconds of recordings, over all runs in this folder.",
 )
 @option(
     "--key-file",
@@ -128,9 +138,13 @@ def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
 @option(
     "--vad",
     is_flag=True,
-    help="Find the speech in long recordings by a detector, not by level.",
+    help="Find the speech in long recordings by a detector, not by loudness; needs the extra 'vad'.",
 )
-@option("--insecure", is_flag=True, help="Allow ws:// to other machines: keys in plain text.")
+@option(
+    "--insecure",
+    is_flag=True,
+    help="Allow ws:// to other machines: the key and all else travel in plain text.",
+)
 @option(
     "--model-folder",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
