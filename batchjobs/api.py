@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 import trio
 
-from batchjobs import config, frames, manifest, masking, outputs, planning, results, signals
+from batchjobs import config, manifest, masking, outputs, planning, results, signals
 from batchjobs.audio import FORMATS
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
@@ -606,7 +606,7 @@ async def _work(
                 key=key,
                 encoding=ChunkEncoding(options.encoding),
                 compresses=options.compress,
-                fast_frames=options.library_hooks and frames.agree(),
+                library_hooks=options.library_hooks,
             )
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
