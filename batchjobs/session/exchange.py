@@ -110,7 +110,7 @@ class Exchange:
         if not self._was_proven and machine.proven:
             self._was_proven = True
             self._on_proven()
-        self._come_nearer()
+        self.rearm()
 
     def _take_directly(self, payload: str | bytes) -> None:
         """Feed the machine from the library's reader, which no surprise of ours may end."""
@@ -120,9 +120,6 @@ class Exchange:
             self._take(payload)
         except Exception as error:  # noqa: BLE001  # the listener raises it
             self._surprise = error
-            self._scope.cancel()
-        if self.machine.ended:
-            self._keep_outcome()
             self._scope.cancel()
 
     def _come_nearer(self) -> None:

@@ -1,7 +1,7 @@
 """Hands each message on at once, in the library's reader, in place of a queue and a second task."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import trio
 from trio_websocket import WebSocketConnection
@@ -65,7 +65,7 @@ def deliver_directly(reader: Callable[[], Awaitable[None]]) -> bool:
     Returns:
         Whether it is in place; if not, the library has changed and its queue stays as it is.
     """
-    connection: Any = getattr(reader, "__self__", None)
+    connection = getattr(reader, "__self__", None)
     queue = getattr(connection, _ATTRIBUTE, None)
     if not isinstance(queue, trio.MemorySendChannel):
         return False
