@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
@@ -31,8 +32,12 @@ _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HEAD_END_BYTES: Final = 4
 _READING: Final = frozenset({ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING})
 _FIN: Final = 0x80
+_RESERVED: Final = 0x70
 _OPCODE: Final = 0x0F
+_OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _CONTROL: Final = 0x08
+_MOST_BYTES_IN: Final = {2: 125, 8: 65_535}
+"""By the bytes of a length's extension: what would have fitted without it."""
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
 _WHOLE_TEXT: Final = 0x81
@@ -118,9 +123,12 @@ class FastConnection(WSConnection):
         head = _head_at(data, start)
         if head is None:
             return start, None
-        first, is_masked, begin, size = head
+        first, begin, size = head
         end = begin + size
-        is_plain = first in (_WHOLE_TEXT, _WHOLE_BYTES) and not is_masked and not self._is_in_parts
+        is_plain = first in (_WHOLE_TEXT, _WHOLE_BYTES) and not self._is_in_parts
+        if size < 0:  # nothing good comes after this
+            self._passing_bytes = sys.maxsize
+            return start, None
         if is_plain and size <= _MOST_AT_ONCE_BYTES:
             if end > len(data):
                 return start, None
@@ -158,21 +166,34 @@ class FastConnection(WSConnection):
         return super().send(event)
 
 
-def _head_at(data: bytearray, start: int) -> tuple[int, bool, int, int] | None:
-    """Read a frame's head: (first byte, whether masked, start of the payload, its size)."""
+def _head_at(data: bytearray, start: int) -> tuple[int, int, int] | None:
+    """Read a frame's head: (first byte, start of the payload, its size or -1 if none can be)."""
     available = len(data) - start
     if available < 2:
         return None
     first, second = data[start], data[start + 1]
-    size = second & _LENGTH
+    if first not in (_WHOLE_TEXT, _WHOLE_BYTES) and _is_foul(first, second):
+        return first, start, -1
+    size = second
     begin = start + 2
     if size > 125:
+        if size & _MASKED:  # a service masks nothing
+            return first, start, -1
         width = 2 if size == 126 else 8
         if available < 2 + width:
             return None
         size = int.from_bytes(data[begin : begin + width], "big")
         begin += width
-    return first, bool(second & _MASKED), begin + 4 * (second >= _MASKED), size
+        if size <= _MOST_BYTES_IN[width]:
+            return first, start, -1
+    return first, begin, size
+
+
+def _is_foul(first: int, second: int) -> bool:
+    """Whether a frame's first two bytes are against the protocol, whatever follows."""
+    if first & _RESERVED or first & _OPCODE not in _OPCODES:
+        return True
+    return bool(first & _CONTROL) and (not first & _FIN or second & _LENGTH > 125)
 
 
 def _framed(first: int, payload: bytes) -> memoryview:

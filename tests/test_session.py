@@ -1,10 +1,12 @@
 """Sessions against a scripted service over memory streams, on a clock that jumps."""
 
 import datetime as dt
+import functools
 import itertools
 import json
 import logging
 import ssl
+import sys
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -65,6 +67,14 @@ class Lenient:
     def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
         """Object to nothing."""
         return ""
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["hooks", "no hooks"])
+def library_hooks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Let every session go both ways: with our parts in the library, and without."""
+    made = functools.partial(Link, library_hooks=request.param)
+    monkeypatch.setattr(sys.modules[__name__], "Link", made)
+    return bool(request.param)
 
 
 def link_to(
@@ -197,6 +207,23 @@ async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) 
     async with serving(late) as service:
         await speech(link_to(service), on_proven=lambda: proofs.append(trio.current_time())).run()
     assert len(proofs) == 1
+
+
+async def test_a_mistake_of_ours_in_mid_audio_is_told_as_what_it_is(autojump_clock: object) -> None:
+    """Whatever it is, even what the library catches for purposes of its own."""
+
+    def stumble() -> None:
+        raise KeyError("of ours")
+
+    async def speaks(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.send(audio(PCM))
+        await trio.sleep_forever()
+
+    with pytest.RaisesGroup(KeyError, flatten_subgroups=True):
+        async with serving(speaks) as service:
+            await speech(link_to(service), on_proven=stumble).run()
 
 
 async def test_a_peer_that_never_answers_the_close_changes_nothing(

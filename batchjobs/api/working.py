@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from batchjobs import frames, masking, outputs, signals
+from batchjobs import masking, outputs, signals
 from batchjobs.api.request import Request
 from batchjobs.api.spending import budget_of
 from batchjobs.checkpoint import Checkpoint
@@ -103,7 +103,7 @@ async def _links(
             key=key,
             encoding=ChunkEncoding(options.encoding),
             compresses=options.compress,
-            fast_frames=options.library_hooks and frames.agree(),
+            library_hooks=options.library_hooks,
         )
     return links
 

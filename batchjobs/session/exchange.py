@@ -11,6 +11,7 @@ from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session.failures import BROKEN, FOREIGN, first_of, translated
 from batchjobs.session.link import Link
+from batchjobs.session.mailbox import mailbox_of
 from batchjobs.session.opening import Request, open_connection
 from batchjobs.session.spares import Spare
 
@@ -53,6 +54,8 @@ class Exchange:
         self.is_stale = False
         self._may_be_stale = was_spare
         self._was_proven = False
+        self._mailbox = mailbox_of(connection)
+        self._surprise: Exception | None = None
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
@@ -69,19 +72,18 @@ class Exchange:
             self._scope = trio.CancelScope(deadline=machine.wait_until)
             with self._scope:
                 await self._receive_until_ended()
+            if self._surprise is not None:
+                raise self._surprise
             if self.is_stale:
                 return
         self._keep_outcome()
 
     async def _receive_until_ended(self) -> None:
-        """Feed the machine with messages, until the deadline of the scope cuts this off.
-
-        The deadline follows the machine's only where that has come nearer. Where it has moved away,
-        as with every message, the old one is waited for, looked at, and set anew: to move it each
-        time, with a scope for each message, took a tenth of a session's time (measured).
-        """
-        machine = self.machine
+        """Feed the machine with messages, until the deadline of the scope cuts this off."""
+        machine, mailbox = self.machine, self._mailbox
         while not machine.ended:
+            if mailbox is not None and mailbox.is_empty:
+                mailbox.take = self._take_directly  # from now on all that comes here is the end
             try:
                 payload = await self.connection.get_message()
             except ConnectionClosed as closed:
@@ -92,13 +94,33 @@ class Exchange:
                 code, reason = _close_of(closed)
                 machine.closed(code, reason, trio.current_time())
                 return
-            self._may_be_stale = False
-            machine.received(payload, trio.current_time())
-            self._wake_sender()
-            if not self._was_proven and machine.proven:
-                self._was_proven = True
-                self._on_proven()
-            self._scope.deadline = min(self._scope.deadline, machine.wait_until)
+            self._take(payload)
+
+    def _take(self, payload: str | bytes) -> None:
+        """Feed the machine with a message.
+
+        The deadline follows the machine's only where that has come nearer. Where it has moved away,
+        as with every message, the old one is waited for, looked at, and set anew: to move it each
+        time, with a scope for each message, took a tenth of a session's time (measured).
+        """
+        machine = self.machine
+        self._may_be_stale = False
+        machine.received(payload, trio.current_time())
+        self._wake_sender()
+        if not self._was_proven and machine.proven:
+            self._was_proven = True
+            self._on_proven()
+        self.rearm()
+
+    def _take_directly(self, payload: str | bytes) -> None:
+        """Feed the machine from the library's reader, which no surprise of ours may end."""
+        if self.machine.ended or self._surprise is not None:
+            return
+        try:
+            self._take(payload)
+        except Exception as error:  # noqa: BLE001  # the listener raises it
+            self._surprise = error
+            self._scope.cancel()
 
     def _come_nearer(self) -> None:
         wait_until = self.machine.wait_until

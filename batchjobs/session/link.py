@@ -41,7 +41,7 @@ class Link:
         dial: How to connect; tests give memory streams.
         encoding: How to write the chunks of recordings.
         compresses: Whether to offer permessage-deflate.
-        fast_frames: Whether to read and write whole messages by a way of our own.
+        library_hooks: Whether to put faster parts of ours into trio-websocket.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Link:
         dial: Dial = dial_tcp,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
         compresses: bool = False,
-        fast_frames: bool = False,
+        library_hooks: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
         self.provider = provider
@@ -66,7 +66,7 @@ class Link:
         self.dial = dial
         self.encoding = encoding
         self.compresses = compresses
-        self.fast_frames = fast_frames
+        self.library_hooks = library_hooks
         self.spares: Spares | None = None
         """Connections opened beforehand, where a run wants them."""
         self._has_told: set[str] = set()

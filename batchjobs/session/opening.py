@@ -7,12 +7,13 @@ from typing import Final, TypeAlias
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
+from batchjobs import frames
 from batchjobs.deflate import Deflate, negotiate
 from batchjobs.errors import TimedOutError
-from batchjobs.frames import speed_up
 from batchjobs.session.failures import CONNECTION_CODE
 from batchjobs.session.guard import GuardedStream
 from batchjobs.session.link import Link
+from batchjobs.session.mailbox import deliver_directly
 
 __all__ = ["Request", "open_connection"]
 
@@ -78,7 +79,7 @@ async def open_connection(
 
 
 class _Offering:
-    """Starts the library's reader, with our frames, or an offer to compress, if that is wanted."""
+    """Starts the library's reader, with faster parts of ours, and an offer to compress, as wanted."""
 
     def __init__(self, nursery: trio.Nursery, link: Link) -> None:
         self._nursery = nursery
@@ -90,9 +91,14 @@ class _Offering:
         link = self._link
         if link.compresses and not negotiate(reader, self._deflate):
             link.tell_once("trio-websocket has changed: --compress has no effect")
-        elif link.fast_frames and not link.compresses and not speed_up(reader):
-            link.tell_once("trio-websocket has changed: its own, slower frames stay in use")
+        elif link.library_hooks:
+            self._put_in(reader)
         self._nursery.start_soon(reader)
+
+    def _put_in(self, reader: Callable[[], Awaitable[None]]) -> None:
+        has_frames = self._link.compresses or not frames.agree() or frames.speed_up(reader)
+        if not (has_frames and deliver_directly(reader)):
+            self._link.tell_once("trio-websocket has changed: its own, slower parts stay in use")
 
     def conclude(self) -> None:
         """Tell if the service has declined."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import trio
 
-from batchjobs import frames, text
+from batchjobs import text
 from batchjobs.jobs import Kind as Job
 from batchjobs.jobs import Segment, SpeechSettings
 from batchjobs.masking import install_fast_masker
@@ -38,7 +38,7 @@ class Sessions:
             base_url=base_url,
             key=program.KEY,
             encoding=encoding,
-            fast_frames=frames.agree(),
+            library_hooks=True,
         )
         self._rates = SpeechRates()
         self._chunks = program.recording() if not arguments.kind.is_speech else []
