@@ -169,10 +169,7 @@ def fill_part(target: Path, fill: Callable[[int], None]) -> Path:
     """
     part = part_path(target)
     try:
-        _make_folder(target.parent)
-        # The left-over of a killed run, or a link that somebody put there, is not written through.
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = _created(part)
         try:
             fill(descriptor)
             os.fsync(descriptor)
@@ -185,6 +182,22 @@ def fill_part(target: Path, fill: Callable[[int], None]) -> Path:
         _remove(part)
         raise
     return part
+
+
+def _created(part: Path) -> int:
+    """Make an empty file, and the folders above it if they are not there; gives its descriptor.
+
+    What may be in the way is looked at only if it is: every call lets go of the interpreter.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(part, flags, 0o666)
+    except FileNotFoundError:
+        _make_folder(part.parent)
+    except FileExistsError:
+        # The left-over of a killed run, or a link that somebody put there, is not written through.
+        part.unlink()
+    return os.open(part, flags, 0o666)
 
 
 def publish(targets: Iterable[Path]) -> None:

@@ -372,13 +372,14 @@ def _write(folder: Path, contents: dict[str, bytes]) -> Written:
 
 def _inside(folder: Path, output: str) -> Path:
     try:
-        return plain_path_inside(_resolved(folder, os.getcwd()), output)  # noqa: PTH109
+        base = "" if folder.is_absolute() else os.getcwd()  # noqa: PTH109
+        return plain_path_inside(_resolved(folder, base), output)
     except PathEscapeError as error:
         raise OutputError(error.message, hint="the run folder was tampered with") from error
 
 
 @functools.lru_cache(maxsize=16)
-def _resolved(folder: Path, _working_folder: str) -> Path:
+def _resolved(folder: Path, _base: str) -> Path:
     """Resolve a run folder once; `publish` sees what has become a link since."""
     return folder.resolve()
 

@@ -1,7 +1,8 @@
 """The one writer of the checkpoint: takes outcomes in groups, makes them durable, then tells."""
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -55,7 +56,7 @@ class Recorder:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._send, self._receive = trio.open_memory_channel[_Entry](0)
+        self._send, self._receive = trio.open_memory_channel[_Entry](math.inf)
         self._error: BatchjobsError | None = None
         self._not_before = float("-inf")
         # A thread of its own: look-ups and decoding share forty, and may hang on to them.
@@ -122,17 +123,22 @@ class Recorder:
         Raises:
             BatchjobsError: The disk failed.
         """
-        return (await self._told(_Entry(start=start))).number
+        entry = self._in_line(_Entry(start=start))
+        await _durable(entry)
+        return entry.number
 
-    async def finish(
+    def finish(
         self,
         *,
         end: AttemptEnd | None = None,
         record: JobRecord | None = None,
         changes: SegmentChanges | None = None,
         targets: Sequence[Path] = (),
-    ) -> None:
+    ) -> Awaitable[None]:
         """Make the end of an attempt, and with it maybe a job's outcome, durable.
+
+        It is in line once this returns: no attempt that begins after that opens its session before
+        this is durable.
 
         Args:
             end: How the attempt ended.
@@ -140,14 +146,18 @@ class Recorder:
             changes: What became of segments of long jobs.
             targets: Places of its files, which stand beside them.
 
-        Raises:
-            BatchjobsError: The disk failed: it is not done.
+        Returns:
+            To be awaited: until it is durable, or raises a BatchjobsError if the disk failed.
         """
-        await self._told(_Entry(end=end, record=record, changes=changes, targets=targets))
+        entry = _Entry(end=end, record=record, changes=changes, targets=targets)
+        return _durable(self._in_line(entry))
 
-    async def _told(self, entry: _Entry) -> _Entry:
-        await self._send.send(entry)
-        await entry.told.wait()
-        if entry.error is not None:
-            raise entry.error
+    def _in_line(self, entry: _Entry) -> _Entry:
+        self._send.send_nowait(entry)  # no more than the run has in hand
         return entry
+
+
+async def _durable(entry: _Entry) -> None:
+    await entry.told.wait()
+    if entry.error is not None:
+        raise entry.error

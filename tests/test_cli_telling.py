@@ -167,9 +167,8 @@ def test_a_run_without_a_terminal_is_not_mute(command: Command, greeting: Path) 
     """A log has its first result and, if asked for, the retries; with -q it has nothing."""
     given = ("run", greeting, "--engine", "tone", "-c", "1", "--fault", "error:50001#1")
     told = command(*given, "-v").err.splitlines()
-    assert [line[20:] for line in told if "jobs done" in line] == [
-        "1 of 2 jobs done, 1 session open"
-    ]
+    (first,) = [line[20:] for line in told if "jobs done" in line]
+    assert first.startswith("1 of 2 jobs done")  # the next session may be open already
     assert [line for line in told if "a: attempt 1 failed, transient: " in line]
     told = command(*given, "-o", "more", "-vv").err.splitlines()
     assert [line for line in told if line.endswith("s of audio: audio/b.wav")]

@@ -524,11 +524,11 @@ def test_what_is_no_rate_is_told_with_an_example(text: str) -> None:
 
 
 def test_a_crowd_of_connections_is_spread_and_a_few_are_not() -> None:
-    """32 at once, then one a millisecond; after a pause 32 again; slower ones never wait."""
+    """64 at once, then one a millisecond; after a pause 64 again; slower ones never wait."""
     ramp = ConnectionRamp()
     starts = [ramp.start_at(5.0) for _ in range(1_000)]
-    assert starts[:32] == pytest.approx([5.0] * 32)
-    steps = [later - sooner for sooner, later in itertools.pairwise(starts[31:])]
+    assert starts[:64] == pytest.approx([5.0] * 64)
+    steps = [later - sooner for sooner, later in itertools.pairwise(starts[63:])]
     assert steps == pytest.approx([0.001] * len(steps))
-    assert [ramp.start_at(60.0) for _ in range(33)] == pytest.approx([60.0] * 32 + [60.001])
+    assert [ramp.start_at(60.0) for _ in range(65)] == pytest.approx([60.0] * 64 + [60.001])
     assert all(ramp.start_at(now) == now for now in (70 + count / 900 for count in range(500)))

@@ -30,6 +30,7 @@ def test_the_collector_comes_rarely_and_no_idle_threads_are_started() -> None:
 def test_what_somebody_has_set_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     """And importing the library changes nothing."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    before = gc.get_threshold()
     tune_imports()
     assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
-    assert gc.get_threshold() != (50_000, 20, 100)
+    assert gc.get_threshold() == before

@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from typing import Final
 
 import trio
 
@@ -19,6 +20,9 @@ from batchjobs.session import Link
 from batchjobs.signals import listened_to
 
 __all__ = ["RunEnd", "RunSettings", "Runner"]
+
+_COMMITTING_AT_ONCE: Final = 256
+"""So many workers more than sessions: those whose results are being committed hold no slot."""
 
 
 class Runner:
@@ -67,6 +71,7 @@ class Runner:
             return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.recorder.run)
+            nursery.start_soon(run.hops.run)
             nursery.start_soon(run.spool.run)
             for service in run.services.values():
                 if service.link.spares is not None:
@@ -79,6 +84,7 @@ class Runner:
             finally:
                 with trio.CancelScope(shield=True):
                     await run.close_ledger()
+                run.hops.close()
                 run.recorder.close()
             nursery.cancel_scope.cancel()
         with contextlib.suppress(BatchjobsError):  # of the disk: it was told, if it mattered
@@ -96,7 +102,8 @@ class Runner:
         send, receive = trio.open_memory_channel[Ticket](0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed, run, send)
-            for _ in range(max(1, sum(service.most for service in run.services.values()))):
+            sessions = max(1, sum(service.most for service in run.services.values()))
+            for _ in range(sessions + min(sessions, _COMMITTING_AT_ONCE)):
                 nursery.start_soon(worker.serve, receive.clone())
             receive.close()
 

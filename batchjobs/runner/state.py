@@ -35,6 +35,7 @@ from batchjobs.pauses import SpeechDetector
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.recorder import Recorder
+from batchjobs.runner.hops import Hops
 from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
 from batchjobs.spool import AudioSpool
 
@@ -83,7 +84,7 @@ class RunSettings:
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
     detector: Callable[[], SpeechDetector] | None = None
-    audio_memory_bytes: int = 24 * 1024 * 1024
+    audio_memory_bytes: int = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +337,7 @@ class RunState:
         self.budget = settings.budget or Budget()
         self.retry_budget = RetryBudget()
         self.disk = trio.CapacityLimiter(os.cpu_count() or 2)
+        self.hops = Hops(threads=os.cpu_count() or 2)
         self.random = random_source or random.Random()  # noqa: S311  # jitter is no secret
         self.waiting: list[tuple[float, int, Ticket]] = []
         self.remade: dict[str, tuple[Ticket, list[Ticket]]] = {}

@@ -274,13 +274,13 @@ class Worker:
                 self._spent(ticket, service, session)
                 await self._missed(ticket, service, session, error, began)
             return
+        self._spent(ticket, service, session)
         # What was paid for is brought home, whoever wants to stop.
         with trio.CancelScope(shield=True):
             ticket.cost += service.price_so_far(session).money
             end = attempt_end(number, session, "done")
             record = await self._kept(ticket, result, end)
             del run.open[number]
-        self._spent(ticket, service, session)
         self._reached(service, began)
         self._learned(service, result, began)
         self._internal_alike.clear()
@@ -297,7 +297,11 @@ class Worker:
             return None
         written = await self._written(ticket.row, result)
         record = _done(ticket, result, written)
-        await self._run.recorder.finish(end=end, record=record, targets=written.targets)
+        durable = self._run.recorder.finish(end=end, record=record, targets=written.targets)
+        # The next session may begin: it opens once this is durable, so a kill loses no more.
+        self._let_go(ticket)
+        self._run.notify()
+        await durable
         return record
 
     def _session(
@@ -349,7 +353,10 @@ class Worker:
                 evidence=result.evidence,
             )
 
-        return await trio.to_thread.run_sync(write, limiter=self._run.disk)
+        if isinstance(result, SpeechResult) and Path(row.output).suffix.lower() != ".wav":
+            # To encode takes the processor, not the hop: each file for itself.
+            return await trio.to_thread.run_sync(write, limiter=self._run.disk)
+        return await self._run.hops.do(write)
 
     def _spent(self, ticket: Ticket, service: Service, session: Session) -> None:
         """Count what a session really cost, in place of what was set aside."""

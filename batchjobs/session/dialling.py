@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 
 import trio
 
+from batchjobs.session.ready_stream import ReadyStream
+
 __all__ = ["Dial", "dial_tcp", "files_at_most"]
 
 Dial: TypeAlias = Callable[[str, int, ssl.SSLContext | None], Awaitable[trio.abc.Stream]]
@@ -28,9 +30,10 @@ async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio
     if stream.socket.fileno() >= _files_for_connections():
         await trio.aclose_forcefully(stream)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    ready = ReadyStream(stream)
     if context is None:
-        return stream
-    secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+        return ready
+    secure = trio.SSLStream(ready, context, server_hostname=host, https_compatible=True)
     try:
         await secure.do_handshake()
     except BaseException:

@@ -1,0 +1,98 @@
+"""Short work in threads: each gets what is its own, and what comes together goes together."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from batchjobs.runner import hops as hops_module
+from batchjobs.runner.hops import Hops
+
+THREADS = 2
+
+
+@asynccontextmanager
+async def hopping() -> AsyncIterator[Hops]:
+    """Run the hops as the runner does."""
+    hops = Hops(threads=THREADS)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hops.run)
+        yield hops
+        hops.close()
+
+
+async def test_each_gets_its_own_result_or_error() -> None:
+    """One that fails takes nobody along."""
+    found: dict[int, float] = {}
+    async with hopping() as hops, trio.open_nursery() as nursery:
+
+        async def divide(number: int) -> None:
+            if number % 7:
+                found[number] = await hops.do(lambda: 1 / (number % 7))
+            else:
+                with pytest.raises(ZeroDivisionError):
+                    await hops.do(lambda: 1 / (number % 7))
+
+        for number in range(100):
+            nursery.start_soon(divide, number)
+    assert found == {number: 1 / (number % 7) for number in range(100) if number % 7}
+
+
+async def test_what_gathers_is_shared_by_the_threads_and_goes_in_few_hops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few together, in the order in which they came; what comes alone goes at once."""
+    gate = threading.Event()
+    done: list[int] = []
+    sizes: list[int] = []
+    do_all = hops_module._do_all
+
+    def counted(pieces: list[hops_module._Piece]) -> None:
+        sizes.append(len(pieces))
+        do_all(pieces)
+
+    monkeypatch.setattr(hops_module, "_do_all", counted)
+    async with hopping() as hops, trio.open_nursery() as nursery:
+
+        async def hold() -> None:
+            await hops.do(lambda: gate.wait(10) and None)
+
+        async def note(number: int) -> None:
+            await hops.do(lambda: done.append(number))
+
+        for _ in range(THREADS):
+            nursery.start_soon(hold)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        for number in range(40):
+            nursery.start_soon(note, number)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert sizes == [1] * THREADS
+        gate.set()
+    assert sorted(done) == list(range(40))
+    assert sum(sizes) == THREADS + 40
+    assert len(sizes) <= THREADS + 8
+
+
+async def test_a_cancelled_run_still_serves_those_who_wait_shielded() -> None:
+    """What was paid for is written, whoever cancels meanwhile."""
+    gate = threading.Event()
+    written: list[int] = []
+    hops = Hops(threads=THREADS)
+
+    async def bring_home(number: int) -> None:
+        with trio.CancelScope(shield=True):
+            await hops.do(lambda: gate.wait(10) and written.append(number))
+
+    async with trio.open_nursery() as outer:
+        outer.start_soon(hops.run)
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(bring_home, number)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            outer.cancel_scope.cancel()
+            gate.set()
+        hops.close()
+    assert sorted(written) == list(range(10))
