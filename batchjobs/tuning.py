@@ -9,6 +9,7 @@ __all__ = ["tune_imports", "tune_process"]
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
 _KEPT_BYTES: Final = 64 * 1024 * 1024
 _LARGE_BYTES: Final = 4 * 1024 * 1024
 
@@ -26,7 +27,8 @@ def tune_process() -> None:
 
     The collector was most of the loop's lag at a thousand sessions. The C library's allocator gives
     the half megabyte of a session's audio back to the system and asks for it again, page by page:
-    an eighth of a session's processor time (both measured).
+    an eighth of a session's processor time (both measured). An arena for each thread keeps memory of
+    its own: they made a run of 12,000 jobs 7 MB larger, and nothing faster.
     """
     gc.collect()
     gc.freeze()
@@ -35,3 +37,4 @@ def tune_process() -> None:
     if allocator is not None:  # glibc's; elsewhere memory is kept by other rules
         allocator(_TRIM_THRESHOLD, _KEPT_BYTES)
         allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
+        allocator(_ARENA_MAX, 1)

@@ -1,5 +1,6 @@
 """The library offers what the command line does: plan, run, look, verify, within trio too."""
 
+import dataclasses
 import io
 import threading
 from collections.abc import AsyncIterator
@@ -363,6 +364,29 @@ def test_what_verify_finds_changed_is_made_again(manifest: Path) -> None:
     assert batchjobs.run(manifest, options).exit_code == 0
     assert path.read_bytes() == whole
     assert batchjobs.verify(folder) == (3, [])
+
+
+def test_damage_to_a_result_that_is_set_apart_is_told_once_and_costs_nothing(
+    tmp_path: Path,
+) -> None:
+    """An earlier result of a row, kept in case the edit is undone: the one that stands is whole."""
+    manifest = tmp_path / "m.csv"
+    options = batchjobs.Options(engine="tone", output=tmp_path / "run", attempts=1)
+    refused = dataclasses.replace(options, faults=("error:40001",))
+    for text, place, how in (
+        ("صباح الخير", "أول", options),
+        ("مساء الخير", "أول", refused),
+        ("ليلة سعيدة", "ثان", options),
+    ):
+        manifest.write_text(f"id,text,output\nأ,{text},{place}.wav\n", encoding="utf-8")
+        batchjobs.run(manifest, how)
+    (earlier,) = (tmp_path / "run").rglob("أول.wav")
+    earlier.write_bytes(b"")
+    _, found = batchjobs.verify(tmp_path / "run")
+    assert len(found) == 1
+    assert "أول.wav" in found[0]
+    assert batchjobs.plan(manifest, options).to_do == 0
+    assert batchjobs.verify(tmp_path / "run")[1] == []
 
 
 def test_failures_are_run_again_as_a_manifest_of_their_own(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchjobs import config, outputs, results
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import OutputError, RunLockedError
 
 __all__ = ["status", "verify"]
@@ -31,7 +31,7 @@ def verify(
 ) -> tuple[int, list[str]]:
     """Check every output against the checkpoint: there, size, samples, hash.
 
-    The next run makes again what was found changed.
+    The next run makes again what was found changed. What no row asks for any more is told once.
 
     Args:
         folder: The run folder.
@@ -46,19 +46,21 @@ def verify(
     folder = Path(folder)
     found: list[str] = []
     checked = 0
-    judged: dict[bool, list[str]] = {True: [], False: []}
+    judged: dict[bool, list[JobRecord]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
         for record in checkpoint.done_records():
             checked += 1
             changes = outputs.file_changes(folder, record.files)
-            found += [f"{record.id}: {change}" for change in changes]
             if bool(changes) != record.is_damaged:
-                judged[bool(changes)].append(record.id)
+                judged[bool(changes)].append(record)
+            elif changes and not checkpoint.is_asked_for(record):
+                changes = []  # it was told once; nobody will make it again
+            found += [f"{record.id}: {change}" for change in changes]
             if progress is not None:
                 progress(checked)
     if any(judged.values()):
         # A run that is going on, or a folder that cannot be written, keeps its own opinion.
         with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
-            for is_damaged, ids in judged.items():
-                checkpoint.judge(ids, is_damaged=is_damaged)
+            for is_damaged, records in judged.items():
+                checkpoint.judge(records, is_damaged=is_damaged)
     return checked, found

@@ -304,7 +304,7 @@ class Checkpoint:
         with self._database.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", values)
 
-    def judge(self, ids: Sequence[str], *, is_damaged: bool) -> None:
+    def judge(self, records: Sequence[JobRecord], *, is_damaged: bool) -> None:
         """Note of finished jobs whether their files were found changed.
 
         Raises:
@@ -312,16 +312,19 @@ class Checkpoint:
         """
         with self._database.transaction() as database:
             database.execute(_DROP_REPORT)
-            ledger.judge(database, ids, is_damaged=is_damaged)
+            ledger.judge(database, records, is_damaged=is_damaged)
 
     # -- running --------------------------------------------------------------------------------
 
     def recover(self, now: float) -> dict[str, int]:
-        """Close the attempts that a killed process left open; nobody else may be running.
+        """Begin a run: close the attempts that a killed process left open.
+
+        Nobody else may be running.
 
         Returns:
             For each key whose latest attempts were all lost: how many.
         """
+        self._database.keep_little()
         with self._database.transaction() as database:
             return ledger.close_lost(database, now)
 
@@ -425,6 +428,11 @@ class Checkpoint:
                 return
             yield from page
             position = page[-1][0].position
+
+    def is_asked_for(self, record: JobRecord) -> bool:
+        """Whether a row asks for this very result, and not only for what is in it."""
+        with self._database.reading() as database:
+            return ledger.is_asked_for(database, record)
 
     def done_records(self) -> Iterator[JobRecord]:
         """Stream every finished job of the folder, by id, also those the manifest has lost."""

@@ -29,6 +29,7 @@ _GLANCE_SECONDS: Final = 0.05
 FILE_NAME: Final = "checkpoint.sqlite3"
 _SCHEMA_VERSION: Final = 3
 _CACHE_KIB: Final = 8_192
+_SMALL_CACHE_KIB: Final = 1_024
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
 ROW_COLUMNS: Final = """(
@@ -218,6 +219,15 @@ class Database:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def keep_little(self) -> None:
+        """Hold few pages in memory: a run looks at each but once, where planning goes back and forth.
+
+        What was held for planning made a run of 30,000 jobs 8 MB larger than one of 1,000 (measured).
+        """
+        with self.reading() as connection:
+            connection.execute(f"PRAGMA cache_size = -{_SMALL_CACHE_KIB}")
+            connection.execute("PRAGMA shrink_memory")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

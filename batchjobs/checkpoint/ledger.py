@@ -14,6 +14,7 @@ __all__ = [
     "close_lost",
     "end",
     "expect",
+    "is_asked_for",
     "judge",
     "record_from",
     "save",
@@ -156,17 +157,26 @@ def _list(names: Iterable[str]) -> str:
     return _encoder.encode(list(names)).decode()
 
 
-def judge(database: sqlite3.Connection, ids: Sequence[str], *, is_damaged: bool) -> None:
+def judge(database: sqlite3.Connection, records: Sequence[JobRecord], *, is_damaged: bool) -> None:
     """Note of finished jobs whether their files are as they were."""
-    for name in ids:
-        query = "SELECT record FROM jobs WHERE id = ?"
-        (content,) = database.execute(query, (name,)).fetchone()
-        record = dataclasses.replace(record_from(content), is_damaged=is_damaged)
-        database.execute("UPDATE jobs SET record = ? WHERE id = ?", (_encoder.encode(record), name))
+    for record in records:
+        judged = dataclasses.replace(record, is_damaged=is_damaged)
+        # A job may have results that are set apart: which of them it is, key and place tell.
+        database.execute(
+            """UPDATE jobs SET record = ? WHERE key = ? AND output = ? AND status = 'done'
+               AND id IN (?, ? || char(31) || key)""",
+            (_encoder.encode(judged), record.key, record.output, record.id, record.id),
+        )
         database.execute(
             "DELETE FROM finished WHERE position = (SELECT position FROM rows WHERE id = ?)",
-            (name,),
+            (record.id,),
         )
+
+
+def is_asked_for(database: sqlite3.Connection, record: JobRecord) -> bool:
+    """Whether a row asks for this very result, there."""
+    query = "SELECT count(*) FROM rows WHERE id = ? AND key = ? AND output = ?"
+    return bool(database.execute(query, (record.id, record.key, record.output)).fetchone()[0])
 
 
 def _keep_what_was_bought(database: sqlite3.Connection, failed: JobRecord) -> None:

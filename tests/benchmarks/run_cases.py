@@ -45,7 +45,7 @@ def _wall(name: str) -> Row:
 
 
 def _throughput(concurrency: int) -> Case:
-    """Make the case of a paced service, which each slot is to meet ten times."""
+    """Make the case of a paced service, which each slot is to meet twenty times."""
     every = ("--kind", _STREAMING, "--concurrency", str(concurrency))
     ideal = share_of_ideal("ours", session_seconds=_STREAMING_SECONDS, concurrency=concurrency)
     return Case(
@@ -53,7 +53,7 @@ def _throughput(concurrency: int) -> Case:
         programs={
             "ours": _files(
                 _PIPELINE,
-                10 * concurrency,
+                20 * concurrency,
                 *every,
                 quick=("--kind", "paced-15", "--concurrency", "4"),
             )
