@@ -15,6 +15,7 @@ import trio
 import batchjobs
 from batchjobs.api import working
 from batchjobs.audio import encode
+from batchjobs.checkpoint import AttemptStart, Checkpoint
 from batchjobs.planning import Action
 from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
 from batchjobs.runner import RunEnd, Runner
@@ -216,6 +217,22 @@ def test_a_budget_that_would_not_hold_is_refused(
         with pytest.raises(batchjobs.errors.ConfigurationError, match=why):
             attempt(manifest, options)
     assert not Path("outputs/three").exists()
+
+
+def test_a_budget_does_not_add_up_what_was_spent_in_another_currency(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is over all runs in a folder, whichever provider they used."""
+    monkeypatch.setenv("BATCHJOBS_LOCAL_KEY", "k" * 20)
+    options = _priced(manifest.parent, ("dear", _EUROS), ("other", _DOLLARS))
+    manifest.write_text("id,text,provider\na,Hello to you,other\n")
+    assert set(batchjobs.plan(manifest, options).cost_by_currency) == {"USD"}
+    start = AttemptStart(key="k", job="a", provider="dear", started_at=1.0, characters=1_000)
+    with Checkpoint.open(Path("outputs/three")) as checkpoint:
+        checkpoint.commit(starts=[start])
+    for attempt in (batchjobs.plan, batchjobs.run):
+        with pytest.raises(batchjobs.errors.ConfigurationError, match="add up EUR and USD"):
+            attempt(manifest, options)
 
 
 def test_a_budget_in_one_currency_holds_beside_what_is_free(manifest: Path) -> None:

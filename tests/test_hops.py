@@ -76,6 +76,22 @@ async def test_what_gathers_is_shared_by_the_threads_and_goes_in_few_hops(
     assert len(sizes) <= THREADS + 8
 
 
+async def test_a_hop_without_a_thread_is_an_error_to_all_who_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They may be shielded: nobody may wait for ever. The next hop has a thread again."""
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with hopping() as hops:
+        with monkeypatch.context() as patch:
+            patch.setattr(trio._threads, "start_thread_soon", no_thread)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await hops.do(lambda: 1)
+        assert await hops.do(lambda: 2) == 2
+
+
 async def test_a_cancelled_run_still_serves_those_who_wait_shielded() -> None:
     """What was paid for is written, whoever cancels meanwhile."""
     gate = threading.Event()

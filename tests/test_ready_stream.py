@@ -103,6 +103,17 @@ async def test_a_stream_closed_just_as_data_came_reads_nothing_of_anybody_else(
     assert read in ([b"ours"], [None]), attempt
 
 
+async def test_a_stream_that_is_closed_already_says_so_each_time() -> None:
+    """And no other stream notices."""
+    async with connected() as (stream, _), connected() as (other, peer):
+        await stream.aclose()
+        for _ in range(2):
+            with pytest.raises(trio.ClosedResourceError):
+                await stream.receive_some()
+        await peer.send_all(b"x")
+        assert await other.receive_some() == b"x"
+
+
 async def test_a_reset_is_a_broken_stream() -> None:
     """As with trio's own."""
     async with trio.open_nursery() as nursery:

@@ -343,7 +343,7 @@ class Slow(Checkpoint):
         return numbers
 
 
-async def test_a_slot_is_held_until_the_commit(tmp_path: Path) -> None:
+async def test_no_session_opens_before_the_result_before_it_is_durable(tmp_path: Path) -> None:
     """Sessions begun and not yet durable are never more than the concurrency."""
     Slow.durable = 0
     begun = 0

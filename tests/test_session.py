@@ -21,7 +21,7 @@ import soundfile
 import trio
 import trio.testing
 import trustme
-from trio_websocket import ConnectionClosed
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchjobs.errors import (
     PermanentError,
@@ -44,6 +44,7 @@ from batchjobs.session import (
     SpeechSession,
     TranscriptSession,
     exchange,
+    mailbox,
     recording_chunks,
 )
 from batchjobs.session.guard import GuardedStream
@@ -207,6 +208,52 @@ async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) 
     async with serving(late) as service:
         await speech(link_to(service), on_proven=lambda: proofs.append(trio.current_time())).run()
     assert len(proofs) == 1
+
+
+async def test_messages_take_the_short_way_where_the_library_is_known(
+    library_hooks: bool,
+    autojump_clock: object,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where it has changed, a line says so, and the audio comes as well."""
+    made: list[mailbox.Mailbox] = []
+
+    class Noted(mailbox.Mailbox):
+        """Notes that it is used."""
+
+        def __init__(self, queue: Any) -> None:
+            super().__init__(queue)
+            made.append(self)
+
+    monkeypatch.setattr(mailbox, "Mailbox", Noted)
+    for name in ("_send_channel", "_renamed"):
+        monkeypatch.setattr(mailbox, "_ATTRIBUTE", name)
+        assert bytes((await spoken(speaks_once)).pcm) == PCM
+    assert [each.take is not None for each in made] == [True] * library_hooks
+    assert ("slower parts stay in use" in caplog.text) is library_hooks
+
+
+async def speaks_once(peer: Peer) -> None:
+    """Say one message, and leave the close to the client."""
+    await peer.begin()
+    await peer.text()
+    await peer.send(audio(PCM))
+    await trio.sleep_forever()
+
+
+async def test_what_goes_wrong_while_closing_takes_no_result_back(
+    autojump_clock: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even a mistake in a library: what is decided is paid for."""
+
+    async def stumble(*_: object, **__: object) -> None:
+        raise ValueError("in the library")
+
+    async with serving(speaks_once) as service:
+        monkeypatch.setattr(WebSocketConnection, "aclose", stumble)
+        assert bytes((await speech(link_to(service)).run()).pcm) == PCM
+    assert "after its session" in caplog.text
 
 
 async def test_a_mistake_of_ours_in_mid_audio_is_told_as_what_it_is(autojump_clock: object) -> None:

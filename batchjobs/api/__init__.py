@@ -46,7 +46,7 @@ def plan(
     exists = (folder / FILE_NAME).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
         made, _ = planned(request, checkpoint, progress)
-    check_budget(request, made)
+        check_budget(request, made, checkpoint)
     return made
 
 
@@ -80,7 +80,7 @@ def run(
     with opened(request) as checkpoint:
         made, kept = planned(request, checkpoint, progress)
         keys = keys_of(request, made)
-        check_budget(request, made)
+        check_budget(request, made, checkpoint)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.noted() as noted:
             facts = facts_of(request, kept)
@@ -109,7 +109,7 @@ async def run_async(
     with opened(request) as checkpoint:
         made, kept = await trio.to_thread.run_sync(planned, request, checkpoint, None)
         keys = keys_of(request, made)
-        check_budget(request, made)
+        check_budget(request, made, checkpoint)
         facts, told = facts_of(request, kept), forgiving(observe or _ignore)
         end = await do_work(request, checkpoint, made, facts, keys, observe=told, noted=None)
         return await trio.to_thread.run_sync(reported, request, checkpoint, made, end, told)

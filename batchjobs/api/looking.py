@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from batchjobs import config, outputs, results
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import OutputError, RunLockedError
 
 __all__ = ["status", "verify"]
+
+_JUDGED_AT_ONCE: Final = 10_000
 
 
 def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
@@ -58,9 +61,18 @@ def verify(
             found += [f"{record.id}: {change}" for change in changes]
             if progress is not None:
                 progress(checked)
+            if sum(map(len, judged.values())) >= _JUDGED_AT_ONCE:
+                _note(folder, judged)
+    _note(folder, judged)
+    return checked, found
+
+
+def _note(folder: Path, judged: dict[bool, list[JobRecord]]) -> None:
+    """Write down what was found, and forget it."""
     if any(judged.values()):
         # A run that is going on, or a folder that cannot be written, keeps its own opinion.
         with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
             for is_damaged, records in judged.items():
                 checkpoint.judge(records, is_damaged=is_damaged)
-    return checked, found
+    for records in judged.values():
+        records.clear()

@@ -18,7 +18,7 @@ __all__ = ["budget_of", "check_budget", "with_what_is_left"]
 _PRICES: Final = {Kind.TTS: "tts_price_per_million_characters", Kind.STT: "stt_price_per_hour"}
 
 
-def check_budget(request: Request, made: Plan) -> None:
+def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
     """Refuse a limit in money that would not hold.
 
     Raises:
@@ -26,10 +26,18 @@ def check_budget(request: Request, made: Plan) -> None:
     """
     if request.options.budget is None:
         return
-    if len(made.cost_by_currency) > 1:
+    earlier = {
+        request.providers[name].currency
+        for name, _, characters, seconds in checkpoint.sent_by_provider()
+        if name in request.providers
+        and cost_of(request.providers[name], characters=characters, seconds=seconds)
+    }
+    currencies = sorted(earlier | made.cost_by_currency.keys())
+    if len(currencies) > 1:
         raise ConfigurationError(
-            f"--budget cannot add up {' and '.join(made.cost_by_currency)}",
-            hint="give --max-characters or --max-audio, or run the providers apart",
+            f"--budget cannot add up {' and '.join(currencies)}",
+            hint="give --max-characters or --max-audio, or run the providers apart, each with an "
+            "--output of its own",
         )
     if made.unpriced:
         settings = [

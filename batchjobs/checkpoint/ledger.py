@@ -158,15 +158,18 @@ def _list(names: Iterable[str]) -> str:
 
 
 def judge(database: sqlite3.Connection, records: Sequence[JobRecord], *, is_damaged: bool) -> None:
-    """Note of finished jobs whether their files are as they were."""
+    """Note of finished jobs whether their files are as they were, unless they were made anew since."""
     for record in records:
-        judged = dataclasses.replace(record, is_damaged=is_damaged)
+        judged = _encoder.encode(dataclasses.replace(record, is_damaged=is_damaged))
         # A job may have results that are set apart: which of them it is, key and place tell.
-        database.execute(
-            """UPDATE jobs SET record = ? WHERE key = ? AND output = ? AND status = 'done'
+        found = database.execute(
+            """SELECT rowid, record FROM jobs WHERE key = ? AND output = ? AND status = 'done'
                AND id IN (?, ? || char(31) || key)""",
-            (_encoder.encode(judged), record.key, record.output, record.id, record.id),
-        )
+            (record.key, record.output, record.id, record.id),
+        ).fetchall()
+        for number, content in found:
+            if record_from(content) == record:
+                database.execute("UPDATE jobs SET record = ? WHERE rowid = ?", (judged, number))
         database.execute(
             "DELETE FROM finished WHERE position = (SELECT position FROM rows WHERE id = ?)",
             (record.id,),

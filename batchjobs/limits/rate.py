@@ -9,7 +9,7 @@ __all__ = ["ConnectionRamp", "StartRate", "parse_rate"]
 _SECONDS_PER_UNIT: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _RAMP_PER_SECOND: Final = 1_000.0
 _RAMP_AT_ONCE: Final = 64
-"""Small runs begin without waiting, as many as shake hands at once anyway."""
+"""Small runs begin without waiting; so do their next sessions, which often begin together."""
 
 
 class StartRate:

@@ -70,7 +70,11 @@ class Hops:
             waiting = self._receive.statistics().current_buffer_used
             fair = min(math.ceil(waiting / self._threads), _MOST_A_HOP - 1)
             pieces = [first, *(self._receive.receive_nowait() for _ in range(fair))]
-            await trio.to_thread.run_sync(_do_all, pieces, limiter=self._limiter)
+            try:
+                await trio.to_thread.run_sync(_do_all, pieces, limiter=self._limiter)
+            except Exception as error:  # noqa: BLE001  # no thread: those who wait have to be told
+                for piece in pieces:
+                    piece.error = piece.error or error
             for piece in pieces:
                 piece.done.set()
 

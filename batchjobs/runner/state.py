@@ -84,7 +84,7 @@ class RunSettings:
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
     detector: Callable[[], SpeechDetector] | None = None
-    audio_memory_bytes: int = 128 * 1024 * 1024
+    audio_memory_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Drives one machine over one connection, from the handshake to the close."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -17,6 +18,7 @@ from batchjobs.session.spares import Spare
 
 __all__ = ["Exchange", "connected"]
 
+_logger = logging.getLogger(__name__)
 _Machine = TypeVar("_Machine", TtsClient, SttClient)
 
 _CLOSE_SECONDS: Final = 2.0
@@ -56,9 +58,16 @@ class Exchange:
         self._was_proven = False
         self._mailbox = mailbox_of(connection)
         self._surprise: Exception | None = None
+        self._has_left = False
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
+        try:
+            await self._listen()
+        finally:
+            self._has_left = True  # a connection may outlive its session, and have more to say
+
+    async def _listen(self) -> None:
         machine = self.machine
         while not machine.ended:
             now = trio.current_time()
@@ -114,7 +123,7 @@ class Exchange:
 
     def _take_directly(self, payload: str | bytes) -> None:
         """Feed the machine from the library's reader, which no surprise of ours may end."""
-        if self.machine.ended or self._surprise is not None:
+        if self._has_left or self.machine.ended or self._surprise is not None:
             return
         try:
             self._take(payload)
@@ -233,6 +242,10 @@ async def _conversed(
             error = first_of(group, SessionError)
         except* FOREIGN as group:
             error = error or translated(first_of(group, Exception), was_open=exchange is not None)
+        except* Exception:
+            if exchange is None or not exchange.machine.ended:
+                raise
+            _logger.exception("a connection ended unexpectedly, after its session")
         finally:
             for stream in streams:
                 await trio.aclose_forcefully(stream)

@@ -51,6 +51,8 @@ class ReadyStream(trio.abc.Stream):
 
     async def _receive_when_ready(self, max_bytes: int) -> bytes:
         while True:
+            if self._socket.fileno() < 0:  # trio would keep half a registration, and trip over it
+                raise trio.ClosedResourceError
             await trio.lowlevel.wait_readable(self._socket)
             descriptor = self._socket.fileno()
             if descriptor < 0:  # closed by another task; the number may have a new owner

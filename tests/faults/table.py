@@ -111,7 +111,7 @@ ROWS = (
         "slow fsync; counting service",
         {
             CRASH: ("a_slot_released",),
-            "test_runner": ("a_slot_is_held", "concurrency_is_reached"),
+            "test_runner": ("no_session_opens_before", "concurrency_is_reached"),
         },
     ),
     Row(
