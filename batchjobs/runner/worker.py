@@ -269,6 +269,8 @@ class Worker:
         except SessionError as error:
             if isinstance(error, SuspectError):
                 service.doubt(session)
+            if error.reaction is Reaction.STOP:  # at once: the disk may take a while
+                run.stop(error.message, _stopping(error))
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
@@ -396,7 +398,6 @@ class Worker:
         """Decide what a failed attempt means, and do it."""
         run, policy = self._run, self._run.settings.retries
         if error.reaction is Reaction.STOP:
-            run.stop(error.message, _stopping(error))
             return
         is_refused = error.reaction is Reaction.FAIL and not session.was_connected
         if error.reaction is Reaction.FAIL and not is_refused and error.code != RECORDING_CODE:

@@ -271,7 +271,7 @@ def main() -> int:
     runs: list[tuple[str, str, list[tuple[str, int]]]] = [
         ("a run", "", []),
         ("a run after a kill at a rename", "", [("rename", 1)]),
-        ("a run after a kill before a commit's sync", "", [("fdatasync", 7)]),
+        ("a run after a kill before a commit's sync", "", [("fdatasync", 4)]),
         ("a run after two kills", "", [("fsync", 4), ("pwrite64", 30)]),
         ("a run without the folder's sync", "no-folder-sync", []),
         ("a run without the file's sync", "no-file-sync", []),

@@ -36,7 +36,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 @pytest.mark.parametrize(
     ("what", "killed_at"),
-    [("a run", []), ("a run after two kills", [("rename", 1), ("fdatasync", 7)])],
+    [("a run", []), ("a run after two kills", [("rename", 1), ("fdatasync", 4)])],
 )
 def test_the_power_may_go_at_any_moment(
     bench: Bench, work: Work, what: str, killed_at: list[tuple[str, int]]
