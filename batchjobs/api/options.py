@@ -47,7 +47,7 @@ class Options:
         preopen: Open connections for the next sessions while the current ones speak. They count:
             half of `concurrency` is then sessions.
         library_hooks: Put faster parts of ours into libraries, where they give the same; False leaves
-            the libraries alone, and takes twice the processor time for STT.
+            the libraries alone, and takes half as much processor time again for STT.
             ``--no-library-hooks``
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``. ``--format``
         retry_failed: Try again what failed for good, too.

