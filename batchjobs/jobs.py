@@ -11,17 +11,21 @@ import orjson
 
 __all__ = [
     "BadRow",
+    "Doubt",
     "Ending",
     "Evidence",
     "Job",
     "Kind",
     "Pauses",
     "Segment",
+    "Sign",
     "SpeechSettings",
     "Status",
+    "Verdict",
     "combined",
     "derived_id",
     "segment_key",
+    "severity",
 ]
 
 _KEY_VERSION = "batchjobs-key-1"
@@ -39,6 +43,8 @@ class Status(enum.StrEnum):
     """Where a job stands once it has been tried."""
 
     DONE = "done"
+    SUSPECT = "suspect"
+    """A result was paid for and is kept, and something speaks against it."""
     FAILED = "failed"
 
 
@@ -189,6 +195,66 @@ class Evidence:
     sent_characters: int = 0
     sent_audio_seconds: float = 0.0
     received_audio_seconds: float = 0.0
+
+
+class Sign(enum.StrEnum):
+    """What can speak against a result; ``accept --reason`` takes these names."""
+
+    SILENT = "silent"
+    """No sample is other than zero."""
+    ABRUPT = "abrupt"
+    """The audio ends in mid-sound."""
+    SHORT = "short"
+    """Less audio than this voice takes for such a text."""
+    LONG = "long"
+    """More audio than this voice takes for such a text."""
+    BROKEN = "broken"
+    """The samples themselves: half a sample at the end, or a rate that changed."""
+    UNHEARD = "unheard"
+    """Sound that can be speech, and no words."""
+    FEW_WORDS = "few_words"
+    """Far fewer words than so much sound has had in this run."""
+    UNSETTLED = "unsettled"
+    """The transcript still changed, or answers were missing, when it was taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """One thing that speaks against a result.
+
+    Attributes:
+        sign: What kind of thing.
+        message: What it is, as a clause without a full stop.
+        severity: How much of the result it puts in doubt: 0 is nothing, 1 all of it.
+        start_seconds: Where in the job's audio the doubtful part begins.
+        end_seconds: Where it ends; 0 if the doubt is about all of it.
+        key: The key of the doubtful segment of a long job; empty if the job is one segment.
+    """
+
+    sign: Sign
+    message: str
+    severity: float = 1.0
+    start_seconds: float = 0.0
+    end_seconds: float = 0.0
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What speaks for and against a result whose session has ended.
+
+    Attributes:
+        doubts: What speaks against it; none if it counts as done.
+        support: What speaks for it, a clause each.
+    """
+
+    doubts: tuple[Doubt, ...] = ()
+    support: tuple[str, ...] = ()
+
+
+def severity(doubts: Sequence[Doubt]) -> float:
+    """Sum up doubts: of two results of one job, the one with less is the better."""
+    return sum(doubt.severity for doubt in doubts)
 
 
 _CERTAINTY = (
