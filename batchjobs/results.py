@@ -1,5 +1,6 @@
 """What a run leaves for people and programs: results.jsonl, failed.jsonl, summary.json."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ __all__ = [
     "last_summary",
     "read_results",
     "summary_of",
+    "write_again",
     "write_results",
 ]
 
@@ -49,6 +51,27 @@ def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None
     write_whole(folder / SUMMARY, content)
     sizes = {name: (folder / name).stat().st_size for name in _FILES}
     checkpoint.keep_report(orjson.dumps({"summary": dict(summary), "bytes": sizes}).decode())
+
+
+def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
+    """Write the three files anew after something was changed outside a run.
+
+    Args:
+        checkpoint: The run folder's.
+        providers: By name, for the prices.
+
+    Raises:
+        OutputError: They cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    summary = summary_of(checkpoint, providers)
+    summary["manifest"] = checkpoint.settings().get("manifest", "")
+    with contextlib.suppress(OSError, orjson.JSONDecodeError):
+        last = orjson.loads((checkpoint.folder / SUMMARY).read_bytes())
+        summary |= {name: value for name, value in last.items() if name not in summary}
+    if summary.get("exit_code", 1) in {0, 1}:  # no other says how the jobs ended
+        summary["exit_code"] = int(bool(summary["failed"] or summary["suspect"]))
+    write_results(checkpoint, summary)
 
 
 def last_summary(checkpoint: Checkpoint) -> dict[str, object] | None:
@@ -114,11 +137,14 @@ def summary_of(
     return {
         "rows": totals.rows,
         "done": totals.done,
+        "suspect": totals.suspect,
         "failed": totals.failed,
         "not_run": totals.not_run,
         "no_speech": totals.no_speech,
         "errors": dict(totals.errors),
+        "doubts": dict(totals.doubts),
         "failed_passing": totals.failed_passing,
+        "suspect_passing": totals.suspect_passing,
         "audio_seconds": round(totals.audio_seconds_done, 3),
         "attempts": totals.attempts,
         "attempts_open": totals.attempts_open,
@@ -151,14 +177,44 @@ def _finished(checkpoint: Checkpoint) -> Iterator[bytes]:
 
 def _failed(checkpoint: Checkpoint) -> Iterator[bytes]:
     for row, record in checkpoint.outcomes():
-        if record is not None and record.status is Status.FAILED:
-            error = {
-                "class": record.error_class,
-                "code": record.error_code,
-                "message": record.error_message,
+        if record is not None and record.status is not Status.DONE:
+            yield _line(_columns(row), _failure(row, record))
+
+
+def _failure(row: Row, record: JobRecord) -> dict[str, object]:
+    """Say what became of a row that has no good result, and what of it is kept."""
+    failure: dict[str, object] = {
+        "id": row.id,
+        "line": row.line,
+        "status": record.status,
+        "attempts": record.attempts,
+        "error": {
+            "class": record.error_class,
+            "code": record.error_code,
+            "message": record.error_message,
+        },
+    }
+    if record.status is not Status.SUSPECT:
+        return failure
+    kept: dict[str, object] = {
+        "output": record.output,
+        "files": [file.path for file in record.files],
+        "audio_seconds": round(record.audio_seconds, 6),
+        "against": [
+            {
+                "sign": doubt.sign,
+                "message": doubt.message,
+                "start_seconds": doubt.start_seconds,
+                "end_seconds": round(doubt.end_seconds, 6),
             }
-            failure = {"id": row.id, "line": row.line, "attempts": record.attempts, "error": error}
-            yield _line(_columns(row), failure)
+            for doubt in record.doubts
+        ],
+        "for": list(record.support),
+        "evidence": None if record.evidence is None else msgspec.to_builtins(record.evidence),
+    }
+    if record.kind is Kind.STT:
+        kept["transcript"] = record.text
+    return failure | {"cost": record.cost, "kept": kept}
 
 
 def _columns(row: Row) -> dict[str, object]:

@@ -387,7 +387,7 @@ async def test_a_recording_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
     """Whatever is wrong with it, what was begun is removed."""
-    written = outputs.segment_spoken(tmp_path, "a" * 64, speech_for("ا" * 20), RATE)
+    written = outputs.spoken(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
     publish(written.targets)
     file = written.files[0]
     frames = len(speech_for("ا" * 20)) // 2

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import trio
 
 from batchjobs import signals
+from batchjobs.api.accepting import AcceptReport, accept
 from batchjobs.api.looking import status, verify
 from batchjobs.api.options import Options
 from batchjobs.api.preparing import facts_of, keys_of, opened, planned
@@ -20,7 +21,17 @@ from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.planning import Plan
 from batchjobs.progress import Event, Observer, forgiving
 
-__all__ = ["Options", "RunReport", "plan", "run", "run_async", "status", "verify"]
+__all__ = [
+    "AcceptReport",
+    "Options",
+    "RunReport",
+    "accept",
+    "plan",
+    "run",
+    "run_async",
+    "status",
+    "verify",
+]
 
 
 def plan(

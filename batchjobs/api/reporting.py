@@ -52,8 +52,8 @@ def reported(
         error = _unanswered(summary, made)
     if isinstance(error, BudgetReachedError):
         error = with_what_is_left(error, checkpoint, request.providers)
-    failed = bool(summary["failed"])
-    code = error.exit_code if error is not None else int(failed)
+    is_short = bool(summary["failed"] or summary["suspect"])
+    code = error.exit_code if error is not None else int(is_short)
     if end.signal_number and error is None:
         code = 128 + end.signal_number
     summary |= {"manifest": request.name, "exit_code": code, "finished_at": round(time.time(), 3)}

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from batchjobs import masking, outputs, signals
+from batchjobs import masking, signals
 from batchjobs.api.request import Request
 from batchjobs.api.spending import budget_of
 from batchjobs.checkpoint import Checkpoint
@@ -17,7 +17,7 @@ from batchjobs.planning import Plan
 from batchjobs.progress import Observer, RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
-from batchjobs.runner import RunEnd, Runner, RunSettings
+from batchjobs.runner import RunEnd, Runner, RunSettings, sweep
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
 from batchjobs.voice_activity import SileroDetector
@@ -41,7 +41,7 @@ async def do_work(
         await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
         # Killed at its very end, a run leaves files that nobody needs any more.
-        outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
+        sweep(checkpoint)
         return RunEnd()
     if options.library_hooks:
         masking.install_fast_masker()
@@ -68,6 +68,7 @@ async def do_work(
                 budget=budget_of(request, checkpoint),
                 pauses=options.pauses,
                 detector=SileroDetector if options.vad else None,
+                rebuys_doubted=options.retry_failed,
             ),
             observe=observe,
         )

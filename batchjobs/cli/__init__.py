@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 import click
 
+from batchjobs.cli.accepting import accept
 from batchjobs.cli.books import bind, book
 from batchjobs.cli.looking import providers, status, verify
 from batchjobs.cli.planning import plan
@@ -76,7 +77,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, plan, status, verify, scan, book, bind, serve, providers, probe):
+for _command in (run, plan, status, verify, accept, scan, book, bind, serve, providers, probe):
     cli.add_command(_command)
 
 

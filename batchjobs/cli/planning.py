@@ -55,12 +55,13 @@ def _show_plan(made: "Plan") -> None:
     meanings = {
         Action.NEW: "new",
         Action.CHANGED: "changed since they were done",
-        Action.RETRY: "failed, to be tried again",
+        Action.RETRY: "failed or in doubt, to be tried again",
         Action.REMAKE: "done, but their files are gone",
         Action.COPY: "the same as a finished job: copied, not bought",
         Action.FOLLOW: "the same as an earlier row: bought once",
         Action.DONE: "done",
         Action.KEPT: "failed for good (--retry-failed tries them again)",
+        Action.SUSPECT: "kept, in doubt (accept them, or --retry-failed buys them again)",
         Action.BAD: "cannot be run (see --skip-bad-rows)",
         Action.LATER: "left for later by --limit",
     }

@@ -30,7 +30,15 @@ _OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 _AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 # The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
 _OWN_NAMES = frozenset(
-    {"segments", "results.jsonl", "failed.jsonl", "summary.json", "summary.txt", "report.html"}
+    {
+        "segments",
+        "suspect",
+        "results.jsonl",
+        "failed.jsonl",
+        "summary.json",
+        "summary.txt",
+        "report.html",
+    }
 )
 _OWN_PREFIX = "checkpoint.sqlite3"
 _ID_LIMIT_CHARACTERS = 1000

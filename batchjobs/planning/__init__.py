@@ -76,7 +76,13 @@ def make_plan(
     checkpoint.begin_staging(keeps_rest=bool(is_known))
     stager = Stager(
         checkpoint=checkpoint,
-        rows=Rows(checkpoint, providers, settings.audio_format, settings.pauses),
+        rows=Rows(
+            checkpoint,
+            providers,
+            settings.audio_format,
+            settings.pauses,
+            rebuys_doubted=settings.retry_failed,
+        ),
         retries_all=settings.retry_failed,
         progress=progress,
         inputs_folder=settings.inputs_folder,

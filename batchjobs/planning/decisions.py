@@ -26,7 +26,7 @@ def decide(
         row: The row.
         record: What is known of its job.
         checkpoint: Knows the others.
-        retries_all: Try again what failed for good, too.
+        retries_all: Try again what failed for good or is in doubt, too.
     """
     is_same = record is not None and record.key == row.key
     if (
@@ -46,7 +46,13 @@ def decide(
         return Action.CHANGED
     if record.status is Status.DONE:
         return Action.REMAKE
-    return Action.RETRY if record.is_passing or retries_all else Action.KEPT
+    return _tried(record, retries_all=retries_all)
+
+
+def _tried(record: JobRecord, *, retries_all: bool) -> Action:
+    if record.is_passing or retries_all:
+        return Action.RETRY
+    return Action.SUSPECT if record.status is Status.SUSPECT else Action.KEPT
 
 
 def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:

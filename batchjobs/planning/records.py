@@ -47,6 +47,8 @@ class Action(enum.StrEnum):
     DONE = "done"
     KEPT = "kept"
     """It failed for a reason that will not pass, and stays failed."""
+    SUSPECT = "suspect"
+    """Its result is kept, and in doubt."""
     LATER = "later"
     """Left for another run by a limit."""
 
@@ -87,7 +89,7 @@ class PlanSettings:
     Attributes:
         name: The manifest, for messages.
         audio_format: Format of results whose row gives no ``output``.
-        retry_failed: Try again what failed for good, too.
+        retry_failed: Try again what failed for good or is in doubt, too.
         skip_bad_rows: Record bad rows as failed instead of refusing the manifest.
         limit: Do at most so many rows; None means all. Bad rows do not count.
         pauses: Silence between the segments of a long text.
