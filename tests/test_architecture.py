@@ -42,6 +42,7 @@ LAYERS = {
     "voice_activity": 1,
     "scan": 3,
     "subtitles": 3,
+    "transcript_judge": 4,
     "pcm_files": 3,
     "progress": 3,
     "results": 4,
