@@ -43,6 +43,7 @@ LAYERS = {
     "scan": 3,
     "subtitles": 3,
     "suspects": 3,
+    "transcript_judge": 4,
     "pcm_files": 3,
     "progress": 3,
     "results": 4,

@@ -930,7 +930,8 @@ async def listens(peer: Peer) -> None:
 async def test_a_recording_becomes_its_transcript(autojump_clock: object) -> None:
     """The last text stands, once it has settled."""
     result = await transcribed(listens)
-    assert result.text == ARABIC * 3
+    assert result.text == (ARABIC * 3).strip()
+    assert result.verbatim == ARABIC * 3
     assert result.evidence.ending is Ending.SETTLED
     assert result.evidence.sent_audio_seconds == 3.0
 

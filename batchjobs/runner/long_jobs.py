@@ -309,7 +309,7 @@ class LongJobs:
         )
         if isinstance(result, TranscriptResult):
             ends = result.word_end_seconds
-            return replace(record, text=result.text, word_end_seconds=ends), None
+            return replace(record, text=result.verbatim, word_end_seconds=ends), None
         # Until this is committed what is kept stays, in a file of its own.
         path = f"{SEGMENTS_FOLDER}/{segment.key}.wav"
         if ticket.kept_segment is not None and ticket.kept_segment.path == path:

@@ -48,6 +48,7 @@ from batchjobs.session import (
     recording_chunks,
 )
 from batchjobs.suspects import agree
+from batchjobs.transcript_judge import TranscriptRates
 
 __all__ = ["Worker"]
 
@@ -66,7 +67,8 @@ class Worker:
 
     def __init__(self, run: RunState) -> None:
         self._run = run
-        self._rates = SpeechRates()
+        self._speech_rates = SpeechRates()
+        self._transcript_rates = TranscriptRates()
         self._long_jobs = LongJobs(run)
         self._single_jobs = SingleJobs(run)
         self._internal_alike: list[str] = []
@@ -373,10 +375,17 @@ class Worker:
         if job.kind is Kind.STT:
             chunks = recording_chunks(Path(segment.audio), link.provider.chunk_seconds)
             settle = service.settle.next_seconds()
-            return TranscriptSession(link, chunks=chunks, on_proven=proven, settle_seconds=settle)
+            model = f"{job.provider}/{link.provider.stt_model}"
+            return TranscriptSession(
+                link,
+                chunks=chunks,
+                on_proven=proven,
+                settle_seconds=settle,
+                judge=self._transcript_rates.judge(model),
+            )
         assert job.speech is not None
         voice = f"{job.provider}/{job.speech.voice_id}"
-        judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
+        judge = self._speech_rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
         return SpeechSession(
             link,
@@ -597,7 +606,7 @@ def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bo
     if kept is None:
         return False
     if isinstance(result, TranscriptResult):
-        return kept.text == result.text
+        return kept.text.strip() == result.text
     return agree(kept.audio_seconds, result.evidence.received_audio_seconds)
 
 
