@@ -9,7 +9,7 @@ from typing import Final, Protocol, assert_never
 import msgspec
 
 from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
-from batchjobs.jobs import Ending, Evidence, SpeechSettings
+from batchjobs.jobs import Doubt, Sign, Ending, Evidence, SpeechSettings
 from batchjobs.protocol import codes, messages
 from batchjobs.protocol.conversation import TTS, Conversation, State
 from batchjobs.protocol.messages import Role
@@ -49,6 +49,8 @@ class SpeechResult:
     pcm: ReceivedAudio
     sample_rate: int
     evidence: Evidence
+    doubts: tuple[Doubt, ...] = ()
+    support: tuple[str, ...] = ()
 
 
 class _Phase(enum.Enum):
@@ -357,14 +359,13 @@ class TtsClient:
             if len(pcm) % _BYTES_PER_SAMPLE
             else self._judge.objection(pcm, self._sample_rate, self._doubted(ending))
         )
-        if objection:
-            self._fail(SuspectError(objection))
-            return
+        doubts = (Doubt(sign=Sign.SHORT, message=objection),) if objection else ()
         self._phase = _Phase.ENDED
         first = self._first_audio_at if self._first_audio_at is not None else now
         self._result = SpeechResult(
             pcm=pcm,
             sample_rate=self._sample_rate,
+            doubts=doubts,
             evidence=Evidence(
                 ending=ending,
                 close_code=close_code,
