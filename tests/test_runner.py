@@ -416,6 +416,29 @@ async def test_nobody_there_from_the_start_is_no_jobs_fault(tmp_path: Path) -> N
     assert calls == 3
 
 
+async def test_a_service_that_takes_text_and_never_speaks_ends_the_run_at_once(
+    tmp_path: Path,
+) -> None:
+    """Connected, initialised, text taken, no audio ever: one session, named, and what to try."""
+
+    async def mute(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await trio.sleep_forever()
+
+    provider = replace(QUICK, first_audio_seconds=0.2)
+    run = await ran(tmp_path, jobs(20), mute, provider=provider)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert "took the first text, and no audio came" in run.end.error.message
+    assert "batchjobs probe quick" in run.end.error.hint
+    assert len(run.service.streams) == 1
+    assert not run.records
+    # Of dots alone no service makes a sound: that says nothing of the service.
+    run = await ran(tmp_path / "dots", [job("dots", "... !؟")], mute, provider=provider)
+    assert run.end.error is None
+    assert run.statuses == {"failed": 1}
+
+
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_service_that_is_down_from_the_start_is_no_jobs_fault(
     status: int, tmp_path: Path

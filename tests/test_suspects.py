@@ -23,7 +23,7 @@ from batchjobs.planning import PlanSettings
 from batchjobs.progress import JobFinished, JobRetried
 from batchjobs.results import summary_of, write_results
 from tests.streams import Peer, audio
-from tests.test_runner import QUICK, RATE, SETTINGS, TEXT, Ran, job, jobs, ran, speech_for
+from tests.test_runner import QUICK, RATE, SETTINGS, TEXT, job, jobs, ran, speech_for
 
 TOO_SHORT = 0.1
 """Of its natural length: nobody speaks ten times as fast."""
@@ -64,6 +64,11 @@ def ledger_of(run_folder: Path) -> list[str]:
 def kept_files(run_folder: Path) -> list[str]:
     """Name what stands in the folder of results in doubt."""
     return sorted(path.name for path in (run_folder / "suspect").glob("*"))
+
+
+def contents_of(run_folder: Path) -> dict[Path, bytes]:
+    """Read all files below a run folder."""
+    return {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
 
 
 # -- the status ---------------------------------------------------------------------------------
@@ -188,7 +193,7 @@ async def test_a_run_that_ends_between_two_attempts_goes_on_with_what_is_left(
 
     async def during(runner: Any) -> None:
         held.append(runner)
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
 
     two = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=3))
     run = await ran(
@@ -302,10 +307,10 @@ async def test_accepting_what_cannot_be_changes_nothing(
     limited = PlanSettings(name="t.csv", limit=3)
     await ran(tmp_path, jobs(4), talk, plan_settings=limited)
     results_of(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = contents_of(tmp_path)
     with pytest.raises(UsageError, match=shown):
         api.accept(tmp_path, ids)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before == contents_of(tmp_path)
 
 
 async def test_accepting_what_is_done_says_so_and_changes_nothing(tmp_path: Path) -> None:
