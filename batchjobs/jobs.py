@@ -168,6 +168,8 @@ class Ending(enum.StrEnum):
     """Every chunk of audio had its transcription."""
     SETTLED = "settled"
     """The transcript did not change for the settling time."""
+    STOPPED = "stopped"
+    """We ended it in the middle: what came next could not belong to the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +265,7 @@ _CERTAINTY = (
     Ending.CLOSED_BY_SERVER,
     Ending.QUIET,
     Ending.SETTLED,
+    Ending.STOPPED,
 )
 """The endings, the one that says most first."""
 
