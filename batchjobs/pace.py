@@ -37,21 +37,30 @@ _SECONDS: Final = Sounds(
 _PRIOR: Final = np.array([_HEAD_SECONDS, *_SECONDS])
 _SPREAD: Final = np.array([1.0, 0.3, 0.8, 0.4, 0.3, 0.5, 0.7, 0.7, 0.7, 0.5])
 """How far each may be from that, as a share of it; the last is how a voice follows the speed."""
-_NUMBERS: Final = 1 + Sounds._fields.index("numbers")
+_NUMBERS, _WORDS, _STOPS, _BREAKS = (
+    1 + Sounds._fields.index(name) for name in ("numbers", "words", "stops", "breaks")
+)
 
-_DEVIATION: Final = 0.06
-"""Of the length of a long text of words: what no counting of letters can know."""
-_EDGE_SECONDS: Final = 0.1
+_DEVIATION: Final = 0.04
+"""Of the length of a long text: what no counting of letters can know."""
+_WORD_DEVIATION: Final = 0.2
+"""Of the length of one word; of many, the square root of their number less."""
+_EDGE_SECONDS: Final = 0.06
 """The same of any text, however short: how its first and last sound begin and end."""
-_NUMBERS_DEVIATION: Final = 0.35
+_NUMBERS_DEVIATION: Final = 0.22
 """Of the length of numbers: they can be read in more than one way."""
+_PAUSE_DEVIATIONS: Final = (0.15, 0.08)
+"""Seconds, of each long and each short pause: no voice makes one at every place for it."""
 _LEAST_SCALE, _MOST_SCALE = 0.5, 4.0
 _CUTOFF: Final = 4.0
+_PRIOR_CLIPS: Final = 10.0
+"""How many clips the assumed spread is worth."""
 _ROUNDS: Final = 8
 _DENSE_SHARE: Final = 0.4
 """So many clips that lie close together are taken for whole ones, whatever the others are."""
 _NORMAL: Final = 1.4826
 """A normal distribution's deviation by the median of the distances from its middle."""
+CUT_LOW, CUT_HIGH = 3.5, 4.0
 _NEW_SHARE: Final = 0.05
 """The fit is made anew when there is so much more to know."""
 
@@ -87,7 +96,9 @@ class _Fit:
         seconds = plain * np.maximum(1.0 + shares @ self.shifts, 0.1)
         deviations = np.sqrt(
             _DEVIATION**2
+            + _WORD_DEVIATION**2 / np.maximum(rows[:, _WORDS], 1.0)
             + (_EDGE_SECONDS / seconds) ** 2
+            + (rows[:, _STOPS] * _PAUSE_DEVIATIONS[0]**2 + rows[:, _BREAKS] * _PAUSE_DEVIATIONS[1]**2) / seconds**2
             + (_NUMBERS_DEVIATION * shares[:, _NUMBERS]) ** 2
         )
         return seconds, shares, deviations
@@ -176,16 +187,15 @@ def _fitted(rows: _Numbers, speeds: _Numbers, seconds: _Numbers) -> _Fit:
     fit.spread = _bounded(width / float(np.median(deviations)))
     for _ in range(_ROUNDS):
         distances = np.log(seconds / predicted) / deviations
-        weights = np.clip(1.0 - (distances / (_CUTOFF * fit.spread)) ** 2, 0.0, 1.0) ** 2
+        cutoffs = np.where(distances < 0.0, CUT_LOW, CUT_HIGH) * fit.spread
+        weights = np.clip(1.0 - (distances / cutoffs) ** 2, 0.0, 1.0) ** 2
         by = shares * (weights / deviations**2)[:, None]
         fit.covariance = np.linalg.inv(by.T @ shares + np.diag(_SPREAD**-2.0))
         plain = predicted / np.maximum(1.0 + shares @ fit.shifts, 0.1)
         fit.shifts = fit.covariance @ (by.T @ (seconds / plain - 1.0))
         predicted, shares, deviations = fit.prediction(rows, speeds)
         distances = np.log(seconds / predicted) / deviations
-        near = np.abs(distances) < _CUTOFF * fit.spread
-        if near.any():
-            fit.spread = _bounded(_NORMAL * float(np.median(np.abs(distances[near]))))
+        fit.spread = _spread(distances, fit.spread)
     return fit
 
 
@@ -197,6 +207,14 @@ def _densest(values: _Numbers) -> tuple[float, float]:
     start = int(np.argmin(widths))
     inside = ordered[start : start + window]
     return float(np.median(inside)), float(widths[start])
+
+
+def _spread(distances: _Numbers, before: float) -> float:
+    near = distances[(distances > 0.0) & (distances < CUT_HIGH * before)]
+    n=len(near)
+    if not n: return before
+    own = _NORMAL*float(np.median(near))
+    return _bounded(float(np.sqrt((n * own**2 + _PRIOR_CLIPS * 1.0) / (n + _PRIOR_CLIPS))))
 
 
 def _bounded(spread: float) -> float:

@@ -12,7 +12,7 @@ from batchjobs.jobs import Doubt, Ending, Sign, Verdict
 from batchjobs.pace import KNOWN_AFTER, Expected, Pace
 from batchjobs.received import ReceivedAudio
 
-__all__ = ["SpeechJudge", "SpeechRates"]
+__all__ = ["SHORT_DEVIATIONS", "SpeechJudge", "SpeechRates"]
 
 _FASTEST_LETTERS_PER_SECOND: Final = 25.0
 """Nobody speaks faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
@@ -20,7 +20,7 @@ _SLOWEST_LETTERS_PER_SECOND: Final = 1.0
 _MARGIN_SECONDS: Final = 10.0
 _DIGIT_LETTERS: Final = 4.0
 """What `text.spoken_weight` counts for a digit."""
-_SHORT_DEVIATIONS: Final = 4.0
+SHORT_DEVIATIONS: Final = 4.0
 _DOUBTED_DEVIATIONS: Final = 3.0
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
 _SHORT_RATIO: Final = math.log(1.12)
@@ -166,7 +166,7 @@ class SpeechJudge:
     ) -> tuple[Doubt, ...]:
         ratio = math.log(seconds / expected.seconds)
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
-        deviations = _SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
+        deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
         if ratio < -max(deviations * expected.deviation, _SHORT_RATIO):
             severity = 1.0 - seconds / expected.seconds
             return (Doubt(sign=Sign.SHORT, message=shown, severity=severity),)

@@ -15,6 +15,7 @@ _TANWIN: Final = "\u064b\u064c\u064d"
 _SHADDA: Final = "\u0651"
 _LONG_VOWELS: Final = "\u0627\u0648\u064a\u0649\u0622\u0671"
 _VOWELS: Final = re.compile("[aeiouy\u00e0-\u00e6\u00e8-\u00ef\u00f2-\u00f6\u00f9-\u00fd]+")
+_SILENT: Final = re.compile(r"(?<=[a-z][b-df-hj-np-tv-z])e[ds]?\b")
 
 _LONG_VOWEL: Final = 1.4
 _MARKS: Final = {
@@ -31,11 +32,20 @@ _SYMBOL_SOUNDS: Final = 5.0
 """Of "percent", "dollars", "at": what a voice that reads signs at all makes of one."""
 _LONGEST_NUMBER: Final = 12
 """More digits are read one by one, as those of a telephone number with its zero are."""
+_SAID: Final = 2.0
+"""Of the "one" of "one hundred" and "one million", which Arabic leaves out."""
 _ONE, _TEEN, _TEN, _HUNDRED, _SCALE = 4.0, 6.0, 5.0, 5.0, 6.0
 """Sounds of "five", "fifteen", "fifty", "hundred", "million"; Arabic ones are as long."""
 
-_STOPS: Final = re.compile(r"[.!?\u061f\u06d4\u2026:]+(?=\s)|\n+|[\u2014\u2013]|(?<=\s)-(?=\s)")
-_BREAKS: Final = re.compile("[,;\u060c\u061b](?=\\s)|[()\u00ab\u00bb\u201c\u201d]")
+_CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]"
+_STOPS: Final = re.compile(
+    rf"[.!?\u061f\u06d4\u2026:]+[{_CLOSING}]*(?=\s)|\n\s*\n|[\u2014\u2013]|--|(?<=\s)-(?=\s)"
+)
+_BREAKS: Final = re.compile(rf"[,;\u060c\u061b][{_CLOSING}]*(?=\s)|(?<=\w)(?:\n(?=\w)|[)\u00bb\u201d](?=\s))")
+_END: Final = re.compile(r"[\W_]+$")
+_INITIAL: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]\.|\b[B-DF-HJ-NP-TV-Z]{2,5}\b")
+_INITIAL_SOUNDS: Final = 3.0
+"""Of a letter's name."""
 
 
 class Sounds(NamedTuple):
@@ -83,19 +93,24 @@ def sounds(text: str) -> Sounds:
                 latin += weight * count
         elif category in {"Sc", "Sm", "So"} or character in "%\u066a&@#":
             numbers += _SYMBOL_SOUNDS * count
-    groups = _VOWELS.findall(inner.casefold())
+    plain = inner.casefold()
+    groups = _VOWELS.findall(plain)
     latin -= sum(map(len, groups))
+    voiced = len(groups) - len(_SILENT.findall(plain))
     numbers += sum(map(_number_sounds, _NUMBER.findall(inner)))
+    initials = sum(len(found.rstrip(".")) for found in _INITIAL.findall(inner))
+    numbers += _INITIAL_SOUNDS * initials
+    before_end = _END.sub("", inner)
     spoken = [word for word in inner.split() if any(map(str.isalnum, word))]
     return Sounds(
         arabic=arabic,
         marks=marks,
         latin=latin,
-        vowels=float(len(groups)),
+        vowels=float(voiced),
         numbers=numbers,
         words=float(len(spoken)),
-        stops=float(len(_STOPS.findall(inner))),
-        breaks=float(len(_BREAKS.findall(inner))),
+        stops=float(len(_STOPS.findall(before_end))),
+        breaks=float(len(_BREAKS.findall(before_end))),
     )
 
 
@@ -115,7 +130,8 @@ def _number_sounds(number: str) -> float:
     padded = [0] * (-len(digits) % 3) + digits
     groups = [padded[start : start + 3] for start in range(0, len(padded), 3)]
     spoken = [group for group in groups[:-1] if any(group)]
-    return sum(map(_group_sounds, groups)) + _SCALE * len(spoken) or _ONE
+    ones = sum(group == [0, 0, 1] for group in spoken)
+    return sum(map(_group_sounds, groups)) + _SCALE * len(spoken) - (_ONE - _SAID) * ones or _ONE
 
 
 def _group_sounds(group: list[int]) -> float:
@@ -124,4 +140,4 @@ def _group_sounds(group: list[int]) -> float:
         rest = _TEEN
     else:
         rest = _TEN * (tens > 0) + _ONE * (ones > 0)
-    return (_ONE + _HUNDRED) * (hundreds > 0) + rest
+    return _HUNDRED * (hundreds > 0) + _ONE * (hundreds > 1) + _SAID * (hundreds == 1) + rest
