@@ -27,12 +27,11 @@ from batchjobs.errors import (
     PermanentError,
     SessionError,
     StopError,
-    SuspectError,
     ThrottledError,
     TimedOutError,
     TransientError,
 )
-from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings
+from batchjobs.jobs import Doubt, Ending, Kind, Segment, Sign, SpeechSettings, Verdict
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
@@ -65,9 +64,9 @@ class Lenient:
 
     minimum_seconds = 0.0
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-        """Object to nothing."""
-        return ""
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["hooks", "no hooks"])
@@ -836,18 +835,22 @@ async def test_a_message_of_15_mib_is_taken(autojump_clock: object) -> None:
     assert bytes((await spoken(large, texts=["x" * 200])).pcm) == pcm
 
 
-async def test_an_implausible_result_is_suspect(autojump_clock: object) -> None:
-    """The judge's objection is the failure."""
+async def test_an_implausible_result_is_handed_out_with_its_doubts(
+    autojump_clock: object,
+) -> None:
+    """It was paid for: all of it comes, and what speaks against it."""
+    doubt = Doubt(sign=Sign.SHORT, message="too short")
 
     class Strict(Lenient):
-        def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-            return "too short"
+        def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+            return Verdict(doubts=(doubt,))
 
     async with serving(speaks) as service:
         segment = Segment(key="k", kind=Kind.TTS, text="x", speech=SPEECH)
         session = SpeechSession(link_to(service), segment, texts=["x"], judge=Strict())
-        with pytest.raises(SuspectError, match="too short"):
-            await session.run()
+        result = await session.run()
+    assert result.doubts == (doubt,)
+    assert bytes(result.pcm) == PCM
 
 
 async def test_deadlines_shrink_and_grow_as_the_machine_says(autojump_clock: object) -> None:
