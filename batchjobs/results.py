@@ -186,7 +186,6 @@ def _failure(row: Row, record: JobRecord) -> dict[str, object]:
     failure: dict[str, object] = {
         "id": row.id,
         "line": row.line,
-        "status": record.status,
         "attempts": record.attempts,
         "error": {
             "class": record.error_class,
@@ -214,7 +213,7 @@ def _failure(row: Row, record: JobRecord) -> dict[str, object]:
     }
     if record.kind is Kind.STT:
         kept["transcript"] = record.text
-    return failure | {"cost": record.cost, "kept": kept}
+    return failure | {"status": record.status, "cost": record.cost, "kept": kept}
 
 
 def _columns(row: Row) -> dict[str, object]:

@@ -202,12 +202,12 @@ async def ran(
         total = checkpoint.totals()
         done = [record for record in records.values() if record.status is not Status.FAILED]
         broken = [record.id for record in done if not is_intact(folder, record)]
-        answered = total.done + total.failed + total.not_run
+        answered = total.done + total.suspect + total.failed + total.not_run
         tally.count(runs=1, lost=total.rows - answered, corrupt=len(broken))
         assert not broken
         assert not [change for record in done for change in file_changes(folder, record.files)]
         assert answered == total.rows
-        assert total.done + total.failed == len(records)
+        assert total.done + total.suspect + total.failed == len(records)
         query = "SELECT count(*) FROM attempts WHERE ended_at IS NULL"
         ((still_open,),) = asked(checkpoint, query)
         told_done = {e.record.id for e in events if isinstance(e, JobFinished)}
@@ -416,6 +416,29 @@ async def test_nobody_there_from_the_start_is_no_jobs_fault(tmp_path: Path) -> N
     assert calls == 3
 
 
+async def test_a_service_that_takes_text_and_never_speaks_ends_the_run_at_once(
+    tmp_path: Path,
+) -> None:
+    """Connected, initialised, text taken, no audio ever: one session, named, and what to try."""
+
+    async def mute(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await trio.sleep_forever()
+
+    provider = replace(QUICK, first_audio_seconds=0.2)
+    run = await ran(tmp_path, jobs(20), mute, provider=provider)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert "took the first text, and no audio came" in run.end.error.message
+    assert "batchjobs probe quick" in run.end.error.hint
+    assert len(run.service.streams) == 1
+    assert not run.records
+    # Of dots alone no service makes a sound: that says nothing of the service.
+    run = await ran(tmp_path / "dots", [job("dots", "... !؟")], mute, provider=provider)
+    assert run.end.error is None
+    assert run.statuses == {"failed": 1}
+
+
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_service_that_is_down_from_the_start_is_no_jobs_fault(
     status: int, tmp_path: Path
@@ -488,14 +511,14 @@ def sometimes(script: dict[str, list[Any]]) -> Talk:
 
 async def test_passing_failures_are_tried_again(tmp_path: Path) -> None:
     """Transient and suspect results get another attempt; every attempt is paid and counted."""
-    script = {"001": [50001, "silence"], "002": ["hang up"], "003": ["silence"] * 3}
+    script = {"001": [50001, "silence"], "002": ["hang up"], "003": ["hang up"] * 3}
     run = await ran(tmp_path, jobs(6), sometimes(script))
     assert run.end.error is None
     assert run.statuses == {"done": 5, "failed": 1}
     assert run.records["001"].attempts == 3
     assert run.records["001"].cost == 3 * len(job("001").text)
     failed = run.records["003"]
-    assert (failed.error_class, failed.is_passing, failed.attempts) == ("suspect", True, 3)
+    assert (failed.error_class, failed.is_passing, failed.attempts) == ("transient", True, 3)
     assert {e.id for e in run.of(JobRetried)} == {"001", "002", "003"}
     assert Counter(name for name, *_ in run.attempts)["003"] == 3
     again = await ran(tmp_path, jobs(6))
@@ -1152,7 +1175,7 @@ FAULTS = [None, "hang up", "silence", 50001, 40001, 42901, "50202", "first"]
 def test_every_row_has_its_answer_whatever_the_service_does(
     steps: dict[int, list[Any]], concurrency: int, equal: set[int]
 ) -> None:
-    """Done and failed add up to all rows, each as its script says, and no attempt stays open."""
+    """Done, suspect and failed add up to all rows, each as its script says; no attempt stays open."""
     script = {f"{number:03}": list(codes) for number, codes in steps.items()}
     rows = [job(f"e{n}", f"{TEXT} 000") if n in equal else job(f"{n:03}") for n in range(12)]
 
@@ -1178,13 +1201,14 @@ def test_every_row_has_its_answer_whatever_the_service_does(
 
 def _verdict(codes: list[Any]) -> str:
     """Say what a job comes to that meets these faults, with three attempts."""
-    failures = 0
+    failures, silences = 0, 0
     for code in codes:
-        if code == 40001:
-            return "failed"
         failures += code != 42901
-        if failures == 3:
-            return "failed"
+        silences += code == "silence"
+        if silences == 2:  # the same twice: a third would say no more
+            return "suspect"
+        if failures == 3 or code == 40001:
+            return "suspect" if silences else "failed"
     return "done"
 
 

@@ -8,8 +8,8 @@ from typing import Final, Protocol, assert_never
 
 import msgspec
 
-from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
-from batchjobs.jobs import Ending, Evidence, SpeechSettings
+from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError, TransientError
+from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeechSettings
 from batchjobs.protocol import codes, messages
 from batchjobs.protocol.conversation import TTS, Conversation, State
 from batchjobs.protocol.messages import Role
@@ -49,6 +49,8 @@ class SpeechResult:
     pcm: ReceivedAudio
     sample_rate: int
     evidence: Evidence
+    doubts: tuple[Doubt, ...] = ()
+    support: tuple[str, ...] = ()
 
 
 class _Phase(enum.Enum):
@@ -264,7 +266,9 @@ class TtsClient:
             return
         overdue = self._overdue(now)
         if overdue:
-            self._time_out(overdue, now)
+            has_asked = self._phase in {_Phase.AWAITING_AUDIO, _Phase.DRAINING}
+            is_mute = has_asked and not self.proven
+            self._time_out(overdue, now, MuteError if is_mute else TimedOutError)
         elif self._phase is _Phase.LISTENING:
             self._end_of_quiet(now)
         else:
@@ -357,14 +361,13 @@ class TtsClient:
             if len(pcm) % _BYTES_PER_SAMPLE
             else self._judge.objection(pcm, self._sample_rate, self._doubted(ending))
         )
-        if objection:
-            self._fail(SuspectError(objection))
-            return
+        doubts = (Doubt(sign=Sign.SHORT, message=objection),) if objection else ()
         self._phase = _Phase.ENDED
         first = self._first_audio_at if self._first_audio_at is not None else now
         self._result = SpeechResult(
             pcm=pcm,
             sample_rate=self._sample_rate,
+            doubts=doubts,
             evidence=Evidence(
                 ending=ending,
                 close_code=close_code,
@@ -381,9 +384,9 @@ class TtsClient:
         """A silence that was a short one shows as little as a mere close."""
         return Ending.CLOSED_BY_SERVER if self._was_cut_short else ending
 
-    def _time_out(self, what: str, now: float) -> None:
+    def _time_out(self, what: str, now: float, error: type[TimedOutError] = TimedOutError) -> None:
         elapsed = now - self._opened_at
-        self._fail(TimedOutError(f"{what} ({elapsed:.1f} s into the session)"))
+        self._fail(error(f"{what} ({elapsed:.1f} s into the session)"))
 
     def _fail(self, error: SessionError) -> None:
         self._phase = _Phase.ENDED
