@@ -36,6 +36,7 @@ from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.server.tone import ToneSynthesiser
 from batchjobs.session import (
     CONNECTION_CODE,
     RECORDING_CODE,
@@ -47,10 +48,12 @@ from batchjobs.session import (
     recording_chunks,
 )
 from batchjobs.session.guard import GuardedStream
+from batchjobs.transcript_judge import TranscriptRates
 from tests.canary import key_with, place_in
 from tests.streams import READY, Peer, Raw, Service, Talk, answers, audio, head_of, tone
 
 HOSTED = BUILT_IN["munsit"]
+TONES = SpeechSettings(voice_id="any", model_id="any", output_format="pcm_16000")
 DRAINING = replace(HOSTED, close_drains=True)
 KEY = key_with("+/=&% 4711")
 ARABIC = "مَرْحَبًا بِكُم ١٢٣ ـــ\u200dhello\u200c عالم "
@@ -937,6 +940,30 @@ async def test_a_recording_becomes_its_transcript(autojump_clock: object) -> Non
     assert result.verbatim == ARABIC * 3
     assert result.evidence.ending is Ending.SETTLED
     assert result.evidence.sent_audio_seconds == 3.0
+
+
+async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock: object) -> None:
+    """Speech-like sound that comes back empty is a result in doubt; silence is one without."""
+    sound = b"".join(ToneSynthesiser().synthesise(ARABIC * 3, TONES))
+
+    async def hears_nothing(peer: Peer) -> None:
+        while True:
+            await peer.get()
+            await peer.send(heard(" "))
+
+    async def chunks(pcm: bytes) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(pcm), 32_000):
+            yield pcm[start : start + 32_000]
+
+    found = []
+    for pcm in (sound, bytes(len(sound))):
+        async with serving(hears_nothing) as service:
+            judge = TranscriptRates().judge("service/model")
+            session = TranscriptSession(link_to(service), chunks=chunks(pcm), judge=judge)
+            result = await session.run()
+            assert result.text == ""
+            found.append([doubt.sign for doubt in result.doubts])
+    assert found == [[Sign.UNHEARD], []]
 
 
 async def test_where_every_chunk_is_answered_no_settling_is_awaited(
