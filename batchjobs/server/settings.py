@@ -37,6 +37,8 @@ class ServerSettings:
         handshake_seconds: How long the handshake may take, and then ``initConnection``.
         idle_seconds: How long a session may have nothing to do.
         close_seconds: How long a peer may take to answer a close.
+        trigger_seconds: After how long without more text an unfinished sentence is spoken of which
+            the client asked to have it spoken (``try_trigger_generation``).
         allowed_origins: Values of ``Origin`` to accept; browsers send one, programs do not.
     """
 
@@ -59,6 +61,7 @@ class ServerSettings:
     handshake_seconds: float = 10.0
     idle_seconds: float = 60.0
     close_seconds: float = 5.0
+    trigger_seconds: float = 0.25
     allowed_origins: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
