@@ -291,7 +291,7 @@ async def test_speech_with_a_wrong_key_is_told_40101_and_closed(*, is_greeting: 
         ("", [(b"x-api-key", b"wrong")]),
         (f"?x-api-key={QUERY_KEY}", [(b"Authorization", b"Bearer wrong")]),
     ]
-    async with place() as where:
+    async with place(greeting_seconds=60.0 if is_greeting else 0.01) as where:
         for query, headers in ways:
             async with where.connect("text-to-speech" + query, headers) as connection:
                 if is_greeting:
@@ -307,7 +307,12 @@ async def test_speech_with_a_wrong_key_is_told_40101_and_closed(*, is_greeting: 
 
 async def test_wrong_keys_take_no_session_s_place() -> None:
     """Not of those that are open, nor of those that may begin in a second, and no fault's count."""
-    limits = {"session_limit": 1, "sessions_per_second": 0.01, "fault": "handshake:503#1"}
+    limits = {
+        "greeting_seconds": 0.01,
+        "session_limit": 1,
+        "sessions_per_second": 0.01,
+        "fault": "handshake:503#1",
+    }
     async with place(**limits) as where:
         for _ in range(3):
             async with where.connect("text-to-speech?x-api-key=wrong") as connection:
@@ -334,7 +339,12 @@ async def test_those_with_a_wrong_key_who_stay_are_few() -> None:
 
 
 @pytest.mark.parametrize(
-    "times", [{"handshake_seconds": 0.1, "close_seconds": 60.0}, {"close_seconds": 0.1}]
+    "times",
+    [
+        {"handshake_seconds": 0.1, "close_seconds": 60.0},
+        {"handshake_seconds": 0.1, "greeting_seconds": 60.0},
+        {"greeting_seconds": 0.1, "close_seconds": 0.1},
+    ],
 )
 async def test_those_with_a_wrong_key_who_stay_are_cut_off(times: dict[str, float]) -> None:
     """As soon as a handshake may take no longer, or a close, though they never answer one."""
@@ -672,6 +682,9 @@ async def test_what_a_trigger_left_can_be_cleared() -> None:
         assert buffer.is_due
         buffer.clear()
         assert not buffer.is_due
+        assert buffer.add(messages.Text(text="c. ", try_trigger_generation=True)) == "c."
+        assert not buffer.is_due
+        assert buffer.rest() == " "
         assert buffer.add(messages.Text(text="b")) == ""
         assert not buffer.is_due
 

@@ -18,7 +18,7 @@ from trio_websocket import (
 )
 
 from batchjobs.deflate import Deflate, negotiate
-from batchjobs.errors import ConfigurationError
+from batchjobs.errors import ConfigurationError, SessionError
 from batchjobs.jobs import Kind
 from batchjobs.protocol.codes import NORMAL_CLOSE
 from batchjobs.protocol.conversation import STT, TTS
@@ -202,6 +202,9 @@ class _Server:
             await _reject(request, refusal)
             return
         line = self._line(await request.accept(), stream, Kind.TTS, None)
+        # Clients begin by speaking: closed before that, many would fail at it and read nothing.
+        with trio.move_on_after(self._settings.greeting_seconds), contextlib.suppress(SessionError):
+            await line.hear()
         failure = Failure(code=refusal.error_code, message=refusal.reason)
         await line.fail(failure, closing_code(refusal.error_code))
 

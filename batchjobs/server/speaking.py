@@ -61,8 +61,8 @@ class TextBuffer:
 
     @property
     def is_due(self) -> bool:
-        """Whether what is buffered is to be spoken unless more text comes."""
-        return self._is_due and self._size > 0
+        """Whether there are words to be spoken unless more text comes."""
+        return self._is_due and any(not part.isspace() for part in self._parts if part)
 
     def add(self, message: messages.Text) -> str:
         """Take a piece of text and give what is to be spoken now; may be empty."""
