@@ -89,7 +89,8 @@ class Stager:
             else self._decided(row, records.get(row.id), is_bought=row.key in bought)
             for row in made
         ]
-        self.former.look_at(settled, records)
+        if not known:  # the same manifest and settings as last time: it was looked at then
+            self.former.look_at(settled, records)
         self.checkpoint.stage(
             [row for row in settled if row.action != Action.DONE or row != known.get(row.position)]
         )
