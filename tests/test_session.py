@@ -1195,6 +1195,15 @@ async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: ob
     assert path == "/api/v1/websocket/speech-to-text?model=munsit%20en%26ar"
 
 
+async def test_transcription_by_munsit_names_its_model(autojump_clock: object) -> None:
+    """As built in, as the vendor's newest clients do: in the request's query, the key not."""
+    async with serving(listens) as service:
+        link = link_to(service, HOSTED)
+        await TranscriptSession(link, chunks=chunks_of(1)).run()
+        path = service.peers[0].request.path
+    assert path == "/api/v1/websocket/speech-to-text?model=munsit"
+
+
 def _certificate(ca: trustme.CA, case: str) -> trustme.LeafCert:
     past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     match case:
