@@ -394,9 +394,10 @@ drain_seconds = 1.0
 """
 
 
-@pytest.mark.parametrize("fault", ["handshake:503", "handshake:404"])
-def test_a_service_that_refuses_every_connection_ends_the_run(tmp_path: Path, fault: str) -> None:
-    """Not the jobs: it has seen nothing of them. The run exits with 69, and nothing has failed."""
+@pytest.mark.parametrize("fault", ["handshake:503", "handshake:404", "silent"])
+def test_a_service_that_does_nothing_for_anybody_ends_the_run(tmp_path: Path, fault: str) -> None:
+    """Not the jobs: it refuses every connection, or takes the text and never speaks. Exit code 69."""
+    (tmp_path / "batchjobs.toml").write_text(IMPATIENT, encoding="utf-8")
     rows = [{"id": name, "text": ENGLISH[1]} for name in ("one", "two")]
     manifest = write_manifest(tmp_path / "away.csv", rows)
     command = ("run", manifest, "--engine", "tone", "--fault", fault, "--attempts", 1)
@@ -409,7 +410,6 @@ def test_a_service_that_refuses_every_connection_ends_the_run(tmp_path: Path, fa
     ("fault", "error_class", "code"),
     [
         ("mute", "timeout", ""),
-        ("silent", "timeout", ""),
         ("hang", "timeout", ""),
         ("truncate", "suspect", ""),
         ("silence", "suspect", ""),
