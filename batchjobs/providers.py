@@ -12,12 +12,16 @@ from batchjobs.errors import ConfigurationError
 
 __all__ = [
     "BUILT_IN",
+    "DEFAULT_PROVIDER",
     "MOST_SESSIONS",
     "Provider",
     "check_base_url",
     "providers_from",
     "with_settings",
 ]
+
+DEFAULT_PROVIDER = "local"
+"""Who does what names no provider: the one that costs nothing."""
 
 MOST_SESSIONS = 10_000
 """Open at once with one provider: each has a task that waits for it."""
@@ -112,7 +116,7 @@ BUILT_IN: Mapping[str, Provider] = {
     provider.name: provider
     for provider in (
         Provider(
-            name="local",
+            name=DEFAULT_PROVIDER,
             base_url="",
             key_variable="BATCHJOBS_LOCAL_KEY",
             stt_auth=("header",),

@@ -1,6 +1,5 @@
 """All that comes before a run: its folder held, its manifest planned, its keys found."""
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +45,7 @@ def planned(
         name=request.name,
         folder=request.manifest_folder,
         providers=request.providers,
-        defaults=dataclasses.replace(options.speech, provider=options.provider),
+        defaults=options.speech,
         input_root=input_root(request),
     )
     before = _fingerprint(request)
