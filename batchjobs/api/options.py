@@ -53,6 +53,7 @@ class Options:
             ``--no-library-hooks``
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``. ``--format``
         retry_failed: Try again what failed for good, too.
+        replace: Let the manifest replace finished results that another one left in the run folder.
         skip_bad_rows: Record bad rows as failed and run the others.
         limit: Do at most so many rows; None means all.
         sentence_pause_seconds: Silence between segments of a long text, within a paragraph.
@@ -89,6 +90,7 @@ class Options:
     library_hooks: bool = True
     audio_format: str = "wav"
     retry_failed: bool = False
+    replace: bool = False
     skip_bad_rows: bool = False
     limit: int | None = None
     sentence_pause_seconds: float = 0.0
