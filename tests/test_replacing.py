@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,6 +179,22 @@ def test_whoever_edits_a_manifest_means_it(first: Path, tmp_path: Path, how: str
         path.symlink_to(first)
     _write(first, {"أ": "نص جديد"})
     report = batchjobs.run(path, _options(tmp_path))
+    assert report.exit_code == 0
+    assert report.plan.by_action[Action.CHANGED].rows == 1
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_a_project_may_move_with_its_run_folder(first: Path, tmp_path: Path, how: str) -> None:
+    """A manifest that lies where it lay, seen from the run folder, is still the same one, edited."""
+    away = tmp_path / "elsewhere"
+    if how == "moved":
+        away.mkdir()
+        (tmp_path / "A").rename(away / "A")
+        (tmp_path / "run").rename(away / "run")
+    else:
+        shutil.copytree(tmp_path, away)
+    manifest = _write(away / "A" / "m.jsonl", {"أ": "نص جديد"})
+    report = batchjobs.run(manifest, _options(away))
     assert report.exit_code == 0
     assert report.plan.by_action[Action.CHANGED].rows == 1
 

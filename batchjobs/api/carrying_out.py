@@ -32,14 +32,14 @@ def carry_out(
 
     For the command line, which has more to say before it dies of one.
     """
-    if trio.lowlevel.in_trio_run():
-        raise UsageError(
-            "batchjobs.run was called within an event loop of trio",
-            hint="await batchjobs.run_async(…) there",
-        )
     request = request_of(source, options)
     told = forgiving(observe or _ignore)
     with opened(request) as checkpoint:
+        if trio.lowlevel.in_trio_run():
+            raise UsageError(
+                "batchjobs.run was called within an event loop of trio",
+                hint="await batchjobs.run_async(…) there",
+            )
         made, kept = planned(request, checkpoint, progress)
         keys = keys_of(request, made)
         check_budget(request, made, checkpoint)

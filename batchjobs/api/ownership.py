@@ -1,5 +1,6 @@
 """Whose finished work a folder holds: what would replace it by mistake is refused."""
 
+import os
 from pathlib import Path
 
 from batchjobs.api.request import Request
@@ -27,8 +28,11 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> No
             f" '{wanted}', which their rows do not name",
             hint=f"give --provider {held}, or another --output; or move their files away",
         )
-    other = Path(checkpoint.settings().get("manifest_path", ""))
-    if request.options.replace or not checkpoint.has_begun() or _is_same(request, other):
+    settings = checkpoint.settings()
+    other = Path(settings.get("manifest_path", ""))
+    if request.options.replace or not checkpoint.has_begun():
+        return
+    if _is_same(request, other, Path(settings.get("folder", ""))):
         return
     loss = _loss(checkpoint, made, is_other_there=other.is_file())
     if loss:
@@ -40,12 +44,18 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> No
         )
 
 
-def _is_same(request: Request, other: Path) -> bool:
-    """Whether the manifest is the one that was run last, also by another way to its file."""
+def _is_same(request: Request, other: Path, folder: Path) -> bool:
+    """Whether the manifest is the one that was run last, in the folder that the run had then.
+
+    Also by another way to its file, and where both were moved or copied to another place together.
+    """
     if not isinstance(request.source, Path):
         return False
+    here, there = request.folder.absolute(), request.source.absolute()
+    if folder != Path() and os.path.relpath(there, here) == os.path.relpath(other, folder):
+        return True
     try:
-        return request.source.absolute() == other or request.source.samefile(other)
+        return there == other or there.samefile(other)
     except OSError:
         return False
 

@@ -97,6 +97,7 @@ def facts_of(request: Request, fingerprint_kept: str) -> dict[str, str]:
         "fingerprint": fingerprint_kept,
         "manifest": request.name,
         "manifest_path": path_of(request),
+        "folder": str(request.folder.absolute()),
         "provider": request.options.provider,
         "command": request.options.command,
         "working_folder": _working_folder(),
