@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs import api
+from batchjobs.api import carrying_out
 from tests.canary import KEY, place_in
 from tests.commands import ROOT, Command, process
 
@@ -550,6 +550,6 @@ def test_any_other_broken_pipe_is_a_failure(
         finally:
             os.close(writing)
 
-    monkeypatch.setattr(api, "run", broken)
+    monkeypatch.setattr(carrying_out, "carry_out", broken)
     assert command("run", greeting, "--engine", "tone").code == 70
     assert "BrokenPipeError" in caplog.text
