@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from tests import tally
-from tests.clocks import standing
+from tests.clocks import PATIENCE_SECONDS, standing
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
 from tests.watch import Watch
 
@@ -32,16 +32,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def autojump_clock() -> trio.testing.MockClock:
-    """Give the test a clock that jumps over every wait."""
-    return trio.testing.MockClock(autojump_threshold=0)
+def autojump_clock() -> Iterator[trio.testing.MockClock]:
+    """Give the test a clock that jumps over every wait, but for one for a thread."""
+    with standing() as clock:
+        yield clock
 
 
 @pytest.fixture
-def standing_clock() -> Iterator[trio.testing.MockClock]:
-    """Give the test such a clock that does not jump while a thread is at work."""
-    with standing() as clock:
-        yield clock
+def standing_clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockClock:
+    """Give the same clock to a test that counts on its standing still while a thread works."""
+    return autojump_clock
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,14 +56,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test under trio, on its clock fixture if it asks for one."""
+    """Run an async test under trio, on its clock fixture if it, or its whole file, asks for one."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    clock = arguments.get("autojump_clock", arguments.get("standing_clock"))
+    clock = pyfuncitem.funcargs.get("autojump_clock")
 
     async def body() -> None:
-        with trio.fail_after(300 if clock is None else 1e6):
+        with trio.fail_after(PATIENCE_SECONDS if clock is None else 1e6):
             await pyfuncitem.obj(**arguments)
 
     trio.run(body, clock=clock)

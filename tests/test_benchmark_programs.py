@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks.run_cases import CASES
 from tests.benchmarks.server import started
 from tests.canary import KEY
+from tests.clocks import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +19,7 @@ def program(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+        command, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_SECONDS, check=False
     )
 
 

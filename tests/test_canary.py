@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.canary import KEY, key_with, leaks_below, place_in
+from tests.clocks import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 SPECIAL = key_with("+/=&% é")
@@ -125,7 +126,7 @@ def test_a_planted_leak_fails_the_session(processes: int, tmp_path: Path) -> Non
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
         return ended.returncode, ended.stdout
 

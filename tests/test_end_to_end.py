@@ -20,6 +20,7 @@ from batchjobs import audio
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines import synthesiser
 from tests.canary import KEY, key_with
+from tests.clocks import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 WRONG_KEY = key_with("-wrong-")
@@ -57,7 +58,7 @@ def batchjobs(
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     if expect is not None:
@@ -82,7 +83,7 @@ def served(folder: Path, *arguments: object) -> Iterator[str]:
         yield found[0]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
         process.stdout.close()
 
 
@@ -231,7 +232,7 @@ def peak_mib(command: Sequence[object], cwd: Path) -> float:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     return int(done.stdout.splitlines()[-1]) / 1024
@@ -284,7 +285,7 @@ def test_a_run_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> Non
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
         batchjobs(*command, cwd=tmp_path, BATCHJOBS_LOCAL_KEY=KEY)
     assert kills >= 8
     folder = tmp_path / "outputs" / "kills"
@@ -322,7 +323,7 @@ def test_ctrl_c_ends_by_its_signal_and_the_next_run_continues(tmp_path: Path) ->
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == -signal.SIGINT
         assert "continue: " in output.splitlines()[-1]
         first = summary(tmp_path / "outputs" / "stopped")

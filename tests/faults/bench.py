@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.test_end_to_end import KEY, environment, served
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def knock(base_url: str) -> None:
     assert address.hostname is not None
     # A whole handshake, to a path that is not there: what is none holds the server up for a while.
     asked = _KNOCK.format(host=address.netloc).replace("\n", "\r\n").encode()
-    with socket.create_connection((address.hostname, address.port), timeout=30) as visitor:
+    with socket.create_connection(
+        (address.hostname, address.port), timeout=PATIENCE_SECONDS
+    ) as visitor:
         visitor.sendall(asked)
         assert b"404" in visitor.recv(1_024)
 
@@ -147,7 +150,7 @@ class Bench:
         assert self._driver.stdin is not None
         assert self._driver.stdout is not None
         self._driver.stdin.close()
-        self._driver.wait(30)
+        self._driver.wait(PATIENCE_SECONDS)
         self._driver.stdout.close()
 
     def new_folder(self) -> Path:

@@ -45,6 +45,7 @@ from batchjobs.files import part_path
 from batchjobs.jobs import Evidence, derived_id
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.tone import ToneRecogniser
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import knock
 from tests.faults.zygote import hurried_policy, options_of
 from tests.test_end_to_end import KEY, served
@@ -186,7 +187,7 @@ class Fork:
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
         self._zygote.stdin.close()
-        self._zygote.wait(30)
+        self._zygote.wait(PATIENCE_SECONDS)
         self._zygote.stdout.close()
 
     def _line(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import tally
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.commands import (
     Oracle,
     Served,
@@ -84,7 +85,7 @@ def test_a_signal_lets_open_sessions_finish_and_the_process_dies_of_it(
     process = started(words, cwd=tmp_path, prepare=heard)
     until(lambda: server.count("end") >= 5)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert "continue: " in output
     assert "Traceback" not in errors
@@ -107,7 +108,7 @@ def test_sessions_that_are_cut_off_are_seen(tmp_path: Path, server: Served) -> N
     )
     until(lambda: server.count("end") >= 5 and server.count("start") > server.count("end") + 1)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert summary(folder)["done"] < server.count("start")
 
 
@@ -121,7 +122,7 @@ def test_the_grace_ends(tmp_path: Path, slow: str) -> None:
     until(lambda: summary(tmp_path / "run")["attempts"] == 1)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGTERM
     assert 0.3 <= time.monotonic() - began < 3
     counted = Oracle(folder=tmp_path / "run", rows=8).holds_amid()
@@ -144,7 +145,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, slow: str, number: sign
     assert "run_stopping" in process.stdout.readline()
     began = time.monotonic()
     process.send_signal(random.Random(number).choice(SIGNALS))
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert time.monotonic() - began < 1.5
     assert process.returncode == -number
     assert Oracle(folder=folder, rows=8).holds_amid()["not_run"] == 8
@@ -165,7 +166,7 @@ def test_a_signal_while_it_plans_leaves_nothing_behind(
     until((folder / "checkpoint.sqlite3").exists)
     time.sleep(random.Random(number).uniform(0.05, 0.4))
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert "Traceback" not in errors
     assert server.count("start") == 0
@@ -189,7 +190,7 @@ def test_a_signal_while_the_results_are_written_lets_them_be_written(
     process = started([*held, *words], cwd=tmp_path, prepare=heard)
     until(part.exists)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert "Traceback" not in errors
     whole = [
@@ -210,7 +211,7 @@ def test_what_nohup_switched_off_stays_off(tmp_path: Path, server: Served, bug: 
     process = started(words, cwd=tmp_path, prepare=unheard)
     until(lambda: server.count("end") >= 2)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode == 0) is not bool(bug)
     assert (summary(tmp_path / "run")["done"] == 12) is not bool(bug)
 
@@ -250,7 +251,7 @@ def status_of(words: list[str], streams: str, cwd: Path) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     return int(done.stdout.split()[-1]), done.stderr
