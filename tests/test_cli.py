@@ -19,7 +19,7 @@ import pytest
 
 from batchjobs import api
 from tests.canary import KEY, place_in
-from tests.clocks import PATIENCE_SECONDS
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.commands import ROOT, Command, process
 
 
@@ -356,7 +356,7 @@ def test_an_output_that_cannot_be_made_exits_with_73(command: Command, greeting:
 def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
     """While a run holds its folder another one ends with 75 and no connection."""
     first = process(
-        "run", greeting, "--engine", "tone", "--fault", "slow:0.2", "--json", stdout=subprocess.PIPE
+        "run", greeting, "--engine", "tone", "--fault", "hang", "--json", stdout=subprocess.PIPE
     )
     assert first.stdout is not None
     assert "run_started" in first.stdout.readline()
@@ -365,6 +365,7 @@ def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
     assert second.returncode == 75
     assert "another run" in message
     first.send_signal(signal.SIGTERM)
+    until(lambda: "run_stopping" in first.stdout.readline())
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == -signal.SIGTERM

@@ -28,6 +28,8 @@ from tests.clocks import PATIENCE_SECONDS
 from tests.streams import Peer, audio
 from tests.test_runner import QUICK, RATE, SETTINGS, Ran, job, ran, speech_for
 
+pytestmark = pytest.mark.usefixtures("standing_clock")
+
 SENTENCES = tuple(
     f"الجُملة رقم {number} من كتابٍ طويلٍ، وفيها كلامٌ كثيرٌ عن النجوم والبحار. "
     for number in range(400)
