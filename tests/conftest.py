@@ -1,7 +1,10 @@
 """What every test shares: async tests run under trio, on a clock that jumps when asked to."""
 
+import contextlib
 import inspect
+import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
@@ -29,6 +32,11 @@ for _number, _usual in (
 def pytest_configure(config: pytest.Config) -> None:
     """Let the key of the tests be searched for in all that they write."""
     config.pluginmanager.register(Watch(config), "watch")
+    config.addinivalue_line(
+        "markers",
+        "unmeasured: goes over the same lines thousands of times, which others cover: measuring them"
+        " takes longer than the test",
+    )
 
 
 @pytest.fixture
@@ -42,6 +50,29 @@ def autojump_clock() -> Iterator[trio.testing.MockClock]:
 def standing_clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockClock:
     """Give the same clock to a test that counts on its standing still while a thread works."""
     return autojump_clock
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Measure coverage, but of some."""
+    with unmeasured() if item.get_closest_marker("unmeasured") else contextlib.nullcontext():
+        return (yield)
+
+
+@contextlib.contextmanager
+def unmeasured() -> Iterator[None]:
+    """Measure no coverage, neither here nor in the processes that are started."""
+    coverage = sys.modules.get("coverage")  # imported by whoever measures
+    running = coverage.Coverage.current() if coverage else None
+    told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_")}
+    if running is not None:
+        running.stop()
+    try:
+        yield
+    finally:
+        if running is not None:
+            running.start()
+        os.environ.update(told)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,7 +4,6 @@ import concurrent.futures
 import random
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests import tally
 from tests.clocks import until
 from tests.faults import crash
 from tests.faults.bench import Bench, benches, strace_is_missing
+from tests.faults.commands import summary
 from tests.faults.driver import CALLS
 from tests.faults.oracle import HEADER, Case, Toll, Work
 
@@ -175,16 +175,17 @@ SLOW_DISK = ("-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_e
 
 
 def sessions_lost_to_a_kill(bench: Bench, work: Work, broken: str) -> tuple[int, list[str]]:
-    """Kill a run on a slow disk in full flight; gives the paid sessions lost, and what is wrong."""
+    """Kill a run on a slow disk that has bought ahead; gives the sessions lost, and what is wrong."""
     case = Case(bench, work, "slow disk")
+
+    def is_ahead() -> bool:
+        bought = bench.ledger.count('"complete":true')
+        if bought < 3:  # the first goes alone
+            return False
+        return bought - summary(case.folder)["done"] > work.concurrency or bought >= 12
+
     with bench.strace(case, SLOW_DISK, "-q", broken=broken) as child:
-        deadline = time.monotonic() + 30
-        done = 0
-        while done < 3:  # the first goes alone; then there is more than one commit's worth
-            done = bench.ledger.count('"complete":true')
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        time.sleep(0.4)
+        until(is_ahead)
         child.kill()
         child.wait()
     case.judge(was_killed=True)
