@@ -111,6 +111,7 @@ SEEN = (
 )
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_planted_leak_fails_the_session(processes: int, tmp_path: Path) -> None:
     """In a file, a name, a stream, a log, a child or a folder that is gone; also in two workers."""

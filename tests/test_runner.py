@@ -1155,6 +1155,7 @@ async def test_an_observer_that_fails_stops_nothing(
 FAULTS = [None, "hang up", "silence", 50001, 40001, 42901, "50202", "first"]
 
 
+@pytest.mark.unmeasured
 @given(
     steps=st.dictionaries(
         st.integers(0, 11), st.lists(st.sampled_from(FAULTS[1:7]), max_size=5), max_size=12

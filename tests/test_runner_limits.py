@@ -183,6 +183,7 @@ def fails_by_chance(share: float, seed: int) -> object:
     return talk
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("share", [0.3, 1.0])
 async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
     tmp_path: Path, share: float
@@ -247,6 +248,7 @@ async def run_against_failures(
     return result
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 async def test_failures_of_every_kind_for_ever_come_to_an_end(
     share: float, tmp_path: Path, standing_clock: object
@@ -295,6 +297,7 @@ async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
     assert began == 5
 
 
+@pytest.mark.unmeasured
 async def test_retries_without_a_budget_are_caught(
     tmp_path: Path, standing_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +333,7 @@ class Hasty(Breaker):
         return False
 
 
+@pytest.mark.unmeasured
 def test_an_outage_that_everybody_probes_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +344,7 @@ def test_an_outage_that_everybody_probes_is_caught(
     assert outage.refused > 30 + 4
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 async def test_a_budget_is_never_exceeded_at_any_concurrency(
