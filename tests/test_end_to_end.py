@@ -21,6 +21,8 @@ from batchjobs.server.engines import synthesiser
 from tests.canary import KEY, key_with
 from tests.clocks import PATIENCE_SECONDS, until
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parent.parent
 WRONG_KEY = key_with("-wrong-")
 
@@ -183,7 +185,6 @@ def test_running_again_opens_no_session(quickstart: Path) -> None:
 # -- exactness ---------------------------------------------------------------------------------
 
 
-@pytest.mark.unmeasured
 def test_two_hundred_texts_come_back_exactly(tmp_path: Path) -> None:
     """Text, spoken by tone, written as WAV, transcribed by tone, is the same text."""
     dice = random.Random(20)
@@ -238,7 +239,6 @@ def peak_mib(command: Sequence[object], cwd: Path) -> float:
     return int(done.stdout.splitlines()[-1]) / 1024
 
 
-@pytest.mark.unmeasured
 def test_two_thousand_rows_at_once_stay_small(tmp_path: Path) -> None:
     """2,000 rows at concurrency 64 take under 200 MiB, and hardly more than 400 rows do."""
     peaks = []
@@ -255,7 +255,6 @@ def test_two_thousand_rows_at_once_stay_small(tmp_path: Path) -> None:
 # -- kills -------------------------------------------------------------------------------------
 
 
-@pytest.mark.unmeasured
 def test_a_run_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """After ten SIGKILLs at random moments every output is right, and no finished job is repeated."""
     dice = random.Random(7)
@@ -557,7 +556,6 @@ def test_what_was_wasted_is_told(tmp_path: Path) -> None:
 # -- books ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.unmeasured
 def test_a_book_killed_on_the_way_is_whole_and_bought_once(tmp_path: Path) -> None:
     """From EPUB to M4B: the small form of ``tests/proofs/audiobook.py``."""
     from tests.books import alice, kalila
