@@ -1375,6 +1375,7 @@ async def _cancelled_at(step: int, kind: Kind, provider: Provider) -> tuple[bool
     return instrument.steps >= step, result is not None, 0.0
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("provider", [HOSTED, DRAINING])
 async def test_cancelled_at_any_step_nothing_is_left_open(
