@@ -14,7 +14,8 @@ import trio
 import batchjobs
 from tests.canary import KEY
 from tests.manners import sound
-from tests.manners.service import Service, Session, serving
+from tests.manners.desk import Session
+from tests.manners.service import Service, serving
 from tests.manners.table import Row
 
 __all__ = ["Ran", "run_all"]
@@ -23,6 +24,8 @@ ROOT: Final = Path(__file__).parents[2]
 _VOICE: Final = "ar-najdi-male-2"
 _ONE_AFTER_ANOTHER_SECONDS: Final = 0.1
 """All would plan at the same moment, and none of them could answer its service."""
+_LONGEST_SECONDS: Final = 110.0
+"""A run that hangs is given up, and the others are judged."""
 _KEYS: Final = {"MUNSIT_API_KEY": KEY, "FASEEH_API_KEY": KEY}
 
 
@@ -90,8 +93,13 @@ async def _run_all(
 ) -> None:
     async with trio.open_nursery() as nursery:
         for name, row in rows.items():
-            nursery.start_soon(_run, row, services[name], ran[name])
+            nursery.start_soon(_run_or_give_up, row, services[name], ran[name])
             await trio.sleep(_ONE_AFTER_ANOTHER_SECONDS)
+
+
+async def _run_or_give_up(row: Row, service: Service, ran: Ran) -> None:
+    with trio.move_on_after(_LONGEST_SECONDS):
+        await _run(row, service, ran)
 
 
 async def _run(row: Row, service: Service, ran: Ran) -> None:

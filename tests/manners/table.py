@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.manners import sound
+from tests.manners.desk import Recording
 from tests.manners.manners import Closing, Fault, Hearing, Manners, Marks
-from tests.manners.service import Recording
 
 __all__ = ["MUTE", "NUMEROUS", "ROWS", "Row"]
 
@@ -67,8 +67,9 @@ class Row:
         settings: The provider's in the configuration file; none leaves them as built in.
         exit_code: The run's.
         named: Jobs that must not be done: their status and, of failed ones, the class of error.
-        sessions: The least and most sessions of a job that may not have exactly one.
-        spare_sessions: So many sessions more than these there may be in the whole run.
+        attempts: The least and the most sessions that each of these has.
+        spare_sessions: All others have one, after those that went wrong; of all of them together
+            so many may have one more.
     """
 
     manners: Manners = field(default_factory=Manners)
@@ -80,7 +81,7 @@ class Row:
     settings: Mapping[str, float] = field(default_factory=dict)
     exit_code: int = 0
     named: Mapping[str, str] = field(default_factory=dict)
-    sessions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    attempts: tuple[int, int] = (1, 1)
     spare_sessions: int = 0
 
 
@@ -96,7 +97,6 @@ RECORDINGS: Final = {
     for number, said in enumerate(_SAID)
 }
 ROOM: Final = {f"n{n}": Recording(name=f"n{n}", pcm=sound.noise(f"n{n}")) for n in range(2)}
-EACH_TWICE: Final = dict.fromkeys((*TEXTS, *RECORDINGS), (2, 2))
 
 
 def speaks(*, expect: Mapping[str, object] | None = None, **manners: object) -> Row:
@@ -141,6 +141,9 @@ SPEAKING: Final = {
     "isFinal on an empty message before a pause": speaks(
         final=Marks.MIDDLE_EMPTY, pause_seconds=1.5
     ),
+    "isFinal on an empty message before a pause, ends softly": speaks(
+        final=Marks.MIDDLE_EMPTY, pause_seconds=1.5, is_loud=False
+    ),
     "odd numbers of bytes": speaks(message_bytes=4_801, expect={"provider": "faseeh"}),
     "odd numbers of bytes, closes by itself": speaks(
         message_bytes=4_801, closing=Closing.ITSELF, is_loud=False
@@ -172,18 +175,18 @@ SPEAKING: Final = {
     # What goes wrong.
     "an error with a code as text": speaks(
         fault=Fault(error=_error("50001", "upstream trouble")),
-        expect={"sessions": EACH_TWICE, "concurrency": 8},
+        expect={"concurrency": 8},
     ),
     "an error without a type, its text under message": speaks(
-        fault=Fault(error={"errorCode": "50202", "message": "أعد المحاولة"}, share=0.4),
-        expect={"sessions": EACH_TWICE, "concurrency": 8},
+        fault=Fault(error={"errorCode": 50202, "message": "أعد المحاولة"}, share=0.4),
+        expect={"concurrency": 8},
     ),
     "an error that lasts": speaks(
         fault=Fault(error=_error("50001", "upstream", field="message"), of=_SPOILT_WORD, times=99),
         expect={
             "exit_code": 1,
             "named": {_SPOILT: "failed transient"},
-            "sessions": {_SPOILT: (5, 5)},
+            "attempts": (5, 5),
         },
     ),
     "a text that is refused": speaks(
@@ -198,22 +201,19 @@ SPEAKING: Final = {
     "too many sessions": speaks(room=3, full=_error("42901", "too many sessions", field="message")),
     "closes with 1011 in mid-audio": speaks(
         fault=Fault(share=0.5, close_code=1011, of=_SPOILT_WORD),
-        expect={"sessions": {_SPOILT: (2, 2)}},
     ),
     "the line breaks in mid-audio": speaks(
         fault=Fault(share=0.9, close_code=0, of=_SPOILT_WORD),
-        expect={"sessions": {_SPOILT: (2, 2)}},
     ),
     "closes with 1000 after a third": speaks(
         fault=Fault(share=0.33, close_code=1000, of=_SPOILT_WORD),
-        expect={"sessions": {_SPOILT: (2, 2)}},
     ),
     "closes with 1000 after a third, every time": speaks(
         fault=Fault(share=0.33, close_code=1000, of=_SPOILT_WORD, times=99),
         expect={
             "exit_code": 1,
             "named": {_SPOILT: "suspect"},
-            "sessions": {_SPOILT: (2, 5)},
+            "attempts": (2, 5),
         },
     ),
     "closes with 1000 after half, once the pace is known": speaks(
@@ -223,7 +223,6 @@ SPEAKING: Final = {
         expect={
             "concurrency": 2,
             "texts": _numbered(_plain_texts(32)),
-            "sessions": {f"t{n:03}": (1, 2) for n in range(32)},
         },
     ),
 }
@@ -245,7 +244,6 @@ HEARING: Final = {
     "transcripts among unknown messages": hears(sends_unknown=True),
     "an error in free text, once": hears(
         fault=Fault(error={"event": "transcription_error", "data": "model overloaded"}, of="r3"),
-        expect={"sessions": {"r3": (2, 2)}},
     ),
     "an error in free text, every time": hears(
         fault=Fault(
@@ -254,21 +252,19 @@ HEARING: Final = {
         expect={
             "exit_code": 1,
             "named": {"r3": "failed transient"},
-            "sessions": {"r3": (2, 2)},
+            "attempts": (2, 2),
         },
     ),
+    "closes with 1000 after the first chunk": hears(fault=Fault(close_code=1000, of="r3")),
     "an error with a code, once": hears(
         fault=Fault(error={"event": "error", "errorCode": "50001", "message": "busy"}, of="r3"),
-        expect={"sessions": {"r3": (2, 2)}},
     ),
     "nothing said": hears(expect={"recordings": RECORDINGS | ROOM}),
-    "nothing heard, once": hears(
-        fault=Fault(hears_nothing=True, of="r3"), expect={"sessions": {"r3": (2, 2)}}
-    ),
+    "nothing heard, once": hears(fault=Fault(hears_nothing=True, of="r3")),
     "nothing heard, every time": hears(
         fault=Fault(hears_nothing=True, of="r3", times=99),
         prefix=" ",
-        expect={"exit_code": 1, "named": {"r3": "suspect"}, "sessions": {"r3": (2, 5)}},
+        expect={"exit_code": 1, "named": {"r3": "suspect"}, "attempts": (2, 5)},
     ),
 }
 
