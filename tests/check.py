@@ -7,14 +7,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+WHOLE = ("tests/faults", "tests/manners")
+"""Tests of whole runs: what they prepare serves a file of them, so each file stays on one core."""
+IGNORING_WHOLE = [f"--ignore={folder}" for folder in WHOLE]
 STEPS = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check", "--quiet"],
     "async pitfalls": ["flake8", "--select=ASYNC102,ASYNC103,ASYNC104", "batchjobs"],
     "types": ["mypy"],
-    "tests": ["coverage", "run", "-m", "pytest", "-q", "-n", "2", "--ignore=tests/faults"],
+    "tests": ["coverage", "run", "-m", "pytest", "-q", "-n", "2", *IGNORING_WHOLE],
     "coverage": ["coverage", "report"],
-    "faults": ["pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/faults"],
+    "faults": ["pytest", "-q", "-n", "2", "--dist", "loadfile", *WHOLE],
     "audit": ["tests.faults.audit"],
 }
 COULD_NOT_LOOK = 3

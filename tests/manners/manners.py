@@ -18,6 +18,8 @@ class Closing(enum.Enum):
     """It closes with 1000 after the last audio or transcript, unasked."""
     NEVER = enum.auto()
     """It does not close, asked or not."""
+    DEAF = enum.auto()
+    """Asked to close, it hears nothing more, not even the client's close of the connection."""
 
 
 class Marks(enum.Enum):

@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 _VOICE: Final = "ar-najdi-male-2"
 _ONE_AFTER_ANOTHER_SECONDS: Final = 0.1
 """All would plan at the same moment, and none of them could answer its service."""
-_LONGEST_SECONDS: Final = 110.0
+_LONGEST_SECONDS: Final = 240.0
 """A run that hangs is given up, and the others are judged."""
 _KEYS: Final = {"MUNSIT_API_KEY": KEY, "FASEEH_API_KEY": KEY}
 

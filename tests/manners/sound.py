@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RATE", "RECORDING_RATE", "clip", "noise", "recording", "samples_of", "wav"]
+__all__ = ["RATE", "RECORDING_RATE", "clip", "end_level", "noise", "recording", "samples_of", "wav"]
 
 RATE: Final = 24_000
 """Hertz of what the services speak."""
@@ -52,6 +52,12 @@ def clip(text: str, *, loud: bool) -> bytes:
         loudest = np.flatnonzero(np.abs(samples) > _LEVEL / 2)
         return _sixteen_bits(samples[: int(loudest[-1]) - RATE // 20])
     return _sixteen_bits(np.concatenate([samples, _silence(_REST_SECONDS, RATE, dice)]))
+
+
+def end_level(pcm: bytes) -> float:
+    """Measure how loud the last 20 ms of a clip are, against its loudest sample."""
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
+    return float(np.abs(samples[-RATE // 50 :]).max() / np.abs(samples).max())
 
 
 @functools.lru_cache(maxsize=100)

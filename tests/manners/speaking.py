@@ -14,6 +14,8 @@ from tests.manners.manners import Closing, Marks
 __all__ = ["speak"]
 
 _BETWEEN_MESSAGES_SECONDS: Final = 0.005
+_DEAF_SECONDS: Final = 15.0
+"""Longer than the client waits; after it the service forgets the connection."""
 
 
 async def speak(desk: Desk, connection: ServerConnection, session: Session) -> None:
@@ -62,6 +64,10 @@ async def _asked_to_close(
     match closing:
         case Closing.NEVER:
             return
+        case Closing.DEAF:
+            connection.transport.pause_reading()
+            await asyncio.sleep(_DEAF_SECONDS)
+            connection.transport.abort()
         case Closing.DRAINS:
             await asyncio.wait([speaking])
         case Closing.DROPS | Closing.ITSELF:

@@ -115,6 +115,9 @@ def _error(code: int | str, text: str, *, field: str = "errorMessage") -> dict[s
 
 _ONE_BOUGHT_AGAIN: Final = {"spare_sessions": 1}
 """A close alone after a loud end shows little, until the voice is known to end so."""
+_CUT_LATER: Final = Fault(share=0.5, close_code=1000, after_clips=26)
+_MANY: Final = {"concurrency": 2, "texts": _numbered(_plain_texts(32))}
+"""A voice's pace is known after 20 clips; two at a time, so that all of these are known in time."""
 _SPOILT: Final = "t003"
 _SPOILT_WORD: Final = "جميـــلة"
 
@@ -130,6 +133,9 @@ SPEAKING: Final = {
     "closes by itself, ends loud": speaks(closing=Closing.ITSELF, expect=_ONE_BOUGHT_AGAIN),
     "never closes, ends softly": speaks(closing=Closing.NEVER, is_loud=False),
     "never closes, ends loud": speaks(closing=Closing.NEVER, expect={"provider": "faseeh"}),
+    "does not even answer a close": speaks(
+        closing=Closing.DEAF, is_loud=False, expect={"concurrency": 8}
+    ),
     # What its messages look like.
     "isFinal on each message": speaks(final=Marks.EACH, pause_seconds=1.5),
     "isFinal on a last and empty message": speaks(final=Marks.LAST, expect={"provider": "faseeh"}),
@@ -217,13 +223,10 @@ SPEAKING: Final = {
         },
     ),
     "closes with 1000 after half, once the pace is known": speaks(
-        is_loud=False,
-        closing=Closing.ITSELF,
-        fault=Fault(share=0.5, close_code=1000, after_clips=26),
-        expect={
-            "concurrency": 2,
-            "texts": _numbered(_plain_texts(32)),
-        },
+        closing=Closing.ITSELF, is_loud=False, fault=_CUT_LATER, expect=_MANY
+    ),
+    "closes with 1000 after half, once the pace is known, ends loud": speaks(
+        closing=Closing.ITSELF, fault=_CUT_LATER, expect=_MANY | _ONE_BOUGHT_AGAIN
     ),
 }
 

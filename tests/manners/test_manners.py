@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs import audio
+from tests.canary import place_in
 from tests.manners import sound
 from tests.manners.runs import Ran, run_all
 from tests.manners.table import ALONE, MUTE, NUMEROUS, ROWS, Row
 
 Table = Mapping[str, Ran]
+
+_ROUNDED_SECONDS = 0.01
+"""The run counts each session in milliseconds."""
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +30,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 
 def test_the_table_s_clips_end_as_it_says() -> None:
-    """By the product's own measure: in mid-sound, or not."""
-    texts = {text for row in ROWS.values() for text in row.texts.values()}
-    for text in texts:
-        for is_loud in (False, True):
-            clip = sound.clip(text, loud=is_loud)
-            assert audio.ends_abruptly(clip, sample_rate=sound.RATE) is is_loud
+    """At the level of their loudest sounds, or in silence."""
+    for text in {text for row in ROWS.values() for text in row.texts.values()}:
+        assert sound.end_level(sound.clip(text, loud=True)) > 0.5
+        assert sound.end_level(sound.clip(text, loud=False)) < 0.01
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in ALONE])
@@ -65,6 +66,7 @@ def test_a_service_that_takes_text_and_says_nothing_ends_the_run(ran: Table) -> 
 
 def _check(row: Row, ran: Ran) -> None:
     assert not ran.complaints
+    assert not place_in(ran.error)
     _check_statuses(row, ran)
     _check_sessions(row, ran)
     _check_audio(row, ran)
@@ -117,7 +119,10 @@ def _check_sessions(row: Row, ran: Ran) -> None:
     characters = sum(session.characters for session in ran.sessions)
     seconds = sum(len(session.audio) for session in ran.sessions) / (2 * sound.RECORDING_RATE)
     assert ran.summary["characters_sent"] == characters
-    assert ran.summary["audio_seconds_sent"] == pytest.approx(seconds, abs=0.01)
+    sent = ran.summary["audio_seconds_sent"]
+    assert seconds <= sent + _ROUNDED_SECONDS
+    if row.manners.fault is None:  # else more was on its way when the service gave up
+        assert sent <= seconds + _ROUNDED_SECONDS
     for session in ran.sessions:
         if session.asked in row.recordings and not session.went_wrong:
             assert session.audio == row.recordings[session.asked].pcm
