@@ -1,7 +1,8 @@
 """Clips and recordings that look like speech, the same for the same words.
 
-About 12 letters a second, each text a little faster or slower than that; syllables that swell and
-fade, words with a short gap between them, and a longer one where there is a comma or a full stop.
+About 12 letters a second, each text a little faster or slower than that; syllables of a hiss and a
+tone that swells and fades, words with a short gap between them, and a longer one where there is a
+comma or a full stop.
 """
 
 import functools
@@ -25,7 +26,9 @@ _PAUSE_SECONDS: Final = 0.2
 _GAP_SECONDS: Final = 0.05
 _SYLLABLE_SECONDS: Final = 0.2
 _REST_SECONDS: Final = 0.1
+_HISS_SHARE: Final = 0.3
 _LEVEL: Final = 9_000.0
+_HISS_LEVEL: Final = 3_000.0
 _NOISE_LEVEL: Final = 12.0
 _PAUSING: Final = frozenset(".,;:!?،؛؟…")
 
@@ -61,11 +64,13 @@ def end_level(pcm: bytes) -> float:
 
 
 @functools.lru_cache(maxsize=100)
-def recording(name: str, *, seconds: float = 2.2) -> bytes:
-    """Make a recording that somebody speaks in all the time; no two names sound alike."""
+def recording(name: str) -> bytes:
+    """Make a recording of four words in an empty room; no two names sound alike."""
     dice = _dice(name)
-    samples = _word(seconds, RECORDING_RATE, dice)
-    return _sixteen_bits(samples[: int(seconds * RECORDING_RATE)])
+    parts = [_silence(_GAP_SECONDS, RECORDING_RATE, dice)]
+    for _ in range(4):
+        parts += [_word(0.55, RECORDING_RATE, dice), _silence(_GAP_SECONDS, RECORDING_RATE, dice)]
+    return _sixteen_bits(np.concatenate(parts))
 
 
 @functools.lru_cache(maxsize=100)
@@ -104,17 +109,20 @@ def _letters(word: str) -> float:
 
 
 def _word(seconds: float, rate: int, dice: np.random.Generator) -> NDArray[np.float64]:
-    """Say something for so long: syllables of a voice, each with a pitch of its own."""
+    """Say something for so long: syllables of a hiss and a tone, each with a pitch of its own."""
     count = max(1, round(seconds / _SYLLABLE_SECONDS))
     frames = max(1, int(seconds * rate / count))
-    time = np.arange(frames) / rate
-    swell = np.sin(np.pi * (np.arange(frames) + 0.5) / frames) ** 0.7
-    syllables = []
+    hiss = int(frames * _HISS_SHARE)
+    tone = frames - hiss
+    time = np.arange(tone) / rate
+    swell = np.sin(np.pi * (np.arange(tone) + 0.5) / tone) ** 0.7
+    parts = []
     for _ in range(count):
         pitch = dice.uniform(110.0, 240.0)
         harmonics = sum(np.sin(2 * np.pi * pitch * n * time) / n for n in (1, 2, 3, 5))
-        syllables.append(_LEVEL * dice.uniform(0.8, 1.2) * swell * harmonics)
-    return np.concatenate(syllables)
+        parts.append(dice.uniform(-_HISS_LEVEL, _HISS_LEVEL, hiss))
+        parts.append(_LEVEL * dice.uniform(0.8, 1.2) * swell * harmonics)
+    return np.concatenate(parts)
 
 
 def _silence(seconds: float, rate: int, dice: np.random.Generator) -> NDArray[np.float64]:
