@@ -16,6 +16,7 @@ __all__ = [
     "KeyRefusedError",
     "ManifestError",
     "MissingExtraError",
+    "MuteError",
     "NoRunError",
     "OutputError",
     "PermanentError",
@@ -246,7 +247,11 @@ class TimedOutError(TransientError):
     label = "timeout"
 
 
+class MuteError(TimedOutError):
+    """The service connected, initialised and took the text, and no audio came at all."""
+
+
 class SuspectError(TransientError):
-    """A result came, but the evidence does not bear it out."""
+    """A result came, and something speaks against it."""
 
     label = "suspect"

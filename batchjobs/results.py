@@ -263,7 +263,6 @@ def _failure(row: Row, record: JobRecord) -> dict[str, object]:
     failure: dict[str, object] = {
         "id": row.id,
         "line": row.line,
-        "status": record.status,
         "attempts": record.attempts,
         "error": {
             "class": record.error_class,
@@ -291,7 +290,7 @@ def _failure(row: Row, record: JobRecord) -> dict[str, object]:
     }
     if record.kind is Kind.STT:
         kept["transcript"] = record.text
-    return failure | {"cost": record.cost, "kept": kept}
+    return failure | {"status": record.status, "cost": record.cost, "kept": kept}
 
 
 def _result(row: Row, record: JobRecord, job: Job | BadRow) -> dict[str, object]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import UsageError
-from batchjobs.planning import Plan, is_intact
+from batchjobs.jobs import Kind
+from batchjobs.planning import Plan, Superseded, is_intact
 from batchjobs.wording import plural
 
 __all__ = ["refuse_replacing"]
@@ -28,6 +29,9 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> No
             f" '{wanted}', which their rows do not name",
             hint=f"give --provider {held}, or another --output; or move their files away",
         )
+    for one in made.superseded:
+        if one.kind is Kind.STT or not request.options.speech.model_id:
+            raise _superseded(one)
     settings = checkpoint.settings()
     other = Path(settings.get("manifest_path", ""))
     if request.options.replace or not checkpoint.has_begun():
@@ -42,6 +46,24 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> No
             hint="give --replace if they are the same rows, edited; if not, give these a folder of "
             "their own with --output",
         )
+
+
+def _superseded(one: Superseded) -> UsageError:
+    """Refuse to buy again what was bought under the default of before; say how, either way."""
+    if one.kind is Kind.TTS:
+        what, before = "speech", one.model
+        hint = f"give --model {one.model} to go on with it, or --model {one.wanted} to buy it again"
+    else:
+        what, before = "transcription", one.model or "no model named"
+        hint = (
+            f'set stt_model = "{one.model}" in batchjobs.toml, [providers.{one.provider}], to go on'
+            " with it, or give another --output to buy it again"
+        )
+    return UsageError(
+        f"the finished {what} of {plural(one.rows, 'row')} was made by {one.provider} with {before},"
+        f" the default then; with {one.wanted}, the default now, it would be bought again",
+        hint=hint,
+    )
 
 
 def _is_same(request: Request, other: Path, folder: Path) -> bool:

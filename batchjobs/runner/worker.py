@@ -15,6 +15,7 @@ from batchjobs.errors import (
     ConfigurationError,
     InternalError,
     KeyRefusedError,
+    MuteError,
     PermanentError,
     Reaction,
     RecordingError,
@@ -298,12 +299,12 @@ class Worker:
         except SessionError as error:
             if isinstance(error, SuspectError):  # nothing of it can be kept
                 service.doubt(session)
-            if error.reaction is Reaction.STOP:  # at once: the disk may take a while
-                run.stop(error.message, _stopping(error))
+            ends_run = self._ends_run(ticket, service, error)  # at once: the disk may take a while
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
-                await self._missed(ticket, service, session, error, began)
+                if not ends_run:
+                    await self._missed(ticket, service, session, error, began)
             return
         self._spent(ticket, service, session)
         # What was paid for is brought home, whoever wants to stop.
@@ -424,6 +425,17 @@ class Worker:
 
     # -- what did not work ----------------------------------------------------------------------
 
+    def _ends_run(self, ticket: Ticket, service: Service, error: SessionError) -> bool:
+        """Stop the run if no other session could do better than this one; true if it was."""
+        if error.reaction is Reaction.STOP:
+            self._run.stop(error.message, _stopping(error))
+            return True
+        if isinstance(error, MuteError) and not service.is_proven and _has_words(ticket):
+            mute = _mute(service.link.provider.name, error)
+            self._run.stop(mute.message, mute)
+            return True
+        return False
+
     async def _missed(
         self,
         ticket: Ticket,
@@ -434,8 +446,6 @@ class Worker:
     ) -> None:
         """Decide what a failed attempt means, and do it."""
         run, policy = self._run, self._run.settings.retries
-        if error.reaction is Reaction.STOP:
-            return
         is_refused = error.reaction is Reaction.FAIL and not session.was_connected
         if error.reaction is Reaction.FAIL and not is_refused and error.code != RECORDING_CODE:
             service.is_proven = True  # it judged the job, so it took the key
@@ -600,6 +610,12 @@ class Worker:
             run.stop(disk_error.message, disk_error)
 
 
+def _has_words(ticket: Ticket) -> bool:
+    """Whether there is anything to say in a text: of dots alone no service makes a sound."""
+    asked = ticket.segment or ticket.job
+    return not isinstance(asked, BadRow) and text.spoken_weight(asked.text) > 0
+
+
 def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bool:
     """Whether what is kept already is as good as the same: a third time would say no more."""
     kept = ticket.kept_segment or ticket.kept_job
@@ -608,6 +624,15 @@ def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bo
     if isinstance(result, TranscriptResult):
         return kept.text.strip() == result.text
     return agree(kept.audio_seconds, result.evidence.received_audio_seconds)
+
+
+def _mute(name: str, error: MuteError) -> BatchjobsError:
+    """Say of a service what the hosted ones have been seen to do, and what to try."""
+    return ServiceUnavailableError(
+        f"{name} connected, initialised and took the first text, and {error.message}",
+        hint=f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', another "
+        "--model or --voice, or look at the service's status page; no other text was sent",
+    )
 
 
 def _stopping(error: SessionError) -> BatchjobsError:
