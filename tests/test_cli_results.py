@@ -91,6 +91,24 @@ def test_a_table_has_a_row_for_each_result_and_runs_nothing(command: Command, mi
     assert (third["status"], third["note"], third["output"]) == ("not_run", "", "")
 
 
+@pytest.mark.parametrize("fault", ["", "silence", "error:40001"])
+def test_a_table_s_columns_do_not_depend_on_what_is_in_it_by_now(
+    command: Command, manifest: Path, fault: str
+) -> None:
+    """Before the first job has ended they are those of its end: done, suspect, and failed."""
+    words = ("run", manifest, "--engine", "tone", "-o", "run", "--attempts", 1)
+    headers = []
+    for more in (("--limit", 0), ("--fault", fault) if fault else ()):
+        command(*words, *more)
+        told = command("results", "run", "--to", "csv", "--status", "all").out
+        rows = list(csv.DictReader(io.StringIO(told, newline="")))
+        assert len(rows) == 3
+        headers.append(list(rows[0]))
+    assert headers[0] == headers[1]
+    expected = {"": "done", "silence": "suspect"}.get(fault, "failed")
+    assert {row["status"] for row in rows} == {expected}
+
+
 @pytest.mark.parametrize("words", [[], ["--to", "csv"], ["--status", "all"]], ids=str)
 def test_a_folder_without_a_run_is_told(command: Command, folder: Path, words: list[str]) -> None:
     """With exit code 2, and nothing on the standard output."""
