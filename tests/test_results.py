@@ -236,7 +236,7 @@ def test_a_row_that_could_not_even_be_read_is_told(tmp_path: Path) -> None:
         write_results(checkpoint, {})
     (failed,) = _lines(tmp_path / "run" / FAILED)
     assert failed["line"] == 2
-    assert set(failed) == {"id", "line", "status", "attempts", "error"}
+    assert set(failed) == {"id", "line", "attempts", "error"}
 
 
 def test_rows_without_an_outcome_stand_in_neither_file(tmp_path: Path) -> None:
