@@ -182,7 +182,7 @@ def test_odd_texts_do_no_harm(engine: EspeakSynthesiser, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("سعره ٢٫٥ دينار", "سعره ٢.٥ دينار"), ("وزنه ١٬٠٠٠ رطل", "وزنه ١,٠٠٠ رطل")],
+    [("سعره ٢٫٥ دينار", "سعره 2.5 دينار"), ("وزنه ١٬٠٠٠ رطل", "وزنه 1,000 رطل")],
 )
 def test_arabic_separators_are_read_as_such(
     engine: EspeakSynthesiser, written: str, read: str
