@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from batchjobs import audio, text
+from batchjobs import pcm as samples
+from batchjobs import text
 from batchjobs.jobs import Doubt, Ending, Sign, Verdict
 from batchjobs.pace import KNOWN_AFTER, Expected, Pace
 from batchjobs.received import ReceivedAudio
@@ -20,8 +21,8 @@ _SLOWEST_LETTERS_PER_SECOND: Final = 1.0
 _MARGIN_SECONDS: Final = 10.0
 _DIGIT_LETTERS: Final = 4.0
 """What `text.spoken_weight` counts for a digit."""
-SHORT_DEVIATIONS: Final = 4.0
-_DOUBTED_DEVIATIONS: Final = 3.0
+SHORT_DEVIATIONS: Final = 3.2
+_DOUBTED_DEVIATIONS: Final = 2.6
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
@@ -113,7 +114,7 @@ class SpeechJudge:
             sample_rate: In hertz.
             ending: What showed the end; a mere close is trusted less.
         """
-        if not pcm.moved_sound and audio.is_silent(pcm.rest):
+        if not pcm.moved_sound and samples.is_silent(pcm.rest):
             doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
             return Verdict(doubts=(doubt,))
         seconds = _seconds(pcm, sample_rate)
@@ -195,11 +196,15 @@ class SpeechJudge:
 
 
 def _seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
-    return len(pcm) / 2 / sample_rate
+    """Measure from the first sound to the last: services put silence around it as they please."""
+    edges = samples.silent_edges_seconds(
+        pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
+    )
+    return len(pcm) / 2 / sample_rate - edges
 
 
 def _ends_abruptly(pcm: ReceivedAudio, sample_rate: int) -> bool:
-    return audio.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
+    return samples.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
 
 
 def _excess(seconds: float, expected: float) -> float:
