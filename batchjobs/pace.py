@@ -99,7 +99,11 @@ class _Fit:
             _DEVIATION**2
             + _WORD_DEVIATION**2 / np.maximum(rows[:, _WORDS], 1.0)
             + (_EDGE_SECONDS / seconds) ** 2
-            + (rows[:, _STOPS] * _PAUSE_DEVIATIONS[0]**2 + rows[:, _BREAKS] * _PAUSE_DEVIATIONS[1]**2) / seconds**2
+            + (
+                rows[:, _STOPS] * _PAUSE_DEVIATIONS[0] ** 2
+                + rows[:, _BREAKS] * _PAUSE_DEVIATIONS[1] ** 2
+            )
+            / seconds**2
             + (_NUMBERS_DEVIATION * shares[:, _NUMBERS]) ** 2
         )
         return seconds, shares, deviations
@@ -122,7 +126,7 @@ class Pace:
         return len(self._seconds) >= KNOWN_AFTER
 
     def add(self, sounds: Sounds, *, speed: float, seconds: float) -> None:
-        """Hear a clip, whatever is thought of it.
+        """Learn from a clip that nothing speaks against, or not much.
 
         Args:
             sounds: Of its text.
@@ -134,12 +138,6 @@ class Pace:
         self._rows = np.vstack((self._rows, (1.0, *sounds)))[keep]
         self._speeds = np.append(self._speeds, speed)[keep]
         self._seconds = np.append(self._seconds, max(seconds, 0.01))[keep]
-
-    def forget(self, but: int) -> None:
-        """Keep only the newest clips: the voice is another one now."""
-        self._rows, self._speeds = self._rows[-but:], self._speeds[-but:]
-        self._seconds = self._seconds[-but:]
-        self._fit = None
 
     def expected(self, sounds: Sounds, *, speed: float) -> Expected:
         """Say how long a text should take.
@@ -154,13 +152,6 @@ class Pace:
         unsure = float(shares[0] @ fit.covariance @ shares[0])
         deviation = fit.spread * float(np.sqrt(deviations[0] ** 2 + unsure))
         return Expected(float(seconds[0]) / speed, deviation)
-
-    def ratios(self, newest: int) -> Sequence[float]:
-        """Give the logarithm of the length of the newest clips by what would be expected."""
-        fit = self._fitted()
-        rows, speeds = self._rows[-newest:], self._speeds[-newest:]
-        seconds, _, _ = fit.prediction(rows, speeds)
-        return list(np.log(self._seconds[-newest:] * speeds / seconds))
 
     def _fitted(self) -> _Fit:
         if self._fit is None or self.count > self._fitted_count * (1.0 + _NEW_SHARE):
@@ -212,9 +203,10 @@ def _densest(values: _Numbers) -> tuple[float, float]:
 
 def _spread(distances: _Numbers, before: float) -> float:
     near = distances[(distances > 0.0) & (distances < CUT_HIGH * before)]
-    n=len(near)
-    if not n: return before
-    own = _NORMAL*float(np.median(near))
+    n = len(near)
+    if not n:
+        return before
+    own = _NORMAL * float(np.median(near))
     return _bounded(float(np.sqrt((n * own**2 + _PRIOR_CLIPS * 1.0) / (n + _PRIOR_CLIPS))))
 
 

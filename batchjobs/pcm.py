@@ -208,7 +208,11 @@ def silent_edges_seconds(
     loudest = max(first.max(initial=0.0), last.max(initial=0.0))
     if not loudest:
         return 0.0
-    before, after = (
-        int(np.argmax(powers >= loudest * _SILENT_BELOW**2)) for powers in (first, last[::-1])
-    )
+    before, after = (_leading(powers, loudest) for powers in (first, last[::-1]))
     return (before + after) * width / sample_rate
+
+
+def _leading(powers: NDArray[np.float64], loudest: float) -> int:
+    """Count the silent stretches before the first that is not."""
+    heard = np.flatnonzero(powers >= loudest * _SILENT_BELOW**2)
+    return int(heard[0]) if len(heard) else len(powers)

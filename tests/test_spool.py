@@ -135,9 +135,7 @@ async def test_the_judge_says_the_same_of_what_was_moved(
             given(audio, pcm[120_000:])
             assert len(audio.rest) < len(pcm)
             said = [
-                SpeechRates()
-                .judge(voice="v", spoken="a" * 100, speed=1.0)
-                .verdict(a, RATE, ending)
+                SpeechRates().judge(voice="v", spoken="a" * 100, speed=1.0).verdict(a, RATE, ending)
                 for a in (at_once, audio)
             ]
     assert said[0] == said[1]

@@ -53,7 +53,9 @@ _CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]"
 _STOPS: Final = re.compile(
     rf"[.!?\u061f\u06d4\u2026:]+[{_CLOSING}]*(?=\s)|\n\s*\n|[\u2014\u2013]|--|(?<=\s)-(?=\s)"
 )
-_BREAKS: Final = re.compile(rf"[,;\u060c\u061b][{_CLOSING}]*(?=\s)|(?<=\w)(?:\n(?=\w)|[)\u00bb\u201d](?=\s))")
+_BREAKS: Final = re.compile(
+    rf"[,;\u060c\u061b][{_CLOSING}]*(?=\s)|(?<=\w)(?:\n(?=\w)|[)\u00bb\u201d](?=\s))"
+)
 _END: Final = re.compile(r"[\W_]+$")
 _INITIAL: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]\.|\b[B-DF-HJ-NP-TV-Z]{2,5}\b")
 _INITIAL_SOUNDS: Final = 2.5
@@ -117,7 +119,7 @@ def sounds(text: str) -> Sounds:
     initials = sum(len(found.rstrip(".")) for found in _INITIAL.findall(inner))
     numbers += _INITIAL_SOUNDS * initials
     before_end = _END.sub("", _INITIAL.sub(" ", inner))
-    spoken = [word for word in inner.split() if any(map(str.isalnum, word))]
+    spoken = [word for word in inner.split() if any(map(str.isalnum, word.replace(_TATWEEL, "")))]
     return Sounds(
         arabic=arabic,
         marks=marks,

@@ -169,7 +169,9 @@ def spreads(clips: list[Clip]) -> list[str]:
         own = [clip for clip in clips if clip.voice == voice]
         for clip in own:
             known.add(sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
-        for clip, ratio in zip(own[-200:], known.ratios(200), strict=True):
+        for clip in own:
+            expected = known.expected(sounds(clip.text), speed=clip.speed)
+            ratio = float(np.log(clip.seconds / expected.seconds))
             words = len(clip.text.split())
             size = "1-4 words" if words < 5 else "5-12 words" if words < 13 else "13-60 words"
             found.setdefault((language, size), []).append(ratio)
@@ -268,9 +270,16 @@ def main() -> int:
     again = made(asked.clips, asked.seed, jitter=-JITTER)
     loud = sum(ends_abruptly(clip.pcm, sample_rate=RATE) for clip in clips)
     hours = sum(clip.seconds for clip in clips) / 3_600
-    print(f"{len(clips)} clips, {hours:.2f} h, {loud} end loud ({time.monotonic() - began:.0f} s)\n")
+    print(
+        f"{len(clips)} clips, {hours:.2f} h, {loud} end loud ({time.monotonic() - began:.0f} s)\n"
+    )
     is_good = trio.run(
-        courses, clips, jittered, again, asked.seed, clock=trio.testing.MockClock(autojump_threshold=0)
+        courses,
+        clips,
+        jittered,
+        again,
+        asked.seed,
+        clock=trio.testing.MockClock(autojump_threshold=0),
     )
     print("\nfrom what is expected, once a voice is known:", *spreads(clips), sep="\n")
     print("\nbegun from what the other three voices take:")
