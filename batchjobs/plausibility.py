@@ -146,20 +146,22 @@ class SpeechJudge:
         seconds = _seconds(pcm, sample_rate)
         is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
         doubts, support = self._by_length(seconds, is_trusted=is_trusted)
-        if not doubts and _ends_abruptly(pcm, sample_rate):
-            doubts += self._by_end(seconds, ending)
+        if not doubts and self._breaks_off(pcm, sample_rate, ending):
+            message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
+            doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=_ABRUPT_SEVERITY),)
         return Verdict(doubts=doubts, support=support)
 
-    def _by_end(self, seconds: float, ending: Ending) -> tuple[Doubt, ...]:
-        """Doubt an end in mid-sound, if a close that came by itself is all that showed the end.
+    def _breaks_off(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> bool:
+        """Whether the audio ends in mid-sound and a mere close is all that showed the end.
 
-        Once: if it is all that speaks against a clip, the voice may well end so, as many do.
+        Said once of a voice: if nothing else speaks against a clip, the voice may well end so, as
+        many do; the second attempt shows it, and all others would cost as much.
         """
-        if ending is not Ending.CLOSED_BY_SERVER or self._voice.abrupt_doubted:
-            return ()
-        self._voice.abrupt_doubted = True
-        message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
-        return (Doubt(sign=Sign.ABRUPT, message=message, severity=_ABRUPT_SEVERITY),)
+        voice = self._voice
+        if ending is not Ending.CLOSED_BY_SERVER or voice.abrupt_doubted:
+            return False
+        voice.abrupt_doubted = _ends_abruptly(pcm, sample_rate)
+        return voice.abrupt_doubted
 
     def _by_length(
         self, seconds: float, *, is_trusted: bool
