@@ -41,6 +41,9 @@ class _Judge:
     doubts: tuple[Doubt, ...] = ()
     endings: list[Ending] = field(default_factory=list)
 
+    def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
+        return True
+
     def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
         assert sample_rate > 0
         assert len(pcm) % 2 == 0
@@ -73,12 +76,19 @@ class _Session:
         judge: _Judge | None = None,
         key: str = KEY,
         start: float = 100.0,
+        quiet_seconds: float | None = None,
     ) -> None:
         self.judge = judge or _Judge()
         self.now = start
         self.sent: list[str] = []
         self.machine = TtsClient(
-            texts=texts, speech=_SPEECH, provider=provider, key=key, judge=self.judge, now=start
+            texts=texts,
+            speech=_SPEECH,
+            provider=provider,
+            key=key,
+            judge=self.judge,
+            now=start,
+            quiet_seconds=quiet_seconds,
         )
 
     def send(self) -> None:
@@ -537,6 +547,37 @@ def test_a_doubt_is_handed_out_with_the_audio() -> None:
     assert result.doubts == (doubt,)
     assert result.support == ("the line was silent for 2.5 s", "it is known")
     assert len(result.pcm) == 4_800
+
+
+@pytest.mark.parametrize("name", ["munsit", "faseeh"])
+@pytest.mark.parametrize(
+    ("asked", "messages", "ending", "shown"),
+    [
+        (2.5, [_audio()], Ending.QUIET, "silent for 2.5 s"),
+        (None, [_audio()], Ending.QUIET, "silent for 2.5 s"),
+        (0.5, [_audio()], Ending.CLOSED_BY_SERVER, "silent for 0.5 s"),
+        (2.5, [_audio(), _FINAL], Ending.CLOSED_BY_SERVER, "silent for 1 s"),
+    ],
+)
+def test_only_a_silence_below_the_providers_is_a_short_one(
+    name: str, asked: float | None, messages: list[str], ending: Ending, shown: str
+) -> None:
+    """A run always hands a quiet time: one that is whole is believed, one that is short less."""
+    session = _open(BUILT_IN[name], quiet_seconds=asked).hear(*messages).after(9)
+    result = session.machine.result()
+    assert session.judge.endings == [ending]
+    assert result.evidence.ending is Ending.QUIET
+    assert shown in result.support[0]
+
+
+def test_what_showed_the_end_is_said() -> None:
+    """A drain, a close, and audio that came after a silence each in their words."""
+    drained = _open(_DRAINING).hear(_audio()).close(1000).machine.result()
+    assert drained.support[0] == "asked to close, the service sent what was pending and closed"
+    closed = _open().hear(_audio()).close(1000).machine.result()
+    assert closed.support[0] == "the service closed normally by itself"
+    late = _open().hear(_audio()).after(2.6).hear(_audio()).after(9).machine.result()
+    assert late.support[0] == "asked to close, the service sent more, and then nothing"
 
 
 def test_odd_bytes_are_carried_over() -> None:
