@@ -40,9 +40,10 @@ class _Judge:
     minimum_seconds: float = 0.0
     doubts: tuple[Doubt, ...] = ()
     endings: list[Ending] = field(default_factory=list)
+    finds_ample: bool = True
 
     def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
-        return True
+        return self.finds_ample
 
     def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
         assert sample_rate > 0
@@ -361,6 +362,14 @@ def test_audio_marked_final_ends_nothing() -> None:
 def test_an_empty_final_message_shortens_the_quiet_time() -> None:
     """An empty `isFinal` message after audio leaves the shorter wait, measured from the audio."""
     session = _open().after(1).hear(_audio()).after(0.2).hear(_FINAL).after(0.7)
+    assert "closeConnection" not in session.kinds
+    assert "closeConnection" in session.after(0.2).kinds
+
+
+def test_an_empty_final_message_shortens_nothing_while_there_may_be_more() -> None:
+    """It was seen between two parts of the audio: what is not ample has the whole quiet time."""
+    judge = _Judge(finds_ample=False)
+    session = _open(judge=judge).after(1).hear(_audio(), _FINAL).after(2.4)
     assert "closeConnection" not in session.kinds
     assert "closeConnection" in session.after(0.2).kinds
 
