@@ -9,7 +9,8 @@ import pytest
 from batchjobs.pace import KNOWN_AFTER, Pace
 from batchjobs.text import Sounds, sounds
 
-_WORDS = "قال المَلِكُ للفيلسوفِ اضرِبْ لي مثلًا the quick brown fox jumps over it".split()
+_PROSE = "قال المَلِكُ للفيلسوفِ اضرِبْ لي مثلًا the quick brown fox jumps over it"
+_WORDS = _PROSE.split()
 
 
 def _texts(count: int, seed: int = 0) -> Iterator[str]:
