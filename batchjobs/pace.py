@@ -68,10 +68,14 @@ _NUMBERS_DEVIATION: Final = 0.18
 _STOP_SECONDS: Final = 0.15
 _BREAK_SECONDS: Final = 0.08
 """Of each pause: no voice makes one at every place for it."""
+_LEAST_SHIFT: Final = -0.9
+"""No sound takes less than no time."""
 _LEAST_SPREAD, _MOST_SPREAD = 0.3, 3.0
-"""A voice's own share of all these; espeak's are at 0.4 to 0.6."""
-_ASSUMED_CLIPS: Final = 10.0
-"""How many clips the assumption is worth that the share is 1."""
+"""A voice's own share of all these; espeak's are at 0.4 to 0.5."""
+_MOST_WANDER: Final = 0.2
+"""Of a voice's tempo from clip to clip."""
+_ASSUMED_CLIPS: Final = 5.0
+"""How many clips the assumption is worth that the share is 1 and that nothing else varies."""
 
 _ROUNDS: Final = 8
 _CUT_OFF_BELOW, _CUT_OFF_ABOVE = 3.5, 4.0
@@ -112,21 +116,30 @@ class _Clips(NamedTuple):
 
 
 class _Predicted(NamedTuple):
-    """Seconds at speed 1, the shares of each sound and of the speed in them, deviations."""
+    """Seconds at speed 1, the shares of each sound and of the speed in them, variances."""
 
     seconds: _Numbers
     shares: _Numbers
-    deviations: _Numbers
+    variances: _Numbers
 
 
 @dataclass(slots=True)
 class _Fit:
-    """A voice: its pace, how its sounds differ from that, what is not known of it, its spread."""
+    """A voice: its pace, how its sounds differ from that, what is not known of it, its spread.
+
+    Attributes:
+        scale: What it takes, by what all voices take.
+        shifts: By what share each sound's length differs from that, and how it follows the speed.
+        covariance: How uncertain these are.
+        spread: Its share of the deviations that depend on the text.
+        wander: The deviation of its tempo from clip to clip, whatever the text.
+    """
 
     scale: float
     shifts: _Numbers
     covariance: _Numbers
     spread: float
+    wander: float
 
     def predict(self, rows: _Numbers, speeds: _Numbers) -> _Predicted:
         """Say how long clips should be, and how uncertain that is of each, for a spread of 1."""
@@ -141,27 +154,50 @@ class _Fit:
             + (_NUMBERS_DEVIATION * shares[:, _NUMBERS]) ** 2
             + (_EDGE_SECONDS**2 + pauses) / seconds**2
         )
-        return _Predicted(seconds, shares, np.sqrt(variances))
+        return _Predicted(seconds, shares, variances)
 
     def factors(self, shares: _Numbers) -> _Numbers:
         """Say by what the voice differs from its pace, given the shares of each sound."""
         return np.maximum(1.0 + shares @ self.shifts, 0.1)
 
-    def distances(self, clips: _Clips) -> tuple[_Predicted, _Numbers]:
-        """Predict clips, and say by how many deviations they are longer than that."""
-        predicted = self.predict(clips.rows, clips.speeds)
-        return predicted, np.log(clips.seconds / predicted.seconds) / predicted.deviations
+    def own_variances(self, variances: _Numbers) -> _Numbers:
+        """Give what the variances of clips are with this voice."""
+        return self.spread**2 * variances + self.wander**2
 
     def improve(self, clips: _Clips) -> None:
         """Move towards the clips, those that are near weighing most."""
-        predicted, distances = self.distances(clips)
-        cut_offs = np.where(distances < 0.0, _CUT_OFF_BELOW, _CUT_OFF_ABOVE) * self.spread
+        predicted = self.predict(clips.rows, clips.speeds)
+        variances = self.own_variances(predicted.variances)
+        distances = np.log(clips.seconds / predicted.seconds) / np.sqrt(variances)
+        cut_offs = np.where(distances < 0.0, _CUT_OFF_BELOW, _CUT_OFF_ABOVE)
         weights = np.clip(1.0 - (distances / cut_offs) ** 2, 0.0, 1.0) ** 2
-        weighed = predicted.shares * (weights / predicted.deviations**2)[:, None]
+        weighed = predicted.shares * (weights / variances)[:, None]
         plain = predicted.seconds / self.factors(predicted.shares)
         self.covariance = _inverse(weighed.T @ predicted.shares + _PRECISION)
-        self.shifts = self.covariance @ (weighed.T @ (clips.seconds / plain - 1.0))
-        self.spread = _spread(self.distances(clips)[1], self.spread)
+        shifts = self.covariance @ (weighed.T @ (clips.seconds / plain - 1.0))
+        self.shifts = np.maximum(shifts, _LEAST_SHIFT)
+        self._measure(clips)
+
+    def _measure(self, clips: _Clips) -> None:
+        """Measure how clips spread, apart for those of which much is known and for the others.
+
+        If the first spread as much as the others, it is the tempo that varies, not the text's sounds.
+        """
+        predicted = self.predict(clips.rows, clips.speeds)
+        ratios = np.log(clips.seconds / predicted.seconds)
+        far = _CUT_OFF_ABOVE * np.sqrt(self.own_variances(predicted.variances))
+        is_long = predicted.variances <= np.median(predicted.variances)
+        (long, long_seen), (short, short_seen) = (
+            _seen(predicted.variances[group], ratios[group], far[group])
+            for group in (is_long, ~is_long | is_long.all())
+        )
+        share, wander = (long_seen / long + short_seen / short) / 2.0, 0.0
+        if long_seen / long > short_seen / short:
+            share = max(short_seen - long_seen, 0.0) / max(short - long, 1e-9)
+            share = max(share, _LEAST_SPREAD**2)
+            wander = max(long_seen - share * long, 0.0)
+        self.spread = min(max(share**0.5, _LEAST_SPREAD), _MOST_SPREAD)
+        self.wander = min(wander**0.5, _MOST_WANDER)
 
 
 class Pace:
@@ -211,20 +247,21 @@ class Pace:
         fit = self._fit
         one = fit.predict(np.array([(1.0, *sounds)]), np.array([speed]))
         unknown = float(one.shares[0] @ fit.covariance @ one.shares[0])
-        deviation = fit.spread * float(np.sqrt(one.deviations[0] ** 2 + unknown))
-        return Expected(float(one.seconds[0]) / speed, deviation)
+        variance = float(fit.own_variances(one.variances)[0]) + unknown
+        return Expected(float(one.seconds[0]) / speed, variance**0.5)
 
 
 def _fitted(clips: _Clips) -> _Fit:
     """Fit a voice to its clips; without any, it is as voices are."""
     shifts = np.zeros(len(_PRECISION))
-    fit = _Fit(1.0, shifts, _inverse(_PRECISION), 1.0)
+    fit = _Fit(1.0, shifts, _inverse(_PRECISION), 1.0, 0.0)
     if not len(clips.seconds):
         return fit
     middle, width = _densest(np.log(clips.seconds / fit.predict(clips.rows, clips.speeds).seconds))
     fit.scale = float(np.exp(middle))
-    predicted, _ = fit.distances(clips)
-    fit.spread = _bounded(width / float(np.median(predicted.deviations)))
+    predicted = fit.predict(clips.rows, clips.speeds)
+    spread = width / float(np.median(predicted.variances)) ** 0.5
+    fit.spread = min(max(spread, _LEAST_SPREAD), _MOST_SPREAD)
     for _ in range(_ROUNDS):
         fit.improve(clips)
     return fit
@@ -243,15 +280,24 @@ def _densest(values: _Numbers) -> tuple[float, float]:
     return float(np.median(ordered[start : start + size])), float(widths[start])
 
 
-def _spread(distances: _Numbers, before: float) -> float:
-    """Measure how clips spread, by those above the middle: the others may be cut."""
-    above = distances[(distances > 0.0) & (distances < _CUT_OFF_ABOVE * before)]
-    if not len(above):
-        return before
-    own = _NORMAL * float(np.median(above))
-    count = len(above)
-    return _bounded(float(np.sqrt((count * own**2 + _ASSUMED_CLIPS) / (count + _ASSUMED_CLIPS))))
+def _seen(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> tuple[float, float]:
+    """Compare what was assumed of some clips with what was seen.
 
+    Args:
+        variances: Assumed of each.
+        ratios: Logarithms of their lengths by what was expected.
+        far: How far above that a clip says nothing.
 
-def _bounded(spread: float) -> float:
-    return min(max(spread, _LEAST_SPREAD), _MOST_SPREAD)
+    Returns:
+        The variance assumed of them, and the one seen, to which the assumption is added as a few
+        clips more. It is seen by those that are longer than expected, for others may be cut, unless
+        there are hardly any.
+    """
+    near = ratios[np.abs(ratios) < far]
+    above = near[near > 0.0]
+    count, assumed = len(near), float(variances.mean())
+    if not count:
+        return assumed, assumed
+    told = above if len(above) > count / 4 else np.abs(near)
+    own = (_NORMAL * float(np.median(told))) ** 2
+    return assumed, (count * own + _ASSUMED_CLIPS * assumed) / (count + _ASSUMED_CLIPS)

@@ -22,13 +22,13 @@ _SLOWEST_SHARE: Final = 4.0
 _MARGIN_SECONDS: Final = 10.0
 _DIGIT_LETTERS: Final = 4.0
 """What `text.spoken_weight` counts for a digit."""
-SHORT_DEVIATIONS: Final = 3.2
+SHORT_DEVIATIONS: Final = 4.2
 """So many below what is expected are doubted: of espeak's whole clips, two in a thousand."""
-_DOUBTED_DEVIATIONS: Final = 2.6
+_DOUBTED_DEVIATIONS: Final = 3.4
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
-_LONG_DEVIATIONS: Final = 6.0
+_LONG_DEVIATIONS: Final = 7.0
 _LONG_RATIO: Final = math.log(2.0)
 """Both: pauses and breath may take long, and nothing that was asked for is missing."""
 _ALIKE_DEVIATIONS: Final = 1.5

@@ -172,7 +172,7 @@ def test_a_truncated_clip_is_caught_once_the_voice_is_known() -> None:
 def test_a_mere_close_is_doubted_more() -> None:
     """A little less than usual passes after a whole quiet time, and not after a mere close."""
     spoken = "abcde fghij " * 5
-    some = _sound(50 * 0.08 * 0.76)
+    some = _sound(50 * 0.08 * 0.75)
     for ending in (Ending.DRAINED, Ending.QUIET):
         assert _said(_judge(spoken, rates=_taught()), some, ending) == ""
     assert "needs about" in _said(_judge(spoken, rates=_taught()), some, Ending.CLOSED_BY_SERVER)
