@@ -26,6 +26,7 @@ KNOWN_AFTER: Final = 20
 
 _MOST_CLIPS: Final = 256
 _NEW_SHARE: Final = 0.05
+_MOST_NEW_CLIPS: Final = 32
 """The fit, a millisecond, is made anew when there is so much more to know."""
 
 _HEAD_SECONDS: Final = 0.1
@@ -241,7 +242,8 @@ class Pace:
             sounds: Of the text.
             speed: The asked speed.
         """
-        if self._fit is None or self.count > self._fitted_count * (1.0 + _NEW_SHARE):
+        new = self.count - self._fitted_count
+        if self._fit is None or new > min(_NEW_SHARE * self._fitted_count, _MOST_NEW_CLIPS):
             self._fit = _fitted(self._clips)
             self._fitted_count = self.count
         fit = self._fit
