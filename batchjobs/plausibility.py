@@ -17,16 +17,20 @@ __all__ = ["SHORT_DEVIATIONS", "SpeechJudge", "SpeechRates"]
 _FASTEST_LETTERS_PER_SECOND: Final = 25.0
 """Nobody speaks faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
 _SLOWEST_LETTERS_PER_SECOND: Final = 1.0
+_SLOWEST_SHARE: Final = 4.0
+"""Of what is expected: a text of signs and numbers has few letters, and much to say."""
 _MARGIN_SECONDS: Final = 10.0
 _DIGIT_LETTERS: Final = 4.0
 """What `text.spoken_weight` counts for a digit."""
-SHORT_DEVIATIONS: Final = 3.2
-_DOUBTED_DEVIATIONS: Final = 2.6
+SHORT_DEVIATIONS: Final = 4.2
+"""So many below what is expected are doubted: of espeak's whole clips, two in a thousand."""
+_DOUBTED_DEVIATIONS: Final = 3.4
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
-_LONG_DEVIATIONS: Final = 6.0
+_LONG_DEVIATIONS: Final = 7.0
 _LONG_RATIO: Final = math.log(2.0)
+"""Both: pauses and breath may take long, and nothing that was asked for is missing."""
 _ALIKE_DEVIATIONS: Final = 1.5
 """By how much the distances of doubted clips may vary that are another voice's."""
 _AMPLE_DEVIATION: Final = 0.2
@@ -144,8 +148,7 @@ class SpeechJudge:
             doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
             return Verdict(doubts=(doubt,))
         seconds = _seconds(pcm, sample_rate)
-        is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
-        doubts, support = self._by_length(seconds, is_trusted=is_trusted)
+        doubts, support = self._by_length(seconds, ending)
         if not doubts and self._breaks_off(pcm, sample_rate, ending):
             message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
             doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=_ABRUPT_SEVERITY),)
@@ -164,31 +167,28 @@ class SpeechJudge:
         return voice.abrupt_doubted
 
     def _by_length(
-        self, seconds: float, *, is_trusted: bool
+        self, seconds: float, ending: Ending
     ) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
-        """Compare with what is possible, and with the voice's own pace; learn from it."""
+        """Compare with what is possible, and with the voice's own pace."""
         pace = self._voice.pace
         expected = pace.expected(self._sounds, speed=self._speed)
-        if not pace.is_known:
-            doubts = self._by_limits(seconds, expected)
-            self._learn(seconds, doubts, distance=0.0)
-            return doubts, ()
-        doubts = self._by_pace(seconds, expected, is_trusted=is_trusted)
-        doubts = doubts or self._by_limits(seconds, expected)
-        shown = f"{pace.count:,} clips of this voice are known"
-        support = (
-            () if doubts else (f"{shown}: it takes about {expected.seconds:.1f} s for this text",)
-        )
-        distance = math.log(seconds / expected.seconds) / expected.deviation
-        self._learn(seconds, doubts, distance=distance)
-        return doubts, support
+        doubts = self._by_limits(seconds, expected)
+        support: tuple[str, ...] = ()
+        if pace.is_known:
+            doubts = self._by_pace(seconds, expected, ending) or doubts
+            known = f"{pace.count:,} clips of this voice are known"
+            support = (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
+        if ending is not Ending.STOPPED:
+            self._learn(seconds, expected, is_doubted=bool(doubts))
+        return doubts, () if doubts else support
 
-    def _learn(self, seconds: float, doubts: tuple[Doubt, ...], *, distance: float) -> None:
+    def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
         voice = self._voice
-        if not doubts:
+        if not is_doubted:
             voice.doubted.clear()
             voice.pace.add(self._sounds, speed=self._speed, seconds=seconds)
         elif voice.pace.is_known:
+            distance = math.log(seconds / expected.seconds) / expected.deviation
             voice.doubted.append(_Clip(self._sounds, self._speed, seconds, distance))
             voice.reconsider()
 
@@ -197,15 +197,15 @@ class SpeechJudge:
         if seconds < self.minimum_seconds:
             shown = f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
             return (_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
-        most = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed) + _MARGIN_SECONDS
-        if seconds > most:
+        slowest = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed)
+        if seconds > max(slowest, _SLOWEST_SHARE * expected.seconds) + _MARGIN_SECONDS:
             shown = f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
             return (_long(shown, seconds, expected.seconds),)
         return ()
 
-    def _by_pace(
-        self, seconds: float, expected: Expected, *, is_trusted: bool
-    ) -> tuple[Doubt, ...]:
+    def _by_pace(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+        """Compare with what this voice does."""
+        is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
         ratio = math.log(seconds / expected.seconds)
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
         deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS

@@ -70,6 +70,26 @@ def test_pauses_are_where_a_sentence_goes_on() -> None:
         assert sounds(text)[-2:] == (0.0, 0.0), text
 
 
+def test_marks_do_not_make_letters_into_initials() -> None:
+    """The last letter of a word is no abbreviation because a mark stands before it."""
+    assert sounds("كَتَب. ثُم").numbers == 0.0
+    assert sounds("كَتَب. ثُم").stops == 1.0
+    assert sounds("كَتَبَ\nثُم").breaks == 1.0
+
+
+def test_composed_and_presentation_forms_are_the_same() -> None:
+    """NFC and NFD, letters in the forms of old files, and a phrase in one character."""
+    assert sounds("café") == sounds("cafe\u0301")
+    assert sounds("\ufefb") == sounds("لا")
+    assert sounds("\ufdfa") == sounds("صلى الله عليه وسلم")
+    assert sounds("７") == sounds("7")
+
+
+def test_a_long_text_of_marks_takes_no_time_to_count() -> None:
+    """No pattern runs away over what is between the words."""
+    assert sounds("a" + " .,;\n" * 20_000 + "b").words == 2.0
+
+
 def test_signs_and_initials_are_words() -> None:
     """A percent sign and an abbreviation spelt out may take as long as a word."""
     assert sounds("7%").signs == sounds("٧٪").signs == sounds("$7").signs == 1.0
@@ -88,4 +108,3 @@ def test_other_scripts_are_heard() -> None:
     """Cyrillic, Greek, Chinese and accents composed or not."""
     assert sounds("привет").latin == 6.0
     assert sounds("你好").latin > sounds("ab").latin
-    assert sounds("cafe\u0301").words == 1.0

@@ -25,20 +25,18 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import trio
 import trio.testing
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-
-from batchjobs import pace  # noqa: E402
-from batchjobs.pace import KNOWN_AFTER, Pace  # noqa: E402
-from batchjobs.pcm import ends_abruptly  # noqa: E402
-from batchjobs.text import sounds  # noqa: E402
-from tests.proofs.clips import RATE, VOICES, Clip, Speaker  # noqa: E402
-from tests.proofs.hosted import Buyer, served  # noqa: E402
+from batchjobs import pace
+from batchjobs.pace import KNOWN_AFTER, Pace
+from batchjobs.pcm import ends_abruptly
+from batchjobs.plausibility import SHORT_DEVIATIONS
+from batchjobs.text import sounds
+from tests.proofs.clips import RATE, VOICES, Clip, Speaker
+from tests.proofs.hosted import Buyer, served
 
 SUSPECT_AT_MOST = 0.005
 NOTICED_AT_LEAST = 0.9
@@ -173,10 +171,8 @@ def spreads(clips: list[Clip]) -> list[str]:
     """Say how far lengths are from what is expected, by language and length, once all is known."""
     found: dict[tuple[str, str], list[float]] = {}
     for voice, (language, _) in VOICES.items():
-        known = Pace()
         own = [clip for clip in clips if clip.voice == voice]
-        for clip in own:
-            known.add(sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
+        known = _known(own)
         for clip in own:
             expected = known.expected(sounds(clip.text), speed=clip.speed)
             ratio = float(np.log(clip.seconds / expected.seconds))
@@ -196,16 +192,13 @@ def left_out(clips: list[Clip], dice: random.Random) -> list[str]:
     """Judge each voice from a beginning that the other three have given."""
     lines, own = [], pace._PRIOR.copy()
     for voice in VOICES:
-        shifts = []
+        taken = []
         for other in VOICES:
             if other != voice:
-                known = Pace()
-                for clip in clips:
-                    if clip.voice == other:
-                        known.add(sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
-                fit = known._fitted()
-                shifts.append((own * (1.0 + fit.shifts[:-1])) * fit.scale)
-        pace._PRIOR[:] = np.maximum(np.mean(shifts, axis=0), 0.2 * own)
+                known = _known([clip for clip in clips if clip.voice == other])
+                assert known._fit is not None
+                taken.append(own * known._fit.scale * (1.0 + known._fit.shifts[:-1]))
+        pace._PRIOR[:] = np.maximum(np.mean(taken, axis=0), 0.2 * own)
         try:
             lines.append(_judged_by_prior(voice, clips, dice))
         finally:
@@ -213,9 +206,16 @@ def left_out(clips: list[Clip], dice: random.Random) -> list[str]:
     return lines
 
 
-def _judged_by_prior(voice: str, clips: list[Clip], dice: random.Random) -> str:
-    from batchjobs.plausibility import SHORT_DEVIATIONS
+def _known(clips: list[Clip]) -> Pace:
+    """Learn one voice from all its clips."""
+    known = Pace()
+    for clip in clips:
+        known.add(sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
+    known.expected(sounds(""), speed=1.0)
+    return known
 
+
+def _judged_by_prior(voice: str, clips: list[Clip], dice: random.Random) -> str:
     known, doubted, noticed = Pace(), [], []
     for clip in clips:
         if clip.voice != voice:
