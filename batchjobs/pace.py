@@ -29,13 +29,14 @@ _SECONDS: Final = Sounds(
     latin=0.035,
     vowels=0.085,
     numbers=0.06,
+    signs=0.2,
     words=0.07,
     stops=0.35,
     breaks=0.25,
 )
 """Of one of each at speed 1: between what espeak and hosted voices take."""
 _PRIOR: Final = np.array([_HEAD_SECONDS, *_SECONDS])
-_SPREAD: Final = np.array([1.0, 0.3, 0.8, 0.4, 0.3, 0.5, 0.7, 0.7, 0.7, 0.5])
+_SPREAD: Final = np.array([1.0, 0.3, 0.8, 0.4, 0.3, 0.5, 1.0, 0.7, 0.7, 0.7, 0.5])
 """How far each may be from that, as a share of it; the last is how a voice follows the speed."""
 _NUMBERS, _WORDS, _STOPS, _BREAKS = (
     1 + Sounds._fields.index(name) for name in ("numbers", "words", "stops", "breaks")
@@ -43,15 +44,15 @@ _NUMBERS, _WORDS, _STOPS, _BREAKS = (
 
 _DEVIATION: Final = 0.04
 """Of the length of a long text: what no counting of letters can know."""
-_WORD_DEVIATION: Final = 0.2
+_WORD_DEVIATION: Final = 0.4
 """Of the length of one word; of many, the square root of their number less."""
-_EDGE_SECONDS: Final = 0.06
+_EDGE_SECONDS: Final = 0.08
 """The same of any text, however short: how its first and last sound begin and end."""
-_NUMBERS_DEVIATION: Final = 0.22
+_NUMBERS_DEVIATION: Final = 0.18
 """Of the length of numbers: they can be read in more than one way."""
 _PAUSE_DEVIATIONS: Final = (0.15, 0.08)
 """Seconds, of each long and each short pause: no voice makes one at every place for it."""
-_LEAST_SCALE, _MOST_SCALE = 0.5, 4.0
+_LEAST_SCALE, _MOST_SCALE = 0.3, 3.0
 _CUTOFF: Final = 4.0
 _PRIOR_CLIPS: Final = 10.0
 """How many clips the assumed spread is worth."""
@@ -125,7 +126,7 @@ class Pace:
         return len(self._seconds) >= KNOWN_AFTER
 
     def add(self, sounds: Sounds, *, speed: float, seconds: float) -> None:
-        """Hear a clip, whatever is thought of it.
+        """Learn from a clip that nothing speaks against, or not much.
 
         Args:
             sounds: Of its text.
@@ -137,12 +138,6 @@ class Pace:
         self._rows = np.vstack((self._rows, (1.0, *sounds)))[keep]
         self._speeds = np.append(self._speeds, speed)[keep]
         self._seconds = np.append(self._seconds, max(seconds, 0.01))[keep]
-
-    def forget(self, but: int) -> None:
-        """Keep only the newest clips: the voice is another one now."""
-        self._rows, self._speeds = self._rows[-but:], self._speeds[-but:]
-        self._seconds = self._seconds[-but:]
-        self._fit = None
 
     def expected(self, sounds: Sounds, *, speed: float) -> Expected:
         """Say how long a text should take.
@@ -157,13 +152,6 @@ class Pace:
         unsure = float(shares[0] @ fit.covariance @ shares[0])
         deviation = fit.spread * float(np.sqrt(deviations[0] ** 2 + unsure))
         return Expected(float(seconds[0]) / speed, deviation)
-
-    def ratios(self, newest: int) -> Sequence[float]:
-        """Give the logarithm of the length of the newest clips by what would be expected."""
-        fit = self._fitted()
-        rows, speeds = self._rows[-newest:], self._speeds[-newest:]
-        seconds, _, _ = fit.prediction(rows, speeds)
-        return list(np.log(self._seconds[-newest:] * speeds / seconds))
 
     def _fitted(self) -> _Fit:
         if self._fit is None or self.count > self._fitted_count * (1.0 + _NEW_SHARE):

@@ -7,20 +7,21 @@ import sys
 import time
 from pathlib import Path
 
+WHOLE_RUNS = ("tests/faults", "tests/manners")
+"""A file of these prepares once what its tests look at: it stays with one worker."""
+OTHERS = [f"--ignore={folder}" for folder in WHOLE_RUNS]
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted(map(str, ROOT.glob("batchjobs/**/*.py")))
-WHOLE = ("tests/faults", "tests/manners")
-"""Tests of whole runs: what they prepare serves a file of them, so each file stays on one core."""
-IGNORING_WHOLE = [f"--ignore={folder}" for folder in WHOLE]
 STEPS = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check", "--quiet"],
     # By its own command: through flake8, which has nothing to add, it takes twice as long.
     "async pitfalls": ["flake8_async", "--enable=ASYNC102,ASYNC103,ASYNC104", *PACKAGE],
     "types": ["mypy"],
-    "tests": ["coverage", "run", "-m", "pytest", "-q", "-n", "2", *IGNORING_WHOLE],
+    "tests": ["coverage", "run", "-m", "pytest", "-q", "-n", "2", *OTHERS],
     "coverage": ["coverage", "report"],
-    "faults": ["pytest", "-q", "-n", "2", "--dist", "loadfile", *WHOLE],
+    "faults": ["pytest", "-q", "-n", "2", "--dist", "loadfile", *WHOLE_RUNS],
     "audit": ["tests.faults.audit"],
 }
 LANES = (

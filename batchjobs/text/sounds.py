@@ -28,14 +28,26 @@ _OTHER_SCRIPT: Final = 2.0
 """A character of a script that writes syllables or words, in letters."""
 
 _NUMBER: Final = re.compile(r"\d{1,3}(?:[,\u066c\u060c]\d{3})+(?!\d)|\d+")
-_SYMBOL_SOUNDS: Final = 5.0
-"""Of "percent", "dollars", "at": what a voice that reads signs at all makes of one."""
 _LONGEST_NUMBER: Final = 12
 """More digits are read one by one, as those of a telephone number with its zero are."""
-_SAID: Final = 2.0
-"""Of the "one" of "one hundred" and "one million", which Arabic leaves out."""
-_ONE, _TEEN, _TEN, _HUNDRED, _SCALE = 4.0, 6.0, 5.0, 5.0, 6.0
-"""Sounds of "five", "fifteen", "fifty", "hundred", "million"; Arabic ones are as long."""
+
+
+class _Reading(NamedTuple):
+    """Sounds of the words that numbers are made of: "five", "fifteen", "fifty", "hundred",
+    "million", and of the "one" of "one million"."""
+
+    five: float
+    fifteen: float
+    fifty: float
+    hundred: float
+    million: float
+    one: float
+
+
+_ENGLISH: Final = _Reading(3.5, 6.0, 5.0, 7.0, 6.0, 3.0)
+_ARABIC: Final = _Reading(5.0, 9.0, 7.0, 4.0, 5.0, 0.0)
+_YEARS: Final = range(1100, 2000)
+"""Read in two halves in English."""
 
 _CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]"
 _STOPS: Final = re.compile(
@@ -46,7 +58,7 @@ _BREAKS: Final = re.compile(
 )
 _END: Final = re.compile(r"[\W_]+$")
 _INITIAL: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]\.|\b[B-DF-HJ-NP-TV-Z]{2,5}\b")
-_INITIAL_SOUNDS: Final = 3.0
+_INITIAL_SOUNDS: Final = 2.5
 """Of a letter's name."""
 
 
@@ -58,7 +70,9 @@ class Sounds(NamedTuple):
         marks: Short vowels that are written, and doubled letters.
         latin: Consonants of every other script.
         vowels: Its groups of vowels: about the syllables.
-        numbers: The sounds of its numbers' words and of its signs, as far as they can be guessed.
+        numbers: The sounds of its numbers' words and of its initials' names, as far as they can
+            be guessed.
+        signs: Signs that may be words: of currencies, "%", "&", emoji.
         words: Words.
         stops: Places for a long pause: between sentences, after a colon, at a new line.
         breaks: Places for a short one.
@@ -69,6 +83,7 @@ class Sounds(NamedTuple):
     latin: float
     vowels: float
     numbers: float
+    signs: float
     words: float
     stops: float
     breaks: float
@@ -82,7 +97,7 @@ def sounds(text: str) -> Sounds:
             Arabic-Indic digits are as any others.
     """
     inner = text.strip()
-    arabic = marks = latin = numbers = 0.0
+    arabic = marks = latin = signs = 0.0
     for character, count in Counter(inner.casefold()).items():
         category = unicodedata.category(character)
         if character in _MARKS:
@@ -94,22 +109,24 @@ def sounds(text: str) -> Sounds:
             else:
                 latin += weight * count
         elif category in {"Sc", "Sm", "So"} or character in "%\u066a&@#":
-            numbers += _SYMBOL_SOUNDS * count
+            signs += count
     plain = inner.casefold()
     groups = _VOWELS.findall(plain)
     latin -= sum(map(len, groups))
     voiced = len(groups) - len(_SILENT.findall(plain))
-    numbers += sum(map(_number_sounds, _NUMBER.findall(inner)))
+    reading = _ARABIC if arabic > latin else _ENGLISH
+    numbers = sum(_number_sounds(found, reading) for found in _NUMBER.findall(inner))
     initials = sum(len(found.rstrip(".")) for found in _INITIAL.findall(inner))
     numbers += _INITIAL_SOUNDS * initials
-    before_end = _END.sub("", inner)
-    spoken = [word for word in inner.split() if any(map(str.isalnum, word))]
+    before_end = _END.sub("", _INITIAL.sub(" ", inner))
+    spoken = [word for word in inner.split() if any(map(str.isalnum, word.replace(_TATWEEL, "")))]
     return Sounds(
         arabic=arabic,
         marks=marks,
         latin=latin,
         vowels=float(voiced),
         numbers=numbers,
+        signs=float(signs),
         words=float(len(spoken)),
         stops=float(len(_STOPS.findall(before_end))),
         breaks=float(len(_BREAKS.findall(before_end))),
@@ -124,22 +141,29 @@ def _weight(character: str, category: str) -> float:
     return _OTHER_SCRIPT if category == "Lo" and not is_arabic(character) else 1.0
 
 
-def _number_sounds(number: str) -> float:
+def _number_sounds(number: str, reading: _Reading) -> float:
     """Guess how many sounds the words of a number have: "1000000" is two words."""
     digits = [int(digit) for digit in number if digit.isdecimal()]
     if len(digits) > _LONGEST_NUMBER or (digits[0] == 0 and len(digits) > 1):
-        return _ONE * len(digits)
+        return reading.five * len(digits)
+    if reading is _ENGLISH and len(number) == 4 and int(number) in _YEARS:
+        return sum(_number_sounds(half, reading) for half in (number[:2], number[2:]))
     padded = [0] * (-len(digits) % 3) + digits
-    groups = [padded[start : start + 3] for start in range(0, len(padded), 3)]
-    spoken = [group for group in groups[:-1] if any(group)]
-    ones = sum(group == [0, 0, 1] for group in spoken)
-    return sum(map(_group_sounds, groups)) + _SCALE * len(spoken) - (_ONE - _SAID) * ones or _ONE
+    *higher, last = (padded[start : start + 3] for start in range(0, len(padded), 3))
+    total = _group_sounds(last, reading)
+    for group in higher:
+        if any(group):
+            is_one = group == [0, 0, 1]
+            total += reading.million + (reading.one if is_one else _group_sounds(group, reading))
+    return total or reading.five
 
 
-def _group_sounds(group: list[int]) -> float:
+def _group_sounds(group: list[int], reading: _Reading) -> float:
+    """Guess the sounds of up to three digits; 0 of nothing."""
     hundreds, tens, ones = group
+    total = 0.0
+    if hundreds:
+        total += reading.hundred + (reading.five if hundreds > 1 else reading.one)
     if tens == 1:
-        rest = _TEEN
-    else:
-        rest = _TEN * (tens > 0) + _ONE * (ones > 0)
-    return _HUNDRED * (hundreds > 0) + _ONE * (hundreds > 1) + _SAID * (hundreds == 1) + rest
+        return total + (reading.fifteen if ones else reading.five)
+    return total + reading.fifty * (tens > 1) + reading.five * (ones > 0)
