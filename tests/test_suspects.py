@@ -229,6 +229,23 @@ async def test_followers_of_a_suspect_job_have_its_audio_in_doubt_too(tmp_path: 
     assert not (tmp_path / "suspect").exists()
 
 
+async def test_an_edited_row_does_not_write_over_what_is_kept_of_it(tmp_path: Path) -> None:
+    """Until the other text's audio is committed, a kill and an undone edit find the first one."""
+    await ran(tmp_path, [job("a", "first text of this row")], shares({"row": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["a.wav"]
+    await ran(tmp_path, [job("a", "another text of this row")], shares({"row": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["a.2.wav"]
+
+
+async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) -> None:
+    """A row that follows another has its own file, until the new one is committed."""
+    rows = [job("a", "same words here in both"), job("b", "same words here in both")]
+    await ran(tmp_path, rows, shares({"both": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["a.wav", "b.wav"]
+    await ran(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_settings=AGAIN)
+    assert kept_files(tmp_path)[1:] == ["b.2.wav"]
+
+
 async def test_what_a_kill_has_left_in_the_folder_is_swept(tmp_path: Path) -> None:
     """A file that no job in doubt has goes with the next run, if it was ours; others stay."""
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
@@ -265,6 +282,27 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     assert not again.service.streams
     assert again.statuses == {"done": 3}
     assert ledger_of(tmp_path).count("done") == 3
+
+
+async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_path: Path) -> None:
+    """Killed between the commit and the report: nothing is suspect any more, and all has to say so."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    results_of(tmp_path)
+    before = contents_of(tmp_path)
+    api.accept(tmp_path, ["001"])
+    with Checkpoint.open(tmp_path) as checkpoint:
+        (record,) = checkpoint.records(["001"]).values()
+        checkpoint.commit(records=[record])  # as the killed one left it: with no report
+    for name in ("results.jsonl", "summary.json", "failed.jsonl", "suspect/001.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(before[tmp_path / name])
+    report = api.accept(tmp_path, ["001"])
+    assert (report.accepted, report.done_before) == ((), ("001",))
+    assert [line["id"] for line in batchjobs.read_results(tmp_path)] == ["000", "001"]
+    assert not (tmp_path / "suspect").exists()
+    after = contents_of(tmp_path)
+    assert api.accept(tmp_path, every=True) == api.AcceptReport(accepted=())
+    assert contents_of(tmp_path) == after
 
 
 async def test_accept_by_reason_takes_those_with_no_other(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def accept(
         for row, record in chosen:
             is_there = _accept(checkpoint, row, record)
             (accepted if is_there else damaged).append(row.id)
-        if accepted:
+        # An `accept` that was killed may have left both to do.
+        if accepted or not checkpoint.report():
             sweep(checkpoint)
             results.write_again(checkpoint, providers)
     return AcceptReport(
