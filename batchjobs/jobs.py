@@ -170,6 +170,8 @@ class Ending(enum.StrEnum):
     """The transcript did not change for the settling time."""
     UNSETTLED = "unsettled"
     """The time for it was up: the transcript still changed, or answers to the audio were missing."""
+    STOPPED = "stopped"
+    """We ended it in the middle: what came next could not belong to the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +268,7 @@ _CERTAINTY = (
     Ending.QUIET,
     Ending.SETTLED,
     Ending.UNSETTLED,
+    Ending.STOPPED,
 )
 """The endings, the one that says most first."""
 

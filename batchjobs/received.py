@@ -77,6 +77,16 @@ class ReceivedAudio:
         self.held_bytes += len(pcm)
         self._count(len(pcm))
 
+    def drop(self, count: int) -> None:
+        """Take back the last bytes, of those that came last.
+
+        Args:
+            count: No more than are in memory and not on their way to the file.
+        """
+        kept = self._held()[: self.held_bytes - count]
+        self._parts, self.held_bytes = [kept], len(kept)
+        self._count(-count)
+
     def seal(self) -> None:
         """No more comes, and nothing is moved from now on: it may be read from a thread."""
         self._is_sealed = True

@@ -213,6 +213,49 @@ def test_two_hundred_texts_come_back_exactly(tmp_path: Path) -> None:
     assert transcripts == {str(row["id"]): text for row, text in zip(rows, texts, strict=True)}
 
 
+def test_long_texts_come_back_exactly(tmp_path: Path) -> None:
+    """Texts of minutes, one session or several, come back though their recordings are cut again."""
+    texts = {
+        "one session": "\n".join(f"{ARABIC[0]} {number}." for number in range(35)),
+        "several": " ".join(f"{ENGLISH[0]} Again:  {number}." for number in range(70)),
+        "paragraphs": "\n\n".join(f"{ARABIC[4]} {ARABIC[6]} {number}" for number in range(45)),
+    }
+    rows = [{"id": name, "text": text} for name, text in texts.items()]
+    spoken = write_manifest(tmp_path / "spoken.csv", rows)
+    batchjobs("run", spoken, "--engine", "tone", "-o", "spoken", cwd=tmp_path)
+    lines = results(tmp_path / "spoken")
+    assert all(float(str(line["audio_seconds"])) > 90 for line in lines)
+    heard = write_manifest(
+        tmp_path / "heard.csv",
+        [{"id": line["id"], "audio": f"spoken/{line['output']}"} for line in lines],
+    )
+    batchjobs("run", heard, "--engine", "tone", "-o", "heard", cwd=tmp_path)
+    assert {line["id"]: line["transcript"] for line in results(tmp_path / "heard")} == texts
+
+
+def test_speech_that_is_not_heard_is_no_finished_job(tmp_path: Path) -> None:
+    """A recording of speech that comes back empty is in doubt, with its place; silence is done."""
+    spoken = SpeechSettings(voice_id="ar", model_id="m", output_format="pcm_16000")
+    engine = synthesiser("espeak")
+    pcm = b"".join(engine.synthesise(ARABIC[0] * 3, spoken))
+    engine.close()
+    sounds = {"speech": bytes(96_000) + pcm, "silence": bytes(len(pcm))}
+    for name, sound in sounds.items():
+        content = audio.encode(sound, sample_rate=16_000, format="flac")
+        (tmp_path / f"{name}.flac").write_bytes(content)
+    rows = [{"id": name, "audio": f"{name}.flac"} for name in sounds]
+    manifest = write_manifest(tmp_path / "talks.csv", rows)
+    batchjobs("run", manifest, "--engine", "tone", "-o", "heard", cwd=tmp_path, expect=1)
+    assert [line["id"] for line in results(tmp_path / "heard")] == ["silence"]
+    [line] = (tmp_path / "heard" / "failed.jsonl").read_bytes().splitlines()
+    doubted = json.loads(line)
+    assert (doubted["id"], doubted["status"]) == ("speech", "suspect")
+    [against] = doubted["kept"]["against"]
+    assert against["sign"] == "unheard"
+    assert 2.9 < against["start_seconds"] < 4.0
+    assert against["end_seconds"] > len(pcm) / 32_000
+
+
 # -- scale -------------------------------------------------------------------------------------
 
 

@@ -27,16 +27,16 @@ from batchjobs.errors import (
     PermanentError,
     SessionError,
     StopError,
-    SuspectError,
     ThrottledError,
     TimedOutError,
     TransientError,
 )
-from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings
+from batchjobs.jobs import Doubt, Ending, Kind, Segment, Sign, SpeechSettings, Verdict
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.server.tone import ToneSynthesiser
 from batchjobs.session import (
     CONNECTION_CODE,
     RECORDING_CODE,
@@ -48,10 +48,12 @@ from batchjobs.session import (
     recording_chunks,
 )
 from batchjobs.session.guard import GuardedStream
+from batchjobs.transcript_judge import TranscriptRates
 from tests.canary import key_with, place_in
 from tests.streams import READY, Peer, Raw, Service, Talk, answers, audio, head_of, tone
 
 HOSTED = BUILT_IN["munsit"]
+TONES = SpeechSettings(voice_id="any", model_id="any", output_format="pcm_16000")
 DRAINING = replace(HOSTED, close_drains=True)
 KEY = key_with("+/=&% 4711")
 ARABIC = "مَرْحَبًا بِكُم ١٢٣ ـــ\u200dhello\u200c عالم "
@@ -65,9 +67,9 @@ class Lenient:
 
     minimum_seconds = 0.0
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-        """Object to nothing."""
-        return ""
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["hooks", "no hooks"])
@@ -836,18 +838,22 @@ async def test_a_message_of_15_mib_is_taken(autojump_clock: object) -> None:
     assert bytes((await spoken(large, texts=["x" * 200])).pcm) == pcm
 
 
-async def test_an_implausible_result_is_suspect(autojump_clock: object) -> None:
-    """The judge's objection is the failure."""
+async def test_an_implausible_result_is_handed_out_with_its_doubts(
+    autojump_clock: object,
+) -> None:
+    """It was paid for: all of it comes, and what speaks against it."""
+    doubt = Doubt(sign=Sign.SHORT, message="too short")
 
     class Strict(Lenient):
-        def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-            return "too short"
+        def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+            return Verdict(doubts=(doubt,))
 
     async with serving(speaks) as service:
         segment = Segment(key="k", kind=Kind.TTS, text="x", speech=SPEECH)
         session = SpeechSession(link_to(service), segment, texts=["x"], judge=Strict())
-        with pytest.raises(SuspectError, match="too short"):
-            await session.run()
+        result = await session.run()
+    assert result.doubts == (doubt,)
+    assert bytes(result.pcm) == PCM
 
 
 async def test_deadlines_shrink_and_grow_as_the_machine_says(autojump_clock: object) -> None:
@@ -934,6 +940,30 @@ async def test_a_recording_becomes_its_transcript(autojump_clock: object) -> Non
     assert result.verbatim == ARABIC * 3
     assert result.evidence.ending is Ending.SETTLED
     assert result.evidence.sent_audio_seconds == 3.0
+
+
+async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock: object) -> None:
+    """Speech-like sound that comes back empty is a result in doubt; silence is one without."""
+    sound = b"".join(ToneSynthesiser().synthesise(ARABIC * 3, TONES))
+
+    async def hears_nothing(peer: Peer) -> None:
+        while True:
+            await peer.get()
+            await peer.send(heard(" "))
+
+    async def chunks(pcm: bytes) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(pcm), 32_000):
+            yield pcm[start : start + 32_000]
+
+    found = []
+    for pcm in (sound, bytes(len(sound))):
+        async with serving(hears_nothing) as service:
+            judge = TranscriptRates().judge("service/model")
+            session = TranscriptSession(link_to(service), chunks=chunks(pcm), judge=judge)
+            result = await session.run()
+            assert result.text == ""
+            found.append([doubt.sign for doubt in result.doubts])
+    assert found == [[Sign.UNHEARD], []]
 
 
 async def test_where_every_chunk_is_answered_no_settling_is_awaited(
@@ -1163,6 +1193,15 @@ async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: ob
         await TranscriptSession(link_to(service, provider), chunks=chunks_of(1)).run()
         path = service.peers[0].request.path
     assert path == "/api/v1/websocket/speech-to-text?model=munsit%20en%26ar"
+
+
+async def test_transcription_by_munsit_names_its_model(autojump_clock: object) -> None:
+    """As built in, as the vendor's newest clients do: in the request's query, the key not."""
+    async with serving(listens) as service:
+        link = link_to(service, HOSTED)
+        await TranscriptSession(link, chunks=chunks_of(1)).run()
+        path = service.peers[0].request.path
+    assert path == "/api/v1/websocket/speech-to-text?model=munsit"
 
 
 def _certificate(ca: trustme.CA, case: str) -> trustme.LeafCert:

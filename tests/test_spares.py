@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from batchjobs.errors import TransientError
-from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings
+from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
 from tests.streams import FaultyStream, Peer, Service, Talk, answers, audio, head_of, tone
@@ -33,9 +33,9 @@ class Lenient:
         """Nothing is short here."""
         return True
 
-    def objection(self, pcm: object, sample_rate: int, ending: Ending) -> str:
-        """Object to nothing."""
-        return ""
+    def verdict(self, pcm: object, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
 
 
 async def speaks(peer: Peer) -> None:

@@ -135,13 +135,11 @@ async def test_the_judge_says_the_same_of_what_was_moved(
             given(audio, pcm[120_000:])
             assert len(audio.rest) < len(pcm)
             said = [
-                SpeechRates()
-                .judge(voice="v", spoken="a" * 100, speed=1.0)
-                .objection(a, RATE, ending)
+                SpeechRates().judge(voice="v", spoken="a" * 100, speed=1.0).verdict(a, RATE, ending)
                 for a in (at_once, audio)
             ]
     assert said[0] == said[1]
-    assert bool(said[0]) == (ending is Ending.CLOSED_BY_SERVER and not fades)
+    assert bool(said[0].doubts) == (ending is Ending.CLOSED_BY_SERVER and not fades)
 
 
 async def test_moved_silence_is_still_silence(tmp_path: Path) -> None:
@@ -151,7 +149,7 @@ async def test_moved_silence_is_still_silence(tmp_path: Path) -> None:
             given(audio, bytes(2 * LIMIT))
             await until_it_fits(spool)
             judge = SpeechRates().judge(voice="v", spoken="a" * 100, speed=1.0)
-            assert "silent" in judge.objection(audio, RATE, Ending.DRAINED)
+            assert "silent" in judge.verdict(audio, RATE, Ending.DRAINED).doubts[0].message
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "full"])

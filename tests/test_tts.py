@@ -18,7 +18,7 @@ from batchjobs.errors import (
     TimedOutError,
     TransientError,
 )
-from batchjobs.jobs import Ending, SpeechSettings
+from batchjobs.jobs import Doubt, Ending, Sign, SpeechSettings, Verdict, severity
 from batchjobs.protocol.messages import InvalidMessageError
 from batchjobs.protocol.tts import SpeechResult, TtsClient
 from batchjobs.providers import BUILT_IN, Provider
@@ -37,14 +37,14 @@ class _Judge:
     """A judge that says what it was told to say, and remembers what it was asked."""
 
     minimum_seconds: float = 0.0
-    verdict: str = ""
+    doubts: tuple[Doubt, ...] = ()
     endings: list[Ending] = field(default_factory=list)
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
         assert sample_rate > 0
         assert len(pcm) % 2 == 0
         self.endings.append(ending)
-        return self.verdict
+        return Verdict(doubts=self.doubts, support=("it is known",))
 
 
 def _audio(
@@ -512,26 +512,30 @@ def test_the_limit_grows_with_the_text() -> None:
     assert session.machine._limit() == 100 + 900 + 10_000
 
 
-def test_far_more_audio_than_text_is_suspect() -> None:
-    """A service that does not stop talking fills no memory."""
+def test_far_more_audio_than_text_ends_the_session() -> None:
+    """A service that does not stop talking fills no memory; what came until then is kept."""
     session = _open(texts=("نعم",))
     for _ in range(100):
         session.hear(_audio(1))
-    error = session.failure()
-    assert type(error) is SuspectError
-    assert "far more audio" in error.message
-    assert session.machine._received_seconds() == 70  # 60 s, and 3 for each of three characters
+    result = session.machine.result()
+    assert [doubt.sign for doubt in result.doubts] == [Sign.LONG]
+    assert "far more audio" in result.doubts[0].message
+    assert result.evidence.ending is Ending.STOPPED
+    assert result.evidence.received_audio_seconds == 70  # 60 s, and 3 for each of 3 characters
+    assert len(result.pcm) == 70 * 48_000
 
 
 # -- what makes it suspect ---------------------------------------------------------------------
 
 
-def test_an_objection_makes_it_suspect() -> None:
-    """What the judge finds implausible is never called done."""
-    session = _open(judge=_Judge(verdict="0.10 s is too short")).hear(_audio(0.1)).after(9)
-    error = session.failure()
-    assert type(error) is SuspectError
-    assert error.message == "0.10 s is too short"
+def test_a_doubt_is_handed_out_with_the_audio() -> None:
+    """What the judge finds implausible was paid for: it is a result, and says what is wrong."""
+    doubt = Doubt(sign=Sign.SHORT, message="0.10 s is too short", severity=0.9)
+    session = _open(judge=_Judge(doubts=(doubt,))).hear(_audio(0.1)).after(9)
+    result = session.machine.result()
+    assert result.doubts == (doubt,)
+    assert result.support == ("the line was silent for 2.5 s", "it is known")
+    assert len(result.pcm) == 4_800
 
 
 def test_odd_bytes_are_carried_over() -> None:
@@ -543,18 +547,31 @@ def test_odd_bytes_are_carried_over() -> None:
     assert bytes(session.after(9).machine.result().pcm) == pcm
 
 
-def test_half_a_sample_at_the_end_is_suspect() -> None:
-    """An odd number of bytes in all shows that something is missing."""
-    error = _open().hear(_message(b"\1\2\3")).after(9).failure()
+def test_half_a_sample_at_the_end_is_cut_off_and_told() -> None:
+    """An odd number of bytes in all may show that something is missing."""
+    result = _open().hear(_message(b"\1\2\3")).after(9).machine.result()
+    assert bytes(result.pcm) == b"\1\2"
+    assert [doubt.sign for doubt in result.doubts] == [Sign.BROKEN]
+    assert "half a sample" in result.doubts[0].message
+
+
+def test_half_a_sample_alone_is_nothing_to_keep() -> None:
+    """One byte is no audio."""
+    error = _open().hear(_message(b"\1")).after(9).failure()
     assert type(error) is SuspectError
     assert "half a sample" in error.message
 
 
-def test_a_sample_rate_that_changes_is_suspect() -> None:
-    """One rate throughout, read from each message."""
-    error = _open().hear(_audio(rate=24_000), _audio(rate=16_000)).failure()
-    assert type(error) is SuspectError
-    assert "from 24000 to 16000" in error.message
+def test_a_sample_rate_that_changes_ends_the_session() -> None:
+    """One rate throughout, read from each message; what came of the first is kept."""
+    session = _open().hear(_audio(2, rate=24_000), _audio(rate=16_000))
+    result = session.machine.result()
+    assert (len(result.pcm), result.sample_rate) == (96_000, 24_000)
+    assert [doubt.sign for doubt in result.doubts] == [Sign.BROKEN]
+    assert "from 24000 to 16000" in result.doubts[0].message
+    assert result.evidence.ending is Ending.STOPPED
+    half = _open().hear(_message(b"\1\2\3")).after(9).machine.result()
+    assert severity(half.doubts) < severity(result.doubts)
 
 
 def test_the_services_rate_counts_not_the_asked_one() -> None:
@@ -764,5 +781,6 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     assert isinstance(result, SpeechResult)
     assert result.pcm
     assert len(result.pcm) % 2 == 0
-    assert result.evidence.sent_characters == sum(map(len, _TEXTS))
+    is_whole = result.evidence.ending is not Ending.STOPPED
+    assert result.evidence.sent_characters == sum(map(len, _TEXTS)) or not is_whole
     assert session.kinds.count("text") <= 3

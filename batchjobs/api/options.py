@@ -50,7 +50,7 @@ class Options:
             the libraries alone, and takes half as much processor time again for STT.
             ``--no-library-hooks``
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``. ``--format``
-        retry_failed: Try again what failed for good, too.
+        retry_failed: Try again what failed for good or is suspect, too.
         skip_bad_rows: Record bad rows as failed and run the others.
         limit: Do at most so many rows; None means all.
         sentence_pause_seconds: Silence between segments of a long text, within a paragraph.

@@ -11,7 +11,9 @@ from batchjobs import config, manifest, planning, signals
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
-from batchjobs.planning import Action, Plan, PlanSettings, fingerprint
+from batchjobs.jobs import Kind
+from batchjobs.planning import Action, Plan, PlanSettings, Superseded, fingerprint
+from batchjobs.wording import plural
 
 __all__ = ["facts_of", "keys_of", "opened", "planned"]
 
@@ -85,6 +87,9 @@ def _refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> N
             f" '{wanted}', which their rows do not name",
             hint=f"give --provider {held}, or another --output; or move their files away",
         )
+    for one in made.superseded:
+        if one.kind is Kind.STT or not request.options.speech.model_id:
+            raise _superseded(one)
     other = checkpoint.settings().get("manifest_path", "")
     is_ours = not other or request.options.output is not None or other == path_of(request)
     loses = made.by_action[Action.CHANGED].rows or made.orphans
@@ -93,6 +98,24 @@ def _refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> N
             f"{request.folder} is the run of another manifest, {other}",
             hint="give this one a folder of its own with --output",
         )
+
+
+def _superseded(one: Superseded) -> UsageError:
+    """Refuse to buy again what was bought under the default of before; say how, either way."""
+    if one.kind is Kind.TTS:
+        what, before = "speech", one.model
+        hint = f"give --model {one.model} to go on with it, or --model {one.wanted} to buy it again"
+    else:
+        what, before = "transcription", one.model or "no model named"
+        hint = (
+            f'set stt_model = "{one.model}" in batchjobs.toml, [providers.{one.provider}], to go on'
+            " with it, or give another --output to buy it again"
+        )
+    return UsageError(
+        f"the finished {what} of {plural(one.rows, 'row')} was made by {one.provider} with {before},"
+        f" the default then; with {one.wanted}, the default now, it would be bought again",
+        hint=hint,
+    )
 
 
 def _fingerprint(request: Request) -> str:

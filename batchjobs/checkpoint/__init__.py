@@ -201,6 +201,14 @@ class Checkpoint:
         with self._database.reading() as database:
             return staging.totals(database, keeps_rest=self._keeps_rest)
 
+    def staged_voices(self, actions: Iterable[str]) -> list[tuple[str, str, str, str, int]]:
+        """Count the staged rows with these actions: (provider, kind, model, voice, rows).
+
+        Those that are asked for by the most rows come first; model and voice are those of speech.
+        """
+        with self._database.reading() as database:
+            return staging.voices(database, actions)
+
     def orphans(self) -> int:
         """Count the finished jobs here that the staged manifest no longer has."""
         with self._database.reading() as database:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -25,7 +26,11 @@ __all__ = [
     "row_from",
     "take",
     "totals",
+    "voices",
 ]
+
+_MOST_VOICES: Final = 1_000
+"""A manifest may name a million of them, and nobody would read so many."""
 
 
 def begin(database: sqlite3.Connection) -> None:
@@ -165,6 +170,19 @@ def totals(
                       WHERE position NOT IN (SELECT position FROM temp.staged)
                       GROUP BY kind, provider"""
     return [tuple(row) for row in database.execute(query)]
+
+
+def voices(
+    database: sqlite3.Connection, actions: Iterable[str]
+) -> list[tuple[str, str, str, str, int]]:
+    """Count the staged rows with these actions: (provider, kind, model, voice, rows), most first."""
+    query = """WITH asked AS (SELECT provider, kind, json_extract(CAST(job AS TEXT), '$.speech') AS speech
+                              FROM temp.staged WHERE action IN (SELECT value FROM json_each(?)))
+               SELECT provider, kind, coalesce(json_extract(speech, '$.model_id'), '') AS model,
+                      coalesce(json_extract(speech, '$.voice_id'), '') AS voice, count(*) AS rows
+               FROM asked GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT ?"""
+    asked = (json.dumps(list(actions)), _MOST_VOICES)
+    return [tuple(row) for row in database.execute(query, asked)]
 
 
 def orphans(database: sqlite3.Connection, *, keeps_rest: bool = False) -> int:

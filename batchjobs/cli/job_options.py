@@ -67,7 +67,12 @@ def job_options(command: _Command) -> _Command:
                 type=click.Path(file_okay=False, exists=True, path_type=Path),
                 help="Another folder that the rows' recordings and text files may be in.",
             ),
-            option("--retry-failed", is_flag=True, help="Try what failed for good again, too."),
+            option(
+                "--retry-failed",
+                is_flag=True,
+                help="Try again what failed for good or is suspect, too; of suspect results the better "
+                "is kept.",
+            ),
             option(
                 "--skip-bad-rows",
                 is_flag=True,

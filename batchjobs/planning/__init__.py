@@ -6,6 +6,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.decisions import refuse_foreign_reports
 from batchjobs.planning.fingerprint import fingerprint
+from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.records import (
     TO_BUY,
     TO_DO,
@@ -13,6 +14,8 @@ from batchjobs.planning.records import (
     BadRowsError,
     Plan,
     PlanSettings,
+    Superseded,
+    Use,
     Work,
     cost_of,
     decode_row,
@@ -32,6 +35,8 @@ __all__ = [
     "BadRowsError",
     "Plan",
     "PlanSettings",
+    "Superseded",
+    "Use",
     "Work",
     "cost_of",
     "decode_row",
@@ -83,6 +88,7 @@ def make_plan(
             settings.pauses,
             rebuys_doubted=settings.retry_failed,
         ),
+        former=FormerDefaults(checkpoint, providers),
         retries_all=settings.retry_failed,
         progress=progress,
         inputs_folder=settings.inputs_folder,

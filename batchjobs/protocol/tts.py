@@ -9,7 +9,7 @@ from typing import Final, Protocol, assert_never
 import msgspec
 
 from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError, TransientError
-from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeechSettings
+from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeechSettings, Verdict
 from batchjobs.protocol import codes, messages
 from batchjobs.protocol.conversation import TTS, Conversation, State
 from batchjobs.protocol.messages import Role
@@ -26,6 +26,8 @@ _MOST_SECONDS: Final = 60.0
 _MOST_SECONDS_PER_CHARACTER: Final = 3.0
 """No speech is as slow: bounds what a runaway service can make us hold."""
 _ABNORMAL_CLOSE: Final = 1006
+_HALF_SAMPLE_SEVERITY: Final = 0.02
+_RATE_CHANGE_SEVERITY: Final = 0.5
 
 
 class Judge(Protocol):
@@ -38,13 +40,21 @@ class Judge(Protocol):
     def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
         """Say whether a short silence after this audio may mean the end."""
 
-    def objection(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> str:
-        """Say what is wrong with complete audio; empty if nothing is."""
+    def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
+        """Say what speaks for and against complete audio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechResult:
-    """A complete synthesis: 16-bit mono samples, their rate in hertz, and why we believe it."""
+    """A synthesis that was paid for, and why we believe that it is whole, or do not.
+
+    Attributes:
+        pcm: 16-bit mono samples.
+        sample_rate: In hertz.
+        evidence: What was seen of the session.
+        doubts: What speaks against it; none if it counts as done.
+        support: What speaks for it, a clause each.
+    """
 
     pcm: ReceivedAudio
     sample_rate: int
@@ -113,7 +123,7 @@ class TtsClient:
         self._received_bytes = 0
         self._messages = 0
         self._short_quiet_seconds = quiet_seconds
-        self._was_cut_short = False
+        self._silent_seconds = 0.0
         self._is_ample = True
         self._sample_rate = 0
         self._first_audio_at: float | None = None
@@ -292,7 +302,7 @@ class TtsClient:
             self._is_ample = self._judge.is_ample(self._received, self._sample_rate)
             if now < self.wait_until:
                 return
-            self._was_cut_short = True
+        self._silent_seconds = self._quiet_seconds()
         self._ask_to_close(now)
 
     def _ask_to_close(self, now: float) -> None:
@@ -322,7 +332,9 @@ class TtsClient:
             return  # an empty message is no progress: only audio feeds a deadline
         rate = audio.sample_rate or self._sample_rate or self._asked_rate
         if self._sample_rate not in {0, rate}:
-            self._fail(SuspectError(f"the sample rate changed from {self._sample_rate} to {rate}"))
+            shown = f"the sample rate changed from {self._sample_rate} to {rate}"
+            doubt = Doubt(sign=Sign.BROKEN, message=shown, severity=_RATE_CHANGE_SEVERITY)
+            self._finish(Ending.STOPPED, None, now, doubt)
             return
         self._sample_rate = rate
         if self._first_audio_at is None or self._last_audio_at is None:
@@ -344,7 +356,8 @@ class TtsClient:
 
     def _check_amount(self, elapsed: float, now: float) -> None:
         if self._received_seconds() > self._most_seconds:
-            self._fail(SuspectError("far more audio came than the text can take"))
+            shown = "far more audio came than the text can take"
+            self._finish(Ending.STOPPED, None, now, Doubt(sign=Sign.LONG, message=shown))
             return
         if elapsed > _PACE_GRACE_SECONDS and self._received_seconds() < elapsed * _SLOWEST_PACE:
             self._time_out("the audio came slower than a tenth of its own pace", now)
@@ -353,21 +366,23 @@ class TtsClient:
         rate = self._sample_rate or self._asked_rate
         return self._received_bytes / (_BYTES_PER_SAMPLE * rate)
 
-    def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
+    def _finish(self, ending: Ending, close_code: int | None, now: float, *seen: Doubt) -> None:
+        """End with what came, whatever speaks against it: it was paid for."""
         pcm = self._received
+        doubts = seen + self._cut_to_whole_samples()
         pcm.seal()
-        objection = (
-            "the audio ends in half a sample"
-            if len(pcm) % _BYTES_PER_SAMPLE
-            else self._judge.objection(pcm, self._sample_rate, self._doubted(ending))
-        )
-        doubts = (Doubt(sign=Sign.SHORT, message=objection),) if objection else ()
+        if not pcm:
+            self._fail(SuspectError("half a sample of audio came, and nothing more"))
+            return
+        verdict = self._judge.verdict(pcm, self._sample_rate, self._judged_as(ending))
         self._phase = _Phase.ENDED
         first = self._first_audio_at if self._first_audio_at is not None else now
+        known = {doubt.sign for doubt in doubts}
         self._result = SpeechResult(
             pcm=pcm,
             sample_rate=self._sample_rate,
-            doubts=doubts,
+            doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),
+            support=self._shown_by(ending) + verdict.support,
             evidence=Evidence(
                 ending=ending,
                 close_code=close_code,
@@ -380,9 +395,32 @@ class TtsClient:
             ),
         )
 
-    def _doubted(self, ending: Ending) -> Ending:
-        """A silence that was a short one shows as little as a mere close."""
-        return Ending.CLOSED_BY_SERVER if self._was_cut_short else ending
+    def _cut_to_whole_samples(self) -> tuple[Doubt, ...]:
+        odd = len(self._received) % _BYTES_PER_SAMPLE
+        if not odd:
+            return ()
+        self._received.drop(odd)
+        self._received_bytes -= odd
+        shown = "the audio ended in half a sample, which was cut off"
+        return (Doubt(sign=Sign.BROKEN, message=shown, severity=_HALF_SAMPLE_SEVERITY),)
+
+    def _judged_as(self, ending: Ending) -> Ending:
+        """A silence below the provider's quiet time shows as little as a mere close."""
+        was_short = self._silent_seconds < self._provider.quiet_seconds
+        return Ending.CLOSED_BY_SERVER if ending is Ending.QUIET and was_short else ending
+
+    def _shown_by(self, ending: Ending) -> tuple[str, ...]:
+        match ending:
+            case Ending.QUIET if self._late_audio:
+                return ("asked to close, the service sent more, and then nothing",)
+            case Ending.QUIET:
+                return (f"the line was silent for {self._silent_seconds:.3g} s",)
+            case Ending.DRAINED:
+                return ("asked to close, the service sent what was pending and closed",)
+            case Ending.CLOSED_BY_SERVER:
+                return ("the service closed normally by itself",)
+            case _:
+                return ()
 
     def _time_out(self, what: str, now: float, error: type[TimedOutError] = TimedOutError) -> None:
         elapsed = now - self._opened_at

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from typing import Literal
 
-__all__ = ["script", "spoken_weight"]
+__all__ = ["is_arabic", "script", "spoken_weight"]
 
 _TATWEEL = "\u0640"
 _ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufeff]")
@@ -33,6 +33,11 @@ def spoken_weight(text: str) -> float:
     return weight
 
 
+def is_arabic(character: str) -> bool:
+    """Whether a character belongs to the Arabic script."""
+    return _ARABIC.match(character) is not None
+
+
 def script(text: str) -> Literal["arabic", "latin"]:
     """Say which script most of a text's letters belong to.
 
@@ -46,7 +51,7 @@ def script(text: str) -> Literal["arabic", "latin"]:
     for character, count in Counter(text).items():
         if not character.isalpha() or character == _TATWEEL:
             continue
-        if _ARABIC.match(character):
+        if is_arabic(character):
             arabic += count
         else:
             other += count

@@ -22,7 +22,7 @@ from pathlib import Path
 from batchjobs import audio, text
 from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
 from batchjobs.files import path_inside
-from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings
+from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
 from batchjobs.manifest import Defaults, read_rows
 from batchjobs.protocol.messages import parse_stt_reply, parse_tts_reply
 from batchjobs.protocol.stt import SttClient
@@ -219,9 +219,9 @@ class Lenient:
 
     minimum_seconds = 0.0
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-        """Object to nothing."""
-        return ""
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
 
 
 def message_of(dice: random.Random, cases: tuple[corpus_messages.MessageCase, ...]) -> str | bytes:

@@ -17,7 +17,7 @@ import trio
 from batchjobs import api, audio, text
 from batchjobs.errors import ManifestError, RecordingError, SessionError
 from batchjobs.files import path_inside
-from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings
+from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.manifest import Defaults, read_rows, rules
 from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
@@ -354,9 +354,9 @@ class Lenient:
 
     minimum_seconds = 0.0
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-        """Object to nothing."""
-        return ""
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
 
 
 HOSTED = BUILT_IN["munsit"]

@@ -10,7 +10,7 @@ from hypothesis.errors import Flaky
 from batchjobs import outputs
 from batchjobs.checkpoint import FileRecord, JobRecord, Row
 from batchjobs.errors import Reaction, SessionError, TransientError
-from batchjobs.jobs import Ending, Status
+from batchjobs.jobs import Ending, Status, Verdict
 from batchjobs.limits import RetryPolicy
 from batchjobs.planning import Action
 from batchjobs.planning.stager import Stager
@@ -122,9 +122,9 @@ class Trusting:
 
     minimum_seconds = 0.0
 
-    def objection(self, pcm: bytes, sample_rate: int, ending: Ending) -> str:
-        """Object to nothing."""
-        return ""
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
 
 
 def test_trust_in_a_normal_close_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,139 @@
+"""A service with hosted manners that plays given clips, and a buyer with the runner's rules."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
+from batchjobs.limits import QuietTime
+from batchjobs.plausibility import SpeechRates
+from batchjobs.protocol.tts import SpeechResult
+from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.session import Link, SpeechSession
+from tests.proofs.clips import RATE, Clip
+from tests.streams import Peer, Service, audio
+
+__all__ = ["Bought", "Buyer", "served"]
+
+_MESSAGE_SECONDS = 2.0
+_ATTEMPTS = 5
+_ALIKE = 0.03
+"""Two takes of one text whose lengths differ by less say the same of it."""
+
+Take = Callable[[int], Clip]
+"""Gives the clip that the service makes at the n-th attempt, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What came of one text.
+
+    Attributes:
+        doubts: What speaks against the first take.
+        attempts: How often it was bought.
+        is_suspect: Whether the run would name it.
+        clip: The take that is kept.
+        result: What the session said of it.
+    """
+
+    doubts: tuple[Doubt, ...]
+    attempts: int
+    is_suspect: bool
+    clip: Clip
+    result: SpeechResult
+
+
+@dataclass
+class _Voice:
+    """Speaks what it is given; drops what is pending when asked to close, then closes."""
+
+    clip: Clip | None = None
+
+    async def talk(self, peer: Peer) -> None:
+        """Speak one text."""
+        await peer.begin()
+        await peer.text()
+        assert self.clip is not None
+        step = round(_MESSAGE_SECONDS * RATE) * 2
+        for start in range(0, len(self.clip.pcm), step):
+            await peer.send(audio(self.clip.pcm[start : start + step], RATE))
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+
+@dataclass
+class Buyer:
+    """Buys texts one after the other, and tries again what is doubted, as the runner does.
+
+    Args:
+        link: The way to the service.
+        voice: What speaks at its other end.
+        provider: Its settings.
+    """
+
+    link: Link
+    voice: _Voice
+    provider: Provider
+    rates: SpeechRates = field(default_factory=SpeechRates)
+    sessions: int = 0
+
+    def __post_init__(self) -> None:
+        self.quiet = QuietTime(self.provider.quiet_seconds)
+
+    async def buy(self, take: Take) -> Bought:
+        """Buy one text until a take is done, two doubted ones agree, or there was enough of it."""
+        taken: list[tuple[Clip, SpeechResult]] = []
+        for attempt in range(1, _ATTEMPTS + 1):
+            clip = take(attempt)
+            taken.append((clip, await self.take(clip)))
+            if not taken[-1][1].doubts or _agree([clip.seconds for clip, _ in taken]):
+                break
+        clip, result = min(taken, key=lambda one: severity(one[1].doubts))
+        return Bought(taken[0][1].doubts, len(taken), bool(result.doubts), clip, result)
+
+    async def take(self, clip: Clip, rates: SpeechRates | None = None) -> SpeechResult:
+        """Open one session.
+
+        Args:
+            clip: What the service says in it.
+            rates: What is known of the voices; by default what this buyer has learnt.
+        """
+        self.voice.clip = clip
+        self.sessions += 1
+        speech = SpeechSettings(
+            voice_id=clip.voice, model_id="m", speed=clip.speed, output_format=f"pcm_{RATE}"
+        )
+        judge = (rates or self.rates).judge(voice=clip.voice, spoken=clip.text, speed=clip.speed)
+        segment = Segment(key="k", kind=Kind.TTS, text=clip.text, speech=speech)
+        session = SpeechSession(
+            self.link,
+            segment,
+            texts=[clip.text],
+            judge=judge,
+            quiet_seconds=self.quiet.seconds,
+        )
+        result = await session.run()
+        assert bytes(result.pcm) == clip.pcm
+        if rates is None and result.doubts:
+            self.quiet.doubt()
+        elif rates is None:
+            self.quiet.heard(result.evidence.longest_gap_seconds)
+        return result
+
+
+def _agree(seconds: list[float]) -> bool:
+    *earlier, last = seconds
+    return any(abs(last - one) <= _ALIKE * max(last, one) for one in earlier)
+
+
+@asynccontextmanager
+async def served(name: str = "munsit") -> AsyncIterator[Buyer]:
+    """Open a way to a voice, with the settings of a provider exactly as they are built in."""
+    provider, voice = BUILT_IN[name], _Voice()
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=voice.talk)
+        link = Link(provider, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial)
+        yield Buyer(link, voice, provider)
+        nursery.cancel_scope.cancel()
