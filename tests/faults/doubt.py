@@ -208,6 +208,7 @@ class Life:
         arguments: The command that is killed.
         code: How it ends if it survives.
         settle: What is done after it; given the number of the kill.
+        is_bettered: Whether it brings a better result than the one that is kept.
     """
 
     what: str
@@ -215,6 +216,7 @@ class Life:
     arguments: Callable[[DoubtedCase], list[str]]
     code: int
     settle: Callable[[DoubtedCase, int], None]
+    is_bettered: bool = False
 
 
 def _run_on(case: DoubtedCase, _: int) -> None:
@@ -262,6 +264,7 @@ LIVES = {
         arguments=DoubtedCase.retry,
         code=1,
         settle=_accept_either,
+        is_bettered=True,
     ),
 }
 
@@ -298,6 +301,8 @@ def kills(
         case.toll.points[point.call] += was_killed
         if not was_killed and code != life.code:
             case.note("wrong", f"it ended with {code}")
+        if not was_killed and life.is_bettered and case.kept != doubted.better:
+            case.note("wrong", "the better one is not what is kept")
         case.rebought = frozenset()
         life.settle(case, point.count)
         shutil.rmtree(case.folder.parent)

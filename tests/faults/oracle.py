@@ -76,7 +76,9 @@ class Work:
         for number in range(speech + copies):
             text = f"{ARABIC[number % 5][:12]} {number}" if number < speech else rows[0]["text"]
             name = f"s{number}"
-            rows.append({"id": name, "text": text, "audio": "", "output_format": f"pcm_{SPEECH_RATE}"})
+            rows.append(
+                {"id": name, "text": text, "audio": "", "output_format": f"pcm_{SPEECH_RATE}"}
+            )
             contents[f"audio/{name}.wav"] = sha256_of_wav(tones(text, SPEECH_RATE))
             if number < speech:
                 sold[name] = hashlib.sha256(text.encode()).hexdigest()
