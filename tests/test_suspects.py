@@ -16,7 +16,7 @@ import trio
 import batchjobs
 from batchjobs import api, suspects
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord, Row
-from batchjobs.errors import BatchjobsError, NoRunError, UsageError
+from batchjobs.errors import BatchjobsError, NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Job, Kind, Sign, Status
 from batchjobs.outputs import file_changes
 from batchjobs.planning import PlanSettings
@@ -390,6 +390,37 @@ async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) ->
     assert api.accept(tmp_path, every=True).accepted == ("001",)
     pcm, _ = soundfile.read(tmp_path / "audio/001.flac", dtype="int16")
     assert pcm.tobytes() == kept.tobytes()
+
+
+async def test_a_file_that_is_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
+    """A row has another place by now, and a file that no run wrote stands there: it stays."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await ran(tmp_path, jobs(2), plan_settings=PlanSettings(name="t.csv", audio_format="flac"))
+    mine = tmp_path / "audio/001.flac"
+    mine.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="not this run's"):
+        api.accept(tmp_path, every=True)
+    assert mine.read_bytes() == b"mine"
+    assert kept_files(tmp_path) == ["001.wav"]
+
+
+async def test_what_a_killed_accept_leaves_is_known_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended between the rename and the commit, it may be done again, and so may the row."""
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await ran(tmp_path, jobs(2), plan_settings=PlanSettings(name="t.csv", audio_format="flac"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "accept", dies)
+        with pytest.raises(KeyboardInterrupt):
+            api.accept(tmp_path, every=True)
+    assert (tmp_path / "audio/001.flac").exists()
+    assert kept_files(tmp_path) == ["001.wav"]
+    assert api.accept(tmp_path, every=True).accepted == ("001",)
 
 
 # -- long jobs ----------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchjobs import config, outputs, results
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
 from batchjobs.errors import UsageError
 from batchjobs.files import publish
 from batchjobs.jobs import Sign, Status
+from batchjobs.planning import refuse_foreign_files
 from batchjobs.runner import sweep
 
 __all__ = ["AcceptReport", "accept"]
@@ -125,10 +126,14 @@ def _suspects(checkpoint: Checkpoint, reasons: set[str]) -> Iterator[tuple[Row, 
 
 def _accept(checkpoint: Checkpoint, row: Row, kept: JobRecord) -> bool:
     """Put a job's files in their places and say that it is done; false if they are damaged."""
+    refuse_foreign_files(row, checkpoint)
     # A copy, not a rename: until it is committed, what is kept stays where it is.
     written = outputs.copied(checkpoint.folder, row.output, kept)
     if written is None:
         return False
+    # The row may have another place by now than when it was bought: a kill that leaves a file there
+    # leaves ours, and no older result is taken for what stands there then.
+    checkpoint.commit(changes=[SegmentChanges(assembling=row.id)])
     publish(written.targets)
     record = replace(
         kept,
