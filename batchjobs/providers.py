@@ -12,6 +12,7 @@ from batchjobs.errors import ConfigurationError
 
 __all__ = [
     "BUILT_IN",
+    "DEFAULT_PROVIDER",
     "FORMER_STT_MODELS",
     "FORMER_TTS_MODELS",
     "MOST_SESSIONS",
@@ -20,6 +21,9 @@ __all__ = [
     "providers_from",
     "with_settings",
 ]
+
+DEFAULT_PROVIDER = "local"
+"""Who does what names no provider: the one that costs nothing."""
 
 MOST_SESSIONS = 10_000
 """Open at once with one provider: each has a task that waits for it."""
@@ -126,7 +130,7 @@ BUILT_IN: Mapping[str, Provider] = {
     provider.name: provider
     for provider in (
         Provider(
-            name="local",
+            name=DEFAULT_PROVIDER,
             base_url="",
             key_variable="BATCHJOBS_LOCAL_KEY",
             stt_auth=("header",),

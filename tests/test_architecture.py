@@ -48,6 +48,7 @@ LAYERS = {
     "pcm_files": 3,
     "progress": 3,
     "results": 4,
+    "tables": 3,
     "recorder": 4,
     "session": 4,
     "server": 4,

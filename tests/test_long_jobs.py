@@ -24,8 +24,11 @@ from batchjobs.outputs import SegmentLostError, Span
 from batchjobs.planning import PlanSettings, held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
+from tests.clocks import PATIENCE_SECONDS
 from tests.streams import Peer, audio
 from tests.test_runner import QUICK, RATE, SETTINGS, Ran, job, ran, speech_for
+
+pytestmark = pytest.mark.usefixtures("standing_clock")
 
 SENTENCES = tuple(
     f"الجُملة رقم {number} من كتابٍ طويلٍ، وفيها كلامٌ كثيرٌ عن النجوم والبحار. "
@@ -204,7 +207,7 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
     both = threading.Barrier(2)
 
     def held(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
-        both.wait(timeout=5.0)
+        both.wait(timeout=PATIENCE_SECONDS)
         if len(keys) == len(pieces_of(one.text)):
             return held_segments(checkpoint, keys)
         time.sleep(0.2)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 import srt
 import trio
@@ -38,6 +39,8 @@ from batchjobs.text import sentences
 from tests.clocks import standing
 from tests.streams import Peer, audio, tone
 from tests.test_runner import QUICK, RATE, Ran, job, ran
+
+pytestmark = pytest.mark.unmeasured
 
 PROSE = Path(__file__).parent / "prose"
 SECONDS_A_CHARACTER = 0.02

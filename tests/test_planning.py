@@ -864,6 +864,7 @@ def _edited(table: list[dict[str, str]], edit: str, place: int, choice: int) -> 
             pass
 
 
+@pytest.mark.unmeasured
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

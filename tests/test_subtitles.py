@@ -225,6 +225,7 @@ def test_nothing_said_is_a_valid_file() -> None:
     assert parsed(joined([part(" \n ")])) == ([], [])
 
 
+@pytest.mark.unmeasured
 def test_a_talk_of_hours_is_in_order() -> None:
     """Hundreds of parts, with times as a service gives them."""
     dice = random.Random(3)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import (
+    MuteError,
     PermanentError,
     SessionError,
     StopError,
@@ -364,7 +365,7 @@ def test_final_before_any_audio_ends_nothing() -> None:
     """An empty `isFinal` message without audio is no audio."""
     session = _open().after(1).hear(_FINAL, '{"isFinal":true}').after(28)
     assert not session.machine.ended
-    assert type(session.after(2).failure()) is TimedOutError
+    assert type(session.after(2).failure()) is MuteError
 
 
 def test_a_longer_final_wait_never_lengthens_the_quiet_time() -> None:
@@ -463,7 +464,7 @@ def test_a_service_that_stays_silent(provider: Provider) -> None:
     session = _open(provider).after(29.9)
     assert not session.machine.ended
     error = session.after(0.2).failure()
-    assert type(error) is TimedOutError
+    assert type(error) is MuteError
     assert "no audio came" in error.message
 
 

@@ -1,6 +1,7 @@
 """A run's work: links to its providers, the local server if it is needed, the runner."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -8,6 +9,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from batchjobs import masking, signals
+from batchjobs.api.interim import Interim, write_interim
 from batchjobs.api.request import Request
 from batchjobs.api.spending import budget_of
 from batchjobs.checkpoint import Checkpoint
@@ -71,6 +73,7 @@ async def do_work(
                 rebuys_doubted=options.retry_failed,
             ),
             observe=observe,
+            beside=Interim(functools.partial(write_interim, request)).run,
         )
         return _explained(await runner.run(), request, keys)
     raise AssertionError  # the stack never swallows an exception

@@ -1,7 +1,7 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -213,6 +213,15 @@ class Checkpoint:
         """Count the finished jobs here that the staged manifest no longer has."""
         with self._database.reading() as database:
             return staging.orphans(database, keeps_rest=self._keeps_rest)
+
+    def count_replaced(self, counts: Callable[[JobRecord], bool]) -> int:
+        """Count results here that would go if the staged rows were done: they ask something else.
+
+        Args:
+            counts: Whether a result counts.
+        """
+        with self._database.reading() as database:
+            return sum(counts(ledger.record_from(each)) for each in staging.replaced(database))
 
     def adopt_staged(self, settings: Mapping[str, str]) -> None:
         """Make the staged rows the run's, in one transaction.

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,6 +23,7 @@ __all__ = [
     "mark_followers",
     "orphans",
     "postpone_beyond",
+    "replaced",
     "row_from",
     "take",
     "totals",
@@ -193,6 +194,22 @@ def orphans(database: sqlite3.Connection, *, keeps_rest: bool = False) -> int:
         query += """ - (SELECT count(*) FROM rows
                         WHERE position NOT IN (SELECT position FROM temp.staged))"""
     return int(database.execute(query).fetchone()[0])
+
+
+def replaced(database: sqlite3.Connection) -> Iterator[bytes]:
+    """Stream the results whose id or file rows have that ask something else, whenever they are done.
+
+    What is set apart is not among them: its own manifest has given it up.
+    """
+    # A row number, and not the records, tells which are the same: SQLite sorts them.
+    query = """SELECT record FROM jobs WHERE rowid IN (
+                   SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.id = staged.id
+                   WHERE jobs.key <> staged.key
+                   UNION SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.output = staged.output
+                   WHERE jobs.key <> staged.key)
+               AND status <> 'failed' AND instr(id, char(31)) = 0"""
+    for (record,) in database.execute(query):
+        yield record
 
 
 def adopt(

@@ -74,6 +74,12 @@ def job_options(command: _Command) -> _Command:
                 "is kept.",
             ),
             option(
+                "--replace",
+                is_flag=True,
+                help="Replace finished results that another manifest left in the run folder; without "
+                "it that is refused.",
+            ),
+            option(
                 "--skip-bad-rows",
                 is_flag=True,
                 help="Record rows that cannot be run as failed, and run the others.",

@@ -184,13 +184,13 @@ def run(
     quota spent, 70 our bug, 73 cannot create output, 74 disk, 75 folder in use, 77 key refused,
     78 bad configuration, 80 budget reached; on a signal, the signal's.
     """
-    from batchjobs import api
+    from batchjobs.api.carrying_out import carry_out
 
     set_logging(verbose, quiet=quiet)
     tune_process()
     with told():
         with signals.raised():
-            report = api.run(
+            report = carry_out(
                 source_of(manifest),
                 options_from(given),
                 observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),

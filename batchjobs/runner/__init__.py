@@ -4,7 +4,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import trio
@@ -34,6 +34,7 @@ class Runner:
         settings: How fast and how patiently, and what it may cost.
         observe: Told of everything that happens.
         random_source: For the jitter of retries.
+        beside: Runs beside the work, and is cancelled at its end.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Runner:
         settings: RunSettings,
         observe: Observer,
         random_source: random.Random | None = None,
+        beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._state = RunState(
             checkpoint,
@@ -52,6 +54,7 @@ class Runner:
             observe=observe,
             random_source=random_source,
         )
+        self._beside = beside
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
 
@@ -72,6 +75,8 @@ class Runner:
             nursery.start_soon(run.recorder.run)
             nursery.start_soon(run.hops.run)
             nursery.start_soon(run.spool.run)
+            if self._beside is not None:
+                nursery.start_soon(self._beside)
             for service in run.services.values():
                 if service.link.spares is not None:
                     nursery.start_soon(service.link.spares.run)

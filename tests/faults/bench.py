@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.test_end_to_end import KEY, environment, served
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Forked", "benches", "knock", "strace_is_missing"]
 
-_LONGEST_RUN_SECONDS = 60.0
+_LONGEST_RUN_SECONDS = PATIENCE_SECONDS
 _KNOCK = """GET /nothing HTTP/1.1
 Host: {host}
 Connection: Upgrade
@@ -63,7 +64,9 @@ def knock(base_url: str) -> None:
     assert address.hostname is not None
     # A whole handshake, to a path that is not there: what is none holds the server up for a while.
     asked = _KNOCK.format(host=address.netloc).replace("\n", "\r\n").encode()
-    with socket.create_connection((address.hostname, address.port), timeout=30) as visitor:
+    with socket.create_connection(
+        (address.hostname, address.port), timeout=PATIENCE_SECONDS
+    ) as visitor:
         visitor.sendall(asked)
         assert b"404" in visitor.recv(1_024)
 
@@ -98,7 +101,7 @@ class Ledger:
         """The lines since the last time, once every session that was begun has ended."""
         lines: list[dict[str, object]] = []
         knock(self._base_url)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             if self.has_grown():
                 with self._path.open("rb") as file:
@@ -147,7 +150,7 @@ class Bench:
         assert self._driver.stdin is not None
         assert self._driver.stdout is not None
         self._driver.stdin.close()
-        self._driver.wait(30)
+        self._driver.wait(PATIENCE_SECONDS)
         self._driver.stdout.close()
 
     def new_folder(self) -> Path:

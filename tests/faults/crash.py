@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.driver import CALLS
 from tests.faults.oracle import HEADER, Case, Toll, Work
@@ -102,7 +103,7 @@ def _killed_command(case: Case, dice: random.Random) -> int:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(moment)
     process.kill()
-    return process.wait(30)
+    return process.wait(PATIENCE_SECONDS)
 
 
 def _killed_fork(case: Case, dice: random.Random) -> int:
