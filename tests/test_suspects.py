@@ -300,9 +300,9 @@ async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_pat
     assert (report.accepted, report.done_before) == ((), ("001",))
     assert [line["id"] for line in batchjobs.read_results(tmp_path)] == ["000", "001"]
     assert not (tmp_path / "suspect").exists()
-    after = contents_of(tmp_path)
+    summary = (tmp_path / "summary.json").stat()
     assert api.accept(tmp_path, every=True) == api.AcceptReport(accepted=())
-    assert contents_of(tmp_path) == after
+    assert (tmp_path / "summary.json").stat() == summary
 
 
 async def test_accept_by_reason_takes_those_with_no_other(tmp_path: Path) -> None:
@@ -420,6 +420,22 @@ async def test_what_a_killed_accept_leaves_is_known_for_ours(
             api.accept(tmp_path, every=True)
     assert (tmp_path / "audio/001.flac").exists()
     assert kept_files(tmp_path) == ["001.wav"]
+    assert api.accept(tmp_path, every=True).accepted == ("001",)
+
+
+async def test_what_cannot_become_the_format_asked_for_is_no_damage(tmp_path: Path) -> None:
+    """Samples that an Ogg file lost do not come back: it says so, and a new one takes its place."""
+    script = {"001": [0.1, 0.1, 0.1, 0.1]}
+    ogg, flac = (PlanSettings(name="t.csv", audio_format=name) for name in ("ogg", "flac"))
+    await ran(tmp_path, jobs(2), shares(script), plan_settings=ogg)
+    await ran(tmp_path, jobs(2), plan_settings=flac)
+    report = api.accept(tmp_path, every=True)
+    assert (report.accepted, report.damaged, report.other_format) == ((), (), ("001",))
+    assert kept_files(tmp_path) == ["001.ogg"]
+    again = replace(flac, retry_failed=True)
+    run = await ran(tmp_path, jobs(2), shares(script), plan_settings=again)
+    assert run.statuses == {"done": 1, "suspect": 1}
+    assert kept_files(tmp_path) == ["001.flac"]
     assert api.accept(tmp_path, every=True).accepted == ("001",)
 
 

@@ -24,12 +24,15 @@ class AcceptReport:
         accepted: Ids of the jobs that are done now.
         done_before: Ids among those asked for that were done already.
         damaged: Ids of suspect jobs whose files are gone or changed; they stay suspect.
+        other_format: Ids of suspect jobs that are kept in a format which cannot become the one that
+            the manifest asks for by now; they stay suspect.
         suspects: How many suspect jobs there were.
     """
 
     accepted: tuple[str, ...]
     done_before: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    other_format: tuple[str, ...] = ()
     suspects: int = 0
 
 
@@ -74,9 +77,14 @@ def accept(
         chosen, done_before = _chosen(checkpoint, list(dict.fromkeys(ids)), set(reasons))
         accepted: list[str] = []
         damaged: list[str] = []
+        other_format: list[str] = []
         for row, record in chosen:
-            is_there = _accept(checkpoint, row, record)
-            (accepted if is_there else damaged).append(row.id)
+            if not record.can_become(row.output):
+                other_format.append(row.id)
+            elif _accept(checkpoint, row, record):
+                accepted.append(row.id)
+            else:
+                damaged.append(row.id)
         # An `accept` that was killed may have left both to do.
         if accepted or not checkpoint.report():
             sweep(checkpoint)
@@ -85,6 +93,7 @@ def accept(
         accepted=tuple(accepted),
         done_before=tuple(done_before),
         damaged=tuple(damaged),
+        other_format=tuple(other_format),
         suspects=suspects,
     )
 

@@ -64,7 +64,8 @@ class SingleJobs:
             BatchjobsError: The disk failed.
         """
         run, kept = self._run, ticket.kept_job
-        if kept is not None and severity(kept.doubts) <= severity(result.doubts):
+        is_of_use = kept is not None and kept.can_become(ticket.row.output)
+        if is_of_use and severity(kept.doubts) <= severity(result.doubts):
             record, targets = kept, tuple[Path, ...]()
             end = replace(end, result="suspect")
         else:

@@ -55,18 +55,21 @@ __all__ = ["FAULTS", "TEXTS", "RunFolder", "World", "live", "world_of"]
 
 CONCURRENCY = 3
 ATTEMPTS = 20
-DOUBTFUL = frozenset({"silence", "truncate", "close"})
+DOUBTFUL = frozenset({"silence", "half-sample", "close"})
 """Faults whose audio comes to an end, and is not what was asked for."""
 LOSSLESS = (".wav", ".flac")
 FAULTS = (
     "drop@0.06",
     "garbage@0.06",
-    "truncate@0.08",
-    "close:1000@0.05",
+    "close:1000@0.08",
     "error:50001@0.04",
     "silence@0.12",
+    "half-sample@0.06",
 )
-"""A share of all sessions fails in every way that looks nearly like success."""
+"""A share of all sessions fails in every way that looks nearly like success.
+
+Not `truncate`: of a voice whose pace is not known yet, 40 % of a text cannot be told from all of it.
+"""
 
 TEXTS = (
     "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ",
@@ -468,7 +471,8 @@ class RunFolder(RuleBasedStateMachine):
         self.world.counts["runs"] += 1
         self.compare(least, most)
         self.check(report.summary, report.exit_code)
-        failed = {x.id for x in self.unsettled.values() if not x.is_suspect}
+        ended = {self.id_of(row) for row in self.open_rows}
+        failed = {name for name in ended if not self.unsettled[name].is_suspect}
         self.hold("none fails that need not", holds=failed <= kept_failures, why=failed)
 
     def check(self, summary: object, exit_code: int) -> None:
@@ -547,9 +551,14 @@ class RunFolder(RuleBasedStateMachine):
             self.world.counts["in doubt at the end of a run"] += 1
             asked = hashlib.sha256(known.key[0].encode()).hexdigest(), known.key[1]
             self.hold("in doubt for a reason", holds=asked in self.world.struck, why=known)
-            final = self.folder / self.place_of(row)
-            is_there = final.is_file() and digest_of(final, 0) == known.sha256
-            self.hold("not under its final name", holds=not is_there or self.kills > 0, why=known)
+            place = self.place_of(row)
+            is_ours = (self.folder / place).is_file() and self.kills == 0
+            is_result = any(held.output == place for held in self.held)
+            self.hold("not under its final name", holds=is_result or not is_ours, why=known)
+        self.check_kept()
+
+    def check_kept(self) -> None:
+        """Check that the folder of what is in doubt has that, and nothing else."""
         kept = {known.output for known in self.unsettled.values() if known.is_suspect}
         found = {str(path.relative_to(self.folder)) for path in self.folder.glob("suspect/*")}
         self.hold("only what is in doubt is kept", holds=found == kept, why=(found, kept))
@@ -757,11 +766,11 @@ class RunFolder(RuleBasedStateMachine):
         self.settle(retries=True)
 
     @rule(which=st.integers(-1, 9))
-    @precondition(lambda self: (self.folder / FILE_NAME).exists())
     @told
     def accept(self, which: int) -> None:
         """Accept what is in doubt, one or all of it: its very bytes are the result, for nothing."""
-        self.accept_now(which)
+        if (self.folder / FILE_NAME).exists():  # not a precondition: it is up to chance
+            self.accept_now(which)
 
     def accept_now(self, which: int = -1) -> None:
         """Accept all that is in doubt, or one of it, and check what became of that."""
@@ -773,8 +782,11 @@ class RunFolder(RuleBasedStateMachine):
         self.expect_accepted()
         if which < 0 or asked:
             report = api.accept(self.folder, asked, every=which < 0)
+            unlike = tuple(row.id for row, kept in found if not kept.can_become(row.output))
+            found = [(row, kept) for row, kept in found if row.id not in unlike]
             names = tuple(row.id for row, _ in found)
-            self.hold("what was asked is accepted", holds=report.accepted == names, why=report)
+            told = report.accepted, report.other_format, report.damaged
+            self.hold("what was asked is accepted", holds=told == (names, unlike, ()), why=report)
             self.world.counts["accepted"] += len(names)
         self.hold("accept buys nothing", holds=not self.world.sold() and not self.world.opened)
         self.learn()
@@ -785,6 +797,8 @@ class RunFolder(RuleBasedStateMachine):
             if path.suffix == Path(was.output).suffix:
                 is_same = digest_of(path, 0) == was.sha256
                 self.hold("these very bytes are the result", holds=is_same, why=(row, was))
+        if which < 0 or asked:
+            self.check_kept()
         if found:
             lines = (self.folder / "results.jsonl").read_bytes().splitlines()
             told = {json.loads(line)["id"] for line in lines}
@@ -797,11 +811,13 @@ class RunFolder(RuleBasedStateMachine):
                 self.accepted[known.evidence] = known
 
     @rule(milliseconds=st.integers(0, 25))
-    @precondition(lambda self: self.kills < 4 and any(x.is_suspect for x in self.unsettled.values()))
+    @precondition(lambda self: self.kills < 4)
     @told
     def kill_accept(self, milliseconds: int) -> None:
         """Accept all in a process of its own, and kill it some time later."""
         self.kills += 1
+        if not any(known.is_suspect for known in self.unsettled.values()):
+            return
         self.expect_accepted()
         fork = self.world.forks[0]
         pid = fork.start(self.manifest, self.request_for() | {"command": "accept"})
@@ -1045,16 +1061,15 @@ class RunFolder(RuleBasedStateMachine):
                 self.settle()
                 if self.distrusted:  # what `verify` has found changed is made again
                     self.settle()
-                changed = [held for held in self.distrusted if self.is_asked_for(held)]
-                self.hold("all files are as they were", holds=not changed, why=changed)
                 self.hold("nothing is missing", holds=not self.purchases())
                 self.settle()
                 self.accept_now()
-                self.settle(retries=True)  # what has failed for good
+                self.settle(retries=True)  # what has failed for good, or is of the wrong format
                 self.accept_now()
                 self.hold("nothing is in doubt for ever", holds=not self.open_rows)
-                is_left = (self.folder / "suspect").exists()
-                self.hold("nothing is kept for nobody", holds=not is_left)
+                asked = [held for held in self.held if self.is_asked_for(held)]
+                changed = [held for held in asked if not self.stands(held, exactly=True)]
+                self.hold("all files are as they were", holds=not changed, why=changed)
         finally:
             shutil.rmtree(self.place, ignore_errors=True)
 
