@@ -16,7 +16,7 @@ import trio
 import batchjobs
 from batchjobs import api, suspects
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord, Row
-from batchjobs.errors import BatchjobsError, NoRunError, UsageError
+from batchjobs.errors import BatchjobsError, NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Job, Kind, Sign, Status
 from batchjobs.outputs import file_changes
 from batchjobs.planning import PlanSettings
@@ -229,6 +229,23 @@ async def test_followers_of_a_suspect_job_have_its_audio_in_doubt_too(tmp_path: 
     assert not (tmp_path / "suspect").exists()
 
 
+async def test_an_edited_row_does_not_write_over_what_is_kept_of_it(tmp_path: Path) -> None:
+    """Until the other text's audio is committed, a kill and an undone edit find the first one."""
+    await ran(tmp_path, [job("a", "first text of this row")], shares({"row": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["a.wav"]
+    await ran(tmp_path, [job("a", "another text of this row")], shares({"row": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["a.2.wav"]
+
+
+async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) -> None:
+    """A row that follows another has its own file, until the new one is committed."""
+    rows = [job("a", "same words here in both"), job("b", "same words here in both")]
+    await ran(tmp_path, rows, shares({"both": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["a.wav", "b.wav"]
+    await ran(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_settings=AGAIN)
+    assert kept_files(tmp_path)[1:] == ["b.2.wav"]
+
+
 async def test_what_a_kill_has_left_in_the_folder_is_swept(tmp_path: Path) -> None:
     """A file that no job in doubt has goes with the next run, if it was ours; others stay."""
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
@@ -265,6 +282,27 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     assert not again.service.streams
     assert again.statuses == {"done": 3}
     assert ledger_of(tmp_path).count("done") == 3
+
+
+async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_path: Path) -> None:
+    """Killed between the commit and the report: nothing is suspect any more, and all has to say so."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    results_of(tmp_path)
+    before = contents_of(tmp_path)
+    api.accept(tmp_path, ["001"])
+    with Checkpoint.open(tmp_path) as checkpoint:
+        (record,) = checkpoint.records(["001"]).values()
+        checkpoint.commit(records=[record])  # as the killed one left it: with no report
+    for name in ("results.jsonl", "summary.json", "failed.jsonl", "suspect/001.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(before[tmp_path / name])
+    report = api.accept(tmp_path, ["001"])
+    assert (report.accepted, report.done_before) == ((), ("001",))
+    assert [line["id"] for line in batchjobs.read_results(tmp_path)] == ["000", "001"]
+    assert not (tmp_path / "suspect").exists()
+    summary = (tmp_path / "summary.json").stat()
+    assert api.accept(tmp_path, every=True) == api.AcceptReport(accepted=())
+    assert (tmp_path / "summary.json").stat() == summary
 
 
 async def test_accept_by_reason_takes_those_with_no_other(tmp_path: Path) -> None:
@@ -352,6 +390,53 @@ async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) ->
     assert api.accept(tmp_path, every=True).accepted == ("001",)
     pcm, _ = soundfile.read(tmp_path / "audio/001.flac", dtype="int16")
     assert pcm.tobytes() == kept.tobytes()
+
+
+async def test_a_file_that_is_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
+    """A row has another place by now, and a file that no run wrote stands there: it stays."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await ran(tmp_path, jobs(2), plan_settings=PlanSettings(name="t.csv", audio_format="flac"))
+    mine = tmp_path / "audio/001.flac"
+    mine.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="not this run's"):
+        api.accept(tmp_path, every=True)
+    assert mine.read_bytes() == b"mine"
+    assert kept_files(tmp_path) == ["001.wav"]
+
+
+async def test_what_a_killed_accept_leaves_is_known_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended between the rename and the commit, it may be done again, and so may the row."""
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await ran(tmp_path, jobs(2), plan_settings=PlanSettings(name="t.csv", audio_format="flac"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "accept", dies)
+        with pytest.raises(KeyboardInterrupt):
+            api.accept(tmp_path, every=True)
+    assert (tmp_path / "audio/001.flac").exists()
+    assert kept_files(tmp_path) == ["001.wav"]
+    assert api.accept(tmp_path, every=True).accepted == ("001",)
+
+
+async def test_what_cannot_become_the_format_asked_for_is_no_damage(tmp_path: Path) -> None:
+    """Samples that an Ogg file lost do not come back: it says so, and a new one takes its place."""
+    script = {"001": [0.1, 0.1, 0.1, 0.1]}
+    ogg, flac = (PlanSettings(name="t.csv", audio_format=name) for name in ("ogg", "flac"))
+    await ran(tmp_path, jobs(2), shares(script), plan_settings=ogg)
+    await ran(tmp_path, jobs(2), plan_settings=flac)
+    report = api.accept(tmp_path, every=True)
+    assert (report.accepted, report.damaged, report.other_format) == ((), (), ("001",))
+    assert kept_files(tmp_path) == ["001.ogg"]
+    again = replace(flac, retry_failed=True)
+    run = await ran(tmp_path, jobs(2), shares(script), plan_settings=again)
+    assert run.statuses == {"done": 1, "suspect": 1}
+    assert kept_files(tmp_path) == ["001.flac"]
+    assert api.accept(tmp_path, every=True).accepted == ("001",)
 
 
 # -- long jobs ----------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchjobs import config, outputs, results
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
 from batchjobs.errors import UsageError
 from batchjobs.files import publish
 from batchjobs.jobs import Sign, Status
+from batchjobs.planning import refuse_foreign_files
 from batchjobs.runner import sweep
 
 __all__ = ["AcceptReport", "accept"]
@@ -23,12 +24,15 @@ class AcceptReport:
         accepted: Ids of the jobs that are done now.
         done_before: Ids among those asked for that were done already.
         damaged: Ids of suspect jobs whose files are gone or changed; they stay suspect.
+        other_format: Ids of suspect jobs that are kept in a format which cannot become the one that
+            the manifest asks for by now; they stay suspect.
         suspects: How many suspect jobs there were.
     """
 
     accepted: tuple[str, ...]
     done_before: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    other_format: tuple[str, ...] = ()
     suspects: int = 0
 
 
@@ -73,16 +77,23 @@ def accept(
         chosen, done_before = _chosen(checkpoint, list(dict.fromkeys(ids)), set(reasons))
         accepted: list[str] = []
         damaged: list[str] = []
+        other_format: list[str] = []
         for row, record in chosen:
-            is_there = _accept(checkpoint, row, record)
-            (accepted if is_there else damaged).append(row.id)
-        if accepted:
+            if not record.can_become(row.output):
+                other_format.append(row.id)
+            elif _accept(checkpoint, row, record):
+                accepted.append(row.id)
+            else:
+                damaged.append(row.id)
+        # An `accept` that was killed may have left both to do.
+        if accepted or not checkpoint.report():
             sweep(checkpoint)
             results.write_again(checkpoint, providers)
     return AcceptReport(
         accepted=tuple(accepted),
         done_before=tuple(done_before),
         damaged=tuple(damaged),
+        other_format=tuple(other_format),
         suspects=suspects,
     )
 
@@ -124,10 +135,14 @@ def _suspects(checkpoint: Checkpoint, reasons: set[str]) -> Iterator[tuple[Row, 
 
 def _accept(checkpoint: Checkpoint, row: Row, kept: JobRecord) -> bool:
     """Put a job's files in their places and say that it is done; false if they are damaged."""
+    refuse_foreign_files(row, checkpoint)
     # A copy, not a rename: until it is committed, what is kept stays where it is.
     written = outputs.copied(checkpoint.folder, row.output, kept)
     if written is None:
         return False
+    # The row may have another place by now than when it was bought: a kill that leaves a file there
+    # leaves ours, and no older result is taken for what stands there then.
+    checkpoint.commit(changes=[SegmentChanges(assembling=row.id)])
     publish(written.targets)
     record = replace(
         kept,

@@ -70,7 +70,7 @@ def accept(
         print_json(dataclasses.asdict(report))
     else:
         _show(report, folder)
-    raise SystemExit(1 if report.damaged else 0)
+    raise SystemExit(1 if report.damaged or report.other_format else 0)
 
 
 def _show(report: "AcceptReport", folder: Path) -> None:
@@ -78,6 +78,13 @@ def _show(report: "AcceptReport", folder: Path) -> None:
         say(f"'{name}' is done already")
     for name in report.damaged:
         say(f"batchjobs: what was kept of '{name}' is gone or has changed", sys.stderr)
+    for name in report.other_format:
+        say(
+            f"batchjobs: '{name}' is kept in a format that cannot become the one asked for by now",
+            sys.stderr,
+        )
+    if report.other_format:
+        say("  → ask for the format that it has, or buy it again", sys.stderr)
     if report.damaged:
         say("  → 'batchjobs run … --retry-failed' buys it again", sys.stderr)
     if not report.suspects:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
-from batchjobs.planning.decisions import refuse_foreign_reports
+from batchjobs.planning.decisions import refuse_foreign_files, refuse_foreign_reports
 from batchjobs.planning.fingerprint import fingerprint
 from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.records import (
@@ -45,6 +45,7 @@ __all__ = [
     "is_intact",
     "make_plan",
     "recording_key",
+    "refuse_foreign_files",
     "text_segments",
 ]
 

@@ -64,13 +64,12 @@ class SingleJobs:
             BatchjobsError: The disk failed.
         """
         run, kept = self._run, ticket.kept_job
-        if kept is not None and severity(kept.doubts) <= severity(result.doubts):
+        is_of_use = kept is not None and kept.can_become(ticket.row.output)
+        if is_of_use and severity(kept.doubts) <= severity(result.doubts):
             record, targets = kept, tuple[Path, ...]()
             end = replace(end, result="suspect")
         else:
-            place = suspects.place_of(ticket.row, kept)
-            # First whose file it will be: whatever a kill leaves there, the next run knows it.
-            await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
+            place = await self._place(ticket.row)
             written = await self._written(ticket.row, place, result)
             targets = written.targets
             record = in_doubt(
@@ -97,14 +96,13 @@ class SingleJobs:
             BatchjobsError: The disk failed.
         """
         run, row = self._run, ticket.row
-        place = suspects.place_of(row, None)
+        place = await self._place(row)
         folder = run.checkpoint.folder
         written = await trio.to_thread.run_sync(
             outputs.copied, folder, place, leader, limiter=run.disk
         )
         if written is None:
             return None
-        await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
         record = replace(
             leader,
             id=row.id,
@@ -118,6 +116,15 @@ class SingleJobs:
         )
         await run.recorder.finish(record=record, targets=written.targets)
         return record
+
+    async def _place(self, row: Row) -> str:
+        """Say where a result in doubt is to stand: never where one is kept, of whatever content."""
+        run = self._run
+        found = await trio.to_thread.run_sync(run.checkpoint.records, [row.id])
+        place = suspects.place_of(row, found.get(row.id))
+        # First whose file it will be: whatever a kill leaves there, the next run knows it.
+        await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
+        return place
 
     def _counted(self, record: JobRecord, ticket: Ticket, *, is_passing: bool) -> JobRecord:
         return replace(

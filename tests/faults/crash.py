@@ -31,11 +31,14 @@ from tests.test_end_to_end import ROOT
 
 __all__ = [
     "LANES",
+    "Point",
+    "Strike",
     "commit_id",
     "every_point",
     "every_point_in_process",
     "nested",
     "random_kills",
+    "until_survived",
 ]
 
 LANES = 2
@@ -125,7 +128,7 @@ class Point:
         return f"{self.call} {self.count}"
 
 
-_Strike = Callable[[Bench, Point], tuple[bool, Toll]]
+Strike = Callable[[Bench, Point], tuple[bool, Toll]]
 
 
 def every_point(
@@ -140,7 +143,7 @@ def every_point(
 
     toll = Toll()
     for call in calls:
-        toll.add(_until_survived(several, strike, call))
+        toll.add(until_survived(several, strike, call))
     return toll
 
 
@@ -152,7 +155,7 @@ def every_point_in_process(several: Sequence[Bench], work: Work, *, step: int = 
         code = bench.run(case, die_at=1 + (point.count - 1) * step)
         return _recovered(case, point.call, code, "")
 
-    return _until_survived(several, strike, "in-process")
+    return until_survived(several, strike, "in-process")
 
 
 def _recovered(case: Case, call: str, code: int, broken: str) -> tuple[bool, Toll]:
@@ -170,7 +173,7 @@ def _recovered(case: Case, call: str, code: int, broken: str) -> tuple[bool, Tol
     return not was_killed, case.toll
 
 
-def _until_survived(several: Sequence[Bench], strike: _Strike, call: str) -> Toll:
+def until_survived(several: Sequence[Bench], strike: Strike, call: str) -> Toll:
     """Strike at 1, 2, 3 … until a run survives, the benches taking turns."""
 
     def lane(number: int) -> Toll:
