@@ -64,8 +64,9 @@ class SingleJobs:
             BatchjobsError: The disk failed.
         """
         run, kept = self._run, ticket.kept_job
+        # An MP3 that is kept is of no use to a row that asks for a WAV by now.
         is_of_use = kept is not None and kept.can_become(ticket.row.output)
-        if is_of_use and severity(kept.doubts) <= severity(result.doubts):
+        if kept and is_of_use and severity(kept.doubts) <= severity(result.doubts):
             record, targets = kept, tuple[Path, ...]()
             end = replace(end, result="suspect")
         else:
