@@ -38,7 +38,7 @@ def place_of(row: Row, kept: JobRecord | None) -> str:
         stem += f"-{hashlib.sha256(row.output.encode()).hexdigest()[:_DIGEST_HEX_DIGITS]}"
     place = f"{SUSPECT_FOLDER}/{stem}{output.suffix}"
     if kept is not None and kept.output == place:
-        return f"{SUSPECT_FOLDER}/{stem}.2{output.suffix}"
+        return f"{SUSPECT_FOLDER}/{stem}~2{output.suffix}"  # no stem has a tilde
     return place
 
 

@@ -131,15 +131,21 @@ class TranscriptJudge:
         return np.concatenate([loud[:0], *changing])
 
     def _expected(self, letters: float, seconds: float) -> float:
-        """Give how many letters the run leads to expect, if there are far too few; else 0."""
-        rates = list(self._rates)
+        """Give how many letters the run leads to expect, if there are far too few; else 0.
+
+        What is doubted teaches nothing: a service that begins to drop words must not be learnt.
+        """
         rate = math.log(letters / seconds)
-        if seconds >= _LEARNED_FROM_SECONDS:
+        expected = self._doubtful(rate, letters, seconds)
+        if not expected and seconds >= _LEARNED_FROM_SECONDS:
             self._rates.append(rate)
-        if len(rates) < _LEARNED_AFTER:
+        return expected
+
+    def _doubtful(self, rate: float, letters: float, seconds: float) -> float:
+        if len(self._rates) < _LEARNED_AFTER:
             return 0.0
-        middle = median(rates)
-        spread = _DEVIATION_OF_MEDIAN * median(abs(each - middle) for each in rates)
+        middle = median(self._rates)
+        spread = _DEVIATION_OF_MEDIAN * median(abs(each - middle) for each in self._rates)
         is_few = rate < middle - max(_FEW_RATIO, _DEVIATIONS * spread)
         unexplained = seconds - letters / math.exp(middle)
         is_many = unexplained > _UNEXPLAINED_SECONDS

@@ -312,3 +312,13 @@ def test_the_summary_adds_up_and_prices_what_was_sent(tmp_path: Path) -> None:
     assert summary["spent"] == {"USD": 100.005, "AED": 2.0}
     assert summary["wasted"] == {"USD": 33.335}
     assert summary["audio_seconds"] == 3.0
+
+
+def test_both_readings_of_a_table_are_of_one_state(tmp_path: Path) -> None:
+    """A job that ends between them is in neither, or in both: no column comes too late."""
+    with Checkpoint.open(tmp_path) as writer, Checkpoint.read(tmp_path) as reader:
+        with reader.steady():
+            before = reader.totals().attempts
+            writer.commit(starts=[AttemptStart(key="k", job="a", provider="p", started_at=1.0)])
+            assert reader.totals().attempts == before
+        assert reader.totals().attempts == before + 1

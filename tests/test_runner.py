@@ -433,14 +433,38 @@ async def test_a_service_that_takes_text_and_never_speaks_ends_the_run_at_once(
     provider = replace(QUICK, first_audio_seconds=0.2)
     run = await ran(tmp_path, jobs(20), mute, provider=provider)
     assert isinstance(run.end.error, ServiceUnavailableError)
-    assert "took the first text, and no audio came" in run.end.error.message
+    assert "no audio came" in run.end.error.message
     assert "batchjobs probe quick" in run.end.error.hint
     assert len(run.service.streams) == 1
     assert not run.records
+    assert "'000'" in run.end.error.message
     # Of dots alone no service makes a sound: that says nothing of the service.
     run = await ran(tmp_path / "dots", [job("dots", "... !؟")], mute, provider=provider)
     assert run.end.error is None
     assert run.statuses == {"failed": 1}
+
+
+async def test_a_text_without_audio_ends_no_run_of_a_service_that_has_spoken(
+    tmp_path: Path,
+) -> None:
+    """In a folder where it has done jobs, silence is the row's; the others are not kept waiting."""
+
+    async def dumb_to_one(peer: Peer) -> None:
+        await peer.begin()
+        text = await peer.text()
+        if text.endswith("dumb"):
+            await trio.sleep_forever()
+        await peer.send(audio(speech_for(text), RATE))
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    provider = replace(QUICK, first_audio_seconds=0.2)
+    await ran(tmp_path, jobs(2), dumb_to_one, provider=provider)
+    rows = [job("dumb"), *jobs(4)]
+    run = await ran(tmp_path, rows, dumb_to_one, provider=provider)
+    assert run.end.error is None
+    assert run.statuses == {"done": 4, "failed": 1}
+    assert run.records["dumb"].error_class == "timeout"
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -131,7 +131,7 @@ async def test_of_several_attempts_the_best_is_kept(tmp_path: Path) -> None:
     assert (record.status, record.attempts) == (Status.SUSPECT, 3)
     whole = speech_for(f"{TEXT} 001")
     assert record.frames == int(len(whole) * 0.2) // 2
-    assert kept_files(tmp_path) == ["001.2.wav"]
+    assert kept_files(tmp_path) == ["001~2.wav"]
     assert ledger_of(tmp_path)[1:] == ["suspect", "kept", "suspect"]
 
 
@@ -164,7 +164,7 @@ async def test_retry_failed_buys_again_and_keeps_the_better(tmp_path: Path) -> N
     whole = speech_for(f"{TEXT} 001")
     for script, status, share, files in (
         ([0.1, 0.2], "suspect", 0.2, ["001.wav"]),
-        ([0.25, 0.25], "suspect", 0.25, ["001.2.wav"]),
+        ([0.25, 0.25], "suspect", 0.25, ["001~2.wav"]),
         ([], "done", 1.0, []),
     ):
         run = await ran(tmp_path, jobs(2), shares({"001": script}), plan_settings=AGAIN)
@@ -229,12 +229,99 @@ async def test_followers_of_a_suspect_job_have_its_audio_in_doubt_too(tmp_path: 
     assert not (tmp_path / "suspect").exists()
 
 
-async def test_an_edited_row_does_not_write_over_what_is_kept_of_it(tmp_path: Path) -> None:
-    """Until the other text's audio is committed, a kill and an undone edit find the first one."""
-    await ran(tmp_path, [job("a", "first text of this row")], shares({"row": [0.1, 0.1]}))
-    assert kept_files(tmp_path) == ["a.wav"]
+async def test_an_edit_undone_finds_what_was_kept(tmp_path: Path) -> None:
+    """What another text of the row has come to takes nothing away, in doubt, failed or done."""
+    first = [job("a", "first text of this row")]
+    await ran(tmp_path, first, shares({"row": [0.1, 0.1]}))
+    kept = (tmp_path / "suspect/a.wav").read_bytes()
     await ran(tmp_path, [job("a", "another text of this row")], shares({"row": [0.1, 0.1]}))
-    assert kept_files(tmp_path) == ["a.2.wav"]
+    assert kept_files(tmp_path) == ["a.wav", "a~2.wav"]
+    refused = [job("a", "a third text of this row")]
+
+    async def refuses(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.send({"type": "error", "errorCode": 40001, "errorMessage": "no"})
+
+    run = await ran(tmp_path, refused, refuses)
+    assert run.statuses == {"failed": 1}
+    run = await ran(tmp_path, first)
+    assert not run.service.streams
+    assert run.statuses == {"suspect": 1}
+    assert (tmp_path / run.records["a"].output).read_bytes() == kept
+    assert (run.records["a"].copied_from, run.records["a"].attempts) == ("", 2)
+
+
+async def test_ids_that_look_like_second_places_are_left_alone(tmp_path: Path) -> None:
+    """Sections are numbered so: what is kept of 1.2 is not in the way of what is kept of 1."""
+    rows = [job("1", f"{TEXT} one"), job("1.2", f"{TEXT} again two")]
+    await ran(tmp_path, rows, shares({"one": [0.1, 0.1], "two": [0.1, 0.1]}))
+    assert kept_files(tmp_path) == ["1.2.wav", "1.wav"]
+    other = (tmp_path / "suspect/1.2.wav").read_bytes()
+    again = shares({"one": [0.12, 0.12], "two": [0.05, 0.05]})
+    run = await ran(tmp_path, rows, again, plan_settings=AGAIN)
+    assert run.statuses == {"suspect": 2}
+    assert kept_files(tmp_path) == ["1.2.wav", "1~2.wav"]
+    assert (tmp_path / "suspect/1.2.wav").read_bytes() == other
+
+
+async def test_what_was_kept_and_is_gone_is_bought_again(tmp_path: Path) -> None:
+    """Nothing is believed to be kept that is not there: the next run keeps what comes."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    (tmp_path / "suspect/001.wav").unlink()
+    run = await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    assert len(run.service.streams) == 2
+    assert run.statuses == {"done": 1, "suspect": 1}
+    assert api.accept(tmp_path, ["001"]).accepted == ("001",)
+
+
+async def test_verify_looks_at_what_is_kept_too(tmp_path: Path) -> None:
+    """And what it finds changed is bought again."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    path = tmp_path / "suspect/001.wav"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    assert api.verify(tmp_path) == (2, ["001: suspect/001.wav: its content has changed"])
+    run = await ran(tmp_path, jobs(2))
+    assert run.statuses == {"done": 2}
+    assert len(run.service.streams) == 1
+
+
+async def test_a_settled_doubt_leads_rows_that_come_later(tmp_path: Path) -> None:
+    """They ask the same, and have it in doubt too; nothing is bought for them."""
+    rows = [job("a", "same words here in both"), job("b", "same words here in both")]
+    await ran(tmp_path, rows[:1], shares({"both": [0.1, 0.1]}))
+    run = await ran(tmp_path, rows)
+    assert not run.service.streams
+    assert run.statuses == {"suspect": 2}
+
+
+async def test_those_who_wait_for_a_copy_follow_into_doubt(tmp_path: Path) -> None:
+    """The original is damaged, and what is bought in its place is in doubt: for all, bought once."""
+    rows = [job(name, "same words here in both") for name in "abcd"]
+    await ran(tmp_path, rows[:1])
+    path = tmp_path / "audio/a.wav"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    run = await ran(tmp_path, rows[1:], shares({"both": [0.1, 0.1]}))
+    assert len(run.service.streams) == 2
+    assert run.statuses == {"suspect": 3}
+
+
+async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) -> None:
+    """It says what speaks against it, and of no process that died."""
+    await ran(tmp_path, jobs(1), shares({"000": [0.1]}))
+    one = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=1))
+    with Checkpoint.open(tmp_path) as checkpoint:
+        kept = replace(
+            checkpoint.records(["000"])["000"],
+            status=Status.SUSPECT,
+            is_passing=True,
+            doubts=(Doubt(sign=Sign.SHORT, message="too short"),),
+            error_message="too short",
+        )
+        checkpoint.commit(records=[kept])
+    run = await ran(tmp_path, jobs(1), run_settings=one)
+    assert not run.service.streams
+    assert (run.statuses, run.records["000"].error_message) == ({"suspect": 1}, "too short")
 
 
 async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) -> None:
@@ -243,15 +330,15 @@ async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) 
     await ran(tmp_path, rows, shares({"both": [0.1, 0.1]}))
     assert kept_files(tmp_path) == ["a.wav", "b.wav"]
     await ran(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_settings=AGAIN)
-    assert kept_files(tmp_path)[1:] == ["b.2.wav"]
+    assert kept_files(tmp_path)[1:] == ["b~2.wav"]
 
 
 async def test_what_a_kill_has_left_in_the_folder_is_swept(tmp_path: Path) -> None:
     """A file that no job in doubt has goes with the next run, if it was ours; others stay."""
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
-        database.execute("INSERT INTO own_files VALUES ('suspect/001.2.wav')")
-    for name in ("001.2.wav", ".001.2.wav.part", "mine.wav"):
+        database.execute("INSERT INTO own_files VALUES ('suspect/001~2.wav')")
+    for name in ("001~2.wav", ".001~2.wav.part", "mine.wav"):
         (tmp_path / "suspect" / name).write_bytes(b"x")
     await ran(tmp_path, [*jobs(2), job("more")])
     assert kept_files(tmp_path) == ["001.wav", "mine.wav"]
@@ -517,6 +604,34 @@ async def test_an_accepted_long_job_is_edited_like_any_other(tmp_path: Path) -> 
     assert not third.doubts
 
 
+async def test_what_is_kept_of_a_long_job_stays_its_home_in_an_exact_format(tmp_path: Path) -> None:
+    """A row that wants MP3 by now holds no samples: the segments stay where they are exactly."""
+    rows = [job("book", "\n\n".join(SENTENCES))]
+    await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
+    mp3 = replace(AGAIN, audio_format="mp3")
+    settings = replace(SETTINGS, rebuys_doubted=True)
+    run = await ran(tmp_path, rows, provider=BY_SENTENCE, plan_settings=mp3, run_settings=settings)
+    assert (len(run.service.streams), run.statuses) == (1, {"done": 1})
+    edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
+    run = await ran(tmp_path, edited, provider=BY_SENTENCE, plan_settings=replace(mp3))
+    assert len(run.service.streams) == 1
+
+
+async def test_a_good_segment_goes_before_one_in_doubt(tmp_path: Path) -> None:
+    """Wherever they are: what was bought better for one book is not in doubt in its next edition."""
+    first = job("zz", "\n\n".join(SENTENCES[:2]), output="zz/b1.wav")
+    second = job("b2", "\n\n".join([SENTENCES[1], SENTENCES[2]]), output="audio/b2.wav")
+    await ran(tmp_path, [first, second], sentence_shares({1: [0.1] * 4}), provider=BY_SENTENCE)
+    settings = replace(SETTINGS, rebuys_doubted=True)
+    run = await ran(
+        tmp_path, [first], provider=BY_SENTENCE, plan_settings=AGAIN, run_settings=settings
+    )
+    assert run.records["zz"].status is Status.DONE
+    edited = replace(first, text="\n\n".join([SENTENCES[2], SENTENCES[1]]))
+    run = await ran(tmp_path, [edited], provider=BY_SENTENCE)
+    assert run.records["zz"].status is Status.DONE
+
+
 async def test_an_edit_elsewhere_leaves_a_segment_in_doubt(tmp_path: Path) -> None:
     """Nothing was accepted: it is not bought again by the way, and the job stays suspect."""
     rows = [job("book", "\n\n".join(SENTENCES))]
@@ -630,7 +745,7 @@ def test_what_is_kept_is_never_written_over() -> None:
     here = row("a", "audio/a.wav")
     kept = JobRecord(id="a", key="k", kind=Kind.TTS, status=Status.SUSPECT, output="suspect/a.wav")
     second = suspects.place_of(here, kept)
-    assert second == "suspect/a.2.wav"
+    assert second == "suspect/a~2.wav"
     assert suspects.place_of(here, replace(kept, output=second)) == "suspect/a.wav"
 
 

@@ -184,6 +184,14 @@ def test_far_too_few_words_are_doubted_once_the_run_knows(speech: dict[str, byte
     assert "6 letters" in doubt.message
 
 
+def test_a_service_that_begins_to_drop_words_is_not_learnt(speech: dict[str, bytes]) -> None:
+    """However many of its transcripts are doubted, the next one is too."""
+    rates = _taught(speech)
+    pcm = speech[_ARABIC] + bytes(RATE) + speech[_ENGLISH]
+    verdicts = [_verdict(pcm, "السلام", rates) for _ in range(40)]
+    assert all(_signs(verdict) == [Sign.FEW_WORDS] for verdict in verdicts)
+
+
 def test_what_the_run_has_seen_supports_a_transcript(speech: dict[str, bytes]) -> None:
     """A whole transcript is not doubted, and it is said what there is of it."""
     verdict = _verdict(speech[_ENGLISH], _ENGLISH, _taught(speech))

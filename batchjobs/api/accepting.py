@@ -73,22 +73,24 @@ def accept(
     folder = Path(folder)
     Checkpoint.read(folder).close()  # to open it for writing would make one
     with Checkpoint.open(folder) as checkpoint:
-        suspects = checkpoint.totals().suspect
+        suspects = checkpoint.count_suspects()
         chosen, done_before = _chosen(checkpoint, list(dict.fromkeys(ids)), set(reasons))
         accepted: list[str] = []
         damaged: list[str] = []
         other_format: list[str] = []
-        for row, record in chosen:
-            if not record.can_become(row.output):
-                other_format.append(row.id)
-            elif _accept(checkpoint, row, record):
-                accepted.append(row.id)
-            else:
-                damaged.append(row.id)
-        # An `accept` that was killed may have left both to do.
-        if accepted or not checkpoint.report():
-            sweep(checkpoint)
-            results.write_again(checkpoint, providers)
+        try:
+            for row, record in chosen:
+                if not record.can_become(row.output):
+                    other_format.append(row.id)
+                elif _accept(checkpoint, row, record):
+                    accepted.append(row.id)
+                else:
+                    damaged.append(row.id)
+        finally:
+            # An `accept` that was killed may have left both to do.
+            if accepted or not checkpoint.report():
+                sweep(checkpoint)
+                results.write_again(checkpoint, providers)
     return AcceptReport(
         accepted=tuple(accepted),
         done_before=tuple(done_before),

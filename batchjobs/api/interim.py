@@ -1,9 +1,11 @@
 """Results while a run goes on: written from time to time, as they stand by then."""
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -19,6 +21,8 @@ _logger = logging.getLogger(__name__)
 _LEAST_SECONDS: Final = 60.0
 _REST: Final = 20
 """So many times as long as it wrote it rests: a twentieth of a core at most, however many rows."""
+_ROOM: Final = 4
+"""So many times the size of the results has to be free for a second copy of them."""
 _BREATH_SECONDS: Final = 0.005
 """Between two pieces of a file, in which the event loop has the interpreter to itself."""
 
@@ -83,9 +87,20 @@ def write_interim(request: Request, check: Callable[[], None]) -> None:
     Raises:
         BatchjobsError: They cannot be written.
     """
-    with Checkpoint.read(request.folder) as checkpoint:
+    if _is_scarce(request.folder):
+        return
+    with Checkpoint.read(request.folder) as checkpoint, checkpoint.steady():
         summary = results.summary_of(checkpoint, request.providers, is_running=True)
         check()
         summary |= {"manifest": request.name, "exit_code": None, "finished_at": None}
         summary["written_at"] = round(time.time(), 3)
         results.write_files(checkpoint, summary, check)
+
+
+def _is_scarce(folder: Path) -> bool:
+    """Whether a second copy of the results would take the room that results themselves need."""
+    try:
+        size = (folder / results.RESULTS).stat().st_size
+        return shutil.disk_usage(folder).free < _ROOM * size
+    except OSError:  # there is none yet
+        return False

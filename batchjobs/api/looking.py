@@ -1,6 +1,7 @@
 """Looking at a run: where it stands, what came of it, and whether its files are as they were."""
 
 import functools
+import itertools
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -48,7 +49,8 @@ def results_as(
         UsageError: There is no such status.
         NoRunError: There is no run in the folder.
     """
-    with Checkpoint.read(Path(folder)) as checkpoint:
+    # One state for both readings of a table, whatever a run does meanwhile.
+    with Checkpoint.read(Path(folder)) as checkpoint, checkpoint.steady():
         if form == "jsonl":
             yield from results.result_lines(checkpoint, statuses)
             return
@@ -69,7 +71,7 @@ def verify(
         progress: Called with the number of jobs checked so far.
 
     Returns:
-        How many finished jobs were checked, and what is wrong with their files.
+        How many jobs, finished or in doubt, were checked, and what is wrong with their files.
 
     Raises:
         NoRunError: There is no run in the folder.
@@ -79,7 +81,7 @@ def verify(
     checked = 0
     judged: dict[bool, list[JobRecord]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
-        for record in checkpoint.done_records():
+        for record in itertools.chain(checkpoint.done_records(), _suspects(checkpoint)):
             checked += 1
             changes = outputs.file_changes(folder, record.files)
             if bool(changes) != record.is_damaged:
@@ -93,6 +95,11 @@ def verify(
                 _note(folder, judged)
     _note(folder, judged)
     return checked, found
+
+
+def _suspects(checkpoint: Checkpoint) -> Iterator[JobRecord]:
+    """Stream what is kept in doubt."""
+    return (record for _, record in checkpoint.outcomes(Status.SUSPECT) if record is not None)
 
 
 def _note(folder: Path, judged: dict[bool, list[JobRecord]]) -> None:

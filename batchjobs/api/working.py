@@ -43,7 +43,7 @@ async def do_work(
         await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
         # Killed at its very end, a run leaves files that nobody needs any more.
-        sweep(checkpoint)
+        await trio.to_thread.run_sync(sweep, checkpoint)
         return RunEnd()
     if options.library_hooks:
         masking.install_fast_masker()

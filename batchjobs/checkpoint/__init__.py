@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -257,19 +258,44 @@ class Checkpoint:
             return [ledger.record_from(row[0]) for row in found]
 
     def keys_with_donors(self, keys: Sequence[str]) -> set[str]:
-        """Tell which of these keys some finished job already has."""
-        query = """SELECT DISTINCT key FROM jobs WHERE status = 'done'
+        """Tell which of these keys some job already has, done or in doubt."""
+        query = """SELECT DISTINCT key FROM jobs WHERE status IN ('done', 'suspect')
                    AND key IN (SELECT value FROM json_each(?))"""
         with self._database.reading() as database:
             return {row[0] for row in database.execute(query, (json.dumps(list(keys)),))}
 
-    def failure_of(self, key: str) -> JobRecord | None:
-        """Find a job that has no good result of what this key asks for: rather a suspect one."""
+    def failure_of(self, key: str, *, besides: str = "") -> JobRecord | None:
+        """Find a job that has no good result of what this key asks for: rather a suspect one.
+
+        Args:
+            key: The key.
+            besides: The id of a job that is not meant.
+        """
         query = """SELECT record FROM jobs WHERE key = ? AND status IN ('failed', 'suspect')
-                   ORDER BY status DESC LIMIT 1"""
+                   AND id <> ? ORDER BY status DESC LIMIT 1"""
         with self._database.reading() as database:
-            row = database.execute(query, (key,)).fetchone()
+            row = database.execute(query, (key, besides)).fetchone()
             return ledger.record_from(row[0]) if row else None
+
+    def suspects_of(self, key: str) -> list[JobRecord]:
+        """Find the jobs, some if there are many, that have this key's result in doubt."""
+        query = "SELECT record FROM jobs WHERE key = ? AND status = 'suspect' LIMIT ?"
+        with self._database.reading() as database:
+            found = database.execute(query, (key, _DONORS)).fetchall()
+            return [ledger.record_from(row[0]) for row in found]
+
+    def count_suspects(self) -> int:
+        """Count the rows whose result is in doubt."""
+        query = "SELECT count(*) FROM jobs JOIN rows USING (id, key) WHERE status = 'suspect'"
+        with self._database.reading() as database:
+            return int(database.execute(query).fetchone()[0])
+
+    def has_bought_from(self, provider: str) -> bool:
+        """Tell whether a session with this provider ever led to a result here."""
+        query = """SELECT EXISTS (SELECT 1 FROM attempts
+                   WHERE provider = ? AND result IN ('done', 'kept', 'suspect'))"""
+        with self._database.reading() as database:
+            return bool(database.execute(query, (provider,)).fetchone()[0])
 
     def segments(self, keys: Sequence[str]) -> dict[str, list[SegmentRecord]]:
         """Find finished segments of long jobs: for each key the places where it may be."""
@@ -298,13 +324,14 @@ class Checkpoint:
             Paths of main files that are ours, whatever became of them; paths that are in use.
         """
         with self._database.reading() as database:
-            query = "SELECT path FROM own_files WHERE path LIKE 'suspect/%'"
+            query = "SELECT path FROM own_files WHERE path >= 'suspect/' AND path < 'suspect0'"
             ours = {row[0] for row in database.execute(query)}
             if not ours:
                 return set(), set()
             query = """SELECT json_extract(file.value, '$.path') FROM jobs,
                        json_each(CAST(record AS TEXT), '$.files') AS file WHERE status = 'suspect'
-                       UNION SELECT path FROM segments WHERE path LIKE 'suspect/%'"""
+                       UNION SELECT path FROM segments
+                       WHERE path >= 'suspect/' AND path < 'suspect0'"""
             return ours, {row[0] for row in database.execute(query)}
 
     def owns(self, output: str) -> bool:
@@ -445,6 +472,12 @@ class Checkpoint:
         return str(found[0]) if found else ""
 
     # -- looking --------------------------------------------------------------------------------
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """See one state throughout a block, of a checkpoint opened to look while a run goes on."""
+        with self._database.steady():
+            yield
 
     def is_running(self) -> bool:
         """Tell whether a run is going on in the folder: not ours, of one opened to look."""

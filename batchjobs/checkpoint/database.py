@@ -66,6 +66,8 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_key ON jobs (key, status);
 CREATE INDEX jobs_output ON jobs (output);
 """
+_SUSPECTS: Final = "CREATE INDEX jobs_suspect ON jobs (id) WHERE status = 'suspect';"
+"""There are few, and they are asked for by themselves."""
 """With row numbers of their own: without, a record of a kilobyte takes a page of four for itself."""
 _SEGMENTS: Final = """
 CREATE TABLE segments (
@@ -109,16 +111,17 @@ _EARLIER: Final = {
            INSERT INTO jobs SELECT * FROM jobs_before;
            DROP TABLE jobs_before;
            {_FINISHED}""",
-    3: "",  # jobs may be suspect, which an earlier program does not know
+    3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
 }
 """What brings a file of each earlier version to the next one."""
 _READABLE: Final = frozenset({3, _SCHEMA_VERSION})
-"""Versions that can be looked at as they are: their tables are the same."""
+"""Versions that can be looked at as they are: their tables are the same, but for an index."""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
 {ROW_INDEXES}
 {_JOBS}
+{_SUSPECTS}
 CREATE TABLE attempts (
     number INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
@@ -242,12 +245,26 @@ class Database:
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """See one state throughout a block, whatever another process commits meanwhile."""
         with self.reading() as connection:
+            is_steady = connection.in_transaction
+            if is_steady:
+                yield connection
+                return
             connection.execute("BEGIN")
             try:
                 yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Let all that is read within a block be of one state."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.rollback()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -117,6 +117,7 @@ def end(database: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
 def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Write what became of jobs."""
     _take_over(database, records)
+    _keep_what_is_in_doubt(database, records)
     for record in records:
         if record.status is not Status.DONE:
             _keep_what_was_bought(database, record)
@@ -171,8 +172,8 @@ def judge(database: sqlite3.Connection, records: Sequence[JobRecord], *, is_dama
         judged = _encoder.encode(dataclasses.replace(record, is_damaged=is_damaged))
         # A job may have results that are set apart: which of them it is, key and place tell.
         found = database.execute(
-            """SELECT rowid, record FROM jobs WHERE key = ? AND output = ? AND status = 'done'
-               AND id IN (?, ? || char(31) || key)""",
+            """SELECT rowid, record FROM jobs WHERE key = ? AND output = ?
+               AND status IN ('done', 'suspect') AND id IN (?, ? || char(31) || key)""",
             (record.key, record.output, record.id, record.id),
         ).fetchall()
         for number, content in found:
@@ -208,6 +209,17 @@ def _keep_what_was_bought(database: sqlite3.Connection, failed: JobRecord) -> No
         """UPDATE OR REPLACE jobs SET id = id || char(31) || key
            WHERE id = ? AND key <> ? AND status = 'done'""",
         (failed.id, failed.key),
+    )
+
+
+def _keep_what_is_in_doubt(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
+    """Keep apart what jobs have in doubt of an earlier content, whatever the new one has come to."""
+    keys = _encoder.encode({record.id: record.key for record in records}).decode()
+    database.execute(
+        """UPDATE OR REPLACE jobs SET id = id || char(31) || key WHERE rowid IN
+           (SELECT jobs.rowid FROM json_each(?) AS new JOIN jobs ON jobs.id = new.key
+            WHERE jobs.status = 'suspect' AND jobs.key <> new.value)""",
+        (keys,),
     )
 
 
@@ -270,7 +282,11 @@ def sent_by_provider(
 
     A result that is kept in doubt is one.
     """
-    query = """SELECT provider, result IN ('done', 'kept') OR (? AND ended_at IS NULL),
+    # What was kept and is no more, because its row was edited or copied from elsewhere, is waste.
+    is_kept = """result = 'kept' AND (
+        EXISTS (SELECT 1 FROM jobs WHERE jobs.key = attempts.key AND jobs.status = 'suspect')
+        OR EXISTS (SELECT 1 FROM segments WHERE segments.key = attempts.key))"""
+    query = f"""SELECT provider, result = 'done' OR {is_kept} OR (? AND ended_at IS NULL),
                total(characters), total(audio_seconds) FROM attempts GROUP BY 1, 2"""
     found = database.execute(query, (is_running,))
     return [(p, bool(d), int(c), float(s)) for p, d, c, s in found]

@@ -40,19 +40,32 @@ def decide(
         return Action.DONE
     if _has_donor(row, checkpoint):
         return Action.COPY
-    if record is None:
-        return Action.NEW
-    if not is_same:
-        return Action.CHANGED
+    if record is None or not is_same:
+        if not retries_all and _is_kept_elsewhere(row, checkpoint):
+            return Action.FOLLOW
+        return Action.NEW if record is None else Action.CHANGED
     if record.status is Status.DONE:
         return Action.REMAKE
-    return _tried(record, retries_all=retries_all)
+    return _tried(record, checkpoint.folder, retries_all=retries_all)
 
 
-def _tried(record: JobRecord, *, retries_all: bool) -> Action:
+def _tried(record: JobRecord, folder: Path, *, retries_all: bool) -> Action:
     if record.is_passing or retries_all:
         return Action.RETRY
-    return Action.SUSPECT if record.status is Status.SUSPECT else Action.KEPT
+    if record.status is not Status.SUSPECT:
+        return Action.KEPT
+    return Action.SUSPECT if is_intact(folder, record) else Action.RETRY
+
+
+def _is_kept_elsewhere(row: Row, checkpoint: Checkpoint) -> bool:
+    """Whether what the row asks for is kept in doubt, for another row or its own earlier content."""
+    return any(
+        kept.can_become(row.output)
+        and kept.has_layout_of(row)
+        and not kept.is_passing
+        and is_intact(checkpoint.folder, kept)
+        for kept in checkpoint.suspects_of(row.key)
+    )
 
 
 def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:

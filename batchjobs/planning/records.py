@@ -254,7 +254,8 @@ def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, Segm
     sizes: dict[tuple[str, int], bool] = {}
     found = {}
     for key, places in checkpoint.segments(keys).items():
-        for segment in places:
+        # A good one before one in doubt, wherever they are.
+        for segment in sorted(places, key=lambda place: bool(place.doubts)):
             place = segment.path, segment.bytes
             if place not in sizes:
                 path = f"{folder}/{segment.path}"

@@ -68,7 +68,7 @@ class Runner:
         try:
             run.lost = run.checkpoint.recover(time.time())
             run.manifest = run.checkpoint.settings().get("manifest") or run.manifest
-            sweep(run.checkpoint)
+            await trio.to_thread.run_sync(sweep, run.checkpoint)
         except BatchjobsError as error:
             return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
@@ -91,8 +91,9 @@ class Runner:
                 run.hops.close()
                 run.recorder.close()
             nursery.cancel_scope.cancel()
-        with contextlib.suppress(BatchjobsError):  # of the disk: it was told, if it mattered
-            sweep(run.checkpoint)
+        # An error of the disk was told, if it mattered.
+        with trio.CancelScope(shield=True), contextlib.suppress(BatchjobsError):
+            await trio.to_thread.run_sync(sweep, run.checkpoint)
         out_of_budget = None if self._signal_number else run.budget_error
         return RunEnd(error=run.error or out_of_budget, signal_number=self._signal_number)
 

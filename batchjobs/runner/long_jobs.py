@@ -204,14 +204,22 @@ class LongJobs:
             end = replace(end, replaces_kept=kept is not None)
         await self._settle(ticket, record, written, end=end, is_last=is_last)
 
-    async def settle_in_doubt(self, ticket: Ticket) -> None:
+    async def settle_in_doubt(self, ticket: Ticket, error: str) -> None:
         """Let the jobs have what is kept of a segment whose other attempts failed.
+
+        Args:
+            ticket: The segment's.
+            error: How the last of them failed.
 
         Raises:
             BatchjobsError: The disk failed.
         """
-        assert ticket.kept_segment is not None
-        await self._settle(ticket, ticket.kept_segment, None, end=None, is_last=True)
+        kept = ticket.kept_segment
+        assert kept is not None
+        first, *others = kept.doubts
+        first = replace(first, message=f"{first.message}; the last attempt failed: {error}")
+        told = replace(kept, doubts=(first, *others))
+        await self._settle(ticket, told, None, end=None, is_last=True)
 
     async def _settle(
         self,
@@ -401,7 +409,7 @@ class LongJobs:
         if job.is_in_doubt:
             record = _in_doubt(record, job, _starts(spans))
         left = tuple({s.path for s in job.held.values() if _is_own_file(s)}) if homes else ()
-        if kept is not None:
+        if kept is not None and homes:  # else its segments have no other
             left += (kept.output,)
         changes = SegmentChanges(homes=homes, left_files=left)
         with trio.CancelScope(shield=True):

@@ -76,7 +76,7 @@ class SingleJobs:
             record = in_doubt(
                 _record(ticket, result, written, output=place), result.doubts, result.support
             )
-            end = replace(end, result="kept", replaces_kept=kept is not None)
+            end = replace(end, result="kept", replaces_kept=True)
         record = self._counted(record, ticket, is_passing=not is_last)
         await run.recorder.finish(end=end, record=record, targets=targets)
         ticket.kept_job = record
@@ -87,8 +87,10 @@ class SingleJobs:
         kept = ticket.kept_job
         if kept is None:
             return None
-        shown = f"{kept.error_message}; the last attempt failed: {error}"
-        return self._counted(replace(kept, error_message=shown), ticket, is_passing=False)
+        if error:
+            shown = f"{kept.error_message}; the last attempt failed: {error}"
+            kept = replace(kept, error_message=shown)
+        return self._counted(kept, ticket, is_passing=False)
 
     async def follow(self, ticket: Ticket, leader: JobRecord) -> JobRecord | None:
         """Keep for a job what an equal one has in doubt; None if that is not there any more.
@@ -102,19 +104,18 @@ class SingleJobs:
         written = await trio.to_thread.run_sync(
             outputs.copied, folder, place, leader, limiter=run.disk
         )
-        if written is None:
+        if written is None or not leader.has_layout_of(row):
             return None
         record = replace(
             leader,
             id=row.id,
             output=place,
             files=written.files,
-            copied_from=leader.id,
-            attempts=0,
-            cost=0.0,
             started_at=ticket.started_at,
             finished_at=time.time(),
         )
+        if leader.id != row.id:  # its own earlier result was bought for it
+            record = replace(record, copied_from=leader.id, attempts=0, cost=0.0)
         await run.recorder.finish(record=record, targets=written.targets)
         return record
 

@@ -125,6 +125,7 @@ class Ticket:
         whole: The long job that is to be put together.
         kept_job: What is kept of the job in doubt, until something better comes.
         kept_segment: What is kept of the segment in doubt.
+        has_waited: Whether another row with the same key was tried for it just now.
         attempts: Sessions begun for it that count: not those a service had no room for.
         throttled: Sessions that the service had no room for.
         codes: The codes of its failures.
@@ -144,6 +145,7 @@ class Ticket:
     whole: "LongJob | None" = None
     kept_job: JobRecord | None = None
     kept_segment: SegmentRecord | None = None
+    has_waited: bool = False
     attempts: int = 0
     throttled: int = 0
     codes: list[str] = field(default_factory=list)

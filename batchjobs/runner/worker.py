@@ -1,5 +1,6 @@
 """Takes a row to its answer: copies, buys, tries again, records."""
 
+import functools
 import logging
 import time
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Final, assert_never
 import trio
 
 from batchjobs import outputs, text
-from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord
+from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, Row
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -23,10 +24,10 @@ from batchjobs.errors import (
     SessionError,
     SuspectError,
 )
-from batchjobs.jobs import BadRow, Job, Kind, Segment, Status
+from batchjobs.jobs import BadRow, Job, Kind, Segment, Status, severity
 from batchjobs.limits import Price
 from batchjobs.outputs import Written
-from batchjobs.planning import Action
+from batchjobs.planning import Action, is_intact
 from batchjobs.plausibility import SpeechRates
 from batchjobs.progress import (
     JobFinished,
@@ -155,6 +156,7 @@ class Worker:
         if buyer is ticket:
             del self._run.remade[ticket.row.key]
             for other in others:
+                other.has_waited = True
                 self._run.wait(other, 0.0)
 
     # -- long jobs ------------------------------------------------------------------------------
@@ -198,16 +200,19 @@ class Worker:
                     record = replace(record, copied_from=donor.id, attempts=0, cost=0.0)
                 await self._settle(record, written)
                 return True
-        # Whoever failed at it: where there is a donor, it can be done.
-        return row.action == Action.FOLLOW and not donors and await self._followed(ticket)
+        # Whoever failed at it: where there is a donor, it can be done, unless it was tried just now.
+        may_follow = ticket.has_waited or (row.action == Action.FOLLOW and not donors)
+        return may_follow and await self._followed(ticket)
 
     async def _followed(self, ticket: Ticket) -> bool:
         """Give a job the same answer as an equal one without a good result; true if it has one."""
-        run = self._run
-        leader = await trio.to_thread.run_sync(run.checkpoint.failure_of, ticket.row.key)
+        run, row = self._run, ticket.row
+        look_up = functools.partial(run.checkpoint.failure_of, row.key, besides=row.id)
+        leader = await trio.to_thread.run_sync(look_up)
         if leader is None:
             return False
-        if leader.status is Status.SUSPECT:
+        ticket.kept_job = await self._kept_before(row)
+        if leader.status is Status.SUSPECT and not _is_as_good(ticket.kept_job, leader):
             with trio.CancelScope(shield=True):
                 kept = await self._single_jobs.follow(ticket, leader)
             if kept is not None:
@@ -236,6 +241,8 @@ class Worker:
         error = ticket.last_error
         if error is not None:
             await self._fail(ticket, error.label, error.code, error.message, is_passing=True)
+        elif ticket.is_kept:  # by a run that allowed more attempts
+            await self._fail(ticket, SuspectError.label, "", "", is_passing=False)
         else:
             message = f"the process died in each of its last {ticket.attempts} attempts"
             await self._fail(ticket, "crashed", "", message, is_passing=False)
@@ -243,18 +250,27 @@ class Worker:
 
     async def _take_up(self, ticket: Ticket) -> None:
         """Go on where earlier runs left a job: with its attempts, and what they have brought."""
-        run, row = self._run, ticket.row
-        if ticket.segment is None and row.action == Action.RETRY:
-            found = await trio.to_thread.run_sync(run.checkpoint.records, [row.id])
-            kept = found.get(row.id)
-            if kept is not None and kept.key == row.key and kept.status is Status.SUSPECT:
-                ticket.kept_job = kept
-        ticket.attempts = run.lost.get(ticket.key, 0)
+        if ticket.segment is None and ticket.row.action == Action.RETRY:
+            ticket.kept_job = await self._kept_before(ticket.row)
+        ticket.attempts = self._run.lost.get(ticket.key, 0)
         for kept_one in (ticket.kept_job, ticket.kept_segment):
             if kept_one is not None:
                 ticket.cost += kept_one.cost
                 # Attempts that are used up were those of another run, which has ended.
                 ticket.attempts += kept_one.attempts if kept_one.is_passing else 0
+
+    async def _kept_before(self, row: Row) -> JobRecord | None:
+        """Find what is kept of a job in doubt, if it is still there and of any use to the row."""
+        checkpoint = self._run.checkpoint
+
+        def look() -> JobRecord | None:
+            kept = checkpoint.records([row.id]).get(row.id)
+            if kept is None or kept.status is not Status.SUSPECT or kept.key != row.key:
+                return None
+            is_of_use = kept.can_become(row.output) and is_intact(checkpoint.folder, kept)
+            return kept if is_of_use else None
+
+        return await trio.to_thread.run_sync(look)
 
     def _judge_failures(self, ticket: Ticket, service: Service) -> bool:
         """Excuse the failures to reach a service that were an outage's, and charge all others.
@@ -299,11 +315,16 @@ class Worker:
         except SessionError as error:
             if isinstance(error, SuspectError):  # nothing of it can be kept
                 service.doubt(session)
-            ends_run = self._ends_run(ticket, service, error)  # at once: the disk may take a while
+            ends_run = error.reaction is Reaction.STOP
+            if ends_run:  # at once: the disk may take a while
+                run.stop(error.message, _stopping(error))
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
-                if not ends_run:
+                if isinstance(error, MuteError) and await self._is_mute(ticket, service):
+                    mute = _mute(ticket, error)
+                    run.stop(mute.message, mute)
+                elif not ends_run:
                     await self._missed(ticket, service, session, error, began)
             return
         self._spent(ticket, service, session)
@@ -425,16 +446,15 @@ class Worker:
 
     # -- what did not work ----------------------------------------------------------------------
 
-    def _ends_run(self, ticket: Ticket, service: Service, error: SessionError) -> bool:
-        """Stop the run if no other session could do better than this one; true if it was."""
-        if error.reaction is Reaction.STOP:
-            self._run.stop(error.message, _stopping(error))
-            return True
-        if isinstance(error, MuteError) and not service.is_proven and _has_words(ticket):
-            mute = _mute(service.link.provider.name, error)
-            self._run.stop(mute.message, mute)
-            return True
-        return False
+    async def _is_mute(self, ticket: Ticket, service: Service) -> bool:
+        """Whether a session without any audio shows that no other would have some.
+
+        Not of a service that has spoken to this run folder before: then it may be the text.
+        """
+        if service.is_proven or not _has_words(ticket):
+            return False
+        look_up = self._run.checkpoint.has_bought_from
+        return not await trio.to_thread.run_sync(look_up, ticket.row.provider)
 
     async def _missed(
         self,
@@ -555,7 +575,7 @@ class Worker:
     ) -> None:
         """Give a job its answer, or all jobs that wait for a segment."""
         if ticket.kept_segment is not None:
-            await self._long_jobs.settle_in_doubt(ticket)
+            await self._long_jobs.settle_in_doubt(ticket, f"{error_class}: {message}")
             return
         tickets = [ticket]
         if ticket.segment is not None:
@@ -563,8 +583,9 @@ class Worker:
             tickets = [job.ticket for job in jobs]
         elif ticket.whole is not None:
             tickets = [ticket.whole.ticket]
+        shown = f"{error_class}: {message}" if message else ""
         for each in tickets:
-            record = self._single_jobs.given_up(each, f"{error_class}: {message}") or JobRecord(
+            record = self._single_jobs.given_up(each, shown) or JobRecord(
                 id=each.row.id,
                 key=each.row.key,
                 kind=Kind(each.row.kind) if each.row.kind else Kind.TTS,
@@ -626,13 +647,19 @@ def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bo
     return agree(kept.audio_seconds, result.evidence.received_audio_seconds)
 
 
-def _mute(name: str, error: MuteError) -> BatchjobsError:
+def _mute(ticket: Ticket, error: MuteError) -> BatchjobsError:
     """Say of a service what the hosted ones have been seen to do, and what to try."""
+    name = ticket.row.provider
     return ServiceUnavailableError(
-        f"{name} connected, initialised and took the first text, and {error.message}",
+        f"{name} connected, initialised and took the text of '{ticket.row.id}', the first one, and "
+        f"{error.message}",
         hint=f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', another "
         "--model or --voice, or look at the service's status page; no other text was sent",
     )
+
+
+def _is_as_good(kept: JobRecord | None, other: JobRecord) -> bool:
+    return kept is not None and severity(kept.doubts) <= severity(other.doubts)
 
 
 def _stopping(error: SessionError) -> BatchjobsError:
