@@ -14,16 +14,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchjobs import errors
-    from batchjobs.api import Options, RunReport, plan, run, run_async, status, verify
+    from batchjobs.api import (
+        AcceptReport,
+        Options,
+        RunReport,
+        accept,
+        plan,
+        run,
+        run_async,
+        status,
+        verify,
+    )
     from batchjobs.manifest import Defaults
     from batchjobs.planning import Plan
     from batchjobs.results import read_results
 
+    __version__: str
+
 __all__ = [
+    "AcceptReport",
     "Defaults",
     "Options",
     "Plan",
     "RunReport",
+    "__version__",
+    "accept",
     "errors",
     "plan",
     "read_results",
@@ -34,10 +49,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AcceptReport": "batchjobs.api",
     "Defaults": "batchjobs.manifest",
     "Options": "batchjobs.api",
     "Plan": "batchjobs.planning",
     "RunReport": "batchjobs.api",
+    "accept": "batchjobs.api",
     "plan": "batchjobs.api",
     "read_results": "batchjobs.results",
     "run": "batchjobs.api",
@@ -51,9 +68,21 @@ def __getattr__(name: str) -> object:
     """Import what is asked for when it is asked for: the help must not wait for trio."""
     if name == "errors":
         return import_module("batchjobs.errors")
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'batchjobs' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def _version() -> str:
+    """Look up the version of the distribution that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("batchjobs")
+    except PackageNotFoundError as error:
+        raise AttributeError("batchjobs is not installed: only its source is here") from error
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,19 @@ __all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
 
 FILE_NAME: Final = "batchjobs.toml"
 _COMMANDS: Final = frozenset(
-    {"run", "plan", "status", "verify", "scan", "book", "bind", "serve", "probe"}
+    {
+        "run",
+        "plan",
+        "status",
+        "results",
+        "verify",
+        "accept",
+        "scan",
+        "book",
+        "bind",
+        "serve",
+        "probe",
+    }
 )
 _TABLES: Final = _COMMANDS | {"providers"}
 _OTHERS_MAY: Final = 0o077

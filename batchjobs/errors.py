@@ -1,6 +1,7 @@
 """The error tree: each class knows what the run does about it and which exit code it ends with."""
 
 import enum
+from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "DiskFullError",
     "EngineError",
     "InternalError",
+    "JobsFailedError",
     "KeyRefusedError",
     "ManifestError",
     "MissingExtraError",
+    "MuteError",
     "NoRunError",
     "OutputError",
     "PermanentError",
@@ -99,6 +102,28 @@ class InternalError(BatchjobsError):
     """A mistake of ours."""
 
     exit_code = 70
+
+
+class JobsFailedError(BatchjobsError):
+    """A run came to its end, and some of its jobs have no good result.
+
+    Args:
+        folder: The run folder.
+        failed: How many failed.
+        suspect: How many have a result that something speaks against.
+    """
+
+    exit_code = 1
+
+    def __init__(self, folder: Path, *, failed: int, suspect: int) -> None:
+        counts = {"failed": failed, "are suspect": suspect}
+        told = " and ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        super().__init__(
+            f"of the jobs in {folder}, {told}", hint=f"{folder / 'failed.jsonl'} says why"
+        )
+        self.folder = folder
+        self.failed = failed
+        self.suspect = suspect
 
 
 class OutputError(BatchjobsError):
@@ -222,7 +247,11 @@ class TimedOutError(TransientError):
     label = "timeout"
 
 
+class MuteError(TimedOutError):
+    """The service connected, initialised and took the text, and no audio came at all."""
+
+
 class SuspectError(TransientError):
-    """A result came, but the evidence does not bear it out."""
+    """A result came, and something speaks against it."""
 
     label = "suspect"

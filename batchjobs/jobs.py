@@ -168,6 +168,8 @@ class Ending(enum.StrEnum):
     """Every chunk of audio had its transcription."""
     SETTLED = "settled"
     """The transcript did not change for the settling time."""
+    UNSETTLED = "unsettled"
+    """The time for it was up: the transcript still changed, or answers to the audio were missing."""
     STOPPED = "stopped"
     """We ended it in the middle: what came next could not belong to the result."""
 
@@ -265,6 +267,7 @@ _CERTAINTY = (
     Ending.CLOSED_BY_SERVER,
     Ending.QUIET,
     Ending.SETTLED,
+    Ending.UNSETTLED,
     Ending.STOPPED,
 )
 """The endings, the one that says most first."""

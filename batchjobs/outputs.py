@@ -33,7 +33,6 @@ __all__ = [
     "copied",
     "file_changes",
     "remove_segments",
-    "segment_spoken",
     "spoken",
     "sweep_segments",
     "transcribed",
@@ -242,22 +241,6 @@ class SegmentLostError(RecordingError):
     def __init__(self, segment: SegmentRecord, reason: str) -> None:
         super().__init__(reason)
         self.segment = segment
-
-
-def segment_spoken(folder: Path, key: str, pcm: bytes | ReceivedAudio, sample_rate: int) -> Written:
-    """Write a segment's samples to a file of its own, beside its place.
-
-    Args:
-        folder: The run folder.
-        key: The segment's.
-        pcm: 16-bit mono samples.
-        sample_rate: In hertz.
-
-    Raises:
-        OutputError: It cannot be created.
-        DiskError: The disk failed or is full.
-    """
-    return spoken(folder, f"{SEGMENTS_FOLDER}/{key}.wav", pcm, sample_rate)
 
 
 def assembled(

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from batchjobs import audio
 
-__all__ = ["FRAME_SECONDS", "SpeechDetector", "Stretch", "split", "stretches"]
+__all__ = [
+    "FRAME_SECONDS",
+    "SpeechDetector",
+    "Stretch",
+    "frames",
+    "levels",
+    "over_noise",
+    "powers",
+    "split",
+    "stretches",
+]
 
 FRAME_SECONDS: Final = 0.032
 """What is judged at once; 512 samples at 16 kHz, as voice activity detectors take them."""
@@ -105,14 +115,14 @@ def split(
         return audio.pcm_chunks(path, sample_rate=sample_rate, chunk_seconds=block_seconds)
 
     if detector is None:
-        levels = np.concatenate([_levels(block, frame) for block in blocks()])
-        speech = _speech(levels)
+        loudness = np.concatenate([_levels(block, frame) for block in blocks()])
+        speech = over_noise(loudness)
     else:
         chances = [detector(piece) for block in blocks() for piece in _frames(block, frame)]
         speech = np.array(chances) > 0.5
-        levels = np.array(chances, dtype=np.float32)
+        loudness = np.array(chances, dtype=np.float32)
     longest = round(longest_seconds / FRAME_SECONDS)
-    places = list(stretches(speech, levels, _to_frames(target_seconds), longest))
+    places = list(stretches(speech, loudness, _to_frames(target_seconds), longest))
     shortest = _to_frames(_PAUSE_SECONDS)
     for (first, last, _), stretch in zip(places, _cut(blocks(), places, frame), strict=True):
         silent = [(a, b) for a, b in _runs(~speech[first:last]) if b - a >= shortest]
@@ -123,13 +133,35 @@ def split(
 # -- what is speech -----------------------------------------------------------------------------
 
 
-def _levels(pcm: bytes, frame: int) -> NDArray[np.float32]:
-    """Measure each frame's level in dBFS, without its direct current; the last is filled up."""
-    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32_768)
+def frames(pcm: bytes, frame: int) -> NDArray[np.float32]:
+    """Give the frames of 16-bit mono samples without their direct current, shape (n, `frame`).
+
+    Full scale is 1; the last frame is filled up with its last sample.
+    """
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    samples *= np.float32(1 / 32_768)
     missing = -len(samples) % frame
-    samples = np.pad(samples, (0, missing), mode="edge").reshape(-1, frame)
-    power: NDArray[np.float32] = samples.var(axis=1) + np.float32(1e-10)
-    return np.float32(10) * np.log10(power)
+    if missing:
+        samples = np.pad(samples, (0, missing), mode="edge")
+    samples = samples.reshape(-1, frame)
+    samples -= samples.mean(axis=1, keepdims=True)
+    return samples
+
+
+def powers(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the mean square of each frame."""
+    found: NDArray[np.float32] = np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1])
+    return found
+
+
+def _levels(pcm: bytes, frame: int) -> NDArray[np.float32]:
+    return levels(powers(frames(pcm, frame)))
+
+
+def levels(powers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give mean squares in dBFS."""
+    found: NDArray[np.float32] = np.float32(10) * np.log10(powers + np.float32(1e-10))
+    return found
 
 
 def _frames(pcm: bytes, frame: int) -> Iterator[bytes]:
@@ -137,13 +169,23 @@ def _frames(pcm: bytes, frame: int) -> Iterator[bytes]:
         yield pcm[start : start + 2 * frame].ljust(2 * frame, b"\0")
 
 
-def _speech(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell speech by its level over the noise around it."""
+def over_noise(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell speech by its level over the noise around it.
+
+    Args:
+        levels: A recording's, in dBFS, one each `FRAME_SECONDS`.
+
+    Returns:
+        Of each frame, whether it can be speech; what cannot be told from noise can.
+    """
+    if not len(levels):
+        return np.zeros(0, dtype=np.bool_)
     hop = _to_frames(_HOP_SECONDS)
-    hops = [levels[start : start + hop] for start in range(0, len(levels), hop)]
-    quiet, loud = np.array(
-        [np.percentile(each, [_FLOOR_PERCENTILE, _LOUD_PERCENTILE]) for each in hops]
-    ).T
+    shares = [_FLOOR_PERCENTILE, _LOUD_PERCENTILE]
+    whole = len(levels) // hop * hop
+    quiet, loud = np.percentile(levels[:whole].reshape(-1, hop), shares, axis=1)
+    if whole < len(levels):
+        quiet, loud = np.c_[[quiet, loud], np.percentile(levels[whole:], shares)]
     floor = -_highest(-quiet, _FLOOR_SECONDS)
     rise = np.clip(
         _RANGE_SHARE * (_highest(loud, _LOUD_SECONDS) - floor), _LEAST_RISE_DB, _MOST_RISE_DB

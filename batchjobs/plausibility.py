@@ -26,6 +26,9 @@ SHORT_DEVIATIONS: Final = 4.2
 """So many below what is expected are doubted: of espeak's whole clips, two in a thousand."""
 _DOUBTED_DEVIATIONS: Final = 3.4
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
+_DRAINED_RATIO: Final = math.log(1.8)
+"""The same where the service was asked for all that is pending, and closed of itself after it: what
+is left to doubt is that it lost a part, and of texts of signs no voice's length is foreseen well."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
 _LONG_DEVIATIONS: Final = 7.0
@@ -206,10 +209,11 @@ class SpeechJudge:
     def _by_pace(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
         """Compare with what this voice does."""
         is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
+        least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
         ratio = math.log(seconds / expected.seconds)
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
         deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
-        if ratio < -max(deviations * expected.deviation, _SHORT_RATIO):
+        if ratio < -max(deviations * expected.deviation, least_ratio):
             return (_short(shown, seconds, expected.seconds),)
         if ratio > max(_LONG_DEVIATIONS * expected.deviation, _LONG_RATIO):
             return (_long(shown, seconds, expected.seconds),)

@@ -12,6 +12,9 @@ from batchjobs.errors import ConfigurationError
 
 __all__ = [
     "BUILT_IN",
+    "DEFAULT_PROVIDER",
+    "FORMER_STT_MODELS",
+    "FORMER_TTS_MODELS",
     "MOST_SESSIONS",
     "Provider",
     "check_base_url",
@@ -19,8 +22,16 @@ __all__ = [
     "with_settings",
 ]
 
+DEFAULT_PROVIDER = "local"
+"""Who does what names no provider: the one that costs nothing."""
+
 MOST_SESSIONS = 10_000
 """Open at once with one provider: each has a task that waits for it."""
+
+FORMER_TTS_MODELS: Mapping[str, str] = {"faseeh-v1-preview": "faseeh-mini-v1-preview"}
+"""A default of now, and what stood in its place before: results bought under that are still good."""
+FORMER_STT_MODELS: Mapping[str, str] = {"munsit": ""}
+"""The same for transcription, where no model was named."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -63,8 +74,8 @@ class Provider:
         settle_limit_seconds: Longest settling in all.
         session_limit_seconds: Longest session beyond the length of its audio.
         outage_limit_seconds: How long a run waits for a service that it cannot reach any more.
-        tts_price_per_million_characters: In `currency`.
-        stt_price_per_hour: In `currency`; 0 where nobody has published one.
+        tts_price_per_million_characters: In `currency`; 0 where none is known.
+        stt_price_per_hour: In `currency`; 0 where none is known.
         currency: ISO 4217 code of the prices.
     """
 
@@ -105,14 +116,21 @@ class Provider:
     currency: str = "USD"
 
 
-# 2 credits a character and 3,000,000 credits for 100 dollars, as third parties were billed.
-_BILLED_PER_MILLION_CHARACTERS = 2 * 1_000_000 * 100 / 3_000_000
+_USD_PER_CREDIT = 100 / 3_000_000
+# 2 credits a character, as third parties were billed in 2025.
+_USD_PER_MILLION_CHARACTERS = 2 * 1_000_000 * _USD_PER_CREDIT
+# 4 credits for 2.56 seconds of a recording, as seen on a bill in 2026-10; no price is published.
+_USD_PER_HOUR = 4 / 2.56 * 3_600 * _USD_PER_CREDIT
+# The one model that the vendor's newest clients know; the documents' examples name it, too.
+_HOSTED_TTS_MODEL = "faseeh-v1-preview"
+# Those clients always name one: this for Arabic, ``munsit-en-ar`` for speech that mixes in English.
+_HOSTED_STT_MODEL = "munsit"
 
 BUILT_IN: Mapping[str, Provider] = {
     provider.name: provider
     for provider in (
         Provider(
-            name="local",
+            name=DEFAULT_PROVIDER,
             base_url="",
             key_variable="BATCHJOBS_LOCAL_KEY",
             stt_auth=("header",),
@@ -132,14 +150,18 @@ BUILT_IN: Mapping[str, Provider] = {
             name="munsit",
             base_url="wss://api.munsit.com/api/v1",
             key_variable="MUNSIT_API_KEY",
-            tts_price_per_million_characters=round(_BILLED_PER_MILLION_CHARACTERS, 2),
+            tts_model=_HOSTED_TTS_MODEL,
+            stt_model=_HOSTED_STT_MODEL,
+            tts_price_per_million_characters=round(_USD_PER_MILLION_CHARACTERS, 2),
+            stt_price_per_hour=round(_USD_PER_HOUR, 2),
         ),
         Provider(
             name="faseeh",
             base_url="wss://api.faseeh.ai/api/v1",
             stt_path="",
             key_variable="FASEEH_API_KEY",
-            tts_price_per_million_characters=round(_BILLED_PER_MILLION_CHARACTERS, 2),
+            tts_model=_HOSTED_TTS_MODEL,
+            tts_price_per_million_characters=round(_USD_PER_MILLION_CHARACTERS, 2),
         ),
     )
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
-__all__ = ["Interrupted", "Noted", "listened_to", "noted", "raised"]
+__all__ = ["Interrupted", "Noted", "listened_to", "noted", "pass_on", "raised"]
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -76,6 +76,22 @@ def noted() -> Iterator[Noted]:
 
     with _handled(note):
         yield found
+
+
+def pass_on(number: int) -> None:
+    """Let a signal that was noted mean what it means to the program, now that all is tidy.
+
+    Returns if the program's own handler does.
+
+    Args:
+        number: The signal; 0 if none came.
+
+    Raises:
+        KeyboardInterrupt: It is SIGINT, with Python's own handler. With the system's, the process
+            dies of it.
+    """
+    if number:
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager

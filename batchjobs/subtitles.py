@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -77,7 +77,7 @@ class Transcript:
     """What was said in a recording, and when.
 
     Attributes:
-        text: All of it; of one part exactly what came.
+        text: All of it, without white space at its ends; within it, all that came.
         segments: Its parts.
         words: Its words, in order and without overlap.
     """
@@ -120,9 +120,20 @@ def joined(parts: Sequence[TranscriptPart]) -> Transcript:
         end = part.start_seconds + part.seconds
         start = part.start_seconds + part.overlap_seconds
         segments.append(Segment(start=round(start, 3), end=round(end, 3), text=text))
-    whole = " ".join(filter(None, (s.text for s in segments))) if len(parts) > 1 else ""
-    text = whole if len(parts) > 1 else "".join(part.text for part in parts)
-    return Transcript(text=text, segments=tuple(segments), words=tuple(words))
+    text = _whole([segment.text for segment in segments])
+    trimmed = tuple(replace(segment, text=segment.text.strip()) for segment in segments)
+    return Transcript(text=text, segments=trimmed, words=tuple(words))
+
+
+def _whole(texts: Sequence[str]) -> str:
+    """Put texts side by side with the white space that came between them, or else a space."""
+    said: list[str] = []
+    for text in filter(str.strip, texts):
+        begin = len(text) - len(text.lstrip())
+        if said and not said[-1][-1].isspace():
+            said.append(text[:begin] or " ")
+        said.append(text[begin:])
+    return "".join(said).strip()
 
 
 def _words(part: TranscriptPart) -> list[Word]:

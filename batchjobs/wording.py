@@ -1,6 +1,6 @@
 """How numbers, sums of money and lengths of time are put into words."""
 
-__all__ = ["duration", "money", "plural"]
+__all__ = ["duration", "money", "plural", "timestamp"]
 
 
 def duration(seconds: float) -> str:
@@ -11,6 +11,12 @@ def duration(seconds: float) -> str:
     return (
         f"{hours}:{rest // 60:02}:{rest % 60:02} h" if hours else f"{rest // 60}:{rest % 60:02} min"
     )
+
+
+def timestamp(seconds: float) -> str:
+    """Write a place in a recording: ``0:01:32.5``."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 36_000}:{tenths // 600 % 60:02}:{tenths / 10 % 60:04.1f}"
 
 
 def money(cost: float, currency: str) -> str:

@@ -1,13 +1,32 @@
 """Time for tests: virtual, and not disturbed by threads."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import trio
 import trio.testing
 
-__all__ = ["standing"]
+__all__ = ["PATIENCE_SECONDS", "standing", "until", "until_soon"]
+
+PATIENCE_SECONDS: Final = 300.0
+"""How long anything real is waited for: to end a test that hangs, never to judge one that is slow."""
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds that another process or thread brings about."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.005)
+
+
+async def until_soon(holds: Callable[[], object]) -> None:
+    """Wait under trio, in real time, until something holds that nobody tells of."""
+    with trio.fail_after(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110  # nobody tells
+            await trio.sleep(0.001)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
 """What every test shares: async tests run under trio, on a clock that jumps when asked to."""
 
+import contextlib
 import inspect
+import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
@@ -10,7 +13,7 @@ import trio
 import trio.testing
 
 from tests import tally
-from tests.clocks import standing
+from tests.clocks import PATIENCE_SECONDS, standing
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
 from tests.watch import Watch
 
@@ -29,19 +32,47 @@ for _number, _usual in (
 def pytest_configure(config: pytest.Config) -> None:
     """Let the key of the tests be searched for in all that they write."""
     config.pluginmanager.register(Watch(config), "watch")
+    config.addinivalue_line(
+        "markers",
+        "unmeasured: goes over the same lines thousands of times, which others cover: measuring them"
+        " takes longer than the test",
+    )
 
 
 @pytest.fixture
-def autojump_clock() -> trio.testing.MockClock:
-    """Give the test a clock that jumps over every wait."""
-    return trio.testing.MockClock(autojump_threshold=0)
-
-
-@pytest.fixture
-def standing_clock() -> Iterator[trio.testing.MockClock]:
-    """Give the test such a clock that does not jump while a thread is at work."""
+def autojump_clock() -> Iterator[trio.testing.MockClock]:
+    """Give the test a clock that jumps over every wait, but for one for a thread."""
     with standing() as clock:
         yield clock
+
+
+@pytest.fixture
+def standing_clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockClock:
+    """Give the same clock to a test that counts on its standing still while a thread works."""
+    return autojump_clock
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Measure coverage, but of some."""
+    with unmeasured() if item.get_closest_marker("unmeasured") else contextlib.nullcontext():
+        return (yield)
+
+
+@contextlib.contextmanager
+def unmeasured() -> Iterator[None]:
+    """Measure no coverage, neither here nor in the processes that are started."""
+    coverage = sys.modules.get("coverage")  # imported by whoever measures
+    running = coverage.Coverage.current() if coverage else None
+    told = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_")}
+    if running is not None:
+        running.stop()
+    try:
+        yield
+    finally:
+        if running is not None:
+            running.start()
+        os.environ.update(told)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,14 +87,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test under trio, on its clock fixture if it asks for one."""
+    """Run an async test under trio, on its clock fixture if it, or its whole file, asks for one."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    clock = arguments.get("autojump_clock", arguments.get("standing_clock"))
+    clock = pyfuncitem.funcargs.get("autojump_clock")
 
     async def body() -> None:
-        with trio.fail_after(300 if clock is None else 1e6):
+        with trio.fail_after(PATIENCE_SECONDS if clock is None else 1e6):
             await pyfuncitem.obj(**arguments)
 
     trio.run(body, clock=clock)

@@ -26,6 +26,8 @@ from tests.clocks import standing
 from tests.streams import FaultyStream, Peer, Service, answers, audio
 from tests.test_runner import QUICK, RATE, Ran, job, ran, speech_for
 
+pytestmark = pytest.mark.unmeasured
+
 WAYS = ("42901", "HTTP 429", "HTTP 429 with Retry-After", "close 1013")
 ROUND_TRIP_SECONDS = 0.05
 RETRY_AFTER_SECONDS = 3.0

@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks.run_cases import CASES
 from tests.benchmarks.server import started
 from tests.canary import KEY
+from tests.clocks import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +19,7 @@ def program(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+        command, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_SECONDS, check=False
     )
 
 
@@ -30,6 +31,7 @@ def report_of(name: str, *arguments: object) -> dict[str, float]:
     return report
 
 
+@pytest.mark.unmeasured
 def test_the_quick_form_runs_every_case_of_whole_runs(tmp_path: Path) -> None:
     """The command runs our pipeline and the script on equal work, plans, skips, and starts."""
     names = [case.name for case in CASES]
@@ -60,6 +62,7 @@ def test_a_file_that_lacks_a_message_is_noticed(name: str, tmp_path: Path) -> No
     assert not ended.stdout
 
 
+@pytest.mark.unmeasured
 def test_a_finished_run_that_lacks_a_file_is_not_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

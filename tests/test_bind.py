@@ -28,6 +28,7 @@ from batchjobs.errors import (
 )
 from batchjobs.results import read_results
 from tests.books import alice, kalila, picture
+from tests.clocks import PATIENCE_SECONDS
 from tests.commands import process
 from tests.test_end_to_end import batchjobs
 
@@ -274,7 +275,7 @@ def test_a_cover_is_sought_beside_what_names_it(tmp_path: Path, way: str) -> Non
     (home / "m.jsonl").write_text(row)
     name = "-" if way == "from the standard input" else "m.jsonl"
     run = process("run", name, "--engine", "tone", "-o", "run", "-q", cwd=home, stdin=PIPE)
-    run.communicate(row, timeout=100)
+    run.communicate(row, timeout=PATIENCE_SECONDS)
     assert run.returncode == 0
     if way == "moved":
         home = home.rename(tmp_path / "moved")

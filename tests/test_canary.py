@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.canary import KEY, key_with, leaks_below, place_in
+from tests.clocks import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 SPECIAL = key_with("+/=&% é")
@@ -110,6 +111,7 @@ SEEN = (
 )
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_planted_leak_fails_the_session(processes: int, tmp_path: Path) -> None:
     """In a file, a name, a stream, a log, a child or a folder that is gone; also in two workers."""
@@ -125,7 +127,7 @@ def test_a_planted_leak_fails_the_session(processes: int, tmp_path: Path) -> Non
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
         return ended.returncode, ended.stdout
 

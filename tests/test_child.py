@@ -15,6 +15,7 @@ from batchjobs import errors
 from batchjobs.errors import ConfigurationError, OutputError, ServiceUnavailableError, UsageError
 from batchjobs.server import child
 from batchjobs.server.child import ChildError, ChildSettings, LocalServer, local_server
+from tests.clocks import PATIENCE_SECONDS
 
 ROOT = Path(errors.__file__).parents[1]
 
@@ -227,7 +228,7 @@ def test_no_child_outlives_a_parent_that_was_killed() -> None:
 
 async def _gone(descriptor: int) -> None:
     """Wait for a process that is no child of ours to end."""
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_SECONDS):
         await trio.lowlevel.wait_readable(descriptor)
 
 
@@ -237,7 +238,7 @@ def _program(*, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         input=stdin,
         capture_output=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs import api
+from batchjobs.api import carrying_out
 from tests.canary import KEY, place_in
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.commands import ROOT, Command, process
 
 
@@ -186,7 +187,7 @@ def test_a_manifest_can_come_from_standard_input(greeting: Path) -> None:
         run = process(
             "run", "-", "-o", "piped", "--engine", "tone", stdin=source, stdout=subprocess.PIPE
         )
-        output, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 0
     assert "2 of 2" in output
 
@@ -210,9 +211,9 @@ def test_bars_show_on_a_terminal_and_vanish(greeting: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     run = process("run", greeting, "--engine", "tone", stdout=subprocess.DEVNULL, stderr=theirs)
-    run.wait(60)
+    run.wait(PATIENCE_SECONDS)
     os.close(theirs)
-    reader.join(10)
+    reader.join(PATIENCE_SECONDS)
     os.close(ours)
     assert run.returncode == 0
     text = seen.decode()
@@ -233,7 +234,7 @@ def test_a_broken_standard_output_changes_neither_work_nor_exit_code(
         writing = os.open(target, os.O_WRONLY)
     run = process("run", greeting, "--engine", "tone", "--json", stdout=writing, stderr=writing)
     os.close(writing)
-    assert run.wait(60) == 0
+    assert run.wait(PATIENCE_SECONDS) == 0
     assert json.loads(Path("outputs/greeting/summary.json").read_bytes())["done"] == 2
 
 
@@ -355,17 +356,18 @@ def test_an_output_that_cannot_be_made_exits_with_73(command: Command, greeting:
 def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
     """While a run holds its folder another one ends with 75 and no connection."""
     first = process(
-        "run", greeting, "--engine", "tone", "--fault", "slow:0.2", "--json", stdout=subprocess.PIPE
+        "run", greeting, "--engine", "tone", "--fault", "hang", "--json", stdout=subprocess.PIPE
     )
     assert first.stdout is not None
     assert "run_started" in first.stdout.readline()
     second = process("run", greeting, "--engine", "tone", stderr=subprocess.PIPE)
-    _, message = second.communicate(timeout=60)
+    _, message = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 75
     assert "another run" in message
     first.send_signal(signal.SIGTERM)
+    until(lambda: "run_stopping" in first.stdout.readline())
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == -signal.SIGTERM
 
 
@@ -451,7 +453,7 @@ def test_serve_tells_its_address_and_ends_by_its_signal(folder: Path) -> None:
     assert "export BATCHJOBS_LOCAL_KEY=" in told[1]
     assert "--base-url" in told[2]
     server.terminate()
-    server.communicate(timeout=30)
+    server.communicate(timeout=PATIENCE_SECONDS)
     assert server.returncode == -signal.SIGTERM
 
 
@@ -462,7 +464,7 @@ def test_a_run_without_the_server_s_key_says_which_to_set(command: Command, gree
     base_url = server.stdout.readline().split()[-1]
     ended = command("run", greeting, "--base-url", base_url)
     server.terminate()
-    server.communicate(timeout=30)
+    server.communicate(timeout=PATIENCE_SECONDS)
     assert ended.code == 77
     assert "no key for the provider 'local'" in ended.err
     assert "set BATCHJOBS_LOCAL_KEY to the one that 'batchjobs serve' printed" in ended.err
@@ -530,7 +532,7 @@ def test_a_reader_that_goes_away_is_no_failure(
         left = process(*words, stdout=writing, stderr=subprocess.PIPE)
     finally:
         os.close(writing)
-    _, told = left.communicate(timeout=60)
+    _, told = left.communicate(timeout=PATIENCE_SECONDS)
     assert (left.returncode, told) == (0, "")
 
 
@@ -550,6 +552,6 @@ def test_any_other_broken_pipe_is_a_failure(
         finally:
             os.close(writing)
 
-    monkeypatch.setattr(api, "run", broken)
+    monkeypatch.setattr(carrying_out, "carry_out", broken)
     assert command("run", greeting, "--engine", "tone").code == 70
     assert "BrokenPipeError" in caplog.text

@@ -1,5 +1,7 @@
 """The command `plan` tells what `run` would do: with the same settings, and the same refusals."""
 
+import json
+import wave
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,7 @@ def test_a_plan_refuses_what_the_run_would_refuse(
 def test_a_missing_price_is_told_by_what_it_is_for(command: Command, greeting: Path) -> None:
     """Beside the price of the speech it says that transcription has none, and where to set one."""
     command("run", greeting, "--engine", "tone")
+    Path("batchjobs.toml").write_text("[providers.munsit]\nstt_price_per_hour = 0\n")
     Path("mixed.csv").write_text("text,audio\nHello,\n,outputs/greeting/audio/a.wav\n")
     told = command("plan", "mixed.csv", "-p", "munsit", "--voice", "v").out
     assert "USD" in told
@@ -63,10 +66,72 @@ def test_a_plan_refuses_a_budget_as_the_run_does(
     monkeypatch.setenv("MUNSIT_API_KEY", "k" * 20)
     command("run", greeting, "--engine", "tone")
     Path("heard.csv").write_text("audio\noutputs/greeting/audio/a.wav\n")
-    Path("batchjobs.toml").write_text("" if is_typed else "[run]\nbudget = 20\n")
+    unpriced = "[providers.munsit]\nstt_price_per_hour = 0\n"
+    Path("batchjobs.toml").write_text(unpriced + ("" if is_typed else "[run]\nbudget = 20\n"))
     words = ["heard.csv", "-p", "munsit", *(["--budget", "20"] if is_typed else [])]
     planned, run = command("plan", *words), command("run", *words)
     assert planned.code == run.code == 78
     assert planned.err == run.err
     assert "stt_price_per_hour below [providers.munsit]" in planned.err
     assert not planned.out
+
+
+def test_transcription_is_priced_as_others_were_billed(command: Command, folder: Path) -> None:
+    """0.19 USD an hour, within a budget in money as without; another price is the user's to set."""
+    with wave.open("hour.wav", "wb") as recording:
+        recording.setparams((1, 2, 8_000, 0, "NONE", ""))
+        recording.writeframes(bytes(2 * 8_000 * 1_800))
+    Path("heard.csv").write_text("audio\nhour.wav\n")
+    words = ["plan", "heard.csv", "-p", "munsit", "--budget", "20", "--json"]
+    assert json.loads(command(*words).out)["cost_by_currency"] == {"USD": 0.095}
+    Path("batchjobs.toml").write_text("[providers.munsit]\nstt_price_per_hour = 36.0\n")
+    assert json.loads(command(*words).out)["cost_by_currency"] == {"USD": 18.0}
+
+
+def test_a_plan_names_the_model_and_the_voice(command: Command, folder: Path) -> None:
+    """Who would do it, and with what: seen before it is paid for, also where rows name them."""
+    Path("one.csv").write_text("text\nمَرْحَبًا ١٢٣\n")
+    told = command("plan", "one.csv", "-p", "munsit", "--voice", "ar-najdi-male-2").out
+    assert "speech by munsit with faseeh-v1-preview, voice ar-najdi-male-2\n" in told
+    told = command("plan", "one.csv", "-p", "faseeh", "--voice", "سارة", "--model", "m2").out
+    assert "speech by faseeh with m2, voice سارة\n" in told
+    told = command("plan", "one.csv", "--engine", "tone").out
+    assert "speech by local with engine tone, voice ar-najdi-male-2\n" in told
+    rows = [(f"m{n % 5}", f"v{n % 2}") for n in range(9)]
+    table = "".join(f"text {n},{model},{voice}\n" for n, (model, voice) in enumerate(rows))
+    Path("many.csv").write_text(f"text,model_id,voice_id\n{table}same,,\nsame,,\n")
+    told = command("plan", "many.csv", "-p", "munsit", "--voice", "v0").out
+    assert (
+        "speech by munsit with m0 (2), m1 (2), m2 (2) and 3 more, voices v0 (6), v1 (4)\n" in told
+    )
+
+
+def test_a_plan_as_json_names_models_and_voices(command: Command, greeting: Path) -> None:
+    """Each use by itself: provider, kind, model, voice, rows; nothing of what is not bought."""
+    command("run", greeting, "--engine", "tone")
+    Path("mixed.csv").write_text("text,audio\nHello,\nHello,\n,outputs/greeting/audio/a.wav\n")
+    words = ["plan", "mixed.csv", "-p", "munsit", "--voice", "v"]
+    uses = json.loads(command(*words, "--json").out)["uses"]
+    assert uses == [
+        {
+            "provider": "munsit",
+            "kind": "stt",
+            "model": "munsit",
+            "engine": "",
+            "voice": "",
+            "rows": 1,
+        },
+        {
+            "provider": "munsit",
+            "kind": "tts",
+            "model": "faseeh-v1-preview",
+            "engine": "",
+            "voice": "v",
+            "rows": 1,
+        },
+    ]
+    told = command(*words).out
+    assert "transcription by munsit with munsit\n" in told
+    assert json.loads(command("plan", greeting, "--engine", "tone", "--json").out)["uses"] == []
+    Path("batchjobs.toml").write_text('[providers.munsit]\nstt_model = ""\n')
+    assert "transcription by munsit with no model named\n" in command(*words).out

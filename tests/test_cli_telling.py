@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import batchjobs
+from tests.clocks import PATIENCE_SECONDS
 from tests.commands import GREETING, Command, process
 
 
@@ -65,10 +66,10 @@ def test_rows_from_the_standard_input_cannot_be_edited(greeting: Path) -> None:
     """What came from a pipe is not called a file."""
     given = ("run", "-", "-o", "piped", "--engine", "tone")
     run = process(*given, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    told, _ = run.communicate(greeting.read_text(), timeout=60)
+    told, _ = run.communicate(greeting.read_text(), timeout=PATIENCE_SECONDS)
     assert told.splitlines()[-1].endswith("-m batchjobs verify piped")
     run = process(*given, "--limit", "0", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    told, _ = run.communicate(greeting.read_text() + "c,More\n", timeout=60)
+    told, _ = run.communicate(greeting.read_text() + "c,More\n", timeout=PATIENCE_SECONDS)
     assert "continue, with the same rows: " in told.splitlines()[-1]
 
 
@@ -181,7 +182,7 @@ def test_a_stop_is_told_without_a_terminal(command: Command, greeting: Path) -> 
     run = process(*given, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     until_a_session_is_open(command, run)
     run.terminate()
-    _, told = run.communicate(timeout=60)
+    _, told = run.communicate(timeout=PATIENCE_SECONDS)
     assert "stopping: SIGTERM: open sessions have 0.1 s; once more to stop at once" in told
 
 

@@ -27,6 +27,7 @@ from batchjobs.protocol import codes
         ("42201", PermanentError),
         ("42901", ThrottledError),
         ("42999", ThrottledError),
+        ("50000", TransientError),
         ("50001", TransientError),
         ("50202", TransientError),
         ("401", StopError),
@@ -49,6 +50,12 @@ def test_a_code_goes_by_its_first_three_digits(code: str, kind: type[SessionErro
     assert type(error) is kind
     assert error.code == code.strip()
     assert "told" in error.message
+
+
+def test_an_unsupported_audio_format_is_no_matter_of_time() -> None:
+    """40001 is said of requests and of audio alike: the same recording would be refused again."""
+    error = codes.from_code("40001", "Unsupported audio format")
+    assert error.reaction is Reaction.FAIL
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def others_server(heard: list[bytes], agreed: list[str]) -> Iterator[str]:
 
 async def transcribed(link: Link, pcm: bytes) -> str:
     """Send a recording and give its transcript."""
-    return (await TranscriptSession(link, chunks=chunks_of(pcm)).run()).text
+    return (await TranscriptSession(link, chunks=chunks_of(pcm)).run()).verbatim
 
 
 # -- with others -------------------------------------------------------------------------------

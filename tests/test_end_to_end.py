@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,9 @@ from batchjobs import audio
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines import synthesiser
 from tests.canary import KEY, key_with
+from tests.clocks import PATIENCE_SECONDS, until
+
+pytestmark = pytest.mark.unmeasured
 
 ROOT = Path(__file__).parent.parent
 WRONG_KEY = key_with("-wrong-")
@@ -57,7 +59,7 @@ def batchjobs(
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     if expect is not None:
@@ -82,7 +84,7 @@ def served(folder: Path, *arguments: object) -> Iterator[str]:
         yield found[0]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
         process.stdout.close()
 
 
@@ -213,6 +215,49 @@ def test_two_hundred_texts_come_back_exactly(tmp_path: Path) -> None:
     assert transcripts == {str(row["id"]): text for row, text in zip(rows, texts, strict=True)}
 
 
+def test_long_texts_come_back_exactly(tmp_path: Path) -> None:
+    """Texts of minutes, one session or several, come back though their recordings are cut again."""
+    texts = {
+        "one session": "\n".join(f"{ARABIC[0]} {number}." for number in range(35)),
+        "several": " ".join(f"{ENGLISH[0]} Again:  {number}." for number in range(70)),
+        "paragraphs": "\n\n".join(f"{ARABIC[4]} {ARABIC[6]} {number}" for number in range(45)),
+    }
+    rows = [{"id": name, "text": text} for name, text in texts.items()]
+    spoken = write_manifest(tmp_path / "spoken.csv", rows)
+    batchjobs("run", spoken, "--engine", "tone", "-o", "spoken", cwd=tmp_path)
+    lines = results(tmp_path / "spoken")
+    assert all(float(str(line["audio_seconds"])) > 90 for line in lines)
+    heard = write_manifest(
+        tmp_path / "heard.csv",
+        [{"id": line["id"], "audio": f"spoken/{line['output']}"} for line in lines],
+    )
+    batchjobs("run", heard, "--engine", "tone", "-o", "heard", cwd=tmp_path)
+    assert {line["id"]: line["transcript"] for line in results(tmp_path / "heard")} == texts
+
+
+def test_speech_that_is_not_heard_is_no_finished_job(tmp_path: Path) -> None:
+    """A recording of speech that comes back empty is in doubt, with its place; silence is done."""
+    spoken = SpeechSettings(voice_id="ar", model_id="m", output_format="pcm_16000")
+    engine = synthesiser("espeak")
+    pcm = b"".join(engine.synthesise(ARABIC[0] * 3, spoken))
+    engine.close()
+    sounds = {"speech": bytes(96_000) + pcm, "silence": bytes(len(pcm))}
+    for name, sound in sounds.items():
+        content = audio.encode(sound, sample_rate=16_000, format="flac")
+        (tmp_path / f"{name}.flac").write_bytes(content)
+    rows = [{"id": name, "audio": f"{name}.flac"} for name in sounds]
+    manifest = write_manifest(tmp_path / "talks.csv", rows)
+    batchjobs("run", manifest, "--engine", "tone", "-o", "heard", cwd=tmp_path, expect=1)
+    assert [line["id"] for line in results(tmp_path / "heard")] == ["silence"]
+    [line] = (tmp_path / "heard" / "failed.jsonl").read_bytes().splitlines()
+    doubted = json.loads(line)
+    assert (doubted["id"], doubted["status"]) == ("speech", "suspect")
+    [against] = doubted["kept"]["against"]
+    assert against["sign"] == "unheard"
+    assert 2.9 < against["start_seconds"] < 4.0
+    assert against["end_seconds"] > len(pcm) / 32_000
+
+
 # -- scale -------------------------------------------------------------------------------------
 
 
@@ -231,7 +276,7 @@ def peak_mib(command: Sequence[object], cwd: Path) -> float:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     return int(done.stdout.splitlines()[-1]) / 1024
@@ -284,7 +329,7 @@ def test_a_run_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> Non
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
         batchjobs(*command, cwd=tmp_path, BATCHJOBS_LOCAL_KEY=KEY)
     assert kills >= 8
     folder = tmp_path / "outputs" / "kills"
@@ -317,12 +362,9 @@ def test_ctrl_c_ends_by_its_signal_and_the_next_run_continues(tmp_path: Path) ->
             stdout=subprocess.PIPE,
             text=True,
         )
-        deadline = time.monotonic() + 60
-        while not ledger.exists() or ledger.read_text().count('"end"') < 6:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: ledger.exists() and ledger.read_text().count('"end"') >= 6)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == -signal.SIGINT
         assert "continue: " in output.splitlines()[-1]
         first = summary(tmp_path / "outputs" / "stopped")
@@ -351,9 +393,10 @@ drain_seconds = 1.0
 """
 
 
-@pytest.mark.parametrize("fault", ["handshake:503", "handshake:404"])
-def test_a_service_that_refuses_every_connection_ends_the_run(tmp_path: Path, fault: str) -> None:
-    """Not the jobs: it has seen nothing of them. The run exits with 69, and nothing has failed."""
+@pytest.mark.parametrize("fault", ["handshake:503", "handshake:404", "silent"])
+def test_a_service_that_does_nothing_for_anybody_ends_the_run(tmp_path: Path, fault: str) -> None:
+    """Not the jobs: it refuses every connection, or takes the text and never speaks. Exit code 69."""
+    (tmp_path / "batchjobs.toml").write_text(IMPATIENT, encoding="utf-8")
     rows = [{"id": name, "text": ENGLISH[1]} for name in ("one", "two")]
     manifest = write_manifest(tmp_path / "away.csv", rows)
     command = ("run", manifest, "--engine", "tone", "--fault", fault, "--attempts", 1)
@@ -366,7 +409,6 @@ def test_a_service_that_refuses_every_connection_ends_the_run(tmp_path: Path, fa
     ("fault", "error_class", "code"),
     [
         ("mute", "timeout", ""),
-        ("silent", "timeout", ""),
         ("hang", "timeout", ""),
         ("truncate", "suspect", ""),
         ("silence", "suspect", ""),
@@ -384,11 +426,11 @@ def test_a_service_that_refuses_every_connection_ends_the_run(tmp_path: Path, fa
 def test_a_misbehaving_service_ends_in_its_named_outcome(
     tmp_path: Path, fault: str, error_class: str, code: str
 ) -> None:
-    """Each way to misbehave fails the job by its name, within its deadline; never as done."""
-    (tmp_path / "batchjobs.toml").write_text(IMPATIENT, encoding="utf-8")
+    """Each way to misbehave fails the job by its name, if only by a deadline; never as done."""
+    if error_class == "timeout":  # the others need no deadline, and a busy machine has a longer one
+        (tmp_path / "batchjobs.toml").write_text(IMPATIENT, encoding="utf-8")
     rows = [{"id": "one", "text": f"{ENGLISH[1]} {ARABIC[0]} {ENGLISH[2]}"}]
     manifest = write_manifest(tmp_path / "faults.csv", rows)
-    began = time.monotonic()
     batchjobs(
         "run",
         manifest,
@@ -401,7 +443,6 @@ def test_a_misbehaving_service_ends_in_its_named_outcome(
         cwd=tmp_path,
         expect=1,
     )
-    assert time.monotonic() - began < 30
     folder = tmp_path / "outputs" / "faults"
     failure = json.loads((folder / "failed.jsonl").read_text(encoding="utf-8"))
     assert failure["error"]["class"] == error_class

@@ -180,6 +180,17 @@ def test_odd_texts_do_no_harm(engine: EspeakSynthesiser, text: str) -> None:
     assert _say(engine, text)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("سعره ٢٫٥ دينار", "سعره 2.5 دينار"), ("وزنه ١٬٠٠٠ رطل", "وزنه 1,000 رطل")],
+)
+def test_arabic_separators_are_read_as_such(
+    engine: EspeakSynthesiser, written: str, read: str
+) -> None:
+    """Two and a half is not two and five, and a thousand not one and three noughts."""
+    assert _say(engine, written) == _say(engine, read)
+
+
 def test_nothing_to_say_is_no_audio(engine: EspeakSynthesiser) -> None:
     """An empty text gives no audio."""
     assert _say(engine, "") == b""

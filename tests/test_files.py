@@ -25,6 +25,7 @@ from batchjobs.files import (
     write_part,
     write_whole,
 )
+from tests.clocks import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -344,7 +345,9 @@ def _run_here(name: str, target: Path, *before: str) -> "subprocess.CompletedPro
         f"from pathlib import Path\nimport {here.stem}\n{here.stem}.{name}(Path(sys.argv[1]))"
     )
     command = [*before, sys.executable, "-c", program, str(target)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
 
 
 def test_a_file_size_limit_is_a_full_disk(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def _place(event: Event) -> object:
     return event.reason if isinstance(event, CloseConnection) and event.code != 1007 else None
 
 
+@pytest.mark.unmeasured
 def test_random_streams_are_heard_alike() -> None:
     """Any frames, whole, in parts, damaged, cut anywhere, from the first byte after the handshake."""
     differing = []

@@ -10,6 +10,7 @@ import trio.testing
 
 from batchjobs.runner import hops as hops_module
 from batchjobs.runner.hops import Hops
+from tests.clocks import PATIENCE_SECONDS, until_soon
 
 THREADS = 2
 
@@ -58,17 +59,17 @@ async def test_what_gathers_is_shared_by_the_threads_and_goes_in_few_hops(
     async with hopping() as hops, trio.open_nursery() as nursery:
 
         async def hold() -> None:
-            await hops.do(lambda: gate.wait(10) and None)
+            await hops.do(lambda: gate.wait(PATIENCE_SECONDS) and None)
 
         async def note(number: int) -> None:
             await hops.do(lambda: done.append(number))
 
         for _ in range(THREADS):
             nursery.start_soon(hold)
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await until_soon(lambda: len(sizes) == THREADS)
         for number in range(40):
             nursery.start_soon(note, number)
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.testing.wait_all_tasks_blocked()
         assert sizes == [1] * THREADS
         gate.set()
     assert sorted(done) == list(range(40))
@@ -100,14 +101,14 @@ async def test_a_cancelled_run_still_serves_those_who_wait_shielded() -> None:
 
     async def bring_home(number: int) -> None:
         with trio.CancelScope(shield=True):
-            await hops.do(lambda: gate.wait(10) and written.append(number))
+            await hops.do(lambda: gate.wait(PATIENCE_SECONDS) and written.append(number))
 
     async with trio.open_nursery() as outer:
         outer.start_soon(hops.run)
         async with trio.open_nursery() as nursery:
             for number in range(10):
                 nursery.start_soon(bring_home, number)
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await trio.testing.wait_all_tasks_blocked()
             outer.cancel_scope.cancel()
             gate.set()
         hops.close()

@@ -24,8 +24,11 @@ from batchjobs.outputs import SegmentLostError, Span
 from batchjobs.planning import PlanSettings, held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
+from tests.clocks import PATIENCE_SECONDS
 from tests.streams import Peer, audio
 from tests.test_runner import QUICK, RATE, SETTINGS, Ran, job, ran, speech_for
+
+pytestmark = pytest.mark.usefixtures("standing_clock")
 
 SENTENCES = tuple(
     f"الجُملة رقم {number} من كتابٍ طويلٍ، وفيها كلامٌ كثيرٌ عن النجوم والبحار. "
@@ -204,7 +207,7 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
     both = threading.Barrier(2)
 
     def held(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
-        both.wait(timeout=5.0)
+        both.wait(timeout=PATIENCE_SECONDS)
         if len(keys) == len(pieces_of(one.text)):
             return held_segments(checkpoint, keys)
         time.sleep(0.2)
@@ -387,7 +390,7 @@ async def test_a_recording_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
     """Whatever is wrong with it, what was begun is removed."""
-    written = outputs.segment_spoken(tmp_path, "a" * 64, speech_for("ا" * 20), RATE)
+    written = outputs.spoken(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
     publish(written.targets)
     file = written.files[0]
     frames = len(speech_for("ا" * 20)) // 2

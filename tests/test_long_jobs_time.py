@@ -7,6 +7,7 @@ characters at 32 sessions, three hours at 60.
 import argparse
 import json
 import math
+import re
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 import srt
 import trio
@@ -26,15 +28,24 @@ from batchjobs.jobs import Job, Kind, SpeechSettings
 from batchjobs.limits import RetryPolicy
 from batchjobs.runner import RunSettings
 from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.server.tone_signal import encoded
+from batchjobs.server.tone_signal import (
+    HEADER_BYTES,
+    HEADER_SYMBOL_SECONDS,
+    PILOT_SECONDS,
+    encoded,
+    pieces,
+)
 from batchjobs.text import sentences
 from tests.clocks import standing
 from tests.streams import Peer, audio, tone
 from tests.test_runner import QUICK, RATE, Ran, job, ran
 
+pytestmark = pytest.mark.unmeasured
+
 PROSE = Path(__file__).parent / "prose"
 SECONDS_A_CHARACTER = 0.02
 SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_16000")
+SYMBOL_SECONDS = 0.05
 SILENCE_SECONDS = 0.7
 TTS = replace(QUICK, text_limit_characters=2_000, session_limit_seconds=3_600.0)
 STT = replace(QUICK, pace=1.0, chunk_seconds=0.5)
@@ -121,26 +132,28 @@ def spoken_talk(path: Path, seconds: float) -> Talk:
         while at < seconds * 16_000:
             number += 1  # said as well: equal stretches would be bought once
             sentence = f"{number} {every[number % len(every)]}"
-            pcm = np.frombuffer(b"".join(engine.synthesise(f"{sentence} ", SPEECH)), dtype="<i2")
-            file.write(pcm)
+            for piece in pieces(f"{sentence} "):
+                pcm = np.frombuffer(b"".join(engine.synthesise(piece, SPEECH)), dtype="<i2")
+                file.write(pcm)
+                words += _placed(piece, at / 16_000)
+                at += len(pcm)
             file.write(silence)
-            words += _placed(sentence, at / 16_000, len(pcm) / 16_000)
-            at += len(pcm) + len(silence)
+            at += len(silence)
             said.append(sentence)
     return Talk(path, " ".join(said), words, at / 16_000)
 
 
-def _placed(sentence: str, start: float, seconds: float) -> list[tuple[str, float, float]]:
-    """When each word is said: every byte of the code takes as long as any other."""
-    whole = len(encoded(f"{sentence} "))
-    lead = seconds - 0.05 * (whole + 4)
-    found, place = [], 0
-    for word in sentence.split():
-        begin = sentence.index(word, place)
-        place = begin + len(word)
-        edges = (len(encoded(sentence[:n])) * 0.05 + lead for n in (begin, place))
-        found.append((word, *(start + min(edge, seconds) for edge in edges)))
-    return [(word, a, b) for word, a, b in found]  # type: ignore[misc]
+def _placed(piece: str, start: float) -> list[tuple[str, float, float]]:
+    """When each word of an utterance is said: every byte of the code takes as long as any other."""
+    start += 2 * PILOT_SECONDS + HEADER_BYTES * HEADER_SYMBOL_SECONDS
+    return [
+        (
+            word[0],
+            start + len(encoded(piece[: word.start()])) * SYMBOL_SECONDS,
+            start + len(encoded(piece[: word.end()])) * SYMBOL_SECONDS,
+        )
+        for word in re.finditer(r"\S+", piece)
+    ]
 
 
 async def hears(peer: Peer) -> None:

@@ -82,6 +82,7 @@ _rows = st.lists(
 )
 
 
+@pytest.mark.unmeasured
 @settings(
     max_examples=120,
     deadline=None,

@@ -28,7 +28,7 @@ def test_the_built_in_table() -> None:
 def test_hosted_services_have_the_protocols_defaults() -> None:
     """What nobody has shown is not taken for granted of a hosted service."""
     for provider in (_MUNSIT, BUILT_IN["faseeh"]):
-        assert provider.tts_model == "faseeh-mini-v1-preview"
+        assert provider.tts_model == "faseeh-v1-preview"
         assert provider.tts_auth == ("query", "init")
         assert provider.stt_auth == ("header",)
         assert (provider.first_audio_seconds, provider.quiet_seconds) == (30.0, 2.5)
@@ -37,8 +37,15 @@ def test_hosted_services_have_the_protocols_defaults() -> None:
         assert not provider.close_drains
         assert not provider.transcript_per_chunk
         assert provider.tts_price_per_million_characters == 66.67
+    assert (_MUNSIT.stt_model, _MUNSIT.stt_price_per_hour) == ("munsit", 0.19)
     assert BUILT_IN["local"].close_drains
     assert BUILT_IN["local"].pace == 0
+
+
+def test_the_local_server_keeps_the_model_of_its_earlier_results() -> None:
+    """Its engines do not look at it, but a result's key does: another would make all anew."""
+    local = BUILT_IN["local"]
+    assert (local.tts_model, local.stt_model) == ("faseeh-mini-v1-preview", "")
 
 
 def test_settings_change_their_fields_only() -> None:

@@ -146,6 +146,7 @@ async def course(voice: Voice, *, drains: bool = False) -> AsyncIterator[tuple[C
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.unmeasured
 async def test_sessions_become_shorter(autojump_clock: object) -> None:
     """After 200 sessions those with ample audio end after half a second, and none is cut."""
     async with course(Voice(lambda _: 0.1)) as (run, link):
@@ -158,6 +159,7 @@ async def test_sessions_become_shorter(autojump_clock: object) -> None:
     assert sum(run.held) / 100 < 1.9
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("drops", [True, False])
 @pytest.mark.parametrize("gap", [0.7, 2.2])
 async def test_gaps_that_grow_in_mid_run_cut_nothing(
@@ -176,6 +178,7 @@ async def test_gaps_that_grow_in_mid_run_cut_nothing(
         assert run.quiet.seconds == 2.5
 
 
+@pytest.mark.unmeasured
 async def test_audio_after_a_silence_taken_for_the_end_belongs_to_the_result(
     autojump_clock: object,
 ) -> None:

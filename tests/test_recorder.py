@@ -14,6 +14,7 @@ from batchjobs.errors import BatchjobsError, InternalError, OutputError
 from batchjobs.files import write_part
 from batchjobs.jobs import Kind, Status
 from batchjobs.recorder import Recorder
+from tests.clocks import PATIENCE_SECONDS
 
 START = AttemptStart(key="k", job="a", provider="p", started_at=1.0)
 
@@ -29,7 +30,7 @@ class Watched(Checkpoint):
         """Commit, unless told otherwise."""
         self.commits += 1
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE_SECONDS)
         if self.failure is not None:
             raise self.failure
         return super().commit(**content)

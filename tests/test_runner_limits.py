@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
 from batchjobs.errors import BudgetReachedError, ServiceUnavailableError
 from batchjobs.limits import Breaker, Budget, HandshakeRefusals, Price, RetryBudget, RetryPolicy
 from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from batchjobs.runner import RunSettings
+from tests.clocks import standing
 from tests.streams import FaultyStream, Peer, Service, Talk, answers
 from tests.test_runner import QUICK, Ran, fails_with, job, jobs, obeys, ran
+
+pytestmark = pytest.mark.usefixtures("standing_clock")
 
 POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
 
@@ -51,21 +53,8 @@ class Outage:
         return dial
 
 
-# The clock runs two hundred times as fast as the machine: what is 25 ms to it is 5 s to a deadline.
-PATIENT = with_settings(
-    QUICK,
-    {
-        "connect_seconds": 600.0,
-        "ready_seconds": 600.0,
-        "first_audio_seconds": 600.0,
-        "drain_seconds": 600.0,
-    },
-    where="test",
-)
-
-
 def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: object) -> Ran:
-    """Run rows while the service goes away, on a clock two hundred times as fast as ours."""
+    """Run rows while the service goes away, in virtual time."""
 
     async def body() -> Ran:
         async with trio.open_nursery() as nursery:
@@ -81,13 +70,14 @@ def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: object) 
             nursery.cancel_scope.cancel()
         return result
 
-    return trio.run(body, clock=trio.testing.MockClock(rate=200))
+    with standing() as clock:
+        return trio.run(body, clock=clock)
 
 
 def test_a_ten_minute_outage_costs_no_job_an_attempt(tmp_path: Path) -> None:
     """Jobs with two attempts outlive ten minutes of refused connections, at thirty probes at most."""
     outage = Outage(after=6, seconds=600.0)
-    result = run_in_an_outage(tmp_path, outage, 20, provider=PATIENT)
+    result = run_in_an_outage(tmp_path, outage, 20)
     assert result.end.error is None
     assert result.statuses == {"done": 20}
     assert outage.refused <= 30 + 4
@@ -115,8 +105,7 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
                 tmp_path,
                 [job(f"{n:02}", provider="other" if n % 2 else "quick") for n in range(40)],
                 dial=outage.of(service),
-                provider=PATIENT,
-                others={"other": (replace(PATIENT, name="other"), obeys)},
+                others={"other": (replace(QUICK, name="other"), obeys)},
                 run_settings=settings(retries=POLICY),
                 observe=note,
                 patience=6_000.0,
@@ -124,7 +113,8 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
             nursery.cancel_scope.cancel()
         return result
 
-    result = trio.run(body, clock=trio.testing.MockClock(rate=200))
+    with standing() as clock:
+        result = trio.run(body, clock=clock)
     assert result.statuses == {"done": 40}
     assert outage.began_at is not None
     others = [done[f"{n:02}"] for n in range(1, 40, 2)]
@@ -134,7 +124,7 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
 def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_path: Path) -> None:
     """After the provider's limit the run stops with 69; what is not done has not failed."""
     outage = Outage(after=6, seconds=1e9)
-    impatient = with_settings(PATIENT, {"outage_limit_seconds": 120.0}, where="test")
+    impatient = with_settings(QUICK, {"outage_limit_seconds": 120.0}, where="test")
     result = run_in_an_outage(tmp_path, outage, 20, provider=impatient)
     assert isinstance(result.end.error, ServiceUnavailableError)
     assert result.statuses.keys() == {"done"}
@@ -146,23 +136,30 @@ async def test_a_service_that_refuses_every_handshake_at_last_fails_no_job(
     status: int, tmp_path: Path
 ) -> None:
     """Maintenance that redirects, or answers 404, is an outage: it is waited for."""
-    dials = 0
+    dials = probes = 0
+    lost = trio.Event()
+
+    def note(event: Event) -> None:
+        if isinstance(event, ServiceLost):
+            lost.set()
+
     refusal = f"HTTP/1.1 {status} No\r\nLocation: ws://x/\r\n\r\n".encode()
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=obeys)
         closed = Service(nursery, raw=answers(refusal))
 
         async def dial(host: str, port: int, context: object) -> FaultyStream:
-            nonlocal dials
+            nonlocal dials, probes
             dials += 1
-            return await (closed if 5 < dials <= 10 else service).dial(host, port, context)
+            probes += lost.is_set()
+            return await (closed if dials > 5 and probes < 3 else service).dial(host, port, context)
 
-        run = await ran(tmp_path, jobs(20), dial=dial)
+        run = await ran(tmp_path, jobs(20), dial=dial, observe=note)
         nursery.cancel_scope.cancel()
     assert run.end.error is None
     assert run.statuses == {"done": 20}
-    assert run.of(ServiceLost)
-    assert run.of(ServiceBack)
+    assert len(run.of(ServiceLost)) == 1
+    assert len(run.of(ServiceBack)) == 1
 
 
 def test_handshakes_that_fail_now_and_then_say_nothing_of_room() -> None:
@@ -186,6 +183,7 @@ def fails_by_chance(share: float, seed: int) -> object:
     return talk
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("share", [0.3, 1.0])
 async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
     tmp_path: Path, share: float
@@ -243,7 +241,6 @@ async def run_against_failures(
             folder,
             jobs(rows),
             dial=of(service),
-            provider=PATIENT,
             run_settings=settings(retries=RetryPolicy(attempts=attempts), concurrency=8),
             patience=1e6,
         )
@@ -251,6 +248,7 @@ async def run_against_failures(
     return result
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 async def test_failures_of_every_kind_for_ever_come_to_an_end(
     share: float, tmp_path: Path, standing_clock: object
@@ -299,6 +297,7 @@ async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
     assert began == 5
 
 
+@pytest.mark.unmeasured
 async def test_retries_without_a_budget_are_caught(
     tmp_path: Path, standing_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +320,7 @@ def test_an_outage_that_costs_attempts_is_caught(
 ) -> None:
     """The check of an outage can fail: held against them, it uses up jobs of two attempts."""
     monkeypatch.setattr("batchjobs.runner.state.Breaker", Unforgiving)
-    result = run_in_an_outage(tmp_path, Outage(after=6, seconds=600.0), 20, provider=PATIENT)
+    result = run_in_an_outage(tmp_path, Outage(after=6, seconds=600.0), 20)
     assert result.statuses["failed"] > 0
 
 
@@ -334,16 +333,18 @@ class Hasty(Breaker):
         return False
 
 
+@pytest.mark.unmeasured
 def test_an_outage_that_everybody_probes_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The count of probes can fail: without a breaker there are too many."""
     monkeypatch.setattr("batchjobs.runner.state.Breaker", Hasty)
-    outage = Outage(after=6, seconds=600.0)
-    run_in_an_outage(tmp_path, outage, 20, provider=PATIENT)
+    outage = Outage(after=6, seconds=10.0)
+    run_in_an_outage(tmp_path, outage, 20)
     assert outage.refused > 30 + 4
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 async def test_a_budget_is_never_exceeded_at_any_concurrency(

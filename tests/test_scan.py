@@ -2,18 +2,23 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from watchfiles import Change
 
+from batchjobs import scan
 from batchjobs.errors import ConfigurationError, ManifestError
 from batchjobs.scan import Scan, arrivals
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.test_end_to_end import batchjobs, environment
 
 
@@ -124,7 +129,7 @@ def test_ids_of_long_and_like_names_differ(tmp_path: Path) -> None:
 
 
 def test_recordings_are_added_as_they_arrive(tmp_path: Path) -> None:
-    """Once they have stopped growing; and Ctrl-C ends it by its signal."""
+    """In new folders too, each content once; and Ctrl-C ends it by its signal."""
     record(tmp_path / "in" / "a.wav", seed=1)
     command = [sys.executable, "-m", "batchjobs", "scan", "in", "--watch", "--settle", "0.3"]
     process = subprocess.Popen(
@@ -132,19 +137,14 @@ def test_recordings_are_added_as_they_arrive(tmp_path: Path) -> None:
     )
     manifest = tmp_path / "in.jsonl"
     until(manifest.exists)
-    whole = record(tmp_path / "whole.wav", 2.0, seed=2).read_bytes()
-    with (tmp_path / "in" / "b.wav").open("wb") as file:
-        for start in range(0, len(whole), 8_000):
-            file.write(whole[start : start + 8_000])
-            file.flush()
-            time.sleep(0.05)
-            assert len(rows(manifest)) == 1
-    (tmp_path / "in" / "c.wav").write_bytes(whole)
+    whole = record(tmp_path / "whole.wav", 2.0, seed=2)
+    shutil.copy(whole, tmp_path / "in" / "c.wav")
+    whole.rename(tmp_path / "in" / "b.wav")
     (tmp_path / "in" / "d.wav").write_bytes(b"broken")
     record(tmp_path / "in" / "new" / "e.wav", seed=3)
     until(lambda: len(rows(manifest)) == 3)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == -signal.SIGINT
+    assert process.wait(PATIENCE_SECONDS) == -signal.SIGINT
     assert process.stdout is not None
     process.stdout.close()
     assert {str(r["audio"]) for r in rows(manifest)} in (
@@ -153,23 +153,36 @@ def test_recordings_are_added_as_they_arrive(tmp_path: Path) -> None:
     )
 
 
+def test_what_still_grows_has_not_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly it is copied: it is there once it has not grown for as long as was told."""
+    now = 0.0
+    monkeypatch.setattr(scan, "time", types.SimpleNamespace(monotonic=lambda: now))
+    whole = record(tmp_path / "whole.wav", seed=2).read_bytes()
+    copy = tmp_path / "copy.wav"
+    grown: list[int] = []
+
+    def changes() -> Iterator[set[tuple[Change, str]]]:
+        nonlocal now
+        for end in range(4_000, len(whole) + 4_000, 4_000):
+            copy.write_bytes(whole[:end])
+            grown.append(copy.stat().st_size)
+            yield {(Change.modified, str(copy))}
+            now += 0.29
+            yield set()
+        now += 0.02
+        yield set()
+
+    assert list(scan._arrived(tmp_path, changes(), 0.3)) == [copy]
+    assert grown[-1] == len(whole)
+    assert len(grown) == 5
+
+
 def test_what_arrives_while_the_folder_is_looked_through_is_not_missed(tmp_path: Path) -> None:
     """It is watched from the call on, not from when somebody first asks what has come."""
-    pytest.importorskip("watchfiles")
     arriving = arrivals(tmp_path, settle_seconds=0.2)
     early = record(tmp_path / "early.wav")
-    time.sleep(0.5)
     late = record(tmp_path / "late.wav", seed=1)
     assert {next(arriving), next(arriving)} == {early, late}
-
-
-def until(holds: object, seconds: float = 30.0) -> None:
-    """Wait until something holds."""
-    assert callable(holds)
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,14 @@ class Place:
         async with self.connect("speech-to-text", [key]) as connection:
             yield connection
 
+    @asynccontextmanager
+    async def silent(self, path: str) -> AsyncIterator[trio.SocketStream]:
+        """Shake hands by hand, and answer nothing that comes then."""
+        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
+            await stream.send_all(handshake(f"/api/v1/websocket/{path}"))
+            assert (await stream.receive_some(12)).endswith(b" 101")
+            yield stream
+
     async def refused(self, path: str) -> tuple[int, dict[str, str]]:
         """Expect a handshake to be refused, and give its status and headers.
 
@@ -267,11 +275,83 @@ async def test_every_documented_way_to_show_the_key_opens_a_connection(path: str
                 await connection.ping()
 
 
-async def test_a_wrong_key_is_refused_at_the_handshake_with_401() -> None:
-    """A wrong key on either path, and none at all for transcription, opens nothing."""
+async def test_transcription_without_the_right_key_is_refused_at_the_handshake() -> None:
+    """With 401: a wrong key opens nothing there, nor does none."""
     async with place() as where:
-        for path in ("text-to-speech?x-api-key=wrong", "speech-to-text", "speech-to-text?token=x"):
+        for path in ("speech-to-text?x-api-key=wrong", "speech-to-text", "speech-to-text?token=x"):
             assert (await where.refused(path))[0] == 401
+
+
+@pytest.mark.parametrize("is_greeting", [True, False])
+async def test_speech_with_a_wrong_key_is_told_40101_and_closed(*, is_greeting: bool) -> None:
+    """As the documents show, in the query or a header, whether the client initialises or waits."""
+    ways: list[tuple[str, list[tuple[bytes, bytes]]]] = [
+        ("?x-api-key=wrong", []),
+        ("?token=%ff", []),
+        ("", [(b"x-api-key", b"wrong")]),
+        (f"?x-api-key={QUERY_KEY}", [(b"Authorization", b"Bearer wrong")]),
+    ]
+    async with place(greeting_seconds=60.0 if is_greeting else 0.01) as where:
+        for query, headers in ways:
+            async with where.connect("text-to-speech" + query, headers) as connection:
+                if is_greeting:
+                    with contextlib.suppress(ConnectionClosed):  # it may be told before it speaks
+                        await send(
+                            connection, INIT | {"x_api_key": TOKEN}, text("أهلا", flush=True)
+                        )
+                heard, code = await all_heard(connection)
+                assert heard == [Failure(code="40101", message="Invalid API key")]
+                assert code == 1000
+        assert where.parrot.spoken == []
+
+
+async def test_wrong_keys_take_no_session_s_place() -> None:
+    """Not of those that are open, nor of those that may begin in a second, and no fault's count."""
+    limits = {
+        "greeting_seconds": 0.01,
+        "session_limit": 1,
+        "sessions_per_second": 0.01,
+        "fault": "handshake:503#1",
+    }
+    async with place(**limits) as where:
+        for _ in range(3):
+            async with where.connect("text-to-speech?x-api-key=wrong") as connection:
+                heard, _ = await all_heard(connection)
+                assert heard == [Failure(code="40101", message="Invalid API key")]
+        path = f"text-to-speech?x-api-key={QUERY_KEY}"
+        assert (await where.refused(path))[0] == 503
+    async with place(session_limit=1) as where:
+        async with where.silent("text-to-speech?x-api-key=wrong"):
+            heard, code = await spoken(where, text("hello", flush=True))
+        assert (words_of(heard), code) == ("hello", 1000)
+
+
+async def test_those_with_a_wrong_key_who_stay_are_few() -> None:
+    """They hold the places of the handshake: one more than the limit is cut off at once."""
+    path = "text-to-speech?x-api-key=wrong"
+    async with (
+        place(handshake_limit=2, handshake_seconds=60.0, close_seconds=60.0) as where,
+        where.silent(path),
+        where.silent(path),
+        await trio.open_tcp_stream("127.0.0.1", where.port) as third,
+    ):
+        assert await third.receive_some() == b""
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"handshake_seconds": 0.1, "close_seconds": 60.0},
+        {"handshake_seconds": 0.1, "greeting_seconds": 60.0},
+        {"greeting_seconds": 0.1, "close_seconds": 0.1},
+    ],
+)
+async def test_those_with_a_wrong_key_who_stay_are_cut_off(times: dict[str, float]) -> None:
+    """As soon as a handshake may take no longer, or a close, though they never answer one."""
+    async with place(**times) as where, where.silent("text-to-speech?x-api-key=wrong") as stream:
+        with trio.fail_after(30), contextlib.suppress(trio.BrokenResourceError):
+            while await stream.receive_some():
+                pass
 
 
 async def test_the_key_in_the_first_message_is_enough() -> None:
@@ -556,8 +636,8 @@ async def test_closing_speaks_what_was_not_flushed() -> None:
 
 
 async def test_a_trigger_speaks_whole_sentences_and_keeps_the_rest() -> None:
-    """``try_trigger_generation`` waits for a sentence's end; no character is lost or moved."""
-    async with place() as where:
+    """What follows a sentence's end waits for the text that comes; no character is lost or moved."""
+    async with place(trigger_seconds=60.0) as where:
         async with where.connect() as connection:
             await send(connection, INIT, text("كيف حالك", trigger=True))
             await send(connection, text("؟ أنا بخ", trigger=True))
@@ -566,6 +646,57 @@ async def test_a_trigger_speaks_whole_sentences_and_keeps_the_rest() -> None:
             rest, _ = await all_heard(connection)
         assert words_of(first + rest) == "كيف حالك؟ أنا بخير. 3.5 km"
         assert where.parrot.spoken == ["كيف حالك؟", " أنا بخير.", " 3.5 km"]
+
+
+@pytest.mark.parametrize("words", ["مرحبا بك في فصيح ", ARABIC + " جُمْلَةٌ. ثُمَّ", "no end", "End."])
+async def test_a_trigger_is_heard_to_the_end_without_a_flush(words: str) -> None:
+    """A client that has sent its whole text so, and sends nothing more, gets the whole of it."""
+    async with place(trigger_seconds=0.01) as where, where.connect() as connection:
+        await send(connection, INIT, text(words, trigger=True))
+        heard = [await hear(connection)]
+        while words_of(heard) != words:
+            heard.append(await hear(connection))
+        await send(connection, text("وداعا", trigger=True))
+        heard.append(await hear(connection))
+        assert words_of(heard) == words + "وداعا"
+
+
+async def test_words_that_come_one_by_one_are_spoken_together() -> None:
+    """A trigger on each of them, as of a model that writes, cuts no sentence and no word."""
+    words = ["إِنَّ", " الـــ", "كِتا", "بَ ", "هُنا", ". ", "وَ", "هُ", "ناك"]
+    async with place(trigger_seconds=60.0) as where:
+        _, code = await spoken(where, *(text(word, trigger=True) for word in words))
+        assert where.parrot.spoken == ["إِنَّ الـــكِتابَ هُنا.", " وَهُناك"]
+        assert code == 1000
+
+
+async def test_what_a_trigger_left_can_be_cleared() -> None:
+    """``clear`` forgets it before it is spoken; nothing is due then."""
+    async with place(trigger_seconds=60.0) as where:
+        heard, _ = await spoken(
+            where, text("one. two", trigger=True), {"type": "clear"}, text("three", flush=True)
+        )
+        assert words_of(heard) == "one.three"
+        buffer = TextBuffer()
+        assert buffer.add(messages.Text(text="a", try_trigger_generation=True)) == ""
+        assert buffer.is_due
+        buffer.clear()
+        assert not buffer.is_due
+        assert buffer.add(messages.Text(text="c. ", try_trigger_generation=True)) == "c."
+        assert not buffer.is_due
+        assert buffer.rest() == " "
+        assert buffer.add(messages.Text(text="b")) == ""
+        assert not buffer.is_due
+
+
+async def test_text_without_any_flag_waits_for_a_flush_or_the_close() -> None:
+    """As the documents say, also of a client that is idle: it is sent away, and nothing is spoken."""
+    async with place(idle_seconds=0.05, trigger_seconds=0.01) as where:
+        async with where.connect() as connection:
+            with contextlib.suppress(ConnectionClosed):  # on a busy machine it is idle before that
+                await send(connection, INIT, text("مرحبا بك في فصيح "))
+            assert await all_heard(connection) == ([Ready()], 1001)
+        assert where.parrot.spoken == []
 
 
 def test_much_text_is_spoken_without_being_asked_for() -> None:

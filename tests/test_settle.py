@@ -175,6 +175,7 @@ async def course(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.unmeasured
 async def test_a_service_that_never_revises_is_waited_for_half_a_second(
     autojump_clock: object,
 ) -> None:
@@ -189,6 +190,7 @@ async def test_a_service_that_never_revises_is_waited_for_half_a_second(
     assert not run.doubted
 
 
+@pytest.mark.unmeasured
 async def test_a_service_that_revises_soon_is_waited_for_four_times_as_long(
     autojump_clock: object,
 ) -> None:
@@ -201,6 +203,7 @@ async def test_a_service_that_revises_soon_is_waited_for_four_times_as_long(
     assert run.held == pytest.approx([1.2, 1.2, 1.2, 2.5] * 10, abs=0.01)
 
 
+@pytest.mark.unmeasured
 async def test_a_service_that_revises_late_is_waited_for_in_full(autojump_clock: object) -> None:
     """What it has shown leaves nothing to save."""
     async with course(lambda _: (0.3, 1.5), known=False) as run:

@@ -2,7 +2,7 @@
 
 import contextlib
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from batchjobs.jobs import Ending
 from batchjobs.plausibility import SpeechRates
 from batchjobs.received import ReceivedAudio
 from batchjobs.spool import AudioSpool
+from tests.clocks import until_soon
 
 RATE = 8_000
 KEY = "a" * 64
@@ -38,16 +39,9 @@ async def spooling(
         errors.extend(seen)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait, in real time, for the thread."""
-    with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110  # nobody tells
-            await trio.sleep(0.001)
-
-
 async def until_it_fits(spool: AudioSpool) -> None:
     """Wait for as much to be moved as is needed."""
-    await until(lambda: spool.held_bytes <= LIMIT)
+    await until_soon(lambda: spool.held_bytes <= LIMIT)
 
 
 def hum(seconds: float, *, fades: bool = False) -> bytes:
@@ -84,7 +78,7 @@ async def test_memory_is_bounded_over_all_sessions_and_nothing_is_lost(tmp_path:
             assert [bytes(audio) for audio in audios] == expected
             assert list(folder.iterdir())
         assert spool.held_bytes == 0
-        await until(lambda: not any(folder.iterdir()))
+        await until_soon(lambda: not any(folder.iterdir()))
 
 
 async def test_below_the_limit_no_file_is_made(tmp_path: Path) -> None:
@@ -169,7 +163,7 @@ async def test_a_disk_that_fails_is_told_once_and_loses_nothing(tmp_path: Path, 
         async with spooling(folder, errors) as spool:
             with spool.received(KEY) as audio:
                 given(audio, bytes(range(200)) * 1_000)
-                await until(lambda: bool(spool._has_failed))
+                await until_soon(lambda: bool(spool._has_failed))
                 given(audio, bytes(2 * LIMIT))
                 await trio.testing.wait_all_tasks_blocked()
                 assert bytes(audio) == bytes(range(200)) * 1_000 + bytes(2 * LIMIT)

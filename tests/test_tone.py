@@ -1,6 +1,8 @@
 """The tone engine gives back every text exactly, and nothing that it did not say."""
 
 import itertools
+import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ from hypothesis import strategies as st
 from batchjobs import audio
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
+from batchjobs.pauses import split
 from batchjobs.pcm import ends_abruptly
 from batchjobs.server.espeak import EspeakSynthesiser
 from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.server.tone_signal import decoded, encoded
+from batchjobs.server.tone_signal import PIECE_LIMIT_BYTES, decoded, encoded, pieces
+from batchjobs.subtitles import TranscriptPart, joined
 from batchjobs.text import spoken_weight
 
 _PLAIN = "السلام عليكم ورحمة الله وبركاته، كيف حالك اليوم يا صديقي العزيز؟"
@@ -131,9 +135,9 @@ def test_the_transcript_is_cumulative() -> None:
 
 
 def test_what_was_cut_off_is_no_text() -> None:
-    """Audio that ends early at any point is heard as nothing, never as a part of the text."""
+    """An utterance that ends early at any point is heard as nothing, never as a part of its text."""
     pcm = _say(_ENGLISH, 16_000)
-    audible = len(pcm) - 2 * int(0.040 * 16_000)
+    audible = len(pcm) - 2 * int(0.3 * 16_000)
     for end in range(0, audible - 320, 3_210):
         assert _hear(pcm[:end], 16_000) == ""
 
@@ -141,7 +145,7 @@ def test_what_was_cut_off_is_no_text() -> None:
 def test_a_cut_utterance_does_not_hide_the_next() -> None:
     """What follows an utterance that broke off anywhere is heard exactly."""
     pcm = _say(_PLAIN, 16_000)
-    for end in range(0, len(pcm) - 2_000, 4_444):
+    for end in range(0, len(pcm) - 2_000 - 2 * int(0.3 * 16_000), 4_444):
         assert _hear(pcm[:end] + _say("next", 16_000), 16_000) == "next"
 
 
@@ -201,8 +205,8 @@ def test_it_speaks_at_a_persons_pace(text: str) -> None:
 def test_speed_changes_the_duration() -> None:
     """Speaking faster or slower changes the length as it would with a voice."""
     slow, even, fast = (len(_say(_ENGLISH * 3, speed=speed)) for speed in (0.7, 1.0, 1.2))
-    assert slow / even == pytest.approx(1 / 0.7, rel=0.03)
-    assert fast / even == pytest.approx(1 / 1.2, rel=0.03)
+    assert slow / even == pytest.approx(1 / 0.7, rel=0.05)
+    assert fast / even == pytest.approx(1 / 1.2, rel=0.05)
 
 
 def test_the_audio_is_fit_to_be_played() -> None:
@@ -226,11 +230,88 @@ def test_an_empty_text_is_no_audio() -> None:
 
 
 def test_what_it_cannot_speak_is_an_error() -> None:
-    """A sample rate it has no tables for, or more than a header can count, is an engine error."""
+    """A sample rate it has no tables for is an engine error."""
     with pytest.raises(EngineError, match="12345 Hz"):
         _say("hi", 12_345)
-    with pytest.raises(EngineError, match="characters at once"):
-        next(ToneSynthesiser().synthesise("7" * 2**22, _settings()))
+
+
+_LONG_TEXTS = {
+    "english": f"{_ENGLISH} " * 40,
+    "vowelled": f"{_VOWELLED}\n" * 30,
+    "digits": "في عام ٢٠٢٤ بلغ العدد ١٢٣٬٤٥٦ أي نحو 12% من 1,000,000.  " * 25,
+    "joiners": "می\u200cخواهم كتـــاب \u202bنص\u202c 👩\u200d👩\u200d👧 e\u0301 " * 40,
+    "one word": "abcdefghij" * 500,
+    "one arabic word": "كتابمدرسة" * 400,
+    "marks": "بَِّ" * 800,
+    "emoji": "👩\u200d👩\u200d👧" * 200,
+    "spaces": "one" + " " * 1_500 + "two\n\n\tthree",
+    "surrogates": "\ud800" * 600,
+}
+
+
+@pytest.mark.parametrize("text", _LONG_TEXTS.values(), ids=_LONG_TEXTS)
+def test_a_long_text_is_heard_exactly(text: str) -> None:
+    """A text of any length and kind comes back exactly in one session, white space and all."""
+    assert _hear(_say(text, 16_000), 16_000) == text
+
+
+@pytest.mark.parametrize("text", _LONG_TEXTS.values(), ids=_LONG_TEXTS)
+def test_a_long_text_is_spoken_in_short_pieces(text: str) -> None:
+    """No piece is longer than a cut can wait for, and words, letters and their marks stay whole."""
+    cut = list(pieces(text))
+    assert "".join(cut) == text
+    assert len(cut) > 2
+    assert max(len(encoded(piece)) for piece in cut) <= PIECE_LIMIT_BYTES
+    assert not any(unicodedata.category(piece[0])[0] == "M" for piece in cut)
+    assert not any({piece[-1], after[0]} & set("\u200c\u200d") for piece, after in pairwise(cut))
+    words = text.split()
+    if max(map(len, words)) < 50 and "   " not in text:
+        assert [word for piece in cut for word in piece.split()] == words
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.sampled_from("ab7٣ \n\u200d\u0301ب中"), max_size=900))
+def test_the_pieces_of_any_text_are_the_text(text: str) -> None:
+    """Nothing is lost between pieces, and none is empty or too long."""
+    cut = list(pieces(text))
+    assert "".join(cut) == text
+    assert all(0 < len(encoded(piece)) <= PIECE_LIMIT_BYTES for piece in cut)
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3", "ogg"])
+@pytest.mark.parametrize(("target", "longest"), [(60.0, 90.0), (25.0, 40.0)])
+@pytest.mark.parametrize("speed", [0.7, 1.2])
+def test_a_long_recording_is_cut_between_its_pieces(
+    tmp_path: Path, ending: str, target: float, longest: float, speed: float
+) -> None:
+    """Stretches heard by themselves and joined are the text, whatever the format and the speed."""
+    text = _LONG_TEXTS["english"] + _LONG_TEXTS["digits"] + "x" * 150 + _LONG_TEXTS["vowelled"]
+    path = tmp_path / f"long.{ending}"
+    pcm = _say(text.strip(), 16_000, speed)
+    path.write_bytes(audio.encode(pcm, sample_rate=16_000, format=ending))
+    stretches = list(split(path, target_seconds=target, longest_seconds=longest))
+    parts = [
+        TranscriptPart(
+            start_seconds=stretch.first_frame / 16_000,
+            seconds=len(stretch.pcm) / 32_000,
+            text=_hear(stretch.pcm, 16_000),
+        )
+        for stretch in stretches
+    ]
+    assert len(parts) > 3
+    assert not any(stretch.overlap_frames for stretch in stretches)
+    assert joined(parts).text == text.strip()
+
+
+def test_texts_spoken_back_to_back_can_be_cut_between(tmp_path: Path) -> None:
+    """Short texts one after the other, as the segments of a long job, leave pauses to cut at."""
+    texts = [f"no {number} {_VOWELLED} no" for number in range(40)]
+    pcm = b"".join(_say(text, 16_000) for text in texts)
+    path = tmp_path / "long.wav"
+    path.write_bytes(audio.encode(pcm, sample_rate=16_000, format="wav"))
+    heard = [_hear(stretch.pcm, 16_000) for stretch in split(path)]
+    assert len(heard) > 3
+    assert "".join(heard) == "".join(texts)
 
 
 @pytest.mark.parametrize("rate", [0, 4_000, 2**31])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import (
+    MuteError,
     PermanentError,
     SessionError,
     StopError,
@@ -39,9 +40,10 @@ class _Judge:
     minimum_seconds: float = 0.0
     doubts: tuple[Doubt, ...] = ()
     endings: list[Ending] = field(default_factory=list)
+    finds_ample: bool = True
 
     def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
-        return True
+        return self.finds_ample
 
     def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
         assert sample_rate > 0
@@ -364,6 +366,14 @@ def test_an_empty_final_message_shortens_the_quiet_time() -> None:
     assert "closeConnection" in session.after(0.2).kinds
 
 
+def test_an_empty_final_message_shortens_nothing_while_there_may_be_more() -> None:
+    """It was seen between two parts of the audio: what is not ample has the whole quiet time."""
+    judge = _Judge(finds_ample=False)
+    session = _open(judge=judge).after(1).hear(_audio(), _FINAL).after(2.4)
+    assert "closeConnection" not in session.kinds
+    assert "closeConnection" in session.after(0.2).kinds
+
+
 def test_audio_after_a_final_message_brings_the_quiet_time_back() -> None:
     """What was marked final was not: the whole quiet time counts again."""
     session = _open().after(1).hear(_audio(), _FINAL).after(0.5).hear(_audio()).after(2.4)
@@ -374,7 +384,7 @@ def test_final_before_any_audio_ends_nothing() -> None:
     """An empty `isFinal` message without audio is no audio."""
     session = _open().after(1).hear(_FINAL, '{"isFinal":true}').after(28)
     assert not session.machine.ended
-    assert type(session.after(2).failure()) is TimedOutError
+    assert type(session.after(2).failure()) is MuteError
 
 
 def test_a_longer_final_wait_never_lengthens_the_quiet_time() -> None:
@@ -473,7 +483,7 @@ def test_a_service_that_stays_silent(provider: Provider) -> None:
     session = _open(provider).after(29.9)
     assert not session.machine.ended
     error = session.after(0.2).failure()
-    assert type(error) is TimedOutError
+    assert type(error) is MuteError
     assert "no audio came" in error.message
 
 

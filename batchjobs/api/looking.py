@@ -1,15 +1,20 @@
-"""Looking at a run: where it stands, and whether its files are what was paid for."""
+"""Looking at a run: where it stands, what came of it, and whether its files are as they were."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from batchjobs import config, outputs, results
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import OutputError, RunLockedError
+from batchjobs.jobs import Status
+from batchjobs.tables import csv_pieces
 
-__all__ = ["status", "verify"]
+__all__ = ["results_as", "status", "verify"]
 
 _JUDGED_AT_ONCE: Final = 10_000
 
@@ -27,6 +32,29 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, 
         facts = {name: settings.get(name, "") for name in ("manifest", "command", "working_folder")}
         summary = results.summary_of(checkpoint, providers, is_running=is_running)
         return facts | {"is_running": is_running} | summary
+
+
+def results_as(
+    form: str, folder: str | Path, statuses: Collection[str] | None = None
+) -> Iterator[bytes]:
+    """Give a run's results as a file's content, in pieces.
+
+    Args:
+        form: ``jsonl`` or ``csv``.
+        folder: The run folder.
+        statuses: As for `read_results`; a table says the status in any case.
+
+    Raises:
+        UsageError: There is no such status.
+        NoRunError: There is no run in the folder.
+    """
+    with Checkpoint.read(Path(folder)) as checkpoint:
+        if form == "jsonl":
+            yield from results.result_lines(checkpoint, statuses)
+            return
+        asked = (Status.DONE.value,) if statuses is None else statuses
+        lines = functools.partial(results.result_lines, checkpoint, asked)
+        yield from csv_pieces(lambda: map(orjson.loads, lines()), asked)
 
 
 def verify(

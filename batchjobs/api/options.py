@@ -1,5 +1,6 @@
 """What a run can be told, and the ranges of it."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,9 @@ from batchjobs.errors import UsageError
 from batchjobs.jobs import Pauses
 from batchjobs.manifest import Defaults
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.providers import MOST_SESSIONS
+from batchjobs.providers import DEFAULT_PROVIDER, MOST_SESSIONS
 
-__all__ = ["Options", "check"]
+__all__ = ["Options", "check", "with_provider"]
 
 _LEAST: Final[Mapping[str, int]] = {
     "concurrency": 0,
@@ -34,7 +35,8 @@ class Options:
 
     Attributes:
         output: The run folder; None means ``outputs/<the manifest's stem>``.
-        provider: Who does rows that name no provider.
+        provider: Who does rows that name no provider; empty means `speech.provider`, and the local one
+            if that is empty too.
         base_url: Where that provider is, if not where its table says.
         concurrency: Sessions open at once; 0 finds it out; None takes the provider's setting.
         starts_per_second: Sessions started a second; 0 means no limit. ``--rate``
@@ -50,7 +52,8 @@ class Options:
             the libraries alone, and takes half as much processor time again for STT.
             ``--no-library-hooks``
         audio_format: ``wav``, ``flac``, ``ogg`` or ``mp3`` for rows without ``output``. ``--format``
-        retry_failed: Try again what failed for good, too.
+        retry_failed: Try again what failed for good or is suspect, too.
+        replace: Let the manifest replace finished results that another one left in the run folder.
         skip_bad_rows: Record bad rows as failed and run the others.
         limit: Do at most so many rows; None means all.
         sentence_pause_seconds: Silence between segments of a long text, within a paragraph.
@@ -75,7 +78,7 @@ class Options:
     """
 
     output: str | Path | None = None
-    provider: str = "local"
+    provider: str = ""
     base_url: str = ""
     concurrency: int | None = None
     starts_per_second: float = 0.0
@@ -87,6 +90,7 @@ class Options:
     library_hooks: bool = True
     audio_format: str = "wav"
     retry_failed: bool = False
+    replace: bool = False
     skip_bad_rows: bool = False
     limit: int | None = None
     sentence_pause_seconds: float = 0.0
@@ -113,6 +117,23 @@ class Options:
             sentences_seconds=self.sentence_pause_seconds,
             paragraphs_seconds=self.paragraph_pause_seconds,
         )
+
+
+def with_provider(options: Options) -> Options:
+    """Name the provider in both of its places.
+
+    Raises:
+        UsageError: They name two.
+    """
+    given, beside = options.provider, options.speech.provider
+    if given and beside and given != beside:
+        raise UsageError(
+            f"the options name two providers: '{given}', and '{beside}' in speech",
+            hint="give one of them; rows may name others in column 'provider'",
+        )
+    name = given or beside or DEFAULT_PROVIDER
+    speech = dataclasses.replace(options.speech, provider=name)
+    return dataclasses.replace(options, provider=name, speech=speech)
 
 
 def check(options: Options) -> None:

@@ -1,6 +1,5 @@
 """All that comes before a run: its folder held, its manifest planned, its keys found."""
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchjobs import config, manifest, planning, signals
+from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
-from batchjobs.planning import Action, Plan, PlanSettings, fingerprint
+from batchjobs.planning import Plan, PlanSettings, fingerprint
 
 __all__ = ["facts_of", "keys_of", "opened", "planned"]
 
@@ -46,7 +46,7 @@ def planned(
         name=request.name,
         folder=request.manifest_folder,
         providers=request.providers,
-        defaults=dataclasses.replace(options.speech, provider=options.provider),
+        defaults=options.speech,
         input_root=input_root(request),
     )
     before = _fingerprint(request)
@@ -67,32 +67,10 @@ def planned(
         settings=settings,
         progress=progress,
     )
-    _refuse_replacing(request, checkpoint, made)
+    refuse_replacing(request, checkpoint, made)
     # What changed while it was read cannot be told by what it was before.
     is_told = made.tells_all and _fingerprint(request) == before
     return made, before if is_told else ""
-
-
-def _refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> None:
-    """Stop before results that were paid for, or another manifest's, are overwritten by mistake.
-
-    Raises:
-        UsageError: They would be.
-    """
-    for (held, wanted), rows in made.replaced.items():
-        raise UsageError(
-            f"{rows:,} finished results of the provider '{held}' would be replaced by"
-            f" '{wanted}', which their rows do not name",
-            hint=f"give --provider {held}, or another --output; or move their files away",
-        )
-    other = checkpoint.settings().get("manifest_path", "")
-    is_ours = not other or request.options.output is not None or other == path_of(request)
-    loses = made.by_action[Action.CHANGED].rows or made.orphans
-    if not is_ours and loses and Path(other).exists():
-        raise UsageError(
-            f"{request.folder} is the run of another manifest, {other}",
-            hint="give this one a folder of its own with --output",
-        )
 
 
 def _fingerprint(request: Request) -> str:
@@ -119,6 +97,7 @@ def facts_of(request: Request, fingerprint_kept: str) -> dict[str, str]:
         "fingerprint": fingerprint_kept,
         "manifest": request.name,
         "manifest_path": path_of(request),
+        "folder": str(request.folder.absolute()),
         "provider": request.options.provider,
         "command": request.options.command,
         "working_folder": _working_folder(),

@@ -1,20 +1,24 @@
 """How a run ended, told to whoever called it and written into its folder."""
 
+import contextlib
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from batchjobs import results
 from batchjobs.api.request import Request
 from batchjobs.api.spending import with_what_is_left
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError
+from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.planning import Action, Plan
 from batchjobs.progress import Observer, RunFinished
 from batchjobs.runner import RunEnd
+from batchjobs.signals import Interrupted
 
-__all__ = ["RunReport", "reported"]
+__all__ = ["RunReport", "broken_off", "reported"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,28 @@ class RunReport:
     error: BatchjobsError | None = None
     signal_number: int = 0
 
+    def raise_for_status(self) -> Self:
+        """Raise if not all went well; gives the report back if it did.
+
+        Rows that `Options.limit` left for later are no failure.
+
+        Raises:
+            BatchjobsError: What stopped the run.
+            JobsFailedError: It came to its end, and some jobs failed or are suspect.
+            KeyboardInterrupt: Ctrl-C stopped it.
+            SystemExit: Another signal did; with its code.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.signal_number == signal.SIGINT:
+            raise Interrupted(self.signal_number)
+        if self.signal_number:
+            raise SystemExit(self.exit_code)
+        failed, suspect = (int(str(self.summary.get(name, 0))) for name in ("failed", "suspect"))
+        if failed or suspect:
+            raise JobsFailedError(self.folder, failed=failed, suspect=suspect)
+        return self
+
 
 def reported(
     request: Request, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
@@ -52,8 +78,8 @@ def reported(
         error = _unanswered(summary, made)
     if isinstance(error, BudgetReachedError):
         error = with_what_is_left(error, checkpoint, request.providers)
-    failed = bool(summary["failed"])
-    code = error.exit_code if error is not None else int(failed)
+    is_short = bool(summary["failed"] or summary["suspect"])
+    code = error.exit_code if error is not None else int(is_short)
     if end.signal_number and error is None:
         code = 128 + end.signal_number
     summary |= {"manifest": request.name, "exit_code": code, "finished_at": round(time.time(), 3)}
@@ -73,6 +99,31 @@ def reported(
         error=error,
         signal_number=end.signal_number,
     )
+
+
+def broken_off(
+    request: Request, checkpoint: Checkpoint, facts: Mapping[str, str], error: BaseException
+) -> None:
+    """Write the run's files though it came to no end: cancelled, or broken by a mistake of ours.
+
+    Where it had not begun, the last one's stay. Whatever keeps them from being written, `error` is the
+    one to tell.
+    """
+    with contextlib.suppress(BatchjobsError):
+        if checkpoint.settings().get("planned_at") == facts["planned_at"]:
+            _report_on(request, checkpoint, error)
+
+
+def _report_on(request: Request, checkpoint: Checkpoint, error: BaseException) -> None:
+    summary = results.summary_of(checkpoint, request.providers)
+    code = getattr(error, "exit_code", InternalError.exit_code)
+    summary |= {
+        "manifest": request.name,
+        "exit_code": code if isinstance(error, Exception) else None,
+        "finished_at": round(time.time(), 3),
+        "error": str(error) or type(error).__name__,
+    }
+    results.write_results(checkpoint, summary)
 
 
 def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:

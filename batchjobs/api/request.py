@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from batchjobs import config, results
-from batchjobs.api.options import Options, check
+from batchjobs.api.options import Options, check, with_provider
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import ConfigurationError, UsageError
-from batchjobs.providers import Provider, check_base_url, with_settings
+from batchjobs.providers import DEFAULT_PROVIDER, Provider, check_base_url, with_settings
 from batchjobs.voice_activity import SileroDetector
 
 __all__ = ["Request", "input_root", "path_of", "request_of"]
@@ -27,7 +27,7 @@ class Request:
         name: The manifest, for messages.
         folder: The run folder.
         manifest_folder: What the manifest's paths are relative to.
-        options: As given.
+        options: As given, with the provider named.
         providers: By name, with what the options say about them.
         base_url: Where the options say that their provider is; empty if they do not.
     """
@@ -54,6 +54,7 @@ def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
         MissingExtraError: The detector of speech is not installed.
     """
     check(options)
+    options = with_provider(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
@@ -101,7 +102,8 @@ def _providers(configuration: Configuration, options: Options) -> dict[str, Prov
         providers = {n: with_settings(p, pace, where="--pace") for n, p in providers.items()}
     if options.engine:
         engine = {"engine": options.engine}
-        providers["local"] = with_settings(providers["local"], engine, where="--engine")
+        local = providers[DEFAULT_PROVIDER]
+        providers[DEFAULT_PROVIDER] = with_settings(local, engine, where="--engine")
     return providers
 
 

@@ -1,13 +1,15 @@
 """A run's work: links to its providers, the local server if it is needed, the runner."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import trio
 
-from batchjobs import masking, outputs, signals
+from batchjobs import masking, signals
+from batchjobs.api.interim import Interim, write_interim
 from batchjobs.api.request import Request
 from batchjobs.api.spending import budget_of
 from batchjobs.checkpoint import Checkpoint
@@ -17,7 +19,7 @@ from batchjobs.planning import Plan
 from batchjobs.progress import Observer, RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
-from batchjobs.runner import RunEnd, Runner, RunSettings
+from batchjobs.runner import RunEnd, Runner, RunSettings, sweep
 from batchjobs.server.child import local_server
 from batchjobs.session import Link
 from batchjobs.voice_activity import SileroDetector
@@ -41,7 +43,7 @@ async def do_work(
         await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
         # Killed at its very end, a run leaves files that nobody needs any more.
-        outputs.sweep_segments(checkpoint.folder, checkpoint.segment_files())
+        sweep(checkpoint)
         return RunEnd()
     if options.library_hooks:
         masking.install_fast_masker()
@@ -68,8 +70,10 @@ async def do_work(
                 budget=budget_of(request, checkpoint),
                 pauses=options.pauses,
                 detector=SileroDetector if options.vad else None,
+                rebuys_doubted=options.retry_failed,
             ),
             observe=observe,
+            beside=Interim(functools.partial(write_interim, request)).run,
         )
         return _explained(await runner.run(), request, keys)
     raise AssertionError  # the stack never swallows an exception

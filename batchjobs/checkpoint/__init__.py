@@ -1,7 +1,7 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,6 +19,7 @@ from batchjobs.checkpoint.records import (
     SegmentRecord,
     SourceRecord,
 )
+from batchjobs.jobs import Status
 
 __all__ = [
     "FILE_NAME",
@@ -200,10 +201,27 @@ class Checkpoint:
         with self._database.reading() as database:
             return staging.totals(database, keeps_rest=self._keeps_rest)
 
+    def staged_voices(self, actions: Iterable[str]) -> list[tuple[str, str, str, str, int]]:
+        """Count the staged rows with these actions: (provider, kind, model, voice, rows).
+
+        Those that are asked for by the most rows come first; model and voice are those of speech.
+        """
+        with self._database.reading() as database:
+            return staging.voices(database, actions)
+
     def orphans(self) -> int:
         """Count the finished jobs here that the staged manifest no longer has."""
         with self._database.reading() as database:
             return staging.orphans(database, keeps_rest=self._keeps_rest)
+
+    def count_replaced(self, counts: Callable[[JobRecord], bool]) -> int:
+        """Count results here that would go if the staged rows were done: they ask something else.
+
+        Args:
+            counts: Whether a result counts.
+        """
+        with self._database.reading() as database:
+            return sum(counts(ledger.record_from(each)) for each in staging.replaced(database))
 
     def adopt_staged(self, settings: Mapping[str, str]) -> None:
         """Make the staged rows the run's, in one transaction.
@@ -246,8 +264,9 @@ class Checkpoint:
             return {row[0] for row in database.execute(query, (json.dumps(list(keys)),))}
 
     def failure_of(self, key: str) -> JobRecord | None:
-        """Find a job that failed at what this key asks for."""
-        query = "SELECT record FROM jobs WHERE key = ? AND status = 'failed' LIMIT 1"
+        """Find a job that has no good result of what this key asks for: rather a suspect one."""
+        query = """SELECT record FROM jobs WHERE key = ? AND status IN ('failed', 'suspect')
+                   ORDER BY status DESC LIMIT 1"""
         with self._database.reading() as database:
             row = database.execute(query, (key,)).fetchone()
             return ledger.record_from(row[0]) if row else None
@@ -257,15 +276,36 @@ class Checkpoint:
         with self._database.reading() as database:
             return segments.find(database, keys)
 
-    def transcribed_seconds(self, job_key: str) -> float:
-        """Sum the audio of a long recording's finished segments."""
+    def transcribed_seconds(self, job_key: str, *, rebuys_doubted: bool = False) -> float:
+        """Sum the audio of a long recording's segments that are not to be bought again.
+
+        Args:
+            job_key: The recording's.
+            rebuys_doubted: Those in doubt are, even if their attempts are used up.
+        """
         with self._database.reading() as database:
-            return segments.held_seconds(database, job_key)
+            return segments.held_seconds(database, job_key, rebuys_doubted=rebuys_doubted)
 
     def segment_files(self) -> set[str]:
         """Give the paths of the files that hold one finished segment each."""
         with self._database.reading() as database:
             return segments.files(database)
+
+    def kept_in_doubt(self) -> tuple[set[str], set[str]]:
+        """Give the files below `folder` that results in doubt may be in, and those that they are in.
+
+        Returns:
+            Paths of main files that are ours, whatever became of them; paths that are in use.
+        """
+        with self._database.reading() as database:
+            query = "SELECT path FROM own_files WHERE path LIKE 'suspect/%'"
+            ours = {row[0] for row in database.execute(query)}
+            if not ours:
+                return set(), set()
+            query = """SELECT json_extract(file.value, '$.path') FROM jobs,
+                       json_each(CAST(record AS TEXT), '$.files') AS file WHERE status = 'suspect'
+                       UNION SELECT path FROM segments WHERE path LIKE 'suspect/%'"""
+            return ours, {row[0] for row in database.execute(query)}
 
     def owns(self, output: str) -> bool:
         """Tell whether the file at this path below the run folder can only be this run's own.
@@ -313,6 +353,26 @@ class Checkpoint:
         with self._database.transaction() as database:
             database.execute(_DROP_REPORT)
             ledger.judge(database, records, is_damaged=is_damaged)
+
+    def accept(self, record: JobRecord, *, kept: JobRecord) -> None:
+        """Make a suspect job done, in one transaction.
+
+        Args:
+            record: What it is now: done, its files in their places.
+            kept: What it was until now.
+
+        Raises:
+            DiskError: The disk failed: it is suspect still.
+        """
+        moved = {}
+        if Path(record.output).suffix.lower() in LOSSLESS:
+            moved[kept.output] = (record.output, record.files[0].bytes)
+        with self._database.transaction() as database:
+            database.execute(_DROP_REPORT)
+            # First the job: where it stands now, older segments stood, and are gone.
+            ledger.accept(database, record, kept=kept)
+            segments.accept(database, keys=[doubt.key for doubt in kept.doubts], moved=moved)
+            finished.note(database, [record])
 
     # -- running --------------------------------------------------------------------------------
 
@@ -414,15 +474,21 @@ class Checkpoint:
         with self._database.reading() as database:
             return ledger.unsettled(database)
 
-    def outcomes(self) -> Iterator[tuple[Row, JobRecord | None]]:
-        """Stream the run's rows in order, each with what became of it."""
-        query = """SELECT rows.*, jobs.record FROM rows
+    def outcomes(self, status: Status | None = None) -> Iterator[tuple[Row, JobRecord | None]]:
+        """Stream the run's rows in order, each with what became of it.
+
+        Args:
+            status: Only those that ended so; None gives all.
+        """
+        query = f"""SELECT rows.*, jobs.record FROM rows
             LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key
-            WHERE position > ? ORDER BY position LIMIT ?"""
+            WHERE position > ? {"" if status is None else "AND jobs.status = ?"}
+            ORDER BY position LIMIT ?"""
+        wanted = () if status is None else (status.value,)
         position = 0
         while True:
             with self._database.reading() as database:
-                found = database.execute(query, (position, _PAGE_ROWS)).fetchall()
+                found = database.execute(query, (position, *wanted, _PAGE_ROWS)).fetchall()
                 page = [_outcome(values) for values in found]
             if not page:
                 return
@@ -433,6 +499,15 @@ class Checkpoint:
         """Whether a row asks for this very result, and not only for what is in it."""
         with self._database.reading() as database:
             return ledger.is_asked_for(database, record)
+
+    def outcomes_of(self, ids: Sequence[str]) -> dict[str, tuple[Row, JobRecord | None]]:
+        """Look up rows of the run's manifest by id, each with what became of it."""
+        query = """SELECT rows.*, jobs.record FROM rows
+            LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key
+            WHERE rows.id IN (SELECT value FROM json_each(?))"""
+        with self._database.reading() as database:
+            found = database.execute(query, (json.dumps(list(ids)),)).fetchall()
+        return {row.id: (row, record) for row, record in map(_outcome, found)}
 
     def done_records(self) -> Iterator[JobRecord]:
         """Stream every finished job of the folder, by id, also those the manifest has lost."""

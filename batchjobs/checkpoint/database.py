@@ -27,7 +27,7 @@ __all__ = ["FILE_NAME", "ROW_COLUMNS", "ROW_INDEXES", "Database", "is_locked"]
 
 _GLANCE_SECONDS: Final = 0.05
 FILE_NAME: Final = "checkpoint.sqlite3"
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 _CACHE_KIB: Final = 8_192
 _SMALL_CACHE_KIB: Final = 1_024
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
@@ -109,8 +109,11 @@ _EARLIER: Final = {
            INSERT INTO jobs SELECT * FROM jobs_before;
            DROP TABLE jobs_before;
            {_FINISHED}""",
+    3: "",  # jobs may be suspect, which an earlier program does not know
 }
 """What brings a file of each earlier version to the next one."""
+_READABLE: Final = frozenset({3, _SCHEMA_VERSION})
+"""Versions that can be looked at as they are: their tables are the same."""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -390,16 +393,17 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     version = _version(connection)
+    if version in _READABLE:
+        return
     if version in _EARLIER:
         raise ConfigurationError(
             f"{path} was written by an earlier version of batchjobs",
             hint="run its manifest once more: what is done stays done",
         )
-    if version != _SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"{path} was written by another version of batchjobs (schema {version})",
-            hint="use that version, or choose another --output",
-        )
+    raise ConfigurationError(
+        f"{path} was written by another version of batchjobs (schema {version})",
+        hint="use that version, or choose another --output",
+    )
 
 
 @contextmanager

@@ -15,10 +15,10 @@ _RECORDING: Final = "sources.path = json_extract(CAST(rows.job AS TEXT), '$.audi
 
 
 def note(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
-    """Keep the files of rows that are done now, and drop those of rows that have failed."""
+    """Keep the files of rows that are done now, and drop those of rows that are not."""
     for record in records:
         asked = (record.id, record.key, record.output)
-        if record.status is Status.FAILED:
+        if record.status is not Status.DONE:
             database.execute(
                 "DELETE FROM finished WHERE position = (SELECT position FROM rows WHERE id = ?)",
                 (record.id,),

@@ -11,6 +11,7 @@ from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, Ru
 from batchjobs.jobs import Kind, Status
 
 __all__ = [
+    "accept",
     "close_lost",
     "end",
     "expect",
@@ -104,13 +105,20 @@ def end(database: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
             for e in ends
         ],
     )
+    replacing = [(e.number, e.number) for e in ends if e.replaces_kept]
+    if replacing:
+        database.executemany(
+            """UPDATE attempts SET result = 'suspect' WHERE result = 'kept' AND number <> ?
+               AND key = (SELECT key FROM attempts WHERE number = ?)""",
+            replacing,
+        )
 
 
 def save(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Write what became of jobs."""
     _take_over(database, records)
     for record in records:
-        if record.status is Status.FAILED:
+        if record.status is not Status.DONE:
             _keep_what_was_bought(database, record)
             database.execute(
                 "UPDATE attempts SET code = ? WHERE (key = ? OR job = ?) AND result = 'lost'",
@@ -182,6 +190,17 @@ def is_asked_for(database: sqlite3.Connection, record: JobRecord) -> bool:
     return bool(database.execute(query, (record.id, record.key, record.output)).fetchone()[0])
 
 
+def accept(database: sqlite3.Connection, record: JobRecord, *, kept: JobRecord) -> None:
+    """Write that a suspect job is done: what was paid for it has led to something."""
+    save(database, [record])
+    keys = _list({kept.key, *(doubt.key for doubt in kept.doubts)})
+    database.execute(
+        """UPDATE attempts SET result = 'done' WHERE result = 'kept'
+           AND key IN (SELECT value FROM json_each(?))""",
+        (keys,),
+    )
+
+
 def _keep_what_was_bought(database: sqlite3.Connection, failed: JobRecord) -> None:
     """Keep the result of a job's earlier content apart: whoever undoes the edit need not buy it."""
     # No id holds a control character.
@@ -194,8 +213,9 @@ def _keep_what_was_bought(database: sqlite3.Connection, failed: JobRecord) -> No
 
 def totals(database: sqlite3.Connection) -> RunTotals:
     """Count where the manifest stands."""
-    rows, done, failed, no_speech = database.execute(
-        """SELECT count(*), total(jobs.status = 'done'), total(jobs.status = 'failed'),
+    rows, done, suspect, failed, no_speech = database.execute(
+        """SELECT count(*), total(jobs.status = 'done'), total(jobs.status = 'suspect'),
+               total(jobs.status = 'failed'),
                total(jobs.status = 'done' AND jobs.error_class = 'no_speech')
            FROM rows LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key"""
     ).fetchone()
@@ -203,10 +223,18 @@ def totals(database: sqlite3.Connection) -> RunTotals:
         """SELECT error_class, count(*) FROM jobs JOIN rows USING (id, key)
            WHERE status = 'failed' GROUP BY error_class ORDER BY count(*) DESC"""
     ).fetchall()
-    passing = database.execute(
-        """SELECT count(*) FROM jobs JOIN rows USING (id, key) WHERE status = 'failed'
+    doubts = []
+    if suspect:
+        doubts = database.execute(
+            """SELECT json_extract(CAST(record AS TEXT), '$.doubts[0].sign'), count(*)
+               FROM jobs JOIN rows USING (id, key)
+               WHERE status = 'suspect' GROUP BY 1 ORDER BY count(*) DESC"""
+        ).fetchall()
+    failed_passing, suspect_passing = database.execute(
+        """SELECT total(status = 'failed'), total(status = 'suspect')
+           FROM jobs JOIN rows USING (id, key) WHERE status IN ('failed', 'suspect')
            AND json_extract(CAST(record AS TEXT), '$.is_passing')"""
-    ).fetchone()[0]
+    ).fetchone()
     characters, seconds, attempts, still_open, lost = database.execute(
         """SELECT total(characters), total(audio_seconds), count(*), total(ended_at IS NULL),
                   total(result = 'lost')
@@ -219,10 +247,13 @@ def totals(database: sqlite3.Connection) -> RunTotals:
     return RunTotals(
         rows=rows,
         done=int(done),
+        suspect=int(suspect),
         failed=int(failed),
         no_speech=int(no_speech),
         errors=dict(errors),
-        failed_passing=passing,
+        doubts=dict(doubts),
+        failed_passing=int(failed_passing),
+        suspect_passing=int(suspect_passing),
         characters_sent=int(characters),
         audio_seconds_sent=float(seconds),
         audio_seconds_done=float(done_seconds),
@@ -235,8 +266,11 @@ def totals(database: sqlite3.Connection) -> RunTotals:
 def sent_by_provider(
     database: sqlite3.Connection, *, is_running: bool
 ) -> list[tuple[str, bool, int, float]]:
-    """Sum what was sent: (provider, whether it led to a result, characters, audio seconds)."""
-    query = """SELECT provider, result = 'done' OR (? AND ended_at IS NULL),
+    """Sum what was sent: (provider, whether it led to a result, characters, audio seconds).
+
+    A result that is kept in doubt is one.
+    """
+    query = """SELECT provider, result IN ('done', 'kept') OR (? AND ended_at IS NULL),
                total(characters), total(audio_seconds) FROM attempts GROUP BY 1, 2"""
     found = database.execute(query, (is_running,))
     return [(p, bool(d), int(c), float(s)) for p, d, c, s in found]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from batchjobs.jobs import Evidence, Kind, Status
+from batchjobs.jobs import Doubt, Evidence, Kind, Status
 
 __all__ = [
     "LOSSLESS",
@@ -50,8 +50,9 @@ class JobRecord:
         id: The job's id.
         key: The key of what was asked.
         kind: Text to speech or speech to text.
-        status: Done or failed.
-        output: The main result's path below the run folder; empty if it failed.
+        status: Done, suspect or failed.
+        output: The main result's path below the run folder, for a suspect one where it is kept;
+            empty if it failed.
         files: Every file of the result, the main one first.
         provider: Who did it.
         attempts: Sessions begun for it, throttled ones left out.
@@ -66,12 +67,15 @@ class JobRecord:
         error_class: Of the failure.
         error_code: The service's code, if it gave one.
         error_message: What happened.
-        is_passing: Whether the failure's reason may pass, so that the next run tries again.
+        is_passing: Whether the next run tries again: the failure's reason may pass, or a suspect job
+            has attempts left.
         started_at: Unix time of the first attempt.
         finished_at: Unix time of the outcome.
         segments: How many sessions' results its file is put together from.
         layout: How they were put together; empty if there was one.
         is_damaged: Whether its files were found changed since; then it counts as not there.
+        doubts: What speaks against a suspect result.
+        support: What speaks for it.
     """
 
     id: str
@@ -99,6 +103,8 @@ class JobRecord:
     segments: int = 1
     layout: str = ""
     is_damaged: bool = False
+    doubts: tuple[Doubt, ...] = ()
+    support: tuple[str, ...] = ()
 
     def can_become(self, output: str) -> bool:
         """Whether its result can be copied to this path, as the format of its ending, exactly."""
@@ -171,6 +177,9 @@ class SegmentRecord:
         attempts: Sessions begun for it, throttled ones left out.
         cost: Of all its attempts, in the provider's currency.
         started_at: Unix time of the first attempt.
+        doubts: What speaks against it; none if it counts as done.
+        support: What speaks for it.
+        is_passing: Whether it is in doubt and has attempts left.
     """
 
     key: str
@@ -188,6 +197,17 @@ class SegmentRecord:
     attempts: int = 0
     cost: float = 0.0
     started_at: float = 0.0
+    doubts: tuple[Doubt, ...] = ()
+    support: tuple[str, ...] = ()
+    is_passing: bool = False
+
+    def is_wanted_again(self, *, rebuys_doubted: bool) -> bool:
+        """Whether it is in doubt, and to be bought once more.
+
+        Args:
+            rebuys_doubted: Also where its attempts are used up.
+        """
+        return bool(self.doubts) and (self.is_passing or rebuys_doubted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,13 +215,14 @@ class SegmentChanges:
     """What is to be written about segments in one transaction.
 
     Attributes:
-        bought: A segment that is there now.
+        bought: A segment that is there now, or was bought and is in doubt.
         characters: What the jobs that wait for it need no longer send.
         seconds: Likewise, of audio.
         jobs: The ids of these jobs.
         assembling: The id of a job whose file is about to be put in its place.
         homes: Where the job's segments stand in that file.
         left_files: Files that hold no segment any more.
+        expected: Places where a file of ours is about to be put that no row names.
     """
 
     bought: SegmentRecord | None = None
@@ -211,6 +232,7 @@ class SegmentChanges:
     assembling: str = ""
     homes: tuple[SegmentRecord, ...] = ()
     left_files: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +253,19 @@ class AttemptStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd:
-    """How an attempt ended, and what was sent in it: what a service may bill."""
+    """How an attempt ended, and what was sent in it: what a service may bill.
+
+    Attributes:
+        number: Of the attempt.
+        ended_at: Unix time.
+        result: ``done``; ``kept`` if its result is kept in doubt, ``suspect`` if a better one is;
+            else the class of its failure.
+        code: Of its failure.
+        message: Of its failure.
+        characters: Sent in it.
+        audio_seconds: Sent in it.
+        replaces_kept: Whether what an earlier attempt at the same had left is kept no longer.
+    """
 
     number: int
     ended_at: float
@@ -240,6 +274,7 @@ class AttemptEnd:
     message: str = ""
     characters: int = 0
     audio_seconds: float = 0.0
+    replaces_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,10 +295,13 @@ class RunTotals:
     Attributes:
         rows: Rows of the manifest.
         done: Rows whose result is there.
+        suspect: Rows whose result is kept and in doubt.
         failed: Rows that failed.
         no_speech: Rows done whose recording held no speech.
         errors: Failed rows by class.
+        doubts: Suspect rows by what speaks against them first.
         failed_passing: Those that failed for a reason that may pass: the next run tries them again.
+        suspect_passing: Suspect rows with attempts left: the next run goes on with them.
         characters_sent: Characters sent over all attempts of all runs in this folder.
         audio_seconds_sent: Seconds of audio sent over all attempts.
         audio_seconds_done: Seconds of audio made or transcribed.
@@ -274,10 +312,13 @@ class RunTotals:
 
     rows: int
     done: int
+    suspect: int
     failed: int
     no_speech: int
     errors: Mapping[str, int]
+    doubts: Mapping[str, int]
     failed_passing: int
+    suspect_passing: int
     characters_sent: int
     audio_seconds_sent: float
     audio_seconds_done: float
@@ -288,4 +329,4 @@ class RunTotals:
     @property
     def not_run(self) -> int:
         """Rows that have no answer yet."""
-        return self.rows - self.done - self.failed
+        return self.rows - self.done - self.suspect - self.failed

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -22,10 +23,15 @@ __all__ = [
     "mark_followers",
     "orphans",
     "postpone_beyond",
+    "replaced",
     "row_from",
     "take",
     "totals",
+    "voices",
 ]
+
+_MOST_VOICES: Final = 1_000
+"""A manifest may name a million of them, and nobody would read so many."""
 
 
 def begin(database: sqlite3.Connection) -> None:
@@ -167,6 +173,19 @@ def totals(
     return [tuple(row) for row in database.execute(query)]
 
 
+def voices(
+    database: sqlite3.Connection, actions: Iterable[str]
+) -> list[tuple[str, str, str, str, int]]:
+    """Count the staged rows with these actions: (provider, kind, model, voice, rows), most first."""
+    query = """WITH asked AS (SELECT provider, kind, json_extract(CAST(job AS TEXT), '$.speech') AS speech
+                              FROM temp.staged WHERE action IN (SELECT value FROM json_each(?)))
+               SELECT provider, kind, coalesce(json_extract(speech, '$.model_id'), '') AS model,
+                      coalesce(json_extract(speech, '$.voice_id'), '') AS voice, count(*) AS rows
+               FROM asked GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT ?"""
+    asked = (json.dumps(list(actions)), _MOST_VOICES)
+    return [tuple(row) for row in database.execute(query, asked)]
+
+
 def orphans(database: sqlite3.Connection, *, keeps_rest: bool = False) -> int:
     """Count the finished jobs that have no row; `keeps_rest` as for `totals`."""
     query = """SELECT (SELECT count(*) FROM jobs WHERE status = 'done')
@@ -175,6 +194,22 @@ def orphans(database: sqlite3.Connection, *, keeps_rest: bool = False) -> int:
         query += """ - (SELECT count(*) FROM rows
                         WHERE position NOT IN (SELECT position FROM temp.staged))"""
     return int(database.execute(query).fetchone()[0])
+
+
+def replaced(database: sqlite3.Connection) -> Iterator[bytes]:
+    """Stream the results whose id or file rows have that ask something else, whenever they are done.
+
+    What is set apart is not among them: its own manifest has given it up.
+    """
+    # A row number, and not the records, tells which are the same: SQLite sorts them.
+    query = """SELECT record FROM jobs WHERE rowid IN (
+                   SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.id = staged.id
+                   WHERE jobs.key <> staged.key
+                   UNION SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.output = staged.output
+                   WHERE jobs.key <> staged.key)
+               AND status <> 'failed' AND instr(id, char(31)) = 0"""
+    for (record,) in database.execute(query):
+        yield record
 
 
 def adopt(

@@ -10,10 +10,12 @@ from typing import Final, NoReturn
 
 import click
 
+from batchjobs.cli.accepting import accept
 from batchjobs.cli.books import bind, book
 from batchjobs.cli.looking import providers, status, verify
 from batchjobs.cli.planning import plan
 from batchjobs.cli.probing import probe
+from batchjobs.cli.results import results
 from batchjobs.cli.running import run
 from batchjobs.cli.scanning import scan
 from batchjobs.cli.serving import serve
@@ -76,7 +78,20 @@ def cli() -> None:
     """
 
 
-for _command in (run, plan, status, verify, scan, book, bind, serve, providers, probe):
+for _command in (
+    run,
+    plan,
+    status,
+    results,
+    verify,
+    accept,
+    scan,
+    book,
+    bind,
+    serve,
+    providers,
+    probe,
+):
     cli.add_command(_command)
 
 

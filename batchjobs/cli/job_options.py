@@ -67,7 +67,18 @@ def job_options(command: _Command) -> _Command:
                 type=click.Path(file_okay=False, exists=True, path_type=Path),
                 help="Another folder that the rows' recordings and text files may be in.",
             ),
-            option("--retry-failed", is_flag=True, help="Try what failed for good again, too."),
+            option(
+                "--retry-failed",
+                is_flag=True,
+                help="Try again what failed for good or is suspect, too; of suspect results the better "
+                "is kept.",
+            ),
+            option(
+                "--replace",
+                is_flag=True,
+                help="Replace finished results that another manifest left in the run folder; without "
+                "it that is refused.",
+            ),
             option(
                 "--skip-bad-rows",
                 is_flag=True,

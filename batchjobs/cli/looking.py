@@ -39,6 +39,10 @@ def _standing(found: Mapping[str, object], folder: Path) -> Iterator[str]:
     assert isinstance(errors, dict)
     assert isinstance(lost, int)
     assert isinstance(still_open, int)
+    doubts = found["doubts"]
+    assert isinstance(doubts, dict)
+    for name, count in doubts.items():
+        yield f"  {count:>9,}  suspect: {name}"
     for name, count in errors.items():
         yield f"  {count:>9,}  failed: {name}"
     if not found["is_running"]:
@@ -50,7 +54,7 @@ def _standing(found: Mapping[str, object], folder: Path) -> Iterator[str]:
     if found["is_running"]:
         yield f"a run is going on: {plural(still_open, 'session')} open"
         return
-    if step := next_step(found, _command(found, folder), str(found["manifest"])):
+    if step := next_step(found, _command(found, folder), str(found["manifest"]), folder):
         yield step
 
 

@@ -1,6 +1,7 @@
 """The command `plan`."""
 
 import functools
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,9 @@ from batchjobs.cli.telling import say, told
 from batchjobs.wording import duration, money, plural
 
 if TYPE_CHECKING:
-    from batchjobs.planning import Plan
+    from collections.abc import Sequence
+
+    from batchjobs.planning import Plan, Use
 
 __all__ = ["plan"]
 
@@ -21,6 +24,8 @@ _PRICES: Final = {
     "tts": ("speech", "tts_price_per_million_characters"),
     "stt": ("transcription", "stt_price_per_hour"),
 }
+_NAMES_SHOWN: Final = 3
+"""Of models, and of voices; the others are counted."""
 
 
 @click.command(short_help="Check and price a manifest; spends nothing.")
@@ -55,12 +60,13 @@ def _show_plan(made: "Plan") -> None:
     meanings = {
         Action.NEW: "new",
         Action.CHANGED: "changed since they were done",
-        Action.RETRY: "failed, to be tried again",
+        Action.RETRY: "failed or in doubt, to be tried again",
         Action.REMAKE: "done, but their files are gone",
         Action.COPY: "the same as a finished job: copied, not bought",
         Action.FOLLOW: "the same as an earlier row: bought once",
         Action.DONE: "done",
         Action.KEPT: "failed for good (--retry-failed tries them again)",
+        Action.SUSPECT: "kept, in doubt (accept them, or --retry-failed buys them again)",
         Action.BAD: "cannot be run (see --skip-bad-rows)",
         Action.LATER: "left for later by --limit",
     }
@@ -81,8 +87,32 @@ def _show_plan(made: "Plan") -> None:
     costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
     parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
     say("to do: " + ", ".join(parts))
+    _show_uses(made.uses)
     for name, kinds in made.unpriced.items():
         for kind in kinds:
             what, setting = _PRICES[kind]
             table = f"[providers.{name}]"
             say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")
+
+
+def _show_uses(uses: "Sequence[Use]") -> None:
+    """Say who would do it, and with what, a line for each provider and kind."""
+    for name, kind in dict.fromkeys((use.provider, use.kind) for use in uses):
+        models, voices = Counter[str](), Counter[str]()
+        for use in uses:
+            if (use.provider, use.kind) == (name, kind):
+                models[f"engine {use.engine}" if use.engine else use.model] += use.rows
+                voices[use.voice] += use.rows
+        line = f"{_PRICES[kind][0]} by {name} with {_listed(models, none='no model named')}"
+        if any(voices):
+            line += f", {'voice' if len(voices) == 1 else 'voices'} {_listed(voices)}"
+        say(line)
+
+
+def _listed(names: "Counter[str]", *, none: str = "") -> str:
+    """List names with the number of rows that use them, if there are several."""
+    if len(names) == 1:
+        return next(iter(names)) or none
+    shown = [f"{name or none} ({rows:,})" for name, rows in names.most_common(_NAMES_SHOWN)]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -180,17 +180,17 @@ def run(
         batchjobs run talks.csv -p munsit --voice ar-najdi-male-2 -c 8
         zcat rows.jsonl.gz | batchjobs run - -o outputs/rows
 
-    Exit codes: 0 all done, 1 some jobs failed, 2 usage, 65 bad manifest, 69 service unavailable or
+    Exit codes: 0 all done, 1 some jobs failed or are suspect, 2 usage, 65 bad manifest, 69 service unavailable or
     quota spent, 70 our bug, 73 cannot create output, 74 disk, 75 folder in use, 77 key refused,
     78 bad configuration, 80 budget reached; on a signal, the signal's.
     """
-    from batchjobs import api
+    from batchjobs.api.carrying_out import carry_out
 
     set_logging(verbose, quiet=quiet)
     tune_process()
     with told():
         with signals.raised():
-            report = api.run(
+            report = carry_out(
                 source_of(manifest),
                 options_from(given),
                 observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
@@ -224,8 +224,9 @@ def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool
         stream = sys.stderr if as_json else sys.stdout
         for line in _closing_lines(report, manifest):
             say(line, stream)
-    elif failed := _failures(report):
-        say(f"batchjobs: {failed}", sys.stderr)
+    else:
+        for line in _shortfalls(report):
+            say(f"batchjobs: {line}", sys.stderr)
     if report.signal_number and report.error is None:
         die_of(report.signal_number)
     raise SystemExit(report.exit_code)
@@ -241,20 +242,19 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     if line := wasted(summary):
         yield line
     yield f"results: {report.folder}{os.sep}"
-    if line := _failures(report):
-        yield line
-    step = next_step(summary, typed(), str(manifest))
+    yield from _shortfalls(report)
+    step = next_step(summary, typed(), str(manifest), report.folder)
     look = f"next: {quoted('verify', report.folder)}"
     if str(manifest) != "-":
         look += f", or edit {shlex.quote(str(manifest))} and run it again"
     yield step or look
 
 
-def _failures(report: "RunReport") -> str:
-    """Count the failed jobs by class; empty if there are none."""
-    errors = report.summary["errors"]
-    assert isinstance(errors, dict)
-    if not errors:
-        return ""
-    named = ", ".join(f"{count:,} {name}" for name, count in errors.items())
-    return f"failed: {named} (see {report.folder / 'failed.jsonl'})"
+def _shortfalls(report: "RunReport") -> Iterator[str]:
+    """Count the suspect jobs by what speaks against them, and the failed ones by class."""
+    for what, counted in (("suspect", "doubts"), ("failed", "errors")):
+        counts_by_name = report.summary.get(counted, {})
+        assert isinstance(counts_by_name, dict)
+        if counts_by_name:
+            named = ", ".join(f"{count:,} {name}" for name, count in counts_by_name.items())
+            yield f"{what}: {named} (see {report.folder / 'failed.jsonl'})"

@@ -36,13 +36,16 @@ def typed_in(folder: str, command: str) -> str:
     return command if is_here else f"cd {shlex.quote(folder)} && {command}"
 
 
-def next_step(summary: Mapping[str, object], command: str, manifest: str) -> str:
+def next_step(
+    summary: Mapping[str, object], command: str, manifest: str, folder: str | Path
+) -> str:
     """Say how to go on with a run that is not all done; empty where nothing is left to do.
 
     Args:
         summary: The run's.
         command: The command that runs it.
         manifest: Its manifest; ``-`` or ``<stdin>`` for the standard input.
+        folder: Its folder.
     """
     errors = summary["errors"]
     failed = summary["failed"]
@@ -54,14 +57,28 @@ def next_step(summary: Mapping[str, object], command: str, manifest: str) -> str
     if summary["not_run"]:
         is_piped = manifest in {"-", "<stdin>"}
         return f"continue{', with the same rows' if is_piped else ''}: {command}"
+    if summary.get("suspect"):
+        return _about_doubts(summary, command, folder)
     if not failed:
         return ""
     if failed == bad:
         return f"mend the bad rows, then: {command}"
     if failed == bad + passing:  # the next run tries these by itself
         return f"again: {command}"
+    return f"again: {_insisting(command)}"
+
+
+def _about_doubts(summary: Mapping[str, object], command: str, folder: str | Path) -> str:
+    if summary["suspect"] == summary["suspect_passing"]:  # they have attempts left
+        return f"continue: {command}"
+    accept = quoted("accept", folder, "--all")
+    again = _insisting(command)
+    return f"listen to {folder}/suspect, then: {accept}\n  or buy the better of two: {again}"
+
+
+def _insisting(command: str) -> str:
     has_it = "--retry-failed" in shlex.split(command)
-    return f"again: {command}{'' if has_it else ' --retry-failed'}"
+    return f"{command}{'' if has_it else ' --retry-failed'}"
 
 
 def _program() -> list[str]:

@@ -105,6 +105,8 @@ def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool
         parts = [f"nothing to do: {done:,} of {plural(rows, 'job')} were done before"]
     if summary["no_speech"]:
         parts.append(f"{summary['no_speech']:,} of them without speech")
+    if summary.get("suspect"):  # a report kept from an earlier version has none
+        parts.append(f"{summary['suspect']:,} suspect")
     if summary["failed"]:
         parts.append(f"{summary['failed']:,} failed")
     if summary["not_run"]:

@@ -20,7 +20,7 @@ from batchjobs.manifest.cells import (
     take_in,
 )
 from batchjobs.manifest.columns import RowError
-from batchjobs.providers import Provider
+from batchjobs.providers import DEFAULT_PROVIDER, Provider
 
 __all__ = ["Defaults", "Rules"]
 
@@ -30,7 +30,15 @@ _OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 _AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 # The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
 _OWN_NAMES = frozenset(
-    {"segments", "results.jsonl", "failed.jsonl", "summary.json", "summary.txt", "report.html"}
+    {
+        "segments",
+        "suspect",
+        "results.jsonl",
+        "failed.jsonl",
+        "summary.json",
+        "summary.txt",
+        "report.html",
+    }
 )
 _OWN_PREFIX = "checkpoint.sqlite3"
 _ID_LIMIT_CHARACTERS = 1000
@@ -60,7 +68,7 @@ class Defaults:
     """What holds for rows that leave a column empty.
 
     Attributes:
-        provider: Name of the provider.
+        provider: Name of the provider; empty for the local one.
         voice_id: The voice; empty for the provider's own.
         model_id: The model; empty for the provider's own.
         stability: 0 to 1; None for the service's own.
@@ -69,7 +77,7 @@ class Defaults:
         output_format: ``pcm_`` and the sample rate in hertz; empty for ``pcm_24000``.
     """
 
-    provider: str = "local"
+    provider: str = ""
     voice_id: str = ""
     model_id: str = ""
     stability: float | None = None
@@ -297,7 +305,7 @@ def _speech(
 
 
 def _provider(row: Mapping[str, object], rules: Rules) -> Provider:
-    name = name_in(row, "provider") or rules.defaults.provider
+    name = name_in(row, "provider") or rules.defaults.provider or DEFAULT_PROVIDER
     provider = rules.providers.get(name)
     if provider is None:
         close = difflib.get_close_matches(name, rules.providers, n=1)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
-from batchjobs.planning.decisions import refuse_foreign_reports
+from batchjobs.planning.decisions import refuse_foreign_files, refuse_foreign_reports
 from batchjobs.planning.fingerprint import fingerprint
+from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.records import (
     TO_BUY,
     TO_DO,
@@ -13,6 +14,8 @@ from batchjobs.planning.records import (
     BadRowsError,
     Plan,
     PlanSettings,
+    Superseded,
+    Use,
     Work,
     cost_of,
     decode_row,
@@ -32,6 +35,8 @@ __all__ = [
     "BadRowsError",
     "Plan",
     "PlanSettings",
+    "Superseded",
+    "Use",
     "Work",
     "cost_of",
     "decode_row",
@@ -40,6 +45,7 @@ __all__ = [
     "is_intact",
     "make_plan",
     "recording_key",
+    "refuse_foreign_files",
     "text_segments",
 ]
 
@@ -76,7 +82,14 @@ def make_plan(
     checkpoint.begin_staging(keeps_rest=bool(is_known))
     stager = Stager(
         checkpoint=checkpoint,
-        rows=Rows(checkpoint, providers, settings.audio_format, settings.pauses),
+        rows=Rows(
+            checkpoint,
+            providers,
+            settings.audio_format,
+            settings.pauses,
+            rebuys_doubted=settings.retry_failed,
+        ),
+        former=FormerDefaults(checkpoint, providers),
         retries_all=settings.retry_failed,
         progress=progress,
         inputs_folder=settings.inputs_folder,

@@ -10,7 +10,7 @@ from batchjobs.jobs import Kind, Status
 from batchjobs.planning.places import Places
 from batchjobs.planning.records import TO_DO, Action, is_intact
 
-__all__ = ["decide", "refuse_foreign", "refuse_foreign_reports"]
+__all__ = ["decide", "refuse_foreign", "refuse_foreign_files", "refuse_foreign_reports"]
 
 _BESIDE: Final = (".json", ".srt", ".vtt")
 """Endings of the files that stand next to a transcript."""
@@ -26,7 +26,7 @@ def decide(
         row: The row.
         record: What is known of its job.
         checkpoint: Knows the others.
-        retries_all: Try again what failed for good, too.
+        retries_all: Try again what failed for good or is in doubt, too.
     """
     is_same = record is not None and record.key == row.key
     if (
@@ -46,7 +46,13 @@ def decide(
         return Action.CHANGED
     if record.status is Status.DONE:
         return Action.REMAKE
-    return Action.RETRY if record.is_passing or retries_all else Action.KEPT
+    return _tried(record, retries_all=retries_all)
+
+
+def _tried(record: JobRecord, *, retries_all: bool) -> Action:
+    if record.is_passing or retries_all:
+        return Action.RETRY
+    return Action.SUSPECT if record.status is Status.SUSPECT else Action.KEPT
 
 
 def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
@@ -67,8 +73,22 @@ def refuse_foreign(
     Raises:
         OutputError: There is such a file.
     """
-    if row.action not in TO_DO or (record is not None and record.output == row.output):
-        return
+    if row.action in TO_DO and (record is None or record.output != row.output):
+        refuse_foreign_files(row, checkpoint, places)
+
+
+def refuse_foreign_files(row: Row, checkpoint: Checkpoint, places: Places | None = None) -> None:
+    """Stop before a row's files would overwrite one that is not this run's.
+
+    Args:
+        row: The row.
+        checkpoint: Knows which files are.
+        places: What is known of the folders; looked at anew without it.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    places = places or Places(checkpoint.folder)
     targets = [row.output]
     if row.kind != Kind.TTS:
         targets += [str(Path(row.output).with_suffix(ending)) for ending in _BESIDE]

@@ -22,6 +22,8 @@ __all__ = [
     "BadRowsError",
     "Plan",
     "PlanSettings",
+    "Superseded",
+    "Use",
     "Work",
     "cost_of",
     "decode_row",
@@ -47,6 +49,8 @@ class Action(enum.StrEnum):
     DONE = "done"
     KEPT = "kept"
     """It failed for a reason that will not pass, and stays failed."""
+    SUSPECT = "suspect"
+    """Its result is kept, and in doubt."""
     LATER = "later"
     """Left for another run by a limit."""
 
@@ -87,7 +91,7 @@ class PlanSettings:
     Attributes:
         name: The manifest, for messages.
         audio_format: Format of results whose row gives no ``output``.
-        retry_failed: Try again what failed for good, too.
+        retry_failed: Try again what failed for good or is in doubt, too.
         skip_bad_rows: Record bad rows as failed instead of refusing the manifest.
         limit: Do at most so many rows; None means all. Bad rows do not count.
         pauses: Silence between the segments of a long text.
@@ -122,6 +126,46 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What is to be bought of whom.
+
+    Attributes:
+        provider: Its name.
+        kind: Text to speech or speech to text.
+        model: The model that does it; empty if none is named to the service.
+        engine: The local server's engine, which does it whatever model is named.
+        voice: Who speaks; empty for a transcription.
+        rows: How many rows ask for just this.
+    """
+
+    provider: str
+    kind: Kind
+    model: str
+    engine: str = ""
+    voice: str = ""
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """Rows that name no model, whose results were bought when another one was the default.
+
+    Attributes:
+        provider: Of whom.
+        kind: Text to speech or speech to text.
+        model: The default of then; empty if none was named to the service.
+        wanted: The default of now, with which they would be bought again.
+        rows: How many.
+    """
+
+    provider: str
+    kind: Kind
+    model: str
+    wanted: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a run of this manifest would do.
 
@@ -136,9 +180,12 @@ class Plan:
         orphans: Finished jobs in the run folder that the manifest no longer has.
         bad_rows: The first bad rows.
         providers: The providers that would be used.
+        uses: What would be bought of them: models and voices, the most used first, a thousand at most.
         copied_providers: Those that would be used only if what is to be copied is damaged.
         replaced: Finished results that were paid for and that another provider would replace, though
             no row names it: how many, by (theirs, the other).
+        superseded: What was paid for and would be bought again only because the default model is
+            another one now.
         tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
             text in another file. Then an unchanged manifest need not be read again.
     """
@@ -152,8 +199,10 @@ class Plan:
     orphans: int = 0
     bad_rows: tuple[BadRow, ...] = ()
     providers: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = ()
     copied_providers: tuple[str, ...] = ()
     replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    superseded: tuple[Superseded, ...] = ()
     tells_all: bool = True
 
     @property

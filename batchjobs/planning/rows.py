@@ -42,6 +42,7 @@ class Rows:
         providers: By name.
         audio_format: Of results whose row gives no ``output``.
         pauses: Silence between the segments of a long text.
+        rebuys_doubted: Whether segments that are in doubt are bought again.
     """
 
     def __init__(
@@ -50,12 +51,15 @@ class Rows:
         providers: Mapping[str, Provider],
         audio_format: str,
         pauses: Pauses,
+        *,
+        rebuys_doubted: bool = False,
     ) -> None:
         self._checkpoint = checkpoint
         self.providers = providers
         self.places = Places(checkpoint.folder)
         self._audio_format = audio_format
         self._pauses = pauses
+        self._rebuys_doubted = rebuys_doubted
         self._sources: list[SourceRecord] = []
 
     def of(self, job: Job, position: int) -> Row | BadRow:
@@ -103,13 +107,20 @@ class Rows:
             return row
         provider = self.providers[row.provider]
         if row.kind == Kind.STT:
-            seconds = max(0.0, row.seconds - self._checkpoint.transcribed_seconds(row.key))
+            held_seconds = self._checkpoint.transcribed_seconds(
+                row.key, rebuys_doubted=self._rebuys_doubted
+            )
+            seconds = max(0.0, row.seconds - held_seconds)
             sessions = math.ceil(seconds / provider.audio_target_seconds)
             return row._replace(seconds=seconds, segments=max(1, sessions))
         job = msgspec.json.decode(row.job, type=Job)
         lengths = {s.key: len(s.text) for s, _ in text_segments(job, provider)}
         held = held_segments(self._checkpoint, list(lengths))
-        missing = [length for key, length in lengths.items() if key not in held]
+        missing = [
+            length
+            for key, length in lengths.items()
+            if key not in held or held[key].is_wanted_again(rebuys_doubted=self._rebuys_doubted)
+        ]
         return row._replace(characters=sum(missing), segments=len(missing))
 
     def place(self, job: Job) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.decisions import decide, refuse_foreign
+from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.records import TO_BUY, Action, is_as_it_was, is_intact
 from batchjobs.planning.rows import (
     Rows,
@@ -34,6 +35,7 @@ class Stager:
 
     checkpoint: Checkpoint
     rows: Rows
+    former: FormerDefaults
     retries_all: bool
     progress: Callable[[int], None] | None = None
     count: int = 0
@@ -87,6 +89,8 @@ class Stager:
             else self._decided(row, records.get(row.id), is_bought=row.key in bought)
             for row in made
         ]
+        if not known:  # the same manifest and settings as last time: it was looked at then
+            self.former.look_at(settled, records)
         self.checkpoint.stage(
             [row for row in settled if row.action != Action.DONE or row != known.get(row.position)]
         )

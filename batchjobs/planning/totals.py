@@ -6,7 +6,7 @@ from typing import Final
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind
-from batchjobs.planning.records import TO_BUY, Action, Plan, Work, cost_of
+from batchjobs.planning.records import TO_BUY, Action, Plan, Use, Work, cost_of
 from batchjobs.planning.stager import Stager
 from batchjobs.providers import Provider
 
@@ -69,9 +69,26 @@ def summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: St
         orphans=checkpoint.orphans(),
         bad_rows=tuple(stager.bad),
         replaced=dict(stager.replaced),
+        superseded=stager.former.found(),
         tells_all=not stager.bad_total and not stager.reads_texts,
         providers=tuple(sorted(used)),
+        uses=_uses(checkpoint, providers),
         copied_providers=tuple(sorted(copied - used)),
+    )
+
+
+def _uses(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> tuple[Use, ...]:
+    """Say which models and voices the rows to buy ask for."""
+    return tuple(
+        Use(
+            provider=name,
+            kind=Kind(kind),
+            model=model if kind == Kind.TTS else providers[name].stt_model,
+            engine=providers[name].engine,
+            voice=voice,
+            rows=rows,
+        )
+        for name, kind, model, voice, rows in checkpoint.staged_voices(TO_BUY)
     )
 
 

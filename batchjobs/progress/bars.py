@@ -51,7 +51,7 @@ class Bars:
         self._verbosity = verbosity
         self._jobs: _Bar | None = None
         self._audio: _Bar | None = None
-        self._failed = 0
+        self._failed = self._suspect = 0
         self._note = ""
 
     def __call__(self, event: Event) -> None:
@@ -127,6 +127,7 @@ class Bars:
             return
         if record.status is Status.FAILED:
             self._failed += 1
+        self._suspect += record.status is Status.SUSPECT
         self._jobs.update(1)
         if record.segments == 1:
             self._audio.update(record.audio_seconds)
@@ -136,7 +137,8 @@ class Bars:
         if self._jobs is None:
             return
         failed = f"{self._failed} failed" if self._failed else ""
-        note = ", ".join(filter(None, (failed, self._note)))
+        suspect = f"{self._suspect} suspect" if self._suspect else ""
+        note = ", ".join(filter(None, (failed, suspect, self._note)))
         self._jobs.set_postfix_str(note, refresh=at_once)
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ class Lines:
         self._verbosity = verbosity
         self._clock = clock
         self._began = self._next = clock()
-        self._to_do = self._done = self._failed = self._sessions = 0
+        self._to_do = self._done = self._failed = self._suspect = self._sessions = 0
         self._segments = ""
         self._allowed: dict[str, int] = {}
 
@@ -62,6 +62,7 @@ class Lines:
             case JobFinished(record=record, sessions_open=sessions):
                 self._done += 1
                 self._failed += record.status is Status.FAILED
+                self._suspect += record.status is Status.SUSPECT
                 self._sessions = sessions
                 self._tell_now_and_then()
             case SegmentFinished():
@@ -99,6 +100,8 @@ class Lines:
         parts = [f"{self._done:,} of {plural(self._to_do, 'job')} done"]
         if self._failed:
             parts.append(f"{self._failed:,} of them failed")
+        if self._suspect:
+            parts.append(f"{self._suspect:,} of them suspect")
         if self._segments:
             parts.append(self._segments)
         if self._sessions:
@@ -147,6 +150,8 @@ def detail_of(event: Event, verbosity: int) -> str:
         case JobFinished(record=record) if verbosity >= 2 and record.status is Status.DONE:
             return f"{record.id}: done, {record.audio_seconds:.1f} s of audio: {record.output}"
         case JobFinished(record=record) if verbosity >= 2:
+            if record.status is Status.SUSPECT:
+                return f"{record.id}: suspect, {record.error_message}: {record.output}"
             return f"{record.id}: failed, {record.error_class}: {record.error_message}"
         case SegmentFinished() if verbosity >= 2:
             return note_of(event)

@@ -2,17 +2,17 @@
 
 import enum
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
-from batchjobs.jobs import Ending, Evidence
+from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.protocol import codec, codes, messages
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.conversation import STT, Conversation
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
 
-__all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "TranscriptResult"]
+__all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "TranscriptJudge", "TranscriptResult"]
 
 SAMPLE_RATE: Final = 16_000
 """Samples a second of the audio sent; 16 kHz mono 16-bit is the services' safe format."""
@@ -21,15 +21,45 @@ TRANSCRIPTION_ERROR: Final = "transcription_error"
 _BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
 _REVISIONS: Final = 4.0
 """A shortened settling time is at least so many times what a revision took in the same session."""
+_STEADY_REPLIES: Final = 2
+"""With so many, one for each chunk, a service is taken to answer every chunk."""
+_CHANGING_SEVERITY: Final = 0.5
+"""What a transcript that still changes has to lose is its end."""
+
+
+class TranscriptJudge(Protocol):
+    """Says whether a transcript can be that of the audio which was sent for it; one a session."""
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the next 16 kHz mono samples that are sent."""
+
+    def verdict(self, text: str) -> Verdict:
+        """Say what speaks for and against a transcript of all that was heard."""
+        ...
+
+
+class _Trusting:
+    """Doubts nothing."""
+
+    def hear(self, pcm: bytes) -> None:
+        """Take no notice."""
+
+    def verdict(self, text: str) -> Verdict:  # noqa: ARG002
+        """Find nothing for or against."""
+        return Verdict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptResult:
-    """A settled transcript and why we believe it; empty text means that no speech was heard.
+    """A transcript and why we believe it, or not; empty text means that no speech was heard.
 
     Attributes:
-        text: The transcript.
+        text: The transcript, without white space at its ends.
+        verbatim: The same as it came: the parts of a recording are joined with what white space
+            they have.
         evidence: Why it counts as complete.
+        doubts: What speaks against it; without any it is done.
+        support: What speaks for it.
         revision_seconds: The longest time it had stood before a revision: a change after the last
             chunk had an answer already; 0 if there was none.
         settled_seconds: How long it had to stand before it was taken; 0 if the service itself said
@@ -39,7 +69,10 @@ class TranscriptResult:
     """
 
     text: str
+    verbatim: str
     evidence: Evidence
+    doubts: tuple[Doubt, ...] = ()
+    support: tuple[str, ...] = ()
     revision_seconds: float = 0.0
     settled_seconds: float = 0.0
     word_end_seconds: tuple[float, ...] = ()
@@ -65,6 +98,7 @@ class SttClient:
         encoding: How to write the chunks.
         settle_seconds: A settling time below the provider's, for a transcript that is revised soon or
             not at all.
+        judge: Told of the audio that is sent, and asked about the transcript; None doubts nothing.
     """
 
     def __init__(
@@ -74,9 +108,11 @@ class SttClient:
         now: float,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
         settle_seconds: float | None = None,
+        judge: TranscriptJudge | None = None,
     ) -> None:
         self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
         self._provider = provider
+        self._judge: TranscriptJudge = judge or _Trusting()
         self._opened_at = now
         self._progress_at = now
         self._sent_all_at = now
@@ -154,7 +190,7 @@ class SttClient:
             # A busy server still owes answers: as long as they come, none is the last.
             return max(self._last_reply_at, sent) + provider.settle_seconds
         cap = sent + max(provider.settle_limit_seconds, provider.settle_seconds)
-        if not self._replied_since_chunk:
+        if not self._replied_since_chunk or self._seems_to_owe_one():
             # What stands may not hold the last words yet: they have their own time to come.
             wait = max(provider.first_transcript_seconds, provider.settle_seconds)
             return min(sent + wait, cap)
@@ -184,6 +220,7 @@ class SttClient:
         self._chunks += 1
         self._replied_since_chunk = False
         self._sent_bytes += len(pcm)
+        self._judge.hear(pcm)
         return self._conversation.send(messages.AudioChunk(data))
 
     # -- what the adapter tells -----------------------------------------------------------------
@@ -253,6 +290,13 @@ class SttClient:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _seems_to_owe_one(self) -> bool:
+        """Whether every chunk but one has had its answer, of a service that need not give any.
+
+        The answer to the chunk before the last may come after the last was sent: it is not the last.
+        """
+        return _STEADY_REPLIES <= self._replies == self._chunks - 1
+
     def _answers_missing(self) -> bool:
         return self._provider.transcript_per_chunk and self._replies < self._chunks
 
@@ -309,23 +353,26 @@ class SttClient:
 
     def _settle(self, now: float) -> None:
         unchanged = max(self._changed_at, self._sent_all_at) + self._settle_seconds()
-        if now < unchanged and not self._answers_missing():
-            late = now - self._sent_all_at
-            hint = "send slower (--pace), or raise settle_limit_seconds"
-            shown = f"the transcript still changed {late:.1f} s after the last audio"
-            self._fail(SuspectError(shown, hint=hint))
-            return
-        self._finish(Ending.SETTLED, None, now)
+        is_short = now < unchanged and not self._answers_missing()
+        self._finish(Ending.UNSETTLED if is_short else Ending.SETTLED, None, now)
 
     def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
-        if self._answers_missing():
-            shown = f"the transcript stopped after {self._replies} of {self._chunks} answers"
-            self._fail(SuspectError(shown))
+        verbatim = self._text or ""
+        if self._answers_missing() and ending is Ending.SETTLED:
+            ending = Ending.UNSETTLED
+        doubts = self._unsettled(ending, now)
+        if doubts and not verbatim.strip():
+            hint = "send slower (--pace), or raise settle_limit_seconds"
+            self._fail(SuspectError(doubts[0].message, hint=hint))
             return
         self._phase = _Phase.ENDED
         first = self._first_reply_at if self._first_reply_at is not None else now
+        verdict = self._judge.verdict(verbatim)
         self._result = TranscriptResult(
-            text=self._text or "",
+            text=verbatim.strip(),
+            verbatim=verbatim,
+            doubts=doubts + verdict.doubts,
+            support=verdict.support,
             revision_seconds=self._revision_seconds,
             settled_seconds=self._settle_seconds() if ending is Ending.SETTLED else 0.0,
             word_end_seconds=self._known_ends,
@@ -339,6 +386,24 @@ class SttClient:
                 sent_audio_seconds=round(self.sent_seconds, 6),
             ),
         )
+
+    def _unsettled(self, ending: Ending, now: float) -> tuple[Doubt, ...]:
+        """Say what was still to come when the transcript was taken."""
+        if self._answers_missing():
+            return (
+                Doubt(
+                    sign=Sign.UNSETTLED,
+                    message=f"the transcript stopped after {self._replies} of {self._chunks} answers",
+                    severity=1.0 - self._replies / self._chunks,
+                    start_seconds=self._heard_seconds,
+                    end_seconds=self.sent_seconds,
+                ),
+            )
+        if ending is not Ending.UNSETTLED:
+            return ()
+        late = now - self._sent_all_at
+        message = f"the transcript still changed {late:.1f} s after the last audio"
+        return (Doubt(sign=Sign.UNSETTLED, message=message, severity=_CHANGING_SEVERITY),)
 
     def _fail(self, error: SessionError) -> None:
         self._phase = _Phase.ENDED

@@ -8,7 +8,7 @@ from typing import Final, Protocol, assert_never
 
 import msgspec
 
-from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
+from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError, TransientError
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeechSettings, Verdict
 from batchjobs.protocol import codes, messages
 from batchjobs.protocol.conversation import TTS, Conversation, State
@@ -198,9 +198,17 @@ class TtsClient:
         if not answered or self._received_seconds() < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
         seconds = self._provider.quiet_seconds
+        return min(seconds, self._short_seconds()) if self._is_ample else seconds
+
+    def _short_seconds(self) -> float:
+        """The shortest silence that may mean the end, of audio that is ample.
+
+        An empty message marked `isFinal` ends a part of the audio, not always all of it.
+        """
+        seconds = self._provider.quiet_seconds
         if self._final_seen:
             seconds = min(self._provider.final_quiet_seconds, seconds)
-        if self._short_quiet_seconds is not None and self._is_ample:
+        if self._short_quiet_seconds is not None:
             seconds = min(self._short_quiet_seconds, seconds)
         return seconds
 
@@ -276,7 +284,9 @@ class TtsClient:
             return
         overdue = self._overdue(now)
         if overdue:
-            self._time_out(overdue, now)
+            has_asked = self._phase in {_Phase.AWAITING_AUDIO, _Phase.DRAINING}
+            is_mute = has_asked and not self.proven
+            self._time_out(overdue, now, MuteError if is_mute else TimedOutError)
         elif self._phase is _Phase.LISTENING:
             self._end_of_quiet(now)
         else:
@@ -296,7 +306,7 @@ class TtsClient:
 
     def _end_of_quiet(self, now: float) -> None:
         """Ask to close, unless the silence was a short one and there may be more to come."""
-        if self._short_quiet_seconds is not None and self._is_ample:
+        if self._is_ample and self._quiet_seconds() < self._provider.quiet_seconds:
             self._is_ample = self._judge.is_ample(self._received, self._sample_rate)
             if now < self.wait_until:
                 return
@@ -420,9 +430,9 @@ class TtsClient:
             case _:
                 return ()
 
-    def _time_out(self, what: str, now: float) -> None:
+    def _time_out(self, what: str, now: float, error: type[TimedOutError] = TimedOutError) -> None:
         elapsed = now - self._opened_at
-        self._fail(TimedOutError(f"{what} ({elapsed:.1f} s into the session)"))
+        self._fail(error(f"{what} ({elapsed:.1f} s into the session)"))
 
     def _fail(self, error: SessionError) -> None:
         self._phase = _Phase.ENDED

@@ -4,12 +4,12 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import trio
 
-from batchjobs import outputs
+from batchjobs import outputs, suspects
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.progress import Observer
@@ -19,7 +19,7 @@ from batchjobs.runner.worker import Worker
 from batchjobs.session import Link
 from batchjobs.signals import listened_to
 
-__all__ = ["RunEnd", "RunSettings", "Runner"]
+__all__ = ["RunEnd", "RunSettings", "Runner", "sweep"]
 
 _COMMITTING_AT_ONCE: Final = 256
 """So many workers more than sessions: those whose results are being committed hold no slot."""
@@ -34,6 +34,7 @@ class Runner:
         settings: How fast and how patiently, and what it may cost.
         observe: Told of everything that happens.
         random_source: For the jitter of retries.
+        beside: Runs beside the work, and is cancelled at its end.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Runner:
         settings: RunSettings,
         observe: Observer,
         random_source: random.Random | None = None,
+        beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._state = RunState(
             checkpoint,
@@ -52,6 +54,7 @@ class Runner:
             observe=observe,
             random_source=random_source,
         )
+        self._beside = beside
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
 
@@ -62,17 +65,18 @@ class Runner:
             How it ended.
         """
         run = self._state
-        folder = run.checkpoint.folder
         try:
             run.lost = run.checkpoint.recover(time.time())
             run.manifest = run.checkpoint.settings().get("manifest") or run.manifest
-            outputs.sweep_segments(folder, run.checkpoint.segment_files())
+            sweep(run.checkpoint)
         except BatchjobsError as error:
             return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.recorder.run)
             nursery.start_soon(run.hops.run)
             nursery.start_soon(run.spool.run)
+            if self._beside is not None:
+                nursery.start_soon(self._beside)
             for service in run.services.values():
                 if service.link.spares is not None:
                     nursery.start_soon(service.link.spares.run)
@@ -88,7 +92,7 @@ class Runner:
                 run.recorder.close()
             nursery.cancel_scope.cancel()
         with contextlib.suppress(BatchjobsError):  # of the disk: it was told, if it mattered
-            outputs.sweep_segments(folder, run.checkpoint.segment_files())
+            sweep(run.checkpoint)
         out_of_budget = None if self._signal_number else run.budget_error
         return RunEnd(error=run.error or out_of_budget, signal_number=self._signal_number)
 
@@ -125,3 +129,14 @@ class Runner:
                     f"{name}: open sessions have {grace:g} s; once more to stop at once"
                 )
                 self._work_scope.deadline = trio.current_time() + grace
+
+
+def sweep(checkpoint: Checkpoint) -> None:
+    """Remove the files below a run folder that nothing needs any more.
+
+    Raises:
+        BatchjobsError: The checkpoint cannot be read.
+    """
+    folder = checkpoint.folder
+    outputs.sweep_segments(folder, checkpoint.segment_files())
+    suspects.sweep_suspects(folder, *checkpoint.kept_in_doubt())

@@ -2,15 +2,17 @@
 
 import functools
 import hashlib
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import trio
 
-from batchjobs import outputs, pauses, subtitles
+from batchjobs import outputs, pauses, subtitles, suspects
 from batchjobs.checkpoint import (
     AttemptEnd,
     JobRecord,
@@ -18,7 +20,7 @@ from batchjobs.checkpoint import (
     SegmentRecord,
 )
 from batchjobs.files import write_whole
-from batchjobs.jobs import Job, Kind, Segment, Status, combined
+from batchjobs.jobs import Doubt, Job, Kind, Segment, Status, combined, severity
 from batchjobs.outputs import SEGMENTS_FOLDER, SegmentLostError, Span, Written
 from batchjobs.planning import held_segments, recording_key, text_segments
 from batchjobs.progress import SegmentFinished
@@ -26,8 +28,10 @@ from batchjobs.protocol.codec import wav_of
 from batchjobs.protocol.stt import SAMPLE_RATE, TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider
+from batchjobs.runner.single_jobs import in_doubt
 from batchjobs.runner.state import LongJob, Part, RunState, Ticket
 from batchjobs.subtitles import TranscriptPart
+from batchjobs.wording import timestamp
 
 __all__ = ["LongJobs"]
 
@@ -60,8 +64,9 @@ class LongJobs:
         whole = LongJob(ticket=ticket, parts=parts, held={})
         # First the job waits, then it looks: what others bring in between, it is told.
         self._wait_for(whole)
-        whole.held |= await trio.to_thread.run_sync(self._held, list(whole.missing))
-        self._ask_for(whole)
+        found = await trio.to_thread.run_sync(self._held, list(whole.missing))
+        whole.held |= {key: one for key, one in found.items() if self._is_there(one)}
+        self._ask_for(whole, doubted=found)
 
     def _parts(self, job: Job, provider: Provider) -> list[Part]:
         if job.kind is Kind.STT:
@@ -85,7 +90,7 @@ class LongJobs:
             trio.from_thread.check_cancelled()
             key = recording_key(hashlib.sha256(stretch.pcm).hexdigest(), provider)
             path = self._scratch(key)
-            if not self._held([key]):
+            if not self._is_there(self._held([key]).get(key)):
                 write_whole(path, wav_of(stretch.pcm, SAMPLE_RATE))
             yield Part(
                 segment=Segment(
@@ -108,12 +113,20 @@ class LongJobs:
             held |= held_segments(self._run.checkpoint, keys[start : start + _LOOKED_UP_AT_ONCE])
         return held
 
+    def _is_there(self, held: SegmentRecord | None) -> bool:
+        """Whether a segment need not be bought: it is held, and not in doubt that a run can settle."""
+        if held is None or held.key in self._run.settled_in_doubt:
+            return held is not None
+        return not held.is_wanted_again(rebuys_doubted=self._run.settings.rebuys_doubted)
+
     def _wait_for(self, job: LongJob) -> None:
         """Let a job wait for its missing segments."""
         for key in job.missing:
             self._run.wanted.setdefault(key, []).append(job)
 
-    def _ask_for(self, job: LongJob) -> None:
+    def _ask_for(
+        self, job: LongJob, *, doubted: Mapping[str, SegmentRecord] = MappingProxyType({})
+    ) -> None:
         """Buy what is missing, the longest first: the last to end is then a short one.
 
         But what was lost to kills goes last: the longest would be open in every one of them, and
@@ -121,6 +134,10 @@ class LongJobs:
 
         What nobody has asked for, not what nobody waits for: whoever waits for it as well may have
         found it, where this job did not any more.
+
+        Args:
+            job: Whose segments.
+            doubted: What is kept of those that are in doubt, by key.
         """
         wanted, asked = self._run.wanted, self._run.asked
         job.is_cut = True
@@ -135,7 +152,12 @@ class LongJobs:
         for segment in sorted(longest_first, key=lambda each: lost.get(each.key, 0)):
             if segment.key not in asked:
                 asked.add(segment.key)
-                ticket = Ticket(row=job.ticket.row, job=job.ticket.job, segment=segment)
+                ticket = Ticket(
+                    row=job.ticket.row,
+                    job=job.ticket.job,
+                    segment=segment,
+                    kept_segment=doubted.get(segment.key),
+                )
                 self._run.wait(ticket, 0.0)
         if not missing:
             self._run.wait(_to_assemble(job), 0.0)
@@ -150,27 +172,111 @@ class LongJobs:
         Raises:
             BatchjobsError: The disk failed.
         """
-        run, segment = self._run, ticket.segment
-        assert segment is not None
-        record, written = await trio.to_thread.run_sync(
-            self._recorded, ticket, segment, result, limiter=run.disk
+        record, written = await self._recorded(ticket, result)
+        await self._commit(ticket, record, written, end=end)
+        self._hand_over(record)
+
+    async def keep_in_doubt(
+        self,
+        ticket: Ticket,
+        result: SpeechResult | TranscriptResult,
+        end: AttemptEnd,
+        *,
+        is_last: bool,
+    ) -> None:
+        """Make a segment that is in doubt durable, if none with less against it is kept already.
+
+        Args:
+            ticket: The segment's.
+            result: What came.
+            end: How its attempt ended.
+            is_last: Whether no other attempt follows; the jobs that wait for it then have it so.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        kept = ticket.kept_segment
+        written = None
+        if kept is not None and severity(kept.doubts) <= severity(result.doubts):
+            record, end = kept, replace(end, result="suspect")
+        else:
+            record, written = await self._recorded(ticket, result)
+            end = replace(end, replaces_kept=kept is not None)
+        await self._settle(ticket, record, written, end=end, is_last=is_last)
+
+    async def settle_in_doubt(self, ticket: Ticket) -> None:
+        """Let the jobs have what is kept of a segment whose other attempts failed.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        assert ticket.kept_segment is not None
+        await self._settle(ticket, ticket.kept_segment, None, end=None, is_last=True)
+
+    async def _settle(
+        self,
+        ticket: Ticket,
+        record: SegmentRecord,
+        written: Written | None,
+        *,
+        end: AttemptEnd | None,
+        is_last: bool,
+    ) -> None:
+        record = replace(
+            record,
+            attempts=ticket.attempts,
+            cost=round(ticket.cost, 6),
+            is_passing=not is_last,
         )
-        jobs = [job for job in run.wanted.get(segment.key, ()) if not job.is_over]
+        await self._commit(ticket, record, written, end=end, is_over=is_last)
+        ticket.kept_segment = record
+        if is_last:
+            self._run.settled_in_doubt.add(record.key)
+            self._hand_over(record)
+
+    async def _commit(
+        self,
+        ticket: Ticket,
+        record: SegmentRecord,
+        written: Written | None,
+        *,
+        end: AttemptEnd | None,
+        is_over: bool = True,
+    ) -> None:
+        """Make a segment durable in the place of what was kept of it.
+
+        Args:
+            ticket: The segment's.
+            record: What is known of it.
+            written: Its file, if it is a new one.
+            end: How its attempt ended, if one did.
+            is_over: Whether the jobs that wait for it need not wait any longer.
+        """
+        run, kept = self._run, ticket.kept_segment
+        folder = run.checkpoint.folder
+        jobs = run.wanted.get(record.key, ()) if is_over else ()
+        left = [] if kept is None or written is None else [kept.path]
+        left = [path for path in left if path.startswith(f"{SEGMENTS_FOLDER}/")]
         changes = SegmentChanges(
             bought=record,
-            characters=ticket.characters,
-            seconds=ticket.seconds,
-            jobs=tuple(job.ticket.row.id for job in jobs),
+            characters=ticket.characters if is_over else 0,
+            seconds=ticket.seconds if is_over else 0.0,
+            jobs=tuple(job.ticket.row.id for job in jobs if not job.is_over),
+            left_files=tuple(left),
         )
         targets = written.targets if written is not None else ()
         await run.recorder.finish(end=end, changes=changes, targets=targets)
-        if written is None:
-            outputs.remove_segments(run.checkpoint.folder, [f"{SEGMENTS_FOLDER}/{segment.key}.wav"])
-        # Others may have come to wait for it while it was committed.
-        for job in run.no_longer_wanted(segment.key):
+        if not record.path and is_over:  # a transcript: what was to be sent is sent
+            left = [f"{SEGMENTS_FOLDER}/{record.key}.wav"]
+        outputs.remove_segments(folder, left)
+
+    def _hand_over(self, record: SegmentRecord) -> None:
+        """Tell the jobs that wait for a segment; others may have come while it was committed."""
+        run = self._run
+        for job in run.no_longer_wanted(record.key):
             if job.is_over:
                 continue
-            job.held[segment.key] = record
+            job.held[record.key] = record
             missing = job.missing
             if not missing and job.is_cut:
                 run.wait(_to_assemble(job), 0.0)
@@ -184,11 +290,12 @@ class LongJobs:
                 )
             )
 
-    def _recorded(
-        self, ticket: Ticket, segment: Segment, result: SpeechResult | TranscriptResult
+    async def _recorded(
+        self, ticket: Ticket, result: SpeechResult | TranscriptResult
     ) -> tuple[SegmentRecord, Written | None]:
-        folder = self._run.checkpoint.folder
-        evidence = result.evidence
+        """Write a segment's samples beside their place, if it is speech; say what is known of it."""
+        segment, evidence = ticket.segment, result.evidence
+        assert segment is not None
         record = SegmentRecord(
             key=segment.key,
             job_key=ticket.row.key,
@@ -197,11 +304,20 @@ class LongJobs:
             attempts=ticket.attempts,
             cost=round(ticket.cost, 6),
             started_at=ticket.started_at,
+            doubts=result.doubts,
+            support=result.support if result.doubts else (),
         )
         if isinstance(result, TranscriptResult):
             ends = result.word_end_seconds
-            return replace(record, text=result.text, word_end_seconds=ends), None
-        written = outputs.segment_spoken(folder, segment.key, result.pcm, result.sample_rate)
+            return replace(record, text=result.verbatim, word_end_seconds=ends), None
+        # Until this is committed what is kept stays, in a file of its own.
+        path = f"{SEGMENTS_FOLDER}/{segment.key}.wav"
+        if ticket.kept_segment is not None and ticket.kept_segment.path == path:
+            path = f"{SEGMENTS_FOLDER}/{segment.key}.2.wav"
+        write = functools.partial(
+            outputs.spoken, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
+        )
+        written = await trio.to_thread.run_sync(write, limiter=self._run.disk)
         file = written.files[0]
         record = replace(
             record,
@@ -233,19 +349,33 @@ class LongJobs:
         """
         if job.ticket.row.kind == Kind.STT:
             return await self._transcribe(job)
-        run, row = self._run, job.ticket.row
-        folder = run.checkpoint.folder
+        run = self._run
         spans = self._spans(job)
+        place, kept = await self._place(job)
         try:
             # Hours take minutes to encode: whoever presses Ctrl-C twice does not wait for them.
             put = functools.partial(outputs.assembled, go_on=trio.from_thread.check_cancelled)
             written, homes = await trio.to_thread.run_sync(
-                put, folder, row.output, spans, limiter=run.disk
+                put, run.checkpoint.folder, place, spans, limiter=run.disk
             )
         except SegmentLostError as error:
             await self._replace(job, error.segment)
             return None
-        return await self._published(job, spans, written, homes)
+        return await self._published(job, spans, written, homes, kept)
+
+    async def _place(self, job: LongJob) -> tuple[str, JobRecord | None]:
+        """Say where a job's file is to stand, and what is kept of the job in doubt."""
+        run, row = self._run, job.ticket.row
+        found = await trio.to_thread.run_sync(run.checkpoint.records, [row.id])
+        kept = found.get(row.id)
+        if kept is not None and kept.status is not Status.SUSPECT:
+            kept = None
+        if not job.is_in_doubt:
+            return row.output, kept
+        place = suspects.place_of(row, kept)
+        with trio.CancelScope(shield=True):
+            await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
+        return place, kept
 
     async def _published(
         self,
@@ -253,6 +383,7 @@ class LongJobs:
         spans: Sequence[Span],
         written: Written,
         homes: tuple[SegmentRecord, ...],
+        kept: JobRecord | None,
     ) -> JobRecord:
         run, row = self._run, job.ticket.row
         # First where the segments will be: whatever a kill leaves in that place, they are found.
@@ -267,7 +398,11 @@ class LongJobs:
             pcm_sha256=written.pcm_sha256,
             audio_seconds=frames / rate,
         )
+        if job.is_in_doubt:
+            record = _in_doubt(record, job, _starts(spans))
         left = tuple({s.path for s in job.held.values() if _is_own_file(s)}) if homes else ()
+        if kept is not None:
+            left += (kept.output,)
         changes = SegmentChanges(homes=homes, left_files=left)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(record=record, changes=changes, targets=written.targets)
@@ -303,6 +438,7 @@ class LongJobs:
 
     async def _transcribe(self, job: LongJob) -> JobRecord:
         run, row = self._run, job.ticket.row
+        place, _ = await self._place(job)
         record = _record(job, None)
         asked = job.ticket.job
         assert isinstance(asked, Job)
@@ -313,7 +449,7 @@ class LongJobs:
             transcript = subtitles.joined(list(_placed(job)))
             written = outputs.transcribed(
                 run.checkpoint.folder,
-                row.output,
+                place,
                 transcript,
                 audio_seconds=seconds,
                 evidence=record.evidence,
@@ -326,8 +462,11 @@ class LongJobs:
             files=written.files,
             text=text,
             audio_seconds=seconds,
+            output=place,
             error_class="" if text.strip() else "no_speech",
         )
+        if job.is_in_doubt:
+            record = _in_doubt(record, job, [part.start_seconds for part in job.parts])
         with trio.CancelScope(shield=True):
             await run.recorder.finish(record=record, targets=written.targets)
         return record
@@ -342,7 +481,7 @@ def _record(job: LongJob, written: Written | None) -> JobRecord:
         key=row.key,
         kind=Kind(row.kind),
         status=Status.DONE,
-        output=row.output,
+        output=row.output if written is None else written.files[0].path,
         files=written.files if written is not None else (),
         provider=row.provider,
         attempts=sum(segment.attempts for segment in segments),
@@ -353,6 +492,35 @@ def _record(job: LongJob, written: Written | None) -> JobRecord:
         segments=max(2, len(job.parts)),
         layout=row.layout,
     )
+
+
+def _in_doubt(record: JobRecord, job: LongJob, starts: Sequence[float]) -> JobRecord:
+    """Give a job's record as that of a result in doubt, with the place in time of each doubt."""
+    doubts: list[Doubt] = []
+    support: list[str] = []
+    for part, start in zip(job.parts, starts, strict=True):
+        segment = job.held[part.segment.key]
+        for doubt in segment.doubts:
+            begin = start + doubt.start_seconds
+            end = start + (doubt.end_seconds or segment.audio_seconds)
+            message = f"{doubt.message} (at {timestamp(begin)} to {timestamp(end)})"
+            doubts.append(
+                replace(
+                    doubt,
+                    message=message,
+                    start_seconds=round(begin, 3),
+                    end_seconds=round(end, 3),
+                    key=segment.key,
+                )
+            )
+        support += segment.support
+    return in_doubt(record, doubts, list(dict.fromkeys(support)))
+
+
+def _starts(spans: Sequence[Span]) -> list[float]:
+    """Say where each segment begins in its job's file, in seconds."""
+    frames = [0, *itertools.accumulate(s.segment.frames + s.pause_frames for s in spans)]
+    return [begin / spans[0].segment.sample_rate for begin in frames[:-1]]
 
 
 def _placed(job: LongJob) -> Iterator[TranscriptPart]:

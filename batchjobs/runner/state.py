@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from batchjobs.checkpoint import AttemptEnd, Checkpoint, Row, SegmentRecord
+from batchjobs.checkpoint import AttemptEnd, Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import BatchjobsError, BudgetReachedError, SessionError
 from batchjobs.jobs import BadRow, Job, Pauses, Segment
 from batchjobs.limits import (
@@ -72,6 +72,7 @@ class RunSettings:
         budget: What may be spent, with what has been; None for no limit.
         pauses: Silence between the segments of a long text.
         detector: Makes what finds the speech in a long recording; None goes by its level.
+        rebuys_doubted: Whether segments that are in doubt are bought again.
         audio_memory_bytes: Received audio held in memory, over all sessions; more goes to files.
     """
 
@@ -84,6 +85,7 @@ class RunSettings:
     budget: Budget | None = None
     pauses: Pauses = field(default_factory=Pauses)
     detector: Callable[[], SpeechDetector] | None = None
+    rebuys_doubted: bool = False
     audio_memory_bytes: int = 64 * 1024 * 1024
 
 
@@ -121,6 +123,8 @@ class Ticket:
         job: What it asks for, or why it cannot be run.
         segment: The part of a long job that is to be bought.
         whole: The long job that is to be put together.
+        kept_job: What is kept of the job in doubt, until something better comes.
+        kept_segment: What is kept of the segment in doubt.
         attempts: Sessions begun for it that count: not those a service had no room for.
         throttled: Sessions that the service had no room for.
         codes: The codes of its failures.
@@ -138,6 +142,8 @@ class Ticket:
     job: Job | BadRow
     segment: Segment | None = None
     whole: "LongJob | None" = None
+    kept_job: JobRecord | None = None
+    kept_segment: SegmentRecord | None = None
     attempts: int = 0
     throttled: int = 0
     codes: list[str] = field(default_factory=list)
@@ -159,6 +165,11 @@ class Ticket:
         if self.row.action not in TO_BUY:
             return Stage.ANSWER
         return Stage.CUT if self.row.layout else Stage.BUY
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether something of it is kept in doubt."""
+        return self.kept_job is not None or self.kept_segment is not None
 
     @property
     def key(self) -> str:
@@ -214,6 +225,11 @@ class LongJob:
     lost: list[SegmentRecord] = field(default_factory=list)
     is_cut: bool = False
     is_over: bool = False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether something speaks against a segment that is there."""
+        return any(self.held[part.segment.key].doubts for part in self.parts)
 
     @property
     def missing(self) -> dict[str, Segment]:
@@ -346,6 +362,8 @@ class RunState:
         """By key of a segment: the long jobs that wait for it."""
         self.asked: set[str] = set()
         """Keys of the segments that have a ticket."""
+        self.settled_in_doubt: set[str] = set()
+        """Keys of the segments that are in doubt after all attempts of this run."""
         self.being_cut = 0
         self.in_hand = 0
         self.open: dict[int, tuple[Ticket, Session]] = {}
@@ -459,9 +477,14 @@ class RunState:
 
 
 def attempt_end(
-    number: int, session: Session, result: str, error: SessionError | None = None
+    number: int,
+    session: Session,
+    result: str,
+    error: SessionError | None = None,
+    *,
+    replaces_kept: bool = False,
 ) -> AttemptEnd:
-    """Say how a session ended and what was sent in it."""
+    """Say how a session ended and what was sent in it; see `AttemptEnd`."""
     return AttemptEnd(
         number=number,
         ended_at=time.time(),
@@ -470,4 +493,5 @@ def attempt_end(
         message="" if error is None else error.message,
         characters=session.sent_characters,
         audio_seconds=round(session.sent_audio_seconds, 3),
+        replaces_kept=replaces_kept,
     )

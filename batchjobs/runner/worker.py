@@ -8,13 +8,14 @@ from typing import Final, assert_never
 
 import trio
 
-from batchjobs import outputs, subtitles, text
-from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, Row
+from batchjobs import outputs, text
+from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
     InternalError,
     KeyRefusedError,
+    MuteError,
     PermanentError,
     Reaction,
     RecordingError,
@@ -38,6 +39,7 @@ from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.received import ReceivedAudio
 from batchjobs.runner.long_jobs import LongJobs
+from batchjobs.runner.single_jobs import SingleJobs, against
 from batchjobs.runner.state import RunState, Service, Session, Stage, Ticket, attempt_end
 from batchjobs.session import (
     CONNECTION_CODE,
@@ -46,7 +48,8 @@ from batchjobs.session import (
     TranscriptSession,
     recording_chunks,
 )
-from batchjobs.subtitles import TranscriptPart
+from batchjobs.suspects import agree
+from batchjobs.transcript_judge import TranscriptRates
 
 __all__ = ["Worker"]
 
@@ -65,8 +68,10 @@ class Worker:
 
     def __init__(self, run: RunState) -> None:
         self._run = run
-        self._rates = SpeechRates()
+        self._speech_rates = SpeechRates()
+        self._transcript_rates = TranscriptRates()
         self._long_jobs = LongJobs(run)
+        self._single_jobs = SingleJobs(run)
         self._internal_alike: list[str] = []
 
     async def serve(self, receive: trio.MemoryReceiveChannel[Ticket]) -> None:
@@ -193,15 +198,25 @@ class Worker:
                     record = replace(record, copied_from=donor.id, attempts=0, cost=0.0)
                 await self._settle(record, written)
                 return True
-        if row.action != Action.FOLLOW or donors:  # whoever failed at it, it can be done
+        # Whoever failed at it: where there is a donor, it can be done.
+        return row.action == Action.FOLLOW and not donors and await self._followed(ticket)
+
+    async def _followed(self, ticket: Ticket) -> bool:
+        """Give a job the same answer as an equal one without a good result; true if it has one."""
+        run = self._run
+        leader = await trio.to_thread.run_sync(run.checkpoint.failure_of, ticket.row.key)
+        if leader is None:
             return False
-        failure = await trio.to_thread.run_sync(run.checkpoint.failure_of, row.key)
-        if failure is not None:
-            message = f"asks the same as '{failure.id}', which failed: {failure.error_message}"
-            name, code = failure.error_class, failure.error_code
-            await self._fail(ticket, name, code, message, is_passing=failure.is_passing)
-            return True
-        return False
+        if leader.status is Status.SUSPECT:
+            with trio.CancelScope(shield=True):
+                kept = await self._single_jobs.follow(ticket, leader)
+            if kept is not None:
+                run.tell(JobFinished(record=kept, sessions_open=run.active))
+            return kept is not None
+        message = f"asks the same as '{leader.id}', which failed: {leader.error_message}"
+        name, code = leader.error_class, leader.error_code
+        await self._fail(ticket, name, code, message, is_passing=leader.is_passing)
+        return True
 
     # -- buying ---------------------------------------------------------------------------------
 
@@ -212,7 +227,7 @@ class Worker:
             return False
         is_afforded = self._judge_failures(ticket, service)
         if not (ticket.attempts or ticket.codes or ticket.throttled):
-            ticket.attempts = run.lost.get(ticket.key, 0)
+            await self._take_up(ticket)
             run.retry_budget.job_began()
         # As long as nobody knows whose fault it was, a failure is held against nobody.
         used = ticket.attempts - len(ticket.unreachable_at)
@@ -225,6 +240,21 @@ class Worker:
             message = f"the process died in each of its last {ticket.attempts} attempts"
             await self._fail(ticket, "crashed", "", message, is_passing=False)
         return False
+
+    async def _take_up(self, ticket: Ticket) -> None:
+        """Go on where earlier runs left a job: with its attempts, and what they have brought."""
+        run, row = self._run, ticket.row
+        if ticket.segment is None and row.action == Action.RETRY:
+            found = await trio.to_thread.run_sync(run.checkpoint.records, [row.id])
+            kept = found.get(row.id)
+            if kept is not None and kept.key == row.key and kept.status is Status.SUSPECT:
+                ticket.kept_job = kept
+        ticket.attempts = run.lost.get(ticket.key, 0)
+        for kept_one in (ticket.kept_job, ticket.kept_segment):
+            if kept_one is not None:
+                ticket.cost += kept_one.cost
+                # Attempts that are used up were those of another run, which has ended.
+                ticket.attempts += kept_one.attempts if kept_one.is_passing else 0
 
     def _judge_failures(self, ticket: Ticket, service: Service) -> bool:
         """Excuse the failures to reach a service that were an outage's, and charge all others.
@@ -267,28 +297,55 @@ class Worker:
         try:
             result = await session.run()
         except SessionError as error:
-            if isinstance(error, SuspectError):
+            if isinstance(error, SuspectError):  # nothing of it can be kept
                 service.doubt(session)
-            if error.reaction is Reaction.STOP:  # at once: the disk may take a while
-                run.stop(error.message, _stopping(error))
+            ends_run = self._ends_run(ticket, service, error)  # at once: the disk may take a while
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
-                await self._missed(ticket, service, session, error, began)
+                if not ends_run:
+                    await self._missed(ticket, service, session, error, began)
             return
         self._spent(ticket, service, session)
         # What was paid for is brought home, whoever wants to stop.
         with trio.CancelScope(shield=True):
             ticket.cost += service.price_so_far(session).money
-            end = attempt_end(number, session, "done")
+            self._reached(service, began)
+            if result.doubts:
+                service.doubt(session)
+                await self._keep_in_doubt(ticket, result, attempt_end(number, session, "kept"))
+                del run.open[number]
+                return
+            end = attempt_end(number, session, "done", replaces_kept=ticket.is_kept)
             record = await self._kept(ticket, result, end)
             del run.open[number]
-        self._reached(service, began)
         self._learned(service, result, began)
         self._internal_alike.clear()
         if record is not None:
             self._settled(ticket)
             run.tell(JobFinished(record=record, sessions_open=run.active))
+
+    async def _keep_in_doubt(
+        self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
+    ) -> None:
+        """Keep what something speaks against, and buy it again if that may bring a better one."""
+        run, policy = self._run, self._run.settings.retries
+        error = SuspectError(against(result.doubts))
+        end = replace(end, message=error.message)
+        is_last = (
+            not policy.is_worth_retrying(ticket.attempts, error, ticket.codes)
+            or _is_as_before(ticket, result)
+            or not run.retry_budget.take()
+        )
+        if ticket.segment is not None:
+            await self._long_jobs.keep_in_doubt(ticket, result, end, is_last=is_last)
+        else:
+            record = await self._single_jobs.keep_in_doubt(ticket, result, end, is_last=is_last)
+            if is_last:
+                self._settled(ticket)
+                run.tell(JobFinished(record=record, sessions_open=run.active))
+        if not is_last:
+            self._try_again(ticket, error)
 
     async def _kept(
         self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
@@ -297,8 +354,7 @@ class Worker:
         if ticket.segment is not None:
             await self._long_jobs.keep(ticket, result, end)
             return None
-        written = await self._written(ticket.row, result)
-        record = _done(ticket, result, written)
+        record, written = await self._single_jobs.finished(ticket, result)
         durable = self._run.recorder.finish(end=end, record=record, targets=written.targets)
         # The next session may begin: it opens once this is durable, so a kill loses no more.
         self._let_go(ticket)
@@ -320,10 +376,17 @@ class Worker:
         if job.kind is Kind.STT:
             chunks = recording_chunks(Path(segment.audio), link.provider.chunk_seconds)
             settle = service.settle.next_seconds()
-            return TranscriptSession(link, chunks=chunks, on_proven=proven, settle_seconds=settle)
+            model = f"{job.provider}/{link.provider.stt_model}"
+            return TranscriptSession(
+                link,
+                chunks=chunks,
+                on_proven=proven,
+                settle_seconds=settle,
+                judge=self._transcript_rates.judge(model),
+            )
         assert job.speech is not None
         voice = f"{job.provider}/{job.speech.voice_id}"
-        judge = self._rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
+        judge = self._speech_rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
         return SpeechSession(
             link,
@@ -334,31 +397,6 @@ class Worker:
             received=received,
             quiet_seconds=service.quiet.seconds,
         )
-
-    async def _written(self, row: Row, result: SpeechResult | TranscriptResult) -> Written:
-        folder = self._run.checkpoint.folder
-
-        def write() -> Written:
-            if isinstance(result, SpeechResult):
-                return outputs.spoken(folder, row.output, result.pcm, result.sample_rate)
-            part = TranscriptPart(
-                start_seconds=0.0,
-                seconds=row.seconds,
-                text=result.text,
-                word_end_seconds=result.word_end_seconds,
-            )
-            return outputs.transcribed(
-                folder,
-                row.output,
-                subtitles.joined([part]),
-                audio_seconds=row.seconds,
-                evidence=result.evidence,
-            )
-
-        if isinstance(result, SpeechResult) and Path(row.output).suffix.lower() != ".wav":
-            # To encode takes the processor, not the hop: each file for itself.
-            return await trio.to_thread.run_sync(write, limiter=self._run.disk)
-        return await self._run.hops.do(write)
 
     def _spent(self, ticket: Ticket, service: Service, session: Session) -> None:
         """Count what a session really cost, in place of what was set aside."""
@@ -387,6 +425,17 @@ class Worker:
 
     # -- what did not work ----------------------------------------------------------------------
 
+    def _ends_run(self, ticket: Ticket, service: Service, error: SessionError) -> bool:
+        """Stop the run if no other session could do better than this one; true if it was."""
+        if error.reaction is Reaction.STOP:
+            self._run.stop(error.message, _stopping(error))
+            return True
+        if isinstance(error, MuteError) and not service.is_proven and _has_words(ticket):
+            mute = _mute(service.link.provider.name, error)
+            self._run.stop(mute.message, mute)
+            return True
+        return False
+
     async def _missed(
         self,
         ticket: Ticket,
@@ -397,8 +446,6 @@ class Worker:
     ) -> None:
         """Decide what a failed attempt means, and do it."""
         run, policy = self._run, self._run.settings.retries
-        if error.reaction is Reaction.STOP:
-            return
         is_refused = error.reaction is Reaction.FAIL and not session.was_connected
         if error.reaction is Reaction.FAIL and not is_refused and error.code != RECORDING_CODE:
             service.is_proven = True  # it judged the job, so it took the key
@@ -507,6 +554,9 @@ class Worker:
         self, ticket: Ticket, error_class: str, code: str, message: str, *, is_passing: bool
     ) -> None:
         """Give a job its answer, or all jobs that wait for a segment."""
+        if ticket.kept_segment is not None:
+            await self._long_jobs.settle_in_doubt(ticket)
+            return
         tickets = [ticket]
         if ticket.segment is not None:
             jobs = self._long_jobs.give_up(ticket)
@@ -514,7 +564,7 @@ class Worker:
         elif ticket.whole is not None:
             tickets = [ticket.whole.ticket]
         for each in tickets:
-            record = JobRecord(
+            record = self._single_jobs.given_up(each, f"{error_class}: {message}") or JobRecord(
                 id=each.row.id,
                 key=each.row.key,
                 kind=Kind(each.row.kind) if each.row.kind else Kind.TTS,
@@ -560,35 +610,28 @@ class Worker:
             run.stop(disk_error.message, disk_error)
 
 
-def _done(ticket: Ticket, result: SpeechResult | TranscriptResult, written: Written) -> JobRecord:
-    evidence = result.evidence
-    record = JobRecord(
-        id=ticket.row.id,
-        key=ticket.row.key,
-        kind=Kind(ticket.row.kind),
-        status=Status.DONE,
-        output=ticket.row.output,
-        files=written.files,
-        provider=ticket.row.provider,
-        attempts=ticket.attempts,
-        evidence=evidence,
-        cost=round(ticket.cost, 6),
-        started_at=ticket.started_at,
-        finished_at=time.time(),
-    )
-    if isinstance(result, SpeechResult):
-        return replace(
-            record,
-            sample_rate=result.sample_rate,
-            frames=len(result.pcm) // 2,
-            pcm_sha256=written.pcm_sha256,
-            audio_seconds=evidence.received_audio_seconds,
-        )
-    return replace(
-        record,
-        text=result.text,
-        audio_seconds=evidence.sent_audio_seconds,
-        error_class="" if result.text.strip() else "no_speech",
+def _has_words(ticket: Ticket) -> bool:
+    """Whether there is anything to say in a text: of dots alone no service makes a sound."""
+    asked = ticket.segment or ticket.job
+    return not isinstance(asked, BadRow) and text.spoken_weight(asked.text) > 0
+
+
+def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bool:
+    """Whether what is kept already is as good as the same: a third time would say no more."""
+    kept = ticket.kept_segment or ticket.kept_job
+    if kept is None:
+        return False
+    if isinstance(result, TranscriptResult):
+        return kept.text.strip() == result.text
+    return agree(kept.audio_seconds, result.evidence.received_audio_seconds)
+
+
+def _mute(name: str, error: MuteError) -> BatchjobsError:
+    """Say of a service what the hosted ones have been seen to do, and what to try."""
+    return ServiceUnavailableError(
+        f"{name} connected, initialised and took the first text, and {error.message}",
+        hint=f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', another "
+        "--model or --voice, or look at the service's status page; no other text was sent",
     )
 
 

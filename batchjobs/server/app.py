@@ -18,12 +18,13 @@ from trio_websocket import (
 )
 
 from batchjobs.deflate import Deflate, negotiate
-from batchjobs.errors import ConfigurationError
+from batchjobs.errors import ConfigurationError, SessionError
 from batchjobs.jobs import Kind
 from batchjobs.protocol.codes import NORMAL_CLOSE
 from batchjobs.protocol.conversation import STT, TTS
+from batchjobs.protocol.messages import Failure
 from batchjobs.server import engines
-from batchjobs.server.delivery import Delivery
+from batchjobs.server.delivery import Delivery, closing_code
 from batchjobs.server.engines import Recogniser, Synthesiser
 from batchjobs.server.faults import Dice, Fault, FaultName
 from batchjobs.server.gate import BASE_PATH, RateGate, Refusal, examine
@@ -164,14 +165,7 @@ class _Server:
         if greeted is None:
             return
         connection, entry = greeted
-        line = Line(
-            connection=connection,
-            stream=stream,
-            wire=TTS if entry.kind is Kind.TTS else STT,
-            delivery=Delivery(entry.fault),
-            idle_seconds=self._settings.idle_seconds,
-            close_seconds=self._settings.close_seconds,
-        )
+        line = self._line(connection, stream, entry.kind, entry.fault)
         await self._run(line, entry)
         await line.close(NORMAL_CLOSE)
         self._admitted.discard(stream)
@@ -190,11 +184,45 @@ class _Server:
             )
             decision = self._decide(request)
             if isinstance(decision, Refusal):
-                await _reject(request, decision)
+                await self._refuse(request, decision, stream)
                 return None
             self._admitted.add(stream)
             return await request.accept(), decision
         return None
+
+    async def _refuse(
+        self, request: WebSocketRequest, refusal: Refusal, stream: trio.SocketStream
+    ) -> None:
+        """Refuse a handshake, or whoever has shaken hands: still within the time for that.
+
+        Whoever has shown a wrong key takes no session's place, but one of the few of those who
+        shake hands, and no fault strikes.
+        """
+        if not refusal.error_code:
+            await _reject(request, refusal)
+            return
+        line = self._line(await request.accept(), stream, Kind.TTS, None)
+        # Clients begin by speaking: closed before that, many would fail at it and read nothing.
+        with trio.move_on_after(self._settings.greeting_seconds), contextlib.suppress(SessionError):
+            await line.hear()
+        failure = Failure(code=refusal.error_code, message=refusal.reason)
+        await line.fail(failure, closing_code(refusal.error_code))
+
+    def _line(
+        self,
+        connection: WebSocketConnection,
+        stream: trio.SocketStream,
+        kind: Kind,
+        fault: Fault | None,
+    ) -> Line:
+        return Line(
+            connection=connection,
+            stream=stream,
+            wire=TTS if kind is Kind.TTS else STT,
+            delivery=Delivery(fault),
+            idle_seconds=self._settings.idle_seconds,
+            close_seconds=self._settings.close_seconds,
+        )
 
     def _extension(self) -> Deflate | None:
         limit = self._settings.message_limit_bytes

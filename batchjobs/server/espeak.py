@@ -46,6 +46,10 @@ _PITCH_LOWEST, _PITCHES = 35, 31  # around espeak's 50
 
 _WORD = re.compile(r"\S+\s*|\s+")
 _ARABIC_DIGIT = re.compile("[\u0660-\u0669\u06f0-\u06f9]")
+_SEPARATOR = re.compile(r"(?<=\d)[\u066b\u066c](?=\d)")
+_AS_ESPEAK_READS = {"\u066b": ".", "\u066c": ","}
+"""espeak-ng 1.52.0 leaves the Arabic decimal separator out of "٢٫٥", and ends the number at the
+thousands separator of "١٬٠٠٠"; see findings/espeak-ng-arabic-numbers.sh."""
 
 
 def voice_variant(voice_id: str) -> tuple[str, int]:
@@ -160,7 +164,7 @@ class EspeakSynthesiser:
         request = {
             "runs": [
                 [f"{_BASE_VOICES[kind]}+{variant}", run]
-                for kind, run in runs(sentence, otherwise=otherwise)
+                for kind, run in runs(_with_readable_numbers(sentence), otherwise=otherwise)
             ],
             "words_per_minute": min(max(pace, _SLOWEST), _FASTEST),
             "pitch": pitch,
@@ -189,6 +193,10 @@ class EspeakSynthesiser:
         if self._helper is not None:
             self._helper.close()
             self._helper = None
+
+
+def _with_readable_numbers(sentence: str) -> str:
+    return _SEPARATOR.sub(lambda found: _AS_ESPEAK_READS[found[0]], sentence)
 
 
 def _blocks(

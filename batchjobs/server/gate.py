@@ -10,9 +10,10 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from batchjobs.jobs import Kind
 from batchjobs.server.settings import ServerSettings
 
-__all__ = ["BASE_PATH", "Admission", "RateGate", "Refusal", "examine", "key_matches"]
+__all__ = ["BASE_PATH", "INVALID_KEY", "Admission", "RateGate", "Refusal", "examine", "key_matches"]
 
 BASE_PATH: Final = "/api/v1"
+INVALID_KEY: Final = "40101"
 _KINDS: Final = {
     f"{BASE_PATH}/websocket/text-to-speech": Kind.TTS,
     f"{BASE_PATH}/websocket/speech-to-text": Kind.STT,
@@ -25,17 +26,20 @@ _BEARER: Final = b"bearer "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A handshake that is answered with an HTTP error.
+    """A handshake that is answered with an HTTP error, or with an error message after it.
 
     Attributes:
         status: The HTTP status.
-        reason: What is wrong, for the response's body; without any secret.
+        reason: What is wrong, for the response's body or the message; without any secret.
         retry_after_seconds: When to come back; None for no such header.
+        error_code: Of the message that is sent in place of the status, once the WebSocket is open;
+            empty for a handshake that fails.
     """
 
     status: int
     reason: str
     retry_after_seconds: int | None = None
+    error_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,9 @@ def _examine_keys(
 ) -> Refusal | Admission:
     keys = [*_keys_in_query(query), *_keys_in_headers(headers)]
     if not all(key_matches(key, token) for key in keys):
-        return Refusal(status=401, reason="the key is wrong")
+        # The documents show an error message for speech, and a rejected connection for the other.
+        code = INVALID_KEY if kind is Kind.TTS else ""
+        return Refusal(status=401, reason="Invalid API key", error_code=code)
     if not keys and kind is Kind.STT:
         return Refusal(status=401, reason="a key is needed")
     return Admission(kind=kind, authorised=bool(keys))

@@ -35,8 +35,12 @@ class ServerSettings:
         compresses: Whether clients that ask for permessage-deflate get it. What it inflates to counts
             against the longest message.
         handshake_seconds: How long the handshake may take, and then ``initConnection``.
+        greeting_seconds: How long the first message of who has shown a wrong key is waited for,
+            before that is told.
         idle_seconds: How long a session may have nothing to do.
         close_seconds: How long a peer may take to answer a close.
+        trigger_seconds: After how long without more text an unfinished sentence is spoken of which
+            the client asked to have it spoken (``try_trigger_generation``).
         allowed_origins: Values of ``Origin`` to accept; browsers send one, programs do not.
     """
 
@@ -57,8 +61,10 @@ class ServerSettings:
     audio_limit_seconds: float = 14_400.0
     compresses: bool = False
     handshake_seconds: float = 10.0
+    greeting_seconds: float = 1.0
     idle_seconds: float = 60.0
     close_seconds: float = 5.0
+    trigger_seconds: float = 0.25
     allowed_origins: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.protocol import codes, messages
 from batchjobs.server.delivery import closing_code
 from batchjobs.server.engines import Synthesiser
-from batchjobs.server.gate import key_matches
+from batchjobs.server.gate import INVALID_KEY, key_matches
 from batchjobs.server.ledger import Account
 from batchjobs.server.line import Line
 from batchjobs.server.settings import ServerSettings
@@ -45,13 +45,24 @@ _BYTES_PER_SAMPLE: Final = 2
 
 
 class TextBuffer:
-    """Text that waits to be spoken, verbatim, until a flush, a trigger or its sheer length."""
+    """Text that waits to be spoken, verbatim, until a flush, a trigger or its sheer length.
 
-    __slots__ = ("_parts", "_size")
+    A trigger speaks whole sentences at once. What follows the last of them is due as soon as no more
+    text comes: clients that have said all they have to say, and never flush, are heard to the end,
+    and of those that send a text word by word no word, let alone half of one, is spoken by itself.
+    """
+
+    __slots__ = ("_is_due", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._size = 0
+        self._is_due = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are words to be spoken unless more text comes."""
+        return self._is_due and any(not part.isspace() for part in self._parts if part)
 
     def add(self, message: messages.Text) -> str:
         """Take a piece of text and give what is to be spoken now; may be empty."""
@@ -60,6 +71,7 @@ class TextBuffer:
         if message.flush:
             return self.rest()
         if message.try_trigger_generation:
+            self._is_due = True
             return self._sentences()
         if self._size >= _THRESHOLD_CHARACTERS:
             return self._sentences() or self.rest()
@@ -75,12 +87,14 @@ class TextBuffer:
         """Forget what is buffered."""
         self._parts = []
         self._size = 0
+        self._is_due = False
 
     def _sentences(self) -> str:
         """Give whole sentences, if there are any, and keep what follows the last."""
+        is_due = self._is_due
         text = self.rest()
         cut = max((match.end() for match in _SENTENCE_END.finditer(text)), default=0)
-        self._parts, self._size = [text[cut:]], len(text) - cut
+        self._parts, self._size, self._is_due = [text[cut:]], len(text) - cut, is_due
         return text[:cut]
 
 
@@ -155,7 +169,7 @@ class SpeakingSession:
     def _check(self, message: messages.InitConnection) -> None:
         key = "" if message.x_api_key is msgspec.UNSET else message.x_api_key
         if not (key_matches(key.encode(), self._settings.token) if key else self._authorised):
-            raise StopError("Invalid API key", code="40101")
+            raise StopError("Invalid API key", code=INVALID_KEY)
         if not message.voice_id.strip():
             raise PermanentError("voice_id is empty", code=_INVALID)
         if not _SLOWEST <= message.voice_settings.speed <= _FASTEST:
@@ -176,9 +190,17 @@ class SpeakingSession:
     async def _listen(self, sender: trio.MemorySendChannel[_Utterance]) -> None:
         try:
             while True:
-                await self._take(await self._line.hear(), sender)
+                await self._take(await self._next(sender), sender)
         except SessionError as error:
             await self._refuse(error)
+
+    async def _next(self, sender: trio.MemorySendChannel[_Utterance]) -> messages.Message:
+        """Wait for the next message, and speak what is due if none comes soon."""
+        if self._buffer.is_due:
+            with trio.move_on_after(self._settings.trigger_seconds):
+                return await self._line.hear()
+            await self._queue(self._buffer.rest(), sender, flushed=True)
+        return await self._line.hear()
 
     async def _take(
         self, message: messages.Message, sender: trio.MemorySendChannel[_Utterance]
@@ -189,7 +211,9 @@ class SpeakingSession:
                 if self._account.characters > self._settings.text_limit_characters:
                     limit = self._settings.text_limit_characters
                     raise PermanentError(f"text longer than {limit} characters", code=_INVALID)
-                await self._queue(self._buffer.add(message), sender, flushed=message.flush)
+                text = self._buffer.add(message)
+                asked = message.flush or message.try_trigger_generation
+                await self._queue(text, sender, flushed=asked and not self._buffer.is_due)
             case messages.Clear():
                 self._buffer.clear()
             case _:  # closeConnection: the protocol's table lets nothing else through

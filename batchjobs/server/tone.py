@@ -16,7 +16,6 @@ from batchjobs.server.tone_signal import (
     CHECK_BYTES,
     HEADER_BYTES,
     HEADER_SYMBOL_SECONDS,
-    PAYLOAD_LIMIT_BYTES,
     PILOT_A,
     PILOT_B,
     PILOT_SECONDS,
@@ -26,12 +25,16 @@ from batchjobs.server.tone_signal import (
     decoded,
     encoded,
     header,
+    pieces,
 )
 
 __all__ = ["ToneRecogniser", "ToneStream", "ToneSynthesiser"]
 
 _PAYLOAD_SYMBOL_SECONDS = 0.050  # at speed 1: 14 letters a second, less with diacritics
-_SILENCE_SECONDS = 0.040
+_PAUSE_SECONDS = 0.3
+"""After an utterance: six whole frames of `pauses` and two more, which a lossy format may smear."""
+_SPACE_PAUSE_SECONDS = 0.5
+"""If it ends with white space: of two pauses the longer is cut at, and a cut there tears no word."""
 _FADE_SECONDS = 0.003
 _AMPLITUDE = 0.18
 _BLOCK_SECONDS = 0.5
@@ -91,22 +94,20 @@ class ToneSynthesiser:
         """Speak a text; see `engines.Synthesiser`. The voice makes no difference.
 
         Raises:
-            EngineError: A sample rate it does not know, or more text than a header can count.
+            EngineError: A sample rate it does not know.
         """
         rate = settings.sample_rate
         if rate not in RATES:
             raise EngineError(f"the tone engine cannot speak at {rate} Hz")
-        payload = encoded(text)
-        if len(payload) > PAYLOAD_LIMIT_BYTES:
-            raise EngineError(f"the tone engine cannot speak {len(text)} characters at once")
-        if payload:
-            yield from _spoken(payload, rate, settings.speed)
+        for piece in pieces(text):
+            yield from _spoken(piece, rate, settings.speed)
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-def _spoken(payload: bytes, rate: int, speed: float) -> Iterator[bytes]:
+def _spoken(piece: str, rate: int, speed: float) -> Iterator[bytes]:
+    payload = encoded(piece)
     shortest, longest = SYMBOL_SECONDS_ALLOWED
     samples = round(min(max(_PAYLOAD_SYMBOL_SECONDS / speed, shortest), longest) * rate)
     start = header(RATES.index(rate), samples, len(payload))
@@ -118,9 +119,8 @@ def _spoken(payload: bytes, rate: int, speed: float) -> Iterator[bytes]:
     yield _pilots(rate) + fixed[np.frombuffer(start, np.uint8)].tobytes()
     for first in range(0, len(codes), step):
         yield table[codes[first : first + step]].tobytes()
-    yield fixed[np.frombuffer(check, np.uint8)].tobytes() + bytes(
-        2 * round(_SILENCE_SECONDS * rate)
-    )
+    pause = _SPACE_PAUSE_SECONDS if piece[-1].isspace() else _PAUSE_SECONDS
+    yield fixed[np.frombuffer(check, np.uint8)].tobytes() + bytes(2 * round(pause * rate))
 
 
 # -- recognition -------------------------------------------------------------------------------

@@ -1,8 +1,12 @@
 """What the tone engine sends: how a text becomes bytes, and what the bytes sound like.
 
-An utterance is two pilots, a header, the payload, a checksum and a short silence::
+An utterance is two pilots, a header, the payload, a checksum and a pause::
 
-    pilot A | pilot B | 6 header bytes | payload bytes | 4 checksum bytes | silence
+    pilot A | pilot B | 6 header bytes | payload bytes | 4 checksum bytes | pause
+
+It is heard whole or not at all. So a long text is spoken as several, each with the white space that
+follows it: whoever cuts a recording at its pauses cuts none of them, and what was heard on either
+side, put side by side, is the text.
 
 Each byte is one symbol: a tone of the low group for its lower half and one of the high group for
 its upper half, sounding together. All lie below 3.2 kHz, so 8 kHz output carries them too. The
@@ -15,7 +19,9 @@ four bytes long because its name is; any other character is an escape and its UT
 
 import functools
 import re
+import unicodedata
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,7 +29,7 @@ __all__ = [
     "CHECK_BYTES",
     "HEADER_BYTES",
     "HEADER_SYMBOL_SECONDS",
-    "PAYLOAD_LIMIT_BYTES",
+    "PIECE_LIMIT_BYTES",
     "PILOT_A",
     "PILOT_B",
     "PILOT_SECONDS",
@@ -33,6 +39,7 @@ __all__ = [
     "decoded",
     "encoded",
     "header",
+    "pieces",
 ]
 
 # -- the signal --------------------------------------------------------------------------------
@@ -47,7 +54,9 @@ SYMBOL_SECONDS_ALLOWED = (0.030, 0.100)
 RATES = (8_000, 16_000, 22_050, 24_000, 11_025, 32_000, 44_100, 48_000)  # 4 bits: never reorder
 HEADER_BYTES = 6
 CHECK_BYTES = 4
-PAYLOAD_LIMIT_BYTES = 2**24 - 1
+PIECE_LIMIT_BYTES = 200
+"""Of one utterance's payload: 10 s at speed 1, 14.3 s at 0.7. Stretches of a minute are cut at a
+pause in any 36 s of them, shorter ones in proportion: down to 25 s there is always one."""
 
 # -- text as bytes -----------------------------------------------------------------------------
 
@@ -93,6 +102,36 @@ def decoded(payload: bytes) -> str:
     except UnicodeDecodeError:
         return ""
     return text if encoded(text) == payload else ""
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Cut a text into what one utterance each speaks; together they are the text.
+
+    After white space if there is any, else between two characters as a reader sees them.
+    """
+    start = end = after_space = size = 0
+    while end < len(text):
+        size += len(_character_code(text[end]))
+        if size > PIECE_LIMIT_BYTES:
+            cut = after_space if after_space > start else _between_characters(text, start, end)
+            yield text[start:cut]
+            start = end = cut
+            size = 0
+            continue
+        end += 1
+        if text[end - 1].isspace() and not text[end : end + 1].isspace():
+            after_space = end
+    if start < len(text):
+        yield text[start:]
+
+
+def _between_characters(text: str, start: int, end: int) -> int:
+    """Find a place at or before `end` where no mark leaves its letter, and no joiner its word."""
+    for cut in range(end, start, -1):
+        is_mark = unicodedata.category(text[cut])[0] == "M"
+        if not (is_mark or "Cf" in map(unicodedata.category, text[cut - 1 : cut + 1])):
+            return cut
+    return end
 
 
 def header(rate_index: int, symbol_samples: int, length: int) -> bytes:

@@ -10,7 +10,7 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs import audio
 from batchjobs.errors import PermanentError, RecordingError, SessionError
-from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, TranscriptResult
+from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, TranscriptJudge, TranscriptResult
 from batchjobs.session.exchange import Exchange, connected
 from batchjobs.session.link import Link
 
@@ -29,6 +29,7 @@ class TranscriptSession:
         chunks: The recording's 16 kHz mono samples, in chunks of the provider's length.
         on_proven: Called when the service first does useful work.
         settle_seconds: A settling time below the provider's.
+        judge: Says whether the transcript can be that of the audio; None doubts nothing.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class TranscriptSession:
         chunks: AsyncGenerator[bytes, None],
         on_proven: Callable[[], None] = lambda: None,
         settle_seconds: float | None = None,
+        judge: TranscriptJudge | None = None,
     ) -> None:
         self._link = link
         self._chunks = chunks
         self._on_proven = on_proven
         self._settle_seconds = settle_seconds
+        self._judge = judge
         self._machine: SttClient | None = None
 
     @property
@@ -76,6 +79,7 @@ class TranscriptSession:
                 now=now,
                 encoding=link.encoding,
                 settle_seconds=self._settle_seconds,
+                judge=self._judge,
             )
 
         async def converse(exchange: Exchange, heard: SttClient) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.test_end_to_end import KEY, environment, served
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Forked", "benches", "knock", "strace_is_missing"]
 
-_LONGEST_RUN_SECONDS = 60.0
+_LONGEST_RUN_SECONDS = PATIENCE_SECONDS
 _KNOCK = """GET /nothing HTTP/1.1
 Host: {host}
 Connection: Upgrade
@@ -63,7 +64,9 @@ def knock(base_url: str) -> None:
     assert address.hostname is not None
     # A whole handshake, to a path that is not there: what is none holds the server up for a while.
     asked = _KNOCK.format(host=address.netloc).replace("\n", "\r\n").encode()
-    with socket.create_connection((address.hostname, address.port), timeout=30) as visitor:
+    with socket.create_connection(
+        (address.hostname, address.port), timeout=PATIENCE_SECONDS
+    ) as visitor:
         visitor.sendall(asked)
         assert b"404" in visitor.recv(1_024)
 
@@ -98,7 +101,7 @@ class Ledger:
         """The lines since the last time, once every session that was begun has ended."""
         lines: list[dict[str, object]] = []
         knock(self._base_url)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             if self.has_grown():
                 with self._path.open("rb") as file:
@@ -147,7 +150,7 @@ class Bench:
         assert self._driver.stdin is not None
         assert self._driver.stdout is not None
         self._driver.stdin.close()
-        self._driver.wait(30)
+        self._driver.wait(PATIENCE_SECONDS)
         self._driver.stdout.close()
 
     def new_folder(self) -> Path:
@@ -167,15 +170,27 @@ class Bench:
         self,
         case: "Case",
         *more: object,
+        arguments: Sequence[str] = (),
         broken: str = "",
         one_thread: bool = False,
         die_at: int = 0,
         gate: Path | None = None,
         stdout: Path | None = None,
     ) -> Iterator["Forked"]:
-        """Start a run in a process forked from one that has imported everything already."""
+        """Start a run in a process forked from one that has imported everything already.
+
+        Args:
+            case: Whose folder.
+            more: Arguments of the run.
+            arguments: Those of another command, in place of a run's.
+            broken: A mistake for it to make.
+            one_thread: Whether its main thread does what its threads do.
+            die_at: At which change of the disk it kills itself; 0 is never.
+            gate: What it waits for before it begins.
+            stdout: Where its output goes.
+        """
         request = {
-            "arguments": self.command(case, *(more or ("-q",))),
+            "arguments": list(arguments) or self.command(case, *(more or ("-q",))),
             "cwd": str(self.folder),
             "broken": broken,
             "one_thread": one_thread,
@@ -196,9 +211,11 @@ class Bench:
                 os.kill(pid, signal.SIGKILL)
                 self.ended()
 
-    def run(self, case: "Case", *, broken: str = "", die_at: int = 0) -> int:
+    def run(
+        self, case: "Case", *, arguments: Sequence[str] = (), broken: str = "", die_at: int = 0
+    ) -> int:
         """Run to the end, or to wherever it ends; gives the exit code."""
-        with self.forked(case, broken=broken, die_at=die_at) as child:
+        with self.forked(case, arguments=arguments, broken=broken, die_at=die_at) as child:
             return child.wait()
 
     @contextlib.contextmanager
@@ -207,6 +224,7 @@ class Bench:
         case: "Case",
         options: Sequence[str],
         *more: object,
+        arguments: Sequence[str] = (),
         broken: str = "",
         one_thread: bool = False,
         stdout: Path | None = None,
@@ -216,7 +234,13 @@ class Bench:
         gate.unlink(missing_ok=True)
         os.mkfifo(gate)
         with self.forked(
-            case, *more, broken=broken, one_thread=one_thread, gate=gate, stdout=stdout
+            case,
+            *more,
+            arguments=arguments,
+            broken=broken,
+            one_thread=one_thread,
+            gate=gate,
+            stdout=stdout,
         ) as child:
             command = ["strace", "-f", *options, "-p", str(child.pid)]
             with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
@@ -231,12 +255,22 @@ class Bench:
                     if child.code is None:
                         strace.kill()
 
-    def struck(self, case: "Case", call: str, count: int, *, broken: str = "") -> int:
+    def struck(
+        self,
+        case: "Case",
+        call: str,
+        count: int,
+        *,
+        arguments: Sequence[str] = (),
+        broken: str = "",
+    ) -> int:
         """Run, and be killed as the `count`-th such call begins; gives the exit code."""
         names = _SYSTEM_CALLS.get(call, call)
         inject = f"inject={names}:signal=SIGKILL:when={count}"
         options = ["-o", os.devnull, "-e", f"trace={names}", "-e", inject]
-        with self.strace(case, options, broken=broken, one_thread=True) as child:
+        with self.strace(
+            case, options, arguments=arguments, broken=broken, one_thread=True
+        ) as child:
             return child.wait()
 
     def _exchange(self, request: Mapping[str, object] | None = None) -> dict[str, object]:

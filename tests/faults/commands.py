@@ -16,6 +16,7 @@ from pathlib import Path
 import batchjobs
 from tests import tally
 from tests.canary import KEY
+from tests.clocks import PATIENCE_SECONDS, until
 
 __all__ = [
     "KEY",
@@ -91,7 +92,7 @@ def finished(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
         preexec_fn=prepare,
     )
@@ -140,7 +141,7 @@ def served(folder: Path, *arguments: object) -> Iterator[Served]:
         yield Served(base_url=found[0], ledger=ledger)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
         assert process.stdout is not None
         process.stdout.close()
 
@@ -172,14 +173,6 @@ def summary(folder: Path) -> dict[str, int]:
     return {
         name: value for name, value in batchjobs.status(folder).items() if isinstance(value, int)
     }
-
-
-def until(holds: Callable[[], object], *, seconds: float = 30.0) -> None:
-    """Wait until something holds that another process brings about."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.005)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

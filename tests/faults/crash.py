@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.driver import CALLS
 from tests.faults.oracle import HEADER, Case, Toll, Work
@@ -30,11 +31,14 @@ from tests.test_end_to_end import ROOT
 
 __all__ = [
     "LANES",
+    "Point",
+    "Strike",
     "commit_id",
     "every_point",
     "every_point_in_process",
     "nested",
     "random_kills",
+    "until_survived",
 ]
 
 LANES = 2
@@ -99,7 +103,7 @@ def _killed_command(case: Case, dice: random.Random) -> int:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(moment)
     process.kill()
-    return process.wait(30)
+    return process.wait(PATIENCE_SECONDS)
 
 
 def _killed_fork(case: Case, dice: random.Random) -> int:
@@ -124,7 +128,7 @@ class Point:
         return f"{self.call} {self.count}"
 
 
-_Strike = Callable[[Bench, Point], tuple[bool, Toll]]
+Strike = Callable[[Bench, Point], tuple[bool, Toll]]
 
 
 def every_point(
@@ -139,7 +143,7 @@ def every_point(
 
     toll = Toll()
     for call in calls:
-        toll.add(_until_survived(several, strike, call))
+        toll.add(until_survived(several, strike, call))
     return toll
 
 
@@ -151,7 +155,7 @@ def every_point_in_process(several: Sequence[Bench], work: Work, *, step: int = 
         code = bench.run(case, die_at=1 + (point.count - 1) * step)
         return _recovered(case, point.call, code, "")
 
-    return _until_survived(several, strike, "in-process")
+    return until_survived(several, strike, "in-process")
 
 
 def _recovered(case: Case, call: str, code: int, broken: str) -> tuple[bool, Toll]:
@@ -169,7 +173,7 @@ def _recovered(case: Case, call: str, code: int, broken: str) -> tuple[bool, Tol
     return not was_killed, case.toll
 
 
-def _until_survived(several: Sequence[Bench], strike: _Strike, call: str) -> Toll:
+def until_survived(several: Sequence[Bench], strike: Strike, call: str) -> Toll:
     """Strike at 1, 2, 3 … until a run survives, the benches taking turns."""
 
     def lane(number: int) -> Toll:

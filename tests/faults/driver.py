@@ -9,6 +9,7 @@ run starts within milliseconds. No switch for any of this is in the product.
 
 import contextlib
 import contextvars
+import dataclasses
 import itertools
 import json
 import os
@@ -22,7 +23,8 @@ from pathlib import Path
 
 import trio
 
-from batchjobs import files, outputs, recorder
+from batchjobs import files, outputs, recorder, suspects
+from batchjobs.api import accepting
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
 from batchjobs.runner import worker
 
@@ -219,6 +221,25 @@ def _commits_not_synced() -> None:
     database.Database.transaction = transaction  # type: ignore[method-assign]
 
 
+def _accept_moves() -> None:
+    """Move what is kept in doubt to its final name, and only then say that it is accepted."""
+
+    def moved(folder: Path, output: str, donor: JobRecord) -> outputs.Written:
+        target = folder.resolve() / output
+        target.parent.mkdir(exist_ok=True)
+        (folder / donor.output).rename(files.part_path(target))
+        main = dataclasses.replace(donor.files[0], path=output)
+        return outputs.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
+
+    accepting.outputs.copied = moved
+
+
+def _kept_written_over() -> None:
+    """Write the better of two results in doubt over the other, which is committed."""
+    place_of = suspects.place_of
+    suspects.place_of = lambda row, _: place_of(row, None)
+
+
 BROKEN: Mapping[str, Callable[[], None]] = {
     "no-folder-sync": _no_folder_sync,
     "no-file-sync": _no_file_sync,
@@ -227,6 +248,8 @@ BROKEN: Mapping[str, Callable[[], None]] = {
     "slot-released-early": _slot_released_early,
     "attempts-counted-after": _attempts_counted_after,
     "commits-not-synced": _commits_not_synced,
+    "accept-moves": _accept_moves,
+    "kept-written-over": _kept_written_over,
 }
 """Mistakes that a run may be made to make, to see that they are noticed."""
 

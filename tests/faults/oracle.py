@@ -6,12 +6,12 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchjobs import audio
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, NoRunError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.outputs import file_changes
@@ -19,7 +19,33 @@ from batchjobs.server.engines import synthesiser
 from tests.faults.bench import Bench
 from tests.test_end_to_end import ARABIC, write_manifest
 
-__all__ = ["HEADER", "Case", "Toll", "Work"]
+__all__ = ["HEADER", "SPEECH_RATE", "Case", "Toll", "Work", "sha256_of", "sha256_of_wav", "tones"]
+
+
+SPEECH_RATE = 8_000
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sha256_of_wav(pcm: bytes) -> str:
+    """Hash the file that speech is written to."""
+    wav = audio.encode([pcm], sample_rate=SPEECH_RATE, format="wav")
+    return hashlib.sha256(wav).hexdigest()
+
+
+def tones(text: str, rate: int) -> bytes:
+    """Give the samples that a text must give."""
+    settings = SpeechSettings(
+        voice_id="any", model_id="any", output_format=f"pcm_{rate}", speed=1.0
+    )
+    engine = synthesiser("tone")
+    try:
+        return b"".join(engine.synthesise(text, settings))
+    finally:
+        engine.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,21 +72,14 @@ class Work:
     ) -> "Work":
         """Write a manifest of rows to speak, to transcribe, and that ask the same as the first."""
         folder.mkdir(parents=True, exist_ok=True)
-        engine = synthesiser("tone")
         rows, sold, contents = [], {}, {}
-
-        def tones(text: str, rate: int) -> bytes:
-            settings = SpeechSettings(
-                voice_id="any", model_id="any", output_format=f"pcm_{rate}", speed=1.0
-            )
-            return b"".join(engine.synthesise(text, settings))
-
         for number in range(speech + copies):
             text = f"{ARABIC[number % 5][:12]} {number}" if number < speech else rows[0]["text"]
             name = f"s{number}"
-            rows.append({"id": name, "text": text, "audio": "", "output_format": "pcm_8000"})
-            wav = audio.encode([tones(text, 8_000)], sample_rate=8_000, format="wav")
-            contents[f"audio/{name}.wav"] = hashlib.sha256(wav).hexdigest()
+            rows.append(
+                {"id": name, "text": text, "audio": "", "output_format": f"pcm_{SPEECH_RATE}"}
+            )
+            contents[f"audio/{name}.wav"] = sha256_of_wav(tones(text, SPEECH_RATE))
             if number < speech:
                 sold[name] = hashlib.sha256(text.encode()).hexdigest()
         for number in range(recordings):
@@ -71,7 +90,6 @@ class Work:
             rows.append({"id": name, "text": "", "audio": f"{name}.wav", "output_format": ""})
             sold[name] = hashlib.sha256(pcm).hexdigest()
             contents[f"transcripts/{name}.txt"] = hashlib.sha256(text.encode()).hexdigest()
-        engine.close()
         return cls(
             manifest=write_manifest(folder / "work.csv", rows),
             rows=len(rows),
@@ -149,6 +167,11 @@ class Case:
         bench: Where it runs; one case at a time.
         work: What is to be done.
         label: What to call it when something is wrong.
+
+    Attributes:
+        folder: The run folder.
+        toll: What the faults have cost so far.
+        rebought: Ids of what the next process is told to buy again.
     """
 
     def __init__(self, bench: Bench, work: Work, label: str) -> None:
@@ -156,6 +179,7 @@ class Case:
         self.work = work
         self.folder = bench.new_folder()
         self.toll = Toll()
+        self.rebought: frozenset[str] = frozenset()
         self._label = label
         self._done: set[str] = set()
         self._started = 0
@@ -194,7 +218,7 @@ class Case:
     def _look_for_sessions_too_many(
         self, lines: Sequence[Mapping[str, object]], ended: Sequence[Mapping[str, object]]
     ) -> None:
-        had = {sold for name, sold in self.work.sold.items() if name in self._done}
+        had = {sold for name, sold in self.work.sold.items() if name in self._done - self.rebought}
         for line in ended:
             if (line["text_sha256"] or line["audio_sha256"]) in had:
                 self.note("again", f"session {line['session']} was for work already done")
@@ -202,11 +226,19 @@ class Case:
         if starts > len(self.work.sold) - len(had):
             self.note("again", f"{starts} sessions for {len(self.work.sold) - len(had)} jobs")
 
+    def may_hold(self, path: str) -> Collection[str]:
+        """The hashes of what may stand under a final name."""
+        return (self.work.contents[path],)
+
+    def had(self, checkpoint: Checkpoint) -> list[JobRecord]:
+        """What must not be paid for again: finished jobs."""
+        return list(checkpoint.done_records())
+
     def _looked_at(self) -> tuple[set[str], int]:
         """Who is done, their files being right, and how many attempts were counted."""
-        for path, right in self.work.contents.items():
+        for path in self.work.contents:
             file = self.folder / path
-            if file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() != right:
+            if file.exists() and sha256_of(file) not in self.may_hold(path):
                 self.note("corrupt", f"{path} holds something else")
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as name:
             copy = Path(name)
@@ -215,7 +247,7 @@ class Case:
                     shutil.copy(file, copy)
             try:
                 with Checkpoint.read(copy) as checkpoint:
-                    records = list(checkpoint.done_records())
+                    records = self.had(checkpoint)
                     attempts = checkpoint.totals().attempts
             except NoRunError:
                 return set(), 0
@@ -224,7 +256,7 @@ class Case:
                 return set(), 0
         for record in records:
             for change in file_changes(self.folder, record.files):
-                self.note("corrupt", f"{record.id} is done, but {change}")
+                self.note("corrupt", f"{record.id} is {record.status}, but {change}")
         return {record.id for record in records}, attempts
 
     def finish(self, *, broken: str = "") -> Toll:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.commands import Oracle, command, served, started, write_manifest
 
 
@@ -16,7 +17,7 @@ def test_a_clock_that_is_set_holds_nothing_up(tmp_path: Path, bug: str) -> None:
     Twenty sessions at ten a second, some refused with Retry-After, take their two seconds. A
     limiter that goes by the wall clock starts them all at once, or not within the day.
     """
-    patience = 5 if "limit" in bug else 30
+    patience = 5 if "limit" in bug else PATIENCE_SECONDS
     manifest = write_manifest(tmp_path / "rows.csv", 20)
     with served(tmp_path, "--fault", "throttle-handshake:1@0.05", "--seed", 3) as server:
         words = command(

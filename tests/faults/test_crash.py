@@ -4,15 +4,16 @@ import concurrent.futures
 import random
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import tally
+from tests.clocks import until
 from tests.faults import crash
 from tests.faults.bench import Bench, benches, strace_is_missing
+from tests.faults.commands import summary
 from tests.faults.driver import CALLS
 from tests.faults.oracle import HEADER, Case, Toll, Work
 
@@ -112,10 +113,7 @@ def crash_thrice(bench: Bench, work: Work, broken: str = "") -> tuple[int, list[
     case = Case(bench, work, "crashing job")
     for _ in range(3):
         with bench.forked(case, "-q", "--attempts", 3, broken=broken) as child:
-            deadline = time.monotonic() + 30
-            while not bench.ledger.has_grown():
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+            until(bench.ledger.has_grown)
             child.kill()
             assert child.wait() == -signal.SIGKILL
         case.judge(was_killed=True)
@@ -125,15 +123,22 @@ def crash_thrice(bench: Bench, work: Work, broken: str = "") -> tuple[int, list[
     return code, case.toll.notes, sessions
 
 
+@pytest.fixture
+def hangs_thrice(tmp_path: Path) -> Iterator[Bench]:
+    """A server whose first three sessions never end: no run comes to its end before it is killed."""
+    with benches(tmp_path / "hangs", 1, "--fault", "hang#3") as (bench,):
+        yield bench
+
+
 @pytest.fixture(scope="module")
-def long_job(tmp_path_factory: pytest.TempPathFactory) -> Work:
-    """One text that takes a tenth of a second to speak."""
-    return Work.made(tmp_path_factory.mktemp("long"), speech=1, concurrency=1)
+def single(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """One text."""
+    return Work.made(tmp_path_factory.mktemp("single"), speech=1, concurrency=1)
 
 
-def test_a_job_that_crashes_the_process_is_set_aside(paced: list[Bench], long_job: Work) -> None:
+def test_a_job_that_crashes_the_process_is_set_aside(hangs_thrice: Bench, single: Work) -> None:
     """Attempts are on the disk before they start: after three crashes no fourth session opens."""
-    code, notes, sessions = crash_thrice(paced[0], long_job)
+    code, notes, sessions = crash_thrice(hangs_thrice, single)
     tally.count(cases=3, runs=4, lost=0, corrupt=0)
     assert (code, notes, sessions) == (1, [], 0)
 
@@ -143,9 +148,9 @@ def test_a_job_that_crashes_the_process_is_set_aside(paced: list[Bench], long_jo
 needs_strace = pytest.mark.skipif(bool(MISSING), reason=f"{MISSING}; the mistake needs its timing")
 
 
-def test_attempts_counted_after_they_start_are_noticed(paced: list[Bench], long_job: Work) -> None:
+def test_attempts_counted_after_they_start_are_noticed(hangs_thrice: Bench, single: Work) -> None:
     """A run that counts its attempts only when they end is caught, by two oracles."""
-    code, notes, sessions = crash_thrice(paced[0], long_job, "attempts-counted-after")
+    code, notes, sessions = crash_thrice(hangs_thrice, single, "attempts-counted-after")
     assert any("attempts on the disk" in note for note in notes)
     assert sessions == 1
     assert code == 0
@@ -170,16 +175,17 @@ SLOW_DISK = ("-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_e
 
 
 def sessions_lost_to_a_kill(bench: Bench, work: Work, broken: str) -> tuple[int, list[str]]:
-    """Kill a run on a slow disk in full flight; gives the paid sessions lost, and what is wrong."""
+    """Kill a run on a slow disk that has bought ahead; gives the sessions lost, and what is wrong."""
     case = Case(bench, work, "slow disk")
+
+    def is_ahead() -> bool:
+        bought = bench.ledger.count('"complete":true')
+        if bought < 3:  # the first goes alone
+            return False
+        return bought - summary(case.folder)["done"] > work.concurrency or bought >= 12
+
     with bench.strace(case, SLOW_DISK, "-q", broken=broken) as child:
-        deadline = time.monotonic() + 30
-        done = 0
-        while done < 3:  # the first goes alone; then there is more than one commit's worth
-            done = bench.ledger.count('"complete":true')
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        time.sleep(0.4)
+        until(is_ahead)
         child.kill()
         child.wait()
     case.judge(was_killed=True)

@@ -12,6 +12,7 @@ import pytest
 
 from batchjobs.errors import NoRunError
 from tests import tally
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.commands import (
     Oracle,
     Served,
@@ -337,7 +338,7 @@ def test_results_are_never_written_through_a_link_put_there_in_mid_run(
             elsewhere.mkdir()
         before = {path.name for path in elsewhere.iterdir() if path.suffix == ".wav"}
         (folder / "audio").symlink_to(elsewhere)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         after = {path.name for path in elsewhere.iterdir() if path.suffix == ".wav"}
         if bug:
             assert after > before

@@ -19,6 +19,7 @@ import trio
 import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
+from tests.clocks import PATIENCE_SECONDS
 from tests.faults.commands import KEY, command, finished, served, started, write_manifest
 
 CANARY = "cnry/5f+1c7e=20%zz'q"
@@ -97,7 +98,7 @@ def test_a_key_is_in_nothing_that_a_run_writes(
     )
     process = started(words, cwd=work, SERVICE_API_KEY=CANARY)
     argv = Path(f"/proc/{process.pid}/cmdline").read_text(encoding="utf-8")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, errors
     found = leaks(work, output, errors, argv)
     assert bool(found) is bool(bug), found
@@ -123,7 +124,7 @@ def test_a_key_is_not_handed_to_the_local_server(tmp_path: Path) -> None:
         for name in ("cmdline", "environ")
     ]
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert "batchjobs.server" in " ".join(shown)
     assert leaks(tmp_path, errors, *shown) == []
 
@@ -209,12 +210,12 @@ def echoing(name: str) -> Iterator[str]:
     token: list[trio.lowlevel.TrioToken] = []
     thread = threading.Thread(target=trio.run, args=(serve,))
     thread.start()
-    assert is_up.wait(10)
+    assert is_up.wait(PATIENCE_SECONDS)
     try:
         yield f"ws://127.0.0.1:{ports[0]}/api/v1"
     finally:
         token[0].run_sync_soon(scope.cancel)
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ class Listener:
                 yield server.getsockname()[1]
             finally:
                 server.shutdown(socket.SHUT_RDWR)
-                thread.join(10)
+                thread.join(PATIENCE_SECONDS)
 
     def _serve(self, server: socket.socket) -> None:
         while True:
@@ -425,7 +426,7 @@ def test_no_path_of_a_manifest_leads_out(
         cwd=work,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_SECONDS,
         check=False,
         env={
             **os.environ,

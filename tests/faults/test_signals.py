@@ -1,16 +1,17 @@
 """Signals and streams: paid work is brought home, and the exit status is true in every case."""
 
+import os
 import random
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import tally
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.faults.commands import (
     Oracle,
     Served,
@@ -21,7 +22,6 @@ from tests.faults.commands import (
     served,
     started,
     summary,
-    until,
     write_manifest,
 )
 
@@ -32,8 +32,8 @@ CONCURRENCY = 4
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server whose sessions take a few seconds."""
-    with served(tmp_path_factory.mktemp("slow"), "--pace", 0.4) as server:
+    """A server whose sessions take ten seconds: whoever waits for one of them has it."""
+    with served(tmp_path_factory.mktemp("slow"), "--pace", 0.15) as server:
         yield server.base_url
 
 
@@ -62,6 +62,12 @@ def unheard() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
+def processor_seconds(pid: int) -> float:
+    """How much of its work a process has done, however long that took."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run_of(
     manifest: Path, base_url: str, folder: Path, *more: object, broken: str = ""
 ) -> list[str]:
@@ -84,7 +90,7 @@ def test_a_signal_lets_open_sessions_finish_and_the_process_dies_of_it(
     process = started(words, cwd=tmp_path, prepare=heard)
     until(lambda: server.count("end") >= 5)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert "continue: " in output
     assert "Traceback" not in errors
@@ -107,23 +113,21 @@ def test_sessions_that_are_cut_off_are_seen(tmp_path: Path, server: Served) -> N
     )
     until(lambda: server.count("end") >= 5 and server.count("start") > server.count("end") + 1)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert summary(folder)["done"] < server.count("start")
 
 
 def test_the_grace_ends(tmp_path: Path, slow: str) -> None:
-    """Sessions that take longer than --grace are cut off, counted, and the process dies in time."""
+    """Sessions that take longer than --grace are cut off and counted, and the process dies of it."""
     manifest = write_manifest(tmp_path / "rows.csv", 8)
     words = run_of(manifest, slow, tmp_path / "run", "--grace", 0.4, "--json")
     process = started(words, cwd=tmp_path, prepare=heard)
     assert process.stdout is not None
     assert "run_started" in process.stdout.readline()
     until(lambda: summary(tmp_path / "run")["attempts"] == 1)
-    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGTERM
-    assert 0.3 <= time.monotonic() - began < 3
     counted = Oracle(folder=tmp_path / "run", rows=8).holds_amid()
     assert (counted["done"], counted["not_run"]) == (0, 8)
 
@@ -133,7 +137,7 @@ def test_the_grace_ends(tmp_path: Path, slow: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, slow: str, number: signal.Signals) -> None:
-    """Sessions that need seconds more are cut off within one; the first signal is what it died of."""
+    """Nobody waits for the open sessions; the first signal is what it died of."""
     folder = tmp_path / "run"
     manifest = write_manifest(tmp_path / "rows.csv", 8)
     process = started(run_of(manifest, slow, folder, "--json"), cwd=tmp_path, prepare=heard)
@@ -142,10 +146,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, slow: str, number: sign
     until(lambda: summary(folder)["attempts"] >= 1)
     process.send_signal(number)
     assert "run_stopping" in process.stdout.readline()
-    began = time.monotonic()
     process.send_signal(random.Random(number).choice(SIGNALS))
-    process.communicate(timeout=60)
-    assert time.monotonic() - began < 1.5
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert Oracle(folder=folder, rows=8).holds_amid()["not_run"] == 8
 
@@ -163,9 +165,10 @@ def test_a_signal_while_it_plans_leaves_nothing_behind(
         run_of(large, server.base_url, folder, broken=bug), cwd=tmp_path, prepare=heard
     )
     until((folder / "checkpoint.sqlite3").exists)
-    time.sleep(random.Random(number).uniform(0.05, 0.4))
+    far = processor_seconds(process.pid) + random.Random(number).uniform(0.05, 0.4)
+    until(lambda: processor_seconds(process.pid) > far)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert "Traceback" not in errors
     assert server.count("start") == 0
@@ -178,18 +181,24 @@ def test_a_signal_while_the_results_are_written_lets_them_be_written(
 ) -> None:
     """All is done and the report is under way: it is finished, and then it dies of the signal."""
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed: the writing cannot be held up")
+        pytest.skip("strace is not installed: the writing cannot be stopped")
     folder = tmp_path / "run"
     folder.mkdir()
     manifest = write_manifest(tmp_path / "rows.csv", 3)
     part = folder / ".results.jsonl.part"
     held = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", str(part)]
-    held += ["-e", "trace=openat", "-e", "inject=openat:delay_exit=700000"]
+    held += ["-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP"]
     words = run_of(manifest, server.base_url, folder, "-q", broken=bug)
     process = started([*held, *words], cwd=tmp_path, prepare=heard)
     until(part.exists)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+
+    def has_ended() -> bool:
+        process.send_signal(signal.SIGCONT)  # also if it stops only now
+        return process.poll() is not None
+
+    until(has_ended)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -number
     assert "Traceback" not in errors
     whole = [
@@ -210,7 +219,7 @@ def test_what_nohup_switched_off_stays_off(tmp_path: Path, server: Served, bug: 
     process = started(words, cwd=tmp_path, prepare=unheard)
     until(lambda: server.count("end") >= 2)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode == 0) is not bool(bug)
     assert (summary(tmp_path / "run")["done"] == 12) is not bool(bug)
 
@@ -250,7 +259,7 @@ def status_of(words: list[str], streams: str, cwd: Path) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     return int(done.stdout.split()[-1]), done.stderr

@@ -40,6 +40,7 @@ def options_of(request: dict[str, str]) -> api.Options:
         attempts=int(request["attempts"]),
         audio_format=request["audio_format"],
         skip_bad_rows=True,
+        retry_failed=bool(request["retry_failed"]),
         speech=Defaults(voice_id=request["voice"]),
     )
 
@@ -52,7 +53,10 @@ def _become(request: dict[str, str]) -> None:
         os.dup2(quiet, 0)
         os.dup2(quiet, 1)
         working.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
-        code = api.run(Path(request["manifest"]), options_of(request)).exit_code
+        if request.get("command") == "accept":
+            code = int(bool(api.accept(Path(request["output"]), every=True).damaged))
+        else:
+            code = api.run(Path(request["manifest"]), options_of(request)).exit_code
     except BatchjobsError as error:
         code = error.exit_code
     except Exception:

@@ -1,0 +1,91 @@
+"""Results while a run goes on: written from time to time, as they stand by then."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from batchjobs import results
+from batchjobs.api.request import Request
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import BatchjobsError
+
+__all__ = ["Interim", "write_interim"]
+
+_logger = logging.getLogger(__name__)
+_LEAST_SECONDS: Final = 60.0
+_REST: Final = 20
+"""So many times as long as it wrote it rests: a twentieth of a core at most, however many rows."""
+_BREATH_SECONDS: Final = 0.005
+"""Between two pieces of a file, in which the event loop has the interpreter to itself."""
+
+
+class Interim:
+    """Writes from time to time, in a thread, until it is cancelled.
+
+    Args:
+        write: Does it; calls what it is given every now and then, which raises once it is to end.
+    """
+
+    def __init__(self, write: Callable[[Callable[[], None]], None]) -> None:
+        self._write = write
+        self._is_over = threading.Event()
+
+    async def run(self) -> None:
+        """Write every minute, or less often if it takes long. Cancelled, it ends within a piece."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_for_the_end)
+            rest = _LEAST_SECONDS
+            while True:
+                await trio.sleep(rest)
+                began = trio.current_time()
+                await trio.to_thread.run_sync(self._write_once)
+                rest = max(_LEAST_SECONDS, _REST * (trio.current_time() - began))
+
+    async def _wait_for_the_end(self) -> None:
+        """Tell the thread, which cancelling does not reach."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._is_over.set()
+
+    def _write_once(self) -> None:
+        try:
+            self._write(self._breathe)
+        except _OverError:
+            pass
+        except BatchjobsError as error:  # of the disk, which has its own way to stop a run
+            _logger.warning("the results so far could not be written: %s", error)
+        except Exception:  # no report is worth a run
+            _logger.exception("the results so far could not be written")
+
+    def _breathe(self) -> None:
+        if self._is_over.wait(_BREATH_SECONDS):
+            raise _OverError
+
+
+class _OverError(Exception):
+    """The run has come to its end, and writes its results itself."""
+
+
+def write_interim(request: Request, check: Callable[[], None]) -> None:
+    """Write a run's files as things stand; ``exit_code`` is null while there is none.
+
+    The checkpoint is read through a connection of its own: the recorder never waits.
+
+    Args:
+        request: The run's.
+        check: Called every now and then; what it raises leaves the files as they were.
+
+    Raises:
+        BatchjobsError: They cannot be written.
+    """
+    with Checkpoint.read(request.folder) as checkpoint:
+        summary = results.summary_of(checkpoint, request.providers, is_running=True)
+        check()
+        summary |= {"manifest": request.name, "exit_code": None, "finished_at": None}
+        summary["written_at"] = round(time.time(), 3)
+        results.write_files(checkpoint, summary, check)

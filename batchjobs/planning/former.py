@@ -1,0 +1,115 @@
+"""Finds what was bought under a model that was the default before, so that it is not bought again."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.jobs import Job, Kind, Status
+from batchjobs.planning.records import TO_BUY, Superseded, held_segments, is_intact
+from batchjobs.planning.rows import recording_key, speech_key, text_segments
+from batchjobs.providers import FORMER_STT_MODELS, FORMER_TTS_MODELS, Provider
+
+__all__ = ["FormerDefaults"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a row asked for before: its key, and the job and provider that make it."""
+
+    row: Row
+    key: str
+    job: Job
+    provider: Provider
+
+
+class FormerDefaults:
+    """Counts rows that are about to be bought although they were, under the default of before.
+
+    Args:
+        checkpoint: What was bought.
+        providers: By name, with the defaults of now.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
+        self._checkpoint = checkpoint
+        self._providers = providers
+        self._has_results = checkpoint.has_begun()
+        self._rows: Counter[tuple[str, Kind]] = Counter()
+
+    def look_at(self, rows: Sequence[Row], records: Mapping[str, JobRecord]) -> None:
+        """Look at decided rows.
+
+        Args:
+            rows: Of one batch; their recordings are remembered.
+            records: What is known of their jobs, by id.
+        """
+        if not self._has_results:
+            return
+        asked = [self._asked_before(row) for row in rows if row.action in TO_BUY]
+        known = [one for one in asked if one is not None]
+        bought = self._checkpoint.keys_with_donors([one.key for one in known])
+        for one in known:
+            if (
+                self._is_kept(one, records.get(one.row.id))
+                or (one.key in bought and self._has_donor(one.key))
+                or (one.row.layout and self._has_segments(one))
+            ):
+                self._rows[one.row.provider, Kind(one.row.kind)] += 1
+
+    def found(self) -> tuple[Superseded, ...]:
+        """Give what was counted, by provider and kind."""
+        return tuple(
+            Superseded(provider=name, kind=kind, rows=rows, **self._models(name, kind))
+            for (name, kind), rows in sorted(self._rows.items())
+        )
+
+    def _models(self, name: str, kind: Kind) -> dict[str, str]:
+        provider = self._providers[name]
+        if kind is Kind.TTS:
+            wanted = provider.tts_model
+            return {"model": FORMER_TTS_MODELS[wanted], "wanted": wanted}
+        return {"model": FORMER_STT_MODELS[provider.stt_model], "wanted": provider.stt_model}
+
+    def _asked_before(self, row: Row) -> _Asked | None:
+        """Say what the row asked for when another model was the default; None if that never was."""
+        provider = self._providers[row.provider]
+        if row.kind == Kind.STT:
+            former = FORMER_STT_MODELS.get(provider.stt_model)
+        else:
+            former = FORMER_TTS_MODELS.get(provider.tts_model)
+        if former is None:
+            return None
+        job = msgspec.json.decode(row.job, type=Job)
+        if row.kind == Kind.STT:
+            source = self._checkpoint.source(job.audio)
+            provider = replace(provider, stt_model=former)
+            key = recording_key(source.sha256, provider) if source else ""
+            return _Asked(row=row, key=key, job=job, provider=provider)
+        assert job.speech is not None
+        is_named = str(job.row.get("model_id") or "").strip()
+        if is_named or job.speech.model_id != provider.tts_model:
+            return None
+        job = replace(job, speech=replace(job.speech, model_id=former))
+        return _Asked(row=row, key=speech_key(job, provider), job=job, provider=provider)
+
+    def _is_kept(self, asked: _Asked, record: JobRecord | None) -> bool:
+        return (
+            record is not None
+            and record.key == asked.key
+            and record.status is not Status.FAILED
+            and is_intact(self._checkpoint.folder, record)
+        )
+
+    def _has_donor(self, key: str) -> bool:
+        donors = self._checkpoint.donors(key)
+        return any(is_intact(self._checkpoint.folder, donor) for donor in donors)
+
+    def _has_segments(self, asked: _Asked) -> bool:
+        """Whether parts of a long job were bought, though never the whole."""
+        if asked.job.kind is Kind.STT:
+            return self._checkpoint.transcribed_seconds(asked.key) > 0
+        keys = [segment.key for segment, _ in text_segments(asked.job, asked.provider)]
+        return bool(held_segments(self._checkpoint, keys))

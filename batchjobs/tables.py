@@ -1,0 +1,133 @@
+"""Results as a flat table for spreadsheets: nested facts spread out, cells that would run made safe."""
+
+import csv
+import dataclasses
+import io
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Final
+
+import orjson
+
+from batchjobs.errors import RunLockedError
+from batchjobs.jobs import Evidence
+
+__all__ = ["csv_pieces", "flat", "guarded"]
+
+_RUNS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+"""What makes a spreadsheet take a cell for a formula, or hides from it what does."""
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_SPREAD: Final = frozenset({"error", "evidence", "kept", "kept.evidence", "row"})
+"""Facts of ours that are records themselves; a row's own are JSON in one cell."""
+_PIECE_CHARACTERS: Final = 1 << 18
+
+_FIRST: Final = ("id", "line", "status")
+_EVIDENCE: Final = tuple(f"evidence.{field.name}" for field in dataclasses.fields(Evidence))
+_DONE: Final = (
+    "kind",
+    "provider",
+    "output",
+    "files",
+    "audio_seconds",
+    "sample_rate",
+    "frames",
+    "pcm_sha256",
+    "text",
+    "transcript",
+    "no_speech",
+    "attempts",
+    "cost",
+    "copied_from",
+    "started_at",
+    "finished_at",
+)
+_FAILED: Final = ("attempts", "error.class", "error.code", "error.message")
+_KEPT: Final = ("output", "files", "audio_seconds", "against", "for", "transcript", *_EVIDENCE)
+_OURS: Final[Mapping[str, tuple[str, ...]]] = {
+    "done": (*_DONE, *_EVIDENCE),
+    "failed": _FAILED,
+    "suspect": (*_FAILED, "cost", *(f"kept.{name}" for name in _KEPT)),
+}
+"""The columns that are there whatever the results are, so that a table's reader can rely on them."""
+
+
+def csv_pieces(
+    read: Callable[[], Iterable[Mapping[str, object]]], statuses: Collection[str]
+) -> Iterator[bytes]:
+    """Write results as CSV: UTF-8, with a header, line ends as spreadsheets write them.
+
+    They are read twice, first for the columns: a million rows take no more memory than one. The
+    columns are ``id``, ``line`` and ``status``, the manifest's own, and what came of the jobs.
+
+    Args:
+        read: Gives the results, the same ones each time it is called.
+        statuses: What they may be.
+
+    Yields:
+        The file, in pieces.
+
+    Raises:
+        RunLockedError: Another manifest was run there while they were read.
+    """
+    found: dict[str, None] = {}
+    for result in read():
+        found.update(dict.fromkeys(flat(result)))
+    ours = dict.fromkeys(name for status in statuses for name in _OURS.get(status, ()))
+    own = [name for name in found if name not in ours]
+    columns = dict.fromkeys((*_FIRST, *own, *ours))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\r\n")
+    writer.writerow({column: guarded(column) for column in columns})
+    for result in read():
+        cells = flat(result)
+        if not cells.keys() <= columns.keys():
+            raise RunLockedError("another manifest was run meanwhile", hint="do the same again")
+        writer.writerow(cells)
+        if text.tell() >= _PIECE_CHARACTERS:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    piece = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return piece
+
+
+def flat(result: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Spread a result out into cells: ``evidence.ending``; lists and a row's own records as JSON.
+
+    A column of the row's that is called so goes below ``row``, as in ``results.jsonl``.
+    """
+    cells: dict[str, str] = {}
+    for name, value in result.items():
+        column = f"{prefix}{name}"
+        if column not in _SPREAD or not isinstance(value, Mapping | None):
+            cells[column] = _cell(value)
+            continue
+        spread = flat(value or {}, f"{column}.")
+        cells |= {f"row.{name}": cells[name] for name in spread if name in cells}
+        cells |= spread
+    return cells
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return guarded(value)
+        case bool() | int() | float():
+            return orjson.dumps(value).decode()
+        case _:
+            return guarded(orjson.dumps(value).decode())
+
+
+def guarded(text: str) -> str:
+    """Keep a spreadsheet from running a text: an apostrophe before it makes it one, as typed there.
+
+    Numbers stay numbers. Whoever needs every character as it is takes JSON Lines.
+    """
+    runs = text.startswith(_RUNS) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if runs else text
