@@ -66,6 +66,8 @@ _EDGE_SECONDS: Final = 0.08
 """Of any text, however short: how its first and last sound begin and end."""
 _NUMBERS_DEVIATION: Final = 0.18
 """Of the length of numbers: they can be read in more than one way."""
+_SIGNS_DEVIATION: Final = 0.5
+"""The same of signs: one is read as a word, another not at all."""
 _STOP_SECONDS: Final = 0.15
 _BREAK_SECONDS: Final = 0.08
 """Of each pause: no voice makes one at every place for it."""
@@ -89,8 +91,8 @@ _LEAST_SECONDS: Final = 0.01
 
 _PRIOR: Final = np.array([_HEAD_SECONDS, *_SECONDS])
 _PRECISION: Final = np.diag(np.array([_HEAD_DOUBT, *_DOUBTS, _SPEED_DOUBT]) ** -2.0)
-_NUMBERS, _WORDS, _STOPS, _BREAKS = (
-    1 + Sounds._fields.index(name) for name in ("numbers", "words", "stops", "breaks")
+_NUMBERS, _SIGNS, _WORDS, _STOPS, _BREAKS = (
+    1 + Sounds._fields.index(name) for name in ("numbers", "signs", "words", "stops", "breaks")
 )
 
 _Numbers = NDArray[np.float64]
@@ -153,6 +155,7 @@ class _Fit:
             _DEVIATION**2
             + _WORD_DEVIATION**2 / np.maximum(rows[:, _WORDS], 1.0)
             + (_NUMBERS_DEVIATION * shares[:, _NUMBERS]) ** 2
+            + (_SIGNS_DEVIATION * shares[:, _SIGNS]) ** 2
             + (_EDGE_SECONDS**2 + pauses) / seconds**2
         )
         return _Predicted(seconds, shares, variances)

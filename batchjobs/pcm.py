@@ -200,16 +200,27 @@ def silent_edges_seconds(
     width = stretch_frames(sample_rate)
     most = round(_EDGES_SECONDS / _EDGE_SECONDS)
     size = 2 * most * width
-    last = stretch_powers(pcm[-size:], sample_rate=sample_rate)
+    end = len(pcm) // 2 * 2
+    last = _rough_powers(pcm[max(0, end - size) : end], width)
     first = np.asarray(earlier_powers[:most], np.float64)
     if not len(first):
         frames = len(pcm) // 2
-        first = stretch_powers(pcm[2 * (frames % width) :][:size], sample_rate=sample_rate)
+        start = 2 * (frames % width)
+        first = _rough_powers(pcm[start : start + size], width)
     loudest = max(first.max(initial=0.0), last.max(initial=0.0))
     if not loudest:
         return 0.0
     before, after = (_leading(powers, loudest) for powers in (first, last[::-1]))
     return (before + after) * width / sample_rate
+
+
+def _rough_powers(pcm: bytes | bytearray, width: int) -> NDArray[np.float64]:
+    """Measure as `stretch_powers` does, by every fourth frame: all of them took ten times as long."""
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
+    count = len(samples) // width
+    stretches = samples[len(samples) - count * width :].reshape(count, width)[:, ::4]
+    powers: NDArray[np.float64] = np.square(stretches.astype(np.float32)).mean(axis=1, dtype=float)
+    return powers
 
 
 def _leading(powers: NDArray[np.float64], loudest: float) -> int:

@@ -94,6 +94,17 @@ def test_what_was_never_heard_is_uncertain() -> None:
         assert pace.expected(sounds(unknown), speed=1.0).deviation > 2 * known
 
 
+def test_signs_stay_uncertain_however_often_they_were_heard() -> None:
+    """One is read as a word, another not at all: a text of signs has no length to be known."""
+    pace = Pace()
+    for number, text in enumerate(_texts(100)):
+        heard = sounds(f"{text} {'%&€'[number % 3]}")
+        pace.add(heard, speed=1.0, seconds=_true_seconds(heard) + 0.3 * (number % 3))
+    words, signs = sounds(" ".join(_WORDS)), sounds("100% & 50% € @ home + 20%")
+    known, unknown = (pace.expected(heard, speed=1.0).deviation for heard in (words, signs))
+    assert unknown > 2 * known
+
+
 def test_only_the_newest_clips_count() -> None:
     """A voice that becomes slower by and by is followed, and memory is bounded."""
     pace = Pace()

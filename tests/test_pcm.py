@@ -122,6 +122,8 @@ def test_the_silence_around_speech_is_measured(before: float, after: float, seco
     sound = b"\x00\x20" * round(seconds * 16_000)
     pcm = bytes(round(before * 32_000)) + sound + bytes(round(after * 32_000))
     assert silent_edges_seconds(pcm, sample_rate=16_000) == pytest.approx(before + after, abs=0.02)
+    half = silent_edges_seconds(pcm + b"\x7f", sample_rate=16_000)  # in mid-sample, as it comes
+    assert half == silent_edges_seconds(pcm, sample_rate=16_000)
 
 
 def test_silence_before_what_is_at_hand_is_known_by_its_powers() -> None:

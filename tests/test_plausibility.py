@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batchjobs.jobs import Ending, Sign, SpeechSettings, severity
 from batchjobs.pcm import ends_abruptly
@@ -301,6 +303,32 @@ def test_a_text_with_nothing_to_weigh_has_no_least_length() -> None:
     judge = _judge("½ ² …")
     assert judge.minimum_seconds == 0.0
     assert _said(judge, _sound(0.4), Ending.QUIET) == ""
+
+
+_ANY_CLIP = st.tuples(
+    st.text(max_size=40) | st.sampled_from([_ARABIC, "1 000 000", "word", "\ud800", ""]),
+    st.sampled_from([0.7, 1.0, 1.2]),
+    st.binary(min_size=1, max_size=40).map(lambda data: data + data) | st.just(b"\x00\x20" * 9_000),
+    st.integers(0, 40_000),
+    st.sampled_from(list(Ending)),
+)
+
+
+@given(st.lists(_ANY_CLIP, min_size=1, max_size=8), st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_any_text_with_any_audio_gets_a_verdict(
+    clips: list[tuple[str, float, bytes, int, Ending]], rounds: int
+) -> None:
+    """Nothing crashes a judge, known or new, and every doubt has a weight between 0 and 1."""
+    rates = SpeechRates()
+    for spoken, speed, sound, silence, ending in clips * rounds:
+        judge = _judge(spoken, speed=speed, rates=rates)
+        pcm = _received(bytes(2 * (silence // 3)) + sound + bytes(2 * silence))
+        judge.is_ample(pcm, _RATE)
+        for doubt in judge.verdict(pcm, _RATE, ending).doubts:
+            assert 0.0 <= doubt.severity <= 1.0
+            assert doubt.message
+        assert judge.minimum_seconds >= 0.0
 
 
 # -- through whole sessions, with the settings of the hosted providers ---------------------------

@@ -17,7 +17,7 @@ import trio
 from batchjobs import api, audio, text
 from batchjobs.errors import ManifestError, RecordingError, SessionError
 from batchjobs.files import path_inside
-from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Verdict
+from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Status, Verdict
 from batchjobs.manifest import Defaults, read_rows, rules
 from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
@@ -378,6 +378,8 @@ async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
     link = dialled.link(talk)
     session = SpeechSession(link, segment, texts=["نص", " آخر"], judge=Lenient())
     result = await session.run()
+    if result.doubts:
+        return str(Status.SUSPECT)
     return (
         "done" if bytes(result.pcm) == case.adds + HONEST else f"done with {len(result.pcm)} bytes"
     )
