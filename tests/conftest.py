@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401  # before trio, which registers with it when both are there
+import hypothesis  # before trio, which registers with it when both are there
 import pytest
 import trio
 import trio.testing
@@ -27,6 +27,13 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+
+# How long an example takes says more of the machine than of what is tested.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
