@@ -64,9 +64,10 @@ class SingleJobs:
             BatchjobsError: The disk failed.
         """
         run, kept = self._run, ticket.kept_job
-        is_of_use = kept is not None and kept.can_become(ticket.row.output)
-        if is_of_use and severity(kept.doubts) <= severity(result.doubts):
-            record, targets = kept, tuple[Path, ...]()
+        # What cannot become the format that is asked for by now cannot be accepted either.
+        rival = kept if kept is not None and kept.can_become(ticket.row.output) else None
+        if rival is not None and severity(rival.doubts) <= severity(result.doubts):
+            record, targets = rival, tuple[Path, ...]()
             end = replace(end, result="suspect")
         else:
             place = await self._place(ticket.row)

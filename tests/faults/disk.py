@@ -123,7 +123,7 @@ class Recording:
         self.cuts.append(self._now)
 
     def _tell(self, text: bytes) -> None:
-        if text.startswith(b'{\n'):  # the one answer of a command that is no run
+        if text.startswith(b"{\n"):  # the one answer of a command that is no run
             self._told += [(self._now, name, "done") for name in json.loads(text)["accepted"]]
             return
         for line in text.splitlines():

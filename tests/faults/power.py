@@ -29,8 +29,8 @@ from batchjobs.jobs import Status
 from batchjobs.outputs import file_changes
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.crash import commit_id
-from tests.faults.doubt import Doubted, DoubtedCase
 from tests.faults.disk import NEVER, Recording
+from tests.faults.doubt import Doubted, DoubtedCase
 from tests.faults.oracle import Case, Work
 
 __all__ = ["HEADER", "Tally", "check_states", "record", "record_accept"]
