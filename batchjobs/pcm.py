@@ -14,6 +14,7 @@ __all__ = [
     "floats",
     "is_silent",
     "quantised",
+    "silent_edges_seconds",
     "stretch_frames",
     "stretch_powers",
     "wav_header",
@@ -27,6 +28,10 @@ _EDGE_SECONDS = 0.02
 _VOICED_ABOVE = 0.1
 _ABRUPT_ABOVE = 0.3
 _ABRUPT_FROM_SECONDS = 0.2
+_EDGES_SECONDS = 3.0
+"""No more silence than this is looked for at either end."""
+_SILENT_BELOW = 0.03
+"""Of the loudest: what is said at the end of a breath is above it."""
 
 
 def floats(data: bytes, *, encoding: str, big_endian: bool) -> NDArray[np.float32]:
@@ -176,3 +181,38 @@ def ends_abruptly(
     powers = np.concatenate((np.asarray(earlier_powers, np.float64), last_powers))
     voiced = powers[powers >= powers.max() * _VOICED_ABOVE**2]
     return bool(powers[-1] > voiced.mean() * _ABRUPT_ABOVE**2)
+
+
+def silent_edges_seconds(
+    pcm: bytes | bytearray, *, sample_rate: int, earlier_powers: Sequence[float] = ()
+) -> float:
+    """Measure the silence at both ends of speech, up to three seconds at either.
+
+    Args:
+        pcm: Little-endian signed 16-bit samples of one channel.
+        sample_rate: In hertz.
+        earlier_powers: The `stretch_powers` of what came before, if that is not at hand.
+
+    Returns:
+        Seconds in whole stretches of 20 ms, before the first and after the last that has at least
+        0.03 times the RMS of the loudest of those looked at.
+    """
+    width = stretch_frames(sample_rate)
+    most = round(_EDGES_SECONDS / _EDGE_SECONDS)
+    size = 2 * most * width
+    last = stretch_powers(pcm[-size:], sample_rate=sample_rate)
+    first = np.asarray(earlier_powers[:most], np.float64)
+    if not len(first):
+        frames = len(pcm) // 2
+        first = stretch_powers(pcm[2 * (frames % width) :][:size], sample_rate=sample_rate)
+    loudest = max(first.max(initial=0.0), last.max(initial=0.0))
+    if not loudest:
+        return 0.0
+    before, after = (_leading(powers, loudest) for powers in (first, last[::-1]))
+    return (before + after) * width / sample_rate
+
+
+def _leading(powers: NDArray[np.float64], loudest: float) -> int:
+    """Count the silent stretches before the first that is not."""
+    heard = np.flatnonzero(powers >= loudest * _SILENT_BELOW**2)
+    return int(heard[0]) if len(heard) else len(powers)

@@ -1,13 +1,13 @@
 """Whether audio can be what its text sounds like: length by the voice's pace, silence, a cut end."""
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from batchjobs import audio, text
+from batchjobs import pcm as samples
+from batchjobs import text
 from batchjobs.jobs import Doubt, Ending, Sign, Verdict
 from batchjobs.pace import KNOWN_AFTER, Expected, Pace
 from batchjobs.received import ReceivedAudio
@@ -17,19 +17,39 @@ __all__ = ["SHORT_DEVIATIONS", "SpeechJudge", "SpeechRates"]
 _FASTEST_LETTERS_PER_SECOND: Final = 25.0
 """Nobody speaks faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
 _SLOWEST_LETTERS_PER_SECOND: Final = 1.0
+_SLOWEST_SHARE: Final = 4.0
+"""Of what is expected: a text of signs and numbers has few letters, and much to say."""
 _MARGIN_SECONDS: Final = 10.0
 _DIGIT_LETTERS: Final = 4.0
 """What `text.spoken_weight` counts for a digit."""
-SHORT_DEVIATIONS: Final = 4.0
-_DOUBTED_DEVIATIONS: Final = 3.0
+SHORT_DEVIATIONS: Final = 4.2
+"""So many below what is expected are doubted: of espeak's whole clips, two in a thousand."""
+_DOUBTED_DEVIATIONS: Final = 3.4
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
+_DRAINED_RATIO: Final = math.log(1.8)
+"""The same where the service was asked for all that is pending, and closed of itself after it: what
+is left to doubt is that it lost a part, and of texts of signs no voice's length is foreseen well."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
-_LONG_DEVIATIONS: Final = 6.0
+_LONG_DEVIATIONS: Final = 7.0
 _LONG_RATIO: Final = math.log(2.0)
+"""Both: pauses and breath may take long, and nothing that was asked for is missing."""
+_ALIKE_DEVIATIONS: Final = 1.5
+"""By how much the distances of doubted clips may vary that are another voice's."""
 _AMPLE_DEVIATION: Final = 0.2
 """Where less is known of a text's length, only the whole quiet time shows its end."""
 _ABRUPT_SEVERITY: Final = 0.05
+_LEAST_SECONDS: Final = 0.02
+"""What any sound takes."""
+
+
+class _Clip(NamedTuple):
+    """A clip whose length was doubted: how long it is, and by how many deviations that is wrong."""
+
+    sounds: text.Sounds
+    speed: float
+    seconds: float
+    distance: float
 
 
 @dataclass(slots=True)
@@ -39,12 +59,26 @@ class _Voice:
     Attributes:
         pace: How long it takes.
         abrupt_doubted: Whether an abrupt end alone was ever held against it.
-        doubted: Whether the length of each of its newest clips was doubted.
+        doubted: The newest clips, if all of them were doubted for their length.
     """
 
     pace: Pace = field(default_factory=Pace)
     abrupt_doubted: bool = False
-    doubted: deque[bool] = field(default_factory=lambda: deque(maxlen=KNOWN_AFTER))
+    doubted: list[_Clip] = field(default_factory=list)
+
+    def reconsider(self) -> None:
+        """See whether the voice has become another one.
+
+        What is doubted teaches nothing. But if the newest clips were doubted one and all, and are
+        wrong alike, they are the voice: places where clips are cut do not agree with each other.
+        """
+        if len(self.doubted) < KNOWN_AFTER:
+            return
+        newest, self.doubted = self.doubted, []
+        if float(np.std([clip.distance for clip in newest])) < _ALIKE_DEVIATIONS:
+            self.pace = Pace()
+            for clip in newest:
+                self.pace.add(clip.sounds, speed=clip.speed, seconds=clip.seconds)
 
 
 class SpeechRates:
@@ -100,7 +134,7 @@ class SpeechJudge:
         """
         if not self._voice.pace.is_known:
             return False
-        expected = self._expected()
+        expected = self._voice.pace.expected(self._sounds, speed=self._speed)
         is_much = _seconds(pcm, sample_rate) >= expected.seconds
         is_certain = expected.deviation <= _AMPLE_DEVIATION
         return is_certain and is_much and not _ends_abruptly(pcm, sample_rate)
@@ -113,94 +147,95 @@ class SpeechJudge:
             sample_rate: In hertz.
             ending: What showed the end; a mere close is trusted less.
         """
-        if not pcm.moved_sound and audio.is_silent(pcm.rest):
+        if not pcm.moved_sound and samples.is_silent(pcm.rest):
             doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
             return Verdict(doubts=(doubt,))
         seconds = _seconds(pcm, sample_rate)
-        is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
-        doubts, support = self._by_length(seconds, is_trusted=is_trusted)
-        if not doubts and _ends_abruptly(pcm, sample_rate):
-            doubts += self._by_end(seconds, ending)
+        doubts, support = self._by_length(seconds, ending)
+        if not doubts and self._breaks_off(pcm, sample_rate, ending):
+            message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
+            doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=_ABRUPT_SEVERITY),)
         return Verdict(doubts=doubts, support=support)
 
-    def _by_end(self, seconds: float, ending: Ending) -> tuple[Doubt, ...]:
-        """Doubt an end in mid-sound, if a close that came by itself is all that showed the end.
+    def _breaks_off(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> bool:
+        """Whether the audio ends in mid-sound and a mere close is all that showed the end.
 
-        Once: if it is all that speaks against a clip, the voice may well end so, as many do.
+        Said once of a voice: if nothing else speaks against a clip, the voice may well end so, as
+        many do; the second attempt shows it, and all others would cost as much.
         """
-        if ending is not Ending.CLOSED_BY_SERVER or self._voice.abrupt_doubted:
-            return ()
-        self._voice.abrupt_doubted = True
-        message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
-        return (Doubt(sign=Sign.ABRUPT, message=message, severity=_ABRUPT_SEVERITY),)
+        voice = self._voice
+        if ending is not Ending.CLOSED_BY_SERVER or voice.abrupt_doubted:
+            return False
+        voice.abrupt_doubted = _ends_abruptly(pcm, sample_rate)
+        return voice.abrupt_doubted
 
     def _by_length(
-        self, seconds: float, *, is_trusted: bool
+        self, seconds: float, ending: Ending
     ) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
-        """Compare with what is possible, and with the voice's own pace; learn from it."""
-        doubts = self._by_limits(seconds)
-        support: tuple[str, ...] = ()
+        """Compare with what is possible, and with the voice's own pace."""
         pace = self._voice.pace
-        if pace.is_known and not doubts:
-            expected = self._expected()
-            doubts = self._by_pace(seconds, expected, is_trusted=is_trusted)
-            clips = f"{pace.count:,} clips of this voice are known"
-            support = (f"{clips}: it takes about {expected.seconds:.1f} s for this text",)
-            support = () if doubts else support
-        self._learn(seconds, is_doubted=bool(doubts))
-        return doubts, support
+        expected = pace.expected(self._sounds, speed=self._speed)
+        doubts = self._by_limits(seconds, expected)
+        support: tuple[str, ...] = ()
+        if pace.is_known:
+            doubts = self._by_pace(seconds, expected, ending) or doubts
+            known = f"{pace.count:,} clips of this voice are known"
+            support = (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
+        if ending is not Ending.STOPPED:
+            self._learn(seconds, expected, is_doubted=bool(doubts))
+        return doubts, () if doubts else support
 
-    def _by_limits(self, seconds: float) -> tuple[Doubt, ...]:
-        least = self.minimum_seconds
-        if seconds < least:
+    def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
+        voice = self._voice
+        if not is_doubted:
+            voice.doubted.clear()
+            voice.pace.add(self._sounds, speed=self._speed, seconds=seconds)
+        elif voice.pace.is_known:
+            distance = math.log(seconds / expected.seconds) / expected.deviation
+            voice.doubted.append(_Clip(self._sounds, self._speed, seconds, distance))
+            voice.reconsider()
+
+    def _by_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
+        """Compare with what no voice could do."""
+        if seconds < self.minimum_seconds:
             shown = f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
-            return (Doubt(sign=Sign.SHORT, message=shown, severity=1.0 - seconds / least),)
-        most = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed) + _MARGIN_SECONDS
-        if seconds > most:
+            return (_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
+        slowest = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed)
+        if seconds > max(slowest, _SLOWEST_SHARE * expected.seconds) + _MARGIN_SECONDS:
             shown = f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
-            return (Doubt(sign=Sign.LONG, message=shown, severity=_excess(seconds, most)),)
+            return (_long(shown, seconds, expected.seconds),)
         return ()
 
-    def _by_pace(
-        self, seconds: float, expected: Expected, *, is_trusted: bool
-    ) -> tuple[Doubt, ...]:
+    def _by_pace(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+        """Compare with what this voice does."""
+        is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
+        least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
         ratio = math.log(seconds / expected.seconds)
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
         deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
-        if ratio < -max(deviations * expected.deviation, _SHORT_RATIO):
-            severity = 1.0 - seconds / expected.seconds
-            return (Doubt(sign=Sign.SHORT, message=shown, severity=severity),)
+        if ratio < -max(deviations * expected.deviation, least_ratio):
+            return (_short(shown, seconds, expected.seconds),)
         if ratio > max(_LONG_DEVIATIONS * expected.deviation, _LONG_RATIO):
-            severity = _excess(seconds, expected.seconds)
-            return (Doubt(sign=Sign.LONG, message=shown, severity=severity),)
+            return (_long(shown, seconds, expected.seconds),)
         return ()
-
-    def _learn(self, seconds: float, *, is_doubted: bool) -> None:
-        """Hear a clip, and see whether the voice has become another one.
-
-        What is doubted is learnt like the rest: as long as it disagrees with the rest it weighs
-        nothing. If the newest clips were doubted one and all and agree with each other, they
-        are the voice, and what was before them is not.
-        """
-        voice = self._voice
-        voice.pace.add(self._sounds, speed=self._speed, seconds=seconds)
-        voice.doubted.append(is_doubted)
-        if len(voice.doubted) == KNOWN_AFTER and all(voice.doubted):
-            voice.doubted.clear()
-            if float(np.std(voice.pace.ratios(KNOWN_AFTER))) < _AMPLE_DEVIATION:
-                voice.pace.forget(KNOWN_AFTER)
-
-    def _expected(self) -> Expected:
-        return self._voice.pace.expected(self._sounds, speed=self._speed)
 
 
 def _seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
-    return len(pcm) / 2 / sample_rate
+    """Measure from the first sound to the last: services put silence around it as they please."""
+    edges = samples.silent_edges_seconds(
+        pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
+    )
+    return max(len(pcm) / 2 / sample_rate - edges, _LEAST_SECONDS)
 
 
 def _ends_abruptly(pcm: ReceivedAudio, sample_rate: int) -> bool:
-    return audio.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
+    return samples.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
 
 
-def _excess(seconds: float, expected: float) -> float:
-    return min(1.0, seconds / expected - 1.0)
+def _short(message: str, seconds: float, expected: float) -> Doubt:
+    return Doubt(sign=Sign.SHORT, message=message, severity=1.0 - seconds / expected)
+
+
+def _long(message: str, seconds: float, expected: float) -> Doubt:
+    excess = min(1.0, seconds / expected - 1.0)
+    return Doubt(sign=Sign.LONG, message=message, severity=excess)

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 import trio
 
 import batchjobs
+from batchjobs.api import working
 from batchjobs.planning import Plan, Work
 from batchjobs.progress import Event, JobFinished, Observer
 from batchjobs.runner import RunEnd, Runner
@@ -109,6 +112,9 @@ def test_what_stopped_the_run_is_raised() -> None:
         _report(error=error, signal_number=2, summary={"failed": 1}).raise_for_status()
     with pytest.raises(KeyboardInterrupt):
         _report(signal_number=2, summary={"failed": 1}).raise_for_status()
+    with pytest.raises(SystemExit) as caught:
+        _report(signal_number=15, exit_code=143).raise_for_status()
+    assert caught.value.code == 143
 
 
 # -- signals -----------------------------------------------------------------------------------
@@ -206,6 +212,25 @@ def test_a_run_that_breaks_leaves_its_results(
     assert _done(Path("outputs/three")) == ["أ", "ب", "ج"]
     summary = json.loads(Path("outputs/three/summary.json").read_bytes())
     assert (summary["exit_code"], summary["error"]) == (70, "ours")
+
+
+def test_a_run_that_did_not_begin_leaves_the_last_one_s_results(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has changed: the files say what they said."""
+    folder = batchjobs.run(manifest, TONE).folder
+    before = (folder / "summary.json").read_bytes()
+
+    @asynccontextmanager
+    async def missing(**_: object) -> AsyncIterator[None]:
+        raise batchjobs.errors.ConfigurationError("its extra is not installed")
+        yield
+
+    monkeypatch.setattr(working, "local_server", missing)
+    manifest.write_text(SHORT + "د,نص جديد\n", encoding="utf-8")
+    with pytest.raises(batchjobs.errors.ConfigurationError):
+        batchjobs.run(manifest, TONE)
+    assert (folder / "summary.json").read_bytes() == before
 
 
 # -- event loops -------------------------------------------------------------------------------

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import OutputError
-from batchjobs.pcm import averaged, ends_abruptly, floats, is_silent, quantised, wav_header
+from batchjobs.pcm import (
+    averaged,
+    ends_abruptly,
+    floats,
+    is_silent,
+    quantised,
+    silent_edges_seconds,
+    stretch_powers,
+    wav_header,
+)
 
 
 def speech_like(seconds: float, *, fade: float) -> bytes:
@@ -103,3 +112,29 @@ def test_nothing_is_told_of_silence_or_scraps(pcm: bytes) -> None:
 def test_a_tiny_sample_rate_has_edges_too() -> None:
     """Even where 20 ms are less than one frame, an answer comes."""
     assert ends_abruptly(b"\x00\x40" * 10, sample_rate=8)
+
+
+@pytest.mark.parametrize("before", [0.0, 0.4, 2.9])
+@pytest.mark.parametrize("after", [0.0, 0.3, 2.9])
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 9.0])
+def test_the_silence_around_speech_is_measured(before: float, after: float, seconds: float) -> None:
+    """In stretches of 20 ms at both ends, however long the speech between them is."""
+    sound = b"\x00\x20" * round(seconds * 16_000)
+    pcm = bytes(round(before * 32_000)) + sound + bytes(round(after * 32_000))
+    assert silent_edges_seconds(pcm, sample_rate=16_000) == pytest.approx(before + after, abs=0.02)
+
+
+def test_silence_before_what_is_at_hand_is_known_by_its_powers() -> None:
+    """What was moved to a file is not read again."""
+    beginning, rest = bytes(16_000) + b"\x00\x20" * 8_000, b"\x00\x20" * 8_000 + bytes(9_600)
+    powers = list(stretch_powers(beginning, sample_rate=16_000))
+    told = silent_edges_seconds(rest, sample_rate=16_000, earlier_powers=powers)
+    assert told == pytest.approx(0.5 + 0.3)
+
+
+@pytest.mark.parametrize("pcm", [b"", b"\1", b"\1\1", bytes(640_000)])
+def test_silence_alone_has_no_edges(pcm: bytes) -> None:
+    """Where no sound is, nothing is before or after it; a hiss below a voice is silence."""
+    assert silent_edges_seconds(pcm, sample_rate=16_000) == 0.0
+    hiss = b"\x40\x00" * 16_000
+    assert silent_edges_seconds(b"\x00\x20" * 16_000 + hiss, sample_rate=16_000) == 1.0

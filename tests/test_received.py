@@ -92,3 +92,18 @@ def test_a_file_that_lost_something_is_told(tmp_path: Path, left: bytes | None) 
         audio.path.write_bytes(left)
     with pytest.raises(DiskError, match=r"lost|cannot read"):
         bytes(audio)
+
+
+def test_the_last_byte_can_be_taken_back(tmp_path: Path) -> None:
+    """Half a sample at the end, whatever was moved before; the account is told."""
+    told: list[int] = []
+    audio = ReceivedAudio(count=told.append, path=tmp_path / "a")
+    audio.add(b"ab" * 500 + b"c")
+    moved(audio)
+    audio.add(b"dd")
+    audio.drop(1)
+    assert bytes(audio) == b"ab" * 500 + b"cd"
+    audio.end_move(array("d", [1.0]), has_sound=True)
+    assert len(audio) == 1_002
+    audio.discard()
+    assert sum(told) == 0

@@ -209,6 +209,16 @@ def test_the_last_words_have_their_own_time() -> None:
     assert session.after(0.2).machine.result().text == "one two"
 
 
+def test_an_answer_that_comes_late_is_not_taken_for_the_last() -> None:
+    """A service that answers each chunk a second late still owes the last: its words are waited for."""
+    session = _Session().send(_SECOND, _SECOND).hear(_heard("one"))
+    session.send(_SECOND).hear(_heard("one two")).send(_SECOND).end()
+    session.hear(_heard("one two three")).after(_HOSTED.settle_seconds + 2)
+    assert not session.machine.ended
+    session.hear(_heard("one two three four")).after(_HOSTED.settle_seconds)
+    assert session.machine.result().text == "one two three four"
+
+
 def test_a_tail_of_silence_settles_after_all() -> None:
     """If nothing comes after the last chunk, what stands is the result after the longer wait."""
     session = _Session().send(_SECOND).after(0.5).hear(_heard("one")).send(_SECOND).end()

@@ -40,6 +40,10 @@ class _Judge:
     minimum_seconds: float = 0.0
     doubts: tuple[Doubt, ...] = ()
     endings: list[Ending] = field(default_factory=list)
+    finds_ample: bool = True
+
+    def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
+        return self.finds_ample
 
     def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
         assert sample_rate > 0
@@ -73,12 +77,19 @@ class _Session:
         judge: _Judge | None = None,
         key: str = KEY,
         start: float = 100.0,
+        quiet_seconds: float | None = None,
     ) -> None:
         self.judge = judge or _Judge()
         self.now = start
         self.sent: list[str] = []
         self.machine = TtsClient(
-            texts=texts, speech=_SPEECH, provider=provider, key=key, judge=self.judge, now=start
+            texts=texts,
+            speech=_SPEECH,
+            provider=provider,
+            key=key,
+            judge=self.judge,
+            now=start,
+            quiet_seconds=quiet_seconds,
         )
 
     def send(self) -> None:
@@ -355,6 +366,14 @@ def test_an_empty_final_message_shortens_the_quiet_time() -> None:
     assert "closeConnection" in session.after(0.2).kinds
 
 
+def test_an_empty_final_message_shortens_nothing_while_there_may_be_more() -> None:
+    """It was seen between two parts of the audio: what is not ample has the whole quiet time."""
+    judge = _Judge(finds_ample=False)
+    session = _open(judge=judge).after(1).hear(_audio(), _FINAL).after(2.4)
+    assert "closeConnection" not in session.kinds
+    assert "closeConnection" in session.after(0.2).kinds
+
+
 def test_audio_after_a_final_message_brings_the_quiet_time_back() -> None:
     """What was marked final was not: the whole quiet time counts again."""
     session = _open().after(1).hear(_audio(), _FINAL).after(0.5).hear(_audio()).after(2.4)
@@ -537,6 +556,37 @@ def test_a_doubt_is_handed_out_with_the_audio() -> None:
     assert result.doubts == (doubt,)
     assert result.support == ("the line was silent for 2.5 s", "it is known")
     assert len(result.pcm) == 4_800
+
+
+@pytest.mark.parametrize("name", ["munsit", "faseeh"])
+@pytest.mark.parametrize(
+    ("asked", "messages", "ending", "shown"),
+    [
+        (2.5, [_audio()], Ending.QUIET, "silent for 2.5 s"),
+        (None, [_audio()], Ending.QUIET, "silent for 2.5 s"),
+        (0.5, [_audio()], Ending.CLOSED_BY_SERVER, "silent for 0.5 s"),
+        (2.5, [_audio(), _FINAL], Ending.CLOSED_BY_SERVER, "silent for 1 s"),
+    ],
+)
+def test_only_a_silence_below_the_providers_is_a_short_one(
+    name: str, asked: float | None, messages: list[str], ending: Ending, shown: str
+) -> None:
+    """A run always hands a quiet time: one that is whole is believed, one that is short less."""
+    session = _open(BUILT_IN[name], quiet_seconds=asked).hear(*messages).after(9)
+    result = session.machine.result()
+    assert session.judge.endings == [ending]
+    assert result.evidence.ending is Ending.QUIET
+    assert shown in result.support[0]
+
+
+def test_what_showed_the_end_is_said() -> None:
+    """A drain, a close, and audio that came after a silence each in their words."""
+    drained = _open(_DRAINING).hear(_audio()).close(1000).machine.result()
+    assert drained.support[0] == "asked to close, the service sent what was pending and closed"
+    closed = _open().hear(_audio()).close(1000).machine.result()
+    assert closed.support[0] == "the service closed normally by itself"
+    late = _open().hear(_audio()).after(2.6).hear(_audio()).after(9).machine.result()
+    assert late.support[0] == "asked to close, the service sent more, and then nothing"
 
 
 def test_odd_bytes_are_carried_over() -> None:

@@ -52,7 +52,7 @@ def carry_out(
             try:
                 end = trio.run(work)
             except BaseException as error:
-                broken_off(request, checkpoint, error)
+                broken_off(request, checkpoint, facts, error)
                 raise
             report = reported(request, checkpoint, made, end, told)
         if noted.number and not report.signal_number:
@@ -80,7 +80,7 @@ async def carry_out_within_trio(
             end = await do_work(request, checkpoint, made, facts, keys, observe=told, noted=None)
         except BaseException as error:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(broken_off, request, checkpoint, error)
+                await trio.to_thread.run_sync(broken_off, request, checkpoint, facts, error)
             raise
         return await trio.to_thread.run_sync(reported, request, checkpoint, made, end, told)
 

@@ -1,6 +1,7 @@
 """How a run ended, told to whoever called it and written into its folder."""
 
 import contextlib
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,12 +49,15 @@ class RunReport:
         Raises:
             BatchjobsError: What stopped the run.
             JobsFailedError: It came to its end, and some jobs failed or are suspect.
-            KeyboardInterrupt: A signal stopped it.
+            KeyboardInterrupt: Ctrl-C stopped it.
+            SystemExit: Another signal did; with its code.
         """
         if self.error is not None:
             raise self.error
-        if self.signal_number:
+        if self.signal_number == signal.SIGINT:
             raise Interrupted(self.signal_number)
+        if self.signal_number:
+            raise SystemExit(self.exit_code)
         failed, suspect = (int(str(self.summary.get(name, 0))) for name in ("failed", "suspect"))
         if failed or suspect:
             raise JobsFailedError(self.folder, failed=failed, suspect=suspect)
@@ -97,23 +101,29 @@ def reported(
     )
 
 
-def broken_off(request: Request, checkpoint: Checkpoint, error: BaseException) -> None:
+def broken_off(
+    request: Request, checkpoint: Checkpoint, facts: Mapping[str, str], error: BaseException
+) -> None:
     """Write the run's files though it came to no end: cancelled, or broken by a mistake of ours.
 
-    Whatever keeps them from being written, `error` is the one to tell.
+    Where it had not begun, the last one's stay. Whatever keeps them from being written, `error` is the
+    one to tell.
     """
-    if not checkpoint.has_begun():
-        return
     with contextlib.suppress(BatchjobsError):
-        summary = results.summary_of(checkpoint, request.providers)
-        code = getattr(error, "exit_code", InternalError.exit_code)
-        summary |= {
-            "manifest": request.name,
-            "exit_code": code if isinstance(error, Exception) else None,
-            "finished_at": round(time.time(), 3),
-            "error": str(error) or type(error).__name__,
-        }
-        results.write_results(checkpoint, summary)
+        if checkpoint.settings().get("planned_at") == facts["planned_at"]:
+            _report_on(request, checkpoint, error)
+
+
+def _report_on(request: Request, checkpoint: Checkpoint, error: BaseException) -> None:
+    summary = results.summary_of(checkpoint, request.providers)
+    code = getattr(error, "exit_code", InternalError.exit_code)
+    summary |= {
+        "manifest": request.name,
+        "exit_code": code if isinstance(error, Exception) else None,
+        "finished_at": round(time.time(), 3),
+        "error": str(error) or type(error).__name__,
+    }
+    results.write_results(checkpoint, summary)
 
 
 def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:

@@ -21,6 +21,8 @@ TRANSCRIPTION_ERROR: Final = "transcription_error"
 _BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
 _REVISIONS: Final = 4.0
 """A shortened settling time is at least so many times what a revision took in the same session."""
+_STEADY_REPLIES: Final = 2
+"""With so many, one for each chunk, a service is taken to answer every chunk."""
 _CHANGING_SEVERITY: Final = 0.5
 """What a transcript that still changes has to lose is its end."""
 
@@ -188,7 +190,7 @@ class SttClient:
             # A busy server still owes answers: as long as they come, none is the last.
             return max(self._last_reply_at, sent) + provider.settle_seconds
         cap = sent + max(provider.settle_limit_seconds, provider.settle_seconds)
-        if not self._replied_since_chunk:
+        if not self._replied_since_chunk or self._seems_to_owe_one():
             # What stands may not hold the last words yet: they have their own time to come.
             wait = max(provider.first_transcript_seconds, provider.settle_seconds)
             return min(sent + wait, cap)
@@ -287,6 +289,13 @@ class SttClient:
                 assert_never(self._phase)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _seems_to_owe_one(self) -> bool:
+        """Whether every chunk but one has had its answer, of a service that need not give any.
+
+        The answer to the chunk before the last may come after the last was sent: it is not the last.
+        """
+        return _STEADY_REPLIES <= self._replies == self._chunks - 1
 
     def _answers_missing(self) -> bool:
         return self._provider.transcript_per_chunk and self._replies < self._chunks

@@ -198,9 +198,17 @@ class TtsClient:
         if not answered or self._received_seconds() < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
         seconds = self._provider.quiet_seconds
+        return min(seconds, self._short_seconds()) if self._is_ample else seconds
+
+    def _short_seconds(self) -> float:
+        """The shortest silence that may mean the end, of audio that is ample.
+
+        An empty message marked `isFinal` ends a part of the audio, not always all of it.
+        """
+        seconds = self._provider.quiet_seconds
         if self._final_seen:
             seconds = min(self._provider.final_quiet_seconds, seconds)
-        if self._short_quiet_seconds is not None and self._is_ample:
+        if self._short_quiet_seconds is not None:
             seconds = min(self._short_quiet_seconds, seconds)
         return seconds
 
@@ -298,7 +306,7 @@ class TtsClient:
 
     def _end_of_quiet(self, now: float) -> None:
         """Ask to close, unless the silence was a short one and there may be more to come."""
-        if self._short_quiet_seconds is not None and self._is_ample:
+        if self._is_ample and self._quiet_seconds() < self._provider.quiet_seconds:
             self._is_ample = self._judge.is_ample(self._received, self._sample_rate)
             if now < self.wait_until:
                 return

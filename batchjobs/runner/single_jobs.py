@@ -64,10 +64,10 @@ class SingleJobs:
             BatchjobsError: The disk failed.
         """
         run, kept = self._run, ticket.kept_job
-        # What cannot become the format that is asked for by now cannot be accepted either.
-        rival = kept if kept is not None and kept.can_become(ticket.row.output) else None
-        if rival is not None and severity(rival.doubts) <= severity(result.doubts):
-            record, targets = rival, tuple[Path, ...]()
+        # An MP3 that is kept is of no use to a row that asks for a WAV by now.
+        is_of_use = kept is not None and kept.can_become(ticket.row.output)
+        if kept and is_of_use and severity(kept.doubts) <= severity(result.doubts):
+            record, targets = kept, tuple[Path, ...]()
             end = replace(end, result="suspect")
         else:
             place = await self._place(ticket.row)

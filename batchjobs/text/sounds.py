@@ -9,7 +9,9 @@ from batchjobs.text.measures import is_arabic
 
 __all__ = ["Sounds", "sounds"]
 
-_TATWEEL: Final = "\u0640"
+_UNHEARD: Final = re.compile("[\u0640\u0652\u200b-\u200f\u2060\ufeff]")
+"""Tatweel, sukun, joiners and marks of direction, which may stand anywhere in a word."""
+_ARABIC_MARKS: Final = re.compile("[\u064b-\u065f\u0670\u06d6-\u06ed]")
 _SHORT_VOWELS: Final = "\u064e\u064f\u0650\u0670\u0656\u0657"
 _TANWIN: Final = "\u064b\u064c\u064d"
 _SHADDA: Final = "\u0651"
@@ -27,26 +29,37 @@ _MARKS: Final = {
 _OTHER_SCRIPT: Final = 2.0
 """A character of a script that writes syllables or words, in letters."""
 
-_NUMBER: Final = re.compile(r"\d{1,3}(?:[,\u066c\u060c]\d{3})+(?!\d)|\d+")
-_SYMBOL_SOUNDS: Final = 5.0
-"""Of "percent", "dollars", "at": what a voice that reads signs at all makes of one."""
+_NUMBER: Final = re.compile(r"\d{1,3}(?:[,\u066c]\d{3})+(?!\d)|\d+")
 _LONGEST_NUMBER: Final = 12
 """More digits are read one by one, as those of a telephone number with its zero are."""
-_SAID: Final = 2.0
-"""Of the "one" of "one hundred" and "one million", which Arabic leaves out."""
-_ONE, _TEEN, _TEN, _HUNDRED, _SCALE = 4.0, 6.0, 5.0, 5.0, 6.0
-"""Sounds of "five", "fifteen", "fifty", "hundred", "million"; Arabic ones are as long."""
 
+
+class _Reading(NamedTuple):
+    """Sounds of the words that numbers are made of, and of the "one" of "one million"."""
+
+    five: float
+    fifteen: float
+    fifty: float
+    hundred: float
+    million: float
+    one: float
+
+
+_ENGLISH: Final = _Reading(3.5, 6.0, 5.0, 7.0, 6.0, 3.0)
+_ARABIC: Final = _Reading(5.0, 9.0, 7.0, 4.0, 5.0, 0.0)
+_YEARS: Final = range(1100, 2000)
+"""Read in two halves in English."""
+
+_SIGNS: Final = frozenset("%\u066a&@#")
 _CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]"
 _STOPS: Final = re.compile(
     rf"[.!?\u061f\u06d4\u2026:]+[{_CLOSING}]*(?=\s)|\n\s*\n|[\u2014\u2013]|--|(?<=\s)-(?=\s)"
 )
 _BREAKS: Final = re.compile(
-    rf"[,;\u060c\u061b][{_CLOSING}]*(?=\s)|(?<=\w)(?:\n(?=\w)|[)\u00bb\u201d](?=\s))"
+    rf"[,;\u060c\u061b][{_CLOSING}]*(?=\s)|(?<!\n)\n(?!\n)|[)\u00bb\u201d](?=\s)"
 )
-_END: Final = re.compile(r"[\W_]+$")
 _INITIAL: Final = re.compile(r"(?<![^\W\d_])[^\W\d_]\.|\b[B-DF-HJ-NP-TV-Z]{2,5}\b")
-_INITIAL_SOUNDS: Final = 3.0
+_INITIAL_SOUNDS: Final = 2.5
 """Of a letter's name."""
 
 
@@ -58,7 +71,9 @@ class Sounds(NamedTuple):
         marks: Short vowels that are written, and doubled letters.
         latin: Consonants of every other script.
         vowels: Its groups of vowels: about the syllables.
-        numbers: The sounds of its numbers' words and of its signs, as far as they can be guessed.
+        numbers: The sounds of its numbers' words and of its initials' names, as far as they can
+            be guessed.
+        signs: Signs that may be words: of currencies, "%", "&", emoji.
         words: Words.
         stops: Places for a long pause: between sentences, after a colon, at a new line.
         breaks: Places for a short one.
@@ -69,6 +84,7 @@ class Sounds(NamedTuple):
     latin: float
     vowels: float
     numbers: float
+    signs: float
     words: float
     stops: float
     breaks: float
@@ -78,68 +94,88 @@ def sounds(text: str) -> Sounds:
     """Count what is to be heard of a text.
 
     Args:
-        text: Any text. Tatweel, joiners, and punctuation that makes no pause count nothing;
-            Arabic-Indic digits are as any others.
+        text: Any text. Tatweel, joiners, and punctuation that makes no pause count nothing; digits
+            of every script are the same, and so are composed and presentation forms.
     """
-    inner = text.strip()
-    arabic = marks = latin = numbers = 0.0
-    for character, count in Counter(inner.casefold()).items():
-        category = unicodedata.category(character)
-        if character in _MARKS:
-            marks += _MARKS[character] * count
-        elif category[0] == "L":
-            weight = _weight(character, category)
-            if is_arabic(character):
-                arabic += weight * count
-            else:
-                latin += weight * count
-        elif category in {"Sc", "Sm", "So"} or character in "%\u066a&@#":
-            numbers += _SYMBOL_SOUNDS * count
-    plain = inner.casefold()
-    groups = _VOWELS.findall(plain)
-    latin -= sum(map(len, groups))
-    voiced = len(groups) - len(_SILENT.findall(plain))
-    numbers += sum(map(_number_sounds, _NUMBER.findall(inner)))
-    initials = sum(len(found.rstrip(".")) for found in _INITIAL.findall(inner))
-    numbers += _INITIAL_SOUNDS * initials
-    before_end = _END.sub("", inner)
-    spoken = [word for word in inner.split() if any(map(str.isalnum, word))]
+    heard = _UNHEARD.sub("", unicodedata.normalize("NFKC", text)).strip()
+    bare = _ARABIC_MARKS.sub("", heard)
+    arabic, marks, other = _letters(heard.casefold())
+    groups = _VOWELS.findall(bare.casefold())
+    initials = _INITIAL.findall(bare)
+    named = _INITIAL_SOUNDS * sum(len(found.rstrip(".")) for found in initials)
+    reading = _ARABIC if arabic > other else _ENGLISH
+    read = sum(_number_sounds(found, reading) for found in _NUMBER.findall(bare))
+    within = _without_end(_INITIAL.sub(" ", bare) if initials else bare)
     return Sounds(
         arabic=arabic,
         marks=marks,
-        latin=latin,
-        vowels=float(voiced),
-        numbers=numbers,
-        words=float(len(spoken)),
-        stops=float(len(_STOPS.findall(before_end))),
-        breaks=float(len(_BREAKS.findall(before_end))),
+        latin=other - sum(map(len, groups)),
+        vowels=float(len(groups) - len(_SILENT.findall(bare.casefold()))),
+        numbers=named + read,
+        signs=float(sum(bare.count(sign) for sign in filter(_is_sign, set(bare)))),
+        words=float(sum(any(map(str.isalnum, word)) for word in bare.split())),
+        stops=float(len(_STOPS.findall(within))),
+        breaks=float(len(_BREAKS.findall(within))),
     )
 
 
-def _weight(character: str, category: str) -> float:
-    if category == "Lm":  # tatweel, and signs that change a letter
+def _letters(text: str) -> tuple[float, float, float]:
+    """Count Arabic letters, their marks, and all other letters, each with its weight."""
+    arabic = marks = other = 0.0
+    for character, count in Counter(text).items():
+        if character in _MARKS:
+            marks += _MARKS[character] * count
+        elif is_arabic(character):
+            arabic += _weight(character) * count
+        else:
+            other += _weight(character) * count
+    return arabic, marks, other
+
+
+def _weight(character: str) -> float:
+    category = unicodedata.category(character)
+    if category[0] != "L" or category == "Lm":  # such are signs that change a letter
         return 0.0
     if character in _LONG_VOWELS:
         return _LONG_VOWEL
     return _OTHER_SCRIPT if category == "Lo" and not is_arabic(character) else 1.0
 
 
-def _number_sounds(number: str) -> float:
+def _is_sign(character: str) -> bool:
+    return character in _SIGNS or unicodedata.category(character) in {"Sc", "Sm", "So"}
+
+
+def _without_end(text: str) -> str:
+    """Give a text up to its last letter or digit: what is after it makes no pause within."""
+    end = len(text)
+    while end and not text[end - 1].isalnum():
+        end -= 1
+    return text[:end]
+
+
+def _number_sounds(number: str, reading: _Reading) -> float:
     """Guess how many sounds the words of a number have: "1000000" is two words."""
     digits = [int(digit) for digit in number if digit.isdecimal()]
     if len(digits) > _LONGEST_NUMBER or (digits[0] == 0 and len(digits) > 1):
-        return _ONE * len(digits)
+        return reading.five * len(digits)
+    if reading is _ENGLISH and len(number) == 4 and int(number) in _YEARS:
+        return sum(_number_sounds(half, reading) for half in (number[:2], number[2:]))
     padded = [0] * (-len(digits) % 3) + digits
-    groups = [padded[start : start + 3] for start in range(0, len(padded), 3)]
-    spoken = [group for group in groups[:-1] if any(group)]
-    ones = sum(group == [0, 0, 1] for group in spoken)
-    return sum(map(_group_sounds, groups)) + _SCALE * len(spoken) - (_ONE - _SAID) * ones or _ONE
+    *higher, last = (padded[start : start + 3] for start in range(0, len(padded), 3))
+    total = _group_sounds(last, reading)
+    for group in higher:
+        if any(group):
+            is_one = group == [0, 0, 1]
+            total += reading.million + (reading.one if is_one else _group_sounds(group, reading))
+    return total or reading.five
 
 
-def _group_sounds(group: list[int]) -> float:
+def _group_sounds(group: list[int], reading: _Reading) -> float:
+    """Guess the sounds of up to three digits; 0 of nothing."""
     hundreds, tens, ones = group
+    total = 0.0
+    if hundreds:
+        total += reading.hundred + (reading.five if hundreds > 1 else reading.one)
     if tens == 1:
-        rest = _TEEN
-    else:
-        rest = _TEN * (tens > 0) + _ONE * (ones > 0)
-    return _HUNDRED * (hundreds > 0) + _ONE * (hundreds > 1) + _SAID * (hundreds == 1) + rest
+        return total + (reading.fifteen if ones else reading.five)
+    return total + reading.fifty * (tens > 1) + reading.five * (ones > 0)

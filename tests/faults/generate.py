@@ -9,6 +9,7 @@ were, how many were refused, and what was found. The same seed gives the same in
 import argparse
 import csv
 import io
+import itertools
 import json
 import random
 import sys
@@ -16,7 +17,7 @@ import tempfile
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from batchjobs import audio, text
@@ -307,15 +308,14 @@ KINDS: dict[str, tuple[Callable[[random.Random, Path], bool], int]] = {
 
 
 def generated(
-    seconds: float, seed: int, folder: Path
+    rounds: Iterable[object], seed: int, folder: Path
 ) -> tuple[Counter[str], Counter[str], list[str]]:
-    """Generate for so long; give the counts, the refusals, and what was wrong."""
+    """Generate so many rounds; give the counts, the refusals, and what was wrong."""
     counts: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     wrong: list[str] = []
-    began = time.monotonic()
     number = 0
-    while time.monotonic() - began < seconds and len(wrong) < 50:
+    for _ in itertools.takewhile(lambda _: len(wrong) < 50, rounds):
         for kind, (judge, share) in KINDS.items():
             for _ in range(share):
                 number += 1
@@ -336,6 +336,12 @@ def generated(
     return counts, refused, wrong
 
 
+def for_so_long(seconds: float) -> Iterator[int]:
+    """Count for so many seconds."""
+    began = time.monotonic()
+    return itertools.takewhile(lambda _: time.monotonic() - began < seconds, itertools.count())
+
+
 def main() -> int:
     """Generate, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -346,7 +352,7 @@ def main() -> int:
 
     print(f"seed {given.seed}, commit {commit_id()}")
     with tempfile.TemporaryDirectory() as name:
-        counts, refused, wrong = generated(given.seconds, given.seed, Path(name))
+        counts, refused, wrong = generated(for_so_long(given.seconds), given.seed, Path(name))
     print("inputs      refused     kind")
     for kind, count in counts.items():
         print(f"{count:>10,} {refused[kind]:>10,}  {kind}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchjobs.jobs import SpeechSettings
-from batchjobs.pcm import stretch_frames, stretch_powers
+from batchjobs.pcm import ends_abruptly, stretch_frames, stretch_powers
 from batchjobs.server.espeak import EspeakSynthesiser
 from tests.books import PROSE
 
@@ -22,8 +22,10 @@ VOICES = {
     "en-male-2": ("latin", 1.15),
 }
 """Each voice's language, and its own pace beside espeak's: no two voices speak alike fast."""
-_SOUND_RMS = 0.1
-"""Of the loudest 20 ms: what is below it at the ends is trimmed, so that a clip ends on a sound."""
+_SOUND_RMS = 0.05
+"""Of the loudest 20 ms: what is below it at the ends is silence."""
+_MOST_FADED = 6
+"""So many times 20 ms of a last sound's fading may go as well."""
 _ARABIC_TEMPLATES = (
     "عدد السكان {n} نسمة في عام {y}.",
     "بلغت النسبة {p}٪ هذا العام، وكانت {p}٪ قبله.",
@@ -61,7 +63,7 @@ def _words(*names: str) -> list[str]:
         word
         for name in names
         for word in (PROSE / name).read_text(encoding="utf-8").split()
-        if not word.isupper() or len(word) < 2
+        if any(map(str.isalnum, word)) and (not word.isupper() or len(word) < 2)
     ]
 
 
@@ -163,11 +165,16 @@ class Speaker:
 
 
 def trimmed(pcm: bytes) -> bytes:
-    """Take the silence off both ends, and the fading of the last sound."""
+    """Take the silence off both ends, and then as much of the last sound's fading as ends loud."""
     powers = stretch_powers(pcm, sample_rate=RATE)
     if not len(powers) or not powers.any():
         return b""
-    loud = np.nonzero(powers >= powers.max() * _SOUND_RMS**2)[0]
+    heard = np.nonzero(powers >= powers.max() * _SOUND_RMS**2)[0]
     width = stretch_frames(RATE)
     offset = len(pcm) // 2 - len(powers) * width
-    return pcm[2 * (offset + loud[0] * width) : 2 * (offset + (loud[-1] + 1) * width)]
+    start, end = (2 * (offset + edge * width) for edge in (heard[0], heard[-1] + 1))
+    for faded in range(_MOST_FADED):
+        loud = pcm[start : end - 2 * faded * width]
+        if ends_abruptly(loud, sample_rate=RATE):
+            return loud
+    return pcm[start:end]

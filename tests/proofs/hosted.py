@@ -10,7 +10,7 @@ from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
 from batchjobs.limits import QuietTime
 from batchjobs.plausibility import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
-from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service, audio
@@ -70,17 +70,14 @@ class Buyer:
     Args:
         link: The way to the service.
         voice: What speaks at its other end.
-        provider: Its settings.
+        quiet: How long its line has to be silent.
     """
 
     link: Link
     voice: _Voice
-    provider: Provider
+    quiet: QuietTime
     rates: SpeechRates = field(default_factory=SpeechRates)
     sessions: int = 0
-
-    def __post_init__(self) -> None:
-        self.quiet = QuietTime(self.provider.quiet_seconds)
 
     async def buy(self, take: Take) -> Bought:
         """Buy one text until a take is done, two doubted ones agree, or there was enough of it."""
@@ -135,5 +132,5 @@ async def served(name: str = "munsit") -> AsyncIterator[Buyer]:
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=voice.talk)
         link = Link(provider, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial)
-        yield Buyer(link, voice, provider)
+        yield Buyer(link, voice, QuietTime(provider.quiet_seconds))
         nursery.cancel_scope.cancel()
