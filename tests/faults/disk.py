@@ -69,13 +69,13 @@ class Recording:
         self.cuts: list[int] = []
         self._stdout = str(stdout)
         self._now = 0
-        self._told: list[tuple[int, str]] = []
+        self._told: list[tuple[int, str, str]] = []
         self._connects: list[int] = []
         self._files: dict[int, _Node] = {}
 
-    def told(self, cut: int) -> set[str]:
-        """The jobs that a run had told to be done by then."""
-        return {name for at, name in self._told if at <= cut}
+    def told(self, cut: int) -> dict[str, str]:
+        """The jobs that a run had told to be done or kept in doubt by then: status by id."""
+        return {name: status for at, name, status in self._told if at <= cut}
 
     def connects(self, cut: int) -> int:
         """How many sessions had been begun by then."""
@@ -123,11 +123,14 @@ class Recording:
         self.cuts.append(self._now)
 
     def _tell(self, text: bytes) -> None:
+        if text.startswith(b"{\n"):  # the one answer of a command that is no run
+            self._told += [(self._now, name, "done") for name in json.loads(text)["accepted"]]
+            return
         for line in text.splitlines():
             event = json.loads(line)
             record = event.get("record")
-            if record and record["status"] == "done":
-                self._told.append((self._now, record["id"]))
+            if record and record["status"] in {"done", "suspect"}:
+                self._told.append((self._now, record["id"], record["status"]))
 
     def _find(self, path: str) -> tuple[_Node, str] | None:
         """The folder that a path's last name stands in; None for what is elsewhere."""

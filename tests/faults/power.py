@@ -25,13 +25,15 @@ from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
+from batchjobs.jobs import Status
 from batchjobs.outputs import file_changes
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.crash import commit_id
 from tests.faults.disk import NEVER, Recording
+from tests.faults.doubt import Doubted, DoubtedCase
 from tests.faults.oracle import Case, Work
 
-__all__ = ["HEADER", "Tally", "check_states", "record"]
+__all__ = ["HEADER", "Tally", "check_states", "record", "record_accept"]
 
 _CALLS = (
     "openat,write,pwrite64,fsync,fdatasync,?rename,?renameat,?renameat2,?unlink,?unlinkat,"
@@ -71,10 +73,41 @@ def record(
     if code:
         raise RuntimeError((place / "stderr").read_text(encoding="utf-8"))
     recording.read(log)
+    return _closed(recording, work, log)
+
+
+def record_accept(bench: Bench, doubted: Doubted, *, broken: str = "") -> Recording:
+    """Record a run that ends with something in doubt, and then what accepts it.
+
+    Args:
+        bench: Where; its speech is silence.
+        doubted: What is to be done.
+        broken: A mistake for both to make.
+    """
+    case = DoubtedCase(bench, doubted, "recorded")
+    place = case.folder.parent
+    stdout, log = place / "stdout", place.parent / f"{place.name}.strace"
+    recording = Recording(place, stdout)
+    options = ["-o", str(log), "-xx", "-s", str(1 << 24), "-e", f"trace={_CALLS}"]
+    run = bench.command(case, "--json", "--attempts", 1)
+    for arguments, right in ((run, 1), ([*case.accept(), "--json"], 0)):
+        with bench.strace(
+            case, options, arguments=arguments, broken=broken, stdout=stdout
+        ) as child:
+            code = child.wait()
+        if code != right:
+            raise RuntimeError((place / "stderr").read_text(encoding="utf-8"))
+        recording.read(log)
+    return _closed(recording, doubted.work, log)
+
+
+def _closed(recording: Recording, work: Work, log: Path) -> Recording:
+    """Tidy up behind a recording that has come to its end."""
     log.unlink()
-    shutil.rmtree(place)
-    if len(recording.told(NEVER)) != work.rows:
-        raise RuntimeError(f"told of {len(recording.told(NEVER))} of {work.rows} jobs")
+    shutil.rmtree(recording.root)
+    told = recording.told(NEVER)
+    if [*told.values()] != ["done"] * work.rows:
+        raise RuntimeError(f"told {told} of {work.rows} jobs")
     return recording
 
 
@@ -122,6 +155,7 @@ def check_states(
     most: int,
     mixed: int = 3,
     continued: int = 0,
+    doubted: Doubted | None = None,
 ) -> Tally:
     """Look at the states that cuts of a recorded run leave.
 
@@ -133,10 +167,11 @@ def check_states(
         most: Look at no more than about so many states, from cuts chosen at random.
         mixed: States at random for each cut.
         continued: Let so many runs go on.
+        doubted: What of the work is in doubt, and accepted in the end; None if nothing is.
     """
     dice = random.Random(seed)
     tally = Tally()
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[tuple[str, str, int]] = set()
     cuts = list(dict.fromkeys([0, *recording.cuts]))
     dice.shuffle(cuts)
     kept: list[tuple[str, dict[str, bytes | None]]] = []
@@ -147,14 +182,15 @@ def check_states(
             tally.cuts += 1
             told, connects = recording.told(cut), recording.connects(cut)
             for kind, state in recording.states(cut, dice, mixed):
-                mark = (_digest(state), len(told), connects)
+                mark = (_digest(state), str(told), connects)
                 if mark in seen:
                     continue
                 seen.add(mark)
                 tally.states += 1
                 tally.kinds[kind] += 1
                 place = Path(name) / str(tally.states)
-                wrong = _looked_at(place, state, work, told, connects)
+                fewest = work.rows - (doubted is not None)
+                wrong = _looked_at(place, state, work, told, connects, fewest=fewest)
                 shutil.rmtree(place)
                 tally.bad += bool(wrong)
                 tally.notes += [f"cut {cut}, {kind}: {what}" for what in wrong]
@@ -162,7 +198,7 @@ def check_states(
                     kept.append((f"cut {cut}, {kind}", state))
     for label, state in dice.sample(kept, min(continued, len(kept))):
         tally.continued += 1
-        wrong = _continued(bench, work, label, state)
+        wrong = _continued(bench, work, label, state, doubted)
         tally.bad += bool(wrong)
         tally.notes += wrong
     return tally
@@ -193,9 +229,15 @@ def _put(place: Path, state: Mapping[str, bytes | None]) -> None:
 
 
 def _looked_at(
-    place: Path, state: Mapping[str, bytes | None], work: Work, told: set[str], connects: int
+    place: Path,
+    state: Mapping[str, bytes | None],
+    work: Work,
+    told: Mapping[str, str],
+    connects: int,
+    *,
+    fewest: int,
 ) -> list[str]:
-    """What is wrong with a state, as the product sees it."""
+    """What is wrong with a state, as the product sees it; results have at least so many lines."""
     _put(place, state)
     folder = place / "run"
     wrong = []
@@ -204,21 +246,28 @@ def _looked_at(
             checkpoint.recover(time.time())
             with checkpoint._database.reading() as database:
                 sound = database.execute("PRAGMA integrity_check").fetchone()[0]
-            records = list(checkpoint.done_records())
+            suspects = [record for _, record in checkpoint.outcomes(Status.SUSPECT) if record]
+            records = [*checkpoint.done_records(), *suspects]
             attempts = checkpoint.totals().attempts
     except (BatchjobsError, sqlite3.Error) as error:
         return [f"the checkpoint does not open: {error}"]
     if sound != "ok":
         wrong.append(f"the checkpoint is damaged: {sound}")
-    done = {r.id for r in records}
-    wrong += [f"{name} was told to be done, and is not" for name in sorted(told - done)]
-    wrong += [f"{r.id} is done, but {c}" for r in records for c in file_changes(folder, r.files)]
+    found = {record.id: record.status.value for record in records}
+    wrong += [
+        f"{name} was told to be {status}, and is not"
+        for name, status in sorted(told.items())
+        if found.get(name) not in {status, "done"}
+    ]
+    wrong += [
+        f"{r.id} is {r.status}, but {c}" for r in records for c in file_changes(folder, r.files)
+    ]
     if attempts < connects:
         wrong.append(f"{connects} sessions were begun, {attempts} are on the disk")
-    return wrong + list(_wrong_files(folder, work))
+    return wrong + list(_wrong_files(folder, work, fewest))
 
 
-def _wrong_files(folder: Path, work: Work) -> Iterator[str]:
+def _wrong_files(folder: Path, work: Work, fewest: int) -> Iterator[str]:
     """Files under a final name that hold anything but what they must."""
     for path, right in work.contents.items():
         file = folder / path
@@ -234,19 +283,26 @@ def _wrong_files(folder: Path, work: Work) -> Iterator[str]:
             except ValueError:
                 yield f"{name} is torn"
             else:
-                if name == "results.jsonl" and len(found) != work.rows:
+                if name == "results.jsonl" and not fewest <= len(found) <= work.rows:
                     yield f"{name} has {len(found)} lines"
 
 
 def _continued(
-    bench: Bench, work: Work, label: str, state: Mapping[str, bytes | None]
+    bench: Bench,
+    work: Work,
+    label: str,
+    state: Mapping[str, bytes | None],
+    doubted: Doubted | None,
 ) -> list[str]:
-    case = Case(bench, work, label)
+    case = Case(bench, work, label) if doubted is None else DoubtedCase(bench, doubted, label)
     _put(case.folder.parent, state)
-    case.take_over()
-    toll = case.finish()
+    if isinstance(case, DoubtedCase):
+        case.go_on()
+    else:
+        case.take_over()
+        case.finish()
     shutil.rmtree(case.folder.parent)
-    return toll.notes
+    return case.toll.notes
 
 
 # -- the long form --------------------------------------------------------------------------------
@@ -293,6 +349,26 @@ def main() -> int:
                     most=most // 8 if broken else most,
                     mixed=40 if given.long else 4,
                     continued=0 if broken else continued,
+                )
+                print(tally.line(what), flush=True)
+                failed |= bool(tally.bad) is not bool(broken)
+                if not broken:
+                    print(*(f"  {note}" for note in tally.notes[:20]), sep="\n", end="")
+        with benches(place / "silent", 1, "--fault", "silence") as (bench,):
+            doubted = Doubted.made(place / "doubted", bench)
+            for what, broken in (
+                ("a run with something in doubt, and what accepts it", ""),
+                ("the same without the folder's sync", "no-folder-sync"),
+            ):
+                tally = check_states(
+                    record_accept(bench, doubted, broken=broken),
+                    doubted.work,
+                    bench,
+                    seed=given.seed,
+                    most=most,
+                    mixed=40 if given.long else 4,
+                    continued=0 if broken else continued,
+                    doubted=doubted,
                 )
                 print(tally.line(what), flush=True)
                 failed |= bool(tally.bad) is not bool(broken)

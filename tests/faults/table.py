@@ -86,6 +86,7 @@ class Mistake:
 
 CRASH, POWER, DISK = "faults/test_crash", "faults/test_power", "faults/test_disk"
 SECURITY, SIGNALS, CORPUS = "faults/test_security", "faults/test_signals", "faults/test_corpus"
+DOUBT = "faults/test_doubt"
 STATE, CLOCK, GENERATE = "faults/test_state_machine", "faults/test_clock", "faults/test_generate"
 
 ROWS = (
@@ -104,7 +105,13 @@ ROWS = (
         "strace, edits",
         {CRASH: ("an_edit",)},
     ),
-    Row((1,), "power cut", "model over recorded calls", {POWER: ("the_power",)}),
+    Row(
+        (1,),
+        "SIGKILL while something is in doubt: run, retry, accept",
+        "strace inject; the in-process twin",
+        {DOUBT: ("a_kill_at", "a_process_that")},
+    ),
+    Row((1,), "power cut, also in an accept", "model over recorded calls", {POWER: ("the_power",)}),
     Row(
         (2,),
         "kill on a slow disk; sessions ahead of commits",
@@ -381,6 +388,26 @@ MISTAKES = (
             CRASH: ("attempts_counted_after",),
             POWER: ("a_run_that_does_not_wait_for_the_disk_is_noticed[attempts",),
         },
+    ),
+    Mistake(
+        "what is in doubt moved before the commit that accepts it",
+        "kills at fsyncs of `accept`: it is in no place that is known",
+        {DOUBT: ("an_accept_that",)},
+    ),
+    Mistake(
+        "the better of two in doubt written over the other",
+        "kills at fsyncs of a retry: the record of one with the file of the other",
+        {DOUBT: ("a_better_one",)},
+    ),
+    Mistake(
+        "what is in doubt bought by each run, or kept under its final name; accepted unseen",
+        "the state machine",
+        {STATE: ("buying_again", "what_is_in_doubt", "an_accept_that")},
+    ),
+    Mistake(
+        "the folder's fsync left out of an accept",
+        "power cuts: accepted, and the file is gone",
+        {POWER: ("an_accept_that",)},
     ),
     Mistake(
         "the wall clock in a limiter",

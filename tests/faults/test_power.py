@@ -9,6 +9,7 @@ import pytest
 from tests.faults import power
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.disk import Recording
+from tests.faults.doubt import Doubted
 from tests.faults.oracle import Work
 from tests.tally import count
 
@@ -50,6 +51,46 @@ def test_the_power_may_go_at_any_moment(
     assert tally.cuts > 150
     assert tally.states > 250
     assert tally.continued == 6
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A quick server whose speech is silence."""
+    with benches(tmp_path_factory.mktemp("silent"), 1, "--fault", "silence") as (made,):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def doubted(silent: Bench, tmp_path_factory: pytest.TempPathFactory) -> Doubted:
+    """A text whose audio is in doubt, and a recording."""
+    return Doubted.made(tmp_path_factory.mktemp("doubted"), silent)
+
+
+def test_the_power_may_go_while_something_is_in_doubt_or_accepted(
+    silent: Bench, doubted: Doubted
+) -> None:
+    """At every cut, what was told to be kept is there, and what was told to be accepted is done."""
+    recording = power.record_accept(silent, doubted)
+    tally = power.check_states(
+        recording, doubted.work, silent, seed=SEED, most=900, mixed=1, continued=4, doubted=doubted
+    )
+    print(f"\nseed {SEED}\n{power.HEADER}\n{tally.line('a run, and what accepts it')}")
+    count(cases=tally.cuts, runs=tally.continued, corrupt=tally.bad, lost=tally.bad)
+    assert not tally.bad, "\n".join(tally.notes[:20])
+    assert tally.cuts > 150
+    assert tally.continued == 4
+
+
+def test_an_accept_that_does_not_wait_for_the_disk_is_noticed(
+    silent: Bench, doubted: Doubted
+) -> None:
+    """Without the folder's sync, what was kept or accepted has no name after the cut."""
+    recording = power.record_accept(silent, doubted, broken="no-folder-sync")
+    tally = power.check_states(
+        recording, doubted.work, silent, seed=SEED, most=900, mixed=1, doubted=doubted
+    )
+    for status in ("suspect", "done"):
+        assert any(f"s0 is {status}, but" in note for note in tally.notes)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,19 @@
 """The state machine of a run folder in its short form, and the broken runners that it catches."""
 
 import fcntl
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis.errors import Flaky
 
-from batchjobs import outputs
+from batchjobs import files, outputs, suspects
 from batchjobs.checkpoint import FileRecord, JobRecord, Row
 from batchjobs.errors import Reaction, SessionError, TransientError
 from batchjobs.jobs import Ending, Status, Verdict
 from batchjobs.limits import RetryPolicy
-from batchjobs.planning import Action
+from batchjobs.planning import Action, decisions
 from batchjobs.planning.stager import Stager
 from batchjobs.plausibility import SpeechRates
 from batchjobs.runner.state import Ticket
@@ -145,7 +146,60 @@ def test_retries_by_exact_class_are_caught(world: World, monkeypatch: pytest.Mon
         return type(error) is TransientError and used < policy.attempts
 
     monkeypatch.setattr(RetryPolicy, "is_worth_retrying", is_worth_retrying)
-    assert "bought what was missing" in caught(world)
+    breach = caught(world)
+    assert "bought what was missing" in breach or "need not" in breach
+
+
+def test_buying_again_what_is_in_doubt_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner for which what is in doubt is not there pays for it in every run."""
+
+    def tried(record: JobRecord, *, retries_all: bool) -> Action:
+        is_open = record.is_passing or retries_all or record.status is Status.SUSPECT
+        return Action.RETRY if is_open else Action.KEPT
+
+    monkeypatch.setattr(decisions, "_tried", tried)
+    breach = caught(world)
+    assert "bought what was missing" in breach or "is not missing" in breach
+
+
+def test_what_is_in_doubt_under_its_final_name_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner that keeps what is in doubt where the result belongs hands it out as one."""
+
+    def place_of(row: Row, kept: JobRecord | None) -> str:
+        return row.output
+
+    monkeypatch.setattr(suspects, "place_of", place_of)
+    assert "is kept apart" in caught(world)
+
+
+def test_an_accept_that_looks_at_no_content_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever accepts another file than the one that was kept has a result nobody listened to."""
+
+    def copied(folder: Path, output: str, donor: JobRecord) -> outputs.Written | None:
+        written = honest(folder, output, donor)
+        if written is not None:
+            files.part_path(written.targets[0]).write_bytes(b"another")
+        return written
+
+    honest = outputs.copied
+    machine = RunFolder(world)
+    try:
+        machine.begin(texts=list(TEXTS[:5]))
+        while not any(known.is_suspect for known in machine.unsettled.values()):
+            machine.make_work()
+            machine.settle(attempts=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(outputs, "copied", copied)
+            with pytest.raises(AssertionError, match="what is done is whole"):
+                machine.accept_now()
+    finally:
+        shutil.rmtree(machine.place)
 
 
 def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
