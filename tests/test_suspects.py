@@ -258,7 +258,7 @@ async def test_ids_that_look_like_second_places_are_left_alone(tmp_path: Path) -
     await ran(tmp_path, rows, shares({"one": [0.1, 0.1], "two": [0.1, 0.1]}))
     assert kept_files(tmp_path) == ["1.2.wav", "1.wav"]
     other = (tmp_path / "suspect/1.2.wav").read_bytes()
-    again = shares({"one": [0.12, 0.12], "two": [0.05, 0.05]})
+    again = shares({"one": [0.12, 0.12], "two": [0.05] * 3})
     run = await ran(tmp_path, rows, again, plan_settings=AGAIN)
     assert run.statuses == {"suspect": 2}
     assert kept_files(tmp_path) == ["1.2.wav", "1~2.wav"]
