@@ -36,20 +36,25 @@ _LONG_RATIO: Final = math.log(2.0)
 """Both: pauses and breath may take long, and nothing that was asked for is missing."""
 _ALIKE_DEVIATIONS: Final = 1.5
 """By how much the distances of doubted clips may vary that are another voice's."""
+_ALIKE_RATIO: Final = 0.12
+"""The same, as logarithms of lengths, where the voice's own deviations are not known yet."""
 _AMPLE_DEVIATION: Final = 0.2
 """Where less is known of a text's length, only the whole quiet time shows its end."""
 _ABRUPT_SEVERITY: Final = 0.05
+_NATURAL_SHARE: Final = 0.7
+"""Of what is expected, also of a voice that nobody knows yet: it is not as fast and ends loud."""
 _LEAST_SECONDS: Final = 0.02
 """What any sound takes."""
 
 
 class _Clip(NamedTuple):
-    """A clip whose length was doubted: how long it is, and by how many deviations that is wrong."""
+    """A clip that was doubted: how long it is, how wrong that is, and how sure of it anybody was."""
 
     sounds: text.Sounds
     speed: float
     seconds: float
-    distance: float
+    ratio: float
+    deviation: float
 
 
 @dataclass(slots=True)
@@ -75,10 +80,16 @@ class _Voice:
         if len(self.doubted) < KNOWN_AFTER:
             return
         newest, self.doubted = self.doubted, []
-        if float(np.std([clip.distance for clip in newest])) < _ALIKE_DEVIATIONS:
+        if self._are_alike(newest):
             self.pace = Pace()
             for clip in newest:
                 self.pace.add(clip.sounds, speed=clip.speed, seconds=clip.seconds)
+
+    def _are_alike(self, clips: list[_Clip]) -> bool:
+        if not self.pace.is_known:  # of such a voice everything may be expected
+            return float(np.std([clip.ratio for clip in clips])) < _ALIKE_RATIO
+        distances = [clip.ratio / clip.deviation for clip in clips]
+        return float(np.std(distances)) < _ALIKE_DEVIATIONS
 
 
 class SpeechRates:
@@ -151,49 +162,55 @@ class SpeechJudge:
             doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
             return Verdict(doubts=(doubt,))
         seconds = _seconds(pcm, sample_rate)
-        doubts, support = self._by_length(seconds, ending)
-        if not doubts and self._breaks_off(pcm, sample_rate, ending):
-            message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
-            doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=_ABRUPT_SEVERITY),)
-        return Verdict(doubts=doubts, support=support)
-
-    def _breaks_off(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> bool:
-        """Whether the audio ends in mid-sound and a mere close is all that showed the end.
-
-        Said once of a voice: if nothing else speaks against a clip, the voice may well end so, as
-        many do; the second attempt shows it, and all others would cost as much.
-        """
-        voice = self._voice
-        if ending is not Ending.CLOSED_BY_SERVER or voice.abrupt_doubted:
-            return False
-        voice.abrupt_doubted = _ends_abruptly(pcm, sample_rate)
-        return voice.abrupt_doubted
-
-    def _by_length(
-        self, seconds: float, ending: Ending
-    ) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
-        """Compare with what is possible, and with the voice's own pace."""
-        pace = self._voice.pace
-        expected = pace.expected(self._sounds, speed=self._speed)
-        doubts = self._by_limits(seconds, expected)
-        support: tuple[str, ...] = ()
-        if pace.is_known:
-            doubts = self._by_pace(seconds, expected, ending) or doubts
-            known = f"{pace.count:,} clips of this voice are known"
-            support = (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
+        expected = self._voice.pace.expected(self._sounds, speed=self._speed)
+        doubts, support = self._by_length(seconds, expected, ending), self._known(expected)
+        # A mere close may be a dropped connection: how the audio ends then tells, too.
+        is_cut = (
+            not doubts and ending is Ending.CLOSED_BY_SERVER and _ends_abruptly(pcm, sample_rate)
+        )
+        is_hurried = is_cut and seconds < _NATURAL_SHARE * expected.seconds
         if ending is not Ending.STOPPED:
-            self._learn(seconds, expected, is_doubted=bool(doubts))
-        return doubts, () if doubts else support
+            self._learn(seconds, expected, is_doubted=bool(doubts) or is_hurried)
+        if is_hurried or (is_cut and self._is_first_abrupt()):
+            message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
+            lost = max(0.0, 1.0 - seconds / expected.seconds) if is_hurried else 0.0
+            severity = max(_ABRUPT_SEVERITY, lost)
+            doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=severity),)
+        return Verdict(doubts=doubts, support=() if doubts else support)
+
+    def _is_first_abrupt(self) -> bool:
+        """Whether an abrupt end at a natural length is the voice's first.
+
+        It is doubted once: if nothing else speaks against a clip, the voice may well end so, as many
+        do; the second attempt shows it, and all others would cost as much.
+        """
+        is_first = not self._voice.abrupt_doubted
+        self._voice.abrupt_doubted = True
+        return is_first
+
+    def _known(self, expected: Expected) -> tuple[str, ...]:
+        pace = self._voice.pace
+        if not pace.is_known:
+            return ()
+        known = f"{pace.count:,} clips of this voice are known"
+        return (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
+
+    def _by_length(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+        """Compare with what is possible, and with the voice's own pace."""
+        impossible = self._by_limits(seconds, expected)
+        if not self._voice.pace.is_known:
+            return impossible
+        return self._by_pace(seconds, expected, ending) or impossible
 
     def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
         voice = self._voice
         if not is_doubted:
             voice.doubted.clear()
             voice.pace.add(self._sounds, speed=self._speed, seconds=seconds)
-        elif voice.pace.is_known:
-            distance = math.log(seconds / expected.seconds) / expected.deviation
-            voice.doubted.append(_Clip(self._sounds, self._speed, seconds, distance))
-            voice.reconsider()
+            return
+        ratio = math.log(seconds / expected.seconds)
+        voice.doubted.append(_Clip(self._sounds, self._speed, seconds, ratio, expected.deviation))
+        voice.reconsider()
 
     def _by_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
         """Compare with what no voice could do."""

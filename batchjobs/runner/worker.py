@@ -406,7 +406,7 @@ class Worker:
                 judge=self._transcript_rates.judge(model),
             )
         assert job.speech is not None
-        voice = f"{job.provider}/{job.speech.voice_id}"
+        voice = f"{job.provider}/{job.speech.model_id}/{job.speech.voice_id}"
         judge = self._speech_rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
         texts = text.messages(segment.text)
         return SpeechSession(

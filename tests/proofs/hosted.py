@@ -12,6 +12,7 @@ from batchjobs.plausibility import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession
+from batchjobs.suspects import agree
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service, audio
 
@@ -19,8 +20,6 @@ __all__ = ["Bought", "Buyer", "served"]
 
 _MESSAGE_SECONDS = 2.0
 _ATTEMPTS = 5
-_ALIKE = 0.03
-"""Two takes of one text whose lengths differ by less say the same of it."""
 
 Take = Callable[[int], Clip]
 """Gives the clip that the service makes at the n-th attempt, counted from 1."""
@@ -81,14 +80,19 @@ class Buyer:
 
     async def buy(self, take: Take) -> Bought:
         """Buy one text until a take is done, two doubted ones agree, or there was enough of it."""
-        taken: list[tuple[Clip, SpeechResult]] = []
-        for attempt in range(1, _ATTEMPTS + 1):
-            clip = take(attempt)
-            taken.append((clip, await self.take(clip)))
-            if not taken[-1][1].doubts or _agree([clip.seconds for clip, _ in taken]):
+        kept = first = await self._taken(take(1))
+        attempts = 1
+        while kept[1].doubts and attempts < _ATTEMPTS:
+            attempts += 1
+            last = await self._taken(take(attempts))
+            is_as_before = agree(kept[0].seconds, last[0].seconds)
+            kept = min(kept, last, key=lambda one: severity(one[1].doubts))
+            if is_as_before:
                 break
-        clip, result = min(taken, key=lambda one: severity(one[1].doubts))
-        return Bought(taken[0][1].doubts, len(taken), bool(result.doubts), clip, result)
+        return Bought(first[1].doubts, attempts, bool(kept[1].doubts), *kept)
+
+    async def _taken(self, clip: Clip) -> tuple[Clip, SpeechResult]:
+        return clip, await self.take(clip)
 
     async def take(self, clip: Clip, rates: SpeechRates | None = None) -> SpeechResult:
         """Open one session.
@@ -118,11 +122,6 @@ class Buyer:
         elif rates is None:
             self.quiet.heard(result.evidence.longest_gap_seconds)
         return result
-
-
-def _agree(seconds: list[float]) -> bool:
-    *earlier, last = seconds
-    return any(abs(last - one) <= _ALIKE * max(last, one) for one in earlier)
 
 
 @asynccontextmanager
