@@ -99,7 +99,7 @@ def test_what_cannot_be_a_result_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", _TRANSCRIPTS)
 def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> None:
-    """The text file holds the text and nothing else; the JSON has it too, with the evidence."""
+    """The text file holds the text, trimmed, and nothing else; the JSON has it too, with the evidence."""
     written = transcribed(
         tmp_path, "t/أ.txt", _heard(text), audio_seconds=1.23456, evidence=_EVIDENCE
     )
@@ -107,9 +107,9 @@ def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> Non
     assert [file.path for file in written.files] == [
         f"t/أ{ending}" for ending in (".txt", ".json", ".srt", ".vtt")
     ]
-    assert (tmp_path / "t" / "أ.txt").read_bytes() == text.encode()
+    assert (tmp_path / "t" / "أ.txt").read_bytes() == text.strip().encode()
     details = json.loads((tmp_path / "t" / "أ.json").read_bytes())
-    assert details["text"] == text
+    assert details["text"] == text.strip()
     assert details["audio_seconds"] == 1.235
     assert details["evidence"]["ending"] == "answered"
     assert file_changes(tmp_path, written.files) == []

@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -558,8 +559,14 @@ class RunFolder(RuleBasedStateMachine):
         self.check_kept()
 
     def check_kept(self) -> None:
-        """Check that the folder of what is in doubt has that, and nothing else."""
+        """Check that the folder of what is in doubt has that, and nothing else.
+
+        What rows had in doubt before they were edited is kept as well, for who undoes the edit.
+        """
         kept = {known.output for known in self.unsettled.values() if known.is_suspect}
+        with contextlib.closing(sqlite3.connect(self.folder / FILE_NAME)) as database:
+            apart = "SELECT output FROM jobs WHERE status = 'suspect' AND instr(id, char(31))"
+            kept |= {output for (output,) in database.execute(apart)}
         found = {str(path.relative_to(self.folder)) for path in self.folder.glob("suspect/*")}
         self.hold("only what is in doubt is kept", holds=found == kept, why=(found, kept))
         is_empty = not kept and (self.folder / "suspect").exists()
@@ -621,8 +628,8 @@ class RunFolder(RuleBasedStateMachine):
         return bought
 
     def without_result(self) -> dict[str, JobRecord]:
-        """Look up the jobs that have failed or are in doubt."""
-        query = "SELECT record FROM jobs WHERE status <> 'done'"
+        """Look up the jobs that have failed or are in doubt, not what they had before an edit."""
+        query = "SELECT record FROM jobs WHERE status <> 'done' AND NOT instr(id, char(31))"
         with (
             Checkpoint.read(self.folder) as checkpoint,
             checkpoint._database.reading() as database,

@@ -155,7 +155,7 @@ def test_buying_again_what_is_in_doubt_is_caught(
 ) -> None:
     """A runner for which what is in doubt is not there pays for it in every run."""
 
-    def tried(record: JobRecord, *, retries_all: bool) -> Action:
+    def tried(record: JobRecord, folder: Path, *, retries_all: bool) -> Action:
         is_open = record.is_passing or retries_all or record.status is Status.SUSPECT
         return Action.RETRY if is_open else Action.KEPT
 
