@@ -28,6 +28,7 @@ _EDGE_SECONDS = 0.02
 _VOICED_ABOVE = 0.1
 _ABRUPT_ABOVE = 0.3
 _ABRUPT_FROM_SECONDS = 0.2
+_ABRUPT_WITHIN_SECONDS = 30.0
 _EDGES_SECONDS = 3.0
 """No more silence than this is looked for at either end."""
 _SILENT_BELOW = 0.03
@@ -161,9 +162,9 @@ def ends_abruptly(
 ) -> bool:
     """Tell whether speech seems to be cut off in mid-sound.
 
-    The last 20 ms are compared with the voiced part: all stretches of 20 ms, counted back from the
-    end, that have at least a tenth of the loudest one's RMS. It is evidence, not proof: a voice may
-    stop on a loud sound, and a cut may fall into a pause.
+    The last 20 ms are compared with the voiced part: all stretches of 20 ms of the last half a minute,
+    counted back from the end, that have at least a tenth of the loudest one's RMS. It is evidence,
+    not proof: a voice may stop on a loud sound, and a cut may fall into a pause.
 
     Args:
         pcm: Little-endian signed 16-bit samples of one channel.
@@ -174,7 +175,12 @@ def ends_abruptly(
         Whether the end's RMS is more than 0.3 times that of the voiced part; False for less than
         0.2 s of audio.
     """
-    frames = len(pcm) // 2 + len(earlier_powers) * stretch_frames(sample_rate)
+    # More would hold the event loop: ten minutes took 90 ms.
+    width = stretch_frames(sample_rate)
+    stretches = round(_ABRUPT_WITHIN_SECONDS / _EDGE_SECONDS)
+    pcm = pcm[max(0, len(pcm) // 2 - stretches * width) * 2 :]
+    earlier_powers = earlier_powers[-stretches:]
+    frames = len(pcm) // 2 + len(earlier_powers) * width
     last_powers = stretch_powers(pcm, sample_rate=sample_rate)
     if frames < sample_rate * _ABRUPT_FROM_SECONDS or not len(last_powers):
         return False

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from batchjobs import text
-from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.checkpoint import Row
 from batchjobs.files import part_path
 
 __all__ = ["SUSPECT_FOLDER", "agree", "place_of", "sweep_suspects"]
@@ -21,24 +21,25 @@ _SAME_LENGTH: Final = 0.1
 """How far the logarithms of two lengths may be apart: a voice that is sampled varies by as much."""
 
 
-def place_of(row: Row, kept: JobRecord | None) -> str:
+def place_of(row: Row, taken: Collection[str]) -> str:
     """Give the path below the run folder for a result in doubt.
 
     Never the path where an earlier one is kept: until the better of the two is committed, both are
-    there.
+    there, and so is what the row had before it was edited.
 
     Args:
         row: The row that it was bought for.
-        kept: What is kept of the job already.
+        taken: Where results of the job are kept already, of whatever content.
     """
     output = PurePosixPath(row.output)
     stem = text.file_stem(row.id)
     if output.stem != stem or str(output.parent) not in _USUAL_FOLDERS:
         # Only the usual places tell apart what ids and outputs of all kinds may call alike.
         stem += f"-{hashlib.sha256(row.output.encode()).hexdigest()[:_DIGEST_HEX_DIGITS]}"
-    place = f"{SUSPECT_FOLDER}/{stem}{output.suffix}"
-    if kept is not None and kept.output == place:
-        return f"{SUSPECT_FOLDER}/{stem}~2{output.suffix}"  # no stem has a tilde
+    place, number = f"{SUSPECT_FOLDER}/{stem}{output.suffix}", 1
+    while place in taken:
+        number += 1
+        place = f"{SUSPECT_FOLDER}/{stem}~{number}{output.suffix}"  # no stem has a tilde
     return place
 
 

@@ -465,6 +465,24 @@ async def test_a_text_without_audio_ends_no_run_of_a_service_that_has_spoken(
     assert run.end.error is None
     assert run.statuses == {"done": 4, "failed": 1}
     assert run.records["dumb"].error_class == "timeout"
+    rows = [job("dumb2", f"{TEXT} again dumb"), job("dumb3", f"{TEXT} once more dumb"), *jobs(9)]
+    run = await ran(tmp_path, rows, dumb_to_one, provider=provider)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert run.statuses == {"done": 4, "failed": 1}
+
+
+async def test_a_service_that_closes_without_any_audio_is_mute_too(tmp_path: Path) -> None:
+    """It took the text and said goodbye: no other session of the run would fare better."""
+
+    async def closes(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.connection.aclose(1000)
+
+    run = await ran(tmp_path, jobs(20), closes)
+    assert isinstance(run.end.error, ServiceUnavailableError)
+    assert "closed without any audio" in run.end.error.message
+    assert len(run.service.streams) == 1
 
 
 @pytest.mark.parametrize("status", [500, 503])

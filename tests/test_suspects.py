@@ -15,7 +15,7 @@ import trio
 
 import batchjobs
 from batchjobs import api, suspects
-from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import FILE_NAME, Checkpoint, Row
 from batchjobs.errors import BatchjobsError, NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Job, Kind, Sign, Status
 from batchjobs.outputs import file_changes
@@ -342,6 +342,32 @@ async def test_what_a_kill_has_left_in_the_folder_is_swept(tmp_path: Path) -> No
         (tmp_path / "suspect" / name).write_bytes(b"x")
     await ran(tmp_path, [*jobs(2), job("more")])
     assert kept_files(tmp_path) == ["001.wav", "mine.wav"]
+
+
+async def test_what_is_kept_of_two_edits_ago_is_not_written_over(tmp_path: Path) -> None:
+    """A third text finds a place of its own, and the first one undone is still there."""
+    one, two, three = ([job("a", f"{word} text of this row")] for word in ("first", "next", "last"))
+    await ran(tmp_path, one, shares({"row": [0.1, 0.1]}))
+    await ran(tmp_path, two)
+    await ran(tmp_path, three, shares({"row": [0.1, 0.1]}))
+    run = await ran(tmp_path, one)
+    assert not run.service.streams
+    assert run.statuses == {"suspect": 1}
+
+
+async def test_verify_goes_on_telling_what_is_gone(tmp_path: Path) -> None:
+    """Until it is bought again; and what is put back and accepted is done for good."""
+    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    path = tmp_path / "suspect/001.wav"
+    content = path.read_bytes()
+    path.unlink()
+    for _ in range(2):
+        assert api.verify(tmp_path) == (2, ["001: suspect/001.wav: is missing"])
+    path.write_bytes(content)
+    assert api.accept(tmp_path, ["001"]).accepted == ("001",)
+    run = await ran(tmp_path, jobs(2))
+    assert not run.service.streams
+    assert run.statuses == {"done": 2}
 
 
 # -- accepting ----------------------------------------------------------------------------------
@@ -724,10 +750,10 @@ def row(name: str, output: str) -> Row:
 
 def test_places_tell_apart_what_outputs_tell_apart() -> None:
     """An id is the file's name where it is that of the result; elsewhere a hash is added."""
-    assert suspects.place_of(row("a", "audio/a.wav"), None) == "suspect/a.wav"
-    assert suspects.place_of(row("a", "transcripts/a.txt"), None) == "suspect/a.txt"
+    assert suspects.place_of(row("a", "audio/a.wav"), ()) == "suspect/a.wav"
+    assert suspects.place_of(row("a", "transcripts/a.txt"), ()) == "suspect/a.txt"
     others = {
-        suspects.place_of(row(name, output), None)
+        suspects.place_of(row(name, output), ())
         for name, output in (
             ("a", "audio/a.wav"),
             ("a", "audio/b.wav"),
@@ -743,10 +769,10 @@ def test_places_tell_apart_what_outputs_tell_apart() -> None:
 def test_what_is_kept_is_never_written_over() -> None:
     """The better of two stands beside the other until it is committed."""
     here = row("a", "audio/a.wav")
-    kept = JobRecord(id="a", key="k", kind=Kind.TTS, status=Status.SUSPECT, output="suspect/a.wav")
-    second = suspects.place_of(here, kept)
+    second = suspects.place_of(here, {"suspect/a.wav"})
     assert second == "suspect/a~2.wav"
-    assert suspects.place_of(here, replace(kept, output=second)) == "suspect/a.wav"
+    assert suspects.place_of(here, {second}) == "suspect/a.wav"
+    assert suspects.place_of(here, {"suspect/a.wav", second}) == "suspect/a~3.wav"
 
 
 @pytest.mark.parametrize(

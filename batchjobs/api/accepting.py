@@ -1,16 +1,18 @@
 """Accepting: a result in doubt that was listened to becomes done, without a purchase."""
 
+import contextlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchjobs import config, outputs, results
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
-from batchjobs.errors import UsageError
+from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.files import publish
 from batchjobs.jobs import Sign, Status
 from batchjobs.planning import refuse_foreign_files
+from batchjobs.providers import Provider
 from batchjobs.runner import sweep
 
 __all__ = ["AcceptReport", "accept"]
@@ -86,11 +88,13 @@ def accept(
                     accepted.append(row.id)
                 else:
                     damaged.append(row.id)
-        finally:
-            # An `accept` that was killed may have left both to do.
-            if accepted or not checkpoint.report():
-                sweep(checkpoint)
-                results.write_again(checkpoint, providers)
+        except BaseException:
+            with contextlib.suppress(BatchjobsError):  # what went wrong first is what is told
+                _conclude(checkpoint, providers)
+            raise
+        # An `accept` that was killed may have left this to do.
+        if accepted or not checkpoint.report():
+            _conclude(checkpoint, providers)
     return AcceptReport(
         accepted=tuple(accepted),
         done_before=tuple(done_before),
@@ -98,6 +102,11 @@ def accept(
         other_format=tuple(other_format),
         suspects=suspects,
     )
+
+
+def _conclude(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
+    sweep(checkpoint)
+    results.write_again(checkpoint, providers)
 
 
 def _chosen(
@@ -154,6 +163,7 @@ def _accept(checkpoint: Checkpoint, row: Row, kept: JobRecord) -> bool:
         error_class="" if kept.sample_rate or kept.text.strip() else "no_speech",
         error_message="",
         is_passing=False,
+        is_damaged=False,  # what was copied was compared with its hash
         finished_at=time.time(),
     )
     checkpoint.accept(record, kept=kept)

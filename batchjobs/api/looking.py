@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from batchjobs.tables import csv_pieces
 __all__ = ["results_as", "status", "verify"]
 
 _JUDGED_AT_ONCE: Final = 10_000
+_TABLE_BYTES: Final = 16 * 1024 * 1024
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, object]:
@@ -49,14 +52,21 @@ def results_as(
         UsageError: There is no such status.
         NoRunError: There is no run in the folder.
     """
-    # One state for both readings of a table, whatever a run does meanwhile.
-    with Checkpoint.read(Path(folder)) as checkpoint, checkpoint.steady():
-        if form == "jsonl":
+    if form == "jsonl":
+        with Checkpoint.read(Path(folder)) as checkpoint:
             yield from results.result_lines(checkpoint, statuses)
-            return
-        asked = (Status.DONE.value,) if statuses is None else statuses
-        lines = functools.partial(results.result_lines, checkpoint, asked)
-        yield from csv_pieces(lambda: map(orjson.loads, lines()), asked)
+        return
+    asked = (Status.DONE.value,) if statuses is None else statuses
+    with tempfile.SpooledTemporaryFile(_TABLE_BYTES) as table:
+        # One state for both readings, whatever a run does meanwhile; but only as long as it takes,
+        # and not as long as somebody looks at a page of it: a run's log grows all that time.
+        with Checkpoint.read(Path(folder)) as checkpoint, checkpoint.steady():
+            lines = functools.partial(results.result_lines, checkpoint, asked)
+            for piece in csv_pieces(lambda: map(orjson.loads, lines()), asked):
+                table.write(piece)
+        table.seek(0)
+        while piece := table.read(_BLOCK_BYTES):
+            yield piece
 
 
 def verify(
@@ -86,7 +96,7 @@ def verify(
             changes = outputs.file_changes(folder, record.files)
             if bool(changes) != record.is_damaged:
                 judged[bool(changes)].append(record)
-            elif changes and not checkpoint.is_asked_for(record):
+            elif changes and record.status is Status.DONE and not checkpoint.is_asked_for(record):
                 changes = []  # it was told once; nobody will make it again
             found += [f"{record.id}: {change}" for change in changes]
             if progress is not None:

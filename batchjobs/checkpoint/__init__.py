@@ -265,14 +265,14 @@ class Checkpoint:
             return {row[0] for row in database.execute(query, (json.dumps(list(keys)),))}
 
     def failure_of(self, key: str, *, besides: str = "") -> JobRecord | None:
-        """Find a job that has no good result of what this key asks for: rather a suspect one.
+        """Find a job that failed at what this key asks for.
 
         Args:
             key: The key.
             besides: The id of a job that is not meant.
         """
-        query = """SELECT record FROM jobs WHERE key = ? AND status IN ('failed', 'suspect')
-                   AND id <> ? ORDER BY status DESC LIMIT 1"""
+        query = """SELECT record FROM jobs WHERE key = ? AND status = 'failed'
+                   AND id <> ? LIMIT 1"""
         with self._database.reading() as database:
             row = database.execute(query, (key, besides)).fetchone()
             return ledger.record_from(row[0]) if row else None
@@ -283,6 +283,13 @@ class Checkpoint:
         with self._database.reading() as database:
             found = database.execute(query, (key, _DONORS)).fetchall()
             return [ledger.record_from(row[0]) for row in found]
+
+    def kept_places(self, job_id: str) -> set[str]:
+        """Give the paths where results of a job are kept in doubt, of earlier contents too."""
+        query = """SELECT output FROM jobs WHERE status = 'suspect'
+                   AND (id = :id OR id > :id || char(31) AND id < :id || char(32))"""
+        with self._database.reading() as database:
+            return {row[0] for row in database.execute(query, {"id": job_id})}
 
     def count_suspects(self) -> int:
         """Count the rows whose result is in doubt."""

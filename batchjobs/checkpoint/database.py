@@ -66,9 +66,9 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_key ON jobs (key, status);
 CREATE INDEX jobs_output ON jobs (output);
 """
+"""With row numbers of their own: without, a record of a kilobyte takes a page of four for itself."""
 _SUSPECTS: Final = "CREATE INDEX jobs_suspect ON jobs (id) WHERE status = 'suspect';"
 """There are few, and they are asked for by themselves."""
-"""With row numbers of their own: without, a record of a kilobyte takes a page of four for itself."""
 _SEGMENTS: Final = """
 CREATE TABLE segments (
     key TEXT NOT NULL,

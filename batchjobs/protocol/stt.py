@@ -125,6 +125,7 @@ class SttClient:
         self._word_ends: list[float] = []
         self._replies = 0
         self._replied_since_chunk = False
+        self._answers_each = True
         self._first_reply_at: float | None = None
         self._last_reply_at = now
         self._longest_gap_seconds = 0.0
@@ -217,6 +218,7 @@ class SttClient:
         """Write the next chunk of 16 kHz mono samples as its message."""
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
+        self._answers_each = self._answers_each and 0 <= self._chunks - self._replies <= 1
         self._chunks += 1
         self._replied_since_chunk = False
         self._sent_bytes += len(pcm)
@@ -295,7 +297,7 @@ class SttClient:
 
         The answer to the chunk before the last may come after the last was sent: it is not the last.
         """
-        return _STEADY_REPLIES <= self._replies == self._chunks - 1
+        return self._answers_each and _STEADY_REPLIES <= self._replies == self._chunks - 1
 
     def _answers_missing(self) -> bool:
         return self._provider.transcript_per_chunk and self._replies < self._chunks

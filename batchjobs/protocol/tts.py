@@ -275,6 +275,9 @@ class TtsClient:
         elif self._phase is _Phase.LISTENING and normal:
             self._finish(Ending.CLOSED_BY_SERVER, code, now)
             return
+        if normal and self._has_asked and not self.proven:
+            self._fail(MuteError("the service closed without any audio"))
+            return
         when = "in mid-audio" if self.proven else "before any audio"
         self._fail(codes.from_close(code, reason, when=when))
 
@@ -284,8 +287,7 @@ class TtsClient:
             return
         overdue = self._overdue(now)
         if overdue:
-            has_asked = self._phase in {_Phase.AWAITING_AUDIO, _Phase.DRAINING}
-            is_mute = has_asked and not self.proven
+            is_mute = self._has_asked and not self.proven
             self._time_out(overdue, now, MuteError if is_mute else TimedOutError)
         elif self._phase is _Phase.LISTENING:
             self._end_of_quiet(now)
@@ -293,6 +295,11 @@ class TtsClient:
             self._finish(Ending.QUIET, None, now)
 
     # -- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _has_asked(self) -> bool:
+        """Whether all of the text was sent, and nothing but audio is to come."""
+        return self._phase in {_Phase.AWAITING_AUDIO, _Phase.DRAINING}
 
     def _overdue(self, now: float) -> str:
         """Say what should have come by now; empty if silence was to be expected."""
@@ -382,7 +389,9 @@ class TtsClient:
         if not pcm:
             self._fail(SuspectError("half a sample of audio came, and nothing more"))
             return
-        verdict = self._judge.verdict(pcm, self._sample_rate, self._judged_as(ending))
+        was_quiet = close_code is None or not self._late_audio
+        judged_as = self._judged_as(ending, was_quiet=was_quiet)
+        verdict = self._judge.verdict(pcm, self._sample_rate, judged_as)
         self._phase = _Phase.ENDED
         first = self._first_audio_at if self._first_audio_at is not None else now
         known = {doubt.sign for doubt in doubts}
@@ -390,7 +399,7 @@ class TtsClient:
             pcm=pcm,
             sample_rate=self._sample_rate,
             doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),
-            support=self._shown_by(ending) + verdict.support,
+            support=self._shown_by(ending, was_quiet=was_quiet) + verdict.support,
             evidence=Evidence(
                 ending=ending,
                 close_code=close_code,
@@ -412,13 +421,16 @@ class TtsClient:
         shown = "the audio ended in half a sample, which was cut off"
         return (Doubt(sign=Sign.BROKEN, message=shown, severity=_HALF_SAMPLE_SEVERITY),)
 
-    def _judged_as(self, ending: Ending) -> Ending:
-        """A silence below the provider's quiet time shows as little as a mere close."""
+    def _judged_as(self, ending: Ending, *, was_quiet: bool) -> Ending:
+        """A silence below the provider's quiet time, or one that was belied, is a mere close."""
         was_short = self._silent_seconds < self._provider.quiet_seconds
-        return Ending.CLOSED_BY_SERVER if ending is Ending.QUIET and was_short else ending
+        shows_little = ending is Ending.QUIET and (was_short or not was_quiet)
+        return Ending.CLOSED_BY_SERVER if shows_little else ending
 
-    def _shown_by(self, ending: Ending) -> tuple[str, ...]:
+    def _shown_by(self, ending: Ending, *, was_quiet: bool) -> tuple[str, ...]:
         match ending:
+            case Ending.QUIET if not was_quiet:
+                return ("asked to close, the service sent more, and closed",)
             case Ending.QUIET if self._late_audio:
                 return ("asked to close, the service sent more, and then nothing",)
             case Ending.QUIET:

@@ -380,7 +380,8 @@ class LongJobs:
             kept = None
         if not job.is_in_doubt:
             return row.output, kept
-        place = suspects.place_of(row, kept)
+        taken = await trio.to_thread.run_sync(run.checkpoint.kept_places, row.id)
+        place = suspects.place_of(row, taken)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
         return place, kept

@@ -104,13 +104,14 @@ class SingleJobs:
         written = await trio.to_thread.run_sync(
             outputs.copied, folder, place, leader, limiter=run.disk
         )
-        if written is None or not leader.has_layout_of(row):
+        if written is None:
             return None
         record = replace(
             leader,
             id=row.id,
             output=place,
             files=written.files,
+            is_damaged=False,  # what was copied was compared with its hash
             started_at=ticket.started_at,
             finished_at=time.time(),
         )
@@ -122,8 +123,8 @@ class SingleJobs:
     async def _place(self, row: Row) -> str:
         """Say where a result in doubt is to stand: never where one is kept, of whatever content."""
         run = self._run
-        found = await trio.to_thread.run_sync(run.checkpoint.records, [row.id])
-        place = suspects.place_of(row, found.get(row.id))
+        taken = await trio.to_thread.run_sync(run.checkpoint.kept_places, row.id)
+        place = suspects.place_of(row, taken)
         # First whose file it will be: whatever a kill leaves there, the next run knows it.
         await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
         return place

@@ -263,6 +263,8 @@ class Service:
         self.active = 0
         self.was_reached = False
         self.is_proven = False
+        self.mute_keys: set[str] = set()
+        """Of the texts that it took and left without any audio."""
         self.is_probing = False
         if settings.preopens:
             link.spares = Spares(link, self._has_room_for_spare)

@@ -1,6 +1,5 @@
 """Takes a row to its answer: copies, buys, tries again, records."""
 
-import functools
 import logging
 import time
 from dataclasses import replace
@@ -58,6 +57,8 @@ _logger = logging.getLogger(__name__)
 _INTERNAL_ALIKE: Final = 5
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
 _SHORTEST_PAUSE_SECONDS: Final = 0.5
+_MUTE_TEXTS: Final = 2
+"""So many texts without any audio make a service mute that has spoken before."""
 
 
 class Worker:
@@ -193,6 +194,7 @@ class Worker:
                     id=row.id,
                     output=row.output,
                     files=written.files,
+                    is_damaged=False,  # what was copied was compared with its hash
                     started_at=ticket.started_at,
                     finished_at=time.time(),
                 )
@@ -207,11 +209,10 @@ class Worker:
     async def _followed(self, ticket: Ticket) -> bool:
         """Give a job the same answer as an equal one without a good result; true if it has one."""
         run, row = self._run, ticket.row
-        look_up = functools.partial(run.checkpoint.failure_of, row.key, besides=row.id)
-        leader = await trio.to_thread.run_sync(look_up)
+        leader = await trio.to_thread.run_sync(self._leader, row)
         if leader is None:
             return False
-        ticket.kept_job = await self._kept_before(row)
+        ticket.kept_job = (await self._kept_before(row))[1]
         if leader.status is Status.SUSPECT and not _is_as_good(ticket.kept_job, leader):
             with trio.CancelScope(shield=True):
                 kept = await self._single_jobs.follow(ticket, leader)
@@ -222,6 +223,22 @@ class Worker:
         name, code = leader.error_class, leader.error_code
         await self._fail(ticket, name, code, message, is_passing=leader.is_passing)
         return True
+
+    def _leader(self, row: Row) -> JobRecord | None:
+        """Find the best of what is kept in doubt for equal rows, or else a failure; in a thread."""
+        checkpoint = self._run.checkpoint
+        own = checkpoint.records([row.id]).get(row.id)
+        kept = [
+            record
+            for record in checkpoint.suspects_of(row.key)
+            if record.can_become(row.output)
+            and record.has_layout_of(row)
+            and is_intact(checkpoint.folder, record)
+            and record != own
+        ]
+        if kept:
+            return min(kept, key=lambda record: severity(record.doubts))
+        return checkpoint.failure_of(row.key, besides=row.id)
 
     # -- buying ---------------------------------------------------------------------------------
 
@@ -250,25 +267,26 @@ class Worker:
 
     async def _take_up(self, ticket: Ticket) -> None:
         """Go on where earlier runs left a job: with its attempts, and what they have brought."""
+        known: JobRecord | None = None
         if ticket.segment is None and ticket.row.action == Action.RETRY:
-            ticket.kept_job = await self._kept_before(ticket.row)
+            known, ticket.kept_job = await self._kept_before(ticket.row)
         ticket.attempts = self._run.lost.get(ticket.key, 0)
-        for kept_one in (ticket.kept_job, ticket.kept_segment):
+        for kept_one in (known, ticket.kept_segment):
             if kept_one is not None:
                 ticket.cost += kept_one.cost
                 # Attempts that are used up were those of another run, which has ended.
                 ticket.attempts += kept_one.attempts if kept_one.is_passing else 0
 
-    async def _kept_before(self, row: Row) -> JobRecord | None:
-        """Find what is kept of a job in doubt, if it is still there and of any use to the row."""
+    async def _kept_before(self, row: Row) -> tuple[JobRecord | None, JobRecord | None]:
+        """Find what is known of a job in doubt, and the same if it is there and of use to the row."""
         checkpoint = self._run.checkpoint
 
-        def look() -> JobRecord | None:
+        def look() -> tuple[JobRecord | None, JobRecord | None]:
             kept = checkpoint.records([row.id]).get(row.id)
             if kept is None or kept.status is not Status.SUSPECT or kept.key != row.key:
-                return None
+                return None, None
             is_of_use = kept.can_become(row.output) and is_intact(checkpoint.folder, kept)
-            return kept if is_of_use else None
+            return kept, kept if is_of_use else None
 
         return await trio.to_thread.run_sync(look)
 
@@ -449,12 +467,15 @@ class Worker:
     async def _is_mute(self, ticket: Ticket, service: Service) -> bool:
         """Whether a session without any audio shows that no other would have some.
 
-        Not of a service that has spoken to this run folder before: then it may be the text.
+        If the service has spoken to this run folder before, it may be the text: then another one has
+        to be without audio, too.
         """
         if service.is_proven or not _has_words(ticket):
             return False
+        service.mute_keys.add(ticket.key)
         look_up = self._run.checkpoint.has_bought_from
-        return not await trio.to_thread.run_sync(look_up, ticket.row.provider)
+        has_spoken = await trio.to_thread.run_sync(look_up, ticket.row.provider)
+        return len(service.mute_keys) >= (_MUTE_TEXTS if has_spoken else 1)
 
     async def _missed(
         self,
@@ -651,10 +672,9 @@ def _mute(ticket: Ticket, error: MuteError) -> BatchjobsError:
     """Say of a service what the hosted ones have been seen to do, and what to try."""
     name = ticket.row.provider
     return ServiceUnavailableError(
-        f"{name} connected, initialised and took the text of '{ticket.row.id}', the first one, and "
-        f"{error.message}",
+        f"{name} connected, initialised and took the text of '{ticket.row.id}', and {error.message}",
         hint=f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', another "
-        "--model or --voice, or look at the service's status page; no other text was sent",
+        "--model or --voice, or look at the service's status page; the other texts were not sent",
     )
 
 

@@ -53,7 +53,7 @@ _YEARS: Final = range(1100, 2000)
 _SIGNS: Final = frozenset("%\u066a&@#")
 _CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]"
 _STOPS: Final = re.compile(
-    rf"[.!?\u061f\u06d4\u2026:]+[{_CLOSING}]*(?=\s)|\n\s*\n|[\u2014\u2013]|--|(?<=\s)-(?=\s)"
+    rf"(?<![.!?\u061f\u06d4\u2026:])[.!?\u061f\u06d4\u2026:]++[{_CLOSING}]*+(?=\s)|\n\s*\n|[\u2014\u2013]|--|(?<=\s)-(?=\s)"
 )
 _BREAKS: Final = re.compile(
     rf"[,;\u060c\u061b][{_CLOSING}]*(?=\s)|(?<!\n)\n(?!\n)|[)\u00bb\u201d](?=\s)"

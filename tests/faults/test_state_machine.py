@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -169,7 +169,7 @@ def test_what_is_in_doubt_under_its_final_name_is_caught(
 ) -> None:
     """A runner that keeps what is in doubt where the result belongs hands it out as one."""
 
-    def place_of(row: Row, kept: JobRecord | None) -> str:
+    def place_of(row: Row, taken: Collection[str]) -> str:
         return row.output
 
     monkeypatch.setattr(suspects, "place_of", place_of)
