@@ -149,7 +149,7 @@ def test_the_readme_s_comparison_compares(tmp_path: Path, monkeypatch: pytest.Mo
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    heard = tmp_path / "outputs/quickstart/outputs/heard/results.jsonl"
+    heard = tmp_path / "outputs/tones/outputs/heard/results.jsonl"
     assert len(heard.read_text(encoding="utf-8").splitlines()) == 6
 
 

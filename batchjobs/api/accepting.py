@@ -28,7 +28,7 @@ class AcceptReport:
         damaged: Ids of suspect jobs whose files are gone or changed; they stay suspect.
         other_format: Ids of suspect jobs that are kept in a format which cannot become the one that
             the manifest asks for by now; they stay suspect.
-        suspects: How many suspect jobs there were.
+        suspects: How many suspect jobs there were before.
     """
 
     accepted: tuple[str, ...]
@@ -64,9 +64,13 @@ def accept(
         OutputError: A file cannot be created.
         DiskError: The disk failed or is full; what was accepted before that stays so.
     """
-    if bool(ids) + every + bool(reasons) != 1:
+    ways = bool(ids) + every + bool(reasons)
+    if ways != 1:
         raise UsageError(
-            "it is not said what to accept", hint="give ids, or --all, or --reason, one of them"
+            "it is said in more than one way what to accept"
+            if ways
+            else "it is not said what to accept",
+            hint="give ids, or --all, or --reason, one of them",
         )
     unknown = sorted(set(reasons) - set(Sign))
     if unknown:
@@ -119,7 +123,8 @@ def _chosen(
     wrong = [why for name in ids if (why := _why_not(name, found.get(name)))]
     if wrong:
         raise UsageError(
-            "\n".join(wrong), hint="nothing was changed; 'batchjobs status' counts what is suspect"
+            "\n".join(wrong),
+            hint="nothing was changed; 'batchjobs results RUN --status suspect' lists what is suspect",
         )
     asked = [(row, record) for row, record in found.values() if record is not None]
     done = [row.id for row, record in asked if record.status is Status.DONE]

@@ -171,8 +171,12 @@ def _complete(folder: Path, settings: BindSettings) -> Album:
         are = "is" if len(album.missing) == 1 else "are"
         raise ManifestError(
             f"{plural(len(album.missing), 'chapter')} {are} not done: {named}",
-            hint="run the manifest again, or pass --partial",
+            hint=f"listen to what is suspect, then: batchjobs accept {folder} --all; or pass --partial"
+            if album.suspects
+            else "run the manifest again, or pass --partial",
         )
+    if not album.chapters and album.missing:
+        raise ManifestError(f"no chapter of {folder} is done", hint="run the manifest again")
     if not album.chapters:
         raise ManifestError(f"{folder} holds no chapters", hint="run a manifest of texts first")
     return album

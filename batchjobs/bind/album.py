@@ -45,6 +45,7 @@ class Album:
     Attributes:
         chapters: Those that are done, in the manifest's order.
         missing: Ids of those that are not.
+        suspects: How many of these are kept in doubt.
         title: The book's; may be empty, like all that follow.
         author: Its author.
         date: When it appeared.
@@ -55,6 +56,7 @@ class Album:
 
     chapters: list[Chapter] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    suspects: int = 0
     title: str = ""
     author: str = ""
     date: str = ""
@@ -82,6 +84,7 @@ def read_album(folder: Path) -> Album:
                 continue
             if record is None or record.status is not Status.DONE:
                 album.missing.append(row.id)
+                album.suspects += record is not None and record.status is Status.SUSPECT
                 continue
             columns = {name: str(value) for name, value in decode_row(row).row.items() if value}
             _learn(album, columns, beside)

@@ -67,7 +67,8 @@ def accept(
     if as_json:
         import dataclasses
 
-        print_json(dataclasses.asdict(report))
+        left = report.suspects - len(report.accepted)
+        print_json(dataclasses.asdict(report) | {"suspects_left": left})
     else:
         _show(report, folder)
     raise SystemExit(1 if report.damaged or report.other_format else 0)

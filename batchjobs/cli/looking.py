@@ -88,7 +88,7 @@ def verify(folder: Path, *, as_json: bool) -> None:
         verdict = (
             f"{plural(len(found), 'file')} {are} not as they were" if found else "all as they were"
         )
-        say(f"{plural(checked, 'finished job')} checked: {verdict}")
+        say(f"{plural(checked, 'job')} checked: {verdict}")
         if found:
             say(f"to make them again: {_command(api.status(folder), folder)}")
     raise SystemExit(1 if found else 0)

@@ -60,6 +60,8 @@ def probe(
         if not key and not service.engine:
             hint = f"set {service.key_variable}, or give --key-file FILE"
             raise ConfigurationError(f"no key for the provider '{provider}'", hint=hint)
+        if not (voice or service.voice):  # before anybody is asked about money
+            raise ConfigurationError(f"'{provider}' has no default voice", hint="give --voice ID")
         cost = probing.probe_cost(service)
         characters = 2 * len(probing.PROBE_TEXT)
         unknown = "no cost" if service.engine else "no known price"
