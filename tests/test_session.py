@@ -711,7 +711,7 @@ async def test_a_normal_close_counts_only_after_audio_and_all_text(
     if has_audio:
         assert (await spoken(leaves)).evidence.ending is Ending.CLOSED_BY_SERVER
     else:
-        await missed(TransientError, leaves, within=CLOSE_SECONDS + 0.1)
+        await missed(MuteError, leaves, within=CLOSE_SECONDS + 0.1)
 
 
 async def test_a_normal_close_in_mid_text_is_a_failure(autojump_clock: object) -> None:
