@@ -44,6 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "unmeasured: goes over the same lines thousands of times, which others cover: measuring them"
         " takes longer than the test",
     )
+    config.addinivalue_line(
+        "markers", "long: a course of many seconds; left to CI, and to those who ask for all"
+    )
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.clocks import standing
 from tests.streams import FaultyStream, Peer, Service, answers, audio
 from tests.test_runner import QUICK, RATE, Ran, job, ran, speech_for
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.unmeasured, pytest.mark.long]
 
 WAYS = ("42901", "HTTP 429", "HTTP 429 with Retry-After", "close 1013")
 ROUND_TRIP_SECONDS = 0.05

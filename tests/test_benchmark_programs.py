@@ -31,6 +31,7 @@ def report_of(name: str, *arguments: object) -> dict[str, float]:
     return report
 
 
+@pytest.mark.long
 @pytest.mark.unmeasured
 def test_the_quick_form_runs_every_case_of_whole_runs(tmp_path: Path) -> None:
     """The command runs our pipeline and the script on equal work, plans, skips, and starts."""

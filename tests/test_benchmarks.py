@@ -67,6 +67,7 @@ def run_case(folder: Path, programs: dict[str, Program], *, lossy: bool = False)
         measured(case, server, folder, rounds=1, is_quick=False, tell=lambda line: None)
 
 
+@pytest.mark.long
 @pytest.mark.unmeasured
 def test_the_quick_form_runs_every_case_of_sessions(tmp_path: Path) -> None:
     """The command runs every peer to its end, and writes every row, count and version."""

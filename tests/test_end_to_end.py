@@ -599,6 +599,7 @@ def test_what_was_wasted_is_told(tmp_path: Path) -> None:
 # -- books ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_book_killed_on_the_way_is_whole_and_bought_once(tmp_path: Path) -> None:
     """From EPUB to M4B: the small form of ``tests/proofs/audiobook.py``."""
     from tests.books import alice, kalila
