@@ -1,6 +1,6 @@
 """Runs every check of the project and says which failed: the README's test command.
 
-With ``--coverage``, and where ``CI`` is set, it measures the coverage, too, which takes a fifth more.
+With ``--all``, and where ``CI`` is set, it does the tests marked long, too, and measures the coverage.
 """
 
 import concurrent.futures
@@ -16,27 +16,21 @@ OTHERS = [f"--ignore={folder}" for folder in WHOLE_RUNS]
 
 ROOT = Path(__file__).resolve().parent.parent
 ASYNC = [str(path) for path in sorted(ROOT.glob("batchjobs/**/*.py")) if "trio" in path.read_text()]
-IS_MEASURED = "--coverage" in sys.argv[1:] or bool(os.environ.get("CI"))
+IS_ALL = "--all" in sys.argv[1:] or bool(os.environ.get("CI"))
+RUNNER = ["coverage", "run", "-m", "pytest"] if IS_ALL else ["pytest", "-m", "not long"]
 STEPS = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check", "--quiet"],
     # By its own command: through flake8, which has nothing to add, it takes twice as long.
     "async pitfalls": ["flake8_async", "--enable=ASYNC102,ASYNC103,ASYNC104", *ASYNC],
     "types": ["mypy"],
-    "tests": [
-        *(["coverage", "run", "-m"] if IS_MEASURED else []),
-        "pytest",
-        "-q",
-        "-n",
-        "2",
-        *OTHERS,
-    ],
+    "tests": [*RUNNER, "-q", "-n", "2", *OTHERS],
     "coverage": ["coverage", "report"],
     "faults": ["pytest", "-q", "-n", "2", "--dist", "loadfile", *WHOLE_RUNS],
     "audit": ["tests.faults.audit"],
 }
 LANES = (
-    ("tests", "coverage") if IS_MEASURED else ("tests",),
+    ("tests", "coverage") if IS_ALL else ("tests",),
     ("lint", "format", "async pitfalls", "types", "audit", "faults"),
 )
 """Side by side: much of the tests is waiting, for servers that speak at a pace and for disks."""

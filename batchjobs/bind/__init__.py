@@ -176,7 +176,9 @@ def _complete(folder: Path, settings: BindSettings) -> Album:
             else "run the manifest again, or pass --partial",
         )
     if not album.chapters and album.missing:
-        raise ManifestError(f"no chapter of {folder} is done", hint="run the manifest again")
+        raise ManifestError(
+            f"{folder} holds no chapters that are done", hint="run the manifest again"
+        )
     if not album.chapters:
         raise ManifestError(f"{folder} holds no chapters", hint="run a manifest of texts first")
     return album
