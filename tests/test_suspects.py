@@ -295,6 +295,19 @@ async def test_a_settled_doubt_leads_rows_that_come_later(tmp_path: Path) -> Non
     assert run.statuses == {"suspect": 2}
 
 
+async def test_a_row_that_has_as_good_a_result_in_doubt_keeps_its_own(tmp_path: Path) -> None:
+    """What an equal row was bought meanwhile is no better: its own stays, with what it cost."""
+    b, a = job("b", "same words here in both"), job("a", "same words here in both")
+    await ran(tmp_path, [b], shares({"both": [0.1, 0.1]}))
+    before = (tmp_path / "suspect/b.wav").read_bytes()
+    run = await ran(tmp_path, [a, b], shares({"both": [0.05, 0.05]}), plan_settings=AGAIN)
+    assert run.statuses == {"suspect": 2}
+    record = run.records["b"]
+    assert (record.copied_from, record.attempts) == ("", 2)
+    assert "failed" not in record.error_message
+    assert (tmp_path / record.output).read_bytes() == before
+
+
 async def test_those_who_wait_for_a_copy_follow_into_doubt(tmp_path: Path) -> None:
     """The original is damaged, and what is bought in its place is in doubt: for all, bought once."""
     rows = [job(name, "same words here in both") for name in "abcd"]

@@ -90,6 +90,8 @@ class SingleJobs:
         if error:
             shown = f"{kept.error_message}; the last attempt failed: {error}"
             kept = replace(kept, error_message=shown)
+        if not ticket.attempts:  # it was only looked at
+            return replace(kept, is_passing=False)
         return self._counted(kept, ticket, is_passing=False)
 
     async def follow(self, ticket: Ticket, leader: JobRecord) -> JobRecord | None:

@@ -213,7 +213,10 @@ class Worker:
         if leader is None:
             return False
         ticket.kept_job = (await self._kept_before(row))[1]
-        if leader.status is Status.SUSPECT and not _is_as_good(ticket.kept_job, leader):
+        if leader.status is Status.SUSPECT:
+            if _is_as_good(ticket.kept_job, leader):
+                await self._fail(ticket, SuspectError.label, "", "", is_passing=False)
+                return True
             with trio.CancelScope(shield=True):
                 kept = await self._single_jobs.follow(ticket, leader)
             if kept is not None:
