@@ -172,17 +172,16 @@ class SpeechJudge:
         seconds = _seconds(pcm, sample_rate)
         expected = self._voice.pace.expected(self._sounds, speed=self._speed)
         doubts, support = self._by_length(seconds, expected, ending), self._known(expected)
-        # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
-        closes = {Ending.CLOSED_BY_SERVER, Ending.DRAINED}
-        is_cut = not doubts and ending in closes and _ends_abruptly(pcm, sample_rate)
         hurry = math.log(seconds / expected.seconds)
-        is_hurried = is_cut and hurry < -max(
-            _HURRIED_RATIO, _HURRIED_DEVIATIONS * expected.deviation
-        )
+        is_hurried = hurry < -max(_HURRIED_RATIO, _HURRIED_DEVIATIONS * expected.deviation)
+        # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
+        is_mere = ending is Ending.CLOSED_BY_SERVER
+        may_be_cut = not doubts and (is_mere or (ending is Ending.DRAINED and is_hurried))
+        is_cut = may_be_cut and _ends_abruptly(pcm, sample_rate)
+        is_hurried = is_hurried and is_cut
         if ending is not Ending.STOPPED:
             self._learn(seconds, expected, is_doubted=bool(doubts) or is_hurried)
-        is_mere = is_cut and ending is Ending.CLOSED_BY_SERVER
-        if is_hurried or (is_mere and self._is_first_abrupt()):
+        if is_hurried or (is_cut and self._is_first_abrupt()):
             message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
             lost = max(0.0, 1.0 - seconds / expected.seconds) if is_hurried else 0.0
             severity = max(_ABRUPT_SEVERITY, lost)
