@@ -623,6 +623,10 @@ class RunFolder(RuleBasedStateMachine):
         fresh = [held for held in kept if held not in self.held]
         for held in before.values():
             replaced = any(held.id == new.id or held.output == new.output for new in fresh)
+            # What was gone or damaged, and could not be bought again, is in doubt or has failed.
+            again = self.unsettled.get(held.id)
+            is_again = again is not None and again.product_key == held.product_key
+            replaced |= is_again and not self.is_there(held, exactly=True)
             self.hold("nothing bought is forgotten", holds=replaced, why=held)
         self.held = kept
         return bought
