@@ -21,6 +21,7 @@ from batchjobs.planning.records import (
     decode_row,
     held_segments,
     is_intact,
+    serves,
 )
 from batchjobs.planning.rows import Rows, recording_key, text_segments
 from batchjobs.planning.stager import Stager
@@ -46,6 +47,7 @@ __all__ = [
     "make_plan",
     "recording_key",
     "refuse_foreign_files",
+    "serves",
     "text_segments",
 ]
 

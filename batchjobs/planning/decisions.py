@@ -8,7 +8,7 @@ from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
 from batchjobs.jobs import Kind, Status
 from batchjobs.planning.places import Places
-from batchjobs.planning.records import TO_DO, Action, is_intact
+from batchjobs.planning.records import TO_DO, Action, is_intact, serves
 
 __all__ = ["decide", "refuse_foreign", "refuse_foreign_files", "refuse_foreign_reports"]
 
@@ -60,22 +60,14 @@ def _tried(record: JobRecord, folder: Path, *, retries_all: bool) -> Action:
 def _is_kept_elsewhere(row: Row, checkpoint: Checkpoint) -> bool:
     """Whether what the row asks for is kept in doubt, for another row or its own earlier content."""
     return any(
-        kept.can_become(row.output)
-        and kept.has_layout_of(row)
-        and not kept.is_passing
-        and is_intact(checkpoint.folder, kept)
+        not kept.is_passing and serves(checkpoint.folder, kept, row)
         for kept in checkpoint.suspects_of(row.key)
     )
 
 
 def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
     """Whether a finished job's files are there and can become this row's."""
-    return any(
-        donor.can_become(row.output)
-        and donor.has_layout_of(row)
-        and is_intact(checkpoint.folder, donor)
-        for donor in checkpoint.donors(row.key)
-    )
+    return any(serves(checkpoint.folder, donor, row) for donor in checkpoint.donors(row.key))
 
 
 def refuse_foreign(

@@ -30,6 +30,7 @@ __all__ = [
     "held_segments",
     "is_as_it_was",
     "is_intact",
+    "serves",
 ]
 
 
@@ -232,6 +233,11 @@ def is_intact(folder: Path, record: JobRecord) -> bool:
         return False
     # Strings, for a million paths: pathlib takes longer than the system does.
     return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
+
+
+def serves(folder: Path, record: JobRecord, row: Row) -> bool:
+    """Whether a job's files are there and can become those of a row that asks the same."""
+    return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
 
 
 def is_as_it_was(folder: Path, path: str, size: int, modified_ns: int | None) -> bool:

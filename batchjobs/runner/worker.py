@@ -26,7 +26,7 @@ from batchjobs.errors import (
 from batchjobs.jobs import BadRow, Job, Kind, Segment, Status, severity
 from batchjobs.limits import Price
 from batchjobs.outputs import Written
-from batchjobs.planning import Action, is_intact
+from batchjobs.planning import Action, is_intact, serves
 from batchjobs.plausibility import SpeechRates
 from batchjobs.progress import (
     JobFinished,
@@ -234,10 +234,7 @@ class Worker:
         kept = [
             record
             for record in checkpoint.suspects_of(row.key)
-            if record.can_become(row.output)
-            and record.has_layout_of(row)
-            and is_intact(checkpoint.folder, record)
-            and record != own
+            if record != own and serves(checkpoint.folder, record, row)
         ]
         if kept:
             return min(kept, key=lambda record: severity(record.doubts))
