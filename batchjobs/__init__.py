@@ -14,20 +14,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchjobs import errors
-    from batchjobs.api import (
-        AcceptReport,
-        Options,
-        RunReport,
-        accept,
-        plan,
-        run,
-        run_async,
-        status,
-        verify,
-    )
+    from batchjobs.api.accept import AcceptReport, accept
+    from batchjobs.api.options import Options
+    from batchjobs.api.report import RunReport
+    from batchjobs.api.run import plan, run, run_async
+    from batchjobs.api.status import status, verify
     from batchjobs.manifest import Defaults
+    from batchjobs.outputs.reports import read_results
     from batchjobs.planning import Plan
-    from batchjobs.results import read_results
 
     __version__: str
 
@@ -49,18 +43,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AcceptReport": "batchjobs.api",
+    "AcceptReport": "batchjobs.api.accept",
     "Defaults": "batchjobs.manifest",
-    "Options": "batchjobs.api",
+    "Options": "batchjobs.api.options",
     "Plan": "batchjobs.planning",
-    "RunReport": "batchjobs.api",
-    "accept": "batchjobs.api",
-    "plan": "batchjobs.api",
-    "read_results": "batchjobs.results",
-    "run": "batchjobs.api",
-    "run_async": "batchjobs.api",
-    "status": "batchjobs.api",
-    "verify": "batchjobs.api",
+    "RunReport": "batchjobs.api.report",
+    "accept": "batchjobs.api.accept",
+    "plan": "batchjobs.api.run",
+    "read_results": "batchjobs.outputs.reports",
+    "run": "batchjobs.api.run",
+    "run_async": "batchjobs.api.run",
+    "status": "batchjobs.api.status",
+    "verify": "batchjobs.api.status",
 }
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from batchjobs import audio
+from batchjobs.audio import decoding
 from batchjobs.errors import ConfigurationError, ManifestError, RecordingError
-from batchjobs.files import disk_error, write_whole
+from batchjobs.files.atomic import disk_error, write_whole
 
 if TYPE_CHECKING:
     from watchfiles import Change
@@ -178,7 +178,7 @@ class Scan:
             self._remember(path, name)
             return b""
         try:
-            recording = audio.probe(path)
+            recording = decoding.probe(path)
             other = self._same(path)
         except RecordingError as error:
             reason = error.message.removeprefix(f"{path} ")  # which has been said
@@ -215,9 +215,9 @@ class Scan:
         others = self._by_size.get(path.stat().st_size, [])
         if not others:
             return ""
-        digest, head = audio.sha256_of(path), _head(path)
+        digest, head = decoding.sha256_of(path), _head(path)
         for name, other in others:
-            if _head(Path(other)) == head and audio.sha256_of(Path(other)) == digest:
+            if _head(Path(other)) == head and decoding.sha256_of(Path(other)) == digest:
                 return name
         return ""
 

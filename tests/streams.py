@@ -16,7 +16,7 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
-from batchjobs.deflate import Deflate, negotiate
+from batchjobs.websocket.deflate import Deflate, negotiate
 
 READY = '{"type":"connectionInitialized"}'
 CLOSE_FRAME_OPCODE = 0x88

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 import batchjobs
-from batchjobs.api import working
-from batchjobs.audio import encode
+from batchjobs.api import execute
+from batchjobs.audio.decoding import encode
 from batchjobs.checkpoint import AttemptStart, Checkpoint
 from batchjobs.planning import Action
 from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
@@ -353,7 +353,7 @@ def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
         raise batchjobs.errors.ConfigurationError("its extra is not installed", hint="install it")
         yield
 
-    monkeypatch.setattr(working, "local_server", missing)
+    monkeypatch.setattr(execute, "local_server", missing)
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, batchjobs.Options(engine="espeak"))
     found = batchjobs.status(Path("outputs/three"))

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 import batchjobs
-from batchjobs.api import working
+from batchjobs.api import execute
 from batchjobs.planning import Plan, Work
 from batchjobs.progress import Event, JobFinished, Observer
 from batchjobs.runner import RunEnd, Runner
@@ -226,7 +226,7 @@ def test_a_run_that_did_not_begin_leaves_the_last_one_s_results(
         raise batchjobs.errors.ConfigurationError("its extra is not installed")
         yield
 
-    monkeypatch.setattr(working, "local_server", missing)
+    monkeypatch.setattr(execute, "local_server", missing)
     manifest.write_text(SHORT + "د,نص جديد\n", encoding="utf-8")
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, TONE)

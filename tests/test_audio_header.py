@@ -11,8 +11,8 @@ import soundfile  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchjobs import audio
-from batchjobs.audio_header import Container, Encoding, read_header
+from batchjobs.audio import decoding
+from batchjobs.audio.header import Container, Encoding, read_header
 from batchjobs.errors import RecordingError
 
 PCM = np.arange(-800, 800, dtype="<i2").tobytes()
@@ -217,8 +217,8 @@ REFUSED = {
 
 def read(path: Path) -> bytes:
     """Read a recording as a job would."""
-    recording = audio.probe(path)
-    pcm = b"".join(audio.pcm_chunks(path))
+    recording = decoding.probe(path)
+    pcm = b"".join(decoding.pcm_chunks(path))
     assert pcm
     assert recording.frames > 0
     return pcm
@@ -242,10 +242,10 @@ def test_hostile_headers_are_refused_by_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / "hostile.wav"
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=message) as caught:
-        audio.probe(path)
+        decoding.probe(path)
     assert caught.value.hint
     with pytest.raises(RecordingError, match=message):
-        list(audio.pcm_chunks(path))
+        list(decoding.pcm_chunks(path))
 
 
 @pytest.mark.parametrize("whole", ["plain", "AIFF", "RF64", "extensible PCM"])
@@ -256,7 +256,7 @@ def test_every_truncation_of_a_header_is_refused(tmp_path: Path, whole: str) -> 
     for cut in cuts:
         path.write_bytes(READ[whole][:cut])
         with pytest.raises(RecordingError):
-            audio.probe(path)
+            decoding.probe(path)
 
 
 @pytest.mark.parametrize("size", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
@@ -264,7 +264,7 @@ def test_streamed_silence_is_not_taken_for_tags(tmp_path: Path, size: bytes) -> 
     """Samples behind a size never written are audio even where they look like empty chunks."""
     path = tmp_path / "silence.wav"
     path.write_bytes(riff(fmt(), b"data" + size + bytes(3_200)))
-    assert audio.probe(path).frames == 1_600
+    assert decoding.probe(path).frames == 1_600
 
 
 def test_plain_samples_are_located(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_chained_ogg_streams_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "joined.ogg"
     path.write_bytes(files[0] + files[1])
     with pytest.raises(RecordingError, match="more than one Ogg stream"):
-        audio.probe(path)
+        decoding.probe(path)
 
 
 def valid(format_name: str, subtype: str = "PCM_16") -> bytes:
@@ -340,7 +340,7 @@ def only_recording_errors(factory: pytest.TempPathFactory, content: bytes) -> No
     """Look at a file and decode it all."""
     path = factory.getbasetemp() / f"hostile{next(COUNTER) % 4}"
     path.write_bytes(content)
-    for reader in (audio.probe, lambda path: list(audio.pcm_chunks(path))):
+    for reader in (decoding.probe, lambda path: list(decoding.pcm_chunks(path))):
         try:
             reader(path)
         except RecordingError as error:

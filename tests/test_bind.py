@@ -13,7 +13,8 @@ import mutagen
 import numpy as np
 import pytest
 
-from batchjobs import api, audio
+from batchjobs import api
+from batchjobs.audio import decoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Album, Chapter
 from batchjobs.bind.files import CONTAINERS, Maker, Volume, blocks, read_picture
@@ -26,7 +27,7 @@ from batchjobs.errors import (
     RecordingError,
     UsageError,
 )
-from batchjobs.results import read_results
+from batchjobs.outputs.reports import read_results
 from tests.books import alice, kalila, picture
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import process
@@ -108,8 +109,8 @@ def test_loudness_and_true_peak_are_reached(
     """For the whole book; peaks are held down where the gain would go beyond."""
     settings = BindSettings(form="flac", loudness_lufs=target, true_peak_db=peak, pause_seconds=0)
     made = bind(spoken, settings, output=tmp_path / "a")
-    whole = b"".join(audio.decoded_pcm(path) for path in sorted(made.path.iterdir()))
-    (tmp_path / "whole.wav").write_bytes(audio.encode(whole, sample_rate=24_000, format="wav"))
+    whole = b"".join(decoding.decoded_pcm(path) for path in sorted(made.path.iterdir()))
+    (tmp_path / "whole.wav").write_bytes(decoding.encode(whole, sample_rate=24_000, format="wav"))
     measured, highest = loudness(tmp_path / "whole.wav")
     assert measured == pytest.approx(target, abs=0.3)
     assert highest <= peak + 0.1
@@ -201,7 +202,7 @@ def test_a_full_disk_leaves_nothing(spoken: Path, tmp_path: Path) -> None:
 def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     """Such as a sample rate that MP3 does not know."""
     path = tmp_path / "a.wav"
-    path.write_bytes(audio.encode(bytes(20_000), sample_rate=10_000, format="wav"))
+    path.write_bytes(decoding.encode(bytes(20_000), sample_rate=10_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
     maker = Maker(
         Album(chapters=[chapter], sample_rate=10_000),
@@ -220,7 +221,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
 def test_silence_stays_silence(tmp_path: Path) -> None:
     """There is no gain that makes it louder."""
     path = tmp_path / "a.wav"
-    path.write_bytes(audio.encode(bytes(48_000), sample_rate=24_000, format="wav"))
+    path.write_bytes(decoding.encode(bytes(48_000), sample_rate=24_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
     held = b"".join(blocks(chapter, 24_000))
     assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file
@@ -236,7 +237,7 @@ def test_silence_stays_silence(tmp_path: Path) -> None:
 def test_rates_are_brought_together(tmp_path: Path) -> None:
     """A chapter at another rate is as long as it was."""
     path = tmp_path / "a.wav"
-    path.write_bytes(audio.encode(bytes(32_000), sample_rate=16_000, format="wav"))
+    path.write_bytes(decoding.encode(bytes(32_000), sample_rate=16_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
     assert sum(map(len, blocks(chapter, 24_000))) == 48_000
 
@@ -310,8 +311,8 @@ def test_exact_files_hold_the_exact_samples_but_for_the_level(spoken: Path, tmp_
     """No frame is lost or added."""
     made = bind(spoken, BindSettings(form="flac"), output=tmp_path / "a")
     for path, row in zip(sorted(made.path.iterdir()), read_results(spoken), strict=True):
-        bound = np.frombuffer(audio.decoded_pcm(path), dtype="<i2").astype(float)
-        held = audio.decoded_pcm(spoken / str(row["output"]))
+        bound = np.frombuffer(decoding.decoded_pcm(path), dtype="<i2").astype(float)
+        held = decoding.decoded_pcm(spoken / str(row["output"]))
         before = np.frombuffer(held, dtype="<i2") * 10 ** (made.gain_db / 20)
         assert len(bound) == len(before)
         if not made.is_limited:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.api import carrying_out
+from batchjobs.api import carry_out
 from tests.canary import KEY, place_in
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.commands import ROOT, Command, process
@@ -552,6 +552,6 @@ def test_any_other_broken_pipe_is_a_failure(
         finally:
             os.close(writing)
 
-    monkeypatch.setattr(carrying_out, "carry_out", broken)
+    monkeypatch.setattr(carry_out, "carry_out", broken)
     assert command("run", greeting, "--engine", "tone").code == 70
     assert "BrokenPipeError" in caplog.text

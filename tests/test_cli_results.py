@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import batchjobs
-from batchjobs.results import read_results
+from batchjobs.outputs.reports import read_results
 from tests.commands import Command, process
 
 ROWS = (

@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from batchjobs import audio
+from batchjobs.audio import decoding
+from batchjobs.audio.pauses import split
 from batchjobs.errors import RecordingError
-from batchjobs.pauses import split
 
 RATE = 48_000
 SECONDS = 6
@@ -69,10 +69,12 @@ def test_a_container_is_heard_like_a_wav(
 ) -> None:
     """As long, and the same sound, at the same place."""
     path = write(tmp_path / name, form, codec, options)
-    recording = audio.probe(path)
+    recording = decoding.probe(path)
     assert recording.channels == 2
     assert recording.seconds == pytest.approx(SECONDS, abs=0.12)
-    heard = np.frombuffer(b"".join(audio.pcm_chunks(path, sample_rate=RATE)), "<i2").astype(float)
+    heard = np.frombuffer(b"".join(decoding.pcm_chunks(path, sample_rate=RATE)), "<i2").astype(
+        float
+    )
     meant = sound().mean(axis=0)
     assert len(heard) == pytest.approx(len(meant), abs=RATE * 0.12)
     length = min(len(heard), len(meant)) - RATE // 2
@@ -88,8 +90,8 @@ def test_a_container_is_heard_like_a_wav(
 def test_the_sound_of_a_film_is_heard(tmp_path: Path) -> None:
     """Its pictures are not looked at, and may be longer."""
     path = write(tmp_path / "film.mkv", "matroska", "flac", {}, picture=True)
-    assert audio.probe(path).seconds == pytest.approx(SECONDS, abs=0.1)
-    assert sum(map(len, audio.pcm_chunks(path))) == pytest.approx(32_000 * SECONDS, abs=3_200)
+    assert decoding.probe(path).seconds == pytest.approx(SECONDS, abs=0.1)
+    assert sum(map(len, decoding.pcm_chunks(path))) == pytest.approx(32_000 * SECONDS, abs=3_200)
 
 
 @pytest.mark.parametrize(("name", "form", "codec", "options"), CASES)
@@ -103,10 +105,10 @@ def test_a_torn_file_is_told(
         torn.write_bytes(content[: int(len(content) * share)])
         if form in {"mp4", "mov"}:
             with pytest.raises(RecordingError):
-                audio.probe(torn)
+                decoding.probe(torn)
         else:  # the headers of streams claim no length: what is there is all that is known
             with contextlib.suppress(RecordingError):
-                list(audio.pcm_chunks(torn))
+                list(decoding.pcm_chunks(torn))
     dice = np.random.default_rng(7)
     for _ in range(20):
         damaged = bytearray(content)
@@ -114,7 +116,7 @@ def test_a_torn_file_is_told(
             damaged[place] ^= 0xFF
         torn.write_bytes(damaged)
         with contextlib.suppress(RecordingError):  # and nothing else
-            list(audio.pcm_chunks(torn))
+            list(decoding.pcm_chunks(torn))
 
 
 def test_what_holds_no_sound_is_told(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_what_holds_no_sound_is_told(tmp_path: Path) -> None:
         container.mux(video.encode(image))
         container.mux(video.encode(None))
     with pytest.raises(RecordingError, match="no audio"):
-        audio.probe(tmp_path / "a.mkv")
+        decoding.probe(tmp_path / "a.mkv")
     with av.open(str(tmp_path / "b.mkv"), "w", format="matroska") as container:
         stream = container.add_stream("mp2", rate=RATE, layout="stereo")
         frame = av.AudioFrame.from_ndarray(
@@ -136,7 +138,7 @@ def test_what_holds_no_sound_is_told(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with pytest.raises(RecordingError, match="'mp2"):
-        audio.probe(tmp_path / "b.mkv")
+        decoding.probe(tmp_path / "b.mkv")
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,5 +146,5 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = write(tmp_path / "a.m4a", "mp4", "aac", {})
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(RecordingError) as caught:
-        audio.probe(path)
+        decoding.probe(path)
     assert "batchjobs[book]" in caught.value.hint

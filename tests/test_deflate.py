@@ -21,13 +21,14 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 from wsproto.utilities import RemoteProtocolError
 
-from batchjobs import hooks
-from batchjobs.deflate import Deflate
 from batchjobs.errors import TransientError
 from batchjobs.protocol import codec
 from batchjobs.providers import BUILT_IN
-from batchjobs.server import ServerSettings, serve
+from batchjobs.server.app import serve
+from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Link, TranscriptSession, dial_tcp
+from batchjobs.websocket import hooks
+from batchjobs.websocket.deflate import Deflate
 from tests.streams import FaultyStream, Peer, Service
 
 QUICK = replace(BUILT_IN["munsit"], pace=0.0, transcript_per_chunk=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from batchjobs.protocol.messages import Audio, Failure, Ready, Transcription, TranscriptionError
-from batchjobs.server.delivery import (
+from batchjobs.server.fault_injection import (
     Action,
     Close,
     Delivery,

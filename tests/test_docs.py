@@ -18,7 +18,7 @@ import batchjobs
 from batchjobs import config, errors
 from batchjobs.cli import cli
 from batchjobs.manifest import KNOWN_COLUMNS
-from batchjobs.server.engines import ENGINES
+from batchjobs.server.engines.registry import ENGINES
 from batchjobs.server.faults import FaultName
 
 ROOT = Path(__file__).parent.parent

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs import audio
+from batchjobs.audio import decoding
 from batchjobs.jobs import SpeechSettings
-from batchjobs.server.engines import synthesiser
+from batchjobs.server.engines.registry import synthesiser
 from tests.canary import KEY, key_with
 from tests.clocks import PATIENCE_SECONDS, until
 
@@ -130,11 +130,11 @@ def test_the_quickstart_makes_playable_files_of_every_row(quickstart: Path) -> N
     assert summary(quickstart)["done"] == 8
     for line in lines:
         if line["kind"] == "tts":
-            frames, rate = audio.measured(quickstart / str(line["output"]))
+            frames, rate = decoding.measured(quickstart / str(line["output"]))
             assert rate == line["sample_rate"]
             lossy = str(line["output"]).endswith(".mp3")
             assert frames == pytest.approx(line["frames"], abs=3_000 if lossy else 0)
-            assert not audio.is_silent(audio.decoded_pcm(quickstart / str(line["output"])))
+            assert not decoding.is_silent(decoding.decoded_pcm(quickstart / str(line["output"])))
 
 
 def test_the_arabic_clips_are_what_espeak_says(quickstart: Path) -> None:
@@ -243,7 +243,7 @@ def test_speech_that_is_not_heard_is_no_finished_job(tmp_path: Path) -> None:
     engine.close()
     sounds = {"speech": bytes(96_000) + pcm, "silence": bytes(len(pcm))}
     for name, sound in sounds.items():
-        content = audio.encode(sound, sample_rate=16_000, format="flac")
+        content = decoding.encode(sound, sample_rate=16_000, format="flac")
         (tmp_path / f"{name}.flac").write_bytes(content)
     rows = [{"id": name, "audio": f"{name}.flac"} for name in sounds]
     manifest = write_manifest(tmp_path / "talks.csv", rows)

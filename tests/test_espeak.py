@@ -17,11 +17,11 @@ import espeakng_loader
 import numpy as np
 import pytest
 
+from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.pcm import ends_abruptly
-from batchjobs.server import espeak_helper
-from batchjobs.server.espeak import EspeakSynthesiser, runs, voice_variant
+from batchjobs.server.engines import espeak_helper
+from batchjobs.server.engines.espeak import EspeakSynthesiser, runs, voice_variant
 
 # Forks of a process with threads; the child only calls what a fork may.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -229,7 +229,7 @@ def test_no_helper_outlives_its_server() -> None:
     """When the server is killed outright, its helper ends too."""
     program = (
         "from batchjobs.jobs import SpeechSettings\n"
-        "from batchjobs.server.espeak import EspeakSynthesiser\n"
+        "from batchjobs.server.engines.espeak import EspeakSynthesiser\n"
         "engine = EspeakSynthesiser()\n"
         "list(engine.synthesise('hi', SpeechSettings(voice_id='v', model_id='m')))\n"
         "print(engine._helper._process.pid, flush=True)\n"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import DiskError, DiskFullError, OutputError
-from batchjobs.files import (
+from batchjobs.files.atomic import (
     PathEscapeError,
     disk_error,
     part_path,

@@ -21,9 +21,9 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from batchjobs import frames, hooks
-from batchjobs.frames import FastConnection
 from batchjobs.session import Link, TranscriptSession
+from batchjobs.websocket import frames, hooks
+from batchjobs.websocket.frames import FastConnection
 from tests.streams import Peer, Service
 from tests.test_deflate import QUICK, chunks_of
 from tests.test_hooks import ARABIC, STREAMS, joined, script, size

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import Kind
-from batchjobs.server.gate import Admission, RateGate, Refusal, examine
+from batchjobs.server.admission import Admission, RateGate, Refusal, examine
 from batchjobs.server.settings import ServerSettings
 from tests.canary import key_with
 

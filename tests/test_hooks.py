@@ -19,7 +19,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, Pong, TextMessage
 
 import batchjobs
-from batchjobs import masking
+from batchjobs.websocket import masking
 
 STREAMS = int(os.environ.get("FUZZ_STREAMS", "2000"))
 EDGES = (0, 1, 2, 3, 4, 7, 8, 125, 126, 127, 255, 256, 257, 65_535, 65_536, 200_000)

@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from batchjobs.runner import hops as hops_module
-from batchjobs.runner.hops import Hops
+from batchjobs.runner import thread_batches as hops_module
+from batchjobs.runner.thread_batches import Hops
 from tests.clocks import PATIENCE_SECONDS, until_soon
 
 THREADS = 2

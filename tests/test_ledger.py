@@ -8,7 +8,7 @@ import pytest
 
 from batchjobs.errors import OutputError
 from batchjobs.jobs import Kind
-from batchjobs.server.ledger import Account, Ledger
+from batchjobs.server.session_log import Account, Ledger
 
 
 def _lines(path: Path) -> list[dict[str, object]]:

@@ -15,12 +15,13 @@ import pytest
 import soundfile
 import trio
 
-from batchjobs import outputs, text
+from batchjobs import text
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, SegmentRecord
 from batchjobs.errors import ConfigurationError, DiskError, RecordingError
-from batchjobs.files import publish
+from batchjobs.files.atomic import publish
 from batchjobs.jobs import Job, Kind, Pauses, Status
-from batchjobs.outputs import SegmentLostError, Span
+from batchjobs.outputs import writing
+from batchjobs.outputs.writing import SegmentLostError, Span
 from batchjobs.planning import PlanSettings, held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
@@ -390,11 +391,11 @@ async def test_a_recording_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
     """Whatever is wrong with it, what was begun is removed."""
-    written = outputs.spoken(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
+    written = writing.spoken(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
     publish(written.targets)
     file = written.files[0]
     frames = len(speech_for("ا" * 20)) // 2
-    segment = outputs.SegmentRecord(
+    segment = writing.SegmentRecord(
         key="a" * 64,
         job_key="j",
         path=file.path,
@@ -409,7 +410,7 @@ def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
         replace(segment, path="segments/none.wav"),
     ):
         with pytest.raises(SegmentLostError) as caught:
-            outputs.assembled(tmp_path, "x.flac", [Span(segment=wrong, pause_frames=0)])
+            writing.assembled(tmp_path, "x.flac", [Span(segment=wrong, pause_frames=0)])
         assert isinstance(caught.value, RecordingError)
         assert caught.value.segment == wrong
         assert [path.name for path in tmp_path.iterdir()] == ["segments"]
@@ -423,13 +424,13 @@ async def test_cancelled_while_it_is_put_together_a_book_costs_nothing_more(
 ) -> None:
     """No file is left half written; the next run puts together what is there."""
     with trio.CancelScope() as scope:
-        read = outputs.read_span
+        read = writing.read_span
 
         def cancelling(*span: Any) -> Any:
             trio.from_thread.run_sync(scope.cancel)
             return read(*span)
 
-        monkeypatch.setattr(outputs, "read_span", cancelling)
+        monkeypatch.setattr(writing, "read_span", cancelling)
         await told(tmp_path, [job("b", book())], Sold())
     assert scope.cancelled_caught
     assert not list((tmp_path / "audio").iterdir())

@@ -23,12 +23,12 @@ import soundfile
 import srt
 import trio
 
-from batchjobs import pauses
+from batchjobs.audio import pauses
 from batchjobs.jobs import Job, Kind, SpeechSettings
 from batchjobs.limits import RetryPolicy
 from batchjobs.runner import RunSettings
-from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.server.tone_signal import (
+from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
+from batchjobs.server.engines.tone_signal import (
     HEADER_BYTES,
     HEADER_SYMBOL_SECONDS,
     PILOT_SECONDS,

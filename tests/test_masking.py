@@ -7,7 +7,7 @@ import wsproto.frame_protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs import masking
+from batchjobs.websocket import masking
 
 _theirs = wsproto.frame_protocol.XorMaskerSimple
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from batchjobs import audio
+from batchjobs.audio import decoding
+from batchjobs.audio.mpeg import mpeg_length
 from batchjobs.errors import RecordingError
-from batchjobs.mpeg_frames import mpeg_length
 
 SECONDS = 4
 
@@ -59,8 +59,8 @@ def test_a_constant_bit_rate_needs_no_header(tmp_path: Path, trailer: bytes) -> 
     """An MP3 of constant bit rate without a header is read whole, whatever tags follow it."""
     path = tmp_path / "plain.mp3"
     path.write_bytes(without_xing(mp3(mode="CONSTANT")) + trailer)
-    assert audio.probe(path).seconds == pytest.approx(SECONDS, abs=0.1)
-    pcm = b"".join(audio.pcm_chunks(path))
+    assert decoding.probe(path).seconds == pytest.approx(SECONDS, abs=0.1)
+    pcm = b"".join(decoding.pcm_chunks(path))
     assert len(pcm) / 32_000 == pytest.approx(SECONDS, abs=0.1)
 
 
@@ -69,11 +69,11 @@ def test_a_variable_bit_rate_without_header_is_read_whole_or_refused(tmp_path: P
     noise_first = tmp_path / "noise_first.mp3"
     noise_first.write_bytes(loud_first())
     with pytest.raises(RecordingError, match="would be read"):
-        audio.probe(noise_first)
+        decoding.probe(noise_first)
     silence_first = tmp_path / "silence_first.mp3"
     silence_first.write_bytes(without_xing(mp3()))
-    assert audio.probe(silence_first).seconds == pytest.approx(SECONDS, abs=0.1)
-    assert audio.measured(silence_first)[0] == pytest.approx(48_000 * SECONDS, abs=5_000)
+    assert decoding.probe(silence_first).seconds == pytest.approx(SECONDS, abs=0.1)
+    assert decoding.measured(silence_first)[0] == pytest.approx(48_000 * SECONDS, abs=5_000)
 
 
 def loud_first() -> bytes:
@@ -92,7 +92,7 @@ def test_a_cut_mp3_is_refused(tmp_path: Path) -> None:
     for cut in (len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
         with pytest.raises(RecordingError, match="truncated"):
-            audio.probe(path)
+            decoding.probe(path)
 
 
 def test_joined_mp3s_are_refused(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_joined_mp3s_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "joined.mp3"
     path.write_bytes(mp3() * 2)
     with pytest.raises(RecordingError, match="more than its header says"):
-        audio.probe(path)
+        decoding.probe(path)
 
 
 def test_a_recorder_stopped_in_mid_frame_loses_that_frame_only(tmp_path: Path) -> None:
@@ -145,5 +145,5 @@ def test_id3_tags_before_are_skipped(tmp_path: Path) -> None:
     plain, tagged = tmp_path / "plain.mp3", tmp_path / "tagged.mp3"
     plain.write_bytes(mp3())
     tagged.write_bytes(b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + mp3())
-    assert audio.probe(tagged).frames == audio.probe(plain).frames
-    assert audio.decoded_pcm(tagged) == audio.decoded_pcm(plain)
+    assert decoding.probe(tagged).frames == decoding.probe(plain).frames
+    assert decoding.decoded_pcm(tagged) == decoding.decoded_pcm(plain)

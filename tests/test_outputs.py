@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batchjobs import audio, outputs
+from batchjobs.audio import decoding
 from batchjobs.checkpoint import FileRecord, JobRecord
 from batchjobs.errors import OutputError
-from batchjobs.files import part_path, publish
+from batchjobs.files.atomic import part_path, publish
 from batchjobs.jobs import Ending, Evidence, Kind, Status
-from batchjobs.outputs import Written, copied, file_changes, spoken, transcribed
-from batchjobs.subtitles import Transcript, TranscriptPart, joined
+from batchjobs.outputs import writing
+from batchjobs.outputs.writing import Written, copied, file_changes, spoken, transcribed
+from batchjobs.transcripts.joining import Transcript, TranscriptPart, joined
 
 _RATE = 24_000
 _PCM = (np.sin(np.arange(_RATE) * 0.07) * 12_000).astype("<i2").tobytes()
@@ -65,8 +66,8 @@ def test_exact_formats_hold_exactly_the_samples(tmp_path: Path, name: str) -> No
     assert not (tmp_path / name).exists()
     assert part_path(tmp_path / name).exists()
     publish(written.targets)
-    assert audio.decoded_pcm(tmp_path / name) == _PCM
-    assert audio.measured(tmp_path / name) == (_RATE, _RATE)
+    assert decoding.decoded_pcm(tmp_path / name) == _PCM
+    assert decoding.measured(tmp_path / name) == (_RATE, _RATE)
     assert written.pcm_sha256 == hashlib.sha256(_PCM).hexdigest()
     content = (tmp_path / name).read_bytes()
     head = 44 if name.endswith(".wav") else 0
@@ -82,7 +83,7 @@ def test_formats_with_losses_keep_the_length(tmp_path: Path, name: str) -> None:
     """An MP3 or OGG is a second long too, and its record has the hash of what was sent."""
     written = spoken(tmp_path, name, _PCM, _RATE)
     publish(written.targets)
-    frames, rate = audio.measured(tmp_path / name)
+    frames, rate = decoding.measured(tmp_path / name)
     assert frames == pytest.approx(rate, rel=0.1)
     assert written.pcm_sha256 == hashlib.sha256(_PCM).hexdigest()
 
@@ -131,7 +132,7 @@ def test_exact_copies_are_exact(tmp_path: Path, held: str, wanted: str) -> None:
     written = copied(tmp_path, wanted, donor)
     assert written is not None
     publish(written.targets)
-    assert audio.decoded_pcm(tmp_path / wanted) == _PCM
+    assert decoding.decoded_pcm(tmp_path / wanted) == _PCM
     assert written.pcm_sha256 == donor.pcm_sha256
     assert written.files[0].path == wanted
 
@@ -169,7 +170,7 @@ def test_a_copy_onto_its_own_place_keeps_it(tmp_path: Path) -> None:
     written = copied(tmp_path, "a.wav", donor)
     assert written is not None
     publish(written.targets)
-    assert audio.decoded_pcm(tmp_path / "a.wav") == _PCM
+    assert decoding.decoded_pcm(tmp_path / "a.wav") == _PCM
 
 
 @pytest.mark.parametrize("wanted", ["b.wav", "b.flac"])
@@ -181,13 +182,13 @@ def test_a_donor_replaced_while_it_is_read_gives_nothing_else(
     content = (tmp_path / "a.wav").read_bytes()
     other = content[:44] + content[:43:-1]
     name = "write_part" if wanted == "b.wav" else "fill_part"
-    write = getattr(outputs, name)
+    write = getattr(writing, name)
 
     def replaced_and_written(target: Path, content: Any) -> Path:
         (tmp_path / "a.wav").write_bytes(other)
         return Path(write(target, content))
 
-    monkeypatch.setattr(outputs, name, replaced_and_written)
+    monkeypatch.setattr(writing, name, replaced_and_written)
     assert copied(tmp_path, wanted, donor) is None
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 

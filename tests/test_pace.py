@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from batchjobs.pace import KNOWN_AFTER, Pace
+from batchjobs.plausibility.pace import KNOWN_AFTER, Pace
 from batchjobs.text import Sounds, sounds
 
 _PROSE = "قال المَلِكُ للفيلسوفِ اضرِبْ لي مثلًا the quick brown fox jumps over it"

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from batchjobs import audio
-from batchjobs.pauses import Stretch, frames, levels, over_noise, powers, split
+from batchjobs.audio import decoding
+from batchjobs.audio.pauses import Stretch, frames, levels, over_noise, powers, split
 
 RATE = 16_000
 _Samples = NDArray[np.float64]
@@ -54,7 +54,7 @@ def test_the_samples_are_those_of_the_recording(tmp_path: Path) -> None:
     wave = np.concatenate([syllables(7), silence(1), syllables(12), silence(6), syllables(4)])
     stereo = np.stack([wave, wave * 0.5], axis=1).repeat(3, axis=0)  # 48 kHz
     soundfile.write(tmp_path / "in.flac", np.clip(stereo, -1, 1), 48_000)
-    pcm = b"".join(audio.pcm_chunks(tmp_path / "in.flac", sample_rate=RATE))
+    pcm = b"".join(decoding.pcm_chunks(tmp_path / "in.flac", sample_rate=RATE))
     found = cut(tmp_path / "in.flac")
     assert len(found) > 2
     for stretch in found:

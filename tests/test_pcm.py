@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.errors import OutputError
-from batchjobs.pcm import (
+from batchjobs.audio.pcm import (
     averaged,
     ends_abruptly,
     floats,
@@ -20,6 +19,7 @@ from batchjobs.pcm import (
     stretch_powers,
     wav_header,
 )
+from batchjobs.errors import OutputError
 
 
 def speech_like(seconds: float, *, fade: float) -> bytes:

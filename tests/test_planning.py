@@ -14,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchjobs import audio, outputs, results
+from batchjobs.audio import decoding
 from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
-from batchjobs.files import publish
+from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Pauses, SpeechSettings, Status
 from batchjobs.manifest import Defaults, read_rows
+from batchjobs.outputs import reports, writing
 from batchjobs.planning import (
     TO_BUY,
     TO_DO,
@@ -32,9 +33,9 @@ from batchjobs.planning import (
     is_intact,
     make_plan,
 )
-from batchjobs.planning.rows import Rows
+from batchjobs.planning.row_builder import Rows
 from batchjobs.providers import BUILT_IN, Provider, with_settings
-from batchjobs.subtitles import TranscriptPart, joined
+from batchjobs.transcripts.joining import TranscriptPart, joined
 
 _SPOKEN = b"\x01\x02" * 4_000
 _EVIDENCE = Evidence(
@@ -127,7 +128,7 @@ class Desk:
         if row.action in {Action.COPY, Action.FOLLOW}:
             donors = checkpoint.donors(row.key)
             written = next(
-                filter(None, (outputs.copied(self.folder, row.output, d) for d in donors)), None
+                filter(None, (writing.copied(self.folder, row.output, d) for d in donors)), None
             )
             assert written is not None, f"{row.action} of {row.id} has no donor: a lie of the plan"
             publish(written.targets)
@@ -138,10 +139,10 @@ class Desk:
             starts=[AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)]
         )
         if row.kind == Kind.TTS:
-            written = outputs.spoken(self.folder, row.output, _SPOKEN, 24_000)
+            written = writing.spoken(self.folder, row.output, _SPOKEN, 24_000)
         else:
             heard = joined([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
-            written = outputs.transcribed(
+            written = writing.transcribed(
                 self.folder, row.output, heard, audio_seconds=row.seconds, evidence=_EVIDENCE
             )
         publish(written.targets)
@@ -171,7 +172,9 @@ def _texts(*texts: str) -> list[dict[str, str]]:
 
 
 def _record(path: Path, seconds: float = 1.0) -> bytes:
-    content = audio.encode(b"\x10\x20" * round(16_000 * seconds), sample_rate=16_000, format="wav")
+    content = decoding.encode(
+        b"\x10\x20" * round(16_000 * seconds), sample_rate=16_000, format="wav"
+    )
     path.write_bytes(content)
     return content
 
@@ -484,7 +487,7 @@ def test_a_foreign_transcript_is_not_overwritten_on_either_side(desk: Desk) -> N
     assert desk.run([{"id": "a", "audio": "a.wav", "output": "notes/a.txt"}]) == ["a"]
 
 
-@pytest.mark.parametrize("name", [results.RESULTS, results.FAILED, results.SUMMARY])
+@pytest.mark.parametrize("name", [reports.RESULTS, reports.FAILED, reports.SUMMARY])
 def test_foreign_reports_are_not_overwritten(desk: Desk, name: str) -> None:
     """A first run in a folder with somebody's own results.jsonl stops; a later one has its own."""
     desk.folder.mkdir(parents=True)
@@ -526,7 +529,7 @@ def test_a_left_over_of_our_own_is_accepted(desk: Desk) -> None:
         start = AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)
         checkpoint.commit(starts=[start])
         for name in ("r1", "r2"):
-            publish(outputs.spoken(desk.folder, f"audio/{name}.wav", _SPOKEN, 24_000).targets)
+            publish(writing.spoken(desk.folder, f"audio/{name}.wav", _SPOKEN, 24_000).targets)
     assert desk.plan(table) == {"r1": "new", "r2": "follow", "r3": "new"}
     assert desk.run(table) == ["r1", "r3"]
 

@@ -13,7 +13,7 @@ from batchjobs.checkpoint import Checkpoint, SegmentChanges, SegmentRecord
 from batchjobs.errors import UsageError
 from batchjobs.jobs import Job, Kind
 from batchjobs.planning import Plan, Superseded
-from batchjobs.planning.rows import text_segments
+from batchjobs.planning.row_builder import text_segments
 from batchjobs.providers import BUILT_IN, Provider, with_settings
 from batchjobs.server.child import local_server
 from tests.test_planning import Desk

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchjobs.audio.buffer import ReceivedAudio
+from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.jobs import Ending, Sign, SpeechSettings, severity
-from batchjobs.pcm import ends_abruptly
-from batchjobs.plausibility import SpeechJudge, SpeechRates
-from batchjobs.received import ReceivedAudio
-from batchjobs.server.tone import ToneSynthesiser
+from batchjobs.plausibility.clips import SpeechJudge, SpeechRates
+from batchjobs.server.engines.tone import ToneSynthesiser
 from batchjobs.text import sounds
 from tests.proofs.clips import Clip
 from tests.proofs.hosted import served

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import trio
 
+from batchjobs.api.probe import PROBE_TEXT, Finding, probe, probe_cost
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
     KeyRefusedError,
     ServiceUnavailableError,
 )
-from batchjobs.probing import PROBE_TEXT, Finding, probe, probe_cost
 from batchjobs.providers import BUILT_IN, Provider
 from tests.canary import KEY
 from tests.streams import Peer, Raw, Service, Talk, answers, audio, tone

@@ -10,7 +10,7 @@ import trio
 
 from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.limits import QuietTime
-from batchjobs.plausibility import SpeechRates
+from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession
 from tests.streams import Peer, Service, audio, tone

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import DiskError
-from batchjobs.received import ReceivedAudio
 
 UNIT = 4
 

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from batchjobs.audio.pcm import quantised
 from batchjobs.errors import ConfigurationError, EngineError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.pcm import quantised
-from batchjobs.server import sphinx_helper
-from batchjobs.server.engines import Recogniser
-from batchjobs.server.espeak import EspeakSynthesiser
-from batchjobs.server.sherpa import (
+from batchjobs.server.engines import sphinx_helper
+from batchjobs.server.engines.espeak import EspeakSynthesiser
+from batchjobs.server.engines.registry import Recogniser
+from batchjobs.server.engines.sherpa import (
     SherpaRecogniser,
     SherpaStream,
     _check_apart,
     _one_at_a_time,
     check,
 )
-from batchjobs.server.sherpa_model import RECIPES, find_model
-from batchjobs.server.sphinx import SphinxRecogniser, SphinxStream
+from batchjobs.server.engines.sherpa_model import RECIPES, find_model
+from batchjobs.server.engines.sphinx import SphinxRecogniser, SphinxStream
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

@@ -11,9 +11,9 @@ import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, InternalError, OutputError
-from batchjobs.files import write_part
+from batchjobs.files.atomic import write_part
 from batchjobs.jobs import Kind, Status
-from batchjobs.recorder import Recorder
+from batchjobs.runner.recorder import Recorder
 from tests.clocks import PATIENCE_SECONDS
 
 START = AttemptStart(key="k", job="a", provider="p", started_at=1.0)

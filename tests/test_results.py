@@ -11,9 +11,16 @@ from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecor
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
 from batchjobs.manifest import Defaults, read_rows
+from batchjobs.outputs.reports import (
+    FAILED,
+    RESULTS,
+    SUMMARY,
+    read_results,
+    summary_of,
+    write_results,
+)
 from batchjobs.planning import PlanSettings, make_plan
 from batchjobs.providers import BUILT_IN
-from batchjobs.results import FAILED, RESULTS, SUMMARY, read_results, summary_of, write_results
 
 _ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
 _EVIDENCE = Evidence(
@@ -136,10 +143,10 @@ def test_a_transcription_has_its_transcript(tmp_path: Path, wav: Path) -> None:
 @pytest.fixture
 def wav(tmp_path: Path) -> Path:
     """Give a recording."""
-    from batchjobs import audio
+    from batchjobs.audio import decoding
 
     path = tmp_path / "a.wav"
-    path.write_bytes(audio.encode(b"\1\0" * 16_000, sample_rate=16_000, format="wav"))
+    path.write_bytes(decoding.encode(b"\1\0" * 16_000, sample_rate=16_000, format="wav"))
     return path
 
 

@@ -33,7 +33,7 @@ from batchjobs.errors import (
 )
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
 from batchjobs.limits import RetryPolicy
-from batchjobs.outputs import SEGMENTS_FOLDER, file_changes
+from batchjobs.outputs.writing import SEGMENTS_FOLDER, file_changes
 from batchjobs.planning import PlanSettings, is_intact, make_plan
 from batchjobs.progress import Event, JobFinished, JobRetried, RunStopping, SlowedDown
 from batchjobs.providers import BUILT_IN, Provider

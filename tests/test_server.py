@@ -20,9 +20,10 @@ from batchjobs.errors import ConfigurationError, EngineError, OutputError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.protocol import codec, messages
 from batchjobs.protocol.messages import Audio, Failure, Message, Ready, Transcription
-from batchjobs.server import ServerSettings, serve
+from batchjobs.server.app import serve
 from batchjobs.server.faults import parse_fault
-from batchjobs.server.speaking import TextBuffer
+from batchjobs.server.settings import ServerSettings
+from batchjobs.server.tts_session import TextBuffer
 
 TOKEN = "a/key+with=signs&%"
 # Diacritics, Arabic-Indic digits, tatweel, a joiner and a non-joiner, marks of direction, Latin.

@@ -33,11 +33,12 @@ from batchjobs.errors import (
     TransientError,
 )
 from batchjobs.jobs import Doubt, Ending, Kind, Segment, Sign, SpeechSettings, Verdict
+from batchjobs.plausibility.transcripts import TranscriptRates
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN, Provider
-from batchjobs.server.tone import ToneSynthesiser
+from batchjobs.server.engines.tone import ToneSynthesiser
 from batchjobs.session import (
     CONNECTION_CODE,
     RECORDING_CODE,
@@ -45,11 +46,10 @@ from batchjobs.session import (
     SpeechSession,
     TranscriptSession,
     exchange,
-    mailbox,
     recording_chunks,
 )
-from batchjobs.session.guard import GuardedStream
-from batchjobs.transcript_judge import TranscriptRates
+from batchjobs.session.handshake_guard import GuardedStream
+from batchjobs.websocket import direct_delivery
 from tests.canary import key_with, place_in
 from tests.streams import READY, Peer, Raw, Service, Talk, answers, audio, head_of, tone
 
@@ -224,18 +224,18 @@ async def test_messages_take_the_short_way_where_the_library_is_known(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Where it has changed, a line says so, and the audio comes as well."""
-    made: list[mailbox.Mailbox] = []
+    made: list[direct_delivery.Mailbox] = []
 
-    class Noted(mailbox.Mailbox):
+    class Noted(direct_delivery.Mailbox):
         """Notes that it is used."""
 
         def __init__(self, queue: Any) -> None:
             super().__init__(queue)
             made.append(self)
 
-    monkeypatch.setattr(mailbox, "Mailbox", Noted)
+    monkeypatch.setattr(direct_delivery, "Mailbox", Noted)
     for name in ("_send_channel", "_renamed"):
-        monkeypatch.setattr(mailbox, "_ATTRIBUTE", name)
+        monkeypatch.setattr(direct_delivery, "_ATTRIBUTE", name)
         assert bytes((await spoken(speaks_once)).pcm) == PCM
     assert [each.take is not None for each in made] == [True] * library_hooks
     assert ("slower parts stay in use" in caplog.text) is library_hooks

@@ -11,11 +11,11 @@ import pytest
 import trio
 import trio.testing
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import BatchjobsError, DiskFullError, OutputError
 from batchjobs.jobs import Ending
-from batchjobs.plausibility import SpeechRates
-from batchjobs.received import ReceivedAudio
-from batchjobs.spool import AudioSpool
+from batchjobs.plausibility.clips import SpeechRates
+from batchjobs.runner.spool import AudioSpool
 from tests.clocks import until_soon
 
 RATE = 8_000

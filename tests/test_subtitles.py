@@ -11,7 +11,7 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.subtitles import Transcript, TranscriptPart, cues, joined, srt, vtt
+from batchjobs.transcripts.joining import Transcript, TranscriptPart, cues, joined, srt, vtt
 
 ARABIC = (
     "وُلِدَ عام ١٩٤٨ في قريةٍ تبعد 25 كيلومترًا عن المدينة، ثم سافر إلى London؛ وهناك درس الطب. "

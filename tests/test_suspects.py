@@ -14,14 +14,15 @@ import soundfile
 import trio
 
 import batchjobs
-from batchjobs import api, suspects
+from batchjobs import api
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, Row
 from batchjobs.errors import BatchjobsError, NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Job, Kind, Sign, Status
-from batchjobs.outputs import file_changes
+from batchjobs.outputs import suspects
+from batchjobs.outputs.reports import summary_of, write_results
+from batchjobs.outputs.writing import file_changes
 from batchjobs.planning import PlanSettings
 from batchjobs.progress import JobFinished, JobRetried
-from batchjobs.results import summary_of, write_results
 from tests.streams import Peer, audio
 from tests.test_runner import QUICK, RATE, SETTINGS, TEXT, job, jobs, ran, speech_for
 

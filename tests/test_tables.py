@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchjobs.tables import csv_pieces, flat, guarded
+from batchjobs.outputs.tables import csv_pieces, flat, guarded
 
 ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from batchjobs.jobs import Sign, SpeechSettings, Verdict
-from batchjobs.server.espeak import EspeakSynthesiser
-from batchjobs.server.tone import ToneSynthesiser
-from batchjobs.transcript_judge import TranscriptJudge, TranscriptRates
+from batchjobs.plausibility.transcripts import TranscriptJudge, TranscriptRates
+from batchjobs.server.engines.espeak import EspeakSynthesiser
+from batchjobs.server.engines.tone import ToneSynthesiser
 
 RATE = 16_000
 _SETTINGS = SpeechSettings(voice_id="any", model_id="any", output_format="pcm_16000")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from batchjobs.tuning import tune_imports
+from batchjobs.process.tuning import tune_imports
 
 _LOOK = """
 import gc, os, sys, threading

@@ -8,11 +8,11 @@ import pytest
 import soundfile
 
 from batchjobs import api
+from batchjobs.audio.pauses import split
+from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.pauses import split
-from batchjobs.server.engines import synthesiser
-from batchjobs.voice_activity import SileroDetector
+from batchjobs.server.engines.registry import synthesiser
 
 RATE = 16_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchjobs.wording import duration, money, plural
+from batchjobs.formatting import duration, money, plural
 
 
 @pytest.mark.parametrize(

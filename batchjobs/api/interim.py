@@ -10,10 +10,10 @@ from typing import Final
 
 import trio
 
-from batchjobs import results
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
+from batchjobs.outputs import reports
 
 __all__ = ["Interim", "write_interim"]
 
@@ -90,17 +90,17 @@ def write_interim(request: Request, check: Callable[[], None]) -> None:
     if _is_scarce(request.folder):
         return
     with Checkpoint.read(request.folder) as checkpoint, checkpoint.steady():
-        summary = results.summary_of(checkpoint, request.providers, is_running=True)
+        summary = reports.summary_of(checkpoint, request.providers, is_running=True)
         check()
         summary |= {"manifest": request.name, "exit_code": None, "finished_at": None}
         summary["written_at"] = round(time.time(), 3)
-        results.write_files(checkpoint, summary, check)
+        reports.write_files(checkpoint, summary, check)
 
 
 def _is_scarce(folder: Path) -> bool:
     """Whether a second copy of the results would take the room that results themselves need."""
     try:
-        size = (folder / results.RESULTS).stat().st_size
+        size = (folder / reports.RESULTS).stat().st_size
         return shutil.disk_usage(folder).free < _ROOM * size
     except OSError:  # there is none yet
         return False

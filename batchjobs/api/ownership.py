@@ -6,9 +6,9 @@ from pathlib import Path
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import UsageError
+from batchjobs.formatting import plural
 from batchjobs.jobs import Kind
 from batchjobs.planning import Plan, Superseded, is_intact
-from batchjobs.wording import plural
 
 __all__ = ["refuse_replacing"]
 

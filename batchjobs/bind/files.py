@@ -8,11 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from batchjobs import audio
+from batchjobs.audio import decoding
 from batchjobs.bind.album import Album, Chapter
 from batchjobs.bind.levels import Chain, Level, Loudness, Meter, level_filters
 from batchjobs.errors import OutputError
-from batchjobs.files import disk_error, part_path, publish
+from batchjobs.files.atomic import disk_error, part_path, publish
 
 if TYPE_CHECKING:
     import av
@@ -85,7 +85,7 @@ class Volume:
 def blocks(chapter: Chapter, sample_rate: int) -> Iterator[bytes]:
     """Read a chapter as 16-bit mono, exactly as long as the checkpoint says."""
     left = chapter.frames_at(sample_rate)  # what the marks count on
-    for block in audio.pcm_chunks(
+    for block in decoding.pcm_chunks(
         chapter.path, sample_rate=sample_rate, chunk_seconds=_BLOCK_SECONDS
     ):
         yield block[: 2 * left]

@@ -10,7 +10,7 @@ from batchjobs.book.archive import Archive, opened
 from batchjobs.book.contents import Entry, Package, chapter_entries, read_entries, read_package
 from batchjobs.book.prose import Block, Prose, headings, joined
 from batchjobs.book.records import Book, Chapter
-from batchjobs.wording import plural
+from batchjobs.formatting import plural
 
 __all__ = ["read_epub"]
 

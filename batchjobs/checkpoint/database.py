@@ -21,7 +21,7 @@ from batchjobs.errors import (
     OutputError,
     RunLockedError,
 )
-from batchjobs.files import sync_folders
+from batchjobs.files.atomic import sync_folders
 
 __all__ = ["FILE_NAME", "ROW_COLUMNS", "ROW_INDEXES", "Database", "is_locked"]
 

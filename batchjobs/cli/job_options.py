@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 import click
 from click.core import ParameterSource
 
+from batchjobs.cli.console import told
+from batchjobs.cli.next_step import typed
 from batchjobs.cli.options import complete_provider, option
-from batchjobs.cli.suggesting import typed
-from batchjobs.cli.telling import told
 
 if TYPE_CHECKING:
     from batchjobs.api import Options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from batchjobs.cli.telling import complain, told
+from batchjobs.cli.console import complain, told
 from batchjobs.errors import BatchjobsError, ConfigurationError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from batchjobs.errors import ManifestError
+from batchjobs.formatting import plural
 from batchjobs.jobs import BadRow, derived_id
 from batchjobs.manifest.columns import KNOWN_COLUMNS, meant, named
 from batchjobs.manifest.source import ROW_LIMIT_BYTES, decoded
-from batchjobs.wording import plural
 
 __all__ = ["csv_rows"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs.errors import UsageError
-from batchjobs.files import PathEscapeError, path_inside
+from batchjobs.files.atomic import PathEscapeError, path_inside
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derived_id
 from batchjobs.manifest.cells import (
     holds_control,

@@ -1,13 +1,9 @@
 """Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
 
-from collections.abc import Callable, Iterable, Mapping
-
-from batchjobs.checkpoint import Checkpoint
-from batchjobs.jobs import BadRow, Job
-from batchjobs.planning.decisions import refuse_foreign_files, refuse_foreign_reports
+from batchjobs.planning.decisions import refuse_foreign_files
 from batchjobs.planning.fingerprint import fingerprint
-from batchjobs.planning.former import FormerDefaults
-from batchjobs.planning.records import (
+from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.plan import (
     TO_BUY,
     TO_DO,
     Action,
@@ -23,10 +19,8 @@ from batchjobs.planning.records import (
     is_intact,
     serves,
 )
-from batchjobs.planning.rows import Rows, recording_key, text_segments
-from batchjobs.planning.stager import Stager
-from batchjobs.planning.totals import LETTERS_PER_SECOND, summed
-from batchjobs.providers import Provider
+from batchjobs.planning.row_builder import recording_key, text_segments
+from batchjobs.planning.totals import LETTERS_PER_SECOND
 
 __all__ = [
     "LETTERS_PER_SECOND",
@@ -50,61 +44,3 @@ __all__ = [
     "serves",
     "text_segments",
 ]
-
-
-def make_plan(
-    rows: Iterable[Job | BadRow],
-    *,
-    checkpoint: Checkpoint,
-    providers: Mapping[str, Provider],
-    settings: PlanSettings,
-    progress: Callable[[int], None] | None = None,
-) -> Plan:
-    """Check every row, find out what is done, and stage the rest in the checkpoint.
-
-    Spends nothing and changes nothing in the run folder but the memory of recordings read.
-
-    Args:
-        rows: The manifest's rows, streamed.
-        checkpoint: The run folder's.
-        providers: By name.
-        settings: What the command line says.
-        progress: Called with the number of rows seen so far.
-
-    Returns:
-        The plan; the staged rows wait in the checkpoint for `Checkpoint.adopt_staged`.
-
-    Raises:
-        BadRowsError: Rows that cannot be run, unless they are to be skipped.
-        ManifestError: The manifest cannot be read.
-        OutputError: A result would overwrite a file that is not this run's.
-    """
-    refuse_foreign_reports(checkpoint)
-    is_known = settings.fingerprint and settings.fingerprint == checkpoint.fingerprint()
-    checkpoint.begin_staging(keeps_rest=bool(is_known))
-    stager = Stager(
-        checkpoint=checkpoint,
-        rows=Rows(
-            checkpoint,
-            providers,
-            settings.audio_format,
-            settings.pauses,
-            rebuys_doubted=settings.retry_failed,
-        ),
-        former=FormerDefaults(checkpoint, providers),
-        retries_all=settings.retry_failed,
-        progress=progress,
-        inputs_folder=settings.inputs_folder,
-    )
-    if is_known:
-        stager.stage_what_is_open()
-    else:
-        stager.stage_all(rows)
-    if stager.bad_total and not settings.skip_bad_rows:
-        raise BadRowsError(settings.name, stager.bad, stager.bad_total)
-    if settings.limit is not None:
-        # Before there are followers: a row that waits buys nothing for others. A bad row is told
-        # every time and never done: counted, it would use up the limit of every run.
-        checkpoint.drop_staged_beyond((*TO_BUY, Action.COPY), settings.limit)
-    checkpoint.mark_followers(TO_BUY, Action.FOLLOW)
-    return summed(checkpoint, providers, stager)

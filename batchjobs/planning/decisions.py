@@ -7,8 +7,8 @@ from typing import Final
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
 from batchjobs.jobs import Kind, Status
-from batchjobs.planning.places import Places
-from batchjobs.planning.records import TO_DO, Action, is_intact, serves
+from batchjobs.planning.output_paths import Places
+from batchjobs.planning.plan import TO_DO, Action, is_intact, serves
 
 __all__ = ["decide", "refuse_foreign", "refuse_foreign_files", "refuse_foreign_reports"]
 

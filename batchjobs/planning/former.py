@@ -8,8 +8,8 @@ import msgspec
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import Job, Kind, Status
-from batchjobs.planning.records import TO_BUY, Superseded, held_segments, is_intact
-from batchjobs.planning.rows import recording_key, speech_key, text_segments
+from batchjobs.planning.plan import TO_BUY, Superseded, held_segments, is_intact
+from batchjobs.planning.row_builder import recording_key, speech_key, text_segments
 from batchjobs.providers import FORMER_STT_MODELS, FORMER_TTS_MODELS, Provider
 
 __all__ = ["FormerDefaults"]

@@ -12,8 +12,8 @@ from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.decisions import decide, refuse_foreign
 from batchjobs.planning.former import FormerDefaults
-from batchjobs.planning.records import TO_BUY, Action, is_as_it_was, is_intact
-from batchjobs.planning.rows import (
+from batchjobs.planning.plan import TO_BUY, Action, is_as_it_was, is_intact
+from batchjobs.planning.row_builder import (
     Rows,
     bad_job,
     bad_row,

@@ -6,7 +6,7 @@ from typing import Final
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind
-from batchjobs.planning.records import TO_BUY, Action, Plan, Use, Work, cost_of
+from batchjobs.planning.plan import TO_BUY, Action, Plan, Use, Work, cost_of
 from batchjobs.planning.stager import Stager
 from batchjobs.providers import Provider
 

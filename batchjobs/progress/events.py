@@ -7,7 +7,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from batchjobs.checkpoint import JobRecord
-from batchjobs.wording import plural
+from batchjobs.formatting import plural
 
 __all__ = [
     "Event",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TextIO, assert_never
 
+from batchjobs.formatting import plural
 from batchjobs.jobs import Status
 from batchjobs.progress.events import (
     Event,
@@ -20,7 +21,6 @@ from batchjobs.progress.events import (
     SlowedDown,
     note_of,
 )
-from batchjobs.wording import plural
 
 __all__ = ["Lines", "detail_of"]
 

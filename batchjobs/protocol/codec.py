@@ -10,7 +10,7 @@ import numpy.typing as npt
 import orjson
 import pybase64
 
-from batchjobs.pcm import wav_header
+from batchjobs.audio.pcm import wav_header
 
 __all__ = [
     "WAV_HEADER_BYTES",

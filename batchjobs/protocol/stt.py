@@ -6,7 +6,7 @@ from typing import Final, Protocol, assert_never
 
 from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
-from batchjobs.protocol import codec, codes, messages
+from batchjobs.protocol import codec, error_codes, messages
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.conversation import STT, Conversation
 from batchjobs.protocol.messages import Role
@@ -253,10 +253,10 @@ class SttClient:
             case messages.Transcription(text=text):
                 self._received_text(text, now)
             case messages.TranscriptionError(message=text):
-                shown = f"the recogniser failed: {codes.quoted(text)}".rstrip(": ")
+                shown = f"the recogniser failed: {error_codes.quoted(text)}".rstrip(": ")
                 self._fail(TransientError(shown, code=TRANSCRIPTION_ERROR))
             case messages.Failure(code=code, message=text):
-                self._fail(codes.from_code(code, text))
+                self._fail(error_codes.from_code(code, text))
             case _:
                 return
 
@@ -264,12 +264,12 @@ class SttClient:
         """The connection closed or broke; a break without a close message has code 1006."""
         if self.ended:
             return
-        if self._phase is _Phase.SETTLING and codes.is_normal_close(code):
+        if self._phase is _Phase.SETTLING and error_codes.is_normal_close(code):
             self._finish(Ending.CLOSED_BY_SERVER, code, now)
             return
         sending = self._phase is _Phase.SENDING
         when = "before all audio was sent" if sending else "before the transcript stood"
-        self._fail(codes.from_close(code, reason, when=when))
+        self._fail(error_codes.from_close(code, reason, when=when))
 
     def woken(self, now: float) -> None:
         """The time `wait_until` has come; does nothing if it has moved on."""

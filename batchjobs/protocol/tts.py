@@ -8,13 +8,13 @@ from typing import Final, Protocol, assert_never
 
 import msgspec
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError, TransientError
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeechSettings, Verdict
-from batchjobs.protocol import codes, messages
+from batchjobs.protocol import error_codes, messages
 from batchjobs.protocol.conversation import TTS, Conversation, State
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
-from batchjobs.received import ReceivedAudio
 
 __all__ = ["Judge", "SpeechResult", "TtsClient"]
 
@@ -258,7 +258,7 @@ class TtsClient:
             case messages.Audio():
                 self._received_audio(message, now)
             case messages.Failure(code=code, message=text):
-                self._fail(codes.from_code(code, text))
+                self._fail(error_codes.from_code(code, text))
             case _:
                 return
 
@@ -266,7 +266,7 @@ class TtsClient:
         """The connection closed or broke; a break without a close message has code 1006."""
         if self.ended:
             return
-        normal = codes.is_normal_close(code)
+        normal = error_codes.is_normal_close(code)
         if self._phase is _Phase.DRAINING and self.proven:
             # After a quiet time the audio was complete before the peer dropped the line.
             if normal or (code == _ABNORMAL_CLOSE and self._was_quiet()):
@@ -279,7 +279,7 @@ class TtsClient:
             self._fail(MuteError("the service closed without any audio"))
             return
         when = "in mid-audio" if self.proven else "before any audio"
-        self._fail(codes.from_close(code, reason, when=when))
+        self._fail(error_codes.from_close(code, reason, when=when))
 
     def woken(self, now: float) -> None:
         """The time `wait_until` has come; does nothing if it has moved on."""

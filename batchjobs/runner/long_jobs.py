@@ -12,16 +12,18 @@ from typing import Final
 
 import trio
 
-from batchjobs import outputs, pauses, subtitles, suspects
+from batchjobs.audio import pauses
 from batchjobs.checkpoint import (
     AttemptEnd,
     JobRecord,
     SegmentChanges,
     SegmentRecord,
 )
-from batchjobs.files import write_whole
+from batchjobs.files.atomic import write_whole
+from batchjobs.formatting import timestamp
 from batchjobs.jobs import Doubt, Job, Kind, Segment, Status, combined, severity
-from batchjobs.outputs import SEGMENTS_FOLDER, SegmentLostError, Span, Written
+from batchjobs.outputs import suspects, writing
+from batchjobs.outputs.writing import SEGMENTS_FOLDER, SegmentLostError, Span, Written
 from batchjobs.planning import held_segments, recording_key, text_segments
 from batchjobs.progress import SegmentFinished
 from batchjobs.protocol.codec import wav_of
@@ -30,8 +32,8 @@ from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider
 from batchjobs.runner.single_jobs import in_doubt
 from batchjobs.runner.state import LongJob, Part, RunState, Ticket
-from batchjobs.subtitles import TranscriptPart
-from batchjobs.wording import timestamp
+from batchjobs.transcripts import joining
+from batchjobs.transcripts.joining import TranscriptPart
 
 __all__ = ["LongJobs"]
 
@@ -276,7 +278,7 @@ class LongJobs:
         await run.recorder.finish(end=end, changes=changes, targets=targets)
         if not record.path and is_over:  # a transcript: what was to be sent is sent
             left = [f"{SEGMENTS_FOLDER}/{record.key}.wav"]
-        outputs.remove_segments(folder, left)
+        writing.remove_segments(folder, left)
 
     def _hand_over(self, record: SegmentRecord) -> None:
         """Tell the jobs that wait for a segment; others may have come while it was committed."""
@@ -323,7 +325,7 @@ class LongJobs:
         if ticket.kept_segment is not None and ticket.kept_segment.path == path:
             path = f"{SEGMENTS_FOLDER}/{segment.key}.2.wav"
         write = functools.partial(
-            outputs.spoken, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
+            writing.spoken, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
         )
         written = await trio.to_thread.run_sync(write, limiter=self._run.disk)
         file = written.files[0]
@@ -362,7 +364,7 @@ class LongJobs:
         place, kept = await self._place(job)
         try:
             # Hours take minutes to encode: whoever presses Ctrl-C twice does not wait for them.
-            put = functools.partial(outputs.assembled, go_on=trio.from_thread.check_cancelled)
+            put = functools.partial(writing.assembled, go_on=trio.from_thread.check_cancelled)
             written, homes = await trio.to_thread.run_sync(
                 put, run.checkpoint.folder, place, spans, limiter=run.disk
             )
@@ -415,7 +417,7 @@ class LongJobs:
         changes = SegmentChanges(homes=homes, left_files=left)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(record=record, changes=changes, targets=written.targets)
-        await trio.to_thread.run_sync(outputs.remove_segments, run.checkpoint.folder, left)
+        await trio.to_thread.run_sync(writing.remove_segments, run.checkpoint.folder, left)
         return record
 
     def _spans(self, job: LongJob) -> list[Span]:
@@ -455,8 +457,8 @@ class LongJobs:
         seconds = row.seconds if source is None else source.seconds
 
         def write() -> tuple[str, Written]:
-            transcript = subtitles.joined(list(_placed(job)))
-            written = outputs.transcribed(
+            transcript = joining.joined(list(_placed(job)))
+            written = writing.transcribed(
                 run.checkpoint.folder,
                 place,
                 transcript,

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import trio
 
-from batchjobs import outputs, subtitles, suspects
 from batchjobs.checkpoint import AttemptEnd, JobRecord, Row, SegmentChanges
 from batchjobs.errors import SuspectError
 from batchjobs.jobs import Doubt, Kind, Status, severity
-from batchjobs.outputs import Written
+from batchjobs.outputs import suspects, writing
+from batchjobs.outputs.writing import Written
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.runner.state import RunState, Ticket
-from batchjobs.subtitles import TranscriptPart
+from batchjobs.transcripts import joining
+from batchjobs.transcripts.joining import TranscriptPart
 
 __all__ = ["SingleJobs", "against", "in_doubt"]
 
@@ -104,7 +105,7 @@ class SingleJobs:
         place = await self._place(row)
         folder = run.checkpoint.folder
         written = await trio.to_thread.run_sync(
-            outputs.copied, folder, place, leader, limiter=run.disk
+            writing.copied, folder, place, leader, limiter=run.disk
         )
         if written is None:
             return None
@@ -147,17 +148,17 @@ class SingleJobs:
 
         def write() -> Written:
             if isinstance(result, SpeechResult):
-                return outputs.spoken(folder, output, result.pcm, result.sample_rate)
+                return writing.spoken(folder, output, result.pcm, result.sample_rate)
             part = TranscriptPart(
                 start_seconds=0.0,
                 seconds=row.seconds,
                 text=result.text,
                 word_end_seconds=result.word_end_seconds,
             )
-            return outputs.transcribed(
+            return writing.transcribed(
                 folder,
                 output,
-                subtitles.joined([part]),
+                joining.joined([part]),
                 audio_seconds=row.seconds,
                 evidence=result.evidence,
             )

@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from batchjobs.audio.pauses import SpeechDetector
 from batchjobs.checkpoint import AttemptEnd, Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import BatchjobsError, BudgetReachedError, SessionError
 from batchjobs.jobs import BadRow, Job, Pauses, Segment
@@ -30,14 +31,13 @@ from batchjobs.limits import (
     SettleTime,
     StartRate,
 )
-from batchjobs.outputs import SEGMENTS_FOLDER
-from batchjobs.pauses import SpeechDetector
+from batchjobs.outputs.writing import SEGMENTS_FOLDER
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping, forgiving
-from batchjobs.recorder import Recorder
-from batchjobs.runner.hops import Hops
+from batchjobs.runner.recorder import Recorder
+from batchjobs.runner.spool import AudioSpool
+from batchjobs.runner.thread_batches import Hops
 from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
-from batchjobs.spool import AudioSpool
 
 __all__ = [
     "LongJob",

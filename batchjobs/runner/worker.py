@@ -8,7 +8,8 @@ from typing import Final, assert_never
 
 import trio
 
-from batchjobs import outputs, text
+from batchjobs import text
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, Row
 from batchjobs.errors import (
     BatchjobsError,
@@ -25,9 +26,12 @@ from batchjobs.errors import (
 )
 from batchjobs.jobs import BadRow, Job, Kind, Segment, Status, severity
 from batchjobs.limits import Price
-from batchjobs.outputs import Written
+from batchjobs.outputs import writing
+from batchjobs.outputs.suspects import agree
+from batchjobs.outputs.writing import Written
 from batchjobs.planning import Action, is_intact, serves
-from batchjobs.plausibility import SpeechRates
+from batchjobs.plausibility.clips import SpeechRates
+from batchjobs.plausibility.transcripts import TranscriptRates
 from batchjobs.progress import (
     JobFinished,
     JobRetried,
@@ -37,7 +41,6 @@ from batchjobs.progress import (
 )
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
-from batchjobs.received import ReceivedAudio
 from batchjobs.runner.long_jobs import LongJobs
 from batchjobs.runner.single_jobs import SingleJobs, against
 from batchjobs.runner.state import RunState, Service, Session, Stage, Ticket, attempt_end
@@ -48,8 +51,6 @@ from batchjobs.session import (
     TranscriptSession,
     recording_chunks,
 )
-from batchjobs.suspects import agree
-from batchjobs.transcript_judge import TranscriptRates
 
 __all__ = ["Worker"]
 
@@ -186,7 +187,7 @@ class Worker:
             if not donor.has_layout_of(row):
                 continue
             written = await trio.to_thread.run_sync(
-                outputs.copied, run.checkpoint.folder, row.output, donor, limiter=run.disk
+                writing.copied, run.checkpoint.folder, row.output, donor, limiter=run.disk
             )
             if written is not None:
                 record = replace(

@@ -14,11 +14,11 @@ import msgspec
 import trio
 
 from batchjobs.errors import BatchjobsError
-from batchjobs.masking import install_fast_masker
 from batchjobs.server.app import serve
 from batchjobs.server.child import ChildError, ChildReady, ChildSettings
 from batchjobs.server.faults import parse_fault
 from batchjobs.server.settings import ServerSettings
+from batchjobs.websocket.masking import install_fast_masker
 
 __all__ = ["main"]
 

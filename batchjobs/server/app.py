@@ -17,22 +17,22 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
-from batchjobs.deflate import Deflate, negotiate
 from batchjobs.errors import ConfigurationError, SessionError
 from batchjobs.jobs import Kind
-from batchjobs.protocol.codes import NORMAL_CLOSE
 from batchjobs.protocol.conversation import STT, TTS
+from batchjobs.protocol.error_codes import NORMAL_CLOSE
 from batchjobs.protocol.messages import Failure
-from batchjobs.server import engines
-from batchjobs.server.delivery import Delivery, closing_code
-from batchjobs.server.engines import Recogniser, Synthesiser
+from batchjobs.server.admission import BASE_PATH, RateGate, Refusal, examine
+from batchjobs.server.connection import Line
+from batchjobs.server.engines import registry
+from batchjobs.server.engines.registry import Recogniser, Synthesiser
+from batchjobs.server.fault_injection import Delivery, closing_code
 from batchjobs.server.faults import Dice, Fault, FaultName
-from batchjobs.server.gate import BASE_PATH, RateGate, Refusal, examine
-from batchjobs.server.ledger import Account, Ledger
-from batchjobs.server.line import Line
-from batchjobs.server.listening import ListeningSession
+from batchjobs.server.session_log import Account, Ledger
 from batchjobs.server.settings import ServerSettings
-from batchjobs.server.speaking import SpeakingSession
+from batchjobs.server.stt_session import ListeningSession
+from batchjobs.server.tts_session import SpeakingSession
+from batchjobs.websocket.deflate import Deflate, negotiate
 
 __all__ = ["serve"]
 
@@ -66,7 +66,7 @@ async def serve(
     try:
         # Models are loaded in a thread: that takes seconds, and signals have to be heard.
         if synthesiser is None:
-            synthesiser = await trio.to_thread.run_sync(engines.synthesiser, settings.engine)
+            synthesiser = await trio.to_thread.run_sync(registry.synthesiser, settings.engine)
             made.append(synthesiser)
         if recogniser is None:
             recogniser = await trio.to_thread.run_sync(_recogniser, settings)
@@ -84,7 +84,7 @@ async def serve(
 
 
 def _recogniser(settings: ServerSettings) -> Recogniser:
-    return engines.recogniser(settings.engine, model_folder=settings.model_folder)
+    return registry.recogniser(settings.engine, model_folder=settings.model_folder)
 
 
 async def _open_listener(settings: ServerSettings) -> trio.SocketListener:

@@ -1,11 +1,11 @@
 """One session over trio-websocket: deadlines around every wait, foreign errors translated once."""
 
-from batchjobs.session.dialling import Dial, dial_tcp
-from batchjobs.session.failures import CONNECTION_CODE
-from batchjobs.session.link import Link
-from batchjobs.session.spares import Spares
-from batchjobs.session.speech import SpeechSession
-from batchjobs.session.transcript import RECORDING_CODE, TranscriptSession, recording_chunks
+from batchjobs.session.dial import Dial, dial_tcp
+from batchjobs.session.endpoint import Link
+from batchjobs.session.error_map import CONNECTION_CODE
+from batchjobs.session.pool import Spares
+from batchjobs.session.stt import RECORDING_CODE, TranscriptSession, recording_chunks
+from batchjobs.session.tts import SpeechSession
 
 __all__ = [
     "CONNECTION_CODE",

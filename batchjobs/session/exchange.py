@@ -10,11 +10,11 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from batchjobs.errors import SessionError
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.session.failures import BROKEN, FOREIGN, first_of, translated
-from batchjobs.session.link import Link
-from batchjobs.session.mailbox import mailbox_of
-from batchjobs.session.opening import Request, open_connection
-from batchjobs.session.spares import Spare
+from batchjobs.session.connect import Request, open_connection
+from batchjobs.session.endpoint import Link
+from batchjobs.session.error_map import BROKEN, FOREIGN, first_of, translated
+from batchjobs.session.pool import Spare
+from batchjobs.websocket.direct_delivery import mailbox_of
 
 __all__ = ["Exchange", "connected"]
 

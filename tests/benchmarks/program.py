@@ -85,7 +85,7 @@ def recording() -> list[bytes]:
 @functools.cache
 def wav_chunks() -> list[bytes]:
     """Make the same as whole WAV files, as the live service wants each message."""
-    from batchjobs.pcm import wav_header
+    from batchjobs.audio.pcm import wav_header
 
     return [wav_header(len(pcm), sample_rate=16_000) + pcm for pcm in recording()]
 

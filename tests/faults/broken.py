@@ -18,10 +18,13 @@ from typing import Final
 
 import trio
 
-from batchjobs import api, files, limits, runner, session, signals
-from batchjobs.cli import main, running, telling
+from batchjobs import api, limits, runner, session
+from batchjobs.cli import console, main
+from batchjobs.cli.commands import run
+from batchjobs.files import atomic
+from batchjobs.process import signals
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.session import opening
+from batchjobs.session import connect
 
 __all__ = ["BUGS"]
 
@@ -61,7 +64,7 @@ def links_followed() -> None:
         return root / relative
 
     def publish(targets: object) -> None:
-        files._rename(targets)  # type: ignore[arg-type]
+        atomic._rename(targets)  # type: ignore[arg-type]
 
     for module in list(sys.modules.values()):
         if module.__name__.startswith("batchjobs."):
@@ -73,7 +76,7 @@ def links_followed() -> None:
 
 def key_logged() -> None:
     """A line of the log has the URL, and with it the key."""
-    real = opening.wrap_client_stream
+    real = connect.wrap_client_stream
 
     def telling_all(
         nursery: object, stream: object, host: str, target: str, **more: object
@@ -81,7 +84,7 @@ def key_logged() -> None:
         logging.getLogger("batchjobs.session").debug("connecting to %s%s", host, target)
         return real(nursery, stream, host, target, **more)  # type: ignore[arg-type]
 
-    opening.wrap_client_stream = telling_all  # type: ignore[assignment]
+    connect.wrap_client_stream = telling_all  # type: ignore[assignment]
 
 
 def key_echoed() -> None:
@@ -105,7 +108,7 @@ def bug_inside() -> None:
 
 def planning_dies() -> None:
     """A signal in planning ends the process where it stands."""
-    running.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
+    run.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
 
 
 def results_die() -> None:
@@ -116,7 +119,7 @@ def results_die() -> None:
         yield signals.Noted()
 
     signals.noted = nothing  # type: ignore[assignment]
-    running.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
+    run.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
 
 
 def never_nohup() -> None:
@@ -130,7 +133,7 @@ def streams_trusted() -> None:
     def print_it(line: str = "", stream: object = None) -> None:
         print(line, file=stream or sys.stdout, flush=True)  # type: ignore[call-overload]
 
-    for module in (telling, running):
+    for module in (console, run):
         module.say = print_it  # type: ignore[attr-defined]
 
 

@@ -23,10 +23,11 @@ from pathlib import Path
 
 import trio
 
-from batchjobs import files, outputs, recorder, suspects
-from batchjobs.api import accepting
+from batchjobs.api import accept
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
-from batchjobs.runner import worker
+from batchjobs.files import atomic
+from batchjobs.outputs import suspects, writing
+from batchjobs.runner import recorder, worker
 
 __all__ = ["BROKEN", "CALLS"]
 
@@ -99,19 +100,19 @@ def _ticking(call: Callable[..., object], tick: Callable[[], None]) -> Callable[
 
 def _no_folder_sync() -> None:
     """Leave the sync of the folder out that makes a rename durable."""
-    files.sync_folders = lambda folders: None
+    atomic.sync_folders = lambda folders: None
 
 
 def _no_file_sync() -> None:
     """Rename a file that may not be on the disk yet."""
 
     def write_part(target: Path, data: bytes | Iterable[bytes]) -> Path:
-        part = files.part_path(target)
+        part = atomic.part_path(target)
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(data if isinstance(data, bytes) else b"".join(data))
         return part
 
-    outputs.write_part = write_part
+    writing.write_part = write_part
 
 
 def _commit_first() -> None:
@@ -126,7 +127,7 @@ def _commit_first() -> None:
         )
         for entry, number in zip(starting, numbers, strict=True):
             entry.number = number
-        files.publish(target for entry in group for target in entry.targets)
+        atomic.publish(target for entry in group for target in entry.targets)
 
     recorder.Recorder._write = write
 
@@ -135,7 +136,7 @@ def _torn_tail_glued() -> None:
     """Write on at the end of whatever a killed run left beside a file's place."""
 
     def write_part(target: Path, data: bytes) -> Path:
-        part = files.part_path(target)
+        part = atomic.part_path(target)
         part.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.write(descriptor, data)
@@ -143,7 +144,7 @@ def _torn_tail_glued() -> None:
         os.close(descriptor)
         return part
 
-    outputs.write_part = write_part
+    writing.write_part = write_part
 
 
 def _slot_released_early() -> None:
@@ -224,14 +225,14 @@ def _commits_not_synced() -> None:
 def _accept_moves() -> None:
     """Move what is kept in doubt to its final name, and only then say that it is accepted."""
 
-    def moved(folder: Path, output: str, donor: JobRecord) -> outputs.Written:
+    def moved(folder: Path, output: str, donor: JobRecord) -> writing.Written:
         target = folder.resolve() / output
         target.parent.mkdir(exist_ok=True)
-        (folder / donor.output).rename(files.part_path(target))
+        (folder / donor.output).rename(atomic.part_path(target))
         main = dataclasses.replace(donor.files[0], path=output)
-        return outputs.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
+        return writing.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
 
-    accepting.outputs.copied = moved
+    accept.outputs.copied = moved
 
 
 def _kept_written_over() -> None:
@@ -299,7 +300,7 @@ def main() -> int:
     import trio_websocket  # noqa: F401
 
     from batchjobs import api  # noqa: F401
-    from batchjobs.cli import running  # noqa: F401
+    from batchjobs.cli.commands import run  # noqa: F401
 
     pid = 0
     for line in sys.stdin:

@@ -20,16 +20,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from batchjobs import audio, text
+from batchjobs import text
+from batchjobs.audio import decoding
 from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
-from batchjobs.files import path_inside
+from batchjobs.files.atomic import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
 from batchjobs.manifest import Defaults, read_rows
 from batchjobs.protocol.messages import parse_stt_reply, parse_tts_reply
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.providers import BUILT_IN
-from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
+from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
 
 __all__ = ["KINDS", "Wrong", "generated"]
@@ -204,8 +205,10 @@ def recordings(dice: random.Random, folder: Path) -> bool:
     place = dice.randrange(0, max(1, len(content)))
     head = damaged(dice, content[:64], dice.choice((1, 1, 3)))
     path.write_bytes(head + content[64:] if dice.random() < 0.7 else damaged(dice, content[:place]))
-    found = audio.probe(path)
-    frames = sum(len(c) // 2 for c in audio.pcm_chunks(path, sample_rate=16_000, chunk_seconds=0.5))
+    found = decoding.probe(path)
+    frames = sum(
+        len(c) // 2 for c in decoding.pcm_chunks(path, sample_rate=16_000, chunk_seconds=0.5)
+    )
     expected = found.seconds * 16_000
     # A decoder of MP3 may hold a frame or two back; all other lengths are exact.
     if abs(frames - expected) > (

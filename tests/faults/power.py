@@ -26,7 +26,7 @@ from pathlib import Path
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.jobs import Status
-from batchjobs.outputs import file_changes
+from batchjobs.outputs.writing import file_changes
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.crash import commit_id
 from tests.faults.disk import NEVER, Recording

@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  # the folder of the product has to be known before
 
 import batchjobs  # noqa: E402
+from batchjobs.process.tuning import tune_process  # noqa: E402
 from batchjobs.protocol import messages  # noqa: E402
-from batchjobs.tuning import tune_process  # noqa: E402
 
 KEY = "soak-0d55"
 SAMPLE_RATE = 1_000

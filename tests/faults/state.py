@@ -38,15 +38,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batchjobs import api, audio
-from batchjobs.api import working
+from batchjobs import api
+from batchjobs.api import execute
+from batchjobs.audio import decoding
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
 from batchjobs.checkpoint.ledger import record_from
 from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingError, RunLockedError
-from batchjobs.files import part_path
+from batchjobs.files.atomic import part_path
 from batchjobs.jobs import Evidence, Status, derived_id
 from batchjobs.progress import Event, JobFinished
-from batchjobs.server.tone import ToneRecogniser
+from batchjobs.server.engines.tone import ToneRecogniser
 from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import knock
 from tests.faults.zygote import hurried_policy, options_of
@@ -199,12 +200,12 @@ def world_of(root: Path, *faults: str) -> Iterator[World]:
 @contextlib.contextmanager
 def hurried() -> Iterator[None]:
     """Let retries wait a fiftieth of their time, in this process too."""
-    before = working.RetryPolicy
-    working.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
+    before = execute.RetryPolicy
+    execute.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
     try:
         yield
     finally:
-        working.RetryPolicy = before  # type: ignore[misc]
+        execute.RetryPolicy = before  # type: ignore[misc]
 
 
 class Fork:
@@ -263,8 +264,8 @@ def heard(path: Path) -> str:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest not in _HEARD:
         try:
-            _, rate = audio.measured(path)
-            _HEARD[digest] = ToneRecogniser().start().accept(audio.decoded_pcm(path), rate)
+            _, rate = decoding.measured(path)
+            _HEARD[digest] = ToneRecogniser().start().accept(decoding.decoded_pcm(path), rate)
         except RecordingError:
             _HEARD[digest] = ""
     return _HEARD[digest]
@@ -701,7 +702,7 @@ class RunFolder(RuleBasedStateMachine):
         else:
             is_right, why = record.pcm_sha256 == accepted.pcm_sha256, accepted.output
             if path.suffix in LOSSLESS:
-                samples = hashlib.sha256(audio.decoded_pcm(path)).hexdigest()
+                samples = hashlib.sha256(decoding.decoded_pcm(path)).hexdigest()
                 is_right &= samples == accepted.pcm_sha256
         self.hold("what is done is right", holds=is_right, why=(record, why))
         return Held(

@@ -14,14 +14,15 @@ from types import ModuleType
 import pytest
 import trio
 
-from batchjobs import api, audio, text
+from batchjobs import api, text
+from batchjobs.audio import decoding
 from batchjobs.errors import ManifestError, RecordingError, SessionError
-from batchjobs.files import path_inside
+from batchjobs.files.atomic import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Status, Verdict
 from batchjobs.manifest import Defaults, read_rows, rules
 from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
-from batchjobs.server.tone import ToneRecogniser, ToneSynthesiser
+from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Link, SpeechSession, TranscriptSession
 from tests import tally
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
@@ -199,7 +200,7 @@ def test_hostile_names_stay_in_the_run_folder(
         assert path.parent == folder.resolve() / Path(output).parent
         seen[output.casefold()] += 1
         if path.suffix.lower() == ".wav":
-            pcm = audio.decoded_pcm(path)
+            pcm = decoding.decoded_pcm(path)
             assert heard.start().accept(pcm, 24_000) == result["text"], output
         if line > len(corpus.IDS):
             assert output == cases[line - 1].value
@@ -274,9 +275,9 @@ def heard_of(case: RecordingCase, path: Path) -> str:
     path.write_bytes(case.content)
     is_probed = False
     try:
-        found = audio.probe(path)
+        found = decoding.probe(path)
         is_probed = True
-        pcm = b"".join(audio.pcm_chunks(path, sample_rate=16_000, chunk_seconds=0.05))
+        pcm = b"".join(decoding.pcm_chunks(path, sample_rate=16_000, chunk_seconds=0.05))
     except RecordingError as error:
         if case.frames:
             return f"refused: {error}"

@@ -14,8 +14,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from batchjobs import audio
-from batchjobs.server.tone import ToneRecogniser
+from batchjobs.audio import decoding
+from batchjobs.server.engines.tone import ToneRecogniser
 from batchjobs.text import segments
 from tests.test_end_to_end import KEY, ROOT, environment, ledger_of, served
 
@@ -81,7 +81,7 @@ def digests(text: str) -> set[str]:
 
 def heard(path: Path) -> str:
     """What was spoken."""
-    pcm = b"".join(audio.pcm_chunks(path, sample_rate=16_000))
+    pcm = b"".join(decoding.pcm_chunks(path, sample_rate=16_000))
     return ToneRecogniser().start().accept(pcm, 16_000)
 
 

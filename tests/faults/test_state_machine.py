@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis.errors import Flaky
 
-from batchjobs import files, outputs, suspects
 from batchjobs.checkpoint import FileRecord, JobRecord, Row
 from batchjobs.errors import Reaction, SessionError, TransientError
+from batchjobs.files import atomic
 from batchjobs.jobs import Ending, Status, Verdict
 from batchjobs.limits import RetryPolicy
+from batchjobs.outputs import suspects, writing
 from batchjobs.planning import Action, decisions
 from batchjobs.planning.stager import Stager
-from batchjobs.plausibility import SpeechRates
+from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.runner.state import Ticket
 from batchjobs.runner.worker import Worker
 from tests import tally
@@ -181,13 +182,13 @@ def test_an_accept_that_looks_at_no_content_is_caught(
 ) -> None:
     """Whoever accepts another file than the one that was kept has a result nobody listened to."""
 
-    def copied(folder: Path, output: str, donor: JobRecord) -> outputs.Written | None:
+    def copied(folder: Path, output: str, donor: JobRecord) -> writing.Written | None:
         written = honest(folder, output, donor)
         if written is not None:
-            files.part_path(written.targets[0]).write_bytes(b"another")
+            atomic.part_path(written.targets[0]).write_bytes(b"another")
         return written
 
-    honest = outputs.copied
+    honest = writing.copied
     machine = RunFolder(world)
     try:
         machine.begin(texts=list(TEXTS[:5]))
@@ -195,7 +196,7 @@ def test_an_accept_that_looks_at_no_content_is_caught(
             machine.make_work()
             machine.settle(attempts=1)
         with monkeypatch.context() as patch:
-            patch.setattr(outputs, "copied", copied)
+            patch.setattr(writing, "copied", copied)
             with pytest.raises(AssertionError, match="what is done is whole"):
                 machine.accept_now()
     finally:
@@ -208,7 +209,7 @@ def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.Mo
     def unchecked(path: Path, _: FileRecord) -> list[bytes]:
         return [path.read_bytes()]
 
-    monkeypatch.setattr(outputs, "_intact", unchecked)
+    monkeypatch.setattr(writing, "_intact", unchecked)
     with pytest.raises(AssertionError, match="bought what was missing"):
         test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
 

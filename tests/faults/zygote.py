@@ -18,7 +18,7 @@ import soundfile
 import trio_websocket
 
 from batchjobs import api
-from batchjobs.api import working
+from batchjobs.api import execute
 from batchjobs.errors import BatchjobsError
 from batchjobs.limits import RetryPolicy
 from batchjobs.manifest import Defaults
@@ -52,7 +52,7 @@ def _become(request: dict[str, str]) -> None:
         quiet = os.open(os.devnull, os.O_RDWR)
         os.dup2(quiet, 0)
         os.dup2(quiet, 1)
-        working.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
+        execute.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
         if request.get("command") == "accept":
             code = int(bool(api.accept(Path(request["output"]), every=True).damaged))
         else:

@@ -22,10 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 import mutagen  # noqa: E402
 
-from batchjobs import audio  # noqa: E402
+from batchjobs.audio import decoding  # noqa: E402
 from batchjobs.checkpoint import FILE_NAME  # noqa: E402
-from batchjobs.results import read_results  # noqa: E402
-from batchjobs.server.tone import ToneRecogniser  # noqa: E402
+from batchjobs.outputs.reports import read_results  # noqa: E402
+from batchjobs.server.engines.tone import ToneRecogniser  # noqa: E402
 from tests.books import alice, chapter_text, kalila, write_epub  # noqa: E402
 from tests.test_end_to_end import KEY, batchjobs, environment, ledger_of, served  # noqa: E402
 
@@ -81,7 +81,7 @@ def heard(path: Path) -> str:
     """What the tone engine's recogniser hears in a file."""
     stream = ToneRecogniser().start()
     text = ""
-    for chunk in audio.pcm_chunks(path, sample_rate=16_000, chunk_seconds=10.0):
+    for chunk in decoding.pcm_chunks(path, sample_rate=16_000, chunk_seconds=10.0):
         text = stream.accept(chunk, 16_000)
     return text
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from batchjobs.audio.pcm import ends_abruptly, stretch_frames, stretch_powers
 from batchjobs.jobs import SpeechSettings
-from batchjobs.pcm import ends_abruptly, stretch_frames, stretch_powers
-from batchjobs.server.espeak import EspeakSynthesiser
+from batchjobs.server.engines.espeak import EspeakSynthesiser
 from tests.books import PROSE
 
 __all__ = ["RATE", "SPEEDS", "VOICES", "Clip", "Speaker", "spoken_text"]

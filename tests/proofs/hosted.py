@@ -8,11 +8,11 @@ import trio
 
 from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
 from batchjobs.limits import QuietTime
-from batchjobs.plausibility import SpeechRates
+from batchjobs.outputs.suspects import agree
+from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession
-from batchjobs.suspects import agree
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service, audio
 

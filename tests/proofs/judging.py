@@ -30,10 +30,10 @@ import numpy as np
 import trio
 import trio.testing
 
-from batchjobs import pace
-from batchjobs.pace import KNOWN_AFTER, Pace
-from batchjobs.pcm import ends_abruptly
-from batchjobs.plausibility import SHORT_DEVIATIONS
+from batchjobs.audio.pcm import ends_abruptly
+from batchjobs.plausibility import pace
+from batchjobs.plausibility.clips import SHORT_DEVIATIONS
+from batchjobs.plausibility.pace import KNOWN_AFTER, Pace
 from batchjobs.text import sounds
 from tests.proofs.clips import RATE, VOICES, Clip, Speaker
 from tests.proofs.hosted import Buyer, served

@@ -1,5 +1,5 @@
 """This project's programs, set up as its command is."""
 
-from batchjobs.tuning import tune_imports
+from batchjobs.process.tuning import tune_imports
 
 tune_imports()

@@ -18,9 +18,9 @@ from pathlib import Path
 import trio
 
 from batchjobs import api
+from batchjobs.outputs.reports import read_results
+from batchjobs.process.tuning import tune_process
 from batchjobs.progress import Event, RunStarted
-from batchjobs.results import read_results
-from batchjobs.tuning import tune_process
 from tests.benchmarks.manifests import write_configuration, write_repeated
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.whole import Arguments, arguments_of, conclude

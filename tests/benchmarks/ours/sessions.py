@@ -8,12 +8,12 @@ import trio
 from batchjobs import text
 from batchjobs.jobs import Kind as Job
 from batchjobs.jobs import Segment, SpeechSettings
-from batchjobs.masking import install_fast_masker
-from batchjobs.plausibility import SpeechRates
+from batchjobs.plausibility.clips import SpeechRates
+from batchjobs.process.tuning import tune_process
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Link, SpeechSession, TranscriptSession
-from batchjobs.tuning import tune_process
+from batchjobs.websocket.masking import install_fast_masker
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter, resident_bytes
 

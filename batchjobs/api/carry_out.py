@@ -1,0 +1,89 @@
+"""A run from its manifest to its report; signals are noted, and left to the caller to obey."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import trio
+
+from batchjobs.api.budget import check_budget
+from batchjobs.api.execute import do_work
+from batchjobs.api.options import Options
+from batchjobs.api.prepare import facts_of, keys_of, opened, planned
+from batchjobs.api.report import RunReport, broken_off, reported
+from batchjobs.api.request import request_of
+from batchjobs.errors import UsageError
+from batchjobs.process import signals
+from batchjobs.progress import Event, Observer, forgiving
+
+__all__ = ["carry_out", "carry_out_within_trio"]
+
+
+def carry_out(
+    source: str | Path | BinaryIO,
+    options: Options,
+    *,
+    observe: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RunReport:
+    """Run as `batchjobs.api.run` does, and tell of a signal in the report only.
+
+    For the command line, which has more to say before it dies of one.
+    """
+    request = request_of(source, options)
+    told = forgiving(observe or _ignore)
+    with opened(request) as checkpoint:
+        if trio.lowlevel.in_trio_run():
+            raise UsageError(
+                "batchjobs.run was called within an event loop of trio",
+                hint="await batchjobs.run_async(…) there",
+            )
+        made, kept = planned(request, checkpoint, progress)
+        keys = keys_of(request, made)
+        check_budget(request, made, checkpoint)
+        # From here on a signal never leaves things half done: it drains, and the report is written.
+        with signals.noted() as noted:
+            facts = facts_of(request, kept)
+            work = functools.partial(
+                do_work, request, checkpoint, made, facts, keys, observe=told, noted=noted
+            )
+            try:
+                end = trio.run(work)
+            except BaseException as error:
+                broken_off(request, checkpoint, facts, error)
+                raise
+            report = reported(request, checkpoint, made, end, told)
+        if noted.number and not report.signal_number:
+            code = 128 + noted.number if report.error is None else report.exit_code
+            return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
+        return report
+
+
+async def carry_out_within_trio(
+    source: str | Path | BinaryIO, options: Options, *, observe: Observer | None = None
+) -> RunReport:
+    """Run as `batchjobs.api.run_async` does."""
+    if not trio.lowlevel.in_trio_task():
+        raise UsageError(
+            "batchjobs.run_async was awaited outside trio",
+            hint="call batchjobs.run(…); from asyncio: await asyncio.to_thread(batchjobs.run, …)",
+        )
+    request = request_of(source, options)
+    with opened(request) as checkpoint:
+        made, kept = await trio.to_thread.run_sync(planned, request, checkpoint, None)
+        keys = keys_of(request, made)
+        check_budget(request, made, checkpoint)
+        facts, told = facts_of(request, kept), forgiving(observe or _ignore)
+        try:
+            end = await do_work(request, checkpoint, made, facts, keys, observe=told, noted=None)
+        except BaseException as error:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(broken_off, request, checkpoint, facts, error)
+            raise
+        return await trio.to_thread.run_sync(reported, request, checkpoint, made, end, told)
+
+
+def _ignore(_: Event) -> None:
+    """Stand in for an observer."""

@@ -1,0 +1,125 @@
+"""A run's work: links to its providers, the local server if it is needed, the runner."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import trio
+
+from batchjobs.api.budget import budget_of
+from batchjobs.api.interim import Interim, write_interim
+from batchjobs.api.request import Request
+from batchjobs.audio.voice_activity import SileroDetector
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import KeyRefusedError
+from batchjobs.limits import RetryPolicy
+from batchjobs.planning import Plan
+from batchjobs.process import signals
+from batchjobs.progress import Observer, RunStarted
+from batchjobs.protocol.codec import ChunkEncoding
+from batchjobs.providers import check_base_url
+from batchjobs.runner import RunEnd, Runner, RunSettings, sweep
+from batchjobs.server.child import local_server
+from batchjobs.session import Link
+from batchjobs.websocket import masking
+
+__all__ = ["do_work"]
+
+
+async def do_work(
+    request: Request,
+    checkpoint: Checkpoint,
+    made: Plan,
+    facts: Mapping[str, str],
+    keys: Mapping[str, str],
+    *,
+    observe: Observer,
+    noted: signals.Noted | None,
+) -> RunEnd:
+    """Start the local server if it is needed, adopt the plan, and do what there is to do."""
+    options = request.options
+    if not made.to_do:
+        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
+        await trio.to_thread.run_sync(checkpoint.recover, time.time())
+        # Killed at its very end, a run leaves files that nobody needs any more.
+        await trio.to_thread.run_sync(sweep, checkpoint)
+        return RunEnd()
+    if options.library_hooks:
+        masking.install_fast_masker()
+    else:
+        masking.remove_fast_masker()
+    observe(RunStarted(rows=made.rows, to_do=made.to_do, folder=str(request.folder)))
+    async with AsyncExitStack() as stack:
+        links = await _links(request, keys, stack)
+        # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
+        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
+        # A signal that came before the runner listens counts; None leaves signals alone.
+        if noted is not None and noted.number:
+            return RunEnd(signal_number=noted.number)
+        runner = Runner(
+            checkpoint,
+            links=links,
+            settings=RunSettings(
+                concurrency=options.concurrency,
+                preopens=options.preopen,
+                starts_per_second=options.starts_per_second,
+                retries=RetryPolicy(attempts=options.attempts),
+                grace_seconds=options.grace_seconds,
+                handles_signals=noted is not None,
+                budget=budget_of(request, checkpoint),
+                pauses=options.pauses,
+                detector=SileroDetector if options.vad else None,
+                rebuys_doubted=options.retry_failed,
+            ),
+            observe=observe,
+            beside=Interim(functools.partial(write_interim, request)).run,
+        )
+        return _explained(await runner.run(), request, keys)
+    raise AssertionError  # the stack never swallows an exception
+
+
+async def _links(
+    request: Request, keys: Mapping[str, str], stack: AsyncExitStack
+) -> dict[str, Link]:
+    """Make the link to every provider; the local server is started where one needs it."""
+    options = request.options
+    links = {}
+    for name, given in keys.items():
+        provider, key = request.providers[name], given
+        base_url = request.base_url if name == options.provider else ""
+        base_url = base_url or provider.base_url
+        if not base_url:
+            child = await stack.enter_async_context(
+                local_server(
+                    engine=provider.engine,
+                    model_folder=options.model_folder,
+                    faults=options.faults,
+                    compresses=options.compress,
+                    library_hooks=options.library_hooks,
+                    withheld=[each.key_variable for each in request.providers.values()],
+                )
+            )
+            base_url, key = child.base_url, child.token
+        links[name] = Link(
+            provider,
+            base_url=check_base_url(base_url, insecure=options.insecure),
+            key=key,
+            encoding=ChunkEncoding(options.encoding),
+            compresses=options.compress,
+            library_hooks=options.library_hooks,
+        )
+    return links
+
+
+def _explained(end: RunEnd, request: Request, keys: Mapping[str, str]) -> RunEnd:
+    """Say of a refused key that there was none: a local server elsewhere may ask for one."""
+    name = request.options.provider
+    if not isinstance(end.error, KeyRefusedError) or dict(keys) != {name: ""}:
+        return end
+    error = KeyRefusedError(
+        f"no key for the provider '{name}', and {end.error.message}",
+        hint=f"set {request.providers[name].key_variable} to the one that 'batchjobs serve' printed",
+    )
+    return dataclasses.replace(end, error=error)

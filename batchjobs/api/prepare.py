@@ -1,0 +1,138 @@
+"""All that comes before a run: its folder held, its manifest planned, its keys found."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchjobs import config, manifest, planning
+from batchjobs.api.ownership import refuse_replacing
+from batchjobs.api.request import Request, input_root, path_of
+from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
+from batchjobs.planning import Plan, PlanSettings, fingerprint
+from batchjobs.process import signals
+
+__all__ = ["facts_of", "keys_of", "opened", "planned"]
+
+
+@contextmanager
+def opened(request: Request) -> Iterator[Checkpoint]:
+    """Hold the run folder; leaves no trace of a run that was refused before it began."""
+    existed = request.folder.exists()
+    with signals.noted() as noted:
+        checkpoint = Checkpoint.open(request.folder)
+    with checkpoint:
+        try:
+            if noted.number:
+                raise signals.Interrupted(noted.number)
+            yield checkpoint
+        except (ManifestError, ConfigurationError, OutputError, UsageError, KeyboardInterrupt):
+            if not existed and not checkpoint.has_begun():
+                checkpoint.close()
+                for file in request.folder.glob(f"{FILE_NAME}*"):
+                    file.unlink(missing_ok=True)
+                request.folder.rmdir()
+            raise
+
+
+def planned(
+    request: Request, checkpoint: Checkpoint, progress: Callable[[int], None] | None
+) -> tuple[Plan, str]:
+    """Plan; give the fingerprint too, under which the same manifest need not be read again."""
+    options = request.options
+    rows = manifest.read_rows(
+        request.source,
+        name=request.name,
+        folder=request.manifest_folder,
+        providers=request.providers,
+        defaults=options.speech,
+        input_root=input_root(request),
+    )
+    before = _fingerprint(request)
+    settings = PlanSettings(
+        name=request.name,
+        audio_format=options.audio_format,
+        retry_failed=options.retry_failed,
+        skip_bad_rows=options.skip_bad_rows,
+        limit=options.limit,
+        pauses=options.pauses,
+        fingerprint=before,
+        inputs_folder="" if input_root(request) else str(request.manifest_folder.resolve()),
+    )
+    made = planning.make_plan(
+        rows,
+        checkpoint=checkpoint,
+        providers=request.providers,
+        settings=settings,
+        progress=progress,
+    )
+    refuse_replacing(request, checkpoint, made)
+    # What changed while it was read cannot be told by what it was before.
+    is_told = made.tells_all and _fingerprint(request) == before
+    return made, before if is_told else ""
+
+
+def _fingerprint(request: Request) -> str:
+    """Tell the manifest and what its rows are made with from others; empty for a stream."""
+    if not isinstance(request.source, Path):
+        return ""
+    options = request.options
+    return fingerprint(
+        request.source,
+        request.name,
+        request.manifest_folder.resolve(),
+        input_root(request),
+        request.providers,
+        options.provider,
+        options.speech,
+        options.audio_format,
+        options.pauses,
+    )
+
+
+def facts_of(request: Request, fingerprint_kept: str) -> dict[str, str]:
+    """Give what the checkpoint keeps about this run, for `status` and for the next plan."""
+    return {
+        "fingerprint": fingerprint_kept,
+        "manifest": request.name,
+        "manifest_path": path_of(request),
+        "folder": str(request.folder.absolute()),
+        "provider": request.options.provider,
+        "command": request.options.command,
+        "working_folder": _working_folder(),
+        "planned_at": str(time.time()),
+    }
+
+
+def _working_folder() -> str:
+    """Say where we are; empty if that is gone, or its name is no text."""
+    try:
+        here = str(Path.cwd())
+        here.encode()
+    except (OSError, UnicodeEncodeError):
+        return ""
+    return here
+
+
+def keys_of(request: Request, made: Plan) -> dict[str, str]:
+    """Find the key of every provider that the plan uses.
+
+    Raises:
+        ConfigurationError: One is missing or cannot be read.
+    """
+    keys = {}
+    for name in (*made.providers, *made.copied_providers):
+        provider = request.providers[name]
+        key_file = request.options.key_file if name == request.options.provider else None
+        key = config.read_key(provider, key_file=key_file, environment=os.environ)
+        if not key and not provider.engine:
+            if name not in made.providers:
+                continue  # only needed if what is to be copied turns out to be damaged
+            raise ConfigurationError(
+                f"no key for the provider '{name}'",
+                hint=f"set {provider.key_variable}, or give --key-file FILE",
+            )
+        keys[name] = key
+    return keys

@@ -1,0 +1,1 @@
+"""Sound: headers and samples of every format, read safely, and results encoded."""

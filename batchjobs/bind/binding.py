@@ -1,0 +1,247 @@
+"""The chapters of a run as an audiobook: one M4B with chapter marks, or tagged MP3 or FLAC files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from batchjobs.bind.album import Album, read_album
+from batchjobs.bind.files import CONTAINERS, Maker, Picture, Volume, blocks, read_picture
+from batchjobs.bind.levels import Chain, Level, Loudness, Meter, fitted, level_filters
+from batchjobs.errors import ManifestError, MissingExtraError, UsageError
+from batchjobs.formatting import plural
+
+__all__ = ["BindSettings", "Bound", "bind"]
+
+_M4B: Final = "m4b"
+_M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
+_MOST_OVER_DB: Final = 0.05
+_MOST_REMADE: Final = 2
+"""Encoders add peaks of their own: seen in what was written, and made again lower."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindSettings:
+    """How an audiobook is made.
+
+    Attributes:
+        form: ``m4b``: one file; ``mp3`` or ``flac``: a folder with a file for each chapter.
+        loudness_lufs: Integrated loudness of the whole book (EBU R 128).
+        true_peak_db: The highest true peak, in dBTP.
+        bitrate: Bits a second, for AAC and MP3.
+        pause_seconds: Silence between chapters.
+        is_partial: Whether chapters may be missing.
+        cover: A picture to use in place of the book's own.
+    """
+
+    form: str = _M4B
+    loudness_lufs: float = -19.0
+    true_peak_db: float = -1.5
+    bitrate: int = 64_000
+    pause_seconds: float = 2.0
+    is_partial: bool = False
+    cover: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What was made.
+
+    Attributes:
+        path: The file, or the folder of files.
+        chapters: How many chapters are in it.
+        seconds: How long it is.
+        measured_lufs: The loudness before.
+        reached_lufs: The loudness of what was made, decoded again.
+        peak_db: Its highest true peak, in dBTP.
+        gain_db: What was added.
+        is_limited: Whether peaks had to be held down.
+        missing: Ids of the chapters that are not in it.
+        lost_cover: The picture that the manifest names, if it is not there or none that players show.
+    """
+
+    path: Path
+    chapters: int
+    seconds: float
+    measured_lufs: float
+    reached_lufs: float
+    peak_db: float
+    gain_db: float
+    is_limited: bool
+    missing: tuple[str, ...]
+    lost_cover: str
+
+
+def bind(
+    folder: Path,
+    settings: BindSettings,
+    *,
+    output: Path | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Bound:
+    """Make an audiobook of a run's chapters, in the manifest's order.
+
+    Args:
+        folder: The run folder.
+        settings: How.
+        output: The file, or the folder for files; None for the book's title in the run folder.
+        progress: Told what is being done, and how far it is, 0 to 1.
+
+    Raises:
+        UsageError: There is no such form, the output's ending is of another, or the cover given is no
+            picture.
+        NoRunError: There is no run in the folder.
+        ManifestError: Chapters are missing, or there are none.
+        RecordingError: A chapter's file is missing or damaged.
+        MissingExtraError: The extra ``book`` is not installed.
+        OutputError: The file cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    _check_extra()
+    _check_form(settings.form, output)
+    album = _complete(folder, settings)
+    picture = _picture(album, settings)
+    tell = progress or _ignore
+    level, before = fitted(
+        lambda level: _measured(album, level, lambda share: tell("measuring", share)),
+        target_lufs=settings.loudness_lufs,
+        ceiling_db=settings.true_peak_db,
+    )
+    target = output or folder / _file_name(album.title or folder.resolve().name, settings.form)
+    maker = Maker(
+        album,
+        CONTAINERS[settings.form],
+        bitrate=settings.bitrate,
+        pause_seconds=settings.pause_seconds,
+        picture=picture,
+        tell=tell,
+    )
+    after, level, seconds = maker.make(
+        _volumes(album, target, settings.form), level, _Judge(settings.true_peak_db)
+    )
+    return Bound(
+        path=target,
+        chapters=len(album.chapters),
+        seconds=seconds,
+        measured_lufs=before.lufs,
+        reached_lufs=after.lufs,
+        peak_db=after.peak_db,
+        gain_db=level.gain_db,
+        is_limited=level.ceiling_db is not None,
+        missing=tuple(album.missing),
+        lost_cover="" if picture else album.cover,
+    )
+
+
+def _ignore(_: str, __: float) -> None:
+    """Stand in for progress."""
+
+
+def _check_extra() -> None:
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError("binding a book", package="av", extra="book") from error
+    av.logging.set_level(None)
+
+
+def _check_form(form: str, output: Path | None) -> None:
+    if form not in CONTAINERS:
+        raise UsageError(f"no audiobook as '{form}'", hint="use m4b, mp3 or flac")
+    if form == _M4B and output and output.suffix.lower() not in _M4B_ENDINGS:
+        ending = output.suffix.lower().removeprefix(".")
+        other = f"give --to {ending} for a folder of files" if ending in CONTAINERS else ""
+        raise UsageError(f"{output} does not end in .m4b", hint=other or "name it BOOK.m4b")
+    if form != _M4B and output and not output.is_dir() and _names_a_file(output):
+        raise UsageError(
+            f"--to {form} makes a folder with a file for each chapter; {output} names a file",
+            hint=f"name a folder, as in {output.stem}-{form}, or give --to m4b for one file",
+        )
+
+
+def _names_a_file(output: Path) -> bool:
+    ending = output.suffix.lower()
+    return ending in _M4B_ENDINGS or ending.removeprefix(".") in CONTAINERS
+
+
+def _complete(folder: Path, settings: BindSettings) -> Album:
+    album = read_album(folder)
+    if album.missing and not settings.is_partial:
+        named = ", ".join(album.missing[:10]) + (" …" if len(album.missing) > 10 else "")
+        are = "is" if len(album.missing) == 1 else "are"
+        raise ManifestError(
+            f"{plural(len(album.missing), 'chapter')} {are} not done: {named}",
+            hint=f"listen to what is suspect, then: batchjobs accept {folder} --all; or pass --partial"
+            if album.suspects
+            else "run the manifest again, or pass --partial",
+        )
+    if not album.chapters and album.missing:
+        raise ManifestError(
+            f"{folder} holds no chapters that are done", hint="run the manifest again"
+        )
+    if not album.chapters:
+        raise ManifestError(f"{folder} holds no chapters", hint="run a manifest of texts first")
+    return album
+
+
+def _picture(album: Album, settings: BindSettings) -> Picture | None:
+    if settings.cover is not None:
+        picture = read_picture(settings.cover)
+        if picture is None:
+            raise UsageError(f"{settings.cover} is no picture", hint="give a JPEG or PNG")
+        return picture
+    return read_picture(Path(album.cover)) if album.cover else None
+
+
+def _measured(album: Album, level: Level, tell: Callable[[float], None]) -> Loudness:
+    """Measure the whole book at a level."""
+    meter = Meter()
+    chain = Chain(album.sample_rate, level_filters(level, album.sample_rate))
+    done = 0
+    for chapter in album.chapters:
+        for block in blocks(chapter, album.sample_rate):
+            meter.push(chain.push(block))
+            done += len(block) // 2
+            tell(min(1.0, done / album.sample_rate / album.seconds))
+    meter.push(chain.end())
+    return meter.end()
+
+
+class _Judge:
+    """Has files made again, lower, if their encoder went through the ceiling."""
+
+    def __init__(self, ceiling_db: float) -> None:
+        self._ceiling_db = ceiling_db
+        self._remade = 0
+
+    def __call__(self, level: Level, found: Loudness) -> Level:
+        """Give the level to make them with."""
+        over = found.peak_db - self._ceiling_db
+        if over <= _MOST_OVER_DB or self._remade == _MOST_REMADE:
+            return level
+        self._remade += 1
+        ceiling = self._ceiling_db if level.ceiling_db is None else level.ceiling_db
+        return replace(level, ceiling_db=ceiling - over - _MOST_OVER_DB)
+
+
+def _volumes(album: Album, target: Path, form: str) -> list[Volume]:
+    if form == _M4B:
+        tags = {"title": album.title or target.stem}
+        return [Volume(target=target, chapters=album.chapters, tags=tags)]
+    count = len(album.chapters)
+    volumes = []
+    for number, chapter in enumerate(album.chapters, start=1):
+        name = _safe(f"{number:0{max(2, len(str(count)))}} {chapter.title}")
+        tags = {"title": chapter.title, "track": f"{number}/{count}"}
+        volumes.append(Volume(target=target / f"{name}.{form}", chapters=[chapter], tags=tags))
+    return volumes
+
+
+def _file_name(title: str, form: str) -> str:
+    return f"{_safe(title)}.{form}" if form == _M4B else f"{_safe(title)}-{form}"
+
+
+def _safe(title: str) -> str:
+    """Write a title as a file name that every file system takes, of 200 bytes at most."""
+    shown = "".join("-" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in title)
+    return shown.strip(". ").encode()[:200].decode("utf-8", "ignore") or "book"

@@ -1,0 +1,118 @@
+"""The command `plan`."""
+
+import functools
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from batchjobs.cli.commands.run import run
+from batchjobs.cli.console import say, told
+from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
+from batchjobs.cli.options import budget_option, config_option, option
+from batchjobs.formatting import duration, money, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchjobs.planning import Plan, Use
+
+__all__ = ["plan"]
+
+_PRICES: Final = {
+    "tts": ("speech", "tts_price_per_million_characters"),
+    "stt": ("transcription", "stt_price_per_hour"),
+}
+_NAMES_SHOWN: Final = 3
+"""Of models, and of voices; the others are counted."""
+
+
+@click.command(short_help="Check and price a manifest; spends nothing.")
+@MANIFEST
+@job_options
+@functools.partial(config_option, like=run)
+@budget_option
+@option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
+    """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.
+
+    \b
+    Example:
+        batchjobs plan talks.csv -p munsit --voice ar-najdi-male-2
+    """
+    from batchjobs import api
+
+    with told():
+        made = api.plan(source_of(manifest), options_from(given))
+    if as_json:
+        import msgspec
+
+        say(msgspec.json.encode(made).decode())
+    else:
+        _show_plan(made)
+
+
+def _show_plan(made: "Plan") -> None:
+    from batchjobs.planning import Action
+
+    say(plural(made.rows, "row"))
+    meanings = {
+        Action.NEW: "new",
+        Action.CHANGED: "changed since they were done",
+        Action.RETRY: "failed or in doubt, to be tried again",
+        Action.REMAKE: "done, but their files are gone",
+        Action.COPY: "the same as a finished job: copied, not bought",
+        Action.FOLLOW: "the same as an earlier row: bought once",
+        Action.DONE: "done",
+        Action.KEPT: "failed for good (--retry-failed tries them again)",
+        Action.SUSPECT: "kept, in doubt (accept them, or --retry-failed buys them again)",
+        Action.BAD: "cannot be run (see --skip-bad-rows)",
+        Action.LATER: "left for later by --limit",
+    }
+    for action, meaning in meanings.items():
+        work = made.by_action[action]
+        if work.rows:
+            say(f"  {work.rows:>9,}  {meaning}")
+    if made.orphans:
+        are = "job is" if made.orphans == 1 else "jobs are"
+        say(f"  {made.orphans:>9,}  finished {are} in the run folder but not in the manifest")
+    work = made.to_buy
+    parts = [plural(work.sessions, "session")]
+    if work.characters:
+        speech = duration(made.speech_seconds)
+        parts.append(f"{plural(work.characters, 'character')} (about {speech} of speech)")
+    if work.seconds:
+        parts.append(f"{duration(work.seconds)} of recordings")
+    costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
+    parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
+    say("to do: " + ", ".join(parts))
+    _show_uses(made.uses)
+    for name, kinds in made.unpriced.items():
+        for kind in kinds:
+            what, setting = _PRICES[kind]
+            table = f"[providers.{name}]"
+            say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")
+
+
+def _show_uses(uses: "Sequence[Use]") -> None:
+    """Say who would do it, and with what, a line for each provider and kind."""
+    for name, kind in dict.fromkeys((use.provider, use.kind) for use in uses):
+        models, voices = Counter[str](), Counter[str]()
+        for use in uses:
+            if (use.provider, use.kind) == (name, kind):
+                models[f"engine {use.engine}" if use.engine else use.model] += use.rows
+                voices[use.voice] += use.rows
+        line = f"{_PRICES[kind][0]} by {name} with {_listed(models, none='no model named')}"
+        if any(voices):
+            line += f", {'voice' if len(voices) == 1 else 'voices'} {_listed(voices)}"
+        say(line)
+
+
+def _listed(names: "Counter[str]", *, none: str = "") -> str:
+    """List names with the number of rows that use them, if there are several."""
+    if len(names) == 1:
+        return next(iter(names)) or none
+    shown = [f"{name or none} ({rows:,})" for name, rows in names.most_common(_NAMES_SHOWN)]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -1,0 +1,160 @@
+"""What the commands say, and how they end: sentences, exit codes, broken streams."""
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NoReturn, TextIO
+
+import click
+
+from batchjobs.errors import BatchjobsError
+from batchjobs.formatting import duration, money, plural
+
+__all__ = [
+    "complain",
+    "counts",
+    "detach",
+    "die_of",
+    "fill_streams",
+    "has_no_reader",
+    "print_json",
+    "say",
+    "set_logging",
+    "told",
+    "wasted",
+]
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """End the command with a sentence and the right exit code when one of our errors comes."""
+    try:
+        yield
+    except BatchjobsError as error:
+        complain(error)
+
+
+def complain(error: BatchjobsError) -> NoReturn:
+    """Tell an error and what to do about it, and exit with its code."""
+    say(f"batchjobs: {error.message}", sys.stderr)
+    if error.hint:
+        say(f"  → {error.hint}", sys.stderr)
+    raise SystemExit(error.exit_code)
+
+
+def say(line: str = "", stream: TextIO | None = None) -> None:
+    """Print a line; a reader that went away changes nothing about the work or its exit code."""
+    try:
+        click.echo(line, file=stream or sys.stdout)
+    except (OSError, ValueError):
+        detach(stream or sys.stdout)
+
+
+def fill_streams() -> None:
+    """Put nothing where a stream was closed before we began (``>&-``).
+
+    Python gives None for it, and the next file opened would get its number: whatever a library or
+    a child writes to the standard error would go into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(nowhere, True)  # noqa: FBT003
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def detach(stream: TextIO) -> None:
+    """Point a broken stream at nothing, so that Python's last flush cannot fail either."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def has_no_reader(stream: TextIO) -> bool:
+    """Whether the other end of a stream's pipe is closed."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):  # it has no number: no pipe
+        return False
+    gone = select.POLLERR | select.POLLHUP  # Linux says the one of a pipe, macOS the other
+    return any(events & gone for _, events in poll.poll(0))
+
+
+def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool = False) -> str:
+    """Say in one line what became of a run's rows.
+
+    Args:
+        summary: The run's.
+        done_before: Rows that were done before this run.
+        is_idle: There was nothing to do.
+    """
+    rows, done = summary["rows"], summary["done"]
+    assert isinstance(rows, int)
+    before = f" ({done_before:,} of them before)" if done_before else ""
+    parts = [f"{done:,} of {plural(rows, 'job')} done{before}"]
+    if is_idle:
+        parts = [f"nothing to do: {done:,} of {plural(rows, 'job')} were done before"]
+    if summary["no_speech"]:
+        parts.append(f"{summary['no_speech']:,} of them without speech")
+    if summary.get("suspect"):  # a report kept from an earlier version has none
+        parts.append(f"{summary['suspect']:,} suspect")
+    if summary["failed"]:
+        parts.append(f"{summary['failed']:,} failed")
+    if summary["not_run"]:
+        parts.append(f"{summary['not_run']:,} not run")
+    seconds = summary["audio_seconds"]
+    assert isinstance(seconds, float)
+    parts.append(f"{duration(seconds)} of audio")
+    spent = summary["spent"]
+    assert isinstance(spent, dict)
+    parts += [f"{money(cost, currency)} spent" for currency, cost in spent.items() if cost]
+    return ", ".join(parts)
+
+
+def wasted(summary: Mapping[str, object]) -> str:
+    """Say in one line what was sent and led to nothing; empty if that is nothing."""
+    costs, characters = summary.get("wasted"), summary.get("characters_wasted")
+    seconds = summary.get("audio_seconds_wasted")
+    parts = []
+    if isinstance(costs, dict):
+        parts = [money(cost, currency) for currency, cost in costs.items() if cost]
+    if isinstance(characters, int) and characters:
+        parts.append(plural(characters, "character"))
+    if isinstance(seconds, float) and seconds:
+        parts.append(f"{duration(seconds)} of recordings")
+    return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
+    import orjson
+
+    say(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def die_of(number: int) -> NoReturn:
+    """End by the signal that stopped the run, so that whoever started it can tell."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    raise SystemExit(128 + number)
+
+
+def set_logging(verbose: int, *, quiet: bool) -> None:
+    """Log to the standard error, as much as was asked for."""
+    level = (
+        logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    )
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )

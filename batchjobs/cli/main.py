@@ -1,0 +1,130 @@
+"""The command line: the only click import; errors become sentences and exit codes here."""
+
+import contextlib
+import errno
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Final, NoReturn
+
+import click
+
+from batchjobs.cli.commands.accept import accept
+from batchjobs.cli.commands.book import bind, book
+from batchjobs.cli.commands.plan import plan
+from batchjobs.cli.commands.probe import probe
+from batchjobs.cli.commands.results import results
+from batchjobs.cli.commands.run import run
+from batchjobs.cli.commands.scan import scan
+from batchjobs.cli.commands.serve import serve
+from batchjobs.cli.commands.status import providers, status, verify
+from batchjobs.cli.console import detach, die_of, fill_streams, has_no_reader, say
+from batchjobs.errors import DiskFullError, InternalError
+from batchjobs.process.signals import Interrupted
+from batchjobs.process.tuning import tune_imports
+
+__all__ = ["cli", "main"]
+
+_BUG_EXIT_CODE: Final = 70
+
+
+class _Commands(click.Group):
+    """The commands, with broken pipes told apart before click ends them all with a silent 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; the help is printed here."""
+        with _pipes_told_apart():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was named."""
+        with _pipes_told_apart():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _pipes_told_apart() -> Iterator[None]:
+    """End well if our reader has gone (``| head``); any other broken pipe is a failure of ours.
+
+    Raises:
+        InternalError: A pipe broke that is not the standard output.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        if has_no_reader(sys.stdout):
+            raise SystemExit(0) from None
+        raise InternalError("a pipe broke that is not the standard output") from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="batchjobs", prog_name="batchjobs")
+def cli() -> None:
+    """Bulk text to speech and speech to text from a manifest.
+
+    A manifest is a CSV or JSON Lines file, one row one job: a row with 'text' is spoken, a row with
+    'audio' is transcribed. A run can be stopped or killed anywhere; the same command continues it,
+    and nothing finished is paid for twice.
+
+    \b
+    Try it, without an account, on the local speech server:
+        batchjobs run manifests/quickstart.csv
+    See what a run would do and cost, spending nothing:
+        batchjobs plan talks.csv --provider munsit
+    """
+
+
+for _command in (
+    run,
+    plan,
+    status,
+    results,
+    verify,
+    accept,
+    scan,
+    book,
+    bind,
+    serve,
+    providers,
+    probe,
+):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    tune_imports()
+    fill_streams()
+    code = _exit_code()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            detach(stream)
+    raise SystemExit(code)
+
+
+def _exit_code() -> int:
+    """Run the command line; every way it can end has its exit code here."""
+    try:
+        cli.main(standalone_mode=False)
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 0
+    except click.ClickException as error:
+        with contextlib.suppress(OSError, ValueError):
+            error.show(sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt) as ending:
+        say("stopped; the same command begins, or continues, where it was", sys.stderr)
+        cause = ending.__cause__  # of click's own Abort
+        die_of(cause.number if isinstance(cause, Interrupted) else signal.SIGINT)
+    except Exception as error:
+        if isinstance(error, OSError) and (error.errno, error.filename) == (errno.ENOSPC, None):
+            return DiskFullError.exit_code  # there is no room for what click itself says
+        logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
+        return _BUG_EXIT_CODE
+    return 0

@@ -1,0 +1,74 @@
+"""Where results in doubt are kept: paid for, never under a final name, until they are accepted."""
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from batchjobs import text
+from batchjobs.checkpoint import Row
+from batchjobs.files.atomic import part_path
+
+__all__ = ["SUSPECT_FOLDER", "agree", "place_of", "sweep_suspects"]
+
+SUSPECT_FOLDER: Final = "suspect"
+_USUAL_FOLDERS: Final = frozenset({"audio", "transcripts"})
+_BESIDE: Final = (".json", ".srt", ".vtt")
+_DIGEST_HEX_DIGITS: Final = 10
+_SAME_LENGTH: Final = 0.1
+"""How far the logarithms of two lengths may be apart: a voice that is sampled varies by as much."""
+
+
+def place_of(row: Row, taken: Collection[str]) -> str:
+    """Give the path below the run folder for a result in doubt.
+
+    Never the path where an earlier one is kept: until the better of the two is committed, both are
+    there, and so is what the row had before it was edited.
+
+    Args:
+        row: The row that it was bought for.
+        taken: Where results of the job are kept already, of whatever content.
+    """
+    output = PurePosixPath(row.output)
+    stem = text.file_stem(row.id)
+    if output.stem != stem or str(output.parent) not in _USUAL_FOLDERS:
+        # Only the usual places tell apart what ids and outputs of all kinds may call alike.
+        stem += f"-{hashlib.sha256(row.output.encode()).hexdigest()[:_DIGEST_HEX_DIGITS]}"
+    place, number = f"{SUSPECT_FOLDER}/{stem}{output.suffix}", 1
+    while place in taken:
+        number += 1
+        place = f"{SUSPECT_FOLDER}/{stem}~{number}{output.suffix}"  # no stem has a tilde
+    return place
+
+
+def agree(seconds: float, other_seconds: float) -> bool:
+    """Whether two results in doubt of one text are as long as each other.
+
+    Then it is the service's way to speak that text, and a third would cost more and say no more.
+    """
+    if not seconds or not other_seconds:
+        return seconds == other_seconds
+    return abs(math.log(seconds / other_seconds)) <= _SAME_LENGTH
+
+
+def sweep_suspects(folder: Path, ours: Collection[str], used: Collection[str]) -> None:
+    """Remove what is kept no longer, and what killed runs have left.
+
+    Args:
+        folder: The run folder.
+        ours: Paths below it where we have kept results, or were about to.
+        used: Paths that are in use.
+    """
+    place = folder / SUSPECT_FOLDER
+    if not ours or place.is_symlink() or not place.is_dir():
+        return
+    with contextlib.suppress(OSError):  # what cannot be removed does no harm
+        for path in sorted(set(ours) - set(used)):
+            main = folder / path
+            files = [main, *(main.with_suffix(ending) for ending in _BESIDE)]
+            for file in files if main.suffix == ".txt" else files[:1]:
+                file.unlink(missing_ok=True)
+                part_path(file).unlink(missing_ok=True)
+        place.rmdir()  # unless something is left in it

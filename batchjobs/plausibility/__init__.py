@@ -1,0 +1,1 @@
+"""Whether a result can be what was asked: judged by pace, length and the end of the sound."""

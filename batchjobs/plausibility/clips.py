@@ -1,0 +1,272 @@
+"""Whether audio can be what its text sounds like: length by the voice's pace, silence, a cut end."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from batchjobs import text
+from batchjobs.audio import pcm as samples
+from batchjobs.audio.buffer import ReceivedAudio
+from batchjobs.jobs import Doubt, Ending, Sign, Verdict
+from batchjobs.plausibility.pace import KNOWN_AFTER, Expected, Pace
+
+__all__ = ["SHORT_DEVIATIONS", "SpeechJudge", "SpeechRates"]
+
+_FASTEST_LETTERS_PER_SECOND: Final = 25.0
+"""Nobody speaks faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
+_SLOWEST_LETTERS_PER_SECOND: Final = 1.0
+_SLOWEST_SHARE: Final = 4.0
+"""Of what is expected: a text of signs and numbers has few letters, and much to say."""
+_MARGIN_SECONDS: Final = 10.0
+_DIGIT_LETTERS: Final = 4.0
+"""What `text.spoken_weight` counts for a digit."""
+SHORT_DEVIATIONS: Final = 4.2
+"""So many below what is expected are doubted: of espeak's whole clips, two in a thousand."""
+_DOUBTED_DEVIATIONS: Final = 3.4
+"""The same if all that showed the end is a close, or a short silence, that need not be the end."""
+_DRAINED_RATIO: Final = math.log(1.8)
+"""The same where the service was asked for all that is pending, and closed of itself after it: what
+is left to doubt is that it lost a part, and of texts of signs no voice's length is foreseen well."""
+_SHORT_RATIO: Final = math.log(1.12)
+"""So much less than expected is never doubted, however alike a voice's clips are."""
+_LONG_DEVIATIONS: Final = 7.0
+_LONG_RATIO: Final = math.log(2.0)
+"""Both: pauses and breath may take long, and nothing that was asked for is missing."""
+_ALIKE_DEVIATIONS: Final = 1.5
+"""By how much the distances of doubted clips may vary that are another voice's."""
+_LEAST_VARIETY: Final = 0.25
+"""How far texts' lengths, as logarithms, have to vary for a common fault to show."""
+_ALIKE_RATIO: Final = 0.12
+"""The same, as logarithms of lengths, where the voice's own deviations are not known yet."""
+_AMPLE_DEVIATION: Final = 0.2
+"""Where less is known of a text's length, only the whole quiet time shows its end."""
+_ABRUPT_SEVERITY: Final = 0.05
+_HURRIED_RATIO: Final = -math.log(0.7)
+_HURRIED_DEVIATIONS: Final = 1.8
+"""So much faster than expected, also of a voice that nobody knows yet, no loud end is natural. Of
+verse, prices and one voice in two languages whole clips come near it, none of 200 goes beyond."""
+_LEAST_SECONDS: Final = 0.02
+"""What any sound takes."""
+
+
+class _Clip(NamedTuple):
+    """A clip that was doubted: how long it is, how wrong that is, and how sure of it anybody was."""
+
+    sounds: text.Sounds
+    speed: float
+    seconds: float
+    ratio: float
+    deviation: float
+
+
+@dataclass(slots=True)
+class _Voice:
+    """What is known of a voice.
+
+    Attributes:
+        pace: How long it takes.
+        abrupt_doubted: Whether an abrupt end alone was ever held against it.
+        doubted: The newest clips, if all of them were doubted for their length.
+    """
+
+    pace: Pace = field(default_factory=Pace)
+    abrupt_doubted: bool = False
+    doubted: list[_Clip] = field(default_factory=list)
+
+    def reconsider(self) -> None:
+        """See whether the voice has become another one.
+
+        What is doubted teaches nothing. But if the newest clips were doubted one and all, and are
+        wrong alike, they are the voice: places where clips are cut do not agree with each other.
+        Unless all texts are as long as each other: then nothing tells a cap from a faster voice.
+        """
+        if len(self.doubted) < KNOWN_AFTER:
+            return
+        newest, self.doubted = self.doubted, []
+        if self._are_alike(newest):
+            self.pace = Pace()
+            for clip in newest:
+                self.pace.add(clip.sounds, speed=clip.speed, seconds=clip.seconds)
+
+    def _are_alike(self, clips: list[_Clip]) -> bool:
+        expected = [math.log(clip.seconds) - clip.ratio for clip in clips]
+        if float(np.std(expected)) < _LEAST_VARIETY:
+            return False
+        if not self.pace.is_known:  # of such a voice everything may be expected
+            return float(np.std([clip.ratio for clip in clips])) < _ALIKE_RATIO
+        distances = [clip.ratio / clip.deviation for clip in clips]
+        return float(np.std(distances)) < _ALIKE_DEVIATIONS
+
+
+class SpeechRates:
+    """Learns each voice's pace as the run goes, and judges new audio by it."""
+
+    def __init__(self) -> None:
+        self._voices: dict[str, _Voice] = {}
+
+    def judge(self, *, voice: str, spoken: str, speed: float) -> "SpeechJudge":
+        """Make the judge of one text.
+
+        Args:
+            voice: Whose pace it is judged by.
+            spoken: The text.
+            speed: The asked speed; 1.0 is the voice's own.
+        """
+        known = self._voices.setdefault(voice, _Voice())
+        return SpeechJudge(spoken=spoken, speed=speed, voice=known)
+
+
+class SpeechJudge:
+    """Judges the audio of one text.
+
+    Args:
+        spoken: The text.
+        speed: The asked speed.
+        voice: What is known of the voice; it learns from what is judged.
+    """
+
+    def __init__(self, *, spoken: str, speed: float, voice: _Voice) -> None:
+        self._sounds = text.sounds(spoken)
+        self._letters = text.spoken_weight(spoken)
+        digits = sum(map(str.isdecimal, spoken))
+        self._least_letters = self._letters - digits * (_DIGIT_LETTERS - 1.0)
+        self._speed = speed
+        self._voice = voice
+
+    @property
+    def minimum_seconds(self) -> float:
+        """Less audio than this cannot be all of the text."""
+        return self._least_letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
+
+    def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
+        """Say whether a short silence after this audio may mean the end.
+
+        Not in mid-sound, and not before there is about as much as the voice takes for such a text:
+        what a service that pauses would still send is then little, and most pauses are noticed as
+        such, because they come earlier.
+
+        Args:
+            pcm: The 16-bit mono samples so far.
+            sample_rate: In hertz.
+        """
+        if not self._voice.pace.is_known:
+            return False
+        expected = self._voice.pace.expected(self._sounds, speed=self._speed)
+        is_much = _seconds(pcm, sample_rate) >= expected.seconds
+        is_certain = expected.deviation <= _AMPLE_DEVIATION
+        return is_certain and is_much and not _ends_abruptly(pcm, sample_rate)
+
+    def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
+        """Say what speaks for and against complete audio, and learn from it.
+
+        Args:
+            pcm: 16-bit mono samples, wherever they are: what is in no memory is not read.
+            sample_rate: In hertz.
+            ending: What showed the end; a mere close is trusted less.
+        """
+        if not pcm.moved_sound and samples.is_silent(pcm.rest):
+            doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
+            return Verdict(doubts=(doubt,))
+        seconds = _seconds(pcm, sample_rate)
+        expected = self._voice.pace.expected(self._sounds, speed=self._speed)
+        doubts, support = self._by_length(seconds, expected, ending), self._known(expected)
+        hurry = math.log(seconds / expected.seconds)
+        is_hurried = hurry < -max(_HURRIED_RATIO, _HURRIED_DEVIATIONS * expected.deviation)
+        # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
+        is_mere = ending is Ending.CLOSED_BY_SERVER
+        may_be_cut = not doubts and (is_mere or (ending is Ending.DRAINED and is_hurried))
+        is_cut = may_be_cut and _ends_abruptly(pcm, sample_rate)
+        is_hurried = is_hurried and is_cut
+        if ending is not Ending.STOPPED:
+            self._learn(seconds, expected, is_doubted=bool(doubts) or is_hurried)
+        if is_hurried or (is_cut and self._is_first_abrupt()):
+            message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
+            lost = max(0.0, 1.0 - seconds / expected.seconds) if is_hurried else 0.0
+            severity = max(_ABRUPT_SEVERITY, lost)
+            doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=severity),)
+        return Verdict(doubts=doubts, support=() if doubts else support)
+
+    def _is_first_abrupt(self) -> bool:
+        """Whether an abrupt end at a natural length is the voice's first.
+
+        It is doubted once: if nothing else speaks against a clip, the voice may well end so, as many
+        do; the second attempt shows it, and all others would cost as much.
+        """
+        is_first = not self._voice.abrupt_doubted
+        self._voice.abrupt_doubted = True
+        return is_first
+
+    def _known(self, expected: Expected) -> tuple[str, ...]:
+        pace = self._voice.pace
+        if not pace.is_known:
+            return ()
+        known = f"{pace.count:,} clips of this voice are known"
+        return (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
+
+    def _by_length(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+        """Compare with what is possible, and with the voice's own pace."""
+        impossible = self._by_limits(seconds, expected)
+        if not self._voice.pace.is_known:
+            return impossible
+        return self._by_pace(seconds, expected, ending) or impossible
+
+    def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
+        voice = self._voice
+        if not is_doubted:
+            voice.doubted.clear()
+            voice.pace.add(self._sounds, speed=self._speed, seconds=seconds)
+            return
+        ratio = math.log(seconds / expected.seconds)
+        clip = _Clip(self._sounds, self._speed, seconds, ratio, expected.deviation)
+        if voice.doubted and voice.doubted[-1][:2] == clip[:2]:
+            voice.doubted[-1] = clip  # another take of the same text is not another witness
+            return
+        voice.doubted.append(clip)
+        voice.reconsider()
+
+    def _by_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
+        """Compare with what no voice could do."""
+        if seconds < self.minimum_seconds:
+            shown = f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
+            return (_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
+        slowest = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed)
+        if seconds > max(slowest, _SLOWEST_SHARE * expected.seconds) + _MARGIN_SECONDS:
+            shown = f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
+            return (_long(shown, seconds, expected.seconds),)
+        return ()
+
+    def _by_pace(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+        """Compare with what this voice does."""
+        is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
+        least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
+        ratio = math.log(seconds / expected.seconds)
+        shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
+        deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
+        if ratio < -max(deviations * expected.deviation, least_ratio):
+            return (_short(shown, seconds, expected.seconds),)
+        if ratio > max(_LONG_DEVIATIONS * expected.deviation, _LONG_RATIO):
+            return (_long(shown, seconds, expected.seconds),)
+        return ()
+
+
+def _seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
+    """Measure from the first sound to the last: services put silence around it as they please."""
+    edges = samples.silent_edges_seconds(
+        pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
+    )
+    return max(len(pcm) / 2 / sample_rate - edges, _LEAST_SECONDS)
+
+
+def _ends_abruptly(pcm: ReceivedAudio, sample_rate: int) -> bool:
+    return samples.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
+
+
+def _short(message: str, seconds: float, expected: float) -> Doubt:
+    return Doubt(sign=Sign.SHORT, message=message, severity=1.0 - seconds / expected)
+
+
+def _long(message: str, seconds: float, expected: float) -> Doubt:
+    excess = min(1.0, seconds / expected - 1.0)
+    return Doubt(sign=Sign.LONG, message=message, severity=excess)

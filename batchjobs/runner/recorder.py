@@ -1,0 +1,163 @@
+"""The one writer of the checkpoint: takes outcomes in groups, makes them durable, then tells."""
+
+import logging
+import math
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from batchjobs.checkpoint import (
+    AttemptEnd,
+    AttemptStart,
+    Checkpoint,
+    JobRecord,
+    SegmentChanges,
+)
+from batchjobs.errors import BatchjobsError, InternalError
+from batchjobs.files.atomic import publish
+
+__all__ = ["Recorder"]
+
+_logger = logging.getLogger(__name__)
+_GROUP: Final = 200
+_GATHERING_SECONDS: Final = 0.01
+"""Between two commits, where they come one after the other: a third as many, each as durable."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry:
+    """Something to make durable, and whoever waits for it."""
+
+    start: AttemptStart | None = None
+    end: AttemptEnd | None = None
+    record: JobRecord | None = None
+    changes: SegmentChanges | None = None
+    targets: Sequence[Path] = ()
+    number: int = 0
+    error: BatchjobsError | None = None
+    told: trio.Event = field(default_factory=trio.Event)
+
+
+class Recorder:
+    """Commits in the order that survives a power cut.
+
+    The files are written and synced beside their places by then; here they are renamed, their
+    folders synced, and one transaction says so. Only then is anybody told.
+
+    While one group is on its way to the disk the next one gathers, so a slow disk makes larger
+    groups and not a slower run; on a fast one a group gathers for a moment. The first does not wait.
+
+    Args:
+        checkpoint: The run folder's.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._send, self._receive = trio.open_memory_channel[_Entry](math.inf)
+        self._error: BatchjobsError | None = None
+        self._not_before = float("-inf")
+        # A thread of its own: look-ups and decoding share forty, and may hang on to them.
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def run(self) -> None:
+        """Commit what comes until `close`, whoever cancels meanwhile.
+
+        Those who wait here do so shielded: what they have was paid for.
+        """
+        with trio.CancelScope(shield=True):
+            await self._run()
+
+    async def _run(self) -> None:
+        async with self._receive:
+            async for first in self._receive:
+                await trio.sleep_until(self._not_before)
+                group = [first]
+                while len(group) < _GROUP:
+                    try:
+                        group.append(self._receive.receive_nowait())
+                    except (trio.WouldBlock, trio.EndOfChannel):
+                        break
+                await self._commit(group)
+                self._not_before = trio.current_time() + _GATHERING_SECONDS
+
+    def close(self) -> None:
+        """Let `run` end once nobody waits."""
+        self._send.close()
+
+    async def _commit(self, group: list[_Entry]) -> None:
+        if self._error is None:
+            try:
+                await trio.to_thread.run_sync(self._write, group, limiter=self._limiter)
+            except BatchjobsError as error:
+                # What a failed sync has lost no later one brings back: nothing more is called done.
+                self._error = error
+            except Exception as error:  # whatever it is, those who wait have to be told
+                _logger.exception("the checkpoint could not be written")
+                shown = f"the checkpoint could not be written: {type(error).__name__}: {error}"
+                self._error = InternalError(shown)
+        for entry in group:
+            entry.error = self._error
+            entry.told.set()
+
+    def _write(self, group: list[_Entry]) -> None:
+        publish(target for entry in group for target in entry.targets)
+        starting = [entry for entry in group if entry.start is not None]
+        numbers = self._checkpoint.commit(
+            starts=[entry.start for entry in starting if entry.start is not None],
+            ends=[entry.end for entry in group if entry.end is not None],
+            records=[entry.record for entry in group if entry.record is not None],
+            changes=[entry.changes for entry in group if entry.changes is not None],
+        )
+        for entry, number in zip(starting, numbers, strict=True):
+            entry.number = number
+
+    async def begin(self, start: AttemptStart) -> int:
+        """Put an attempt on the disk before its session opens.
+
+        Returns:
+            The attempt's number.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        entry = self._in_line(_Entry(start=start))
+        await _durable(entry)
+        return entry.number
+
+    def finish(
+        self,
+        *,
+        end: AttemptEnd | None = None,
+        record: JobRecord | None = None,
+        changes: SegmentChanges | None = None,
+        targets: Sequence[Path] = (),
+    ) -> Awaitable[None]:
+        """Make the end of an attempt, and with it maybe a job's outcome, durable.
+
+        It is in line once this returns: no attempt that begins after that opens its session before
+        this is durable.
+
+        Args:
+            end: How the attempt ended.
+            record: What became of the job, if that is decided.
+            changes: What became of segments of long jobs.
+            targets: Places of its files, which stand beside them.
+
+        Returns:
+            To be awaited: until it is durable, or raises a BatchjobsError if the disk failed.
+        """
+        entry = _Entry(end=end, record=record, changes=changes, targets=targets)
+        return _durable(self._in_line(entry))
+
+    def _in_line(self, entry: _Entry) -> _Entry:
+        self._send.send_nowait(entry)  # no more than the run has in hand
+        return entry
+
+
+async def _durable(entry: _Entry) -> None:
+    await entry.told.wait()
+    if entry.error is not None:
+        raise entry.error

@@ -1,0 +1,143 @@
+"""The nursery: a feeder, fixed workers, a recorder, and the signals that stop them."""
+
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import trio
+
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import BatchjobsError
+from batchjobs.outputs import suspects, writing
+from batchjobs.process.signals import listened_to
+from batchjobs.progress import Observer
+from batchjobs.runner.feeder import feed
+from batchjobs.runner.state import RunEnd, RunSettings, RunState, Ticket
+from batchjobs.runner.worker import Worker
+from batchjobs.session import Link
+
+__all__ = ["Runner", "sweep"]
+
+_COMMITTING_AT_ONCE: Final = 256
+"""So many workers more than sessions: those whose results are being committed hold no slot."""
+
+
+class Runner:
+    """Runs the rows that a plan left to do.
+
+    Args:
+        checkpoint: The run folder's, with the plan adopted.
+        links: The way to each provider that the plan uses.
+        settings: How fast and how patiently, and what it may cost.
+        observe: Told of everything that happens.
+        random_source: For the jitter of retries.
+        beside: Runs beside the work, and is cancelled at its end.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        links: Mapping[str, Link],
+        settings: RunSettings,
+        observe: Observer,
+        random_source: random.Random | None = None,
+        beside: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._state = RunState(
+            checkpoint,
+            links=links,
+            settings=settings,
+            observe=observe,
+            random_source=random_source,
+        )
+        self._beside = beside
+        self._signal_number = 0
+        self._work_scope = trio.CancelScope()
+
+    async def run(self) -> RunEnd:
+        """Work until everything has its answer, or something stops the run.
+
+        Returns:
+            How it ended.
+        """
+        run = self._state
+        try:
+            run.lost = run.checkpoint.recover(time.time())
+            run.manifest = run.checkpoint.settings().get("manifest") or run.manifest
+            await trio.to_thread.run_sync(sweep, run.checkpoint)
+        except BatchjobsError as error:
+            return RunEnd(error=error)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run.recorder.run)
+            nursery.start_soon(run.hops.run)
+            nursery.start_soon(run.spool.run)
+            if self._beside is not None:
+                nursery.start_soon(self._beside)
+            for service in run.services.values():
+                if service.link.spares is not None:
+                    nursery.start_soon(service.link.spares.run)
+            try:
+                if run.settings.handles_signals:
+                    await nursery.start(self._watch_signals)
+                with self._work_scope:
+                    await self._work()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await run.close_ledger()
+                run.hops.close()
+                run.recorder.close()
+            nursery.cancel_scope.cancel()
+        # An error of the disk was told, if it mattered.
+        with trio.CancelScope(shield=True), contextlib.suppress(BatchjobsError):
+            await trio.to_thread.run_sync(sweep, run.checkpoint)
+        out_of_budget = None if self._signal_number else run.budget_error
+        return RunEnd(error=run.error or out_of_budget, signal_number=self._signal_number)
+
+    def stop(self, error: BatchjobsError) -> None:
+        """End the run early, from outside: open sessions may finish."""
+        self._state.stop(error.message, error)
+
+    async def _work(self) -> None:
+        run = self._state
+        worker = Worker(run)
+        send, receive = trio.open_memory_channel[Ticket](0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(feed, run, send)
+            sessions = max(1, sum(service.most for service in run.services.values()))
+            for _ in range(sessions + min(sessions, _COMMITTING_AT_ONCE)):
+                nursery.start_soon(worker.serve, receive.clone())
+            receive.close()
+
+    async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
+        wanted = listened_to()
+        if not wanted:  # switched off by whoever started us, or this is no main thread
+            task_status.started()
+            return
+        with trio.open_signal_receiver(*wanted) as received:
+            task_status.started()
+            async for number in received:
+                if self._signal_number:
+                    self._work_scope.cancel()
+                    continue  # a third must not strike the commits that are under way
+                self._signal_number = number
+                name = signal.Signals(number).name
+                grace = self._state.settings.grace_seconds
+                self._state.stop(
+                    f"{name}: open sessions have {grace:g} s; once more to stop at once"
+                )
+                self._work_scope.deadline = trio.current_time() + grace
+
+
+def sweep(checkpoint: Checkpoint) -> None:
+    """Remove the files below a run folder that nothing needs any more.
+
+    Raises:
+        BatchjobsError: The checkpoint cannot be read.
+    """
+    folder = checkpoint.folder
+    writing.sweep_segments(folder, checkpoint.segment_files())
+    suspects.sweep_suspects(folder, *checkpoint.kept_in_doubt())

@@ -1,0 +1,1 @@
+"""The voices and ears of the local server."""

@@ -1,0 +1,152 @@
+"""The server's ledger: a JSON line for each start and end of a session."""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from batchjobs.files.atomic import disk_error
+from batchjobs.jobs import Kind
+
+__all__ = ["Account", "Ledger"]
+
+_logger = logging.getLogger(__name__)
+_BYTES_PER_SAMPLE: Final = 2
+
+
+class Ledger:
+    """Appends lines to a file; without a path it forgets them.
+
+    A line is one write to a file opened for appending, so that several servers can share a ledger
+    and a kill cuts no line in two. The writes go to the page cache and are not synced, which is
+    quick enough for the event loop.
+
+    Args:
+        path: The file; None for no ledger.
+
+    Raises:
+        OutputError: It cannot be created.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._descriptor = -1
+        if path is not None:
+            try:
+                self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            except OSError as error:
+                raise disk_error(error, path) from error
+
+    def write(self, line: Mapping[str, object]) -> None:
+        """Append one line; a disk that fails stops no session, and is logged once."""
+        if self._descriptor < 0:
+            return
+        try:
+            os.write(self._descriptor, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        except OSError:
+            _logger.exception("the ledger cannot be written; it ends here")
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; calling it twice is fine."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Account:
+    """What one session took and gave.
+
+    Args:
+        ledger: Where its two lines go; the first is written at once.
+        session: Number of the session, counted from 1.
+        kind: What it is for.
+        fault: Name of the fault that strikes it; empty for none.
+    """
+
+    __slots__ = (
+        "_audio_bytes",
+        "_audio_hash",
+        "_characters",
+        "_ended",
+        "_fault",
+        "_kind",
+        "_ledger",
+        "_seconds",
+        "_session",
+        "_text_hash",
+        "voice_id",
+    )
+
+    def __init__(self, ledger: Ledger, *, session: int, kind: Kind, fault: str) -> None:
+        self._ledger = ledger
+        self._session = session
+        self._kind = kind
+        self._fault = fault
+        self.voice_id = ""
+        self._characters = 0
+        self._seconds = 0.0
+        self._audio_bytes = 0
+        self._text_hash = hashlib.sha256()
+        self._audio_hash = hashlib.sha256()
+        self._ended = False
+        ledger.write({"event": "start"} | self._head())
+
+    @property
+    def characters(self) -> int:
+        """Characters of text received."""
+        return self._characters
+
+    @property
+    def audio_seconds(self) -> float:
+        """Seconds of audio: sent, for TTS; received, for STT."""
+        return self._seconds
+
+    def add_text(self, text: str) -> None:
+        """Count text received."""
+        self._characters += len(text)
+        self._text_hash.update(text.encode())
+
+    def add_sent(self, pcm: bytes, sample_rate: int) -> None:
+        """Count audio sent."""
+        self._seconds += len(pcm) / (_BYTES_PER_SAMPLE * sample_rate)
+
+    def add_heard(self, pcm: bytes, sample_rate: int) -> None:
+        """Count audio received."""
+        self._audio_hash.update(pcm)
+        self._audio_bytes += len(pcm)
+        self._seconds += len(pcm) / (_BYTES_PER_SAMPLE * sample_rate)
+
+    def end(self, *, complete: bool) -> None:
+        """Write the second line; only the first call counts.
+
+        Args:
+            complete: All that was asked for was sent, and the close began.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        self._ledger.write(
+            {"event": "end"}
+            | self._head()
+            | {
+                "voice_id": self.voice_id,
+                "characters": self._characters,
+                "text_sha256": self._text_hash.hexdigest() if self._kind is Kind.TTS else "",
+                "audio_sha256": self._audio_hash.hexdigest() if self._kind is Kind.STT else "",
+                "audio_seconds": round(self._seconds, 6),
+                "complete": complete,
+            }
+        )
+
+    def _head(self) -> dict[str, object]:
+        return {
+            "session": self._session,
+            "kind": self._kind.value,
+            "time": time.time(),
+            "fault": self._fault,
+        }

@@ -1,0 +1,324 @@
+"""A text-to-speech session of the server: buffers text, has it spoken, sends the audio."""
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import trio
+from trio_websocket import ConnectionClosed
+
+from batchjobs.errors import EngineError, PermanentError, SessionError, StopError
+from batchjobs.jobs import SpeechSettings
+from batchjobs.protocol import error_codes, messages
+from batchjobs.server.admission import INVALID_KEY, key_matches
+from batchjobs.server.connection import Line
+from batchjobs.server.engines.registry import Synthesiser
+from batchjobs.server.fault_injection import closing_code
+from batchjobs.server.session_log import Account
+from batchjobs.server.settings import ServerSettings
+
+__all__ = ["OUTPUT_FORMATS", "SpeakingSession", "TextBuffer"]
+
+_logger = logging.getLogger(__name__)
+OUTPUT_FORMATS: Final = frozenset({"pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000"})
+_INVALID: Final = "40001"
+_INTERNAL: Final = "50001"
+_SLOWEST: Final = 0.7
+_FASTEST: Final = 1.2
+_THRESHOLD_CHARACTERS: Final = 2_000
+"""More text than this is spoken without being asked to; the documents only say that there is such
+a threshold."""
+# With the Arabic question mark and full stop, and closing quotes.
+_SENTENCE_END: Final = re.compile(
+    "[.!?\u2026\u061f\u06d4]+[\"'\u201d\u2019\u00bb)\\]]*(?=\\s|$)|\n"
+)
+_MESSAGE_SECONDS: Final = 0.5
+_PULL_SECONDS: Final = 0.05
+_PULL_AUDIO_SECONDS: Final = 8.0
+_UTTERANCES_WAITING: Final = 64
+_BYTES_PER_SAMPLE: Final = 2
+
+
+class TextBuffer:
+    """Text that waits to be spoken, verbatim, until a flush, a trigger or its sheer length.
+
+    A trigger speaks whole sentences at once. What follows the last of them is due as soon as no more
+    text comes: clients that have said all they have to say, and never flush, are heard to the end,
+    and of those that send a text word by word no word, let alone half of one, is spoken by itself.
+    """
+
+    __slots__ = ("_is_due", "_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+        self._is_due = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are words to be spoken unless more text comes."""
+        return self._is_due and any(not part.isspace() for part in self._parts if part)
+
+    def add(self, message: messages.Text) -> str:
+        """Take a piece of text and give what is to be spoken now; may be empty."""
+        self._parts.append(message.text)
+        self._size += len(message.text)
+        if message.flush:
+            return self.rest()
+        if message.try_trigger_generation:
+            self._is_due = True
+            return self._sentences()
+        if self._size >= _THRESHOLD_CHARACTERS:
+            return self._sentences() or self.rest()
+        return ""
+
+    def rest(self) -> str:
+        """Give all that is buffered, and empty the buffer."""
+        text = "".join(self._parts)
+        self.clear()
+        return text
+
+    def clear(self) -> None:
+        """Forget what is buffered."""
+        self._parts = []
+        self._size = 0
+        self._is_due = False
+
+    def _sentences(self) -> str:
+        """Give whole sentences, if there are any, and keep what follows the last."""
+        is_due = self._is_due
+        text = self.rest()
+        cut = max((match.end() for match in _SENTENCE_END.finditer(text)), default=0)
+        self._parts, self._size, self._is_due = [text[cut:]], len(text) - cut, is_due
+        return text[:cut]
+
+
+@dataclass(frozen=True, slots=True)
+class _Utterance:
+    text: str
+    flushed: bool
+
+
+class SpeakingSession:
+    """One client that sends text and gets audio.
+
+    Receiving goes on while speaking. ``closeConnection`` drains: what was flushed is sent, what was
+    not is spoken too, then the server closes with 1000.
+
+    Args:
+        line: The connection.
+        settings: The server's.
+        synthesiser: The engine.
+        limiter: Bounds the worker threads.
+        account: What the ledger is told.
+        authorised: Whether the handshake showed the key.
+    """
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        settings: ServerSettings,
+        synthesiser: Synthesiser,
+        limiter: trio.CapacityLimiter,
+        account: Account,
+        authorised: bool,
+    ) -> None:
+        self._line = line
+        self._settings = settings
+        self._synthesiser = synthesiser
+        self._limiter = limiter
+        self._account = account
+        self._authorised = authorised
+        self._buffer = TextBuffer()
+        self._waiting = 0
+        self._speech = SpeechSettings(voice_id="", model_id="")
+        self._pace = line.delivery.pace(settings.pace)
+        self._due = 0.0
+
+    async def run(self) -> None:
+        """Serve the client until the connection is gone."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._initialise()
+            await self._converse()
+        spoken = not self._waiting and not self._buffer.rest()
+        complete = spoken and self._account.characters > 0 and self._line.closed_normally
+        self._account.end(complete=complete and self._line.delivery.faithful)
+
+    # -- the client's messages ------------------------------------------------------------------
+
+    async def _initialise(self) -> None:
+        try:
+            # Until then anybody may be there: it is still a part of the handshake.
+            wait = self._settings.handshake_seconds
+            message = await self._line.hear(within_seconds=wait)
+            # The protocol's table lets nothing else through.
+            assert isinstance(message, messages.InitConnection)
+            self._check(message)
+            self._speech = _speech_settings(message)
+        except SessionError as error:
+            await self._refuse(error)
+        self._account.voice_id = self._speech.voice_id
+        await self._line.say(messages.Ready())
+
+    def _check(self, message: messages.InitConnection) -> None:
+        key = "" if message.x_api_key is msgspec.UNSET else message.x_api_key
+        if not (key_matches(key.encode(), self._settings.token) if key else self._authorised):
+            raise StopError("Invalid API key", code=INVALID_KEY)
+        if not message.voice_id.strip():
+            raise PermanentError("voice_id is empty", code=_INVALID)
+        if not _SLOWEST <= message.voice_settings.speed <= _FASTEST:
+            raise PermanentError(f"speed has to be {_SLOWEST} to {_FASTEST}", code=_INVALID)
+        if message.output_format not in OUTPUT_FORMATS:
+            known = ", ".join(sorted(OUTPUT_FORMATS))
+            raise PermanentError(f"output_format has to be one of {known}", code=_INVALID)
+
+    async def _converse(self) -> None:
+        sender, receiver = trio.open_memory_channel[_Utterance](_UTTERANCES_WAITING)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._generate, receiver)
+            with contextlib.suppress(ConnectionClosed):
+                await self._listen(sender)
+            # Nobody is there any more: what is being spoken is stopped.
+            nursery.cancel_scope.cancel()
+
+    async def _listen(self, sender: trio.MemorySendChannel[_Utterance]) -> None:
+        try:
+            while True:
+                await self._take(await self._next(sender), sender)
+        except SessionError as error:
+            await self._refuse(error)
+
+    async def _next(self, sender: trio.MemorySendChannel[_Utterance]) -> messages.Message:
+        """Wait for the next message, and speak what is due if none comes soon."""
+        if self._buffer.is_due:
+            with trio.move_on_after(self._settings.trigger_seconds):
+                return await self._line.hear()
+            await self._queue(self._buffer.rest(), sender, flushed=True)
+        return await self._line.hear()
+
+    async def _take(
+        self, message: messages.Message, sender: trio.MemorySendChannel[_Utterance]
+    ) -> None:
+        match message:
+            case messages.Text():
+                self._account.add_text(message.text)
+                if self._account.characters > self._settings.text_limit_characters:
+                    limit = self._settings.text_limit_characters
+                    raise PermanentError(f"text longer than {limit} characters", code=_INVALID)
+                text = self._buffer.add(message)
+                asked = message.flush or message.try_trigger_generation
+                await self._queue(text, sender, flushed=asked and not self._buffer.is_due)
+            case messages.Clear():
+                self._buffer.clear()
+            case _:  # closeConnection: the protocol's table lets nothing else through
+                self._line.busy = True
+                await self._queue(self._buffer.rest(), sender, flushed=True)
+                await sender.aclose()
+
+    async def _queue(
+        self, text: str, sender: trio.MemorySendChannel[_Utterance], *, flushed: bool
+    ) -> None:
+        if text:
+            self._waiting += 1
+            self._line.busy = True
+            await sender.send(_Utterance(text=text, flushed=flushed))
+
+    async def _refuse(self, error: SessionError) -> None:
+        code = error.code or _INVALID
+        failure = messages.Failure(code=code, message=error.message)
+        await self._line.fail(failure, closing_code(code))
+
+    # -- speaking -------------------------------------------------------------------------------
+
+    async def _generate(self, receiver: trio.MemoryReceiveChannel[_Utterance]) -> None:
+        try:
+            async for utterance in receiver:
+                await self._speak(utterance)
+            await self._line.finish()
+            # Before the close, so that whoever saw the close finds the line.
+            self._account.end(complete=self._line.delivery.faithful)
+            await self._line.close(error_codes.NORMAL_CLOSE)
+        except ConnectionClosed:
+            return  # the listening task has seen the same
+        except EngineError as error:
+            _logger.warning("a text was not spoken: %s", error)
+            await self._apologise()
+        except Exception:  # one session's crash is not the others'
+            _logger.exception("a text was not spoken")
+            await self._apologise()
+
+    async def _apologise(self) -> None:
+        failure = messages.Failure(code=_INTERNAL, message="the engine failed")
+        with contextlib.suppress(ConnectionClosed):
+            await self._line.fail(failure, closing_code(_INTERNAL))
+
+    async def _speak(self, utterance: _Utterance) -> None:
+        blocks = _lazily(self._synthesiser, utterance.text, self._speech)
+        more = True
+        try:
+            while more:
+                pcm, more = await trio.to_thread.run_sync(
+                    _pull, blocks, self._speech.sample_rate, limiter=self._limiter
+                )
+                await self._send(pcm)
+        finally:
+            if more:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(blocks.close, limiter=self._limiter)
+        self._waiting -= 1
+        if not self._waiting:
+            self._line.busy = False
+            if utterance.flushed:
+                await self._line.lull()
+
+    async def _send(self, pcm: bytes) -> None:
+        rate = self._speech.sample_rate
+        seconds = _MESSAGE_SECONDS * (min(1.0, self._pace) or 1.0)
+        size = max(1, int(rate * seconds)) * _BYTES_PER_SAMPLE
+        for start in range(0, len(pcm), size):
+            piece = pcm[start : start + size]
+            if self._pace:
+                self._due = max(self._due, trio.current_time())
+                await trio.sleep_until(self._due)
+                self._due += len(piece) / (_BYTES_PER_SAMPLE * rate * self._pace)
+            await self._line.say(messages.Audio(pcm=piece, sample_rate=rate))
+            self._account.add_sent(piece, rate)
+
+
+def _speech_settings(message: messages.InitConnection) -> SpeechSettings:
+    return SpeechSettings(
+        voice_id=message.voice_id,
+        model_id=message.model_id,
+        stability=message.voice_settings.stability,
+        similarity_boost=message.voice_settings.similarity_boost,
+        speed=message.voice_settings.speed,
+        output_format=message.output_format,
+    )
+
+
+def _lazily(engine: Synthesiser, text: str, speech: SpeechSettings) -> Generator[bytes]:
+    """Begin in the worker thread, not on the event loop; closing this closes the engine's."""
+    yield from engine.synthesise(text, speech)
+
+
+def _pull(blocks: Iterator[bytes], sample_rate: int) -> tuple[bytes, bool]:
+    """Take blocks for a moment: one hop between threads costs as much as a short text.
+
+    Returns:
+        The audio, and whether there may be more.
+    """
+    parts = []
+    wanted = _PULL_AUDIO_SECONDS * sample_rate * _BYTES_PER_SAMPLE
+    until = time.perf_counter() + _PULL_SECONDS
+    for block in blocks:
+        parts.append(block)
+        wanted -= len(block)
+        if wanted <= 0 or time.perf_counter() > until:
+            return b"".join(parts), True
+    return b"".join(parts), False

@@ -1,0 +1,78 @@
+"""Foreign errors become ours here, once: the table of what the libraries raise."""
+
+import errno
+import ssl
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+import h11
+import trio
+import wsproto.utilities
+from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
+
+from batchjobs.errors import SessionError, StopError, ThrottledError, TransientError
+from batchjobs.protocol import error_codes
+
+__all__ = ["BROKEN", "CONNECTION_CODE", "FOREIGN", "first_of", "translated"]
+
+CONNECTION_CODE: Final = "connection"
+"""The code of attempts that never reached the service."""
+BROKEN: Final = 1006
+"""The code of a connection that ended without a close message."""
+_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+FOREIGN: Final = (
+    OSError,
+    HandshakeError,
+    ConnectionClosed,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    h11.ProtocolError,
+    wsproto.utilities.ProtocolError,
+)
+_Found = TypeVar("_Found", bound=Exception)
+
+
+def first_of(group: BaseExceptionGroup[_Found], kind: type[_Found]) -> _Found:
+    """Give the first error inside a group, at whatever depth."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, kind)
+    return found
+
+
+def translated(error: Exception, *, was_open: bool) -> SessionError:
+    """Turn a library's error into ours: the table of foreign errors."""
+    if isinstance(error, ConnectionRejected):  # 1xx other than 101; the rest ends in the guard
+        return error_codes.from_status(error.status_code)
+    reasons = list(_chain(error))
+    if any(getattr(reason, "errno", None) in _OUT_OF_FILES for reason in reasons):
+        return ThrottledError(
+            "this machine has no file descriptors left for another connection",
+            code="EMFILE",
+            hint="raise 'ulimit -n' or lower --concurrency",
+        )
+    for reason in reasons:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            shown = f"the service's certificate is not to be trusted: {reason.verify_message}"
+            return StopError(shown, code="tls", hint="check --base-url and this machine's clock")
+    if isinstance(error, h11.ProtocolError | wsproto.utilities.ProtocolError):
+        return TransientError("the service does not speak HTTP or WebSocket", code="protocol")
+    shown = str(reasons[-1]) or type(reasons[-1]).__name__
+    if was_open:
+        return TransientError(f"the connection broke: {shown}", code=str(BROKEN))
+    return TransientError(f"no connection: {shown}", code=CONNECTION_CODE)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Walk down an error's causes, and through all the members of groups."""
+    found: list[BaseException | None] = [error]
+    while found:
+        seen = found.pop(0)
+        if seen is None:
+            continue
+        yield seen
+        if isinstance(seen, BaseExceptionGroup):
+            found.extend(seen.exceptions)
+        else:
+            found.append(seen.__cause__ or seen.__context__)

@@ -1,0 +1,148 @@
+"""Transcribes one recording through one connection."""
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import trio
+from trio_websocket import ConnectionClosed
+
+from batchjobs.audio import decoding
+from batchjobs.errors import PermanentError, RecordingError, SessionError
+from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, TranscriptJudge, TranscriptResult
+from batchjobs.session.endpoint import Link
+from batchjobs.session.exchange import Exchange, connected
+
+__all__ = ["RECORDING_CODE", "TranscriptSession", "recording_chunks"]
+
+RECORDING_CODE: Final = "recording"
+"""The code of attempts that a damaged recording ended: the service has no part in it."""
+_CHUNKS_A_HOP: Final = 8
+
+
+class TranscriptSession:
+    """Transcribes one recording through one connection.
+
+    Args:
+        link: The way to the provider.
+        chunks: The recording's 16 kHz mono samples, in chunks of the provider's length.
+        on_proven: Called when the service first does useful work.
+        settle_seconds: A settling time below the provider's.
+        judge: Says whether the transcript can be that of the audio; None doubts nothing.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        chunks: AsyncGenerator[bytes, None],
+        on_proven: Callable[[], None] = lambda: None,
+        settle_seconds: float | None = None,
+        judge: TranscriptJudge | None = None,
+    ) -> None:
+        self._link = link
+        self._chunks = chunks
+        self._on_proven = on_proven
+        self._settle_seconds = settle_seconds
+        self._judge = judge
+        self._machine: SttClient | None = None
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether the service took the connection, with the key if that travels in the request."""
+        return self._machine is not None
+
+    @property
+    def sent_characters(self) -> int:
+        """Always 0: a transcription sends no text."""
+        return 0
+
+    @property
+    def sent_audio_seconds(self) -> float:
+        """Seconds of audio sent, also of a session that failed or was cancelled."""
+        return self._machine.sent_seconds if self._machine else 0.0
+
+    async def run(self) -> TranscriptResult:
+        """Open the connection, send the recording, wait for the transcript, close.
+
+        Raises:
+            SessionError: The attempt failed; the class says what to do about it.
+        """
+        link, provider = self._link, self._link.provider
+        ways = provider.stt_auth
+        failure: list[SessionError] = []
+
+        def machine(now: float) -> SttClient:
+            return SttClient(
+                provider=provider,
+                now=now,
+                encoding=link.encoding,
+                settle_seconds=self._settle_seconds,
+                judge=self._judge,
+            )
+
+        async def converse(exchange: Exchange, heard: SttClient) -> None:
+            self._machine = heard
+            if not await exchange.is_fresh():
+                return
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_send_audio, exchange, heard, self._chunks, failure, nursery)
+                await exchange.listen()
+                nursery.cancel_scope.cancel()
+
+        target = link.target(provider.stt_path, ways, model=provider.stt_model)
+        request = (target, link.headers(ways))
+        with link.discreet():
+            async with aclosing(self._chunks):
+                while not await connected(link, request, machine, converse, self._on_proven):
+                    self._machine = None
+            if failure:
+                raise failure[0]
+            assert self._machine is not None
+            return self._machine.result()
+
+
+async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[bytes, None]:
+    """Decode a recording as it is needed, in worker threads, a few chunks a hop.
+
+    Yields:
+        16 kHz mono 16-bit samples, `chunk_seconds` of them each.
+
+    Raises:
+        RecordingError: The recording is damaged.
+    """
+    chunks = decoding.pcm_chunks(path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds)
+    while True:
+        batch = await trio.to_thread.run_sync(_take, chunks, _CHUNKS_A_HOP)
+        for chunk in batch:
+            yield chunk
+        if len(batch) < _CHUNKS_A_HOP:
+            return
+
+
+def _take(chunks: Iterator[bytes], count: int) -> list[bytes]:
+    return [chunk for _, chunk in zip(range(count), chunks, strict=False)]
+
+
+async def _send_audio(
+    exchange: Exchange,
+    machine: SttClient,
+    chunks: AsyncGenerator[bytes, None],
+    failure: list[SessionError],
+    nursery: trio.Nursery,
+) -> None:
+    try:
+        async for pcm in chunks:
+            if machine.next_chunk_at > trio.current_time():
+                await trio.sleep_until(machine.next_chunk_at)
+            await exchange.connection.send_message(machine.payload_of(pcm))
+            exchange.sent()
+    except ConnectionClosed:
+        return  # the listener sees it too
+    except RecordingError as error:
+        failure.append(PermanentError(error.message, code=RECORDING_CODE, hint=error.hint))
+        nursery.cancel_scope.cancel()
+        return
+    machine.sent_all(trio.current_time())
+    exchange.rearm()

@@ -1,0 +1,114 @@
+"""Speaks one text through one connection."""
+
+from collections.abc import Callable
+
+import trio
+from trio_websocket import ConnectionClosed
+
+from batchjobs.audio.buffer import ReceivedAudio
+from batchjobs.jobs import Segment
+from batchjobs.protocol.tts import Judge, SpeechResult, TtsClient
+from batchjobs.session.endpoint import Link
+from batchjobs.session.exchange import Exchange, connected
+
+__all__ = ["SpeechSession"]
+
+
+class SpeechSession:
+    """Speaks one text through one connection.
+
+    Args:
+        link: The way to the provider.
+        segment: The text and how to speak it.
+        texts: The text, cut into messages.
+        judge: Says whether the audio is plausible.
+        on_proven: Called when the service first does useful work.
+        received: Where the audio goes; the result is of it.
+        quiet_seconds: A quiet time below the provider's, where the audio is ample.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        segment: Segment,
+        *,
+        texts: list[str],
+        judge: Judge,
+        on_proven: Callable[[], None] = lambda: None,
+        received: ReceivedAudio | None = None,
+        quiet_seconds: float | None = None,
+    ) -> None:
+        self._link = link
+        self._segment = segment
+        self._texts = texts
+        self._judge = judge
+        self._on_proven = on_proven
+        self._received = received
+        self._quiet_seconds = quiet_seconds
+        self._machine: TtsClient | None = None
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether the service took the connection, with the key if that travels in the request."""
+        return self._machine is not None
+
+    @property
+    def sent_characters(self) -> int:
+        """Characters sent, also of a session that failed or was cancelled."""
+        return self._machine.sent_characters if self._machine else 0
+
+    @property
+    def sent_audio_seconds(self) -> float:
+        """Always 0: a synthesis sends no audio."""
+        return 0.0
+
+    async def run(self) -> SpeechResult:
+        """Open the connection, speak the text, close.
+
+        Raises:
+            SessionError: The attempt failed; the class says what to do about it.
+        """
+        link, provider = self._link, self._link.provider
+        assert self._segment.speech is not None
+        speech = self._segment.speech
+        ways = provider.tts_auth
+
+        def machine(now: float) -> TtsClient:
+            return TtsClient(
+                texts=self._texts,
+                speech=speech,
+                provider=provider,
+                key=link.key if "init" in ways else "",
+                judge=self._judge,
+                now=now,
+                received=self._received,
+                quiet_seconds=self._quiet_seconds,
+            )
+
+        async def converse(exchange: Exchange, spoken: TtsClient) -> None:
+            self._machine = spoken
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_send_texts, exchange, spoken)
+                await exchange.listen()
+                nursery.cancel_scope.cancel()
+
+        request = (link.target(provider.tts_path, ways), link.headers(ways))
+        with link.discreet():
+            while not await connected(link, request, machine, converse, self._on_proven):
+                self._machine = None
+            assert self._machine is not None
+            return self._machine.result()
+
+
+async def _send_texts(exchange: Exchange, machine: TtsClient) -> None:
+    while not machine.ended:
+        exchange.wake = trio.Event()
+        payload = machine.next_payload()
+        if payload is None:
+            await exchange.wake.wait()
+            continue
+        try:
+            await exchange.connection.send_message(payload)
+        except ConnectionClosed:
+            return  # the listener sees it too, and with it what came before
+        exchange.sent()

@@ -1,0 +1,1 @@
+"""Transcripts: parts joined into one, words timed, cues written."""

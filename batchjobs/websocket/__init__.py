@@ -1,0 +1,1 @@
+"""Faster hooks into the WebSocket library: each measured, each can be turned off."""
