@@ -19,7 +19,7 @@ from batchjobs import scan
 from batchjobs.errors import ConfigurationError, ManifestError
 from batchjobs.scan import Scan, arrivals
 from tests.clocks import PATIENCE_SECONDS, until
-from tests.test_end_to_end import batchjobs, environment
+from tests.whole_runs import batchjobs, environment
 
 
 def record(path: Path, seconds: float = 0.5, seed: int = 0) -> Path:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
-from tests.test_end_to_end import KEY, environment, served
+from tests.whole_runs import environment, served
 
 if TYPE_CHECKING:
     from tests.faults.oracle import Case

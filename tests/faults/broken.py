@@ -124,7 +124,7 @@ def results_die() -> None:
 
 def never_nohup() -> None:
     """Signals that were switched off are listened to all the same."""
-    runner.listened_to = lambda: signals._STOPPING  # type: ignore[attr-defined]
+    runner.runner.listened_to = lambda: signals._STOPPING  # type: ignore[attr-defined]
 
 
 def streams_trusted() -> None:

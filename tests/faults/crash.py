@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.clocks import PATIENCE_SECONDS
+from tests.commands import ROOT
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.driver import CALLS
 from tests.faults.oracle import HEADER, Case, Toll, Work
-from tests.test_end_to_end import ROOT
 
 __all__ = [
     "LANES",

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import trio
 
-from batchjobs.api import accept
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
 from batchjobs.files import atomic
 from batchjobs.outputs import suspects, writing
@@ -232,7 +231,7 @@ def _accept_moves() -> None:
         main = dataclasses.replace(donor.files[0], path=output)
         return writing.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
 
-    accept.outputs.copied = moved
+    writing.copied = moved
 
 
 def _kept_written_over() -> None:

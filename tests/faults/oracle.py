@@ -17,7 +17,7 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.outputs.writing import file_changes
 from batchjobs.server.engines.registry import synthesiser
 from tests.faults.bench import Bench
-from tests.test_end_to_end import ARABIC, write_manifest
+from tests.whole_runs import ARABIC, write_manifest
 
 __all__ = ["HEADER", "SPEECH_RATE", "Case", "Toll", "Work", "sha256_of", "sha256_of_wav", "tones"]
 

@@ -48,10 +48,11 @@ from batchjobs.files.atomic import part_path
 from batchjobs.jobs import Evidence, Status, derived_id
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.engines.tone import ToneRecogniser
+from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import knock
 from tests.faults.zygote import hurried_policy, options_of
-from tests.test_end_to_end import KEY, served
+from tests.whole_runs import served
 
 __all__ = ["FAULTS", "TEXTS", "RunFolder", "World", "live", "world_of"]
 

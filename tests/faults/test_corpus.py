@@ -25,13 +25,14 @@ from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Link, SpeechSession, TranscriptSession
 from tests import tally
+from tests.canary import KEY
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
 from tests.faults.corpus import ManifestCase, NameCase
 from tests.faults.corpus_messages import MessageCase
 from tests.faults.corpus_recordings import RecordingCase
 from tests.streams import Peer, Service, tone
 from tests.streams import audio as audio_message
-from tests.test_end_to_end import KEY, ledger_of, results, served
+from tests.whole_runs import ledger_of, results, served
 
 
 def snapshot(folder: Path, *, but: Path) -> dict[str, tuple[int, str]]:

@@ -222,9 +222,9 @@ def test_too_few_file_descriptors_throttle_and_the_run_comes_to_its_end(
 _GREEDY = """
 import resource, socket, sys
 import trio
-from batchjobs.session import dialling
+from batchjobs.session import dial
 if sys.argv[1:]:
-    dialling.files_at_most = lambda: 1 << 30
+    dial.files_at_most = lambda: 1 << 30
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 async def main():
     held = []
@@ -232,7 +232,7 @@ async def main():
     port = listener.socket.getsockname()[1]
     try:
         while True:
-            held.append(await dialling.dial_tcp("127.0.0.1", port, None))
+            held.append(await dial.dial_tcp("127.0.0.1", port, None))
     except OSError as error:
         told = error
     files = []

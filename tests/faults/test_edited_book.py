@@ -17,7 +17,9 @@ from pathlib import Path
 from batchjobs.audio import decoding
 from batchjobs.server.engines.tone import ToneRecogniser
 from batchjobs.text import segments
-from tests.test_end_to_end import KEY, ROOT, environment, ledger_of, served
+from tests.canary import KEY
+from tests.commands import ROOT
+from tests.whole_runs import environment, ledger_of, served
 
 LIMIT = 250
 CONFIG = f"[providers.local]\ntext_limit_characters = {LIMIT}\n"

@@ -27,7 +27,8 @@ from batchjobs.checkpoint import FILE_NAME  # noqa: E402
 from batchjobs.outputs.reports import read_results  # noqa: E402
 from batchjobs.server.engines.tone import ToneRecogniser  # noqa: E402
 from tests.books import alice, chapter_text, kalila, write_epub  # noqa: E402
-from tests.test_end_to_end import KEY, batchjobs, environment, ledger_of, served  # noqa: E402
+from tests.canary import KEY  # noqa: E402
+from tests.whole_runs import batchjobs, environment, ledger_of, served  # noqa: E402
 
 CONCURRENCY = 8
 

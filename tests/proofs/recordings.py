@@ -22,7 +22,7 @@ LIMIT_MIB = 150.0
 CUT = """
 import sys
 from pathlib import Path
-from batchjobs.pauses import split
+from batchjobs.audio.pauses import split
 parts = [len(stretch.pcm) / 32_000 for stretch in split(Path(sys.argv[1]))]
 print(f"{len(parts)} stretches, {sum(parts):,.0f} s, the longest {max(parts):.1f} s")
 """

@@ -1,0 +1,108 @@
+"""Audiobooks are as loud as they should be, and no peak goes over."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from batchjobs import api
+from batchjobs.audio import decoding
+from batchjobs.bind import BindSettings, bind
+from batchjobs.bind.album import Chapter
+from batchjobs.bind.files import blocks
+from batchjobs.bind.levels import Chain, Level, Meter, fitted, level_filters
+from tests.books import alice, kalila
+
+
+def loudness(path: Path) -> tuple[float, float]:
+    """Measure a file with FFmpeg's meter: integrated loudness and true peak."""
+    found = {}
+    with av.open(str(path)) as container:
+        graph = av.filter.Graph()
+        source = graph.add_abuffer(template=container.streams.audio[0])
+        meter, sink = graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink")
+        source.link_to(meter)
+        meter.link_to(sink)
+        graph.configure()
+        for frame in [*container.decode(audio=0), None]:
+            source.push(frame)
+            while True:
+                try:
+                    found = sink.pull().metadata or found
+                except (av.error.BlockingIOError, av.error.EOFError):
+                    break
+    peak = 20 * float(np.log10(float(found["lavfi.r128.true_peak"])))
+    return float(found["lavfi.r128.I"]), peak
+
+
+@pytest.mark.parametrize(("target", "peak"), [(-19.0, -1.5), (-14.0, -3.0), (-30.0, -1.5)])
+def test_loudness_and_true_peak_are_reached(
+    spoken: Path, tmp_path: Path, target: float, peak: float
+) -> None:
+    """For the whole book; peaks are held down where the gain would go beyond."""
+    settings = BindSettings(form="flac", loudness_lufs=target, true_peak_db=peak, pause_seconds=0)
+    made = bind(spoken, settings, output=tmp_path / "a")
+    whole = b"".join(decoding.decoded_pcm(path) for path in sorted(made.path.iterdir()))
+    (tmp_path / "whole.wav").write_bytes(decoding.encode(whole, sample_rate=24_000, format="wav"))
+    measured, highest = loudness(tmp_path / "whole.wav")
+    assert measured == pytest.approx(target, abs=0.3)
+    assert highest <= peak + 0.1
+
+
+@pytest.fixture(scope="module")
+def read_aloud(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two chapters in real voices; gives its folder."""
+    home = tmp_path_factory.mktemp("speech")
+    texts = (kalila()[1][0], alice()[0][1][0])
+    rows = [{"id": f"{n}", "text": text[:600]} for n, text in enumerate(texts)]
+    (home / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = api.run(home / "m.jsonl", api.Options(output=home / "run", engine="espeak"))
+    assert report.exit_code == 0
+    return home / "run"
+
+
+@pytest.mark.parametrize(
+    ("form", "target", "bitrate"),
+    [("m4b", -19, 64_000), ("mp3", -19, 64_000), ("m4b", -16, 48_000)],
+)
+def test_what_is_written_is_as_loud_as_it_should_be(
+    read_aloud: Path, tmp_path: Path, form: str, target: float, bitrate: int
+) -> None:
+    """Speech, decoded again: within half a unit, and no peak beyond the ceiling."""
+    settings = BindSettings(form=form, loudness_lufs=target, bitrate=bitrate, pause_seconds=0)
+    made = bind(read_aloud, settings, output=tmp_path / ("a.m4b" if form == "m4b" else "a"))
+    assert made.is_limited
+    assert (made.reached_lufs, made.peak_db) == (
+        pytest.approx(target, abs=0.5),
+        pytest.approx(-1.6, abs=0.4),
+    )
+    assert made.peak_db <= -1.45
+    if form == "m4b":
+        assert loudness(made.path) == pytest.approx((made.reached_lufs, made.peak_db), abs=0.1)
+
+
+def test_an_encoder_that_adds_peaks_is_tried_again_lower(read_aloud: Path, tmp_path: Path) -> None:
+    """And what it came to is told."""
+    settings = BindSettings(form="mp3", loudness_lufs=-12, true_peak_db=-3, bitrate=16_000)
+    made = bind(read_aloud, settings, output=tmp_path / "a")
+    assert made.peak_db <= -2.9
+    assert made.reached_lufs < -12.5  # its peaks allow no more
+    assert [path.suffix for path in made.path.iterdir()] == [".mp3", ".mp3"]
+
+
+def test_silence_stays_silence(tmp_path: Path) -> None:
+    """There is no gain that makes it louder."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(decoding.encode(bytes(48_000), sample_rate=24_000, format="wav"))
+    chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
+    held = b"".join(blocks(chapter, 24_000))
+    assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file
+    chain, meter = Chain(24_000, level_filters(Level(), 24_000)), Meter()
+    meter.push(chain.push(held))
+    meter.push(chain.end())
+    heard = meter.end()
+    level, _ = fitted(lambda _: heard, target_lufs=-19, ceiling_db=-1.5)
+    assert level == Level()
+    assert Meter().end() == heard

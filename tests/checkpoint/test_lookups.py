@@ -1,0 +1,119 @@
+"""What is known of jobs, files and recordings is found again exactly."""
+
+from pathlib import Path
+
+import pytest
+
+from batchjobs.checkpoint import Checkpoint, FileRecord, SourceRecord
+from batchjobs.jobs import Ending, Evidence
+from tests.checkpoint.entries import _ARABIC, _adopt, _done, _failed, _row, _start
+
+
+def test_what_is_known_of_jobs_is_found_again_exactly(folder: Path) -> None:
+    """Records come back as they went in, by id, by key, and as failures."""
+    evidence = Evidence(
+        ending=Ending.DRAINED,
+        close_code=1000,
+        messages=3,
+        first_result_seconds=0.1,
+        longest_gap_seconds=0.2,
+        session_seconds=0.3,
+    )
+    record = _done(
+        1,
+        id=_ARABIC,
+        text="ﷺ ـــ\u200d\u202b٣\u202c",
+        evidence=evidence,
+        files=(FileRecord(path="audio/ض.wav", bytes=5, sha256="s"),),
+        cost=0.1 + 0.2,
+    )
+    with Checkpoint.open(folder) as checkpoint:
+        checkpoint.commit(records=[record, _done(2, key="k1"), _failed(3, key="k1")])
+        assert checkpoint.records([_ARABIC, "nobody"]) == {_ARABIC: record}
+        assert checkpoint.records([]) == {}
+        assert checkpoint.keys_with_donors(["k1", "k3"]) == {"k1"}
+        assert {donor.id for donor in checkpoint.donors("k1")} == {_ARABIC, "r2"}
+        assert checkpoint.donors("none") == []
+        failure = checkpoint.failure_of("k1")
+        assert failure is not None
+        assert failure.id == "r3"
+        assert checkpoint.failure_of("k2") is None
+
+
+def test_a_thousand_equal_jobs_offer_some_donors(folder: Path) -> None:
+    """A copy need not read the records of all other copies."""
+    with Checkpoint.open(folder) as checkpoint:
+        checkpoint.commit(records=[_done(number, key="k") for number in range(1000)])
+        assert 1 < len(checkpoint.donors("k")) <= 50
+
+
+def test_of_many_equal_jobs_those_that_can_become_anything_are_offered(folder: Path) -> None:
+    """A hundred MP3s hide no WAV: a FLAC that is asked for now is copied from it, not bought."""
+    lossy = [_done(number, key="k", output=f"audio/{number}.MP3") for number in range(100)]
+    exact = _done(0, id="zz", key="k", output="audio/zz.wav")
+    with Checkpoint.open(folder) as checkpoint:
+        checkpoint.commit(records=[*lossy, exact])
+        donors = checkpoint.donors("k")
+    assert donors[0].id == "zz"
+    assert donors[1].can_become("audio/more.mp3")
+    assert any(donor.can_become("audio/new.flac") for donor in donors)
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "expected"),
+    [
+        ("a.wav", "b.wav", True),
+        ("a.wav", "b.mp3", True),
+        ("a.flac", "b.WAV", True),
+        ("a.MP3", "b.mp3", True),
+        ("a.mp3", "b.wav", False),
+        ("a.ogg", "b.mp3", False),
+        ("a.txt", "b.txt", True),
+    ],
+)
+def test_what_a_result_can_become(held: str, wanted: str, *, expected: bool) -> None:
+    """An exact format becomes any other; one with losses only itself."""
+    assert _done(1, output=held).can_become(wanted) is expected
+
+
+def test_recordings_are_remembered(folder: Path) -> None:
+    """What was read of a recording is kept, and replaced when it is read anew."""
+    old = SourceRecord(path="/س.wav", bytes=1, modified_ns=2**62, sha256="a", seconds=1.25)
+    new = SourceRecord(path="/س.wav", bytes=2, modified_ns=2**62 + 1, sha256="b", seconds=2.5)
+    with Checkpoint.open(folder) as checkpoint:
+        assert checkpoint.source(old.path) is None
+        checkpoint.remember_sources([old])
+        assert checkpoint.source(old.path) == old
+        checkpoint.remember_sources([new])
+    with Checkpoint.read(folder) as reader:
+        assert reader.source(old.path) == new
+
+
+def test_files_are_owned_by_their_paths(folder: Path) -> None:
+    """A begun attempt and a result own the planned path, and no other, for good."""
+    with Checkpoint.open(folder) as checkpoint:
+        _adopt(checkpoint, _row(1), _row(2), _row(3))
+        assert not checkpoint.owns("audio/r1.wav")
+        checkpoint.commit(starts=[_start(1)])
+        checkpoint.commit(records=[_done(2, output="other/r2.flac")])
+        _adopt(checkpoint, _row(3))
+        assert checkpoint.owns("audio/r1.wav")
+        assert checkpoint.owns("other/r2.flac")
+        assert not checkpoint.owns("audio/mine.wav")
+        assert not checkpoint.owns("audio/r3.wav")
+        checkpoint.commit(records=[_done(2, output="moved.flac")])
+        assert checkpoint.owns("other/r2.flac")
+
+
+def test_a_copy_owns_its_file_before_it_is_committed(folder: Path) -> None:
+    """A run killed between a copy's rename and its commit can be continued."""
+    with Checkpoint.open(folder) as checkpoint:
+        _adopt(checkpoint, _row(1, action="copy"), _row(2, action="follow"), _row(3))
+        assert checkpoint.owns("audio/r1.wav")
+        assert checkpoint.owns("audio/r2.wav")
+        assert not checkpoint.owns("audio/r3.wav")
+        # Also if the next plan, which is cancelled as well, has nothing to copy any more.
+        _adopt(checkpoint, _row(2), _row(3))
+        assert checkpoint.owns("audio/r1.wav")
+        assert checkpoint.owns("audio/r2.wav")
+        assert not checkpoint.owns("audio/r3.wav")

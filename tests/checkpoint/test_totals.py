@@ -1,0 +1,41 @@
+"""The totals of a run add up."""
+
+from pathlib import Path
+
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.jobs import Kind
+from tests.checkpoint.entries import _adopt, _done, _end, _failed, _row, _start
+
+
+def test_totals_add_up(folder: Path) -> None:
+    """Rows are done, failed or not run; only outcomes of what is asked now count."""
+    with Checkpoint.open(folder) as checkpoint:
+        _adopt(checkpoint, *(_row(number) for number in range(1, 8)))
+        numbers = checkpoint.commit(starts=[_start(number) for number in range(1, 6)])
+        ends = [
+            _end(numbers[0], "done", characters=10),
+            _end(numbers[1], "done", audio_seconds=2.5),
+            _end(numbers[2], "timeout", characters=7, code="x", message="y"),
+            _end(numbers[3], "done", characters=3),
+        ]
+        records = [
+            _done(1),
+            _done(2, kind=Kind.STT, audio_seconds=2.5, error_class="no_speech"),
+            _failed(3, error_class="timeout"),
+            _failed(4, error_class="timeout"),
+            _failed(5),
+            _done(6, key="what was asked before"),
+            _done(9),
+        ]
+        checkpoint.commit(ends=ends, records=records)
+        totals = checkpoint.totals()
+        sent = checkpoint.sent_by_provider()
+    assert (totals.rows, totals.done, totals.failed, totals.not_run) == (7, 2, 3, 2)
+    assert totals.no_speech == 1
+    assert totals.errors == {"timeout": 2, "permanent": 1}
+    assert list(totals.errors) == ["timeout", "permanent"]
+    assert totals.characters_sent == 20
+    assert totals.audio_seconds_sent == 2.5
+    assert totals.audio_seconds_done == 4.0
+    assert (totals.attempts, totals.attempts_lost) == (5, 0)
+    assert sorted(sent) == [("local", False, 7, 0.0), ("local", True, 13, 2.5)]

@@ -1,0 +1,64 @@
+"""Starts are spaced as asked, and a crowd of connections is spread."""
+
+import itertools
+
+import pytest
+
+from batchjobs.errors import ConfigurationError
+from batchjobs.limits import ConnectionRamp, StartRate, parse_rate
+
+
+def test_starts_are_spaced_evenly_and_a_pause_saves_nothing_up() -> None:
+    """Ten starts in no time stand a second apart; after idling there is no burst."""
+    rate = StartRate(1.0)
+    assert rate.next_at == float("-inf")
+    for number in range(10):
+        rate.started(0.0)
+        assert rate.next_at == number + 1.0
+    rate.started(100.0)
+    assert rate.next_at == 101.0
+
+
+def test_no_rate_holds_nothing_back() -> None:
+    """Without a limit the next start is due at once."""
+    rate = StartRate(0.0)
+    rate.started(5.0)
+    assert rate.next_at == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5/s", 5.0),
+        ("0.5/s", 0.5),
+        ("300/min", 5.0),
+        ("7200/h", 2.0),
+        (" 10 / s ", 10.0),
+        ("١٠/s", 10.0),
+    ],
+)
+def test_rates_as_people_write_them(text: str, expected: float) -> None:
+    """N/s, N/min and N/h are sessions a second, Arabic digits included."""
+    assert parse_rate(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "/s", "5/", "5/day", "0/s", "-1/s", "nan/s", "inf/s", "1e9/s", "x/s", "5/s/s"]
+)
+def test_what_is_no_rate_is_told_with_an_example(text: str) -> None:
+    """Anything else is refused, with what to write instead."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_rate(text)
+    assert f"'{text}'" in caught.value.message
+    assert "5/s" in caught.value.hint
+
+
+def test_a_crowd_of_connections_is_spread_and_a_few_are_not() -> None:
+    """64 at once, then one a millisecond; after a pause 64 again; slower ones never wait."""
+    ramp = ConnectionRamp()
+    starts = [ramp.start_at(5.0) for _ in range(1_000)]
+    assert starts[:64] == pytest.approx([5.0] * 64)
+    steps = [later - sooner for sooner, later in itertools.pairwise(starts[63:])]
+    assert steps == pytest.approx([0.001] * len(steps))
+    assert [ramp.start_at(60.0) for _ in range(65)] == pytest.approx([60.0] * 64 + [60.001])
+    assert all(ramp.start_at(now) == now for now in (70 + count / 900 for count in range(500)))

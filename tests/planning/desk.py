@@ -1,0 +1,153 @@
+"""A manifest, a run folder and its checkpoint, to plan with."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batchjobs.audio import decoding
+from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
+from batchjobs.files.atomic import publish
+from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
+from batchjobs.manifest import Defaults, read_rows
+from batchjobs.outputs import writing
+from batchjobs.planning import TO_BUY, Action, Plan, PlanSettings, make_plan
+from batchjobs.providers import Provider
+from batchjobs.transcripts.joining import TranscriptPart, joined
+
+_SPOKEN = b"\x01\x02" * 4_000
+
+_EVIDENCE = Evidence(
+    ending=Ending.DRAINED,
+    messages=1,
+    first_result_seconds=0.1,
+    longest_gap_seconds=0.1,
+    session_seconds=0.2,
+)
+
+
+@dataclass
+class Desk:
+    """A manifest's folder, its run folder, and what a run does with a plan, without sessions."""
+
+    home: Path
+    providers: Mapping[str, Provider]
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.home / "outputs" / "run"
+
+    def rows(self, table: Sequence[Mapping[str, object]]) -> Iterator[Job | BadRow]:
+        """Write a manifest and read it."""
+        columns = list(dict.fromkeys(name for row in table for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(table)
+        path = self.home / "m.csv"
+        path.write_text(text.getvalue(), encoding="utf-8", newline="")
+        return read_rows(
+            path,
+            name="m.csv",
+            folder=self.home,
+            providers=self.providers,
+            defaults=Defaults(voice_id="v"),
+        )
+
+    def settings(self, **changes: object) -> PlanSettings:
+        """Say how to plan."""
+        return PlanSettings(name="m.csv", **changes)  # type: ignore[arg-type]
+
+    def plan(self, table: Sequence[Mapping[str, object]], **changes: object) -> dict[str, str]:
+        """Plan and adopt; give each row's action by its id."""
+        with Checkpoint.open(self.folder) as checkpoint:
+            self.made(table, checkpoint, **changes)
+            checkpoint.adopt_staged({})
+            return {row.id: row.action for row, _ in checkpoint.outcomes()}
+
+    def made(
+        self, table: Sequence[Mapping[str, object]], checkpoint: Checkpoint, **changes: object
+    ) -> Plan:
+        """Plan, and no more."""
+        return make_plan(
+            self.rows(table),
+            checkpoint=checkpoint,
+            providers=self.providers,
+            settings=self.settings(**changes),
+        )
+
+    def run(
+        self,
+        table: Sequence[Mapping[str, object]],
+        *,
+        failing: Mapping[str, bool] | None = None,
+        **changes: object,
+    ) -> list[str]:
+        """Plan and run: buy, copy and fail as the plan says; give the ids of what was bought."""
+        bought = []
+        with Checkpoint.open(self.folder) as checkpoint:
+            self.made(table, checkpoint, **changes)
+            checkpoint.adopt_staged({})
+            for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
+                rows = checkpoint.rows_to_do(actions)
+                bought += [row.id for row in rows if self.do(checkpoint, row, failing or {})]
+            totals = checkpoint.totals()
+            assert totals.done + totals.failed + totals.not_run == totals.rows
+        return bought
+
+    def do(self, checkpoint: Checkpoint, row: Row, failing: Mapping[str, bool]) -> bool:
+        """Do one row; tell whether it was bought."""
+        if row.action == Action.BAD or row.id in failing:
+            kind = Kind(row.kind) if row.kind else Kind.TTS
+            record = JobRecord(id=row.id, key=row.key, kind=kind, status=Status.FAILED)
+            record = replace(record, is_passing=failing.get(row.id, False), error_class="x")
+            checkpoint.commit(records=[record])
+            return False
+        if row.action in {Action.COPY, Action.FOLLOW}:
+            donors = checkpoint.donors(row.key)
+            written = next(
+                filter(None, (writing.copied(self.folder, row.output, d) for d in donors)), None
+            )
+            assert written is not None, f"{row.action} of {row.id} has no donor: a lie of the plan"
+            publish(written.targets)
+            record = replace(donors[0], id=row.id, output=row.output, files=written.files)
+            checkpoint.commit(records=[record])
+            return False
+        checkpoint.commit(
+            starts=[AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)]
+        )
+        if row.kind == Kind.TTS:
+            written = writing.spoken(self.folder, row.output, _SPOKEN, 24_000)
+        else:
+            heard = joined([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
+            written = writing.transcribed(
+                self.folder, row.output, heard, audio_seconds=row.seconds, evidence=_EVIDENCE
+            )
+        publish(written.targets)
+        record = JobRecord(
+            id=row.id,
+            key=row.key,
+            kind=Kind(row.kind),
+            status=Status.DONE,
+            output=row.output,
+            files=written.files,
+            sample_rate=24_000 if row.kind == Kind.TTS else 0,
+            frames=len(_SPOKEN) // 2 if row.kind == Kind.TTS else 0,
+            pcm_sha256=written.pcm_sha256,
+        )
+        checkpoint.commit(records=[record])
+        return True
+
+
+def _texts(*texts: str) -> list[dict[str, str]]:
+    return [{"id": f"r{number}", "text": text} for number, text in enumerate(texts, 1)]
+
+
+def _record(path: Path, seconds: float = 1.0) -> bytes:
+    content = decoding.encode(
+        b"\x10\x20" * round(16_000 * seconds), sample_rate=16_000, format="wav"
+    )
+    path.write_bytes(content)
+    return content

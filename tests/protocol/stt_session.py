@@ -1,0 +1,87 @@
+"""A transcription on a clock of plain numbers, and messages for it."""
+
+import dataclasses
+import json
+
+import pytest
+
+from batchjobs.errors import SessionError
+from batchjobs.protocol.stt import SttClient, TranscriptJudge
+from batchjobs.providers import BUILT_IN, Provider
+
+_HOSTED = BUILT_IN["munsit"]
+
+_ANSWERING = dataclasses.replace(_HOSTED, name="answers", transcript_per_chunk=True, pace=0.0)
+
+_SECOND = bytes(range(250)) * 128
+
+_ARABIC = "السَّلامُ عليكـم ١٢٣ ok \u200d\u200c"
+
+
+def _heard(text: str) -> str:
+    return json.dumps({"event": "transcription", "data": text})
+
+
+class _Session:
+    """One machine, a clock, and what was sent."""
+
+    def __init__(
+        self,
+        provider: Provider = _HOSTED,
+        *,
+        start: float = 100.0,
+        judge: TranscriptJudge | None = None,
+    ) -> None:
+        self.now = start
+        self.sent: list[bytes] = []
+        self.machine = SttClient(provider=provider, now=start, judge=judge)
+
+    def send(self, *chunks: bytes) -> "_Session":
+        """Send chunks at the provider's pace."""
+        for pcm in chunks:
+            self.after(max(0.0, self.machine.next_chunk_at - self.now))
+            if self.machine.ended:
+                return self
+            payload = json.loads(self.machine.payload_of(pcm))
+            assert list(payload) == ["event", "data"]
+            assert payload["event"] == "audio_chunk"
+            self.sent.append(bytes(payload["data"]["audioBuffer"]))
+            self.machine.sent(self.now)
+        return self
+
+    def end(self) -> "_Session":
+        """Say that all was sent."""
+        self.machine.sent_all(self.now)
+        return self
+
+    def after(self, seconds: float) -> "_Session":
+        """Let time pass, waking the machine whenever it wants to be."""
+        end = self.now + seconds
+        while not self.machine.ended and self.machine.wait_until <= end:
+            self.now = max(self.now, self.machine.wait_until)
+            self.machine.woken(self.now)
+        self.now = end
+        return self
+
+    def hear(self, *payloads: str | bytes) -> "_Session":
+        """Receive messages now."""
+        for payload in payloads:
+            self.machine.received(payload, self.now)
+        return self
+
+    def close(self, code: int | None, reason: str = "") -> "_Session":
+        """Let the peer close now."""
+        self.machine.closed(code, reason, self.now)
+        return self
+
+    def failure(self) -> SessionError:
+        """The error the attempt ended with."""
+        assert self.machine.ended
+        with pytest.raises(SessionError) as caught:
+            self.machine.result()
+        return caught.value
+
+
+def _sent(provider: Provider = _HOSTED, seconds: int = 2) -> _Session:
+    """Give a session that has sent its recording and heard nothing."""
+    return _Session(provider).send(*[_SECOND] * seconds).end()

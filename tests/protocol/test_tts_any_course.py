@@ -1,0 +1,107 @@
+"""Any course of a synthesis ends in a result or an error of the session."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchjobs.errors import SessionError
+from batchjobs.jobs import Ending
+from batchjobs.protocol.tts import SpeechResult
+from batchjobs.providers import Provider
+from tests.protocol.tts_session import (
+    _DRAINING,
+    _FINAL,
+    _HOSTED,
+    _READY,
+    _TEXTS,
+    _audio,
+    _Judge,
+    _message,
+    _Session,
+)
+
+_PAYLOADS = st.sampled_from(
+    [
+        _READY,
+        _audio(0.1),
+        _audio(2.0),
+        _audio(0.1, rate=16_000),
+        _audio(0.1, final=True),
+        _message(b"\0"),
+        _message(b"\0\0", None),
+        _FINAL,
+        "{}",
+        "<html>",
+        b"\xff",
+        '{"type":"error","errorCode":50001}',
+        '{"type":"error","errorCode":"42901"}',
+        '{"event":"transcription","data":"x"}',
+    ]
+)
+
+_CLOSES = st.sampled_from([None, 1000, 1005, 1006, 1011, 1013, 4000])
+
+_WAITS = st.floats(0, 40)
+
+_STEPS = st.one_of(
+    st.tuples(st.just("hear"), _PAYLOADS),
+    st.tuples(st.just("hear"), st.sampled_from([_READY, _audio(1.0)])),
+    st.tuples(st.just("after"), _WAITS),
+    st.tuples(st.just("send"), st.booleans()),
+    st.tuples(st.just("woken"), st.just(0)),
+    st.tuples(st.just("close"), _CLOSES),
+)
+
+
+def _step(session: _Session, name: str, value: object) -> None:
+    machine = session.machine
+    match name, value:
+        case "hear", str() | bytes() as payload:
+            machine.received(payload, session.now)
+        case "after", float() as seconds:
+            session.now += seconds  # a machine that is woken late, or not at all
+        case "send", bool() as tells:
+            if machine.next_payload() is not None and tells:
+                machine.sent(session.now)
+        case "woken", _:
+            machine.woken(session.now)
+        case _, int() | None as code:
+            machine.closed(code, "", session.now)
+
+
+@given(
+    st.lists(_STEPS, max_size=25),
+    st.sampled_from([_HOSTED, _DRAINING]),
+    st.floats(0, 5),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_course_ends_in_a_result_or_a_session_error(
+    steps: list[tuple[str, object]],
+    provider: Provider,
+    minimum: float,
+    starts: bool,
+) -> None:
+    """Whatever happens in whatever order, a silent peer leaves only a few wakes to the outcome."""
+    session = _Session(provider, judge=_Judge(minimum_seconds=minimum))
+    if starts:
+        session.send()
+        session.hear(_READY)
+    for name, value in steps:
+        _step(session, name, value)
+    wakes = 0
+    while not session.machine.ended:
+        wakes += 1
+        assert wakes <= 8
+        session.now = max(session.now, session.machine.wait_until)
+        session.machine.woken(session.now)
+        session.send()
+    try:
+        result = session.machine.result()
+    except SessionError:
+        return
+    assert isinstance(result, SpeechResult)
+    assert result.pcm
+    assert len(result.pcm) % 2 == 0
+    is_whole = result.evidence.ending is not Ending.STOPPED
+    assert result.evidence.sent_characters == sum(map(len, _TEXTS)) or not is_whole
+    assert session.kinds.count("text") <= 3

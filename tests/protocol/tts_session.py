@@ -1,0 +1,134 @@
+"""A synthesis on a clock of plain numbers, and messages for it."""
+
+import base64
+import dataclasses
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from batchjobs.errors import SessionError
+from batchjobs.jobs import Doubt, Ending, SpeechSettings, Verdict
+from batchjobs.protocol.tts import TtsClient
+from batchjobs.providers import BUILT_IN, Provider
+from tests.canary import KEY
+
+_SPEECH = SpeechSettings(voice_id="ar-najdi-male-2", model_id="faseeh-v1-preview", speed=0.9)
+
+_TEXTS = ("مَرْحَبًا بِكـم. ", "العدد ١٢٣ في Faseeh\u200d\u200c. ", "End 😀")
+
+_READY = '{"type":"connectionInitialized"}'
+
+_FINAL = '{"audio":"","sampleRate":24000,"isFinal":true}'
+
+_HOSTED = BUILT_IN["munsit"]
+
+_DRAINING = dataclasses.replace(_HOSTED, name="drains", close_drains=True)
+
+
+@dataclass(slots=True)
+class _Judge:
+    """A judge that says what it was told to say, and remembers what it was asked."""
+
+    minimum_seconds: float = 0.0
+    doubts: tuple[Doubt, ...] = ()
+    endings: list[Ending] = field(default_factory=list)
+    finds_ample: bool = True
+
+    def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
+        return self.finds_ample
+
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        assert sample_rate > 0
+        assert len(pcm) % 2 == 0
+        self.endings.append(ending)
+        return Verdict(doubts=self.doubts, support=("it is known",))
+
+
+def _audio(
+    seconds: float = 1.0, *, rate: int = 24_000, final: bool = False, fill: bytes = b"\1\2"
+) -> str:
+    pcm = fill * round(seconds * rate)
+    return _message(pcm, rate, final=final)
+
+
+def _message(pcm: bytes, rate: int | None = 24_000, *, final: bool = False) -> str:
+    message: dict[str, object] = {"audio": base64.b64encode(pcm).decode()}
+    if rate is not None:
+        message["sampleRate"] = rate
+    return json.dumps(message | ({"isFinal": True} if final else {}))
+
+
+class _Session:
+    """One machine, a clock, and what was sent."""
+
+    def __init__(
+        self,
+        provider: Provider = _HOSTED,
+        *,
+        texts: tuple[str, ...] = _TEXTS,
+        judge: _Judge | None = None,
+        key: str = KEY,
+        start: float = 100.0,
+        quiet_seconds: float | None = None,
+    ) -> None:
+        self.judge = judge or _Judge()
+        self.now = start
+        self.sent: list[str] = []
+        self.machine = TtsClient(
+            texts=texts,
+            speech=_SPEECH,
+            provider=provider,
+            key=key,
+            judge=self.judge,
+            now=start,
+            quiet_seconds=quiet_seconds,
+        )
+
+    def send(self) -> None:
+        """Send all that may be sent now."""
+        while (payload := self.machine.next_payload()) is not None:
+            self.sent.append(payload)
+            self.machine.sent(self.now)
+
+    def after(self, seconds: float) -> "_Session":
+        """Let time pass, waking the machine whenever it wants to be."""
+        end = self.now + seconds
+        while not self.machine.ended and self.machine.wait_until <= end:
+            self.now = max(self.now, self.machine.wait_until)
+            self.machine.woken(self.now)
+            self.send()
+        self.now = end
+        return self
+
+    def hear(self, *payloads: str | bytes) -> "_Session":
+        """Receive messages now."""
+        for payload in payloads:
+            self.machine.received(payload, self.now)
+        self.send()
+        return self
+
+    def close(self, code: int | None, reason: str = "") -> "_Session":
+        """Let the peer close now."""
+        self.machine.closed(code, reason, self.now)
+        return self
+
+    @property
+    def kinds(self) -> list[str]:
+        """The types of what was sent."""
+        return [json.loads(payload)["type"] for payload in self.sent]
+
+    def failure(self) -> SessionError:
+        """The error the attempt ended with."""
+        assert self.machine.ended
+        with pytest.raises(SessionError) as caught:
+            self.machine.result()
+        assert KEY not in f"{caught.value!r} {caught.value}"
+        return caught.value
+
+
+def _open(provider: Provider = _HOSTED, **options: object) -> _Session:
+    """Give a session whose texts have all gone out."""
+    session = _Session(provider, **options)  # type: ignore[arg-type]
+    session.send()
+    return session.after(0.5).hear(_READY)

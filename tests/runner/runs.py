@@ -1,0 +1,239 @@
+"""A run against a scripted service, and what came of it."""
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
+from batchjobs.errors import DiskError
+from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
+from batchjobs.limits import RetryPolicy
+from batchjobs.outputs.writing import file_changes
+from batchjobs.planning import PlanSettings, is_intact, make_plan
+from batchjobs.progress import Event, JobFinished
+from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.runner import RunEnd, Runner, RunSettings
+from batchjobs.session import Link
+from tests import tally
+from tests.canary import KEY
+from tests.streams import Peer, Raw, Service, Talk, audio, tone
+
+RATE = 8_000
+
+SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_8000")
+
+QUICK = replace(
+    BUILT_IN["munsit"],
+    name="quick",
+    close_drains=True,
+    transcript_per_chunk=True,
+    pace=0.0,
+    connect_seconds=5.0,
+    ready_seconds=5.0,
+    first_audio_seconds=5.0,
+    drain_seconds=5.0,
+    tts_price_per_million_characters=1_000_000.0,
+)
+
+RETRIES = RetryPolicy(attempts=3, base_seconds=0.02, limit_seconds=0.04, throttle_seconds=0.01)
+
+SETTINGS = RunSettings(concurrency=4, retries=RETRIES, handles_signals=False, grace_seconds=5.0)
+
+TEXT = "مَرْحَبًا بكم في البرنامج"
+
+
+def job(name: str, text: str = TEXT, *, provider: str = "quick", **others: Any) -> Job:
+    """Make a row that is to be spoken."""
+    return Job(
+        id=name,
+        line=1,
+        kind=Kind.TTS,
+        provider=provider,
+        text=f"{text} {name}" if text is TEXT else text,
+        speech=SPEECH,
+        **others,
+    )
+
+
+def jobs(count: int) -> list[Job]:
+    """Make different rows."""
+    return [job(f"{number:03}") for number in range(count)]
+
+
+def speech_for(text: str) -> bytes:
+    """Speak a text at an ordinary pace."""
+    return tone(len(text) / 12, RATE)
+
+
+async def answer(peer: Peer) -> str:
+    """Take a text and send its audio."""
+    await peer.begin()
+    text = await peer.text()
+    await peer.send(audio(speech_for(text), RATE))
+    return text
+
+
+async def obeys(peer: Peer) -> None:
+    """Behave as a service should, for speech."""
+    await answer(peer)
+    await peer.until_asked_to_close()
+    await peer.connection.aclose(1000)
+
+
+async def fails_with(peer: Peer, code: int | str) -> None:
+    """Take the text and answer with an error."""
+    await peer.begin()
+    await peer.text()
+    await peer.send({"type": "error", "errorCode": code, "errorMessage": "لا"})
+    await peer.connection.aclose(1000)
+
+
+@dataclass
+class Ran:
+    """What came of a run."""
+
+    end: RunEnd
+    events: list[Event]
+    service: Service
+    records: dict[str, JobRecord]
+    attempts: list[tuple[str, str, str, int]]
+    open_attempts: int
+    rows: int
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        """Give the events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """Count the rows by status."""
+        return Counter(str(record.status) for record in self.records.values())
+
+
+def asked(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[Any]:
+    """Look into, or change, the checkpoint's file by a connection of our own."""
+    with closing(sqlite3.connect(checkpoint.folder / FILE_NAME)) as database, database:
+        if rows:
+            return [database.execute(query, row) for row in rows]
+        return database.execute(query).fetchall()
+
+
+def attempts_of(checkpoint: Checkpoint) -> list[tuple[str, str, str, int]]:
+    """Read the ledger: job, result, code, characters."""
+    query = "SELECT job, result, code, characters FROM attempts ORDER BY number"
+    return asked(checkpoint, query)
+
+
+async def ran(
+    folder: Path,
+    rows: Sequence[Job | BadRow],
+    talk: Talk | None = obeys,
+    *,
+    raw: Raw | None = None,
+    dial: Any = None,
+    provider: Provider = QUICK,
+    others: dict[str, tuple[Provider, Talk]] | None = None,
+    run_settings: RunSettings = SETTINGS,
+    observe: Callable[[Event], None] | None = None,
+    opener: type[Checkpoint] = Checkpoint,
+    plan_settings: PlanSettings | None = None,
+    during: Callable[[Runner], Any] | None = None,
+    prepare: Callable[[Checkpoint], None] | None = None,
+    patience: float = 30.0,
+) -> Ran:
+    """Plan rows, run them against a scripted service, and see that the books are in order."""
+    events: list[Event] = []
+
+    def told(event: Event) -> None:
+        events.append(event)
+        if observe is not None:
+            observe(event)
+
+    providers = {provider.name: provider} | {n: p for n, (p, _) in (others or {}).items()}
+    plan_settings = plan_settings or PlanSettings(name="t.csv", skip_bad_rows=True)
+    with opener.open(folder) as checkpoint:
+        make_plan(rows, checkpoint=checkpoint, providers=providers, settings=plan_settings)
+        checkpoint.adopt_staged({})
+        if prepare is not None:
+            prepare(checkpoint)
+        with trio.fail_after(patience):
+            async with trio.open_nursery() as nursery:
+                service = Service(nursery, talk=None if raw else talk, raw=raw)
+                dial = dial or service.dial
+                links = {
+                    provider.name: Link(provider, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
+                }
+                for name, (other, other_talk) in (others or {}).items():
+                    place = Service(nursery, talk=other_talk)
+                    links[name] = Link(other, base_url="ws://127.0.0.1:9", key=KEY, dial=place.dial)
+                runner = Runner(
+                    checkpoint,
+                    links=links,
+                    settings=run_settings,
+                    observe=told,
+                    random_source=random.Random(7),
+                )
+                if during is not None:
+                    nursery.start_soon(during, runner)
+                end = await runner.run()
+                nursery.cancel_scope.cancel()
+        assert all(stream.is_closed for stream in service.streams)
+        records = {row.id: record for row, record in checkpoint.outcomes() if record is not None}
+        total = checkpoint.totals()
+        done = [record for record in records.values() if record.status is not Status.FAILED]
+        broken = [record.id for record in done if not is_intact(folder, record)]
+        answered = total.done + total.suspect + total.failed + total.not_run
+        tally.count(runs=1, lost=total.rows - answered, corrupt=len(broken))
+        assert not broken
+        assert not [change for record in done for change in file_changes(folder, record.files)]
+        assert answered == total.rows
+        assert total.done + total.suspect + total.failed == len(records)
+        query = "SELECT count(*) FROM attempts WHERE ended_at IS NULL"
+        ((still_open,),) = asked(checkpoint, query)
+        told_done = {e.record.id for e in events if isinstance(e, JobFinished)}
+        assert told_done <= set(records)
+        return Ran(end, events, service, records, attempts_of(checkpoint), still_open, total.rows)
+
+
+def sometimes(script: dict[str, list[Any]]) -> Talk:
+    """Make a service that goes through a list of error codes for a text before it obeys."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        text = await peer.text()
+        steps = script.get(text.rsplit(" ", 1)[-1], [])
+        step = steps.pop(0) if steps else None
+        if step == "hang up":
+            return
+        if step == "silence":
+            await peer.send(audio(bytes(len(speech_for(text))), RATE))
+        elif step is not None:
+            await peer.send({"type": "error", "errorCode": step})
+            return
+        else:
+            await peer.send(audio(speech_for(text), RATE))
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    return talk
+
+
+class Failing(Checkpoint):
+    """A checkpoint whose disk fails after some commits."""
+
+    error: Exception = DiskError("the disk is gone")
+    commits_left = 12
+
+    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+        """Commit, or fail."""
+        type(self).commits_left -= 1
+        if type(self).commits_left < 0:
+            raise type(self).error
+        return super().commit(**content)

@@ -1,0 +1,122 @@
+"""A service that is far away, and sessions with it over a pool of connections."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import trio
+import trio.testing
+
+from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
+from batchjobs.providers import BUILT_IN
+from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
+from tests.streams import FaultyStream, Peer, Service, Talk, audio, tone
+
+DRAINING = replace(BUILT_IN["munsit"], close_drains=True, transcript_per_chunk=True, pace=0.0)
+
+SPEECH = SpeechSettings(voice_id="v", model_id="m")
+
+ROUND_TRIP_SECONDS = 0.08
+
+STREAMING_SECONDS = 1.15
+
+PCM = tone(1.0)
+
+
+class Lenient:
+    """A judge that finds every audio plausible."""
+
+    minimum_seconds = 0.0
+
+    def is_ample(self, pcm: object, sample_rate: int) -> bool:
+        """Nothing is short here."""
+        return True
+
+    def verdict(self, pcm: object, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
+
+
+async def speaks(peer: Peer) -> None:
+    """Speak for a while, from far away."""
+    await peer.get()
+    await trio.sleep(ROUND_TRIP_SECONDS)
+    await peer.send('{"type":"connectionInitialized"}')
+    await peer.text()
+    for start in range(0, len(PCM), len(PCM) // 2):
+        await peer.send(audio(PCM[start : start + len(PCM) // 2]))
+        await trio.sleep(STREAMING_SECONDS / 2)
+    await peer.connection.aclose(1000)
+
+
+async def listens(peer: Peer) -> None:
+    """Answer every chunk, the last one late."""
+    while True:
+        await peer.get()
+        await trio.sleep(STREAMING_SECONDS / 2)
+        await peer.send({"event": "transcription", "data": "نعم"})
+
+
+@dataclass
+class Place:
+    """A service far away, and the way to it."""
+
+    service: Service
+    link: Link
+    spares: Spares
+
+    async def speak(self) -> float:
+        """Have one session, and say how long it took."""
+        began = trio.current_time()
+        segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
+        session = SpeechSession(self.link, segment, texts=["مرحبا"], judge=Lenient())
+        assert bytes((await session.run()).pcm) == PCM
+        assert session.was_connected
+        assert session.sent_characters == 5
+        return trio.current_time() - began
+
+    async def transcribe(self) -> float:
+        """The same with a recording."""
+        began = trio.current_time()
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            for _ in range(2):
+                yield bytes(32_000)
+
+        session = TranscriptSession(self.link, chunks=chunks())
+        assert (await session.run()).text == "نعم"
+        assert session.sent_audio_seconds == 2.0
+        return trio.current_time() - began
+
+
+@asynccontextmanager
+async def far(
+    talk: Talk = speaks,
+    *,
+    most: int = 1,
+    beforehand: bool = True,
+    dial: Callable[[Service], Any] | None = None,
+) -> AsyncIterator[Place]:
+    """Open a way to a service behind three round trips: TCP, TLS, WebSocket."""
+    before = trio.lowlevel.current_statistics().tasks_living
+    async with trio.open_nursery() as outer:
+        service = Service(outer, talk=talk)
+        inner = service.dial if dial is None else dial(service)
+
+        async def slowly(host: str, port: int, context: object) -> FaultyStream:
+            await trio.sleep(3 * ROUND_TRIP_SECONDS)
+            return await inner(host, port, context)
+
+        link = Link(DRAINING, base_url="ws://127.0.0.1:9", key="k", dial=slowly)
+        spares = Spares(link, has_room=lambda count: count < most)
+        async with trio.open_nursery() as nursery:
+            if beforehand:
+                link.spares = spares
+                nursery.start_soon(spares.run)
+                await trio.testing.wait_all_tasks_blocked()
+            yield Place(service, link, spares)
+            nursery.cancel_scope.cancel()
+        assert all(stream.is_closed for stream in service.streams)
+        outer.cancel_scope.cancel()
+    assert trio.lowlevel.current_statistics().tasks_living == before

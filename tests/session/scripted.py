@@ -1,0 +1,159 @@
+"""Sessions against a scripted service over memory streams."""
+
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from batchjobs.errors import SessionError
+from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
+from batchjobs.protocol.tts import SpeechResult
+from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.session import Link, SpeechSession
+from tests.canary import key_with
+from tests.streams import Peer, Raw, Service, Talk, audio, tone
+
+HOSTED = BUILT_IN["munsit"]
+
+DRAINING = replace(HOSTED, close_drains=True)
+
+KEY = key_with("+/=&% 4711")
+
+ARABIC = "مَرْحَبًا بِكُم ١٢٣ ـــ\u200dhello\u200c عالم "
+
+PCM = tone(1.0)
+
+SPEECH = SpeechSettings(voice_id="v", model_id="m")
+
+CLOSE_SECONDS = 2.0
+
+
+class Lenient:
+    """A judge that finds every audio plausible."""
+
+    minimum_seconds = 0.0
+
+    def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
+        """Find that all of it may be there."""
+        return True
+
+    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        """Doubt nothing."""
+        return Verdict()
+
+
+def link_to(
+    service: Service, provider: Provider = HOSTED, *, key: str = KEY, **others: Any
+) -> Link:
+    """Make the way to a scripted service."""
+    return Link(provider, base_url="ws://127.0.0.1:9/api/v1", key=key, dial=service.dial, **others)
+
+
+def speech(link: Link, texts: list[str] | None = None, **others: Any) -> SpeechSession:
+    """Make a session that speaks."""
+    segment = Segment(key="k", kind=Kind.TTS, text=ARABIC, speech=SPEECH)
+    return SpeechSession(
+        link, segment, texts=[ARABIC] if texts is None else texts, judge=Lenient(), **others
+    )
+
+
+async def chunks_of(count: int, *, seconds: float = 1.0) -> AsyncGenerator[bytes, None]:
+    """Give chunks of a recording without any thread."""
+    for number in range(count):
+        yield bytes([number + 1, 0]) * round(16_000 * seconds)
+
+
+@asynccontextmanager
+async def serving(
+    talk: Talk | None = None, *, raw: Raw | None = None, **faults: Any
+) -> AsyncIterator[Service]:
+    """Run a scripted service, and see that the client left no stream open and no task behind."""
+    before = trio.lowlevel.current_statistics().tasks_living
+    failure: SessionError | None = None
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=talk, raw=raw, faults=faults)
+        try:
+            yield service
+        except SessionError as error:
+            failure = error
+        assert all(stream.is_closed for stream in service.streams)
+        nursery.cancel_scope.cancel()
+    assert trio.lowlevel.current_statistics().tasks_living == before
+    if failure is not None:
+        raise failure
+
+
+async def spoken(
+    talk: Talk | None = None,
+    *,
+    raw: Raw | None = None,
+    provider: Provider = HOSTED,
+    texts: list[str] | None = None,
+    **faults: Any,
+) -> SpeechResult:
+    """Run one session that speaks against a scripted service."""
+    async with serving(talk, raw=raw, **faults) as service:
+        return await speech(link_to(service, provider), texts).run()
+    raise AssertionError
+
+
+async def missed(
+    kind: type[SessionError], *arguments: Any, within: float, **named: Any
+) -> SessionError:
+    """Run a session that must fail so, within so many seconds."""
+    began = trio.current_time()
+    with pytest.raises(kind) as caught:
+        await spoken(*arguments, **named)
+    assert type(caught.value) is kind
+    assert trio.current_time() - began <= within
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    return caught.value
+
+
+async def speaks(peer: Peer, *, drains: bool = False) -> None:
+    """Behave as a service should."""
+    await peer.begin()
+    await peer.text()
+    for start in range(0, len(PCM), 10_001):
+        await peer.send(audio(PCM[start : start + 10_001]))
+    await peer.until_asked_to_close()
+    await peer.connection.aclose(1000)
+
+
+async def mute(peer: Peer) -> None:
+    """Never say a word."""
+    await trio.sleep_forever()
+
+
+def heard(text: str) -> dict[str, Any]:
+    """Write a transcription."""
+    return {"event": "transcription", "data": text}
+
+
+async def listens(peer: Peer) -> None:
+    """Answer each chunk with a longer transcript, the Arabic as it is."""
+    said = ""
+    while True:
+        await peer.get()
+        said += ARABIC
+        await peer.send(heard(said))
+
+
+class _CancelAt(trio.abc.Instrument):
+    """Cancels a scope at the n-th step of any task."""
+
+    def __init__(self, scope: trio.CancelScope, step: int) -> None:
+        self.scope = scope
+        self.step = step
+        self.steps = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count, and strike."""
+        self.steps += 1
+        if self.steps == self.step:
+            self.scope.cancel()

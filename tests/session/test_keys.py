@@ -1,0 +1,159 @@
+"""The key travels only as the provider says, over verified TLS only."""
+
+import datetime as dt
+import logging
+import ssl
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import trio
+import trio.testing
+import trustme
+
+from batchjobs.errors import StopError, TransientError
+from batchjobs.session import Link, TranscriptSession
+from batchjobs.session.handshake_guard import GuardedStream
+from tests.canary import place_in
+from tests.session.scripted import HOSTED, KEY, chunks_of, link_to, listens, serving, speaks, speech
+from tests.streams import Peer, answers, head_of
+
+pytestmark = pytest.mark.usefixtures("library_hooks")
+
+WAYS = ["query", "init", "header", "bearer", "token"]
+
+
+def _ways_seen(peer: Peer) -> set[str]:
+    """Find by which ways the key arrived."""
+    headers = {bytes(k).lower(): bytes(v) for k, v in peer.request.headers}
+    fields = parse_qs(urlsplit(peer.request.path).query, strict_parsing=False)
+    found = {
+        "query": fields.get("x-api-key") == [KEY],
+        "token": fields.get("token") == [KEY],
+        "header": headers.get(b"x-api-key") == KEY.encode(),
+        "bearer": headers.get(b"authorization") == b"Bearer " + KEY.encode(),
+        "init": any(m.get("x_api_key") == KEY for m in peer.messages),
+    }
+    return {name for name, is_there in found.items() if is_there}
+
+
+@pytest.mark.parametrize("ways", [(), *[(way,) for way in WAYS], ("query", "init")])
+async def test_the_key_travels_only_as_the_provider_says(
+    ways: tuple[str, ...],
+    autojump_clock: object,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """By each way whole and percent-encoded where need be, and into no log whatever its level."""
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("trio-websocket").setLevel(logging.DEBUG)
+    provider = replace(HOSTED, tts_auth=ways, stt_auth=tuple(w for w in ways if w != "init"))
+    async with serving(speaks) as service:
+        link = link_to(service, provider)
+        await speech(link).run()
+        assert _ways_seen(service.peers[0]) == set(ways)
+        assert not place_in(repr(link))
+    async with serving(listens) as service:
+        await TranscriptSession(link_to(service, provider), chunks=chunks_of(1)).run()
+        assert _ways_seen(service.peers[0]) == set(ways) - {"init"}
+    shown = caplog.text + "".join(capfd.readouterr())
+    assert not place_in(shown)
+    logging.getLogger("trio-websocket").setLevel(logging.NOTSET)
+
+
+async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: object) -> None:
+    """Percent-encoded, as all that does."""
+    async with serving(listens) as service:
+        provider = replace(HOSTED, stt_model="munsit en&ar")
+        await TranscriptSession(link_to(service, provider), chunks=chunks_of(1)).run()
+        path = service.peers[0].request.path
+    assert path == "/api/v1/websocket/speech-to-text?model=munsit%20en%26ar"
+
+
+async def test_transcription_by_munsit_names_its_model(autojump_clock: object) -> None:
+    """As built in, as the vendor's newest clients do: in the request's query, the key not."""
+    async with serving(listens) as service:
+        link = link_to(service, HOSTED)
+        await TranscriptSession(link, chunks=chunks_of(1)).run()
+        path = service.peers[0].request.path
+    assert path == "/api/v1/websocket/speech-to-text?model=munsit"
+
+
+def _certificate(ca: trustme.CA, case: str) -> trustme.LeafCert:
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    match case:
+        case "expired":
+            return ca.issue_cert("127.0.0.1", not_before=past - dt.timedelta(9), not_after=past)
+        case "wrong host":
+            return ca.issue_cert("example.org")
+        case _:
+            return ca.issue_cert("127.0.0.1")
+
+
+@pytest.mark.parametrize("case", ["good", "expired", "wrong host", "unknown authority"])
+async def test_the_key_goes_over_verified_tls_only(case: str) -> None:
+    """A certificate that is not to be trusted ends the run, and not a byte of ours was sent."""
+    ca = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _certificate(ca, case).configure_cert(server_context)
+    received = bytearray()
+
+    async def accept(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        try:
+            received.extend(await head_of(stream))
+            await stream.send_all(b"HTTP/1.1 402 Payment Required\r\n\r\n")
+        except trio.BrokenResourceError:
+            return
+
+    listeners = await trio.open_ssl_over_tcp_listeners(0, server_context, host="127.0.0.1")
+    port = listeners[0].transport_listener.socket.getsockname()[1]
+    link = Link(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
+    assert link.context is not None
+    if case != "unknown authority":
+        ca.configure_trust(link.context)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, accept, listeners)
+        with pytest.raises(StopError) as caught:
+            await speech(link).run()
+        nursery.cancel_scope.cancel()
+    assert caught.value.code == ("402" if case == "good" else "tls")
+    assert bool(received) == (case == "good")
+    assert not place_in("".join(traceback.format_exception(caught.value)))
+
+
+async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
+    """Without TLS the stream is the socket, and waits as it does."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    link = Link(HOSTED, base_url=f"ws://127.0.0.1:{port}/api/v1", key=KEY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, answers(b"HTTP/1.1 403 No\r\n\r\n"), listeners)
+        with pytest.raises(StopError):
+            await speech(link).run()
+        stream = GuardedStream(await link.dial(link.host, link.port, None))
+        await stream.wait_send_all_might_not_block()
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_tls_context_serves_a_link(autojump_clock: object) -> None:
+    """A fresh context a connection would cost more than the session; ws has none."""
+    seen: list[ssl.SSLContext | None] = []
+
+    async def dial(host: str, port: int, context: ssl.SSLContext | None) -> trio.abc.Stream:
+        seen.append(context)
+        raise OSError("no")
+
+    link = Link(HOSTED, base_url="wss://example.org/api/v1", key=KEY, dial=dial)
+    assert (link.host, link.port, link.host_header) == ("example.org", 443, "example.org")
+    for _ in range(3):
+        with pytest.raises(TransientError):
+            await speech(link).run()
+    assert len(seen) == 3
+    assert len(set(map(id, seen))) == 1
+    assert seen[0] is not None
+    assert seen[0].verify_mode is ssl.CERT_REQUIRED
+    assert seen[0].check_hostname
+    assert Link(HOSTED, base_url="ws://[::1]:8/api", key="").context is None

@@ -1,0 +1,256 @@
+"""A recording becomes its transcript, at its pace, or it is told why not."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import trio
+import trio.testing
+
+from batchjobs.errors import PermanentError, TimedOutError, TransientError
+from batchjobs.jobs import Ending, Sign, SpeechSettings
+from batchjobs.plausibility.transcripts import TranscriptRates
+from batchjobs.protocol.codec import ChunkEncoding
+from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.providers import Provider
+from batchjobs.server.engines.tone import ToneSynthesiser
+from batchjobs.session import RECORDING_CODE, TranscriptSession, recording_chunks
+from tests.session.scripted import (
+    ARABIC,
+    CLOSE_SECONDS,
+    HOSTED,
+    chunks_of,
+    heard,
+    link_to,
+    listens,
+    serving,
+)
+from tests.streams import Peer, Talk
+
+pytestmark = pytest.mark.usefixtures("library_hooks")
+
+TONES = SpeechSettings(voice_id="any", model_id="any", output_format="pcm_16000")
+
+
+async def transcribed(
+    talk: Talk, *, provider: Provider = HOSTED, chunks: AsyncGenerator[bytes, None] | None = None
+) -> TranscriptResult:
+    """Run one session that transcribes."""
+    async with serving(talk) as service:
+        return await TranscriptSession(
+            link_to(service, provider), chunks=chunks or chunks_of(3)
+        ).run()
+    raise AssertionError
+
+
+async def test_a_recording_becomes_its_transcript(autojump_clock: object) -> None:
+    """The last text stands, once it has settled."""
+    result = await transcribed(listens)
+    assert result.text == (ARABIC * 3).strip()
+    assert result.verbatim == ARABIC * 3
+    assert result.evidence.ending is Ending.SETTLED
+    assert result.evidence.sent_audio_seconds == 3.0
+
+
+async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock: object) -> None:
+    """Speech-like sound that comes back empty is a result in doubt; silence is one without."""
+    sound = b"".join(ToneSynthesiser().synthesise(ARABIC * 3, TONES))
+
+    async def hears_nothing(peer: Peer) -> None:
+        while True:
+            await peer.get()
+            await peer.send(heard(" "))
+
+    async def chunks(pcm: bytes) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(pcm), 32_000):
+            yield pcm[start : start + 32_000]
+
+    found = []
+    for pcm in (sound, bytes(len(sound))):
+        async with serving(hears_nothing) as service:
+            judge = TranscriptRates().judge("service/model")
+            session = TranscriptSession(link_to(service), chunks=chunks(pcm), judge=judge)
+            result = await session.run()
+            assert result.text == ""
+            found.append([doubt.sign for doubt in result.doubts])
+    assert found == [[Sign.UNHEARD], []]
+
+
+async def test_where_every_chunk_is_answered_no_settling_is_awaited(
+    autojump_clock: object,
+) -> None:
+    """The last answer is the end."""
+    provider = replace(HOSTED, transcript_per_chunk=True, pace=0.0)
+    began = trio.current_time()
+    result = await transcribed(listens, provider=provider)
+    assert result.evidence.ending is Ending.ANSWERED
+    assert trio.current_time() - began < 0.1
+
+
+@pytest.mark.parametrize("pace", [1.0, 4.0, 0.0])
+async def test_audio_goes_out_at_its_pace(pace: float, autojump_clock: object) -> None:
+    """Chunk i goes out i seconds after the start at pace 1, and not before."""
+    times: list[float] = []
+
+    async def timed(peer: Peer) -> None:
+        while True:
+            await peer.get()
+            times.append(trio.current_time())
+            await peer.send(heard("نعم"))
+
+    await transcribed(timed, provider=replace(HOSTED, pace=pace), chunks=chunks_of(6))
+    step = 1 / pace if pace else 0.0
+    assert [t - times[0] for t in times] == pytest.approx([i * step for i in range(6)], abs=0.01)
+
+
+@pytest.mark.parametrize(("form", "whole"), [("wav", [True] * 3), ("raw", [True, False, False])])
+async def test_chunks_are_whole_files_or_only_the_first(
+    form: str, whole: list[bool], autojump_clock: object
+) -> None:
+    """The chunk form is the provider's."""
+    async with serving(listens) as service:
+        provider = replace(HOSTED, chunk_form=form)
+        await TranscriptSession(link_to(service, provider), chunks=chunks_of(3)).run()
+        sent = [bytes(m["data"]["audioBuffer"]) for m in service.peers[0].messages]
+    assert [data.startswith(b"RIFF") for data in sent] == whole
+    assert [data[-2:] for data in sent] == [b"\x01\x00", b"\x02\x00", b"\x03\x00"]
+
+
+@pytest.mark.parametrize("encoding", ChunkEncoding)
+async def test_chunks_are_written_as_asked(encoding: ChunkEncoding, autojump_clock: object) -> None:
+    """Padded chunks are the longer ones on the wire, and hold the same bytes."""
+    sent = {}
+    for asked in (ChunkEncoding.COMPACT, encoding):
+        async with serving(listens) as service:
+            link = link_to(service, encoding=asked)
+            await TranscriptSession(link, chunks=chunks_of(3)).run()
+            sent[asked] = len(service.streams[0].sent), service.peers[0].messages
+    assert sent[encoding][1] == sent[ChunkEncoding.COMPACT][1]
+    is_padded = encoding is ChunkEncoding.PADDED
+    assert (sent[encoding][0] > sent[ChunkEncoding.COMPACT][0] + 10_000) is is_padded
+
+
+async def test_a_recording_damaged_midway_is_nobodys_fault_but_its_own(
+    autojump_clock: object, tmp_path: Path
+) -> None:
+    """It fails for good, without another try, and the audio sent is counted."""
+    from batchjobs.errors import RecordingError
+
+    async def damaged() -> AsyncGenerator[bytes, None]:
+        yield bytes(32_000)
+        yield bytes(32_000)
+        raise RecordingError("cut off", hint="copy it again")
+
+    async with serving(listens) as service:
+        session = TranscriptSession(link_to(service), chunks=damaged())
+        assert session.sent_audio_seconds == 0.0
+        assert not session.was_connected
+        with pytest.raises(PermanentError, match="cut off") as caught:
+            await session.run()
+    assert caught.value.code == RECORDING_CODE
+    assert caught.value.hint == "copy it again"
+    assert session.sent_audio_seconds == 2.0
+    assert session.sent_characters == 0
+    assert session.was_connected
+
+
+async def test_chunks_of_a_file_come_in_order(tmp_path: Path) -> None:
+    """A recording read in threads is the same recording."""
+    path = tmp_path / "تسجيل.wav"
+    samples = np.arange(16_000 * 10 + 77, dtype=np.int16)
+    soundfile.write(path, samples, 16_000)
+    chunks = [chunk async for chunk in recording_chunks(path, 1.0)]
+    assert b"".join(chunks) == samples.tobytes()
+    assert [len(chunk) for chunk in chunks] == [32_000] * 10 + [154]
+
+
+async def test_an_answer_before_the_last_word_ends_it_at_once(autojump_clock: object) -> None:
+    """The recording's end is found out after the last answer came: nothing more is awaited."""
+
+    async def late() -> AsyncGenerator[bytes, None]:
+        yield bytes(32_000)
+        await trio.sleep(3)
+
+    provider = replace(HOSTED, transcript_per_chunk=True, pace=0.0)
+    began = trio.current_time()
+    result = await transcribed(listens, provider=provider, chunks=late())
+    assert result.evidence.ending is Ending.ANSWERED
+    assert trio.current_time() - began == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("_", range(8))  # who of the two sees it first is up to chance
+async def test_a_send_that_breaks_leaves_the_verdict_to_the_listener(
+    _: int, autojump_clock: object
+) -> None:
+    """The failure is the connection's, with its code."""
+    async with serving(listens, break_sends_after=100_000) as service:
+        with pytest.raises(TransientError) as caught:
+            await TranscriptSession(link_to(service), chunks=chunks_of(9)).run()
+    assert caught.value.code == "1006"
+
+
+async def test_no_transcript_has_its_deadline(autojump_clock: object) -> None:
+    """A service that only listens fails."""
+
+    async def only_listens(peer: Peer) -> None:
+        while True:
+            await peer.get()
+
+    began = trio.current_time()
+    with pytest.raises(TimedOutError, match="no transcript"):
+        await transcribed(only_listens)
+    allowed = 2 + HOSTED.first_transcript_seconds + CLOSE_SECONDS
+    assert trio.current_time() - began <= allowed + 0.1
+
+
+async def test_a_service_that_stops_taking_audio_ends_by_its_deadline(
+    autojump_clock: object,
+) -> None:
+    """A send that hangs is bounded."""
+    async with serving(listens, stall_sends_after=300_000) as service:
+        began = trio.current_time()
+        with pytest.raises(TimedOutError, match="stopped taking audio"):
+            await TranscriptSession(link_to(service), chunks=chunks_of(10)).run()
+        allowed = 4 + 1 + HOSTED.ready_seconds + CLOSE_SECONDS
+        assert trio.current_time() - began <= allowed + 0.1
+
+
+@pytest.mark.parametrize("code", [1000, 1011])
+async def test_a_close_before_all_audio_was_sent_is_a_failure(
+    code: int, autojump_clock: object
+) -> None:
+    """A normal code makes no difference; the generator is closed."""
+    ended: list[bool] = []
+
+    async def watched() -> AsyncGenerator[bytes, None]:
+        try:
+            for _ in range(10):
+                yield bytes(32_000)
+        finally:
+            ended.append(True)
+
+    async def leaves(peer: Peer) -> None:
+        await peer.get()
+        await peer.send(heard("نعم"))
+        await peer.connection.aclose(code)
+
+    with pytest.raises(TransientError) as caught:
+        await transcribed(leaves, chunks=watched())
+    assert caught.value.code == str(code)
+    assert ended == [True]
+
+
+async def test_a_recogniser_that_fails_is_told_in_its_own_words(autojump_clock: object) -> None:
+    """The code is the one that is worth one more try."""
+
+    async def fails(peer: Peer) -> None:
+        await peer.get()
+        await peer.send({"event": "transcription_error", "data": "overloaded"})
+        await trio.sleep_forever()
+
+    with pytest.raises(TransientError, match="overloaded") as caught:
+        await transcribed(fails)
+    assert caught.value.code == "transcription_error"
