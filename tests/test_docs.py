@@ -1,6 +1,7 @@
-"""What the README says is so: its commands exist, its tables are complete, its examples run."""
+"""What the documents say is so: commands exist, tables are complete, links lead there, examples run."""
 
 import dataclasses
+import html
 import os
 import re
 import shlex
@@ -23,19 +24,46 @@ from batchjobs.server.faults import FaultName
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / ".github/CONTRIBUTING.md",
+        *sorted(ROOT.glob("*/**/README.md")),
+    )
+}
+ALL = "\n".join(DOCUMENTS.values())
+PICTURE = (ROOT / ".github/media/terminal.svg").read_text(encoding="utf-8")
+LONGEST_README_LINES = 180
 
 
-def commands_in_readme() -> list[str]:
-    """Every line of the README's console blocks that calls batchjobs."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+def commands_shown() -> list[str]:
+    """List every line of the documents' console blocks, and of the picture, that calls batchjobs."""
+    blocks = re.findall(r"```console\n(.*?)```", ALL, re.DOTALL)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("batchjobs ")]
+    lines += [html.unescape(line) for line in re.findall(r">\$ (batchjobs [^<]*)<", PICTURE)]
+    return sorted({line for line in lines if line.startswith("batchjobs ")})
 
 
-@pytest.mark.parametrize("line", commands_in_readme())
-def test_a_command_in_the_readme_is_one_that_exists(line: str) -> None:
-    """Every batchjobs command that the README shows can be parsed by the command line."""
-    name, *arguments = shlex.split(line)[1:]
+def section(document: str, heading: str) -> str:
+    """Give a section of a document, by its heading."""
+    found = re.search(
+        rf"^## {heading}\n(.*?)(?=^## |\Z)", DOCUMENTS[document], re.MULTILINE | re.DOTALL
+    )
+    assert found is not None, (document, heading)
+    return found[1]
+
+
+def test_the_readme_can_be_read_in_one_go() -> None:
+    """The README says what it is and how to begin; all else has a page where it belongs."""
+    assert len(README.splitlines()) <= LONGEST_README_LINES
+
+
+@pytest.mark.parametrize("line", commands_shown())
+def test_a_command_that_is_shown_is_one_that_exists(line: str) -> None:
+    """Every batchjobs command that a document shows can be parsed by the command line."""
+    name, *arguments = shlex.split(line, comments=True)[1:]
     command = cli.commands[name]
     if "--help" in arguments:
         return
@@ -44,10 +72,10 @@ def test_a_command_in_the_readme_is_one_that_exists(line: str) -> None:
     assert given <= existing
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_documents() -> None:
     """No command is left for the user to discover."""
     for name in cli.commands:
-        assert re.search(rf"`?batchjobs {name}\b|`{name}`", README), name
+        assert re.search(rf"`?batchjobs {name}\b|`{name}`", ALL), name
 
 
 def test_every_command_and_option_has_help() -> None:
@@ -71,11 +99,11 @@ def test_every_option_has_an_environment_variable() -> None:
                 assert param.envvar == (None if is_file else variable)
 
 
-def test_every_column_is_in_the_readme() -> None:
-    """The README's table has every column that a manifest may have."""
-    assert set(
-        re.findall(r"^\| `(\w+)` \| (?:both|speech|transcription) \|", README, re.MULTILINE)
-    ) == (set(KNOWN_COLUMNS))
+def test_every_column_is_in_the_manifests_page() -> None:
+    """The table of columns has every column that a manifest may have."""
+    table = section("manifests/README.md", "The manifest")
+    rows = re.findall(r"^\| `(\w+)` \| (?:both|speech|transcription) \|", table, re.MULTILINE)
+    assert set(rows) == set(KNOWN_COLUMNS)
 
 
 def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
@@ -96,8 +124,9 @@ def test_every_fault_is_in_the_help_of_serve() -> None:
 
 
 def test_every_engine_is_listed_wherever_engines_are() -> None:
-    """The README's table and the help of both commands name the same engines."""
-    table = re.findall(r"^\| (`auto`.*?|`[a-z]+`) \| [^|]*\| [^|]*\|$", README, re.MULTILINE)
+    """The server's page and the help of both commands name the same engines."""
+    page = DOCUMENTS["batchjobs/server/README.md"]
+    table = re.findall(r"^\| (`auto`.*?|`[a-z]+`) \| [^|]*\| [^|]*\|$", page, re.MULTILINE)
     listed = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
     assert listed >= ENGINES.keys()
     for command in ("run", "plan", "serve"):
@@ -107,9 +136,10 @@ def test_every_engine_is_listed_wherever_engines_are() -> None:
             assert name in (option.help or ""), (command, name)
 
 
-def test_every_table_of_the_file_is_in_the_readme(tmp_path: Path) -> None:
+def test_every_table_of_the_file_is_on_the_page_of_settings(tmp_path: Path) -> None:
     """And none that the file may not have."""
-    sentence = re.search(r"a table for each command,(.*?), with the", README, re.DOTALL)
+    page = DOCUMENTS["batchjobs/cli/README.md"]
+    sentence = re.search(r"a table for each command,(.*?), with the", page, re.DOTALL)
     assert sentence is not None
     tables = re.findall(r"`\[(\w+)\]`", sentence[1])
     assert set(tables) == set(cli.commands) - {"providers"}
@@ -132,11 +162,14 @@ def test_the_fields_of_the_options_name_those_of_the_command_line() -> None:
         assert has_its_name or "``--" in entries[field.name] or field.name == "command"
 
 
-def test_the_readme_s_comparison_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_of_what_was_heard_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Speaking, transcribing and comparing by its lines finds no difference, Arabic included."""
     if shutil.which("jq") is None:
         pytest.skip("jq is not installed")
-    block = re.search(r"```console\n(batchjobs run [^`]*?jq -r [^`]*?)```", README)
+    page = DOCUMENTS["batchjobs/server/README.md"]
+    block = re.search(r"```console\n(batchjobs run [^`]*?jq -r [^`]*?)```", page)
     assert block is not None
     (tmp_path / "manifests").symlink_to(ROOT / "manifests")
     ours = f'set -e; batchjobs() {{ {shlex.quote(sys.executable)} -m batchjobs "$@" -q; }}\n'
@@ -153,9 +186,9 @@ def test_the_readme_s_comparison_compares(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(heard.read_text(encoding="utf-8").splitlines()) == 6
 
 
-def test_the_readme_s_settings_are_valid(tmp_path: Path) -> None:
+def test_the_settings_that_are_shown_are_valid(tmp_path: Path) -> None:
     """The example of batchjobs.toml can be used as it stands."""
-    example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    example = re.search(r"```toml\n(.*?)```", DOCUMENTS["batchjobs/cli/README.md"], re.DOTALL)
     assert example is not None
     path = tmp_path / "batchjobs.toml"
     path.write_text(example[1], encoding="utf-8")
@@ -175,18 +208,24 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(printed) == 8
 
 
-def test_links_to_sections_and_files_lead_somewhere() -> None:
-    """Every link of the README to one of its sections or to a file has a target."""
-    headings = {
-        re.sub(r"[^\w\- ]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
-        for line in README.splitlines()
-        if line.startswith("#")
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        else:
-            assert (ROOT / target).exists(), target
+def headings_of(text: str) -> set[str]:
+    """Give the anchors of a document's headings, as they are made where it is rendered."""
+    lines = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", line).strip().lower().replace(" ", "-") for line in lines}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_to_sections_and_files_lead_somewhere(document: str) -> None:
+    """Every link of a document to a file, or to a section of one, has a target."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", DOCUMENTS[document], flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        place, _, heading = target.partition("#")
+        path = ((ROOT / document).parent / place).resolve() if place else ROOT / document
+        assert path.exists(), (document, target)
+        if heading:
+            assert heading in headings_of(path.read_text(encoding="utf-8")), (document, target)
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
