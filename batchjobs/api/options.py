@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from batchjobs.audio.decoding import FORMATS
+from batchjobs.audio.formats import FORMATS
 from batchjobs.errors import UsageError
 from batchjobs.jobs import Pauses
 from batchjobs.manifest import Defaults

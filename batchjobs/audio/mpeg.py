@@ -7,11 +7,11 @@ reports no error; of two MP3s joined it reads the first.
 from dataclasses import dataclass
 from io import BufferedReader
 
+from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT
 from batchjobs.errors import RecordingError
 
 __all__ = ["MpegLength", "mpeg_length"]
 
-_CONVERT = "convert it first: ffmpeg -i IN OUT.flac"
 _KILOBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KILOBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 _SAMPLE_RATES_1 = (44_100, 48_000, 32_000, 0)
@@ -58,15 +58,17 @@ def mpeg_length(file: BufferedReader, offset: int, size: int) -> MpegLength:
     """
     file.seek(offset)
     head = file.read(64)
-    frame = _frame(head)
+    frame = _read_frame(head)
     if frame is None:
-        raise RecordingError(f"{file.name} is MPEG audio, but not an MP3", hint=_CONVERT)
-    count = _xing_frames(file, head[frame.tag_at :], offset, size) or _walked(file, offset, size)
+        raise RecordingError(f"{file.name} is MPEG audio, but not an MP3", hint=CONVERT_HINT)
+    count = _count_xing_frames(file, head[frame.tag_at :], offset, size) or _walk_frames(
+        file, offset, size
+    )
     # A decoder leaves out the encoder's delay and padding, and a header frame may be counted.
     return MpegLength(frames=count * frame.samples, slack=4 * frame.samples)
 
 
-def _frame(head: bytes) -> _Frame | None:
+def _read_frame(head: bytes) -> _Frame | None:
     """Read a frame's header; None if these bytes are none of layer III."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
         return None
@@ -85,7 +87,7 @@ def _frame(head: bytes) -> _Frame | None:
     )
 
 
-def _xing_frames(file: BufferedReader, tag: bytes, offset: int, size: int) -> int:
+def _count_xing_frames(file: BufferedReader, tag: bytes, offset: int, size: int) -> int:
     """Give the frames a Xing header counts, if its bytes are those of the file; 0 without one."""
     if not tag.startswith((b"Xing", b"Info")) or len(tag) < 16 or tag[7] & 3 != 3:
         return 0
@@ -95,21 +97,22 @@ def _xing_frames(file: BufferedReader, tag: bytes, offset: int, size: int) -> in
     if length > size - offset:
         raise RecordingError(
             f"{file.name} is truncated: it claims {length} bytes and holds {size - offset}",
-            hint="copy it again, or keep what is there: ffmpeg -i IN OUT.flac",
+            hint=KEEP_REST_HINT,
         )
     file.seek(offset + length)
-    if _frame(file.read(4)) is not None:
-        raise RecordingError(f"{file.name} holds more than its header says", hint=_CONVERT)
+    if _read_frame(file.read(4)) is not None:
+        raise RecordingError(f"{file.name} holds more than its header says", hint=CONVERT_HINT)
     return frames
 
 
-def _walked(file: BufferedReader, offset: int, size: int) -> int:
+def _walk_frames(file: BufferedReader, offset: int, size: int) -> int:
+    """Count the frames that are there."""
     count = 0
     position = offset
     file.seek(offset)
     while position < size:
         head = file.read(4)
-        frame = _frame(head)
+        frame = _read_frame(head)
         if frame is None:
             _check_trailer(file, head, position, count)
             break
@@ -125,5 +128,5 @@ def _check_trailer(file: BufferedReader, head: bytes, position: int, count: int)
     if rest.startswith(_TRAILERS) or not any(rest):
         return
     raise RecordingError(
-        f"{file.name} is damaged after {count} MP3 frames, at byte {position}", hint=_CONVERT
+        f"{file.name} is damaged after {count} MP3 frames, at byte {position}", hint=CONVERT_HINT
     )

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from batchjobs.errors import OutputError
 
 __all__ = [
-    "averaged",
+    "average_channels",
     "ends_abruptly",
-    "floats",
     "is_silent",
-    "quantised",
+    "quantise",
     "silent_edges_seconds",
     "stretch_frames",
     "stretch_powers",
+    "to_floats",
     "wav_header",
 ]
 
@@ -35,34 +35,36 @@ _SILENT_BELOW = 0.03
 """Of the loudest: what is said at the end of a breath is above it."""
 
 
-def floats(data: bytes, *, encoding: str, big_endian: bool) -> NDArray[np.float32]:
+def to_floats(
+    data: bytes, *, sample_format: str = "i2", is_big_endian: bool = False
+) -> NDArray[np.float32]:
     """Scale samples as they stand in a file to -1 to 1, as libsndfile does.
 
     Args:
         data: Whole samples.
-        encoding: As numpy names it (``u1``, ``i1``, ``i2``, ``i4``, ``f4``, ``f8``), or ``i3``.
-        big_endian: Whether the first byte of a sample is its highest.
+        sample_format: As numpy names it (``u1``, ``i1``, ``i2``, ``i4``, ``f4``, ``f8``), or ``i3``.
+        is_big_endian: Whether the first byte of a sample is its highest.
 
     Returns:
         One number a sample; floats may be beyond full scale, or no numbers.
     """
-    order = ">" if big_endian else "<"
-    if encoding == "i3":  # as the upper three bytes of four
+    order = ">" if is_big_endian else "<"
+    if sample_format == "i3":  # as the upper three bytes of four
         wide = np.zeros((len(data) // 3, 4), dtype="u1")
-        place = slice(0, 3) if big_endian else slice(1, 4)
+        place = slice(0, 3) if is_big_endian else slice(1, 4)
         wide[:, place] = np.frombuffer(data, dtype="u1").reshape(-1, 3)
-        return floats(wide.tobytes(), encoding="i4", big_endian=big_endian)
-    numbers = np.frombuffer(data, dtype=f"{order}{encoding}")
+        return to_floats(wide.tobytes(), sample_format="i4", is_big_endian=is_big_endian)
+    numbers = np.frombuffer(data, dtype=f"{order}{sample_format}")
     with np.errstate(over="ignore", invalid="ignore"):  # told by whoever looks at the result
         scaled = numbers.astype(np.float32)
-    if encoding == "u1":
+    if sample_format == "u1":
         return (scaled - np.float32(128)) / np.float32(128)
-    if encoding.startswith("f"):
+    if sample_format.startswith("f"):
         return scaled
     return scaled / np.float32(2 ** (8 * numbers.itemsize - 1))
 
 
-def averaged(block: NDArray[np.float32]) -> NDArray[np.float32]:
+def average_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
     """Average the channels.
 
     One after the other, because numpy's own sum depends on the block's shape.
@@ -82,7 +84,7 @@ def averaged(block: NDArray[np.float32]) -> NDArray[np.float32]:
         return total / np.float32(block.shape[1])
 
 
-def quantised(block: NDArray[np.float32]) -> bytes:
+def quantise(block: NDArray[np.float32]) -> bytes:
     """Round to 16 bits, half to even, clipped, without dither.
 
     Full scale is 32,768, as libsndfile has it, so 16-bit samples come back exactly.
@@ -216,7 +218,7 @@ def silent_edges_seconds(
     loudest = max(first.max(initial=0.0), last.max(initial=0.0))
     if not loudest:
         return 0.0
-    before, after = (_leading(powers, loudest) for powers in (first, last[::-1]))
+    before, after = (_count_silent(powers, loudest) for powers in (first, last[::-1]))
     return (before + after) * width / sample_rate
 
 
@@ -229,7 +231,7 @@ def _rough_powers(pcm: bytes | bytearray, width: int) -> NDArray[np.float64]:
     return powers
 
 
-def _leading(powers: NDArray[np.float64], loudest: float) -> int:
+def _count_silent(powers: NDArray[np.float64], loudest: float) -> int:
     """Count the silent stretches before the first that is not."""
     heard = np.flatnonzero(powers >= loudest * _SILENT_BELOW**2)
     return int(heard[0]) if len(heard) else len(powers)

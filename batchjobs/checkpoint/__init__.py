@@ -3,7 +3,6 @@
 from batchjobs.checkpoint.checkpoint import Checkpoint
 from batchjobs.checkpoint.database import FILE_NAME
 from batchjobs.checkpoint.records import (
-    LOSSLESS,
     AttemptEnd,
     AttemptStart,
     FileRecord,
@@ -17,7 +16,6 @@ from batchjobs.checkpoint.records import (
 
 __all__ = [
     "FILE_NAME",
-    "LOSSLESS",
     "AttemptEnd",
     "AttemptStart",
     "Checkpoint",

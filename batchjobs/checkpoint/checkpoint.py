@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.checkpoint import finished, ledger, segments, staging
 from batchjobs.checkpoint.database import Database, is_locked
 from batchjobs.checkpoint.records import (
-    LOSSLESS,
     AttemptEnd,
     AttemptStart,
     JobRecord,
@@ -385,7 +385,7 @@ class Checkpoint:
             DiskError: The disk failed: it is suspect still.
         """
         moved = {}
-        if Path(record.output).suffix.lower() in LOSSLESS:
+        if Path(record.output).suffix.lower() in EXACT_ENDINGS:
             moved[kept.output] = (record.output, record.files[0].bytes)
         with self._database.transaction() as database:
             database.execute(_DROP_REPORT)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.jobs import Doubt, Evidence, Kind, Status
 
 __all__ = [
-    "LOSSLESS",
     "AttemptEnd",
     "AttemptStart",
     "FileRecord",
@@ -19,10 +19,6 @@ __all__ = [
     "SegmentRecord",
     "SourceRecord",
 ]
-
-
-LOSSLESS: Final = frozenset({".wav", ".flac"})
-"""Endings of audio files that hold the samples exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +105,7 @@ class JobRecord:
     def can_become(self, output: str) -> bool:
         """Whether its result can be copied to this path, as the format of its ending, exactly."""
         held, wanted = (Path(path).suffix.lower() for path in (self.output, output))
-        return held == wanted or held in LOSSLESS
+        return held == wanted or held in EXACT_ENDINGS
 
     def has_layout_of(self, row: "Row") -> bool:
         """Whether its file is put together as the row asks; one session's file always is."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 import click
 from click.core import ParameterSource
 
+from batchjobs.audio.formats import FORMATS
 from batchjobs.cli.console import told
 from batchjobs.cli.next_step import typed
 from batchjobs.cli.options import complete_provider, option
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["MANIFEST", "job_options", "options_from", "source_of"]
 
 _Command = TypeVar("_Command")
-_FORMATS: Final = ("wav", "flac", "ogg", "mp3")
 _OF_THE_LOCAL_SERVER: Final = frozenset({"engine", "faults", "model_folder"})
 _RATES: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 
@@ -57,7 +57,7 @@ def job_options(command: _Command) -> _Command:
             option(
                 "--format",
                 "audio_format",
-                type=click.Choice(_FORMATS),
+                type=click.Choice(list(FORMATS)),
                 default="wav",
                 show_default=True,
                 help="Format of speech whose row gives no 'output'.",

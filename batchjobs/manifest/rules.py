@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from batchjobs.audio import formats
 from batchjobs.errors import UsageError
 from batchjobs.files.atomic import PathEscapeError, path_inside
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derived_id
@@ -27,7 +28,6 @@ __all__ = ["Defaults", "Rules"]
 _SOURCES = ("text", "text_file", "audio")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
-_AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 # The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
 _OWN_NAMES = frozenset(
     {
@@ -376,7 +376,7 @@ def _output(output: str, kind: Kind) -> str:
     if first in _OWN_NAMES or first.startswith(_OWN_PREFIX):
         hint = "choose another name or a folder"
         raise RowError("output", f"'{parts[0]}' belongs to the run itself", hint=hint)
-    endings = _AUDIO_ENDINGS if kind is Kind.TTS else (".txt",)
+    endings = formats.ENDINGS if kind is Kind.TTS else (".txt",)
     if not parts[-1].lower().endswith(endings):
         hint = f"the ending is {' or '.join(endings)}"
         raise RowError("output", f"'{shortened(output)}' has another ending", hint=hint)

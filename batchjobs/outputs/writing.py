@@ -14,14 +14,16 @@ from typing import Final
 
 import msgspec
 
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, encoding
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.audio.result_files import read_span, write_pcm
-from batchjobs.checkpoint import LOSSLESS, FileRecord, JobRecord, SegmentRecord
+from batchjobs.audio.decoding import read_span
+from batchjobs.audio.encoding import write_pcm
+from batchjobs.audio.formats import EXACT_ENDINGS
+from batchjobs.checkpoint import FileRecord, JobRecord, SegmentRecord
 from batchjobs.errors import OutputError, RecordingError
 from batchjobs.files.atomic import PathEscapeError, fill_part, plain_path_inside, write_part
 from batchjobs.jobs import Evidence
-from batchjobs.transcripts import joining
+from batchjobs.transcripts import cues
 from batchjobs.transcripts.joining import Transcript
 
 __all__ = [
@@ -83,7 +85,7 @@ def spoken(folder: Path, output: str, pcm: bytes | ReceivedAudio, sample_rate: i
     digest = hashlib.sha256(pcm)
     pcm_sha256 = digest.hexdigest()
     if ending == "wav":
-        head, *samples = decoding.wav_pieces((pcm,), sample_rate=sample_rate)
+        head, *samples = encoding.wav_pieces((pcm,), sample_rate=sample_rate)
         target = _inside(folder, output)
         write_part(target, (head, *samples))
         # The samples are hashed once for both: a fifth of the time that writing a file takes.
@@ -92,7 +94,7 @@ def spoken(folder: Path, output: str, pcm: bytes | ReceivedAudio, sample_rate: i
         sha256 = digest.hexdigest()
         file = FileRecord(path=output, bytes=size, sha256=sha256, head_bytes=len(head))
         return Written(targets=(target,), files=(file,), pcm_sha256=pcm_sha256)
-    content = decoding.encode(pcm, sample_rate=sample_rate, format=ending)
+    content = encoding.encode(pcm, sample_rate=sample_rate, format=ending)
     return replace(_write(folder, {output: content}), pcm_sha256=pcm_sha256)
 
 
@@ -130,8 +132,8 @@ def transcribed(
         {
             output: transcript.text.encode(),
             beside(output, ".json"): content,
-            beside(output, ".srt"): joining.srt(transcript).encode(),
-            beside(output, ".vtt"): joining.vtt(transcript).encode(),
+            beside(output, ".srt"): cues.to_srt(transcript).encode(),
+            beside(output, ".vtt"): cues.to_vtt(transcript).encode(),
         },
     )
 
@@ -272,7 +274,7 @@ def assembled(
     written = _encoded(
         folder, output, _joined(folder, spans, go_on), frames=frames, sample_rate=rate
     )
-    if Path(output).suffix.lower() not in LOSSLESS:
+    if Path(output).suffix.lower() not in EXACT_ENDINGS:
         return written, ()
     homes: dict[str, SegmentRecord] = {}
     first_frame = 0

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from batchjobs import text
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, formats
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files.atomic import PathEscapeError
@@ -30,7 +30,7 @@ __all__ = [
     "text_segments",
 ]
 
-_RESULT_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".txt")
+_RESULT_ENDINGS = (*formats.ENDINGS, ".txt")
 _DIGEST_HEX_DIGITS = 10
 _CUT_AT_PAUSES = "cut at pauses"
 
@@ -196,7 +196,7 @@ def text_segments(job: Job, provider: Provider) -> list[tuple[Segment, bool]]:
             ),
             piece.ends_paragraph,
         )
-        for piece in text.segments(job.text, limit_characters=provider.text_limit_characters)
+        for piece in text.split_segments(job.text, limit_characters=provider.text_limit_characters)
     ]
 
 

@@ -21,7 +21,7 @@ _SLOWEST_SHARE: Final = 4.0
 """Of what is expected: a text of signs and numbers has few letters, and much to say."""
 _MARGIN_SECONDS: Final = 10.0
 _DIGIT_LETTERS: Final = 4.0
-"""What `text.spoken_weight` counts for a digit."""
+"""What `text.speech_weight` counts for a digit."""
 SHORT_DEVIATIONS: Final = 4.2
 """So many below what is expected are doubted: of espeak's whole clips, two in a thousand."""
 _DOUBTED_DEVIATIONS: Final = 3.4
@@ -128,8 +128,8 @@ class SpeechJudge:
     """
 
     def __init__(self, *, spoken: str, speed: float, voice: _Voice) -> None:
-        self._sounds = text.sounds(spoken)
-        self._letters = text.spoken_weight(spoken)
+        self._sounds = text.count_sounds(spoken)
+        self._letters = text.speech_weight(spoken)
         digits = sum(map(str.isdecimal, spoken))
         self._least_letters = self._letters - digits * (_DIGIT_LETTERS - 1.0)
         self._speed = speed

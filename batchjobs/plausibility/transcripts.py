@@ -98,7 +98,7 @@ class TranscriptJudge:
         """Say what speaks for and against a transcript of all that was heard."""
         sounding = self._sounding()
         seconds = len(sounding) * FRAME_SECONDS
-        letters = text.spoken_weight(text_heard)
+        letters = text.speech_weight(text_heard)
         if seconds <= _LEAST_SECONDS:
             shown = f"{seconds:.1f} s of sound that can be speech"
             return Verdict(support=() if letters else (shown,))

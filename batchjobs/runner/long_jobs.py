@@ -457,7 +457,7 @@ class LongJobs:
         seconds = row.seconds if source is None else source.seconds
 
         def write() -> tuple[str, Written]:
-            transcript = joining.joined(list(_placed(job)))
+            transcript = joining.join_parts(list(_placed(job)))
             written = writing.transcribed(
                 run.checkpoint.folder,
                 place,

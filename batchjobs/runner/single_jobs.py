@@ -158,7 +158,7 @@ class SingleJobs:
             return writing.transcribed(
                 folder,
                 output,
-                joining.joined([part]),
+                joining.join_parts([part]),
                 audio_seconds=row.seconds,
                 evidence=result.evidence,
             )

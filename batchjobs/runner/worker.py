@@ -427,7 +427,7 @@ class Worker:
         assert job.speech is not None
         voice = f"{job.provider}/{job.speech.model_id}/{job.speech.voice_id}"
         judge = self._speech_rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
-        texts = text.messages(segment.text)
+        texts = text.split_messages(segment.text)
         return SpeechSession(
             link,
             segment,
@@ -656,7 +656,7 @@ class Worker:
 def _has_words(ticket: Ticket) -> bool:
     """Whether there is anything to say in a text: of dots alone no service makes a sound."""
     asked = ticket.segment or ticket.job
-    return not isinstance(asked, BadRow) and text.spoken_weight(asked.text) > 0
+    return not isinstance(asked, BadRow) and text.speech_weight(asked.text) > 0
 
 
 def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bool:

@@ -1,19 +1,19 @@
 """Texts: sentences, messages, segments, how much there is to say, and ids as file names."""
 
-from batchjobs.text.measures import script, spoken_weight
+from batchjobs.text.measures import script_of, speech_weight
 from batchjobs.text.names import file_stem
-from batchjobs.text.segments import TextSegment, segments
-from batchjobs.text.sentences import messages, sentences
-from batchjobs.text.sounds import Sounds, sounds
+from batchjobs.text.segments import TextSegment, split_segments
+from batchjobs.text.sentences import split_messages, split_sentences
+from batchjobs.text.sounds import Sounds, count_sounds
 
 __all__ = [
     "Sounds",
     "TextSegment",
+    "count_sounds",
     "file_stem",
-    "messages",
-    "script",
-    "segments",
-    "sentences",
-    "sounds",
-    "spoken_weight",
+    "script_of",
+    "speech_weight",
+    "split_messages",
+    "split_segments",
+    "split_sentences",
 ]

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from typing import Literal
 
-__all__ = ["is_arabic", "script", "spoken_weight"]
+__all__ = ["is_arabic", "script_of", "speech_weight"]
 
 _TATWEEL = "\u0640"
 _ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufeff]")
@@ -13,7 +13,7 @@ _ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe7
 _DIGIT_WEIGHT = 4.0
 
 
-def spoken_weight(text: str) -> float:
+def speech_weight(text: str) -> float:
     """Estimate how much there is to say, for checking a duration against it.
 
     Args:
@@ -38,7 +38,7 @@ def is_arabic(character: str) -> bool:
     return _ARABIC.match(character) is not None
 
 
-def script(text: str) -> Literal["arabic", "latin"]:
+def script_of(text: str) -> Literal["arabic", "latin"]:
     """Say which script most of a text's letters belong to.
 
     Args:

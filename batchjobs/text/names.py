@@ -33,10 +33,10 @@ def file_stem(job_id: str) -> str:
     ):
         return job_id
     digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{_slug(job_id)}-{digest[:_HASH_HEX_DIGITS]}"
+    return f"{_make_slug(job_id)}-{digest[:_HASH_HEX_DIGITS]}"
 
 
-def _slug(job_id: str) -> str:
+def _make_slug(job_id: str) -> str:
     """Keep letters, their marks and numbers, of any script; every other run becomes a hyphen."""
     # More than any slug can use, so an endless id costs no more than a long one.
     text = unicodedata.normalize("NFC", job_id[: 4 * _SLUG_BYTES])

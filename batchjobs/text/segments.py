@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from batchjobs.text.sentences import cut, grouped, sentences
+from batchjobs.text.sentences import cut_sentence, join_unspeakable, split_sentences
 
-__all__ = ["TextSegment", "segments"]
+__all__ = ["TextSegment", "split_segments"]
 
 _PARAGRAPH_BREAK: Final = re.compile(r"\n[^\S\n]*\n\s*|\u2029\s*")
 _PARAGRAPH_END: Final = re.compile(r"(?:\n[^\S\n]*\n|\u2029)\s*\Z")
@@ -62,7 +62,7 @@ class _Piece:
         return self.rank, hashlib.blake2b(self.text.encode(), digest_size=8).digest()
 
 
-def segments(text: str, *, limit_characters: int = 2_000) -> list[TextSegment]:
+def split_segments(text: str, *, limit_characters: int = 2_000) -> list[TextSegment]:
     """Cut a text into segments whose concatenation is the text, byte for byte.
 
     A segment ends with a paragraph if one ends in its second half, else with a line of verse, else
@@ -80,9 +80,9 @@ def segments(text: str, *, limit_characters: int = 2_000) -> list[TextSegment]:
     """
     found = []
     start = 0
-    pieces = list(_pieces(text, limit_characters))
+    pieces = list(_cut_pieces(text, limit_characters))
     while start < len(pieces):
-        end = _end(pieces, start, limit_characters)
+        end = _find_end(pieces, start, limit_characters)
         whole = "".join(piece.text for piece in pieces[start:end])
         ends_paragraph = pieces[end - 1].rank is _Rank.PARAGRAPH
         found.append(TextSegment(text=whole, ends_paragraph=ends_paragraph))
@@ -90,7 +90,7 @@ def segments(text: str, *, limit_characters: int = 2_000) -> list[TextSegment]:
     return found
 
 
-def _end(pieces: list[_Piece], start: int, limit: int) -> int:
+def _find_end(pieces: list[_Piece], start: int, limit: int) -> int:
     """Find the piece before which the segment that begins at `start` had best end."""
     length = 0
     best, early = 0, 0
@@ -105,19 +105,21 @@ def _end(pieces: list[_Piece], start: int, limit: int) -> int:
     return len(pieces)
 
 
-def _pieces(text: str, limit: int) -> Iterator[_Piece]:
-    for sentence, rank in _sentences(text):
-        parts = list(cut(sentence, limit)) if len(sentence) > limit else [sentence]
+def _cut_pieces(text: str, limit: int) -> Iterator[_Piece]:
+    for sentence, rank in _rank_sentences(text):
+        parts = list(cut_sentence(sentence, limit)) if len(sentence) > limit else [sentence]
         for part in parts[:-1]:
             yield _Piece(part, _Rank.CLAUSE)
         yield _Piece(parts[-1], rank)
 
 
-def _sentences(text: str) -> Iterator[tuple[str, _Rank]]:
+def _rank_sentences(text: str) -> Iterator[tuple[str, _Rank]]:
     """Cut a text into sentences, paragraph by paragraph: each is in a language of its own."""
     quotes = 0
-    every = [sentence for paragraph in _paragraphs(text) for sentence in sentences(paragraph)]
-    for sentence in grouped(every):
+    every = [
+        sentence for paragraph in _split_paragraphs(text) for sentence in split_sentences(paragraph)
+    ]
+    for sentence in join_unspeakable(every):
         quotes += sum(map(sentence.count, _OPENING)) - sum(map(sentence.count, _CLOSING))
         quotes = max(0, quotes + sentence.count('"') % 2 * (-1 if quotes else 1))
         if _PARAGRAPH_END.search(sentence):
@@ -131,7 +133,7 @@ def _sentences(text: str) -> Iterator[tuple[str, _Rank]]:
             yield sentence, _Rank.SENTENCE
 
 
-def _paragraphs(text: str) -> Iterator[str]:
+def _split_paragraphs(text: str) -> Iterator[str]:
     start = 0
     for found in _PARAGRAPH_BREAK.finditer(text):
         yield text[start : found.end()]

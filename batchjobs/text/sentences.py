@@ -7,9 +7,9 @@ from itertools import chain
 
 import sentencex  # type: ignore[import-untyped]
 
-from batchjobs.text.measures import script
+from batchjobs.text.measures import script_of
 
-__all__ = ["cut", "grouped", "messages", "sentences"]
+__all__ = ["cut_sentence", "join_unspeakable", "split_messages", "split_sentences"]
 
 _TATWEEL = "\u0640"
 # Something a voice can say: a letter or number; a tatweel only stretches the letter before it.
@@ -36,7 +36,7 @@ _REGIONAL = ("\U0001f1e6", "\U0001f1ff")
 _HANGUL_VOWELS_AND_TAILS = ("\u1160", "\u11ff")
 
 
-def sentences(text: str, *, language: str = "") -> list[str]:
+def split_sentences(text: str, *, language: str = "") -> list[str]:
     """Cut a text into sentences whose concatenation is the text, byte for byte.
 
     White space after a sentence stays with it, white space at the start with the first. What holds
@@ -49,13 +49,13 @@ def sentences(text: str, *, language: str = "") -> list[str]:
     Returns:
         The sentences in order; a text with nothing to speak is one piece, an empty one none.
     """
-    code = language or ("ar" if script(text) == "arabic" else "en")
+    code = language or ("ar" if script_of(text) == "arabic" else "en")
     searched = text.translate(_STAND_INS)
-    pieces = _located(text, sentencex.segment(code, searched), searched)
-    return grouped(_trailing_space(pieces))
+    pieces = _locate(text, sentencex.segment(code, searched), searched)
+    return join_unspeakable(_split_off_space(pieces))
 
 
-def _located(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
+def _locate(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
     """Find every piece again in what was cut: what is missing is a piece of its own.
 
     sentencex 1.0.32 loses some of the paragraph breaks in texts longer than about 10,000 bytes.
@@ -72,7 +72,7 @@ def _located(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _trailing_space(pieces: Iterable[str]) -> Iterator[str]:
+def _split_off_space(pieces: Iterable[str]) -> Iterator[str]:
     """Move the white space that begins a piece to a piece of its own, for its neighbour to take."""
     for piece in pieces:
         body = piece.lstrip()
@@ -82,7 +82,7 @@ def _trailing_space(pieces: Iterable[str]) -> Iterator[str]:
             yield body
 
 
-def grouped(pieces: Iterable[str]) -> list[str]:
+def join_unspeakable(pieces: Iterable[str]) -> list[str]:
     """Join every piece with nothing to speak to the piece before it, or the first one after.
 
     So is one that begins within a character: sentencex cuts between a mark and its own marks.
@@ -91,7 +91,7 @@ def grouped(pieces: Iterable[str]) -> list[str]:
     speaks = True
     for piece in filter(None, pieces):
         speakable = _SPEAKABLE.search(piece) is not None
-        if groups and (not (speakable and speaks) or _continues(groups[-1][-1][-1], piece[0])):
+        if groups and (not (speakable and speaks) or _is_continued(groups[-1][-1][-1], piece[0])):
             groups[-1].append(piece)
             speaks = speaks or speakable
         else:
@@ -100,12 +100,12 @@ def grouped(pieces: Iterable[str]) -> list[str]:
     return ["".join(group) for group in groups]
 
 
-def _continues(before: str, after: str) -> bool:
+def _is_continued(before: str, after: str) -> bool:
     # Not every format character: a sentence may well begin with a mark of direction.
     return unicodedata.category(after)[0] == "M" or _ZWJ in (before, after)
 
 
-def messages(text: str, *, limit_characters: int = 500) -> list[str]:
+def split_messages(text: str, *, limit_characters: int = 500) -> list[str]:
     """Cut a text into sentence-sized messages whose concatenation is the text, byte for byte.
 
     A sentence longer than the limit is cut after its last clause that fits, else after a word, else
@@ -120,15 +120,15 @@ def messages(text: str, *, limit_characters: int = 500) -> list[str]:
         The messages in order, none blank unless the text is; none for an empty text.
     """
     pieces: list[str] = []
-    for sentence in sentences(text):
+    for sentence in split_sentences(text):
         if len(sentence) <= limit_characters:
             pieces.append(sentence)
         else:
-            pieces.extend(cut(sentence, limit_characters))
+            pieces.extend(cut_sentence(sentence, limit_characters))
     return pieces
 
 
-def cut(sentence: str, limit: int) -> Iterator[str]:
+def cut_sentence(sentence: str, limit: int) -> Iterator[str]:
     """Cut a sentence that is too long after clauses, else words, else characters.
 
     Args:
@@ -137,61 +137,63 @@ def cut(sentence: str, limit: int) -> Iterator[str]:
     """
     start = 0
     while start < len(sentence):
-        first = _past_white_space(sentence, start)
+        first = _skip_white_space(sentence, start)
         if first + limit >= len(sentence):
             end = len(sentence)
         else:
-            end = _past_white_space(sentence, _cut_point(sentence, first, first + limit))
+            end = _skip_white_space(sentence, _find_cut(sentence, first, first + limit))
         yield sentence[start:end]
         start = end
 
 
-def _past_white_space(text: str, at: int) -> int:
+def _skip_white_space(text: str, at: int) -> int:
     """Skip white space, except one that carries a mark: the two are one character."""
     match = _WHITE_SPACE.match(text, at)
-    if match is None or match.end() == len(text) or not _inside_cluster(text, at, match.end()):
+    if match is None or match.end() == len(text) or not _is_inside_cluster(text, at, match.end()):
         return match.end() if match else at
     return match.end() - 1
 
 
-def _cut_point(text: str, start: int, window: int) -> int:
+def _find_cut(text: str, start: int, window: int) -> int:
     """Find where the message that starts at `start` had best end, if it can before `window`."""
     for pattern in (_CLAUSE_END, _WHITE_SPACE):
         ends = [match.end() for match in pattern.finditer(text, start, window)]
         for end in reversed(ends):
-            if not _inside_cluster(text, start, end):
+            if not _is_inside_cluster(text, start, end):
                 return end
     for end in chain(range(window, start, -1), range(window + 1, len(text))):
-        if not _inside_cluster(text, start, end):
+        if not _is_inside_cluster(text, start, end):
             return end
     return len(text)
 
 
-def _inside_cluster(text: str, start: int, at: int) -> bool:
+def _is_inside_cluster(text: str, start: int, at: int) -> bool:
     """Say whether `text[at - 1]` and `text[at]` belong to one character as a reader sees it.
 
     A cautious reading of Unicode's UAX 29: where it allows a break beside a format character
     (joiners, direction marks, tags), this does not. `start` is a place known to be a boundary.
     """
     before, after = text[at - 1], text[at]
-    if unicodedata.category(after)[0] == "M" or _in(after, _SKIN_TONES):
+    if unicodedata.category(after)[0] == "M" or _is_in(after, _SKIN_TONES):
         return True
     if "Cf" in (unicodedata.category(before), unicodedata.category(after)):
         return True
-    if unicodedata.combining(before) == _VIRAMA_CLASS or _in(after, _HANGUL_VOWELS_AND_TAILS):
+    if unicodedata.combining(before) == _VIRAMA_CLASS or _is_in(after, _HANGUL_VOWELS_AND_TAILS):
         return True
     if before == "\r" and after == "\n":
         return True
-    return _in(before, _REGIONAL) and _in(after, _REGIONAL) and _splits_flag(text, start, at)
+    return (
+        _is_in(before, _REGIONAL) and _is_in(after, _REGIONAL) and _is_inside_flag(text, start, at)
+    )
 
 
-def _splits_flag(text: str, start: int, at: int) -> bool:
+def _is_inside_flag(text: str, start: int, at: int) -> bool:
     """Say whether `at` is inside a flag: they are pairs, so a run of them breaks at even places."""
     first = at
-    while first > start and _in(text[first - 1], _REGIONAL):
+    while first > start and _is_in(text[first - 1], _REGIONAL):
         first -= 1
     return (at - first) % 2 == 1
 
 
-def _in(character: str, span: tuple[str, str]) -> bool:
+def _is_in(character: str, span: tuple[str, str]) -> bool:
     return span[0] <= character <= span[1]

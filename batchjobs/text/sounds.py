@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from batchjobs.text.measures import is_arabic
 
-__all__ = ["Sounds", "sounds"]
+__all__ = ["Sounds", "count_sounds"]
 
 _UNHEARD: Final = re.compile("[\u0640\u0652\u200b-\u200f\u2060\ufeff]")
 """Tatweel, sukun, joiners and marks of direction, which may stand anywhere in a word."""
@@ -90,7 +90,7 @@ class Sounds(NamedTuple):
     breaks: float
 
 
-def sounds(text: str) -> Sounds:
+def count_sounds(text: str) -> Sounds:
     """Count what is to be heard of a text.
 
     Args:
@@ -99,13 +99,13 @@ def sounds(text: str) -> Sounds:
     """
     heard = _UNHEARD.sub("", unicodedata.normalize("NFKC", text)).strip()
     bare = _ARABIC_MARKS.sub("", heard)
-    arabic, marks, other = _letters(heard.casefold())
+    arabic, marks, other = _count_letters(heard.casefold())
     groups = _VOWELS.findall(bare.casefold())
     initials = _INITIAL.findall(bare)
     named = _INITIAL_SOUNDS * sum(len(found.rstrip(".")) for found in initials)
     reading = _ARABIC if arabic > other else _ENGLISH
-    read = sum(_number_sounds(found, reading) for found in _NUMBER.findall(bare))
-    within = _without_end(_INITIAL.sub(" ", bare) if initials else bare)
+    read = sum(_count_number(found, reading) for found in _NUMBER.findall(bare))
+    within = _trim_end(_INITIAL.sub(" ", bare) if initials else bare)
     return Sounds(
         arabic=arabic,
         marks=marks,
@@ -119,20 +119,20 @@ def sounds(text: str) -> Sounds:
     )
 
 
-def _letters(text: str) -> tuple[float, float, float]:
+def _count_letters(text: str) -> tuple[float, float, float]:
     """Count Arabic letters, their marks, and all other letters, each with its weight."""
     arabic = marks = other = 0.0
     for character, count in Counter(text).items():
         if character in _MARKS:
             marks += _MARKS[character] * count
         elif is_arabic(character):
-            arabic += _weight(character) * count
+            arabic += _weigh(character) * count
         else:
-            other += _weight(character) * count
+            other += _weigh(character) * count
     return arabic, marks, other
 
 
-def _weight(character: str) -> float:
+def _weigh(character: str) -> float:
     category = unicodedata.category(character)
     if category[0] != "L" or category == "Lm":  # such are signs that change a letter
         return 0.0
@@ -145,7 +145,7 @@ def _is_sign(character: str) -> bool:
     return character in _SIGNS or unicodedata.category(character) in {"Sc", "Sm", "So"}
 
 
-def _without_end(text: str) -> str:
+def _trim_end(text: str) -> str:
     """Give a text up to its last letter or digit: what is after it makes no pause within."""
     end = len(text)
     while end and not text[end - 1].isalnum():
@@ -153,24 +153,24 @@ def _without_end(text: str) -> str:
     return text[:end]
 
 
-def _number_sounds(number: str, reading: _Reading) -> float:
+def _count_number(number: str, reading: _Reading) -> float:
     """Guess how many sounds the words of a number have: "1000000" is two words."""
     digits = [int(digit) for digit in number if digit.isdecimal()]
     if len(digits) > _LONGEST_NUMBER or (digits[0] == 0 and len(digits) > 1):
         return reading.five * len(digits)
     if reading is _ENGLISH and len(number) == 4 and int(number) in _YEARS:
-        return sum(_number_sounds(half, reading) for half in (number[:2], number[2:]))
+        return sum(_count_number(half, reading) for half in (number[:2], number[2:]))
     padded = [0] * (-len(digits) % 3) + digits
     *higher, last = (padded[start : start + 3] for start in range(0, len(padded), 3))
-    total = _group_sounds(last, reading)
+    total = _count_group(last, reading)
     for group in higher:
         if any(group):
             is_one = group == [0, 0, 1]
-            total += reading.million + (reading.one if is_one else _group_sounds(group, reading))
+            total += reading.million + (reading.one if is_one else _count_group(group, reading))
     return total or reading.five
 
 
-def _group_sounds(group: list[int], reading: _Reading) -> float:
+def _count_group(group: list[int], reading: _Reading) -> float:
     """Guess the sounds of up to three digits; 0 of nothing."""
     hundreds, tens, ones = group
     total = 0.0

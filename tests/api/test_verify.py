@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import batchjobs
-from batchjobs.audio.decoding import encode
+from batchjobs.audio.encoding import encode
 from batchjobs.planning import Action
 
 

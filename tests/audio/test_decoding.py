@@ -12,9 +12,10 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, encoding, pcm
 from batchjobs.errors import RecordingError
 from tests.audio.waves import Floats, pcm_of, tone
+from tests.recordings import read_pcm
 
 
 def pcm_from(path: Path, **options: object) -> NDArray[np.float64]:
@@ -78,7 +79,7 @@ def test_every_format_is_read_whole(
     assert (recording.sample_rate, recording.channels) == (48_000, channels)
     assert recording.frames == 72_000
     assert recording.seconds == 1.5
-    assert recording.format == {"WAVEX": "wav", "RF64": "wav"}.get(major, major.lower())
+    assert recording.container == {"WAVEX": "wav", "RF64": "wav"}.get(major, major.lower())
     samples = pcm_from(path)
     assert len(samples) == 24_000
     assert level_of(samples) == pytest.approx(0.5, rel=tolerance)
@@ -96,7 +97,7 @@ def test_plain_samples_are_those_libsndfile_reads(tmp_path: Path, major: str, su
     soundfile.write(path, noise, 16_000, format=major, subtype=subtype)
     theirs, _ = soundfile.read(path, dtype="float32")
     scaled = np.clip(np.rint(theirs * np.float32(32_768)), -32_768, 32_767)
-    assert decoding.decoded_pcm(path) == scaled.astype("<i2").tobytes()
+    assert read_pcm(path) == scaled.astype("<i2").tobytes()
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000])
@@ -122,7 +123,7 @@ def test_a_16_khz_mono_wav_passes_unchanged(tmp_path: Path) -> None:
     pcm = np.random.default_rng(5).integers(-32_768, 32_768, 40_000).astype("<i2").tobytes()
     for name in ("wav", "flac"):
         path = tmp_path / f"a.{name}"
-        path.write_bytes(decoding.encode(pcm, sample_rate=16_000, format=name))
+        path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format=name))
         assert b"".join(decoding.pcm_chunks(path)) == pcm
 
 
@@ -162,14 +163,14 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     sine = tone(0.5, 16_000)
     soundfile.write(path, np.stack([sine, -sine], axis=1), 16_000, subtype="PCM_24")
-    assert decoding.is_silent(decoding.decoded_pcm(path))
+    assert pcm.is_silent(read_pcm(path))
 
 
 def test_too_loud_floats_are_clipped(tmp_path: Path) -> None:
     """A float recording beyond full scale is held at it, and does not wrap around."""
     path = tmp_path / "a.wav"
     soundfile.write(path, np.array([3.0, -3.0] * 1_000), 16_000, subtype="FLOAT")
-    assert set(np.frombuffer(decoding.decoded_pcm(path), "<i2").tolist()) == {32_767, -32_768}
+    assert set(np.frombuffer(read_pcm(path), "<i2").tolist()) == {32_767, -32_768}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
@@ -186,7 +187,7 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
 @pytest.mark.parametrize("name", ["flac", "ogg", "mp3", "wav"])
 def test_cut_off_files_are_refused_before_they_cost(tmp_path: Path, name: str) -> None:
     """A file cut in the middle, or of its last byte, is refused by a mere look."""
-    whole = decoding.encode(pcm_of(tone(3.0, 24_000)), sample_rate=24_000, format=name)
+    whole = encoding.encode(pcm_of(tone(3.0, 24_000)), sample_rate=24_000, format=name)
     path = tmp_path / f"cut.{name}"
     for cut in (len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
@@ -198,18 +199,18 @@ def test_cut_off_files_are_refused_before_they_cost(tmp_path: Path, name: str) -
 def test_damage_in_the_middle_is_found(tmp_path: Path, name: str) -> None:
     """A file whose middle was overwritten fails when it is decoded, with a RecordingError."""
     noise = np.random.default_rng(1).uniform(-0.3, 0.3, 96_000)
-    content = bytearray(decoding.encode(pcm_of(noise), sample_rate=24_000, format=name))
+    content = bytearray(encoding.encode(pcm_of(noise), sample_rate=24_000, format=name))
     middle = len(content) // 2
     content[middle : middle + 3_000] = b"\x55" * 3_000
     path = tmp_path / f"bad.{name}"
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=r"cannot be decoded after|ends early|damaged"):
-        decoding.measured(path)
+        decoding.measure(path)
 
 
 def test_a_flac_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     """A length that the file does not bear out is not believed, whatever the header says."""
-    content = bytearray(decoding.encode(bytes(48_000), sample_rate=24_000, format="flac"))
+    content = bytearray(encoding.encode(bytes(48_000), sample_rate=24_000, format="flac"))
     path = tmp_path / "huge.flac"
     for place, message in ((23, "cannot be decoded"), (21, "claims 2684")):
         content[place] |= 0x0F
@@ -231,7 +232,7 @@ def ogg_crc(page: bytes) -> int:
 @pytest.mark.parametrize("claimed", [200_000, 2**40])
 def test_an_ogg_that_claims_too_much_is_not_believed(tmp_path: Path, claimed: int) -> None:
     """A last page with a wrong position and a right checksum makes no recording longer."""
-    content = bytearray(decoding.encode(bytes(96_000), sample_rate=24_000, format="ogg"))
+    content = bytearray(encoding.encode(bytes(96_000), sample_rate=24_000, format="ogg"))
     start = content.rindex(b"OggS")
     content[start + 6 : start + 14] = claimed.to_bytes(8, "little")
     content[start + 22 : start + 26] = bytes(4)
@@ -239,13 +240,13 @@ def test_an_ogg_that_claims_too_much_is_not_believed(tmp_path: Path, claimed: in
     path = tmp_path / "huge.ogg"
     path.write_bytes(content)
     assert decoding.probe(path).frames == 48_000
-    assert decoding.measured(path) == (48_000, 24_000)
+    assert decoding.measure(path) == (48_000, 24_000)
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_found(tmp_path: Path) -> None:
     """A recording cut while it is being sent ends in an error, not in a short success."""
     path = tmp_path / "a.wav"
-    path.write_bytes(decoding.encode(bytes(32_000 * 10), sample_rate=16_000, format="wav"))
+    path.write_bytes(encoding.encode(bytes(32_000 * 10), sample_rate=16_000, format="wav"))
     chunks = decoding.pcm_chunks(path)
     next(chunks)
     os.truncate(path, 32_000 * 5 + 1)
@@ -260,8 +261,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for read in (
         decoding.probe,
         decoding.sha256_of,
-        decoding.measured,
-        decoding.decoded_pcm,
+        decoding.measure,
         pcm_from,
     ):
         for path in (tmp_path, pipe, Path("/dev/zero")):
@@ -277,8 +277,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_arabic_names_are_no_obstacle(tmp_path: Path) -> None:
     """A recording may be named in Arabic, diacritics, tatweel and joiners included."""
     path = tmp_path / "تَسْجِيـــل\u200c\u200d ١٢٣ take 4.wav"
-    path.write_bytes(decoding.encode(bytes(3_200), sample_rate=16_000, format="flac"))
-    assert decoding.probe(path).format == "flac"  # whatever its name says
+    path.write_bytes(encoding.encode(bytes(3_200), sample_rate=16_000, format="flac"))
+    assert decoding.probe(path).container == "flac"  # whatever its name says
     assert decoding.sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -312,7 +312,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            env=os.environ | {"PYTHONPATH": str(Path(decoding.__file__).parents[2])},
+            env=os.environ | {"PYTHONPATH": str(Path(decoding.__file__).parents[1])},
         )
         before, after = map(int, done.stdout.split())
         assert after - before < 40 * 1024
@@ -323,7 +323,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     """A file that the system refuses to open or read says why."""
     path = tmp_path / "mine.wav"
-    path.write_bytes(decoding.encode(bytes(3_200), sample_rate=16_000, format="wav"))
+    path.write_bytes(encoding.encode(bytes(3_200), sample_rate=16_000, format="wav"))
     path.chmod(0)
     if os.access(path, os.R_OK):  # as root: everything may be read, but not this
         path = Path("/proc/self/mem")

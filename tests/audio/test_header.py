@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchjobs.audio import decoding
-from batchjobs.audio.header import Container, Encoding, read_header
+from batchjobs.audio.header import read_header
+from batchjobs.audio.source import Container
+from batchjobs.audio.uncompressed import SampleFormat
 from batchjobs.errors import RecordingError
 
 PCM = np.arange(-800, 800, dtype="<i2").tobytes()
@@ -276,8 +278,8 @@ def test_plain_samples_are_located(tmp_path: Path) -> None:
     assert header.container is Container.WAV
     assert header.samples is not None
     assert (header.samples.offset, header.samples.frames) == (44, 1_600)
-    assert header.samples.encoding is Encoding.S16
-    assert header.samples.frame_bytes == 2
+    assert header.samples.layout.format is SampleFormat.S16
+    assert header.samples.layout.frame_bytes == 2
 
 
 def test_chained_ogg_streams_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import soundfile  # type: ignore[import-untyped]
 from batchjobs.audio import decoding
 from batchjobs.audio.mpeg import mpeg_length
 from batchjobs.errors import RecordingError
+from tests.recordings import read_pcm
 
 SECONDS = 4
 
@@ -73,7 +74,7 @@ def test_a_variable_bit_rate_without_header_is_read_whole_or_refused(tmp_path: P
     silence_first = tmp_path / "silence_first.mp3"
     silence_first.write_bytes(without_xing(mp3()))
     assert decoding.probe(silence_first).seconds == pytest.approx(SECONDS, abs=0.1)
-    assert decoding.measured(silence_first)[0] == pytest.approx(48_000 * SECONDS, abs=5_000)
+    assert decoding.measure(silence_first)[0] == pytest.approx(48_000 * SECONDS, abs=5_000)
 
 
 def loud_first() -> bytes:
@@ -146,4 +147,4 @@ def test_id3_tags_before_are_skipped(tmp_path: Path) -> None:
     plain.write_bytes(mp3())
     tagged.write_bytes(b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + mp3())
     assert decoding.probe(tagged).frames == decoding.probe(plain).frames
-    assert decoding.decoded_pcm(tagged) == decoding.decoded_pcm(plain)
+    assert read_pcm(tagged) == read_pcm(plain)

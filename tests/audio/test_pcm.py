@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.audio.pcm import (
-    averaged,
+    average_channels,
     ends_abruptly,
-    floats,
     is_silent,
-    quantised,
+    quantise,
     silent_edges_seconds,
     stretch_powers,
+    to_floats,
     wav_header,
 )
 from batchjobs.errors import OutputError
@@ -28,19 +28,19 @@ def speech_like(seconds: float, *, fade: float) -> bytes:
     buzz = np.sin(2 * np.pi * 140 * time) * (np.sin(2 * np.pi * 3 * time) > -0.5)
     if fade:
         buzz *= np.clip((seconds - time) / fade, 0, 1)
-    return quantised((buzz * 0.4).astype(np.float32))
+    return quantise((buzz * 0.4).astype(np.float32))
 
 
 def test_every_16_bit_sample_comes_back() -> None:
     """All 65,536 sample values survive the way through floats."""
     pcm = np.arange(-32_768, 32_768).astype("<i2").tobytes()
-    assert quantised(floats(pcm, encoding="i2", big_endian=False)) == pcm
+    assert quantise(to_floats(pcm)) == pcm
 
 
 def test_rounding_is_half_to_even_and_clips() -> None:
     """Halves go to the even neighbour; what is beyond full scale is held there."""
     block = np.array([0.5, 1.5, -0.5, -1.5, 40_000, -40_000, 32_767.4], np.float32)
-    values = np.frombuffer(quantised(block / np.float32(32_768)), "<i2").tolist()
+    values = np.frombuffer(quantise(block / np.float32(32_768)), "<i2").tolist()
     assert values == [0, 2, 0, -2, 32_767, -32_768, 32_767]
 
 
@@ -64,7 +64,7 @@ def test_every_encoding_is_scaled(
     expected: list[float],
 ) -> None:
     """Full scale is 1 for every integer type; floats stay as they are."""
-    result = floats(data, encoding=encoding, big_endian=big_endian)
+    result = to_floats(data, sample_format=encoding, is_big_endian=big_endian)
     assert result.dtype == np.float32
     assert result.tolist() == expected
 
@@ -72,12 +72,12 @@ def test_every_encoding_is_scaled(
 def test_channels_are_averaged_alike_in_every_block() -> None:
     """A frame's average does not depend on the frames around it."""
     block = np.random.default_rng(1).standard_normal((1_000, 6)).astype(np.float32)
-    whole = averaged(block)
+    whole = average_channels(block)
     assert whole.tobytes() == b"".join(
-        averaged(block[i : i + 7]).tobytes() for i in range(0, 1_000, 7)
+        average_channels(block[i : i + 7]).tobytes() for i in range(0, 1_000, 7)
     )
     assert np.allclose(whole, block.mean(axis=1), atol=1e-6)
-    assert averaged(block[:, :1]).tobytes() == block[:, 0].tobytes()
+    assert average_channels(block[:, :1]).tobytes() == block[:, 0].tobytes()
 
 
 @settings(max_examples=50, deadline=None)

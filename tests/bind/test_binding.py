@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from batchjobs import api
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Album, Chapter
 from batchjobs.bind.files import CONTAINERS, Maker, Volume, blocks, read_picture
@@ -30,6 +30,7 @@ from batchjobs.outputs.reports import read_results
 from tests.books import picture
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import process
+from tests.recordings import read_pcm
 from tests.whole_runs import batchjobs
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def test_a_full_disk_leaves_nothing(spoken: Path, tmp_path: Path) -> None:
 def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     """Such as a sample rate that MP3 does not know."""
     path = tmp_path / "a.wav"
-    path.write_bytes(decoding.encode(bytes(20_000), sample_rate=10_000, format="wav"))
+    path.write_bytes(encoding.encode(bytes(20_000), sample_rate=10_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
     maker = Maker(
         Album(chapters=[chapter], sample_rate=10_000),
@@ -120,7 +121,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
 def test_rates_are_brought_together(tmp_path: Path) -> None:
     """A chapter at another rate is as long as it was."""
     path = tmp_path / "a.wav"
-    path.write_bytes(decoding.encode(bytes(32_000), sample_rate=16_000, format="wav"))
+    path.write_bytes(encoding.encode(bytes(32_000), sample_rate=16_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
     assert sum(map(len, blocks(chapter, 24_000))) == 48_000
 
@@ -194,8 +195,8 @@ def test_exact_files_hold_the_exact_samples_but_for_the_level(spoken: Path, tmp_
     """No frame is lost or added."""
     made = bind(spoken, BindSettings(form="flac"), output=tmp_path / "a")
     for path, row in zip(sorted(made.path.iterdir()), read_results(spoken), strict=True):
-        bound = np.frombuffer(decoding.decoded_pcm(path), dtype="<i2").astype(float)
-        held = decoding.decoded_pcm(spoken / str(row["output"]))
+        bound = np.frombuffer(read_pcm(path), dtype="<i2").astype(float)
+        held = read_pcm(spoken / str(row["output"]))
         before = np.frombuffer(held, dtype="<i2") * 10 ** (made.gain_db / 20)
         assert len(bound) == len(before)
         if not made.is_limited:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from batchjobs import api
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Chapter
 from batchjobs.bind.files import blocks
 from batchjobs.bind.levels import Chain, Level, Meter, fitted, level_filters
 from tests.books import alice, kalila
+from tests.recordings import read_pcm
 
 
 def loudness(path: Path) -> tuple[float, float]:
@@ -44,8 +45,8 @@ def test_loudness_and_true_peak_are_reached(
     """For the whole book; peaks are held down where the gain would go beyond."""
     settings = BindSettings(form="flac", loudness_lufs=target, true_peak_db=peak, pause_seconds=0)
     made = bind(spoken, settings, output=tmp_path / "a")
-    whole = b"".join(decoding.decoded_pcm(path) for path in sorted(made.path.iterdir()))
-    (tmp_path / "whole.wav").write_bytes(decoding.encode(whole, sample_rate=24_000, format="wav"))
+    whole = b"".join(read_pcm(path) for path in sorted(made.path.iterdir()))
+    (tmp_path / "whole.wav").write_bytes(encoding.encode(whole, sample_rate=24_000, format="wav"))
     measured, highest = loudness(tmp_path / "whole.wav")
     assert measured == pytest.approx(target, abs=0.3)
     assert highest <= peak + 0.1
@@ -95,7 +96,7 @@ def test_an_encoder_that_adds_peaks_is_tried_again_lower(read_aloud: Path, tmp_p
 def test_silence_stays_silence(tmp_path: Path) -> None:
     """There is no gain that makes it louder."""
     path = tmp_path / "a.wav"
-    path.write_bytes(decoding.encode(bytes(48_000), sample_rate=24_000, format="wav"))
+    path.write_bytes(encoding.encode(bytes(48_000), sample_rate=24_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
     held = b"".join(blocks(chapter, 24_000))
     assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file

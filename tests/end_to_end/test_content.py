@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.registry import synthesiser
 from tests.clocks import PATIENCE_SECONDS
@@ -84,7 +84,7 @@ def test_speech_that_is_not_heard_is_no_finished_job(tmp_path: Path) -> None:
     engine.close()
     sounds = {"speech": bytes(96_000) + pcm, "silence": bytes(len(pcm))}
     for name, sound in sounds.items():
-        content = decoding.encode(sound, sample_rate=16_000, format="flac")
+        content = encoding.encode(sound, sample_rate=16_000, format="flac")
         (tmp_path / f"{name}.flac").write_bytes(content)
     rows = [{"id": name, "audio": f"{name}.flac"} for name in sounds]
     manifest = write_manifest(tmp_path / "talks.csv", rows)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, pcm
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.registry import synthesiser
 from tests.commands import ROOT
+from tests.recordings import read_pcm
 from tests.whole_runs import batchjobs, results, summary
 
 pytestmark = pytest.mark.unmeasured
@@ -30,11 +31,11 @@ def test_the_quickstart_makes_playable_files_of_every_row(quickstart: Path) -> N
     assert summary(quickstart)["done"] == 8
     for line in lines:
         if line["kind"] == "tts":
-            frames, rate = decoding.measured(quickstart / str(line["output"]))
+            frames, rate = decoding.measure(quickstart / str(line["output"]))
             assert rate == line["sample_rate"]
             lossy = str(line["output"]).endswith(".mp3")
             assert frames == pytest.approx(line["frames"], abs=3_000 if lossy else 0)
-            assert not decoding.is_silent(decoding.decoded_pcm(quickstart / str(line["output"])))
+            assert not pcm.is_silent(read_pcm(quickstart / str(line["output"])))
 
 
 def test_the_arabic_clips_are_what_espeak_says(quickstart: Path) -> None:

@@ -180,8 +180,8 @@ def texts(dice: random.Random, folder: Path) -> bool:
     if dice.random() < 0.2:
         words = dice.choice(corpus_texts.SPOKEN) + words
     limit = dice.choice((1, 2, 7, 40, 500))
-    pieces = text.messages(words, limit_characters=limit)
-    if "".join(pieces) != words or "".join(text.sentences(words)) != words:
+    pieces = text.split_messages(words, limit_characters=limit)
+    if "".join(pieces) != words or "".join(text.split_sentences(words)) != words:
         raise Wrong(f"{words!r} is sent as {pieces}")
     return False
 
@@ -212,7 +212,7 @@ def recordings(dice: random.Random, folder: Path) -> bool:
     expected = found.seconds * 16_000
     # A decoder of MP3 may hold a frame or two back; all other lengths are exact.
     if abs(frames - expected) > (
-        2_400 * 16_000 / found.sample_rate if found.format == "mp3" else 2
+        2_400 * 16_000 / found.sample_rate if found.container == "mp3" else 2
     ):
         raise Wrong(f"{found}: {frames} frames, not {expected:.0f}; {path.read_bytes()[:80]!r}")
     return False

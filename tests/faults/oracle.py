@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, NoRunError
 from batchjobs.jobs import SpeechSettings
@@ -32,7 +32,7 @@ def sha256_of(path: Path) -> str:
 
 def sha256_of_wav(pcm: bytes) -> str:
     """Hash the file that speech is written to."""
-    wav = decoding.encode([pcm], sample_rate=SPEECH_RATE, format="wav")
+    wav = encoding.encode([pcm], sample_rate=SPEECH_RATE, format="wav")
     return hashlib.sha256(wav).hexdigest()
 
 
@@ -85,7 +85,7 @@ class Work:
         for number in range(recordings):
             name, text = f"r{number}", f"سلام {number}"
             pcm = tones(text, 16_000)
-            wav = decoding.encode([pcm], sample_rate=16_000, format="wav")
+            wav = encoding.encode([pcm], sample_rate=16_000, format="wav")
             (folder / f"{name}.wav").write_bytes(wav)
             rows.append({"id": name, "text": "", "audio": f"{name}.wav", "output_format": ""})
             sold[name] = hashlib.sha256(pcm).hexdigest()

@@ -52,6 +52,7 @@ from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import knock
 from tests.faults.zygote import hurried_policy, options_of
+from tests.recordings import read_pcm
 from tests.whole_runs import served
 
 __all__ = ["FAULTS", "TEXTS", "RunFolder", "World", "live", "world_of"]
@@ -265,8 +266,8 @@ def heard(path: Path) -> str:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest not in _HEARD:
         try:
-            _, rate = decoding.measured(path)
-            _HEARD[digest] = ToneRecogniser().start().accept(decoding.decoded_pcm(path), rate)
+            _, rate = decoding.measure(path)
+            _HEARD[digest] = ToneRecogniser().start().accept(read_pcm(path), rate)
         except RecordingError:
             _HEARD[digest] = ""
     return _HEARD[digest]
@@ -703,7 +704,7 @@ class RunFolder(RuleBasedStateMachine):
         else:
             is_right, why = record.pcm_sha256 == accepted.pcm_sha256, accepted.output
             if path.suffix in LOSSLESS:
-                samples = hashlib.sha256(decoding.decoded_pcm(path)).hexdigest()
+                samples = hashlib.sha256(read_pcm(path)).hexdigest()
                 is_right &= samples == accepted.pcm_sha256
         self.hold("what is done is right", holds=is_right, why=(record, why))
         return Held(

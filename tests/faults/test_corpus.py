@@ -30,6 +30,7 @@ from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_text
 from tests.faults.corpus import ManifestCase, NameCase
 from tests.faults.corpus_messages import MessageCase
 from tests.faults.corpus_recordings import RecordingCase
+from tests.recordings import read_pcm
 from tests.streams import Peer, Service, tone
 from tests.streams import audio as audio_message
 from tests.whole_runs import ledger_of, results, served
@@ -201,7 +202,7 @@ def test_hostile_names_stay_in_the_run_folder(
         assert path.parent == folder.resolve() / Path(output).parent
         seen[output.casefold()] += 1
         if path.suffix.lower() == ".wav":
-            pcm = decoding.decoded_pcm(path)
+            pcm = read_pcm(path)
             assert heard.start().accept(pcm, 24_000) == result["text"], output
         if line > len(corpus.IDS):
             assert output == cases[line - 1].value
@@ -499,13 +500,13 @@ def test_texts_that_are_normalised_are_caught(monkeypatch: pytest.MonkeyPatch) -
     def differing() -> list[str]:
         found = []
         for words in corpus_texts.SPOKEN[60:]:
-            sent = "".join(text.messages(words))
+            sent = "".join(text.split_messages(words))
             pcm = b"".join(engine.synthesise(sent, settings))
             if heard.start().accept(pcm, 24_000) != words:
                 found.append(words)
         return found
 
     assert not differing()
-    whole = text.messages
+    whole = text.split_messages
     monkeypatch.setattr(text, "messages", lambda t: whole(unicodedata.normalize("NFC", t)))
     assert len(differing()) > 5

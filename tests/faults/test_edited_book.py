@@ -16,7 +16,7 @@ from pathlib import Path
 
 from batchjobs.audio import decoding
 from batchjobs.server.engines.tone import ToneRecogniser
-from batchjobs.text import segments
+from batchjobs.text import split_segments
 from tests.canary import KEY
 from tests.commands import ROOT
 from tests.whole_runs import environment, ledger_of, served
@@ -77,7 +77,7 @@ def sold(ledger: Path) -> Counter[str]:
 
 def digests(text: str) -> set[str]:
     """The texts of the segments, as the ledger has them."""
-    cut = segments(text, limit_characters=LIMIT)
+    cut = split_segments(text, limit_characters=LIMIT)
     return {hashlib.sha256(segment.text.encode()).hexdigest() for segment in cut}
 
 

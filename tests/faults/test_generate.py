@@ -28,7 +28,7 @@ def test_a_sender_that_strips_texts_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Messages without the white space at their ends are not the text."""
-    whole = text.messages
+    whole = text.split_messages
 
     def stripped(words: str, *, limit_characters: int = 500) -> list[str]:
         return [piece.strip() for piece in whole(words, limit_characters=limit_characters)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecord, JobRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
@@ -143,10 +144,8 @@ def test_a_transcription_has_its_transcript(tmp_path: Path, wav: Path) -> None:
 @pytest.fixture
 def wav(tmp_path: Path) -> Path:
     """Give a recording."""
-    from batchjobs.audio import decoding
-
     path = tmp_path / "a.wav"
-    path.write_bytes(decoding.encode(b"\1\0" * 16_000, sample_rate=16_000, format="wav"))
+    path.write_bytes(encoding.encode(b"\1\0" * 16_000, sample_rate=16_000, format="wav"))
     return path
 
 

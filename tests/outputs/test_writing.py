@@ -17,7 +17,8 @@ from batchjobs.files.atomic import part_path, publish
 from batchjobs.jobs import Ending, Evidence, Kind, Status
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Written, copied, file_changes, spoken, transcribed
-from batchjobs.transcripts.joining import Transcript, TranscriptPart, joined
+from batchjobs.transcripts.joining import Transcript, TranscriptPart, join_parts
+from tests.recordings import read_pcm
 
 _RATE = 24_000
 _PCM = (np.sin(np.arange(_RATE) * 0.07) * 12_000).astype("<i2").tobytes()
@@ -39,7 +40,7 @@ _EVIDENCE = Evidence(
 
 def _heard(text: str) -> Transcript:
     """A transcript of one part."""
-    return joined([TranscriptPart(start_seconds=0.0, seconds=2.0, text=text)])
+    return join_parts([TranscriptPart(start_seconds=0.0, seconds=2.0, text=text)])
 
 
 def _job(written: Written, *, sample_rate: int = _RATE) -> JobRecord:
@@ -66,8 +67,8 @@ def test_exact_formats_hold_exactly_the_samples(tmp_path: Path, name: str) -> No
     assert not (tmp_path / name).exists()
     assert part_path(tmp_path / name).exists()
     publish(written.targets)
-    assert decoding.decoded_pcm(tmp_path / name) == _PCM
-    assert decoding.measured(tmp_path / name) == (_RATE, _RATE)
+    assert read_pcm(tmp_path / name) == _PCM
+    assert decoding.measure(tmp_path / name) == (_RATE, _RATE)
     assert written.pcm_sha256 == hashlib.sha256(_PCM).hexdigest()
     content = (tmp_path / name).read_bytes()
     head = 44 if name.endswith(".wav") else 0
@@ -83,7 +84,7 @@ def test_formats_with_losses_keep_the_length(tmp_path: Path, name: str) -> None:
     """An MP3 or OGG is a second long too, and its record has the hash of what was sent."""
     written = spoken(tmp_path, name, _PCM, _RATE)
     publish(written.targets)
-    frames, rate = decoding.measured(tmp_path / name)
+    frames, rate = decoding.measure(tmp_path / name)
     assert frames == pytest.approx(rate, rel=0.1)
     assert written.pcm_sha256 == hashlib.sha256(_PCM).hexdigest()
 
@@ -132,7 +133,7 @@ def test_exact_copies_are_exact(tmp_path: Path, held: str, wanted: str) -> None:
     written = copied(tmp_path, wanted, donor)
     assert written is not None
     publish(written.targets)
-    assert decoding.decoded_pcm(tmp_path / wanted) == _PCM
+    assert read_pcm(tmp_path / wanted) == _PCM
     assert written.pcm_sha256 == donor.pcm_sha256
     assert written.files[0].path == wanted
 
@@ -170,7 +171,7 @@ def test_a_copy_onto_its_own_place_keeps_it(tmp_path: Path) -> None:
     written = copied(tmp_path, "a.wav", donor)
     assert written is not None
     publish(written.targets)
-    assert decoding.decoded_pcm(tmp_path / "a.wav") == _PCM
+    assert read_pcm(tmp_path / "a.wav") == _PCM
 
 
 @pytest.mark.parametrize("wanted", ["b.wav", "b.flac"])

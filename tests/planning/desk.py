@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
@@ -14,7 +14,7 @@ from batchjobs.manifest import Defaults, read_rows
 from batchjobs.outputs import writing
 from batchjobs.planning import TO_BUY, Action, Plan, PlanSettings, make_plan
 from batchjobs.providers import Provider
-from batchjobs.transcripts.joining import TranscriptPart, joined
+from batchjobs.transcripts.joining import TranscriptPart, join_parts
 
 _SPOKEN = b"\x01\x02" * 4_000
 
@@ -121,7 +121,7 @@ class Desk:
         if row.kind == Kind.TTS:
             written = writing.spoken(self.folder, row.output, _SPOKEN, 24_000)
         else:
-            heard = joined([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
+            heard = join_parts([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
             written = writing.transcribed(
                 self.folder, row.output, heard, audio_seconds=row.seconds, evidence=_EVIDENCE
             )
@@ -146,7 +146,7 @@ def _texts(*texts: str) -> list[dict[str, str]]:
 
 
 def _record(path: Path, seconds: float = 1.0) -> bytes:
-    content = decoding.encode(
+    content = encoding.encode(
         b"\x10\x20" * round(16_000 * seconds), sample_rate=16_000, format="wav"
     )
     path.write_bytes(content)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning import Action, BadRowsError, Plan, fingerprint, make_plan
@@ -111,7 +111,7 @@ def test_the_plan_is_the_one_that_reading_the_manifest_would_give(
     desk = Desk(home=tmp_path_factory.mktemp("desk"), providers=dict(BUILT_IN) | {"local": _SHORT})
     for name, pcm in (("1.wav", b"\x01\x02"), ("2.wav", b"\x01\x02"), ("3.wav", b"\x03\x02")):
         (desk.home / name).write_bytes(
-            decoding.encode(pcm * 8_000, sample_rate=16_000, format="wav")
+            encoding.encode(pcm * 8_000, sample_rate=16_000, format="wav")
         )
     _begun(desk, table, doing=doing, failing=failing)
     files = sorted(path for path in desk.folder.rglob("*.*") if "sqlite3" not in path.name)
@@ -158,7 +158,7 @@ def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:
 def test_a_row_that_fails_when_it_is_looked_at_again_is_told(desk: Desk) -> None:
     """A recording that has gone is a bad row, and from then on the manifest is read again."""
     (desk.home / "a.wav").write_bytes(
-        decoding.encode(b"12" * 8_000, sample_rate=16_000, format="wav")
+        encoding.encode(b"12" * 8_000, sample_rate=16_000, format="wav")
     )
     table = [{"id": "a", "audio": "a.wav"}, {"id": "b", "text": "نَصّ"}]
     _begun(desk, table, doing=2, failing={})
@@ -185,7 +185,7 @@ def test_texts_in_files_make_a_manifest_be_read_every_time(desk: Desk) -> None:
 
 def test_recordings_that_may_be_others_make_a_manifest_be_read_every_time(desk: Desk) -> None:
     """A link may lead elsewhere the next time; a plain file is looked at."""
-    content = decoding.encode(b"12" * 8_000, sample_rate=16_000, format="wav")
+    content = encoding.encode(b"12" * 8_000, sample_rate=16_000, format="wav")
     (desk.home / "sub").mkdir()
     for name in ("a.wav", "sub/link.wav"):
         (desk.home / name).write_bytes(content)

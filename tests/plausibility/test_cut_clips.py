@@ -7,7 +7,7 @@ import pytest
 
 from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.jobs import Ending
-from batchjobs.text import sounds
+from batchjobs.text import count_sounds
 from tests.plausibility.clips import _RATE, _sound
 from tests.proofs.clips import Clip
 from tests.proofs.hosted import served
@@ -21,7 +21,7 @@ def _loud_clips(count: int, *, wander: float = 0.05) -> Iterator[Clip]:
 
     for _ in range(count):
         said = " ".join(dice.choices(words, k=dice.randint(4, 25)))
-        heard, speed = sounds(said), dice.choice((0.7, 1.0, 1.2))
+        heard, speed = count_sounds(said), dice.choice((0.7, 1.0, 1.2))
         letters = 0.08 * (heard.arabic + heard.marks + heard.latin + heard.vowels + heard.numbers)
         seconds = (0.3 + letters + 0.4 * heard.stops) * dice.uniform(1 - wander, 1 + wander)
         pcm = bytes(_sound(seconds / speed, fades=False))

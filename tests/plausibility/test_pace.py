@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from batchjobs.plausibility.pace import KNOWN_AFTER, Pace
-from batchjobs.text import Sounds, sounds
+from batchjobs.text import Sounds, count_sounds
 
 _PROSE = "قال المَلِكُ للفيلسوفِ اضرِبْ لي مثلًا the quick brown fox jumps over it"
 _WORDS = _PROSE.split()
@@ -31,7 +31,7 @@ def _taught(
 ) -> Pace:
     dice, pace = random.Random(seed), Pace()
     for text in _texts(count, seed):
-        heard, speed = sounds(text), dice.choice((0.7, 1.0, 1.2))
+        heard, speed = count_sounds(text), dice.choice((0.7, 1.0, 1.2))
         seconds = _true_seconds(heard) * dice.uniform(1 - wander, 1 + wander) / speed**follows
         kept = dice.uniform(0.4, 0.95) if dice.random() < cut else 1.0
         pace.add(heard, speed=speed, seconds=seconds * kept)
@@ -41,7 +41,7 @@ def _taught(
 def _errors(pace: Pace, *, speed: float = 1.0, follows: float = 1.0) -> np.ndarray:
     errors = []
     for text in _texts(50, seed=99):
-        heard = sounds(text)
+        heard = count_sounds(text)
         expected = pace.expected(heard, speed=speed)
         errors.append(np.log(expected.seconds / _true_seconds(heard) * speed**follows))
     return np.array(errors)
@@ -52,7 +52,7 @@ def test_a_pace_is_known_after_twenty_clips() -> None:
     assert KNOWN_AFTER == 20
     assert not _taught(19).is_known
     assert _taught(20).is_known
-    guess = Pace().expected(sounds("The quick brown fox jumps over the lazy dog"), speed=1.0)
+    guess = Pace().expected(count_sounds("The quick brown fox jumps over the lazy dog"), speed=1.0)
     assert 1.5 < guess.seconds < 4.0
 
 
@@ -79,7 +79,7 @@ def test_how_a_voice_follows_the_speed_is_learnt(follows: float) -> None:
 
 def test_a_steady_voice_is_known_better_than_one_that_wanders() -> None:
     """The spread is the voice's own."""
-    text = sounds("the quick brown fox jumps over it, the quick brown fox")
+    text = count_sounds("the quick brown fox jumps over it, the quick brown fox")
     steady, wandering = (
         _taught(100, wander=wander).expected(text, speed=1.0).deviation for wander in (0.02, 0.2)
     )
@@ -89,18 +89,18 @@ def test_a_steady_voice_is_known_better_than_one_that_wanders() -> None:
 def test_what_was_never_heard_is_uncertain() -> None:
     """Numbers, and words alone, are known less well than the like of what was heard."""
     pace = _taught(100)
-    known = pace.expected(sounds(" ".join(_WORDS)), speed=1.0).deviation
+    known = pace.expected(count_sounds(" ".join(_WORDS)), speed=1.0).deviation
     for unknown in ("90210 1984 77", "fox"):
-        assert pace.expected(sounds(unknown), speed=1.0).deviation > 2 * known
+        assert pace.expected(count_sounds(unknown), speed=1.0).deviation > 2 * known
 
 
 def test_signs_stay_uncertain_however_often_they_were_heard() -> None:
     """One is read as a word, another not at all: a text of signs has no length to be known."""
     pace = Pace()
     for number, text in enumerate(_texts(100)):
-        heard = sounds(f"{text} {'%&€'[number % 3]}")
+        heard = count_sounds(f"{text} {'%&€'[number % 3]}")
         pace.add(heard, speed=1.0, seconds=_true_seconds(heard) + 0.3 * (number % 3))
-    words, signs = sounds(" ".join(_WORDS)), sounds("100% & 50% € @ home + 20%")
+    words, signs = count_sounds(" ".join(_WORDS)), count_sounds("100% & 50% € @ home + 20%")
     known, unknown = (pace.expected(heard, speed=1.0).deviation for heard in (words, signs))
     assert unknown > 2 * known
 
@@ -109,7 +109,7 @@ def test_only_the_newest_clips_count() -> None:
     """A voice that becomes slower by and by is followed, and memory is bounded."""
     pace = Pace()
     for number, text in enumerate(_texts(1_200)):
-        heard = sounds(text)
+        heard = count_sounds(text)
         pace.add(heard, speed=1.0, seconds=_true_seconds(heard) * (1.0 + number / 1_200))
     assert 0.55 < np.median(_errors(pace)) < np.log(2.0)
     assert pace.count == 1_200
@@ -120,8 +120,8 @@ def test_nothing_that_can_be_heard_breaks_the_fit() -> None:
     pace = Pace()
     for text in ("", "…", "7", "word", "كلمة " * 400):
         for seconds in (0.0, 0.5, 7_200.0):
-            pace.add(sounds(text), speed=1.2, seconds=seconds)
-            expected = pace.expected(sounds("some words"), speed=0.7)
+            pace.add(count_sounds(text), speed=1.2, seconds=seconds)
+            expected = pace.expected(count_sounds("some words"), speed=0.7)
             assert np.isfinite(expected.seconds)
             assert expected.seconds > 0.0
             assert 0.0 < expected.deviation < 50.0

@@ -34,7 +34,7 @@ from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.plausibility import pace
 from batchjobs.plausibility.clips import SHORT_DEVIATIONS
 from batchjobs.plausibility.pace import KNOWN_AFTER, Pace
-from batchjobs.text import sounds
+from batchjobs.text import count_sounds
 from tests.proofs.clips import RATE, VOICES, Clip, Speaker
 from tests.proofs.hosted import Buyer, served
 
@@ -174,7 +174,7 @@ def spreads(clips: list[Clip]) -> list[str]:
         own = [clip for clip in clips if clip.voice == voice]
         known = _known(own)
         for clip in own:
-            expected = known.expected(sounds(clip.text), speed=clip.speed)
+            expected = known.expected(count_sounds(clip.text), speed=clip.speed)
             ratio = float(np.log(clip.seconds / expected.seconds))
             words = len(clip.text.split())
             size = "1-4 words" if words < 5 else "5-12 words" if words < 13 else "13-60 words"
@@ -210,8 +210,8 @@ def _known(clips: list[Clip]) -> Pace:
     """Learn one voice from all its clips."""
     known = Pace()
     for clip in clips:
-        known.add(sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
-    known.expected(sounds(""), speed=1.0)
+        known.add(count_sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
+    known.expected(count_sounds(""), speed=1.0)
     return known
 
 
@@ -220,7 +220,7 @@ def _judged_by_prior(voice: str, clips: list[Clip], dice: random.Random) -> str:
     for clip in clips:
         if clip.voice != voice:
             continue
-        heard = sounds(clip.text)
+        heard = count_sounds(clip.text)
         if known.is_known:
             expected = known.expected(heard, speed=clip.speed)
             bound = expected.seconds * np.exp(-SHORT_DEVIATIONS * expected.deviation)

@@ -69,7 +69,7 @@ class Sold:
 
 def expected(spoken: str, pauses: Pauses = PAUSES) -> bytes:
     """The samples of a long text: its segments' and the silences between them."""
-    pieces = text.segments(spoken, limit_characters=SHORT.text_limit_characters)
+    pieces = text.split_segments(spoken, limit_characters=SHORT.text_limit_characters)
     whole = []
     for piece in pieces:
         seconds = pauses.paragraphs_seconds if piece.ends_paragraph else pauses.sentences_seconds
@@ -84,7 +84,9 @@ def heard(path: Path) -> bytes:
 
 def pieces_of(spoken: str) -> set[str]:
     """The texts of a long text's segments."""
-    return {p.text for p in text.segments(spoken, limit_characters=SHORT.text_limit_characters)}
+    return {
+        p.text for p in text.split_segments(spoken, limit_characters=SHORT.text_limit_characters)
+    }
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])

@@ -35,7 +35,7 @@ from batchjobs.server.engines.tone_signal import (
     encoded,
     pieces,
 )
-from batchjobs.text import sentences
+from batchjobs.text import split_sentences
 from tests.books import PROSE
 from tests.clocks import standing
 from tests.runner.runs import QUICK, RATE, Ran, job, ran
@@ -121,7 +121,7 @@ def spoken_talk(path: Path, seconds: float) -> Talk:
     every = [
         " ".join(sentence.split())
         for name in ("kalila.txt", "news.txt", "moor.txt", "alice.txt")
-        for sentence in sentences((PROSE / name).read_text(encoding="utf-8")[:20_000])
+        for sentence in split_sentences((PROSE / name).read_text(encoding="utf-8")[:20_000])
     ]
     every = [sentence for sentence in every if 10 < len(sentence) < 150 and "*" not in sentence]
     at, number = 0, 0

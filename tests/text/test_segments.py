@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.text import segments, sentences
+from batchjobs.text import split_segments, split_sentences
 from tests.books import PROSE
 
 NASTY = st.text(
@@ -30,7 +30,7 @@ def book() -> str:
 
 def pieces(text: str, limit: int) -> list[str]:
     """The texts of the segments."""
-    return [segment.text for segment in segments(text, limit_characters=limit)]
+    return [segment.text for segment in split_segments(text, limit_characters=limit)]
 
 
 # -- what is promised of every text --------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_no_segment_is_longer_than_the_limit(name: str, limit: int) -> None:
     """And of a long text, those that a sentence can fill are at least half as long."""
     found = pieces(prose(name), limit)
     assert max(len(piece.rstrip()) for piece in found) <= limit
-    longest = max(map(len, sentences(prose(name))))
+    longest = max(map(len, split_sentences(prose(name))))
     if longest < limit / 2:
         assert all(2 * len(piece) >= limit for piece in found[:-1])
 
@@ -59,17 +59,17 @@ def test_no_segment_is_longer_than_the_limit(name: str, limit: int) -> None:
 def test_a_short_text_is_one_segment() -> None:
     """Whatever stands in it; an empty one is none."""
     assert pieces("مرحبًا.\n\nWorld.", 15) == ["مرحبًا.\n\nWorld."]
-    assert segments("") == []
+    assert split_segments("") == []
 
 
 def test_half_a_million_characters_are_cut_at_once() -> None:
     """The time grows with the length, not with its square."""
     text = book()
     began = time.process_time()
-    segments(text)
+    split_segments(text)
     once = time.process_time() - began
     began = time.process_time()
-    segments("\n\n".join([text] * 5))
+    split_segments("\n\n".join([text] * 5))
     assert time.process_time() - began < 12 * once
 
 
@@ -81,11 +81,11 @@ def test_paragraphs_are_preferred() -> None:
     sentence = "كان يا ما كان في قديم الزمان. "
     for filled in (6, 8):
         text = sentence * filled + "\n\n" + sentence * 20
-        first, second, *_ = segments(text, limit_characters=10 * len(sentence))
+        first, second, *_ = split_segments(text, limit_characters=10 * len(sentence))
         assert first.text == sentence * filled + "\n\n"
         assert first.ends_paragraph
         assert not second.ends_paragraph
-    assert segments("ا.\u2029ب.", limit_characters=3)[0].ends_paragraph
+    assert split_segments("ا.\u2029ب.", limit_characters=3)[0].ends_paragraph
 
 
 def test_verse_is_cut_after_a_line() -> None:
@@ -151,7 +151,7 @@ def test_an_edit_changes_its_own_segment() -> None:
     dice = random.Random(11)
     text = book()
     before = pieces(text, 2_000)
-    every = [part for part in sentences(text) if len(part) > 20]
+    every = [part for part in split_sentences(text) if len(part) > 20]
     changed = []
     for _ in range(100):
         old = dice.choice(every)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.text import file_stem, messages, script, sentences, spoken_weight
-from batchjobs.text.sentences import _located
+from batchjobs.text import file_stem, script_of, speech_weight, split_messages, split_sentences
+from batchjobs.text.sentences import _locate
 
 # What has gone wrong somewhere: diacritics, tatweel, joiners, marks of direction, odd white space.
 _TRICKY = (
@@ -30,14 +30,14 @@ def _breaks(text: str, pieces: list[str]) -> list[tuple[str, str]]:
 @given(text=_TEXTS, language=st.sampled_from(["", "ar", "en", "fr", "zz"]))
 def test_sentences_are_the_text(text: str, language: str) -> None:
     """No character is lost, added or changed, whatever the language is said to be."""
-    assert "".join(sentences(text, language=language)) == text
+    assert "".join(split_sentences(text, language=language)) == text
 
 
 @settings(max_examples=100, deadline=None)
 @given(text=_TEXTS)
 def test_no_sentence_is_blank(text: str) -> None:
     """Every piece speaks if the text has anything to speak, and none begins with white space."""
-    pieces = sentences(text)
+    pieces = split_sentences(text)
     for piece in pieces:
         assert len(pieces) == 1 or any(character.isalnum() for character in piece)
     assert all(not after.isspace() for _, after in _breaks(text, pieces))
@@ -47,7 +47,7 @@ def test_no_sentence_is_blank(text: str) -> None:
 @given(text=_TEXTS, limit=st.integers(1, 40))
 def test_messages_are_the_text(text: str, limit: int) -> None:
     """Cut at any limit, the messages make up the text; none is blank, no mark loses its letter."""
-    pieces = messages(text, limit_characters=limit)
+    pieces = split_messages(text, limit_characters=limit)
     for before, after in _breaks(text, pieces):
         assert unicodedata.category(after)[0] != "M"
         assert "\u200d" not in (before, after)
@@ -74,31 +74,31 @@ def test_messages_are_the_text(text: str, limit: int) -> None:
 )
 def test_sentences_of_known_texts(text: str, expected: list[str]) -> None:
     """Arabic, English and mixed texts are cut where a reader would."""
-    assert sentences(text) == expected
+    assert split_sentences(text) == expected
 
 
 @pytest.mark.parametrize("space", ["\u00a0", "\u0085", "\u2009", "\u2028", "\u2029", "\u3000"])
 def test_white_space_that_is_not_ascii_is_survived_and_kept(space: str) -> None:
     """The splitter panics on a capital, such a space and a full stop; a text must not end a run."""
     text = f"Vitamin B{space}. Next one{space}here."
-    assert "".join(sentences(text)) == text
+    assert "".join(split_sentences(text)) == text
 
 
 def test_paragraph_breaks_of_a_long_text_are_kept() -> None:
     """The splitter loses some beyond 10,000 bytes: here every one is still there, in its place."""
     text = "A sentence of a book.\n\n" * 3000
-    assert sentences(text) == ["A sentence of a book.\n\n"] * 3000
+    assert split_sentences(text) == ["A sentence of a book.\n\n"] * 3000
 
 
 def test_a_piece_that_cannot_be_found_again_ends_the_cutting() -> None:
     """Should the splitter ever change a character, the rest stays whole and nothing is lost."""
     text = "Well. And so on."
-    assert "".join(_located(text, ["Well. ", "and so on."], text)) == text
+    assert "".join(_locate(text, ["Well. ", "and so on."], text)) == text
 
 
 def test_a_short_sentence_is_one_message() -> None:
     """Sentences within the limit are not cut or joined."""
-    assert messages("One. Two is here.") == sentences("One. Two is here.")
+    assert split_messages("One. Two is here.") == split_sentences("One. Two is here.")
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_long_sentences_are_cut_at_the_best_place(
     text: str, limit: int, expected: list[str]
 ) -> None:
     """After a clause, else after a word, else between characters as a reader sees them."""
-    assert messages(text, limit_characters=limit) == expected
+    assert split_messages(text, limit_characters=limit) == expected
 
 
 def test_a_cluster_longer_than_the_limit_stays_whole_and_the_rest_is_cut() -> None:
     """A letter with a thousand marks is one character still."""
     cluster = "a" + "\u0301" * 1000
-    assert messages(f"{cluster}bcd", limit_characters=2) == [cluster, "bc", "d"]
+    assert split_messages(f"{cluster}bcd", limit_characters=2) == [cluster, "bc", "d"]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_ids_become_distinct_safe_names(ids: set[str]) -> None:
 )
 def test_spoken_weight_counts_what_is_said(text: str, weight: float) -> None:
     """Letters count one, digits four; marks, tatweel, punctuation and space nothing."""
-    assert spoken_weight(text) == weight
+    assert speech_weight(text) == weight
 
 
 @pytest.mark.parametrize(
@@ -231,4 +231,4 @@ def test_spoken_weight_counts_what_is_said(text: str, weight: float) -> None:
 )
 def test_script_is_that_of_most_letters(text: str, expected: str) -> None:
     """Digits, marks and tatweel have no vote, and a tie is Latin."""
-    assert script(text) == expected
+    assert script_of(text) == expected

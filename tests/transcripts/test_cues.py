@@ -11,7 +11,8 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.transcripts.joining import Transcript, TranscriptPart, cues, joined, srt, vtt
+from batchjobs.transcripts.cues import make_cues, to_srt, to_vtt
+from batchjobs.transcripts.joining import Transcript, TranscriptPart, join_parts
 
 ARABIC = (
     "وُلِدَ عام ١٩٤٨ في قريةٍ تبعد 25 كيلومترًا عن المدينة، ثم سافر إلى London؛ وهناك درس الطب. "
@@ -33,7 +34,9 @@ def part(text: str, start: float = 0.0, seconds: float = 20.0, **others: object)
 
 def parsed(transcript: Transcript) -> tuple[list[srt_parser.Subtitle], list[webvtt.Caption]]:
     """Let libraries read the files."""
-    return list(srt_parser.parse(srt(transcript))), webvtt.from_string(vtt(transcript)).captions
+    return list(srt_parser.parse(to_srt(transcript))), webvtt.from_string(
+        to_vtt(transcript)
+    ).captions
 
 
 def shown(lines: Sequence[str]) -> str:
@@ -46,11 +49,11 @@ def shown(lines: Sequence[str]) -> str:
 
 def test_the_text_of_one_part_is_what_came_without_white_space_around_it() -> None:
     """Services begin their answers with a space; within, byte for byte."""
-    found = joined([part(" سـلام\u200dم \n\n e\u0301 \u200c\n")])
+    found = join_parts([part(" سـلام\u200dم \n\n e\u0301 \u200c\n")])
     assert found.text == "سـلام\u200dم \n\n e\u0301 \u200c"
     assert [segment.text for segment in found.segments] == [found.text]
-    assert joined([]).text == ""
-    assert joined([part(" \n")]).text == ""
+    assert join_parts([]).text == ""
+    assert join_parts([part(" \n")]).text == ""
 
 
 def test_parts_are_joined_with_the_white_space_that_came() -> None:
@@ -65,15 +68,17 @@ def test_parts_are_joined_with_the_white_space_that_came() -> None:
         ("one\u200c", "two"): "one\u200c two",
     }
     for texts, whole in pairs.items():
-        assert joined([part(text, start=10.0 * at) for at, text in enumerate(texts)]).text == whole
+        assert (
+            join_parts([part(text, start=10.0 * at) for at, text in enumerate(texts)]).text == whole
+        )
     silent = [part("one "), part(" \n", start=10.0), part("two", start=20.0)]
-    assert joined(silent).text == "one two"
+    assert join_parts(silent).text == "one two"
 
 
 def test_words_stand_where_they_are_known_to_end() -> None:
     """Those that are known to end together share the time before."""
     ends = (0.5, 2.5, 2.5, 2.5, 9.0)
-    words = joined([part("واحد اثنان ثلاثة أربعة خمسة", 10.0, word_end_seconds=ends)]).words
+    words = join_parts([part("واحد اثنان ثلاثة أربعة خمسة", 10.0, word_end_seconds=ends)]).words
     assert [word.text for word in words] == ["واحد", "اثنان", "ثلاثة", "أربعة", "خمسة"]
     assert (words[0].end, words[3].end, words[4].end) == (10.5, 12.5, 19.0)
     assert words[1].end < words[2].end < words[3].end
@@ -105,10 +110,10 @@ def test_words_never_overlap(
             )
         )
         start += seconds - overlap
-    transcript = joined(parts)
+    transcript = join_parts(parts)
     assert all(word.start <= word.end for word in transcript.words)
     assert all(a.end <= b.start for a, b in pairwise(transcript.words))
-    found = cues(transcript.words)
+    found = make_cues(transcript.words)
     assert all(cue.start < cue.end or not cue.lines for cue in found)
     assert all(a.end <= b.start + 1e-9 for a, b in pairwise(found))
     titles, captions = parsed(transcript)
@@ -135,7 +140,7 @@ def test_words_never_overlap(
 def test_double_words_are_merged(one: str, other: str, whole: str) -> None:
     """What both sides of a cut have heard is there once; a torn word gives way to the whole one."""
     parts = [part(one, 0.0, 10.0), part(other, 8.0, 10.0, overlap_seconds=2.0)]
-    transcript = joined(parts)
+    transcript = join_parts(parts)
     assert transcript.text == whole
     assert [word.text for word in transcript.words] == whole.split()
     assert " ".join(filter(None, (s.text for s in transcript.segments))) == whole
@@ -143,7 +148,7 @@ def test_double_words_are_merged(one: str, other: str, whole: str) -> None:
 
 def test_without_an_overlap_nothing_is_merged() -> None:
     """Who says it twice has said it twice."""
-    assert joined([part("نعم نعم", 0.0), part("نعم", 20.0)]).text == "نعم نعم نعم"
+    assert join_parts([part("نعم نعم", 0.0), part("نعم", 20.0)]).text == "نعم نعم نعم"
 
 
 # -- cues ----------------------------------------------------------------------------------------
@@ -152,10 +157,10 @@ def test_without_an_overlap_nothing_is_merged() -> None:
 @pytest.mark.parametrize("text", [ARABIC, ENGLISH, f"{ENGLISH} {ARABIC}"])
 def test_cues_are_as_players_want_them(text: str) -> None:
     """At most 7 s and two lines of 42 characters; all words in order; the parsers agree."""
-    transcript = joined([part(text, 3_600.0 * 99 + 59 * 60 + 50, 40.0)])
+    transcript = join_parts([part(text, 3_600.0 * 99 + 59 * 60 + 50, 40.0)])
     titles, captions = parsed(transcript)
     assert shown([title.content for title in titles]) == " ".join(text.split())
-    for title, caption, cue in zip(titles, captions, cues(transcript.words), strict=True):
+    for title, caption, cue in zip(titles, captions, make_cues(transcript.words), strict=True):
         assert title.end - title.start <= timedelta(seconds=7)
         assert len(cue.lines) <= 2
         assert all(
@@ -171,7 +176,7 @@ def test_cues_are_as_players_want_them(text: str) -> None:
 
 def test_cues_end_with_sentences_and_clauses() -> None:
     """Not in the middle of one, if they can."""
-    found = cues(joined([part(ARABIC, 0.0, 30.0)]).words)
+    found = make_cues(join_parts([part(ARABIC, 0.0, 30.0)]).words)
     endings = [cue.lines[-1][-1] for cue in found]
     assert endings.count(".") == 2
     assert sum(ending in ".؟…!،؛»" for ending in endings) > len(endings) / 2
@@ -179,7 +184,7 @@ def test_cues_end_with_sentences_and_clauses() -> None:
 
 def test_arabic_is_isolated_and_english_is_not() -> None:
     """A line of Arabic says so itself, whatever numbers and Latin words stand in it."""
-    lines = srt(joined([part(f"{ARABIC} {ENGLISH}", 0.0, 60.0)])).splitlines()
+    lines = to_srt(join_parts([part(f"{ARABIC} {ENGLISH}", 0.0, 60.0)])).splitlines()
     arabic = [line for line in lines if any("\u0621" <= c <= "\u064a" for c in line)]
     assert all(line.startswith("\u2067") and line.endswith("\u2069") for line in arabic)
     assert not any("\u2067" in line for line in lines if line not in arabic)
@@ -196,9 +201,9 @@ def test_arabic_is_isolated_and_english_is_not() -> None:
 )
 def test_a_cue_goes_one_way_with_all_its_lines(cue: str, *, is_isolated: bool) -> None:
     """A line of Latin words within an Arabic cue too, and numbers in an Arabic transcript."""
-    transcript = joined([part(cue, 0.0, 7.0), part(ARABIC, 60.0, 30.0)])
-    first = cues(transcript.words)[0].lines
-    lines = srt(transcript).splitlines()[2 : 2 + len(first)]
+    transcript = join_parts([part(cue, 0.0, 7.0), part(ARABIC, 60.0, 30.0)])
+    first = make_cues(transcript.words)[0].lines
+    lines = to_srt(transcript).splitlines()[2 : 2 + len(first)]
     assert [line.strip("\u2067\u2069") for line in lines] == list(first)
     assert {line.startswith("\u2067") for line in lines} == {is_isolated}
 
@@ -206,23 +211,23 @@ def test_a_cue_goes_one_way_with_all_its_lines(cue: str, *, is_isolated: bool) -
 def test_a_word_without_end_has_a_line_of_its_own() -> None:
     """It is not torn."""
     long = "ا" * 60
-    found = cues(joined([part(f"قبل {long} بعد", 0.0, 10.0)]).words)
+    found = make_cues(join_parts([part(f"قبل {long} بعد", 0.0, 10.0)]).words)
     assert [long] in [list(cue.lines) for cue in found]
 
 
 def test_long_silence_is_not_shown_over() -> None:
     """A cue ends with what was said, and the next begins when it goes on."""
     parts = [part("قبل الصمت", 0.0, 2.0), part("بعده", 30.0, 2.0)]
-    first, second = cues(joined(parts).words)
+    first, second = make_cues(join_parts(parts).words)
     assert first.end <= 3.0
     assert second.start >= 30.0
 
 
 def test_nothing_said_is_a_valid_file() -> None:
     """An empty one."""
-    assert srt(joined([part("")])) == ""
-    assert vtt(joined([part("")])) == "WEBVTT\n"
-    assert parsed(joined([part(" \n ")])) == ([], [])
+    assert to_srt(join_parts([part("")])) == ""
+    assert to_vtt(join_parts([part("")])) == "WEBVTT\n"
+    assert parsed(join_parts([part(" \n ")])) == ([], [])
 
 
 @pytest.mark.unmeasured
@@ -235,6 +240,6 @@ def test_a_talk_of_hours_is_in_order() -> None:
         ends = tuple(sorted(dice.uniform(0, 60) for _ in range(count)))
         text = " ".join(dice.choice(ARABIC.split()) for _ in range(count))
         parts.append(part(text, number * 61.0, 60.0, word_end_seconds=ends))
-    titles, _ = parsed(joined(parts))
+    titles, _ = parsed(join_parts(parts))
     assert all(a.end <= b.start for a, b in pairwise(titles))
     assert all(title.start < title.end for title in titles)

@@ -56,7 +56,7 @@ def book(
     """
     from batchjobs import book as books
     from batchjobs.planning import LETTERS_PER_SECOND
-    from batchjobs.text import spoken_weight
+    from batchjobs.text import speech_weight
 
     with told():
         found = books.read_book(file, depth=depth)
@@ -69,7 +69,7 @@ def book(
         chapter = found.chapters[number - 1]
         say(f"  {number:>4}  {len(chapter.text):>9,} characters  {chapter.title}")
     texts = [found.chapters[number - 1].text for number in numbers]
-    seconds = sum(map(spoken_weight, texts)) / LETTERS_PER_SECOND
+    seconds = sum(map(speech_weight, texts)) / LETTERS_PER_SECOND
     say(f"  {'':>4}  {sum(map(len, texts)):>9,} characters, about {duration(seconds)} to listen to")
     for line in found.left_out:
         say(f"left out: {line}")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import msgspec
 
-from batchjobs.audio.pcm import floats, quantised
+from batchjobs.audio.pcm import quantise, to_floats
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.registry import Resampler
-from batchjobs.text import messages, script
+from batchjobs.text import script_of, split_messages
 
 __all__ = ["EspeakSynthesiser", "runs", "voice_variant"]
 
@@ -74,7 +74,7 @@ def voice_variant(voice_id: str) -> tuple[str, int]:
 
 @functools.lru_cache(maxsize=4096)
 def _is_arabic(character: str) -> bool:
-    return script(character) == "arabic" or _ARABIC_DIGIT.match(character) is not None
+    return script_of(character) == "arabic" or _ARABIC_DIGIT.match(character) is not None
 
 
 def _word_script(word: str) -> str:
@@ -142,7 +142,7 @@ class EspeakSynthesiser:
         rate = settings.sample_rate
         block_bytes = 2 * int(_BLOCK_SECONDS * rate)
         resampler: Resampler | None = None
-        for sentence in messages(speakable, limit_characters=_PIECE_CHARACTERS):
+        for sentence in split_messages(speakable, limit_characters=_PIECE_CHARACTERS):
             native_rate, pcm = self._spoken(sentence, settings)
             resampler = resampler or Resampler(from_rate=native_rate, to_rate=rate)
             pause = bytes(2 * int(_PAUSE_SECONDS / settings.speed * native_rate))
@@ -202,8 +202,8 @@ def _with_readable_numbers(sentence: str) -> str:
 def _blocks(
     resampler: Resampler, pcm: bytes, block_bytes: int, *, last: bool = False
 ) -> Iterator[bytes]:
-    samples = floats(pcm, encoding="i2", big_endian=False)
-    data = quantised(resampler.push(samples, last=last))
+    samples = to_floats(pcm)
+    data = quantise(resampler.push(samples, last=last))
     for start in range(0, len(data), block_bytes):
         yield data[start : start + block_bytes]
 

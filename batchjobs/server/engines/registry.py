@@ -276,7 +276,7 @@ class PcmReader:
         Raises:
             EngineError: A rate that no recording has.
         """
-        from batchjobs.audio.pcm import floats
+        from batchjobs.audio.pcm import to_floats
 
         if not _LOWEST_HZ <= sample_rate <= _HIGHEST_HZ:
             raise EngineError(f"no engine can listen at {sample_rate} Hz")
@@ -286,7 +286,7 @@ class PcmReader:
         data = self._carry + pcm
         whole = len(data) - len(data) % _BYTES_PER_SAMPLE
         self._carry = data[whole:]
-        return self._resampler.push(floats(data[:whole], encoding="i2", big_endian=False))
+        return self._resampler.push(to_floats(data[:whole]))
 
 
 class UtteranceEnd:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from batchjobs.audio.pcm import quantised
+from batchjobs.audio.pcm import quantise
 from batchjobs.errors import ConfigurationError, EngineError
 from batchjobs.server.engines.registry import PcmReader, UtteranceEnd
 from batchjobs.server.engines.sphinx_helper import receive, send
@@ -183,7 +183,7 @@ class SphinxStream:
     def _conditioned(self, samples: NDArray[np.float32]) -> bytes:
         # One double a sample, so the noise is the same however the audio is cut.
         noise = (self._noise.random(len(samples)) * 2 - 1) * (_NOISE_STEPS / 32768)
-        return quantised((samples * _GAIN + noise).astype(np.float32))
+        return quantise((samples * _GAIN + noise).astype(np.float32))
 
     def _asked(self, frame: bytes, seconds: float) -> str:
         try:

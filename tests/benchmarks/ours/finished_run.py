@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs import manifest, planning
-from batchjobs.audio import decoding
+from batchjobs.audio import encoding
 from batchjobs.checkpoint import (
     AttemptEnd,
     AttemptStart,
@@ -63,7 +63,7 @@ def _plan(path: Path, checkpoint: Checkpoint) -> None:
 
 def _finish(checkpoint: Checkpoint, group: list[Row]) -> None:
     """Do what a run does about rows that succeed: attempts, files, outcomes."""
-    content = decoding.encode(_PCM, sample_rate=_SAMPLE_RATE, format="wav")
+    content = encoding.encode(_PCM, sample_rate=_SAMPLE_RATE, format="wav")
     sha256 = hashlib.sha256(content).hexdigest()
     for row in group:
         path = checkpoint.folder / row.output

@@ -64,7 +64,7 @@ class Sessions:
         session = SpeechSession(
             self._link,
             Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH),
-            texts=text.messages(spoken),
+            texts=text.split_messages(spoken),
             judge=self._rates.judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed),
         )
         self.open.append(session)
@@ -110,7 +110,7 @@ async def hold(sessions: Sessions, arguments: program.Arguments) -> int:
 def main() -> None:
     """Measure."""
     arguments = program.arguments_of(__doc__)
-    text.messages(arguments.kind.text)  # imports what it needs
+    text.split_messages(arguments.kind.text)  # imports what it needs
     install_fast_masker()
     tune_process()
     meter = Meter()

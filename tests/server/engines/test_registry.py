@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.audio.pcm import quantised
+from batchjobs.audio.pcm import quantise
 from batchjobs.errors import ConfigurationError, EngineError, MissingExtraError
 from batchjobs.server.engines import registry
 from batchjobs.server.engines.espeak import EspeakSynthesiser
@@ -120,7 +120,7 @@ def test_samples_are_the_same_however_the_bytes_are_cut(cuts: list[int], rate: i
 def test_samples_at_the_wanted_rate_come_back_exactly() -> None:
     """Without a change of rate, 16-bit samples survive the way through float unchanged."""
     pcm = np.arange(-32768, 32768).astype("<i2").tobytes()
-    assert quantised(registry.PcmReader(sample_rate=16_000).push(pcm, 16_000)) == pcm
+    assert quantise(registry.PcmReader(sample_rate=16_000).push(pcm, 16_000)) == pcm
 
 
 @pytest.mark.parametrize("rate", [-1, 0, 1, 999, 192_001, 2**32 - 1])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from batchjobs.audio.pcm import quantised
+from batchjobs.audio.pcm import quantise
 from batchjobs.errors import ConfigurationError, EngineError
 from batchjobs.server.engines.sherpa import (
     SherpaRecogniser,
@@ -116,7 +116,7 @@ def _onnx(facts: dict[str, str], *, streaming: bool = False) -> bytes:
 def _bursts(count: int) -> bytes:
     noise = np.random.default_rng(11).standard_normal(8_000) * 0.2
     burst = np.concatenate([np.zeros(16_000), noise, np.zeros(8_000)]).astype(np.float32)
-    return quantised(np.tile(burst, count))
+    return quantise(np.tile(burst, count))
 
 
 @pytest.fixture

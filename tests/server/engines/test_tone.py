@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, encoding
 from batchjobs.audio.pauses import split
 from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.errors import EngineError
@@ -18,8 +18,8 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.server.engines.tone_signal import PIECE_LIMIT_BYTES, decoded, encoded, pieces
-from batchjobs.text import spoken_weight
-from batchjobs.transcripts.joining import TranscriptPart, joined
+from batchjobs.text import speech_weight
+from batchjobs.transcripts.joining import TranscriptPart, join_parts
 
 _PLAIN = "السلام عليكم ورحمة الله وبركاته، كيف حالك اليوم يا صديقي العزيز؟"
 _VOWELLED = "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ، كَيْفَ حالُكَ اليَوْمَ يا صَديقي؟"
@@ -60,7 +60,7 @@ def _hear(pcm: bytes, rate: int, chunk_bytes: int = 32_000) -> str:
 
 
 def _through_a_file(pcm: bytes, rate: int, path: Path) -> str:
-    path.write_bytes(decoding.encode(pcm, sample_rate=rate, format=path.suffix[1:]))
+    path.write_bytes(encoding.encode(pcm, sample_rate=rate, format=path.suffix[1:]))
     stream = ToneRecogniser().start()
     return [stream.accept(chunk, 16_000) for chunk in decoding.pcm_chunks(path)][-1]
 
@@ -199,7 +199,7 @@ def test_tones_are_heard_through_noise() -> None:
 def test_it_speaks_at_a_persons_pace(text: str) -> None:
     """Letters and digits take about as long as a person needs, in both scripts alike."""
     seconds = len(_say(text)) / 48_000
-    assert 8 <= spoken_weight(text) / seconds <= 20
+    assert 8 <= speech_weight(text) / seconds <= 20
 
 
 def test_speed_changes_the_duration() -> None:
@@ -294,7 +294,7 @@ def test_a_long_recording_is_cut_between_its_pieces(
     text = _LONG_TEXTS["english"] + _LONG_TEXTS["digits"] + "x" * 150 + _LONG_TEXTS["vowelled"]
     path = tmp_path / f"long.{ending}"
     pcm = _say(text.strip(), 16_000, speed)
-    path.write_bytes(decoding.encode(pcm, sample_rate=16_000, format=ending))
+    path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format=ending))
     stretches = list(split(path, target_seconds=target, longest_seconds=longest))
     parts = [
         TranscriptPart(
@@ -306,7 +306,7 @@ def test_a_long_recording_is_cut_between_its_pieces(
     ]
     assert len(parts) > 3
     assert not any(stretch.overlap_frames for stretch in stretches)
-    assert joined(parts).text == text.strip()
+    assert join_parts(parts).text == text.strip()
 
 
 def test_texts_spoken_back_to_back_can_be_cut_between(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_texts_spoken_back_to_back_can_be_cut_between(tmp_path: Path) -> None:
     texts = [f"no {number} {_VOWELLED} no" for number in range(40)]
     pcm = b"".join(_say(text, 16_000) for text in texts)
     path = tmp_path / "long.wav"
-    path.write_bytes(decoding.encode(pcm, sample_rate=16_000, format="wav"))
+    path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format="wav"))
     heard = [_hear(stretch.pcm, 16_000) for stretch in split(path)]
     assert len(heard) > 3
     assert "".join(heard) == "".join(texts)

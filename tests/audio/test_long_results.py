@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batchjobs.audio import decoding
-from batchjobs.audio.result_files import read_span, write_pcm
+from batchjobs.audio import decoding, encoding
+from batchjobs.audio.decoding import read_span
+from batchjobs.audio.encoding import write_pcm
 from batchjobs.errors import DiskError, DiskFullError, OutputError, RecordingError
 from batchjobs.files.atomic import fill_part, part_path
 
@@ -45,13 +46,13 @@ def test_exact_formats_give_back_any_span(tmp_path: Path, ending: str) -> None:
 def test_a_wav_is_the_same_in_pieces_and_at_once(tmp_path: Path) -> None:
     """Byte for byte."""
     path = written(tmp_path / "a.wav", "wav")
-    assert path.read_bytes() == decoding.encode(PCM, sample_rate=RATE, format="wav")
+    assert path.read_bytes() == encoding.encode(PCM, sample_rate=RATE, format="wav")
 
 
 @pytest.mark.parametrize("ending", ["ogg", "mp3"])
 def test_lossy_formats_are_whole(tmp_path: Path, ending: str) -> None:
     """About as long, and readable to the end."""
-    frames, rate = decoding.measured(written(tmp_path / f"a.{ending}", ending))
+    frames, rate = decoding.measure(written(tmp_path / f"a.{ending}", ending))
     assert rate == RATE
     assert abs(frames - RATE * 5) < 3_000
 

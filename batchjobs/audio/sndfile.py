@@ -1,0 +1,118 @@
+"""FLAC, Ogg and MP3, which libsndfile decodes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Final, Protocol
+
+import soundfile
+
+from batchjobs.audio.header import Header
+from batchjobs.audio.mpeg import mpeg_length
+from batchjobs.audio.source import (
+    CONVERT_HINT,
+    Block,
+    Container,
+    Recording,
+    Source,
+    decoding_error,
+    make_recording,
+)
+from batchjobs.errors import RecordingError
+
+__all__ = ["open_encoded"]
+
+_MOST_FRAMES_PER_BYTE: Final = 8_192
+"""Beyond what any decoder here makes of silence: a FLAC's longest frame, 65,535, takes 11 bytes."""
+
+
+class _Decoder(Protocol):
+    """What is used of an open ``soundfile.SoundFile``, which has no types."""
+
+    frames: int
+    samplerate: int
+    channels: int
+
+    def read(self, frames: int, dtype: str = ..., *, always_2d: bool = ...) -> Block: ...
+
+    def seek(self, frames: int) -> int: ...
+
+
+@contextmanager
+def open_encoded(path: Path, file: BufferedReader, header: Header) -> Iterator[Source]:
+    """Open a recording with libsndfile.
+
+    Args:
+        path: The recording.
+        file: The same, open.
+        header: What it is, and where it begins.
+
+    Raises:
+        RecordingError: It is damaged or cut off, or claims more than the file can hold.
+    """
+    size = os.fstat(file.fileno()).st_size
+    is_mp3 = header.container is Container.MP3
+    length = mpeg_length(file, header.offset, size) if is_mp3 else None
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # below the buffer: libsndfile starts where it stands
+    try:
+        decoder = soundfile.SoundFile(file.fileno(), closefd=False)
+    except soundfile.LibsndfileError as error:
+        raise decoding_error(f"{path}", error.error_string) from error
+    with decoder:
+        # soundfile seeks after each read of a file that can seek. An MP3's decoder then forgets
+        # the frame before, and its samples depend on the block size (measured).
+        decoder.seekable = lambda: False
+        most = least = decoder.frames
+        frames = most if length is None else min(most, length.frames)
+        if length is not None:
+            least = length.frames - length.slack
+            if most < least:
+                raise RecordingError(
+                    f"{path} is an MP3 of {length.frames} frames, of which only {most} would be read",
+                    hint=CONVERT_HINT,
+                )
+        recording = make_recording(
+            path,
+            header.container,
+            sample_rate=decoder.samplerate,
+            channels=decoder.channels,
+            frames=frames,
+        )
+        _check_end(recording, decoder, size)
+        read = _Reader(recording, decoder).read
+        yield Source(recording=recording, most_frames=most, least_frames=least, read=read)
+
+
+class _Reader:
+    """Reads on, and knows how far it came."""
+
+    def __init__(self, recording: Recording, decoder: _Decoder) -> None:
+        self._recording = recording
+        self._decoder = decoder
+        self._frames = 0
+
+    def read(self, frames: int) -> Block:
+        try:
+            block = self._decoder.read(frames, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            where = f" after {self._frames / self._recording.sample_rate:.2f} s"
+            raise decoding_error(f"{self._recording.path}", error.error_string, where) from error
+        self._frames += len(block)
+        return block
+
+
+def _check_end(recording: Recording, decoder: _Decoder, size: int) -> None:
+    """Believe a length only if the file can hold it, and a FLAC's only if its end is there."""
+    if recording.frames > size * _MOST_FRAMES_PER_BYTE:
+        raise RecordingError(
+            f"{recording.path} claims {recording.seconds:.0f} s in {size} bytes", hint=CONVERT_HINT
+        )
+    if recording.container is Container.FLAC:
+        try:
+            decoder.seek(recording.frames - 1)
+            decoder.read(1)
+            decoder.seek(0)
+        except soundfile.LibsndfileError as error:
+            raise decoding_error(f"{recording.path}", error.error_string) from error

@@ -1,0 +1,158 @@
+"""What every decoder gives: an open recording, checked, whose samples can be read."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchjobs.errors import RecordingError
+
+__all__ = [
+    "CONVERT_HINT",
+    "KEEP_REST_HINT",
+    "Block",
+    "Container",
+    "Recording",
+    "Source",
+    "check_shape",
+    "decoding_error",
+    "make_recording",
+    "read_at",
+]
+
+CONVERT_HINT: Final = "convert it first: ffmpeg -i IN OUT.flac"
+KEEP_REST_HINT: Final = "copy it again, or keep what is there: ffmpeg -i IN OUT.flac"
+
+_MOST_CHANNELS: Final = 32
+_LOWEST_SAMPLE_RATE: Final = 1_000
+_HIGHEST_SAMPLE_RATE: Final = 768_000
+_SHORTEST_FRAMES_PER_SECOND: Final = 1_000
+"""A recording holds at least a millisecond: less would resample to nothing."""
+
+Block: TypeAlias = NDArray[np.float32]
+"""Frames, by channels if there are two axes."""
+
+
+class Container(enum.StrEnum):
+    """What a recording's file is."""
+
+    WAV = "wav"
+    AIFF = "aiff"
+    FLAC = "flac"
+    OGG = "ogg"
+    MP3 = "mp3"
+    MP4 = "mp4"
+    MATROSKA = "matroska"
+    ASF = "asf"
+    CAF = "caf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What a file holds.
+
+    Attributes:
+        path: Where it is.
+        container: What it is, whatever its name says.
+        sample_rate: In hertz.
+        channels: How many.
+        frames: Samples per channel.
+        seconds: Its length.
+    """
+
+    path: Path
+    container: Container
+    sample_rate: int
+    channels: int
+    frames: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An open recording.
+
+    Attributes:
+        recording: What it holds.
+        most_frames: Where to stop reading.
+        least_frames: Fewer decoded than this means that some are lost.
+        read: Gives the next frames, at most so many; none at the end.
+    """
+
+    recording: Recording
+    most_frames: int
+    least_frames: int
+    read: Callable[[int], Block]
+
+
+def make_recording(
+    path: Path, container: Container, *, sample_rate: int, channels: int, frames: int
+) -> Recording:
+    """Describe a recording whose shape and length are possible.
+
+    Args:
+        path: Where it is.
+        container: What it is.
+        sample_rate: In hertz.
+        channels: How many.
+        frames: Samples per channel.
+
+    Raises:
+        RecordingError: The shape is none that recordings have, or it is shorter than a millisecond.
+    """
+    check_shape(path, sample_rate=sample_rate, channels=channels)
+    if frames * _SHORTEST_FRAMES_PER_SECOND < sample_rate:
+        raise RecordingError(
+            f"{path} holds no audio ({frames} frames)",
+            hint="leave this row out, or record it again",
+        )
+    return Recording(
+        path=path,
+        container=container,
+        sample_rate=sample_rate,
+        channels=channels,
+        frames=frames,
+        seconds=frames / sample_rate,
+    )
+
+
+def check_shape(path: Path | str, *, sample_rate: int, channels: int) -> None:
+    """Refuse shapes that no recording has.
+
+    Args:
+        path: For the message.
+        sample_rate: In hertz.
+        channels: How many.
+
+    Raises:
+        RecordingError: Not 1 to 32 channels, or not 1,000 to 768,000 Hz.
+    """
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise RecordingError(f"{path} claims {channels} channels", hint=CONVERT_HINT)
+    if not _LOWEST_SAMPLE_RATE <= sample_rate <= _HIGHEST_SAMPLE_RATE:
+        raise RecordingError(f"{path} claims a sample rate of {sample_rate} Hz", hint=CONVERT_HINT)
+
+
+def decoding_error(subject: str, reason: str, where: str = "") -> RecordingError:
+    """Make the error of a recording whose decoder gives up.
+
+    Args:
+        subject: The recording, as it begins the sentence.
+        reason: What the decoder says.
+        where: How far it came, with a space before it.
+    """
+    return RecordingError(
+        f"{subject} cannot be decoded{where} ({reason.strip().rstrip('.')})",
+        hint="it is damaged or cut off: copy it again, or keep the rest: ffmpeg -i IN OUT.flac",
+    )
+
+
+def read_at(file: BufferedReader, position: int, count: int) -> bytes:
+    """Read bytes from a place in a file; fewer at its end."""
+    file.seek(position)
+    return file.read(count)
