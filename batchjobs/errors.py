@@ -20,6 +20,7 @@ __all__ = [
     "NoRunError",
     "OutputError",
     "PermanentError",
+    "QuotaSpentError",
     "Reaction",
     "RecordingError",
     "RunLockedError",
@@ -30,6 +31,7 @@ __all__ = [
     "ThrottledError",
     "TimedOutError",
     "TransientError",
+    "UntrustedError",
     "UsageError",
 ]
 
@@ -202,6 +204,8 @@ class SessionError(BatchjobsError):
     reaction: ClassVar[Reaction] = Reaction.RETRY
     label: ClassVar[str] = "transient"
     """The class by which failures are counted and shown."""
+    ends_as: ClassVar[type[BatchjobsError]] = ServiceUnavailableError
+    """The error that a command ends with, if it cannot go on after this one."""
 
     def __init__(
         self,
@@ -217,10 +221,23 @@ class SessionError(BatchjobsError):
 
 
 class StopError(SessionError):
-    """The key or the wallet was refused: no other job could fare better."""
+    """The key was refused, or the like: no other job could fare better."""
 
     reaction = Reaction.STOP
     label = "refused"
+    ends_as: ClassVar[type[BatchjobsError]] = KeyRefusedError
+
+
+class QuotaSpentError(StopError):
+    """The account's balance is spent."""
+
+    ends_as = ServiceUnavailableError
+
+
+class UntrustedError(StopError):
+    """The service's certificate is not to be trusted: the key does not go there."""
+
+    ends_as = ServiceUnavailableError
 
 
 class PermanentError(SessionError):

@@ -51,6 +51,8 @@ def test_exit_codes_are_the_documented_ones(name: str, exit_code: int) -> None:
     ("kind", "reaction", "label"),
     [
         (errors.StopError, Reaction.STOP, "refused"),
+        (errors.QuotaSpentError, Reaction.STOP, "refused"),
+        (errors.UntrustedError, Reaction.STOP, "refused"),
         (errors.PermanentError, Reaction.FAIL, "permanent"),
         (errors.ThrottledError, Reaction.THROTTLE, "throttled"),
         (errors.TransientError, Reaction.RETRY, "transient"),
@@ -66,12 +68,29 @@ def test_attempts_know_their_reaction(
     assert (kind.reaction, kind.label) == (reaction, label)
 
 
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        (errors.StopError, errors.KeyRefusedError),
+        (errors.QuotaSpentError, errors.ServiceUnavailableError),
+        (errors.UntrustedError, errors.ServiceUnavailableError),
+        (errors.TransientError, errors.ServiceUnavailableError),
+    ],
+)
+def test_attempts_know_what_a_command_ends_as(
+    kind: type[SessionError], end: type[BatchjobsError]
+) -> None:
+    """A refused key has its own exit code; all else is a service that cannot be used now."""
+    assert kind.ends_as is end
+
+
 def test_labels_tell_the_classes_apart() -> None:
     """Failures are counted by label, so no two classes share one.
 
-    But the base and its heir do, and a service that says nothing at all is one more timeout.
+    But the base and its heir do, a service that says nothing at all is one more timeout, and all
+    that stops a run is a refusal.
     """
-    alike = {SessionError, errors.MuteError}
+    alike = {SessionError, errors.MuteError, errors.QuotaSpentError, errors.UntrustedError}
     kinds = [item for item in _CLASSES if issubclass(item, SessionError) and item not in alike]
     assert len({kind.label for kind in kinds}) == len(kinds)
 

@@ -22,7 +22,7 @@ from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
 from batchjobs.runner import RunEnd, Runner, RunSettings, sweep
 from batchjobs.server.child import local_server
-from batchjobs.session import Link
+from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
 
 __all__ = ["do_work"]
@@ -82,7 +82,7 @@ async def do_work(
 
 async def _links(
     request: Request, keys: Mapping[str, str], stack: AsyncExitStack
-) -> dict[str, Link]:
+) -> dict[str, Endpoint]:
     """Make the link to every provider; the local server is started where one needs it."""
     options = request.options
     links = {}
@@ -102,7 +102,7 @@ async def _links(
                 )
             )
             base_url, key = child.base_url, child.token
-        links[name] = Link(
+        links[name] = Endpoint(
             provider,
             base_url=check_base_url(base_url, insecure=options.insecure),
             key=key,

@@ -8,9 +8,7 @@ from typing import Final
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
-    KeyRefusedError,
     Reaction,
-    ServiceUnavailableError,
     SessionError,
 )
 from batchjobs.jobs import Kind, Segment, SpeechSettings
@@ -19,7 +17,7 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider, check_base_url
 from batchjobs.server.child import local_server
-from batchjobs.session import Dial, Link, SpeechSession, dial_tcp
+from batchjobs.session import Dial, Endpoint, SpeechSession, dial_tcp
 
 __all__ = ["PROBE_TEXT", "Finding", "probe", "probe_cost"]
 
@@ -116,16 +114,16 @@ async def probe(
     return _compared(provider, quiet, closed)
 
 
-def _link(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -> Link:
-    return Link(replace(provider, close_drains=drains), base_url=url, key=key, dial=dial)
+def _link(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -> Endpoint:
+    return Endpoint(replace(provider, close_drains=drains), base_url=url, key=key, dial=dial)
 
 
-async def _spoken(link: Link, voice: str) -> SpeechResult | SessionError:
-    speech = SpeechSettings(voice_id=voice, model_id=link.provider.tts_model)
+async def _spoken(endpoint: Endpoint, voice: str) -> SpeechResult | SessionError:
+    speech = SpeechSettings(voice_id=voice, model_id=endpoint.provider.tts_model)
     segment = Segment(key="probe", kind=Kind.TTS, text=PROBE_TEXT, speech=speech)
     judge = SpeechRates().judge(voice=voice, spoken=PROBE_TEXT, speed=speech.speed)
     try:
-        return await SpeechSession(link, segment, texts=[PROBE_TEXT], judge=judge).run()
+        return await SpeechSession(endpoint, segment, texts=[PROBE_TEXT], judge=judge).run()
     except SessionError as error:
         return error
 
@@ -160,7 +158,5 @@ def _compared(
 
 def _telling(error: SessionError, provider: Provider) -> BatchjobsError:
     """Give the error that ends the command."""
-    shown = f"{provider.name}: {error.message}"
-    if error.reaction is Reaction.STOP and error.code[:3] not in {"402", "tls"}:
-        return KeyRefusedError(shown, hint=error.hint)
-    return ServiceUnavailableError(shown, hint=error.hint or "check --base-url and --voice")
+    hint = error.hint or "check --base-url and --voice"
+    return error.ends_as(f"{provider.name}: {error.message}", hint=hint)

@@ -5,6 +5,7 @@ from typing import Final
 
 from batchjobs.errors import (
     PermanentError,
+    QuotaSpentError,
     SessionError,
     StopError,
     ThrottledError,
@@ -56,7 +57,9 @@ def from_status(status: int, *, retry_after_seconds: float | None = None) -> Ses
 
 def _by_status(status: str, shown: str, code: str, retry_after: float | None) -> SessionError:
     hint = _HINTS.get(status, "")
-    if status in {"401", "402", "403"}:
+    if status == "402":
+        return QuotaSpentError(shown, code=code, hint=hint)
+    if status in {"401", "403"}:
         return StopError(shown, code=code, hint=hint)
     if status == "429":
         return ThrottledError(shown, code=code, hint=hint, retry_after_seconds=retry_after)

@@ -17,7 +17,7 @@ from batchjobs.progress import Observer
 from batchjobs.runner.feeder import feed
 from batchjobs.runner.state import RunEnd, RunSettings, RunState, Ticket
 from batchjobs.runner.worker import Worker
-from batchjobs.session import Link
+from batchjobs.session import Endpoint
 
 __all__ = ["Runner", "sweep"]
 
@@ -41,7 +41,7 @@ class Runner:
         self,
         checkpoint: Checkpoint,
         *,
-        links: Mapping[str, Link],
+        links: Mapping[str, Endpoint],
         settings: RunSettings,
         observe: Observer,
         random_source: random.Random | None = None,
@@ -78,8 +78,8 @@ class Runner:
             if self._beside is not None:
                 nursery.start_soon(self._beside)
             for service in run.services.values():
-                if service.link.spares is not None:
-                    nursery.start_soon(service.link.spares.run)
+                if service.pool is not None:
+                    nursery.start_soon(service.pool.run)
             try:
                 if run.settings.handles_signals:
                     await nursery.start(self._watch_signals)

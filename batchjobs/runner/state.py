@@ -37,7 +37,7 @@ from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.spool import AudioSpool
 from batchjobs.runner.thread_batches import Hops
-from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
+from batchjobs.session import ConnectionPool, Endpoint, SpeechSession, TranscriptSession
 
 __all__ = [
     "LongJob",
@@ -248,7 +248,7 @@ class Service:
         settings: The run's.
     """
 
-    def __init__(self, link: Link, settings: RunSettings) -> None:
+    def __init__(self, link: Endpoint, settings: RunSettings) -> None:
         provider = link.provider
         asked = provider.concurrency if settings.concurrency is None else settings.concurrency
         self.link = link
@@ -266,8 +266,8 @@ class Service:
         self.mute_keys: set[str] = set()
         """Of the texts that it took and left without any audio."""
         self.is_probing = False
-        if settings.preopens:
-            link.spares = Spares(link, self._has_room_for_spare)
+        self.pool = ConnectionPool(link, self._may_open_another) if settings.preopens else None
+        """Connections for the next sessions, where the run opens any beforehand."""
         self.line: deque[Ticket] = deque()
         """Those who wait until it is ready, where others may go on at other services."""
 
@@ -284,23 +284,22 @@ class Service:
         if self.breaker.is_open:
             return not self.is_probing
         allowed = self.limit.allowed(now) if self.is_proven else 1
-        return self.active < (allowed if self.link.spares is None else max(1, allowed // 2))
+        return self.active < (allowed if self.pool is None else max(1, allowed // 2))
 
-    def _has_room_for_spare(self, spares: int) -> bool:
-        """Whether a connection may be opened for a later session: one a session, and all counted."""
-        if self.breaker.is_open or not self.is_proven or spares >= self.active:
+    def _may_open_another(self, waiting: int) -> bool:
+        """Whether the pool may open one more: at most one for each session, and all counted."""
+        if self.breaker.is_open or not self.is_proven or waiting >= self.active:
             return False
-        return self.active + spares < self.limit.allowed(trio.current_time())
+        return self.active + waiting < self.limit.allowed(trio.current_time())
 
     def throttled(self, *, started_at: float, now: float, pause_seconds: float = 0.0) -> None:
         """The service refused a connection or a session for want of room."""
-        spares = self.link.spares
-        open_ones = self.active + (0 if spares is None else len(spares))
+        open_ones = self.active + (0 if self.pool is None else len(self.pool))
         self.limit.throttled(
             started_at=started_at, now=now, active=open_ones, pause_seconds=pause_seconds
         )
-        if spares is not None:
-            spares.rest()
+        if self.pool is not None:
+            self.pool.rest()
 
     def doubt(self, session: Session) -> None:
         """A suspect result: what was learnt of the ends of such sessions is not to be relied on."""
@@ -339,7 +338,7 @@ class RunState:
         self,
         checkpoint: Checkpoint,
         *,
-        links: Mapping[str, Link],
+        links: Mapping[str, Endpoint],
         settings: RunSettings,
         observe: Observer,
         random_source: random.Random | None = None,
@@ -401,8 +400,8 @@ class RunState:
             return
         self.is_stopping = True
         for service in self.services.values():
-            if service.link.spares is not None:
-                service.link.spares.rest(math.inf)
+            if service.pool is not None:
+                service.pool.rest(math.inf)
         self.tell(RunStopping(reason=reason))
         self.notify()
 

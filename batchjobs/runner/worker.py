@@ -15,7 +15,6 @@ from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
     InternalError,
-    KeyRefusedError,
     MuteError,
     PermanentError,
     Reaction,
@@ -336,7 +335,7 @@ class Worker:
                 service.doubt(session)
             ends_run = error.reaction is Reaction.STOP
             if ends_run:  # at once: the disk may take a while
-                run.stop(error.message, _stopping(error))
+                run.stop(error.message, error.ends_as(error.message, hint=error.hint))
             with trio.CancelScope(shield=True):
                 await run.end_attempt(number, ticket, error.label, error)
                 self._spent(ticket, service, session)
@@ -420,6 +419,7 @@ class Worker:
             return TranscriptSession(
                 link,
                 chunks=chunks,
+                pool=service.pool,
                 on_proven=proven,
                 settle_seconds=settle,
                 judge=self._transcript_rates.judge(model),
@@ -433,6 +433,7 @@ class Worker:
             segment,
             texts=texts,
             judge=judge,
+            pool=service.pool,
             on_proven=proven,
             received=received,
             quiet_seconds=service.quiet.seconds,
@@ -681,10 +682,3 @@ def _mute(ticket: Ticket, error: MuteError) -> BatchjobsError:
 
 def _is_as_good(kept: JobRecord | None, other: JobRecord) -> bool:
     return kept is not None and severity(kept.doubts) <= severity(other.doubts)
-
-
-def _stopping(error: SessionError) -> BatchjobsError:
-    """Give the error that ends the command when a session says that no other could do better."""
-    if error.code[:3] in {"402", "tls"}:
-        return ServiceUnavailableError(error.message, hint=error.hint)
-    return KeyRefusedError(error.message, hint=error.hint)

@@ -1,18 +1,18 @@
 """One session over trio-websocket: deadlines around every wait, foreign errors translated once."""
 
 from batchjobs.session.dial import Dial, dial_tcp
-from batchjobs.session.endpoint import Link
+from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import CONNECTION_CODE
-from batchjobs.session.pool import Spares
+from batchjobs.session.pool import ConnectionPool
 from batchjobs.session.stt import RECORDING_CODE, TranscriptSession, recording_chunks
 from batchjobs.session.tts import SpeechSession
 
 __all__ = [
     "CONNECTION_CODE",
     "RECORDING_CODE",
+    "ConnectionPool",
     "Dial",
-    "Link",
-    "Spares",
+    "Endpoint",
     "SpeechSession",
     "TranscriptSession",
     "dial_tcp",

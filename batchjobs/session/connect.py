@@ -1,4 +1,4 @@
-"""Opens a WebSocket to a service: dials, offers, shakes hands."""
+"""Opens a WebSocket to a service: dials, offers compression, shakes hands."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from batchjobs.errors import TimedOutError
-from batchjobs.session.endpoint import Link
+from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import CONNECTION_CODE
 from batchjobs.session.handshake_guard import GuardedStream
 from batchjobs.websocket import frames
@@ -38,7 +38,7 @@ logging.getLogger("trio-websocket").addFilter(_NoUrls())
 
 
 async def open_connection(
-    link: Link,
+    endpoint: Endpoint,
     request: Request,
     nursery: trio.Nursery,
     streams: list[trio.abc.Stream],
@@ -46,7 +46,7 @@ async def open_connection(
     """Dial and shake hands, within the provider's deadline.
 
     Args:
-        link: The way to the provider.
+        endpoint: The way to the provider.
         request: What to ask for.
         nursery: Where the connection's reader lives.
         streams: Gets the stream as soon as there is one; it is the caller's to close.
@@ -54,53 +54,56 @@ async def open_connection(
     Raises:
         TimedOutError: The deadline passed.
     """
-    seconds = link.provider.connect_seconds
+    seconds = endpoint.provider.connect_seconds
     target, headers = request
-    await trio.sleep_until(link.ramp.start_at(trio.current_time()))
-    async with link.handshakes:
+    await trio.sleep_until(endpoint.ramp.start_at(trio.current_time()))
+    async with endpoint.handshakes:
         with trio.move_on_after(seconds):
-            stream = GuardedStream(await link.dial(link.host, link.port, link.context))
+            opened = await endpoint.dial(endpoint.host, endpoint.port, endpoint.context)
+            stream = GuardedStream(opened)
             streams.append(stream)
-            offering = _Offering(nursery, link)
+            offering = _Offering(nursery, endpoint)
             connection = await wrap_client_stream(
                 offering,  # type: ignore[arg-type]  # it starts one task in it
                 stream,  # type: ignore[arg-type]  # any stream serves; the library names two
-                link.host_header,
+                endpoint.host_header,
                 target,
                 extra_headers=headers,
                 message_queue_size=_QUEUED_MESSAGES,
                 max_message_size=_MESSAGE_LIMIT,
                 receive_buffer_size=_RECEIVE_BYTES,
             )
-            offering.conclude()
+            offering.warn_if_declined()
             return connection
-    shown = f"{link.host} did not complete the handshake in {seconds:g} s"
+    shown = f"{endpoint.host} did not complete the handshake in {seconds:g} s"
     raise TimedOutError(shown, code=CONNECTION_CODE)
 
 
 class _Offering:
     """Starts the library's reader, with faster parts of ours, and an offer to compress, as wanted."""
 
-    def __init__(self, nursery: trio.Nursery, link: Link) -> None:
+    def __init__(self, nursery: trio.Nursery, endpoint: Endpoint) -> None:
         self._nursery = nursery
-        self._link = link
+        self._endpoint = endpoint
         self._deflate = Deflate(_MESSAGE_LIMIT)
 
     def start_soon(self, reader: Callable[[], Awaitable[None]]) -> None:
-        """Start it."""
-        link = self._link
-        if link.compresses and not negotiate(reader, self._deflate):
-            link.tell_once("trio-websocket has changed: --compress has no effect")
-        elif link.library_hooks:
-            self._put_in(reader)
+        """Start the reader."""
+        endpoint = self._endpoint
+        if endpoint.compresses and not negotiate(reader, self._deflate):
+            endpoint.warn_once("trio-websocket has changed: --compress has no effect")
+        elif endpoint.library_hooks:
+            self._install_hooks(reader)
         self._nursery.start_soon(reader)
 
-    def _put_in(self, reader: Callable[[], Awaitable[None]]) -> None:
-        has_frames = self._link.compresses or not frames.agree() or frames.speed_up(reader)
+    def _install_hooks(self, reader: Callable[[], Awaitable[None]]) -> None:
+        has_frames = self._endpoint.compresses or not frames.agree() or frames.speed_up(reader)
         if not (has_frames and deliver_directly(reader)):
-            self._link.tell_once("trio-websocket has changed: its own, slower parts stay in use")
+            self._endpoint.warn_once(
+                "trio-websocket has changed: its own, slower parts stay in use"
+            )
 
-    def conclude(self) -> None:
-        """Tell if the service has declined."""
-        if self._link.compresses and not self._deflate.enabled():
-            self._link.tell_once("the service takes no compression: all is sent as it is")
+    def warn_if_declined(self) -> None:
+        """Warn if the service has declined the offer."""
+        if self._endpoint.compresses and not self._deflate.enabled():
+            self._endpoint.warn_once("the service takes no compression: all is sent as it is")

@@ -10,7 +10,7 @@ import trio
 import wsproto.utilities
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
 
-from batchjobs.errors import SessionError, StopError, ThrottledError, TransientError
+from batchjobs.errors import SessionError, ThrottledError, TransientError, UntrustedError
 from batchjobs.protocol import error_codes
 
 __all__ = ["BROKEN", "CONNECTION_CODE", "FOREIGN", "first_of", "translated"]
@@ -55,7 +55,9 @@ def translated(error: Exception, *, was_open: bool) -> SessionError:
     for reason in reasons:
         if isinstance(reason, ssl.SSLCertVerificationError):
             shown = f"the service's certificate is not to be trusted: {reason.verify_message}"
-            return StopError(shown, code="tls", hint="check --base-url and this machine's clock")
+            return UntrustedError(
+                shown, code="tls", hint="check --base-url and this machine's clock"
+            )
     if isinstance(error, h11.ProtocolError | wsproto.utilities.ProtocolError):
         return TransientError("the service does not speak HTTP or WebSocket", code="protocol")
     shown = str(reasons[-1]) or type(reasons[-1]).__name__

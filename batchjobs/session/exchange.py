@@ -11,12 +11,12 @@ from batchjobs.errors import SessionError
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session.connect import Request, open_connection
-from batchjobs.session.endpoint import Link
+from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import BROKEN, FOREIGN, first_of, translated
-from batchjobs.session.pool import Spare
+from batchjobs.session.pool import ConnectionPool, PooledConnection
 from batchjobs.websocket.direct_delivery import mailbox_of
 
-__all__ = ["Exchange", "connected"]
+__all__ = ["Exchange", "try_conversation"]
 
 _logger = logging.getLogger(__name__)
 _Machine = TypeVar("_Machine", TtsClient, SttClient)
@@ -33,7 +33,7 @@ class Exchange:
         machine: Says what to do.
         on_proven: Called when the service first does useful work.
         shield: Is shielded as soon as the outcome is decided.
-        was_spare: Whether the connection was opened beforehand. If it ends before the service has
+        was_pooled: Whether the connection was opened beforehand. If it ends before the service has
             said anything, it is stale, and the machine is not told.
     """
 
@@ -44,7 +44,7 @@ class Exchange:
         on_proven: Callable[[], None],
         shield: trio.CancelScope,
         *,
-        was_spare: bool = False,
+        was_pooled: bool = False,
     ) -> None:
         self.connection = connection
         self.machine = machine
@@ -54,7 +54,7 @@ class Exchange:
         self.wake = trio.Event()
         self.is_closed = False
         self.is_stale = False
-        self._may_be_stale = was_spare
+        self._may_be_stale = was_pooled
         self._was_proven = False
         self._mailbox = mailbox_of(connection)
         self._surprise: Exception | None = None
@@ -173,14 +173,24 @@ class Exchange:
         self._shield.shield = True
 
 
-async def connected(
-    link: Link,
+async def try_conversation(
+    endpoint: Endpoint,
     request: Request,
     make_machine: Callable[[float], _Machine],
     converse: Callable[[Exchange, _Machine], Awaitable[None]],
     on_proven: Callable[[], None],
+    *,
+    pool: ConnectionPool | None,
 ) -> bool:
     """Open a connection, or take one that is open, and converse over it.
+
+    Args:
+        endpoint: The way to the provider.
+        request: What to connect to.
+        make_machine: Makes the machine, given the time at which the connection is open.
+        converse: Sends what is to be sent, and listens until the machine has its outcome.
+        on_proven: Called when the service first does useful work.
+        pool: Connections opened beforehand, if the run opens any.
 
     Returns:
         False if the connection had been opened beforehand and was dead: nothing has happened, and
@@ -189,31 +199,31 @@ async def connected(
     Raises:
         SessionError: The connection failed; once the machine has its outcome, that stands.
     """
-    spares = link.spares
-    if spares is None:
-        await _conversed(link, request, make_machine, converse, on_proven)
-        return True
+    if pool is None:
+        return await _converse_once(endpoint, request, make_machine, converse, on_proven)
 
-    def proven() -> None:
+    def replenish() -> None:
         on_proven()
-        spares.replenish(request)
+        pool.replenish(request)
 
-    spare = await spares.take(request)
+    pooled = await pool.take(request)
     try:
-        return await _conversed(link, request, make_machine, converse, proven, spare=spare)
+        return await _converse_once(
+            endpoint, request, make_machine, converse, replenish, pooled=pooled
+        )
     finally:
-        if spare is not None:
-            spare.close()
+        if pooled is not None:
+            pooled.close()
 
 
-async def _conversed(
-    link: Link,
+async def _converse_once(
+    endpoint: Endpoint,
     request: Request,
     make_machine: Callable[[float], _Machine],
     converse: Callable[[Exchange, _Machine], Awaitable[None]],
     on_proven: Callable[[], None],
     *,
-    spare: Spare | None = None,
+    pooled: PooledConnection | None = None,
 ) -> bool:
     """Have a connection, converse over it, and close it; its failures become ours here.
 
@@ -221,7 +231,7 @@ async def _conversed(
     nothing that the peer does while the connection closes.
 
     Returns:
-        Whether there was a conversation: not over a spare connection that was dead.
+        Whether there was a conversation: not over a pooled connection that was dead.
     """
     streams: list[trio.abc.Stream] = []
     exchange: Exchange | None = None
@@ -229,10 +239,14 @@ async def _conversed(
     with trio.CancelScope() as shield:
         try:
             async with trio.open_nursery() as nursery:
-                connection = spare.connection if spare else None
-                connection = connection or await open_connection(link, request, nursery, streams)
+                connection = pooled.connection if pooled else None
+                connection = connection or await open_connection(
+                    endpoint, request, nursery, streams
+                )
                 machine = make_machine(trio.current_time())
-                exchange = Exchange(connection, machine, on_proven, shield, was_spare=bool(spare))
+                exchange = Exchange(
+                    connection, machine, on_proven, shield, was_pooled=pooled is not None
+                )
                 await converse(exchange, machine)
                 if not exchange.is_closed:
                     with trio.move_on_after(_CLOSE_SECONDS):

@@ -8,23 +8,23 @@ import trio
 
 from batchjobs.errors import SessionError
 from batchjobs.session.connect import Request, open_connection
-from batchjobs.session.endpoint import Link
+from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import FOREIGN
 
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection
 
-__all__ = ["Spare", "Spares"]
+__all__ = ["ConnectionPool", "PooledConnection"]
 
 _logger = logging.getLogger(__name__)
 _REST_SECONDS: Final = 30.0
-"""A service that refuses a spare connection is not asked for another one for so long."""
+"""A service that refuses a pooled connection is not asked for another one for so long."""
 _IDLE_SECONDS: Final = 30.0
-"""One that nobody takes for so long is closed, before the service does it: sessions are long, and
-what it could save is little."""
+"""A connection that no session takes for so long is closed, before the service does it: sessions
+are long, and what it could save is little."""
 
 
-class Spare:
+class PooledConnection:
     """A connection that is being opened, is open, or is over."""
 
     def __init__(self, request: Request) -> None:
@@ -45,29 +45,29 @@ class Spare:
         self.scope.cancel()
 
 
-class Spares:
-    """Connections opened while others are at work: a session that takes one saves the handshakes.
+class ConnectionPool:
+    """Opens connections while sessions are at work: the next sessions save the handshakes.
 
-    It saves the round trips of TCP, TLS and WebSocket: where they take 80 ms each, a chain of sessions
-    that speak for 1.15 s took 0.85 of the time. The first message is left to the session: it says
-    who is to speak, and a service may count it. A spare that nobody could use is no failure of anything: it is dropped without
-    a word, and whoever wanted it opens a connection as usual.
+    It saves the round trips of TCP, TLS and WebSocket: where they take 80 ms each, a chain of
+    sessions that speak for 1.15 s took 0.85 of the time. The first message is left to the session:
+    it says who is to speak, and a service may count it. A connection that cannot be used is no
+    failure of anything: it is dropped without a word, and the session opens its own as usual.
 
     Args:
-        link: The way to the provider.
-        has_room: Whether one more may be opened, given how many there are.
+        endpoint: The way to the provider.
+        has_room: Whether one more may be opened, given how many are waiting to be taken.
     """
 
-    def __init__(self, link: Link, has_room: Callable[[int], bool]) -> None:
-        self._link = link
+    def __init__(self, endpoint: Endpoint, has_room: Callable[[int], bool]) -> None:
+        self._endpoint = endpoint
         self._has_room = has_room
-        self._spares: list[Spare] = []
+        self._waiting: list[PooledConnection] = []
         self._nursery: trio.Nursery | None = None
         self._rest_until = float("-inf")
 
     def __len__(self) -> int:
-        """Count the connections that nobody has taken."""
-        return len(self._spares)
+        """Count the connections that no session has taken."""
+        return len(self._waiting)
 
     async def run(self) -> None:
         """Hold the connections, until cancelled."""
@@ -75,63 +75,68 @@ class Spares:
             await trio.sleep_forever()
 
     def replenish(self, request: Request) -> None:
-        """Begin to open connections for whoever asks for the same next, as far as there is room."""
-        self._spares = [spare for spare in self._spares if not spare.is_over]
+        """Begin to open connections for later sessions with this request, while there is room."""
+        self._waiting = [pooled for pooled in self._waiting if not pooled.is_over]
         is_resting = trio.current_time() < self._rest_until
         if self._nursery is None or is_resting:
             return
         while self._has_room(len(self)):
-            spare = Spare(request)
-            self._spares.append(spare)
-            self._nursery.start_soon(self._hold, spare)
+            pooled = PooledConnection(request)
+            self._waiting.append(pooled)
+            self._nursery.start_soon(self._hold, pooled)
 
-    async def take(self, request: Request) -> Spare | None:
-        """Give a connection for a request to keep and to close, once it is open, if there is one."""
-        while fitting := [spare for spare in self._spares if spare.request == request]:
-            spare = fitting[0]
-            self._spares.remove(spare)
+    async def take(self, request: Request) -> PooledConnection | None:
+        """Take a connection for a request, once it is open.
+
+        Returns:
+            The connection, the caller's to close; None if there is none.
+        """
+        while fitting := [pooled for pooled in self._waiting if pooled.request == request]:
+            pooled = fitting[0]
+            self._waiting.remove(pooled)
             is_given = False
             try:
-                await spare.settled.wait()
-                is_given = spare.is_open
-                spare.taken.set()
+                await pooled.settled.wait()
+                is_given = pooled.is_open
+                pooled.taken.set()
             finally:
                 if not is_given:
-                    spare.close()
+                    pooled.close()
             if is_given:
-                return spare
+                return pooled
         return None
 
     def rest(self, seconds: float = _REST_SECONDS) -> None:
-        """Close all that nobody has taken, and open none for a while: there is no room for them."""
-        for spare in self._spares:
-            spare.close()
-        self._spares.clear()
+        """Close all connections that wait, and open none for a while: there is no room for them."""
+        for pooled in self._waiting:
+            pooled.close()
+        self._waiting.clear()
         self._rest_until = max(self._rest_until, trio.current_time() + seconds)
 
-    async def _hold(self, spare: Spare) -> None:
-        """Keep one connection open, until whoever has it closes it, or the peer does."""
+    async def _hold(self, pooled: PooledConnection) -> None:
+        """Keep one connection open, until the session that has it closes it, or the peer does."""
         streams: list[trio.abc.Stream] = []
-        link = self._link
         try:
-            with spare.scope:
+            with pooled.scope:
                 async with trio.open_nursery() as nursery:
-                    spare.connection = await open_connection(link, spare.request, nursery, streams)
-                    spare.settled.set()
+                    pooled.connection = await open_connection(
+                        self._endpoint, pooled.request, nursery, streams
+                    )
+                    pooled.settled.set()
                     with trio.move_on_after(_IDLE_SECONDS):
-                        await spare.taken.wait()
-                    if spare.taken.is_set():
+                        await pooled.taken.wait()
+                    if pooled.taken.is_set():
                         await trio.sleep_forever()
                     nursery.cancel_scope.cancel()
         except* (SessionError, *FOREIGN):
-            # A session that has it is told by the connection itself.
-            if spare.connection is None:
+            # A session that has the connection sees by itself that it is gone.
+            if pooled.connection is None:
                 self.rest()
         except* Exception:  # a surprise in one connection is no run's end
             _logger.exception("a connection opened beforehand failed unexpectedly")
             self.rest()
         finally:
-            spare.is_over = True
-            spare.settled.set()
+            pooled.is_over = True
+            pooled.settled.set()
             for stream in streams:
                 await trio.aclose_forcefully(stream)

@@ -11,8 +11,9 @@ from trio_websocket import ConnectionClosed
 from batchjobs.audio import decoding
 from batchjobs.errors import PermanentError, RecordingError, SessionError
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, TranscriptJudge, TranscriptResult
-from batchjobs.session.endpoint import Link
-from batchjobs.session.exchange import Exchange, connected
+from batchjobs.session.endpoint import Endpoint
+from batchjobs.session.exchange import Exchange, try_conversation
+from batchjobs.session.pool import ConnectionPool
 
 __all__ = ["RECORDING_CODE", "TranscriptSession", "recording_chunks"]
 
@@ -25,8 +26,9 @@ class TranscriptSession:
     """Transcribes one recording through one connection.
 
     Args:
-        link: The way to the provider.
+        endpoint: The way to the provider.
         chunks: The recording's 16 kHz mono samples, in chunks of the provider's length.
+        pool: Connections opened beforehand, if the run opens any.
         on_proven: Called when the service first does useful work.
         settle_seconds: A settling time below the provider's.
         judge: Says whether the transcript can be that of the audio; None doubts nothing.
@@ -34,15 +36,17 @@ class TranscriptSession:
 
     def __init__(
         self,
-        link: Link,
+        endpoint: Endpoint,
         *,
         chunks: AsyncGenerator[bytes, None],
+        pool: ConnectionPool | None = None,
         on_proven: Callable[[], None] = lambda: None,
         settle_seconds: float | None = None,
         judge: TranscriptJudge | None = None,
     ) -> None:
-        self._link = link
+        self._endpoint = endpoint
         self._chunks = chunks
+        self._pool = pool
         self._on_proven = on_proven
         self._settle_seconds = settle_seconds
         self._judge = judge
@@ -69,7 +73,7 @@ class TranscriptSession:
         Raises:
             SessionError: The attempt failed; the class says what to do about it.
         """
-        link, provider = self._link, self._link.provider
+        endpoint, provider = self._endpoint, self._endpoint.provider
         ways = provider.stt_auth
         failure: list[SessionError] = []
 
@@ -77,7 +81,7 @@ class TranscriptSession:
             return SttClient(
                 provider=provider,
                 now=now,
-                encoding=link.encoding,
+                encoding=endpoint.encoding,
                 settle_seconds=self._settle_seconds,
                 judge=self._judge,
             )
@@ -91,11 +95,13 @@ class TranscriptSession:
                 await exchange.listen()
                 nursery.cancel_scope.cancel()
 
-        target = link.target(provider.stt_path, ways, model=provider.stt_model)
-        request = (target, link.headers(ways))
-        with link.discreet():
+        target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
+        request = (target, endpoint.headers(ways))
+        with endpoint.redactor.redact_errors():
             async with aclosing(self._chunks):
-                while not await connected(link, request, machine, converse, self._on_proven):
+                while not await try_conversation(
+                    endpoint, request, machine, converse, self._on_proven, pool=self._pool
+                ):
                     self._machine = None
             if failure:
                 raise failure[0]

@@ -8,8 +8,9 @@ from trio_websocket import ConnectionClosed
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Segment
 from batchjobs.protocol.tts import Judge, SpeechResult, TtsClient
-from batchjobs.session.endpoint import Link
-from batchjobs.session.exchange import Exchange, connected
+from batchjobs.session.endpoint import Endpoint
+from batchjobs.session.exchange import Exchange, try_conversation
+from batchjobs.session.pool import ConnectionPool
 
 __all__ = ["SpeechSession"]
 
@@ -18,10 +19,11 @@ class SpeechSession:
     """Speaks one text through one connection.
 
     Args:
-        link: The way to the provider.
+        endpoint: The way to the provider.
         segment: The text and how to speak it.
         texts: The text, cut into messages.
         judge: Says whether the audio is plausible.
+        pool: Connections opened beforehand, if the run opens any.
         on_proven: Called when the service first does useful work.
         received: Where the audio goes; the result is of it.
         quiet_seconds: A quiet time below the provider's, where the audio is ample.
@@ -29,19 +31,21 @@ class SpeechSession:
 
     def __init__(
         self,
-        link: Link,
+        endpoint: Endpoint,
         segment: Segment,
         *,
         texts: list[str],
         judge: Judge,
+        pool: ConnectionPool | None = None,
         on_proven: Callable[[], None] = lambda: None,
         received: ReceivedAudio | None = None,
         quiet_seconds: float | None = None,
     ) -> None:
-        self._link = link
+        self._endpoint = endpoint
         self._segment = segment
         self._texts = texts
         self._judge = judge
+        self._pool = pool
         self._on_proven = on_proven
         self._received = received
         self._quiet_seconds = quiet_seconds
@@ -68,7 +72,7 @@ class SpeechSession:
         Raises:
             SessionError: The attempt failed; the class says what to do about it.
         """
-        link, provider = self._link, self._link.provider
+        endpoint, provider = self._endpoint, self._endpoint.provider
         assert self._segment.speech is not None
         speech = self._segment.speech
         ways = provider.tts_auth
@@ -78,7 +82,7 @@ class SpeechSession:
                 texts=self._texts,
                 speech=speech,
                 provider=provider,
-                key=link.key if "init" in ways else "",
+                key=endpoint.key if "init" in ways else "",
                 judge=self._judge,
                 now=now,
                 received=self._received,
@@ -92,9 +96,11 @@ class SpeechSession:
                 await exchange.listen()
                 nursery.cancel_scope.cancel()
 
-        request = (link.target(provider.tts_path, ways), link.headers(ways))
-        with link.discreet():
-            while not await connected(link, request, machine, converse, self._on_proven):
+        request = (endpoint.target(provider.tts_path, ways), endpoint.headers(ways))
+        with endpoint.redactor.redact_errors():
+            while not await try_conversation(
+                endpoint, request, machine, converse, self._on_proven, pool=self._pool
+            ):
                 self._machine = None
             assert self._machine is not None
             return self._machine.result()

@@ -18,13 +18,13 @@ from typing import Final
 
 import trio
 
-from batchjobs import api, limits, runner, session
+from batchjobs import api, limits, runner
 from batchjobs.cli import console, main
 from batchjobs.cli.commands import run
 from batchjobs.files import atomic
 from batchjobs.process import signals
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.session import connect
+from batchjobs.session import connect, redaction
 
 __all__ = ["BUGS"]
 
@@ -89,7 +89,7 @@ def key_logged() -> None:
 
 def key_echoed() -> None:
     """What a service says is told as it came."""
-    session.Link.discreet = lambda _: contextlib.nullcontext()  # type: ignore[method-assign]
+    redaction.Redactor.redact_errors = lambda _: contextlib.nullcontext()  # type: ignore[method-assign]
 
 
 def anyone_trusted() -> None:

@@ -23,7 +23,7 @@ from batchjobs.manifest import Defaults, read_rows, rules
 from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.session import Link, SpeechSession, TranscriptSession
+from batchjobs.session import Endpoint, SpeechSession, TranscriptSession
 from tests import tally
 from tests.canary import KEY
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
@@ -381,8 +381,8 @@ async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
         await peer.connection.aclose(1000)
 
     segment = Segment(key="k", kind=Kind.TTS, speech=SpeechSettings(voice_id="v", model_id="m"))
-    link = dialled.link(talk)
-    session = SpeechSession(link, segment, texts=["نص", " آخر"], judge=Lenient())
+    endpoint = dialled.link(talk)
+    session = SpeechSession(endpoint, segment, texts=["نص", " آخر"], judge=Lenient())
     result = await session.run()
     if result.doubts:
         return str(Status.SUSPECT)
@@ -413,10 +413,10 @@ class Dialled:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
 
-    def link(self, talk: object) -> Link:
+    def link(self, talk: object) -> Endpoint:
         """Give the way to a service that talks so."""
         service = Service(self._nursery, talk=talk)  # type: ignore[arg-type]
-        return Link(HOSTED, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial)
+        return Endpoint(HOSTED, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial)
 
 
 @pytest.mark.parametrize("protocol", ["tts", "stt"])

@@ -12,7 +12,7 @@ from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.limits import QuietTime
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Link, SpeechSession
+from batchjobs.session import Endpoint, SpeechSession
 from tests.streams import Peer, Service, audio, tone
 
 HOSTED = BUILT_IN["munsit"]
@@ -117,13 +117,13 @@ class Course:
     held: list[float] = field(default_factory=list)
     """Seconds from the last audio to the session's end."""
 
-    async def go(self, link: Link, sessions: int) -> None:
+    async def go(self, endpoint: Endpoint, sessions: int) -> None:
         """Do as the runner does."""
         for _ in range(sessions):
             judge = self.rates.judge(voice="v", spoken=TEXT, speed=1.0)
             segment = Segment(key="k", kind=Kind.TTS, text=TEXT, speech=SPEECH)
             session = SpeechSession(
-                link, segment, texts=[TEXT], judge=judge, quiet_seconds=self.quiet.seconds
+                endpoint, segment, texts=[TEXT], judge=judge, quiet_seconds=self.quiet.seconds
             )
             result = await session.run()
             if result.doubts:
@@ -136,24 +136,24 @@ class Course:
 
 
 @asynccontextmanager
-async def course(voice: Voice, *, drains: bool = False) -> AsyncIterator[tuple[Course, Link]]:
+async def course(voice: Voice, *, drains: bool = False) -> AsyncIterator[tuple[Course, Endpoint]]:
     """Open a way to a voice."""
     provider = replace(HOSTED, close_drains=drains)
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=voice.talk)
-        link = Link(provider, base_url="ws://127.0.0.1:9", key="k", dial=service.dial)
-        yield Course(voice, QuietTime(provider.quiet_seconds)), link
+        endpoint = Endpoint(provider, base_url="ws://127.0.0.1:9", key="k", dial=service.dial)
+        yield Course(voice, QuietTime(provider.quiet_seconds)), endpoint
         nursery.cancel_scope.cancel()
 
 
 @pytest.mark.unmeasured
 async def test_sessions_become_shorter(autojump_clock: object) -> None:
     """After 200 sessions those with ample audio end after half a second, and none is cut."""
-    async with course(Voice(lambda _: 0.1)) as (run, link):
-        await run.go(link, 200)
+    async with course(Voice(lambda _: 0.1)) as (run, endpoint):
+        await run.go(endpoint, 200)
         assert min(run.held) > 2.49
         run.held.clear()
-        await run.go(link, 100)
+        await run.go(endpoint, 100)
     assert (run.cut, run.suspect) == (0, 0)
     assert min(run.held) < 0.6
     assert sum(run.held) / 100 < 1.9
@@ -168,12 +168,12 @@ async def test_gaps_that_grow_in_mid_run_cut_nothing(
     """A service that begins to pause, and drops what is pending: no cut audio is called done."""
     for seed in range(6):  # the first long gap comes early in one text and late in another
         voice = Voice(lambda n: 0.1 if n <= 30 else gap, drops, random.Random(seed))
-        async with course(voice) as (run, link):
-            await run.go(link, 30)
+        async with course(voice) as (run, endpoint):
+            await run.go(endpoint, 30)
             for _ in range(170):
                 run.quiet.heard(0.1)
             assert run.quiet.seconds == 0.5
-            await run.go(link, 10)
+            await run.go(endpoint, 10)
         assert run.cut == 0
         assert run.quiet.seconds == 2.5
 
@@ -183,10 +183,10 @@ async def test_audio_after_a_silence_taken_for_the_end_belongs_to_the_result(
     autojump_clock: object,
 ) -> None:
     """A judge that finds everything ample is belied by late audio, and the quiet time goes back."""
-    async with course(Voice(lambda n: 0.1 if n <= 200 else 0.9, drops=False)) as (run, link):
-        await run.go(link, 200)
+    async with course(Voice(lambda n: 0.1 if n <= 200 else 0.9, drops=False)) as (run, endpoint):
+        await run.go(endpoint, 200)
         run.rates = Gullible()
-        await run.go(link, 1)
+        await run.go(endpoint, 1)
     assert run.cut == 0
     assert run.quiet.seconds == 2.5
 
@@ -195,7 +195,7 @@ async def test_a_service_that_drains_holds_a_slot_no_longer_than_it_speaks(
     autojump_clock: object,
 ) -> None:
     """At most 50 ms from the last audio to the session's end."""
-    async with course(Voice(lambda _: 0.0, drops=False), drains=True) as (run, link):
-        await run.go(link, 20)
+    async with course(Voice(lambda _: 0.0, drops=False), drains=True) as (run, endpoint):
+        await run.go(endpoint, 20)
     assert (run.cut, run.suspect) == (0, 0)
     assert max(run.held) <= 0.05

@@ -15,7 +15,7 @@ from batchjobs.limits import SettleTime
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import Runner
-from batchjobs.session import Link, TranscriptSession
+from batchjobs.session import Endpoint, TranscriptSession
 from tests.runner.runs import SETTINGS, ran
 from tests.streams import Peer, Service
 
@@ -133,7 +133,7 @@ class Course:
     """What came of a number of sessions one after the other."""
 
     recogniser: Recogniser
-    link: Link
+    endpoint: Endpoint
     settle: SettleTime
     texts: list[str] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
@@ -150,7 +150,7 @@ class Course:
 
     async def once(self, settle_seconds: float | None) -> TranscriptResult:
         """Have one session."""
-        session = TranscriptSession(self.link, chunks=chunks(), settle_seconds=settle_seconds)
+        session = TranscriptSession(self.endpoint, chunks=chunks(), settle_seconds=settle_seconds)
         result = await session.run()
         assert result.evidence.ending is Ending.SETTLED
         self.texts.append(result.text)
@@ -169,9 +169,9 @@ async def course(
     recogniser = Recogniser(revises_after)
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=recogniser.talk)
-        link = Link(provider, base_url="ws://127.0.0.1:9", key="k", dial=service.dial)
+        endpoint = Endpoint(provider, base_url="ws://127.0.0.1:9", key="k", dial=service.dial)
         settle = learnt() if known else SettleTime(ASKED_SECONDS, shrinks=True)
-        yield Course(recogniser, link, settle)
+        yield Course(recogniser, endpoint, settle)
         nursery.cancel_scope.cancel()
 
 

@@ -12,7 +12,7 @@ from batchjobs.outputs.suspects import agree
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Link, SpeechSession
+from batchjobs.session import Endpoint, SpeechSession
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service, audio
 
@@ -67,12 +67,12 @@ class Buyer:
     """Buys texts one after the other, and tries again what is doubted, as the runner does.
 
     Args:
-        link: The way to the service.
+        endpoint: The way to the service.
         voice: What speaks at its other end.
         quiet: How long its line has to be silent.
     """
 
-    link: Link
+    endpoint: Endpoint
     voice: _Voice
     quiet: QuietTime
     rates: SpeechRates = field(default_factory=SpeechRates)
@@ -109,7 +109,7 @@ class Buyer:
         judge = (rates or self.rates).judge(voice=clip.voice, spoken=clip.text, speed=clip.speed)
         segment = Segment(key="k", kind=Kind.TTS, text=clip.text, speech=speech)
         session = SpeechSession(
-            self.link,
+            self.endpoint,
             segment,
             texts=[clip.text],
             judge=judge,
@@ -130,6 +130,8 @@ async def served(name: str = "munsit") -> AsyncIterator[Buyer]:
     provider, voice = BUILT_IN[name], _Voice()
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=voice.talk)
-        link = Link(provider, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial)
-        yield Buyer(link, voice, QuietTime(provider.quiet_seconds))
+        endpoint = Endpoint(
+            provider, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial
+        )
+        yield Buyer(endpoint, voice, QuietTime(provider.quiet_seconds))
         nursery.cancel_scope.cancel()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from batchjobs.errors import (
     PermanentError,
+    QuotaSpentError,
     Reaction,
     SessionError,
     StopError,
@@ -21,7 +22,7 @@ from batchjobs.protocol import error_codes
         ("40001", PermanentError),
         ("40101", StopError),
         ("40199", StopError),
-        ("40201", StopError),
+        ("40201", QuotaSpentError),
         ("40301", StopError),
         ("40401", PermanentError),
         ("42201", PermanentError),
@@ -64,7 +65,7 @@ def test_an_unsupported_audio_format_is_no_matter_of_time() -> None:
         (301, TransientError),
         (400, PermanentError),
         (401, StopError),
-        (402, StopError),
+        (402, QuotaSpentError),
         (403, StopError),
         (404, PermanentError),
         (429, ThrottledError),

@@ -2,7 +2,14 @@
 
 import pytest
 
-from batchjobs.errors import PermanentError, SessionError, StopError, ThrottledError, TransientError
+from batchjobs.errors import (
+    PermanentError,
+    QuotaSpentError,
+    SessionError,
+    StopError,
+    ThrottledError,
+    TransientError,
+)
 from batchjobs.protocol.messages import InvalidMessageError
 from tests.canary import KEY
 from tests.protocol.tts_session import _DRAINING, _FINAL, _READY, _audio, _open, _Session
@@ -13,7 +20,7 @@ from tests.protocol.tts_session import _DRAINING, _FINAL, _READY, _audio, _open,
     ("payload", "kind", "code"),
     [
         ('{"type":"error","errorCode":40101,"errorMessage":"no"}', StopError, "40101"),
-        ('{"type":"error","errorCode":"40201","errorMessage":"no"}', StopError, "40201"),
+        ('{"type":"error","errorCode":"40201","errorMessage":"no"}', QuotaSpentError, "40201"),
         ('{"errorCode":40301,"message":"no"}', StopError, "40301"),
         ('{"type":"error","errorCode":40001,"errorMessage":"no"}', PermanentError, "40001"),
         ('{"type":"error","errorCode":"42901","message":"no"}', ThrottledError, "42901"),

@@ -20,7 +20,7 @@ from batchjobs.planning import PlanSettings, is_intact, make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunSettings
-from batchjobs.session import Link
+from batchjobs.session import Endpoint
 from tests import tally
 from tests.canary import KEY
 from tests.streams import Peer, Raw, Service, Talk, audio, tone
@@ -168,11 +168,15 @@ async def ran(
                 service = Service(nursery, talk=None if raw else talk, raw=raw)
                 dial = dial or service.dial
                 links = {
-                    provider.name: Link(provider, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
+                    provider.name: Endpoint(
+                        provider, base_url="ws://127.0.0.1:9", key=KEY, dial=dial
+                    )
                 }
                 for name, (other, other_talk) in (others or {}).items():
                     place = Service(nursery, talk=other_talk)
-                    links[name] = Link(other, base_url="ws://127.0.0.1:9", key=KEY, dial=place.dial)
+                    links[name] = Endpoint(
+                        other, base_url="ws://127.0.0.1:9", key=KEY, dial=place.dial
+                    )
                 runner = Runner(
                     checkpoint,
                     links=links,

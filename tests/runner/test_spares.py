@@ -11,7 +11,7 @@ import trio.testing
 from batchjobs.errors import BatchjobsError
 from batchjobs.runner import Runner
 from batchjobs.runner.state import Service
-from batchjobs.session import Link
+from batchjobs.session import Endpoint
 from tests.runner.runs import QUICK, RATE, SETTINGS, jobs, ran, speech_for
 from tests.streams import READY, Peer, audio
 from tests.streams import Service as ScriptedService
@@ -82,24 +82,24 @@ async def test_refusals_for_want_of_room_close_the_spares(autojump_clock: object
     """They are room that the service has not got; what was open counts with them."""
     async with trio.open_nursery() as nursery:
         place = ScriptedService(nursery, talk=obeys)
-        link = Link(QUICK, base_url="ws://127.0.0.1:9", key="k", dial=place.dial)
-        service = Service(link, replace(PREOPENING, concurrency=20))
+        endpoint = Endpoint(QUICK, base_url="ws://127.0.0.1:9", key="k", dial=place.dial)
+        service = Service(endpoint, replace(PREOPENING, concurrency=20))
         service.is_proven, service.active = True, 5
-        assert link.spares is not None
-        nursery.start_soon(link.spares.run)
+        assert service.pool is not None
+        nursery.start_soon(service.pool.run)
         await trio.testing.wait_all_tasks_blocked()
-        link.spares.replenish(("/", []))
+        service.pool.replenish(("/", []))
         await trio.testing.wait_all_tasks_blocked()
-        assert (len(link.spares), place.open) == (5, 5)  # one a session
+        assert (len(service.pool), place.open) == (5, 5)  # one a session
         now = trio.current_time()
         service.throttled(started_at=now, now=now)
         assert service.limit.allowed(now) == 7  # of ten that were open
         await trio.testing.wait_all_tasks_blocked()
-        link.spares.replenish(("/", []))
-        assert (len(link.spares), place.open) == (0, 0)
+        service.pool.replenish(("/", []))
+        assert (len(service.pool), place.open) == (0, 0)
         await trio.sleep(60)
-        link.spares.replenish(("/", []))
-        assert len(link.spares)
+        service.pool.replenish(("/", []))
+        assert len(service.pool)
         nursery.cancel_scope.cancel()
 
 
@@ -117,13 +117,13 @@ async def test_a_run_that_is_stopped_closes_its_spares_at_once(
 
     async def stop(runner: Runner) -> None:
         nonlocal stopped_at
-        spares = runner._state.services["quick"].link.spares
-        assert spares is not None
+        pool = runner._state.services["quick"].pool
+        assert pool is not None
         await trio.sleep(1.5 * SPEAKING_SECONDS)
-        assert len(spares) == 2
+        assert len(pool) == 2
         stopped_at = trio.current_time()
         runner.stop(BatchjobsError("enough"))
-        assert not len(spares)
+        assert not len(pool)
 
     stopped_at = 0.0
     run = await ran(

@@ -16,7 +16,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.planning import PlanSettings, make_plan
 from batchjobs.progress import Event, RunStopping
 from batchjobs.runner import RunEnd, Runner
-from batchjobs.session import Link
+from batchjobs.session import Endpoint
 from tests.canary import KEY
 from tests.runner.runs import QUICK, RATE, SETTINGS, attempts_of, job, jobs, obeys, ran, speech_for
 from tests.streams import Peer, Service, Talk, audio
@@ -201,9 +201,9 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
         checkpoint.adopt_staged({})
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=stuck)
-            link = Link(QUICK, base_url="ws://127.0.0.1:9", key=KEY, dial=service.dial)
+            endpoint = Endpoint(QUICK, base_url="ws://127.0.0.1:9", key=KEY, dial=service.dial)
             runner = Runner(
-                checkpoint, links={"quick": link}, settings=SETTINGS, observe=lambda _: None
+                checkpoint, links={"quick": endpoint}, settings=SETTINGS, observe=lambda _: None
             )
             with trio.CancelScope() as scope:
 

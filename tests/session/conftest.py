@@ -4,15 +4,15 @@ import functools
 
 import pytest
 
-from batchjobs.session import Link
+from batchjobs.session import Endpoint
 from tests.session import scripted
 
 
 @pytest.fixture(params=[True, False], ids=["hooks", "no hooks"])
 def library_hooks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let every session go both ways: with our parts in the library, and without."""
-    made = functools.partial(Link, library_hooks=request.param)
+    made = functools.partial(Endpoint, library_hooks=request.param)
     for module in (scripted, request.module):
-        if hasattr(module, "Link"):
-            monkeypatch.setattr(module, "Link", made)
+        if hasattr(module, "Endpoint"):
+            monkeypatch.setattr(module, "Endpoint", made)
     return bool(request.param)

@@ -10,7 +10,7 @@ import trio.testing
 
 from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Link, Spares, SpeechSession, TranscriptSession
+from batchjobs.session import ConnectionPool, Endpoint, SpeechSession, TranscriptSession
 from tests.streams import FaultyStream, Peer, Service, Talk, audio, tone
 
 DRAINING = replace(BUILT_IN["munsit"], close_drains=True, transcript_per_chunk=True, pace=0.0)
@@ -63,14 +63,22 @@ class Place:
     """A service far away, and the way to it."""
 
     service: Service
-    link: Link
-    spares: Spares
+    endpoint: Endpoint
+    pool: ConnectionPool
+    beforehand: bool
+
+    @property
+    def session_pool(self) -> ConnectionPool | None:
+        """What sessions are given."""
+        return self.pool if self.beforehand else None
 
     async def speak(self) -> float:
         """Have one session, and say how long it took."""
         began = trio.current_time()
         segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
-        session = SpeechSession(self.link, segment, texts=["مرحبا"], judge=Lenient())
+        session = SpeechSession(
+            self.endpoint, segment, texts=["مرحبا"], judge=Lenient(), pool=self.session_pool
+        )
         assert bytes((await session.run()).pcm) == PCM
         assert session.was_connected
         assert session.sent_characters == 5
@@ -84,7 +92,7 @@ class Place:
             for _ in range(2):
                 yield bytes(32_000)
 
-        session = TranscriptSession(self.link, chunks=chunks())
+        session = TranscriptSession(self.endpoint, chunks=chunks(), pool=self.session_pool)
         assert (await session.run()).text == "نعم"
         assert session.sent_audio_seconds == 2.0
         return trio.current_time() - began
@@ -108,14 +116,13 @@ async def far(
             await trio.sleep(3 * ROUND_TRIP_SECONDS)
             return await inner(host, port, context)
 
-        link = Link(DRAINING, base_url="ws://127.0.0.1:9", key="k", dial=slowly)
-        spares = Spares(link, has_room=lambda count: count < most)
+        endpoint = Endpoint(DRAINING, base_url="ws://127.0.0.1:9", key="k", dial=slowly)
+        pool = ConnectionPool(endpoint, has_room=lambda count: count < most)
         async with trio.open_nursery() as nursery:
             if beforehand:
-                link.spares = spares
-                nursery.start_soon(spares.run)
+                nursery.start_soon(pool.run)
                 await trio.testing.wait_all_tasks_blocked()
-            yield Place(service, link, spares)
+            yield Place(service, endpoint, pool, beforehand)
             nursery.cancel_scope.cancel()
         assert all(stream.is_closed for stream in service.streams)
         outer.cancel_scope.cancel()

@@ -14,7 +14,7 @@ from batchjobs.errors import SessionError
 from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN, Provider
-from batchjobs.session import Link, SpeechSession
+from batchjobs.session import Endpoint, SpeechSession
 from tests.canary import key_with
 from tests.streams import Peer, Raw, Service, Talk, audio, tone
 
@@ -47,18 +47,20 @@ class Lenient:
         return Verdict()
 
 
-def link_to(
+def endpoint_at(
     service: Service, provider: Provider = HOSTED, *, key: str = KEY, **others: Any
-) -> Link:
+) -> Endpoint:
     """Make the way to a scripted service."""
-    return Link(provider, base_url="ws://127.0.0.1:9/api/v1", key=key, dial=service.dial, **others)
+    return Endpoint(
+        provider, base_url="ws://127.0.0.1:9/api/v1", key=key, dial=service.dial, **others
+    )
 
 
-def speech(link: Link, texts: list[str] | None = None, **others: Any) -> SpeechSession:
+def speech(endpoint: Endpoint, texts: list[str] | None = None, **others: Any) -> SpeechSession:
     """Make a session that speaks."""
     segment = Segment(key="k", kind=Kind.TTS, text=ARABIC, speech=SPEECH)
     return SpeechSession(
-        link, segment, texts=[ARABIC] if texts is None else texts, judge=Lenient(), **others
+        endpoint, segment, texts=[ARABIC] if texts is None else texts, judge=Lenient(), **others
     )
 
 
@@ -98,7 +100,7 @@ async def spoken(
 ) -> SpeechResult:
     """Run one session that speaks against a scripted service."""
     async with serving(talk, raw=raw, **faults) as service:
-        return await speech(link_to(service, provider), texts).run()
+        return await speech(endpoint_at(service, provider), texts).run()
     raise AssertionError
 
 

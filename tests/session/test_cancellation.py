@@ -17,7 +17,7 @@ from tests.session.scripted import (
     PCM,
     _CancelAt,
     chunks_of,
-    link_to,
+    endpoint_at,
     listens,
     mute,
     serving,
@@ -34,11 +34,11 @@ async def _cancelled_at(step: int, kind: Kind, provider: Provider) -> tuple[bool
     talk = speaks if kind is Kind.TTS else listens
     result: object = None
     async with serving(talk) as service:
-        link = link_to(service, provider)
+        endpoint = endpoint_at(service, provider)
         session = (
-            speech(link, [ARABIC, "b"])
+            speech(endpoint, [ARABIC, "b"])
             if kind is Kind.TTS
-            else TranscriptSession(link, chunks=chunks_of(2))
+            else TranscriptSession(endpoint, chunks=chunks_of(2))
         )
         scope = trio.CancelScope()
         instrument = _CancelAt(scope, step)
@@ -88,7 +88,7 @@ async def test_a_decided_result_survives_a_cancellation_while_closing(
     result = None
     async with serving(deaf) as service:
         with trio.move_on_after(HOSTED.quiet_seconds + HOSTED.drain_seconds + 0.5):
-            result = await speech(link_to(service)).run()
+            result = await speech(endpoint_at(service)).run()
     assert result is not None
 
 
@@ -97,7 +97,7 @@ async def test_an_undecided_session_is_cut_at_once(autojump_clock: object) -> No
     async with serving(mute) as service:
         began = trio.current_time()
         with trio.move_on_after(1) as scope:
-            await speech(link_to(service)).run()
+            await speech(endpoint_at(service)).run()
         assert scope.cancelled_caught
         assert trio.current_time() - began == pytest.approx(1)
 

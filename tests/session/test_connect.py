@@ -8,14 +8,15 @@ import trio.testing
 
 from batchjobs.errors import (
     PermanentError,
+    QuotaSpentError,
     SessionError,
     StopError,
     ThrottledError,
     TimedOutError,
     TransientError,
 )
-from batchjobs.session import CONNECTION_CODE, Link
-from tests.session.scripted import HOSTED, KEY, link_to, missed, serving, speaks, speech, spoken
+from batchjobs.session import CONNECTION_CODE, Endpoint
+from tests.session.scripted import HOSTED, KEY, endpoint_at, missed, serving, speaks, speech, spoken
 from tests.streams import Peer, answers, audio, tone
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -38,10 +39,10 @@ async def test_a_dial_that_never_ends_has_the_same_deadline(autojump_clock: obje
         await trio.sleep_forever()
         raise AssertionError
 
-    link = Link(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=hangs)
+    endpoint = Endpoint(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=hangs)
     began = trio.current_time()
     with pytest.raises(TimedOutError):
-        await speech(link).run()
+        await speech(endpoint).run()
     assert trio.current_time() - began == pytest.approx(HOSTED.connect_seconds)
 
 
@@ -92,7 +93,7 @@ async def test_an_upgrade_that_proves_nothing_ends(autojump_clock: object) -> No
 
 REFUSALS = [
     ("401 Unauthorized", "", StopError, "401", None),
-    ("402 Payment Required", "", StopError, "402", None),
+    ("402 Payment Required", "", QuotaSpentError, "402", None),
     ("403 Forbidden", "", StopError, "403", None),
     ("404 Not Found", "", PermanentError, "404", None),
     ("429 Too Many", "Retry-After: 7\r\n", ThrottledError, "429", 7.0),
@@ -130,7 +131,7 @@ async def test_a_refusal_is_classed_by_its_status(
     """Whatever its body looks like, the status decides; and a redirect is never followed."""
     response = f"HTTP/1.1 {status}\r\n{headers}{BODIES[body]}".encode()
     async with serving(raw=answers(response)) as service:
-        session = speech(link_to(service))
+        session = speech(endpoint_at(service))
         with pytest.raises(kind) as caught:
             await session.run()
         assert len(service.streams) == 1
@@ -201,9 +202,9 @@ async def test_a_service_that_takes_us_and_leaves_at_once_is_a_broken_connection
 
 async def test_no_host_name_is_told_as_no_connection() -> None:
     """A label that cannot be looked up is an error of ours to tell, not a crash."""
-    link = Link(HOSTED, base_url=f"ws://{'a' * 70}.example/api", key=KEY)
+    endpoint = Endpoint(HOSTED, base_url=f"ws://{'a' * 70}.example/api", key=KEY)
     with pytest.raises(TransientError) as caught:
-        await speech(link).run()
+        await speech(endpoint).run()
     assert caught.value.code == CONNECTION_CODE
 
 
@@ -212,9 +213,9 @@ async def test_a_refused_connection_is_told_as_no_connection() -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     await listeners[0].aclose()
-    link = Link(HOSTED, base_url=f"ws://127.0.0.1:{port}/api", key=KEY)
+    endpoint = Endpoint(HOSTED, base_url=f"ws://127.0.0.1:{port}/api", key=KEY)
     with pytest.raises(TransientError, match="refused") as caught:
-        await speech(link).run()
+        await speech(endpoint).run()
     assert caught.value.code == CONNECTION_CODE
 
 
@@ -231,7 +232,7 @@ async def test_no_file_descriptors_left_slows_the_run_down(
         group = ExceptionGroup("all", [ConnectionRefusedError(111, "refused"), error])
         raise OSError("all attempts to connect failed") from group
 
-    link = Link(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=full)
+    endpoint = Endpoint(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=full)
     with pytest.raises(ThrottledError) as caught:
-        await speech(link).run()
+        await speech(endpoint).run()
     assert caught.value.code == "EMFILE"

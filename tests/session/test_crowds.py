@@ -7,8 +7,8 @@ import trio
 import trio.testing
 
 from batchjobs.errors import TransientError
-from batchjobs.session import Link
-from tests.session.scripted import HOSTED, KEY, link_to, serving, speech
+from batchjobs.session import Endpoint
+from tests.session.scripted import HOSTED, KEY, endpoint_at, serving, speech
 from tests.streams import head_of
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -28,11 +28,11 @@ async def test_at_most_32_handshakes_at_once(autojump_clock: object) -> None:
         opening -= 1
 
     async with serving(raw=slow) as service:
-        link = link_to(service)
+        endpoint = endpoint_at(service)
 
         async def one() -> None:
             with pytest.raises(TransientError):
-                await speech(link).run()
+                await speech(endpoint).run()
 
         async with trio.open_nursery() as nursery:
             for _ in range(100):
@@ -49,11 +49,11 @@ async def test_a_crowd_of_connections_is_spread_and_a_few_are_not(autojump_clock
             dialled.append(trio.current_time())  # noqa: B023
             raise OSError("nobody there")
 
-        link = Link(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
+        endpoint = Endpoint(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
 
         async def one() -> None:
             with pytest.raises(TransientError):
-                await speech(link).run()  # noqa: B023
+                await speech(endpoint).run()  # noqa: B023
 
         async with trio.open_nursery() as nursery:
             for _ in range(sessions):

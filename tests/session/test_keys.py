@@ -14,10 +14,19 @@ import trio.testing
 import trustme
 
 from batchjobs.errors import StopError, TransientError
-from batchjobs.session import Link, TranscriptSession
+from batchjobs.session import Endpoint, TranscriptSession
 from batchjobs.session.handshake_guard import GuardedStream
 from tests.canary import place_in
-from tests.session.scripted import HOSTED, KEY, chunks_of, link_to, listens, serving, speaks, speech
+from tests.session.scripted import (
+    HOSTED,
+    KEY,
+    chunks_of,
+    endpoint_at,
+    listens,
+    serving,
+    speaks,
+    speech,
+)
 from tests.streams import Peer, answers, head_of
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -51,12 +60,12 @@ async def test_the_key_travels_only_as_the_provider_says(
     logging.getLogger("trio-websocket").setLevel(logging.DEBUG)
     provider = replace(HOSTED, tts_auth=ways, stt_auth=tuple(w for w in ways if w != "init"))
     async with serving(speaks) as service:
-        link = link_to(service, provider)
-        await speech(link).run()
+        endpoint = endpoint_at(service, provider)
+        await speech(endpoint).run()
         assert _ways_seen(service.peers[0]) == set(ways)
-        assert not place_in(repr(link))
+        assert not place_in(repr(endpoint))
     async with serving(listens) as service:
-        await TranscriptSession(link_to(service, provider), chunks=chunks_of(1)).run()
+        await TranscriptSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
         assert _ways_seen(service.peers[0]) == set(ways) - {"init"}
     shown = caplog.text + "".join(capfd.readouterr())
     assert not place_in(shown)
@@ -67,7 +76,7 @@ async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: ob
     """Percent-encoded, as all that does."""
     async with serving(listens) as service:
         provider = replace(HOSTED, stt_model="munsit en&ar")
-        await TranscriptSession(link_to(service, provider), chunks=chunks_of(1)).run()
+        await TranscriptSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
         path = service.peers[0].request.path
     assert path == "/api/v1/websocket/speech-to-text?model=munsit%20en%26ar"
 
@@ -75,8 +84,8 @@ async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: ob
 async def test_transcription_by_munsit_names_its_model(autojump_clock: object) -> None:
     """As built in, as the vendor's newest clients do: in the request's query, the key not."""
     async with serving(listens) as service:
-        link = link_to(service, HOSTED)
-        await TranscriptSession(link, chunks=chunks_of(1)).run()
+        endpoint = endpoint_at(service, HOSTED)
+        await TranscriptSession(endpoint, chunks=chunks_of(1)).run()
         path = service.peers[0].request.path
     assert path == "/api/v1/websocket/speech-to-text?model=munsit"
 
@@ -109,14 +118,14 @@ async def test_the_key_goes_over_verified_tls_only(case: str) -> None:
 
     listeners = await trio.open_ssl_over_tcp_listeners(0, server_context, host="127.0.0.1")
     port = listeners[0].transport_listener.socket.getsockname()[1]
-    link = Link(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
-    assert link.context is not None
+    endpoint = Endpoint(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
+    assert endpoint.context is not None
     if case != "unknown authority":
-        ca.configure_trust(link.context)
+        ca.configure_trust(endpoint.context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, accept, listeners)
         with pytest.raises(StopError) as caught:
-            await speech(link).run()
+            await speech(endpoint).run()
         nursery.cancel_scope.cancel()
     assert caught.value.code == ("402" if case == "good" else "tls")
     assert bool(received) == (case == "good")
@@ -127,18 +136,18 @@ async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
     """Without TLS the stream is the socket, and waits as it does."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
-    link = Link(HOSTED, base_url=f"ws://127.0.0.1:{port}/api/v1", key=KEY)
+    endpoint = Endpoint(HOSTED, base_url=f"ws://127.0.0.1:{port}/api/v1", key=KEY)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, answers(b"HTTP/1.1 403 No\r\n\r\n"), listeners)
         with pytest.raises(StopError):
-            await speech(link).run()
-        stream = GuardedStream(await link.dial(link.host, link.port, None))
+            await speech(endpoint).run()
+        stream = GuardedStream(await endpoint.dial(endpoint.host, endpoint.port, None))
         await stream.wait_send_all_might_not_block()
         await stream.aclose()
         nursery.cancel_scope.cancel()
 
 
-async def test_one_tls_context_serves_a_link(autojump_clock: object) -> None:
+async def test_one_tls_context_serves_an_endpoint(autojump_clock: object) -> None:
     """A fresh context a connection would cost more than the session; ws has none."""
     seen: list[ssl.SSLContext | None] = []
 
@@ -146,14 +155,18 @@ async def test_one_tls_context_serves_a_link(autojump_clock: object) -> None:
         seen.append(context)
         raise OSError("no")
 
-    link = Link(HOSTED, base_url="wss://example.org/api/v1", key=KEY, dial=dial)
-    assert (link.host, link.port, link.host_header) == ("example.org", 443, "example.org")
+    endpoint = Endpoint(HOSTED, base_url="wss://example.org/api/v1", key=KEY, dial=dial)
+    assert (endpoint.host, endpoint.port, endpoint.host_header) == (
+        "example.org",
+        443,
+        "example.org",
+    )
     for _ in range(3):
         with pytest.raises(TransientError):
-            await speech(link).run()
+            await speech(endpoint).run()
     assert len(seen) == 3
     assert len(set(map(id, seen))) == 1
     assert seen[0] is not None
     assert seen[0].verify_mode is ssl.CERT_REQUIRED
     assert seen[0].check_hostname
-    assert Link(HOSTED, base_url="ws://[::1]:8/api", key="").context is None
+    assert Endpoint(HOSTED, base_url="ws://[::1]:8/api", key="").context is None

@@ -57,14 +57,14 @@ async def test_a_refused_spare_is_nobody_s_failure_and_not_asked_for_again_soon(
 async def test_what_nobody_takes_is_closed_after_a_while(autojump_clock: object) -> None:
     """Not held for ever, be it for another kind of session; then there is room again."""
     async with far() as place:
-        place.spares.replenish(("/a", []))
-        place.spares.replenish(("/b", []))  # no room
+        place.pool.replenish(("/a", []))
+        place.pool.replenish(("/b", []))  # no room
         await trio.sleep(25)
         assert place.service.open == 1
         await trio.sleep(10)
         assert place.service.open == 0
-        place.spares.replenish(("/b", []))
-        spare = await place.spares.take(("/b", []))
+        place.pool.replenish(("/b", []))
+        spare = await place.pool.take(("/b", []))
         await trio.sleep(100)
         assert spare is not None
         assert spare.is_open  # whoever has it keeps it
@@ -74,8 +74,8 @@ async def test_what_nobody_takes_is_closed_after_a_while(autojump_clock: object)
 async def test_only_the_same_request_shares_a_connection(autojump_clock: object) -> None:
     """What was opened for speech is not given to a transcription."""
     async with far() as place:
-        place.spares.replenish(("/a", []))
-        assert await place.spares.take(("/b", [])) is None
-        spare = await place.spares.take(("/a", []))
+        place.pool.replenish(("/a", []))
+        assert await place.pool.take(("/b", [])) is None
+        spare = await place.pool.take(("/a", []))
         assert spare is not None
         spare.close()

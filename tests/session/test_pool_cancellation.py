@@ -79,8 +79,8 @@ async def test_who_waits_for_a_spare_that_is_opening_can_be_cancelled(
     async with far() as place:
         request = ("/", [])
         place.service._raw = hangs
-        place.spares.replenish(request)
+        place.pool.replenish(request)
         with trio.move_on_after(5) as scope:
-            await place.spares.take(request)
+            await place.pool.take(request)
         assert scope.cancelled_caught
-        assert not place.spares._spares
+        assert not place.pool._waiting

@@ -97,9 +97,9 @@ async def test_a_close_in_answer_to_the_first_message_is_a_stale_connection(
 
     async with far(leaves) as place:
         await place.speak()
-        assert len(place.spares) == 1
+        assert len(place.pool) == 1
         await place.speak()  # over the second, which leaves, and then the third
-        place.spares.rest()  # the fourth
+        place.pool.rest()  # the fourth
         with pytest.raises(TransientError, match="closed with 1001"):
             await place.speak()
 
@@ -122,7 +122,9 @@ async def test_a_dead_spare_and_then_no_connection_is_no_connection(
     async with far(dial=dial) as place:
         await place.speak()
         segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
-        session = SpeechSession(place.link, segment, texts=["مرحبا"], judge=Lenient())
+        session = SpeechSession(
+            place.endpoint, segment, texts=["مرحبا"], judge=Lenient(), pool=place.pool
+        )
         with pytest.raises(TransientError, match="no connection: gone"):
             await session.run()
     assert not session.was_connected

@@ -23,8 +23,8 @@ from tests.session.scripted import (
     CLOSE_SECONDS,
     HOSTED,
     chunks_of,
+    endpoint_at,
     heard,
-    link_to,
     listens,
     serving,
 )
@@ -41,7 +41,7 @@ async def transcribed(
     """Run one session that transcribes."""
     async with serving(talk) as service:
         return await TranscriptSession(
-            link_to(service, provider), chunks=chunks or chunks_of(3)
+            endpoint_at(service, provider), chunks=chunks or chunks_of(3)
         ).run()
     raise AssertionError
 
@@ -72,7 +72,7 @@ async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock:
     for pcm in (sound, bytes(len(sound))):
         async with serving(hears_nothing) as service:
             judge = TranscriptRates().judge("service/model")
-            session = TranscriptSession(link_to(service), chunks=chunks(pcm), judge=judge)
+            session = TranscriptSession(endpoint_at(service), chunks=chunks(pcm), judge=judge)
             result = await session.run()
             assert result.text == ""
             found.append([doubt.sign for doubt in result.doubts])
@@ -113,7 +113,7 @@ async def test_chunks_are_whole_files_or_only_the_first(
     """The chunk form is the provider's."""
     async with serving(listens) as service:
         provider = replace(HOSTED, chunk_form=form)
-        await TranscriptSession(link_to(service, provider), chunks=chunks_of(3)).run()
+        await TranscriptSession(endpoint_at(service, provider), chunks=chunks_of(3)).run()
         sent = [bytes(m["data"]["audioBuffer"]) for m in service.peers[0].messages]
     assert [data.startswith(b"RIFF") for data in sent] == whole
     assert [data[-2:] for data in sent] == [b"\x01\x00", b"\x02\x00", b"\x03\x00"]
@@ -125,8 +125,8 @@ async def test_chunks_are_written_as_asked(encoding: ChunkEncoding, autojump_clo
     sent = {}
     for asked in (ChunkEncoding.COMPACT, encoding):
         async with serving(listens) as service:
-            link = link_to(service, encoding=asked)
-            await TranscriptSession(link, chunks=chunks_of(3)).run()
+            endpoint = endpoint_at(service, encoding=asked)
+            await TranscriptSession(endpoint, chunks=chunks_of(3)).run()
             sent[asked] = len(service.streams[0].sent), service.peers[0].messages
     assert sent[encoding][1] == sent[ChunkEncoding.COMPACT][1]
     is_padded = encoding is ChunkEncoding.PADDED
@@ -145,7 +145,7 @@ async def test_a_recording_damaged_midway_is_nobodys_fault_but_its_own(
         raise RecordingError("cut off", hint="copy it again")
 
     async with serving(listens) as service:
-        session = TranscriptSession(link_to(service), chunks=damaged())
+        session = TranscriptSession(endpoint_at(service), chunks=damaged())
         assert session.sent_audio_seconds == 0.0
         assert not session.was_connected
         with pytest.raises(PermanentError, match="cut off") as caught:
@@ -188,7 +188,7 @@ async def test_a_send_that_breaks_leaves_the_verdict_to_the_listener(
     """The failure is the connection's, with its code."""
     async with serving(listens, break_sends_after=100_000) as service:
         with pytest.raises(TransientError) as caught:
-            await TranscriptSession(link_to(service), chunks=chunks_of(9)).run()
+            await TranscriptSession(endpoint_at(service), chunks=chunks_of(9)).run()
     assert caught.value.code == "1006"
 
 
@@ -213,7 +213,7 @@ async def test_a_service_that_stops_taking_audio_ends_by_its_deadline(
     async with serving(listens, stall_sends_after=300_000) as service:
         began = trio.current_time()
         with pytest.raises(TimedOutError, match="stopped taking audio"):
-            await TranscriptSession(link_to(service), chunks=chunks_of(10)).run()
+            await TranscriptSession(endpoint_at(service), chunks=chunks_of(10)).run()
         allowed = 4 + 1 + HOSTED.ready_seconds + CLOSE_SECONDS
         assert trio.current_time() - began <= allowed + 0.1
 

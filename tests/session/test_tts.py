@@ -15,7 +15,7 @@ from tests.session.scripted import (
     DRAINING,
     HOSTED,
     PCM,
-    link_to,
+    endpoint_at,
     serving,
     speaks,
     speech,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("library_hooks")
 async def test_a_text_becomes_its_audio(autojump_clock: object) -> None:
     """The samples are those sent, odd cuts included; the text arrives as it was."""
     async with serving(speaks) as service:
-        session = speech(link_to(service), [ARABIC, "next\n", ""])
+        session = speech(endpoint_at(service), [ARABIC, "next\n", ""])
         assert not session.was_connected
         assert session.sent_characters == 0
         result = await session.run()
@@ -73,7 +73,9 @@ async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) 
         await peer.until_asked_to_close()
 
     async with serving(late) as service:
-        await speech(link_to(service), on_proven=lambda: proofs.append(trio.current_time())).run()
+        await speech(
+            endpoint_at(service), on_proven=lambda: proofs.append(trio.current_time())
+        ).run()
     assert len(proofs) == 1
 
 
@@ -119,7 +121,7 @@ async def test_what_goes_wrong_while_closing_takes_no_result_back(
 
     async with serving(speaks_once) as service:
         monkeypatch.setattr(WebSocketConnection, "aclose", stumble)
-        assert bytes((await speech(link_to(service)).run()).pcm) == PCM
+        assert bytes((await speech(endpoint_at(service)).run()).pcm) == PCM
     assert "after its session" in caplog.text
 
 
@@ -137,7 +139,7 @@ async def test_a_mistake_of_ours_in_mid_audio_is_told_as_what_it_is(autojump_clo
 
     with pytest.RaisesGroup(KeyError, flatten_subgroups=True):
         async with serving(speaks) as service:
-            await speech(link_to(service), on_proven=stumble).run()
+            await speech(endpoint_at(service), on_proven=stumble).run()
 
 
 async def test_a_peer_that_never_answers_the_close_changes_nothing(

@@ -10,6 +10,7 @@ from trio_websocket import ConnectionClosed
 from batchjobs.errors import (
     MuteError,
     PermanentError,
+    QuotaSpentError,
     SessionError,
     StopError,
     ThrottledError,
@@ -25,7 +26,7 @@ from tests.session.scripted import (
     PCM,
     SPEECH,
     Lenient,
-    link_to,
+    endpoint_at,
     missed,
     serving,
     speaks,
@@ -150,7 +151,7 @@ async def test_messages_that_cannot_be_read_are_a_failure(
     ("message", "kind", "code"),
     [
         ({"type": "error", "errorCode": 40101, "errorMessage": "no"}, StopError, "40101"),
-        ({"type": "error", "errorCode": "40201", "message": "no"}, StopError, "40201"),
+        ({"type": "error", "errorCode": "40201", "message": "no"}, QuotaSpentError, "40201"),
         ({"errorCode": "40001", "errorMessage": "لا"}, PermanentError, "40001"),
         ({"type": "error", "errorCode": "42901"}, ThrottledError, "42901"),
         ({"type": "error", "errorCode": 50202, "message": "up"}, TransientError, "50202"),
@@ -222,7 +223,7 @@ async def test_an_implausible_result_is_handed_out_with_its_doubts(
 
     async with serving(speaks) as service:
         segment = Segment(key="k", kind=Kind.TTS, text="x", speech=SPEECH)
-        session = SpeechSession(link_to(service), segment, texts=["x"], judge=Strict())
+        session = SpeechSession(endpoint_at(service), segment, texts=["x"], judge=Strict())
         result = await session.run()
     assert result.doubts == (doubt,)
     assert bytes(result.pcm) == PCM

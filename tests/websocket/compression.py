@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Link, TranscriptSession
+from batchjobs.session import Endpoint, TranscriptSession
 
 QUICK = replace(BUILT_IN["munsit"], pace=0.0, transcript_per_chunk=True)
 
@@ -17,6 +17,6 @@ async def chunks_of(pcm: bytes) -> AsyncGenerator[bytes, None]:
         yield pcm[start : start + 32_000]
 
 
-async def transcribed(link: Link, pcm: bytes) -> str:
+async def transcribed(endpoint: Endpoint, pcm: bytes) -> str:
     """Send a recording and give its transcript."""
-    return (await TranscriptSession(link, chunks=chunks_of(pcm)).run()).verbatim
+    return (await TranscriptSession(endpoint, chunks=chunks_of(pcm)).run()).verbatim

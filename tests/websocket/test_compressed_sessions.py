@@ -16,7 +16,7 @@ import websockets.sync.server
 from batchjobs.protocol import codec
 from batchjobs.server.app import serve
 from batchjobs.server.settings import ServerSettings
-from batchjobs.session import Link, dial_tcp
+from batchjobs.session import Endpoint, dial_tcp
 from batchjobs.websocket import hooks
 from tests.streams import FaultyStream, Peer, Service
 from tests.websocket.compression import ARABIC, QUICK, transcribed
@@ -77,8 +77,10 @@ async def test_another_library_s_server_reads_it_and_a_third_of_the_bytes_travel
         agreed: list[str] = []
         streams = Streams()
         with others_server(heard, agreed) as url:
-            link = Link(QUICK, base_url=url, key="k", dial=streams.dial, compresses=compresses)
-            assert await transcribed(link, pcm) == ARABIC * 8
+            endpoint = Endpoint(
+                QUICK, base_url=url, key="k", dial=streams.dial, compresses=compresses
+            )
+            assert await transcribed(endpoint, pcm) == ARABIC * 8
         assert b"".join(data[codec.WAV_HEADER_BYTES :] for data in heard) == pcm
         assert ("permessage-deflate" in agreed[0]) is compresses
         sizes[compresses] = len(streams.seen[0].sent)
@@ -126,10 +128,12 @@ async def test_a_service_that_takes_none_is_told_of_once(
     """Sessions go on uncompressed, and one line says so."""
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=listens)
-        link = Link(QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True)
+        endpoint = Endpoint(
+            QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True
+        )
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                assert await transcribed(link, bytes(64_000)) == ARABIC
+                assert await transcribed(endpoint, bytes(64_000)) == ARABIC
         nursery.cancel_scope.cancel()
     assert caplog.text.count("takes no compression") == 1
 
@@ -141,9 +145,11 @@ async def test_a_library_that_has_changed_goes_on_without(
     monkeypatch.setattr(hooks, "_ATTRIBUTE", "_renamed")
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=listens)
-        link = Link(QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True)
+        endpoint = Endpoint(
+            QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True
+        )
         with caplog.at_level(logging.WARNING):
             for _ in range(2):
-                assert await transcribed(link, bytes(64_000)) == ARABIC
+                assert await transcribed(endpoint, bytes(64_000)) == ARABIC
         nursery.cancel_scope.cancel()
     assert caplog.text.count("trio-websocket has changed") == 1

@@ -21,7 +21,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from batchjobs.session import Link, TranscriptSession
+from batchjobs.session import Endpoint, TranscriptSession
 from batchjobs.websocket import frames, hooks
 from batchjobs.websocket.frames import FastConnection
 from tests.streams import Peer, Service
@@ -213,11 +213,11 @@ async def test_sessions_use_it_where_the_library_is_known(
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=_answers)
         for fast in (True, True, False):
-            link = Link(
+            endpoint = Endpoint(
                 QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, library_hooks=fast
             )
             chunks = chunks_of(bytes(range(256)) * 500)
-            heard.append((await TranscriptSession(link, chunks=chunks).run()).text)
+            heard.append((await TranscriptSession(endpoint, chunks=chunks).run()).text)
         nursery.cancel_scope.cancel()
     assert heard[0] == heard[1] == heard[2]
     assert heard[0].startswith(ARABIC)

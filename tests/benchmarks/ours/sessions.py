@@ -12,7 +12,7 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.process.tuning import tune_process
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Link, SpeechSession, TranscriptSession
+from batchjobs.session import Endpoint, SpeechSession, TranscriptSession
 from batchjobs.websocket.masking import install_fast_masker
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter, resident_bytes
@@ -33,7 +33,7 @@ class Sessions:
         self._arguments = arguments
         base_url = f"{arguments.url}/{arguments.kind.name}"
         encoding = ChunkEncoding(arguments.encoding)
-        self._link = Link(
+        self._endpoint = Endpoint(
             PROVIDER,
             base_url=base_url,
             key=program.KEY,
@@ -62,7 +62,7 @@ class Sessions:
     async def _speak(self) -> None:
         spoken = self._arguments.kind.text
         session = SpeechSession(
-            self._link,
+            self._endpoint,
             Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH),
             texts=text.split_messages(spoken),
             judge=self._rates.judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed),
@@ -74,7 +74,7 @@ class Sessions:
         self.bytes += len(result.pcm)
 
     async def _transcribe(self) -> None:
-        result = await TranscriptSession(self._link, chunks=self._recording()).run()
+        result = await TranscriptSession(self._endpoint, chunks=self._recording()).run()
         assert result.text
         self.messages += result.evidence.messages
 
