@@ -312,7 +312,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            env=os.environ | {"PYTHONPATH": str(Path(decoding.__file__).parents[1])},
+            env=os.environ | {"PYTHONPATH": str(Path(decoding.__file__).parents[2])},
         )
         before, after = map(int, done.stdout.split())
         assert after - before < 40 * 1024

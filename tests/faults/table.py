@@ -118,7 +118,7 @@ ROWS = (
         "slow fsync; counting service",
         {
             CRASH: ("a_slot_released",),
-            "test_runner": ("no_session_opens_before", "concurrency_is_reached"),
+            "runner/test_runner": ("no_session_opens_before", "concurrency_is_reached"),
         },
     ),
     Row(
@@ -132,8 +132,8 @@ ROWS = (
         "the commit fails",
         "a checkpoint that cannot write",
         {
-            "test_runner": ("a_failed_commit", "a_checkpoint_that", "a_target_that"),
-            "test_recorder": ("after_a_failed_write", "an_unforeseen"),
+            "runner/test_disk_failures": ("a_failed_commit", "a_checkpoint_that", "a_target_that"),
+            "runner/test_recorder": ("after_a_failed_write", "an_unforeseen"),
         },
     ),
     Row((4,), "disk full, then room", "tmpfs in a mount namespace", {DISK: ("a_full_disk",)}),
@@ -151,8 +151,8 @@ ROWS = (
         "two runs in one folder",
         "50 pairs; a holder killed",
         {
-            "test_cli": ("a_second_run",),
-            "test_checkpoint": ("a_second_run", "the_lock_dies"),
+            "cli/test_refusals": ("a_second_run",),
+            "checkpoint/test_opening": ("a_second_run", "the_lock_dies"),
             STATE: ("of_fifty_pairs",),
         },
     ),
@@ -162,7 +162,7 @@ ROWS = (
         "SIGKILL thrice in its session",
         {
             CRASH: ("a_job_that_crashes",),
-            "test_runner": ("a_job_that_kills",),
+            "runner/test_retries": ("a_job_that_kills",),
         },
     ),
     Row(
@@ -171,7 +171,8 @@ ROWS = (
         "state machine (Hypothesis)",
         {
             STATE: ("whatever", "rows_that_ask"),
-            "test_end_to_end": ("running_again", "only_what", "a_deleted"),
+            "end_to_end/test_quickstart": ("running_again",),
+            "end_to_end/test_edits": ("only_what", "a_deleted"),
         },
     ),
     Row(
@@ -179,48 +180,60 @@ ROWS = (
         "wrong key, empty wallet, wrong address",
         "scripted and real servers",
         {
-            "test_runner": ("a_wrong_key", "an_empty_wallet", "a_wrong_address", "nobody_there"),
-            "test_end_to_end": ("a_wrong_key", "a_service_that_is_not"),
+            "runner/test_refusals": (
+                "a_wrong_key",
+                "an_empty_wallet",
+                "a_wrong_address",
+                "nobody_there",
+            ),
+            "end_to_end/test_faults": ("a_wrong_key", "a_service_that_is_not"),
         },
     ),
     Row(
         (9,),
         "room for L sessions, found out; L falls tenfold",
         "42901, 429 with and without Retry-After, 1013, in virtual time",
-        {"test_adaptive_run": ("a_run_finds", "a_run_follows", "after_an_outage")},
+        {"runner/test_adaptive_run": ("a_run_finds", "a_run_follows", "after_an_outage")},
     ),
     Row(
         (9,),
         "a burst of refusals",
         "scripted service; simulation",
         {
-            "test_runner": ("throttling", "one_burst"),
-            "test_limits": ("a_burst", "each_epoch", "an_unknown_room", "a_room_that"),
+            "runner/test_retries": ("throttling", "one_burst"),
+            "limits/test_concurrency": ("a_burst", "each_epoch", "an_unknown_room", "a_room_that"),
         },
     ),
     Row(
         (10,),
         "ten minutes out of reach; for ever",
         "refused connections, in fast time",
-        {"test_runner_limits": ("a_ten_minute", "a_service_that_stays")},
+        {"runner/test_outages": ("a_ten_minute", "a_service_that_stays")},
     ),
     Row(
         (11,),
         "5xx for ever: 30, 60, 95, 100 %",
         "error codes, closes, HTTP 503",
-        {"test_runner_limits": ("a_service_that_fails", "failures_of_every")},
+        {"runner/test_retry_budget": ("a_service_that_fails", "failures_of_every")},
     ),
     Row(
         (12,),
         "silence, drips, pings, stalls, endless heads and bodies",
         "streams that misbehave, in virtual time",
         {
-            "test_session": (
-                *("a_tcp_peer", "a_dial_that", "a_head_that", "an_upgrade", "an_endless"),
-                *("a_first_message", "no_audio", "a_flood", "pings_feed", "dripping"),
-                *("a_service_that_stops", "audio_slower", "no_transcript_has"),
+            "session/test_connect": (
+                "a_tcp_peer",
+                "a_dial_that",
+                "a_head_that",
+                "an_upgrade",
+                "an_endless",
             ),
-            "test_end_to_end": ("a_misbehaving", "a_fault_that_passes"),
+            "session/test_tts_deadlines": (
+                *("a_first_message", "no_audio", "a_flood", "pings_feed"),
+                *("dripping", "a_service_that_stops", "audio_slower"),
+            ),
+            "session/test_stt": ("a_service_that_stops", "no_transcript_has"),
+            "end_to_end/test_faults": ("a_misbehaving", "a_fault_that_passes"),
         },
     ),
     Row(
@@ -228,10 +241,9 @@ ROWS = (
         "Close never answered, or in mid-audio",
         "streams that misbehave",
         {
-            "test_session": (
-                *("a_peer_that_never", "what_comes_while", "a_connection_dropped"),
-                *("a_close_in_mid", "a_normal_close", "a_decided_result"),
-            ),
+            "session/test_tts": ("a_peer_that_never", "what_comes_while", "a_connection_dropped"),
+            "session/test_tts_failures": ("a_close_in_mid", "a_normal_close"),
+            "session/test_cancellation": ("a_decided_result",),
         },
     ),
     Row(
@@ -239,10 +251,14 @@ ROWS = (
         "messages, bodies and audio without end",
         "scripted services",
         {
-            "test_session": ("a_message_beyond", "a_message_of", "an_endless", "at_most_32"),
-            "test_tts": ("far_more", "audio_without_end"),
-            "test_stt": ("an_endless", "transcripts_without"),
-            "test_manifest": ("memory", "an_endless_row", "a_decompression"),
+            "session/test_tts_failures": ("a_message_beyond", "a_message_of"),
+            "session/test_connect": ("an_endless",),
+            "session/test_crowds": ("at_most_32",),
+            "protocol/test_tts_deadlines": ("far_more", "audio_without_end"),
+            "protocol/test_stt": ("an_endless",),
+            "protocol/test_stt_deadlines": ("transcripts_without",),
+            "manifest/test_reading": ("memory",),
+            "manifest/test_refused_manifests": ("an_endless_row", "a_decompression"),
         },
     ),
     Row(
@@ -251,7 +267,7 @@ ROWS = (
         "real signals",
         {
             SIGNALS: ("a_signal", "the_grace", "a_second", "what_nohup"),
-            "test_runner": ("the_first_signal", "after_the_grace", "a_third"),
+            "runner/test_stopping": ("the_first_signal", "after_the_grace", "a_third"),
         },
     ),
     Row(
@@ -272,7 +288,9 @@ ROWS = (
         "corpus; Hypothesis",
         {
             CORPUS: ("every_hostile_manifest",),
-            "test_manifest": ("any_bytes", "csv_comes", "two_stray", "gzip", "a_decompression"),
+            "manifest/test_any_manifest": ("any_bytes", "csv_comes", "two_stray"),
+            "manifest/test_reading": ("gzip",),
+            "manifest/test_refused_manifests": ("a_decompression",),
         },
     ),
     Row(
@@ -293,7 +311,7 @@ ROWS = (
         "corpus, also in a run; mutations",
         {
             CORPUS: ("every_hostile_recording", "a_manifest_of"),
-            "test_audio_header": ("hostile", "every_truncation", "mutated", "random"),
+            "audio/test_header": ("hostile", "every_truncation", "mutated", "random"),
         },
     ),
     Row(
@@ -319,7 +337,7 @@ ROWS = (
         {
             SECURITY: ("a_key_is", "a_key_in", "a_key_that"),
             "test_canary": ("",),
-            "test_session": ("the_key_travels",),
+            "session/test_keys": ("the_key_travels",),
         },
     ),
     Row(
@@ -328,7 +346,7 @@ ROWS = (
         "real sockets and TLS",
         {
             SECURITY: ("no_key_goes", "redirects", "a_key_goes"),
-            "test_session": ("the_key_goes",),
+            "session/test_keys": ("the_key_goes",),
         },
     ),
     Row(
@@ -336,19 +354,24 @@ ROWS = (
         "the local server: token, Host, Origin, n-1, n, n+1, half-open, idle",
         "real sockets",
         {
-            "test_server": (
-                *("a_wrong_key", "a_first_message_without", "a_foreign_host", "compression"),
-                *("what_is_no_handshake", "one_session_more", "more_sessions", "connections_that"),
-                *("a_speech_client", "an_idle", "a_message_over", "a_huge", "a_text_over"),
-                "a_recording_over",
+            "server/test_handshakes": (
+                "a_wrong_key",
+                "a_first_message_without",
+                "a_foreign_host",
+                "compression",
+                "what_is_no_handshake",
             ),
-            "test_gate": ("",),
+            "server/test_limits": (
+                *("one_session_more", "more_sessions", "connections_that", "a_speech_client"),
+                *("an_idle", "a_message_over", "a_huge", "a_text_over"),
+                *("a_recording_over",),
+            ),
+            "server/test_admission": ("",),
         },
     ),
 )
 """All but promise 24, whose subject, the report, has tests of its own."""
 
-LIMITS, ADAPTIVE = "test_runner_limits", "test_adaptive_run"
 
 MISTAKES = (
     Mistake(
@@ -369,7 +392,7 @@ MISTAKES = (
     Mistake(
         "retry by exact class",
         "the state machine misses jobs",
-        {STATE: ("retries_by_exact",), "test_limits": ("a_subclass",)},
+        {STATE: ("retries_by_exact",), "limits/test_retries": ("a_subclass",)},
     ),
     Mistake(
         "resume by row number",
@@ -417,7 +440,7 @@ MISTAKES = (
     Mistake(
         "a budget settled only after",
         "the ledger shows more than the budget",
-        {LIMITS: ("a_budget_that_is_settled",)},
+        {"runner/test_budget": ("a_budget_that_is_settled",)},
     ),
     Mistake(
         "a key in a log line",
@@ -471,12 +494,15 @@ MISTAKES = (
     Mistake(
         "refusals not heeded",
         "a tenth of all sessions and more refused",
-        {ADAPTIVE: ("a_run_that_learns",)},
+        {"runner/test_adaptive_run": ("a_run_that_learns",)},
     ),
     Mistake(
         "no breaker; outages held against jobs; no retry budget",
         "probes, failed jobs, attempts counted",
-        {LIMITS: ("an_outage_that", "retries_without")},
+        {
+            "runner/test_outages": ("an_outage_that",),
+            "runner/test_retry_budget": ("retries_without",),
+        },
     ),
     Mistake(
         "a service's words told as they came",

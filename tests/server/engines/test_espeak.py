@@ -219,7 +219,7 @@ def test_no_helper_outlives_its_server() -> None:
         "print(engine._helper._process.pid, flush=True)\n"
         "input()\n"
     )
-    root = str(Path(espeak_helper.__file__).parents[2])
+    root = str(Path(espeak_helper.__file__).parents[3])
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
