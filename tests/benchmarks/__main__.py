@@ -1,6 +1,7 @@
 """The benchmark, in one command: measures, compares with the goals, prints one table.
 
     python -m tests.benchmarks [--quick] [--rounds 5] [--only NAME ...] [--programs] [--json FILE]
+    python -m tests.benchmarks --against CHECKOUT  # before and after a change, in one run
 
 It ends with 1 if a goal is missed, and with 2 if a program fails or does not do what it is measured
 for: that case has no rows then. The quick form only shows that everything runs: it judges no time.
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import machine, table
+from tests.benchmarks.against import compared, goals_of
 from tests.benchmarks.case import Case
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.driver import Runs, allow_many_files, run_all
@@ -25,13 +27,16 @@ def main() -> int:
     """Run what the command line asks for; give the exit code."""
     given = _arguments()
     cases = _chosen(given.only)
+    known = table.goals()
+    if given.against:
+        cases = compared(cases, given.against.resolve())
+        known = goals_of(cases)
     described = machine.described() | {"two_core_speedup_before": _told_speedup()}
     allow_many_files()
     runs, failures = run_all(
         cases, rounds=given.rounds, is_quick=given.quick, scratch=given.scratch, tell=tell
     )
     described["two_core_speedup_after"] = _told_speedup()
-    known = table.goals()
     lines = [line for one in runs for line in table.lines_of(one, known)]
     print(table.shown(lines, is_judged=not given.quick))
     if given.programs:
@@ -72,8 +77,16 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--programs", action="store_true", help="also show what each program took")
     parser.add_argument("--json", type=Path, help="write all figures and versions to this file")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="compare with another checkout in place of the peers",
+    )
     parser.add_argument("--scratch", type=Path, help="where files are written (the system's place)")
     given = parser.parse_args()
+    if given.against and not (given.against / "tests/benchmarks/ours").is_dir():
+        parser.error(f"{given.against} is no checkout of batchjobs with a benchmark")
     given.rounds = given.rounds or (1 if given.quick else _ROUNDS)
     return given
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 __all__ = [
@@ -33,11 +34,13 @@ class Program:
         module: Its module below ``tests.benchmarks``.
         arguments: Its command line.
         quick: What the quick form adds; the later one of two equal options counts.
+        checkout: The folder of another checkout to take it from; None for this one.
     """
 
     module: str
     arguments: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
+    checkout: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Runs a case's programs in turns, a fresh process each time, and checks that all did the same."""
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -126,7 +127,8 @@ def measured(
         for label in labels[first:] + labels[:first]:
             tell(f"{case.name} {number + 1}/{rounds}: {label}")
             command = _command(case.programs[label], server, scratch, is_quick=is_quick)
-            reports[label].append(_report_of(label, command, server))
+            root = case.programs[label].checkout or _ROOT
+            reports[label].append(_report_of(label, command, server, root))
     _check_same_work(case.name, reports)
     return Runs(case=case, reports=reports)
 
@@ -144,12 +146,13 @@ def _command(program: Program, server: Canned, scratch: Path, *, is_quick: bool)
     return [sys.executable, "-m", f"tests.benchmarks.{program.module}", *arguments]
 
 
-def _report_of(label: str, command: list[str], server: Canned) -> Report:
+def _report_of(label: str, command: list[str], server: Canned, root: Path) -> Report:
     """Run one program, and add to its report what the server did meanwhile."""
     before = server.counters()
     done = subprocess.run(
         command,
-        cwd=_ROOT,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},  # before any other that is installed
         stdout=subprocess.PIPE,
         text=True,
         timeout=_TIME_LIMIT_SECONDS,

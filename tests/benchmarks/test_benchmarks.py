@@ -209,3 +209,19 @@ def test_an_unknown_kind_of_session_is_refused() -> None:
     """A kind of session that nobody has described has no path."""
     with pytest.raises(ValueError, match="nonsense"):
         kind_of("nonsense")
+
+
+def test_another_checkout_is_measured_beside_this_one(tmp_path: Path) -> None:
+    """Each program of ours runs from both, and a checkout that is none is told."""
+    done = benchmark("--against", ROOT, "--only", "tiny", "--json", tmp_path / "figures.json")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in content["rows"]] == [
+        "tiny: cpu_seconds",
+        "tiny: wall_seconds",
+        "tiny: peak_bytes",
+    ]
+    assert content["cases"]["tiny"].keys() == {"here", "there"}
+    missing = benchmark("--against", tmp_path, "--only", "tiny")
+    assert missing.returncode == 2
+    assert "is no checkout" in missing.stderr
