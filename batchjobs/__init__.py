@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchjobs import errors
     from batchjobs.api.accept import AcceptReport, accept
-    from batchjobs.api.options import Options
     from batchjobs.api.report import RunReport
     from batchjobs.api.run import plan, run, run_async
     from batchjobs.api.status import status, verify
-    from batchjobs.manifest import Defaults
+    from batchjobs.options import Defaults, Options
     from batchjobs.outputs.reports import read_results
     from batchjobs.planning import Plan
 
@@ -44,8 +43,8 @@ __all__ = [
 
 _HOMES = {
     "AcceptReport": "batchjobs.api.accept",
-    "Defaults": "batchjobs.manifest",
-    "Options": "batchjobs.api.options",
+    "Defaults": "batchjobs.options",
+    "Options": "batchjobs.options",
     "Plan": "batchjobs.planning",
     "RunReport": "batchjobs.api.report",
     "accept": "batchjobs.api.accept",

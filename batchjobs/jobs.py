@@ -16,7 +16,6 @@ __all__ = [
     "Evidence",
     "Job",
     "Kind",
-    "Pauses",
     "Segment",
     "Sign",
     "SpeechSettings",
@@ -293,24 +292,6 @@ def combined(evidence: Sequence[Evidence]) -> Evidence | None:
         sent_audio_seconds=sum(one.sent_audio_seconds for one in evidence),
         received_audio_seconds=sum(one.received_audio_seconds for one in evidence),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pauses:
-    """Silence put between the segments of a long text.
-
-    Attributes:
-        sentences_seconds: Where a segment ends between two sentences of a paragraph.
-        paragraphs_seconds: Where it ends with its paragraph.
-    """
-
-    sentences_seconds: float = 0.0
-    paragraphs_seconds: float = 0.4
-
-    @property
-    def layout(self) -> str:
-        """How a file put together with these is told from others of the same text."""
-        return f"pauses {self.sentences_seconds:g} {self.paragraphs_seconds:g}"
 
 
 def segment_key(

@@ -9,13 +9,13 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from batchjobs.errors import ConfigurationError
+from batchjobs.options import MOST_SESSIONS
 
 __all__ = [
     "BUILT_IN",
     "DEFAULT_PROVIDER",
     "FORMER_STT_MODELS",
     "FORMER_TTS_MODELS",
-    "MOST_SESSIONS",
     "Provider",
     "check_base_url",
     "providers_from",
@@ -24,9 +24,6 @@ __all__ = [
 
 DEFAULT_PROVIDER = "local"
 """Who does what names no provider: the one that costs nothing."""
-
-MOST_SESSIONS = 10_000
-"""Open at once with one provider: each has a task that waits for it."""
 
 FORMER_TTS_MODELS: Mapping[str, str] = {"faseeh-v1-preview": "faseeh-mini-v1-preview"}
 """A default of now, and what stood in its place before: results bought under that are still good."""

@@ -17,7 +17,7 @@ import pytest
 
 import batchjobs
 from batchjobs import config, errors
-from batchjobs.cli import cli
+from batchjobs.cli.main import cli
 from batchjobs.manifest import KNOWN_COLUMNS
 from batchjobs.server.engines.registry import ENGINES
 from batchjobs.server.faults import FaultName

@@ -10,11 +10,11 @@ import trio
 
 from batchjobs.api.budget import check_budget
 from batchjobs.api.execute import do_work
-from batchjobs.api.options import Options
 from batchjobs.api.prepare import facts_of, keys_of, opened, planned
 from batchjobs.api.report import RunReport, broken_off, reported
 from batchjobs.api.request import request_of
 from batchjobs.errors import UsageError
+from batchjobs.options import Options
 from batchjobs.process import signals
 from batchjobs.progress import Event, Observer, forgiving
 

@@ -1,16 +1,17 @@
 """A request made definite: where its manifest, run folder and providers are."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from batchjobs import config
-from batchjobs.api.options import Options, check, with_provider
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import ConfigurationError, UsageError
+from batchjobs.options import Options, check
 from batchjobs.outputs import reports
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, check_base_url, with_settings
 
@@ -55,7 +56,7 @@ def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
         MissingExtraError: The detector of speech is not installed.
     """
     check(options)
-    options = with_provider(options)
+    options = _name_provider(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
@@ -88,6 +89,23 @@ def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
         providers=providers,
         base_url=base_url,
     )
+
+
+def _name_provider(options: Options) -> Options:
+    """Name the provider in both of its places.
+
+    Raises:
+        UsageError: They name two.
+    """
+    given, beside = options.provider, options.speech.provider
+    if given and beside and given != beside:
+        raise UsageError(
+            f"the options name two providers: '{given}', and '{beside}' in speech",
+            hint="give one of them; rows may name others in column 'provider'",
+        )
+    name = given or beside or DEFAULT_PROVIDER
+    speech = dataclasses.replace(options.speech, provider=name)
+    return dataclasses.replace(options, provider=name, speech=speech)
 
 
 def _providers(configuration: Configuration, options: Options) -> dict[str, Provider]:

@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 from batchjobs.api.budget import check_budget
 from batchjobs.api.carry_out import carry_out, carry_out_within_trio
-from batchjobs.api.options import Options
 from batchjobs.api.prepare import planned
 from batchjobs.api.report import RunReport
 from batchjobs.api.request import request_of
 from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.options import Options
 from batchjobs.planning import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer

@@ -1,5 +1,5 @@
 """The command line: the only click import; errors become sentences and exit codes here."""
 
-from batchjobs.cli.main import cli, main
+from batchjobs.cli.main import main
 
-__all__ = ["cli", "main"]
+__all__ = ["main"]

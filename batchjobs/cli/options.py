@@ -3,28 +3,30 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from batchjobs.cli.console import complain, told
 from batchjobs.errors import BatchjobsError, ConfigurationError
+from batchjobs.options import Entry, Options, entries
 
 if TYPE_CHECKING:
     from batchjobs.config import Configuration
 
 __all__ = [
     "RUN_FOLDER",
-    "budget_option",
     "complete_provider",
     "config_option",
     "defaults_option",
     "hooks_option",
     "json_option",
     "option",
+    "setting_option",
 ]
 
 _Command = TypeVar("_Command")
+_SETTINGS: Final = {entry.name: entry for entry in entries(Options)}
 
 
 def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
@@ -33,6 +35,65 @@ def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
     variable = "BATCHJOBS_" + long.removeprefix("--").upper().replace("-", "_")
     settings.setdefault("envvar", variable)
     return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
+
+
+def setting_option(entry: Entry, **others: object) -> Callable[[_Command], _Command]:
+    """Make the option of a setting.
+
+    Args:
+        entry: The setting.
+        others: What click is told besides, or in place of what the table says.
+    """
+    setting = entry.setting
+    shown = f"  [default: {setting['default_shown']}]" if "default_shown" in setting else ""
+    details: dict[str, object] = {
+        "help": setting["help"] + shown,
+        "metavar": setting.get("metavar"),
+        "multiple": entry.is_repeated,
+        "callback": functools.partial(_read_value, entry),
+        "type": _type(entry),
+    }
+    flag = entry.flag
+    if entry.kind is bool:
+        details["is_flag"] = True
+    if entry.default is True:
+        flag += flag.replace("--", "/--no-")
+        details["default"] = True
+    if entry.default_value is not None:
+        details |= {"default": entry.default_value, "show_default": True}
+    short = (setting["short"],) if "short" in setting else ()
+    return option(*short, flag, entry.name, **(details | others))
+
+
+def _type(entry: Entry) -> object:
+    """Find click's type of a setting."""
+    setting = entry.setting
+    if "choices" in setting:
+        return click.Choice(setting["choices"])
+    if "parse" in setting:
+        return str
+    if issubclass(entry.kind, Path):
+        there = setting.get("path")
+        return click.Path(
+            exists=there is not None,
+            file_okay=there != "folder",
+            dir_okay=there != "file",
+            path_type=Path,
+        )
+    if "least" not in setting:
+        return entry.kind
+    range_type = click.IntRange if entry.kind is int or "scale" in setting else click.FloatRange
+    most = entry.scaled(setting["most"]) if "most" in setting else None
+    return range_type(entry.scaled(setting["least"]), most)  # type: ignore[arg-type]
+
+
+def _read_value(entry: Entry, _: click.Context, __: click.Parameter, given: object) -> object:
+    """Turn what click gives into the setting's value."""
+    with told():
+        try:
+            return entry.read(given)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint=f"'{entry.flag}'") from error
 
 
 def _read_config(
@@ -89,13 +150,11 @@ def config_option(
         is_passed: Whether the command is told the file.
         like: Another command, whose table holds for this one too; its own table goes first.
     """
-    return option(
-        "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    return setting_option(
+        _SETTINGS["config"],
         is_eager=True,
         expose_value=is_passed,
         callback=functools.partial(_read_config, like=like),
-        help="Configuration file.  [default: batchjobs.toml here, if there is one]",
     )(command)
 
 
@@ -104,30 +163,14 @@ def defaults_option(command: _Command) -> _Command:
     return config_option(command, is_passed=False)
 
 
+def hooks_option(command: _Command) -> _Command:
+    """Add ``--no-library-hooks``."""
+    return setting_option(_SETTINGS["library_hooks"])(command)
+
+
 def json_option(command: _Command) -> _Command:
     """Add ``--json``."""
     return option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
-def budget_option(command: _Command) -> _Command:
-    """Add ``--budget``."""
-    return option(
-        "--budget",
-        type=click.FloatRange(min=0),
-        metavar="MONEY",
-        help="Spend at most so much in this run folder, over all runs, in the provider's currency.",
-    )(command)
-
-
-def hooks_option(command: _Command) -> _Command:
-    """Add ``--no-library-hooks``."""
-    return option(
-        "--library-hooks/--no-library-hooks",
-        default=True,
-        help="Let faster parts of ours work within the WebSocket library, where a check at the start "
-        "finds that they do the same; without them STT takes half as much processor time again.  "
-        "[default: yes]",
-    )(command)
 
 
 RUN_FOLDER = click.argument(

@@ -2,6 +2,5 @@
 
 from batchjobs.manifest.columns import KNOWN_COLUMNS
 from batchjobs.manifest.reading import read_rows
-from batchjobs.manifest.rules import Defaults
 
-__all__ = ["KNOWN_COLUMNS", "Defaults", "read_rows"]
+__all__ = ["KNOWN_COLUMNS", "read_rows"]

@@ -8,8 +8,9 @@ from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest.csv_rows import csv_rows
 from batchjobs.manifest.jsonl_rows import jsonl_rows
-from batchjobs.manifest.rules import Defaults, Rules
+from batchjobs.manifest.rules import Rules
 from batchjobs.manifest.source import Form, blocks_of, lines_of, opened, recognised
+from batchjobs.options import Defaults
 from batchjobs.providers import Provider
 
 __all__ = ["read_rows"]

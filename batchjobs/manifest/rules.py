@@ -21,9 +21,10 @@ from batchjobs.manifest.cells import (
     take_in,
 )
 from batchjobs.manifest.columns import RowError
+from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
 
-__all__ = ["Defaults", "Rules"]
+__all__ = ["Rules"]
 
 _SOURCES = ("text", "text_file", "audio")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
@@ -61,29 +62,6 @@ _MANNER_COLUMNS: Final = (
 )
 """The columns that say who speaks and how; in most manifests they hold a few combinations."""
 _MANNERS_KEPT: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """What holds for rows that leave a column empty.
-
-    Attributes:
-        provider: Name of the provider; empty for the local one.
-        voice_id: The voice; empty for the provider's own.
-        model_id: The model; empty for the provider's own.
-        stability: 0 to 1; None for the service's own.
-        similarity_boost: 0 to 1; None for the service's own.
-        speed: 0.7 to 1.2; None for the service's own.
-        output_format: ``pcm_`` and the sample rate in hertz; empty for ``pcm_24000``.
-    """
-
-    provider: str = ""
-    voice_id: str = ""
-    model_id: str = ""
-    stability: float | None = None
-    similarity_boost: float | None = None
-    speed: float | None = None
-    output_format: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ import msgspec
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import ManifestError
-from batchjobs.jobs import BadRow, Job, Kind, Pauses
+from batchjobs.jobs import BadRow, Job, Kind
+from batchjobs.options import Options, Pauses
 from batchjobs.providers import Provider
 
 __all__ = [
@@ -106,7 +107,7 @@ class PlanSettings:
     retry_failed: bool = False
     skip_bad_rows: bool = False
     limit: int | None = None
-    pauses: Pauses = field(default_factory=Pauses)
+    pauses: Pauses = field(default_factory=lambda: Options().pauses)
     fingerprint: str = ""
     inputs_folder: str = ""
 

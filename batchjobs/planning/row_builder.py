@@ -13,7 +13,8 @@ from batchjobs.audio import decoding, formats
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files.atomic import PathEscapeError
-from batchjobs.jobs import BadRow, Job, Kind, Pauses, Segment, segment_key
+from batchjobs.jobs import BadRow, Job, Kind, Segment, segment_key
+from batchjobs.options import Pauses
 from batchjobs.planning.output_paths import Places
 from batchjobs.planning.plan import Action, held_segments
 from batchjobs.providers import Provider

@@ -17,7 +17,7 @@ import trio
 from batchjobs.audio.pauses import SpeechDetector
 from batchjobs.checkpoint import AttemptEnd, Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import BatchjobsError, BudgetReachedError, SessionError
-from batchjobs.jobs import BadRow, Job, Pauses, Segment
+from batchjobs.jobs import BadRow, Job, Segment
 from batchjobs.limits import (
     Breaker,
     Budget,
@@ -31,6 +31,7 @@ from batchjobs.limits import (
     SettleTime,
     StartRate,
 )
+from batchjobs.options import Options, Pauses
 from batchjobs.outputs.writing import SEGMENTS_FOLDER
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping, forgiving
@@ -83,7 +84,7 @@ class RunSettings:
     grace_seconds: float = 30.0
     handles_signals: bool = True
     budget: Budget | None = None
-    pauses: Pauses = field(default_factory=Pauses)
+    pauses: Pauses = field(default_factory=lambda: Options().pauses)
     detector: Callable[[], SpeechDetector] | None = None
     rebuys_doubted: bool = False
     audio_memory_bytes: int = 64 * 1024 * 1024

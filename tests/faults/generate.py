@@ -25,7 +25,8 @@ from batchjobs.audio import decoding
 from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
 from batchjobs.files.atomic import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
-from batchjobs.manifest import Defaults, read_rows
+from batchjobs.manifest import read_rows
+from batchjobs.options import Defaults
 from batchjobs.protocol.messages import parse_stt_reply, parse_tts_reply
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient

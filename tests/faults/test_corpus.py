@@ -19,7 +19,8 @@ from batchjobs.audio import decoding
 from batchjobs.errors import ManifestError, RecordingError, SessionError
 from batchjobs.files.atomic import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Status, Verdict
-from batchjobs.manifest import Defaults, read_rows, rules
+from batchjobs.manifest import read_rows, rules
+from batchjobs.options import Defaults
 from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser

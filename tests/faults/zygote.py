@@ -21,7 +21,7 @@ from batchjobs import api
 from batchjobs.api import execute
 from batchjobs.errors import BatchjobsError
 from batchjobs.limits import RetryPolicy
-from batchjobs.manifest import Defaults
+from batchjobs.options import Defaults
 
 __all__ = ["hurried_policy", "options_of"]
 

@@ -7,7 +7,8 @@ import pytest
 
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job
-from batchjobs.manifest import Defaults, read_rows
+from batchjobs.manifest import read_rows
+from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN, Provider
 
 _PROVIDERS = {

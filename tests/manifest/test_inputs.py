@@ -7,7 +7,8 @@ import pytest
 
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import Job
-from batchjobs.manifest import Defaults, read_rows
+from batchjobs.manifest import read_rows
+from batchjobs.options import Defaults
 from tests.manifest.reading import _PROVIDERS, _SENTENCE, _bad, _job, _rows
 
 

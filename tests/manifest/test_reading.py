@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from batchjobs.jobs import Job, Kind, derived_id
-from batchjobs.manifest import KNOWN_COLUMNS, Defaults, read_rows
+from batchjobs.manifest import KNOWN_COLUMNS, read_rows
+from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN
 from tests.manifest.reading import _PROVIDERS, _SENTENCE, _job, _rows
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from batchjobs.errors import ManifestError, UsageError
-from batchjobs.manifest import Defaults, read_rows
+from batchjobs.manifest import read_rows
+from batchjobs.options import Defaults
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from tests.manifest.reading import _PROVIDERS, _error, _rows
 

@@ -11,7 +11,8 @@ from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecord, JobRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
-from batchjobs.manifest import Defaults, read_rows
+from batchjobs.manifest import read_rows
+from batchjobs.options import Defaults
 from batchjobs.outputs.reports import (
     FAILED,
     RESULTS,

@@ -10,7 +10,8 @@ from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
-from batchjobs.manifest import Defaults, read_rows
+from batchjobs.manifest import read_rows
+from batchjobs.options import Defaults
 from batchjobs.outputs import writing
 from batchjobs.planning import TO_BUY, Action, Plan, PlanSettings, make_plan
 from batchjobs.providers import Provider

@@ -5,7 +5,8 @@ import pytest
 from batchjobs.checkpoint import AttemptStart, Checkpoint
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import publish
-from batchjobs.jobs import BadRow, Job, Pauses
+from batchjobs.jobs import BadRow, Job
+from batchjobs.options import Options
 from batchjobs.outputs import reports, writing
 from batchjobs.planning import BadRowsError
 from batchjobs.planning.row_builder import Rows
@@ -128,7 +129,7 @@ def test_a_link_that_comes_back_in_opens_no_way_out(desk: Desk) -> None:
     ]
     (desk.folder / "in" / "d.wav").write_bytes(b"mine")
     with Checkpoint.none(desk.folder) as checkpoint:
-        rows = Rows(checkpoint, BUILT_IN, "wav", Pauses())
+        rows = Rows(checkpoint, BUILT_IN, "wav", Options().pauses)
         jobs = [job for job in desk.rows(table) if isinstance(job, Job)]
         made = [rows.of(job, number) for number, job in enumerate(jobs)]
     assert [row.id for row in made if isinstance(row, BadRow)] == ["b", "e", "f"]

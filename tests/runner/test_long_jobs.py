@@ -18,7 +18,8 @@ from batchjobs import text
 from batchjobs.checkpoint import FILE_NAME, Checkpoint, SegmentRecord
 from batchjobs.errors import ConfigurationError, DiskError, RecordingError
 from batchjobs.files.atomic import publish
-from batchjobs.jobs import Pauses, Status
+from batchjobs.jobs import Status
+from batchjobs.options import Pauses
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import SegmentLostError, Span
 from batchjobs.planning import held_segments, make_plan

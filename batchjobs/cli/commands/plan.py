@@ -9,8 +9,8 @@ import click
 
 from batchjobs.cli.commands.run import run
 from batchjobs.cli.console import say, told
-from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
-from batchjobs.cli.options import budget_option, config_option, option
+from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
+from batchjobs.cli.options import option
 from batchjobs.formatting import duration, money, plural
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ _NAMES_SHOWN: Final = 3
 
 @click.command(short_help="Check and price a manifest; spends nothing.")
 @MANIFEST
-@job_options
-@functools.partial(config_option, like=run)
-@budget_option
+@functools.partial(run_settings, only_planned=True, like=run)
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.
@@ -44,7 +42,7 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     from batchjobs import api
 
     with told():
-        made = api.plan(source_of(manifest), options_from(given))
+        made = api.plan(manifest_source(manifest), read_options(given))
     if as_json:
         import msgspec
 

@@ -6,14 +6,14 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from batchjobs.cli.console import counts, die_of, say, set_logging, told, wasted
-from batchjobs.cli.job_options import MANIFEST, job_options, options_from, source_of
+from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
 from batchjobs.cli.next_step import next_step, quoted, typed
-from batchjobs.cli.options import budget_option, config_option, hooks_option, option
+from batchjobs.cli.options import option
 from batchjobs.formatting import plural
 from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
@@ -24,139 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_ENCODINGS: Final = ("compact", "padded")
-
-
-def _concurrency(_: click.Context, __: click.Parameter, text: str) -> int | None:
-    if text in {"", "auto"}:
-        return 0 if text else None
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise click.BadParameter(
-            f"'{text}' is not a number of sessions; give 1 to 10000, or auto",
-            param_hint="'--concurrency'",
-        )
-    return int(text)
-
-
-def _rate(_: click.Context, __: click.Parameter, text: str) -> float:
-    from batchjobs.limits import parse_rate
-
-    with told():
-        return parse_rate(text) if text else 0.0
-
 
 @click.command()
 @MANIFEST
-@job_options
-@config_option
-@option(
-    "--base-url",
-    default="",
-    metavar="URL",
-    help="Where --provider is, if not where its settings say: wss://HOST/api/v1.",
-)
-@option(
-    "-c",
-    "--concurrency",
-    default="",
-    metavar="N|auto",
-    callback=_concurrency,
-    help="Sessions open at once; 'auto' finds out how many the service takes.  "
-    "[default: the provider's]",
-)
-@option(
-    "--rate",
-    "starts_per_second",
-    default="",
-    metavar="N/s|N/min",
-    callback=_rate,
-    help="Start no more sessions than so many a second, or a minute.",
-)
-@option(
-    "--attempts",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="Tries a job has before it counts as failed.",
-)
-@option(
-    "--pace",
-    type=click.FloatRange(min=0),
-    metavar="X",
-    help="How fast recordings are sent: 1 is real time, 4 four times as fast, 0 as fast as the line "
-    "takes them.  [default: the provider's]",
-)
-@option(
-    "--encoding",
-    type=click.Choice(_ENCODINGS),
-    default="compact",
-    show_default=True,
-    help="How recordings are written into messages: 'padded' takes a fifth of the processor time and "
-    "21 % more bytes than 'compact', for fast lines and busy machines.",
-)
-@option(
-    "--compress",
-    is_flag=True,
-    help="Compress what is sent, where the service takes it (permessage-deflate): recordings take a "
-    "third of the bytes, for thin lines, and 0.7 ms more processor time for each second of audio.",
-)
-@option(
-    "--preopen",
-    is_flag=True,
-    help="Open the next session's connection while the current one is at work: saves the round trips "
-    "to a service far away. It counts as a connection: of --concurrency N, N/2 are sessions.",
-)
-@hooks_option
-@option(
-    "--grace",
-    type=click.FloatRange(min=0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long open sessions may go on after Ctrl-C.",
-)
-@budget_option
-@option(
-    "--max-characters",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Send at most N characters, over all runs in this folder.",
-)
-@option(
-    "--max-audio",
-    "max_audio_seconds",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Send at most so many seconds of recordings, over all runs in this folder.",
-)
-@option(
-    "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the provider's key, readable by you only.  [default: the environment]",
-)
-@option(
-    "--vad",
-    is_flag=True,
-    help="Find the speech in long recordings by a detector, not by loudness; needs the extra 'vad'.",
-)
-@option(
-    "--insecure",
-    is_flag=True,
-    help="Allow ws:// to other machines: the key and all else travel in plain text.",
-)
-@option(
-    "--model-folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="The local server's recognition model, for --engine sherpa.",
-)
-@option(
-    "--fault",
-    "faults",
-    multiple=True,
-    metavar="SPEC",
-    help="Make the local server misbehave, to rehearse; see 'batchjobs serve --help'.",
-)
+@run_settings
 @option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @option("-v", "--verbose", count=True, help="Tell every retry; twice: every finished job, too.")
@@ -191,8 +62,8 @@ def run(
     with told():
         with signals.raised():
             report = carry_out(
-                source_of(manifest),
-                options_from(given),
+                manifest_source(manifest),
+                read_options(given),
                 observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
                 progress=_checked if sys.stderr.isatty() and not quiet else None,
             )

@@ -24,7 +24,7 @@ from batchjobs.checkpoint import (
     Row,
 )
 from batchjobs.jobs import Ending, Evidence, Kind, Status
-from batchjobs.manifest import Defaults
+from batchjobs.options import Defaults
 from batchjobs.planning import TO_BUY, PlanSettings
 from batchjobs.providers import BUILT_IN
 from tests.benchmarks.manifests import PRICED_PROVIDER, write_sentences

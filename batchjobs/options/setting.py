@@ -1,0 +1,146 @@
+"""What is known of a setting beside its name, its type and its default: its field's metadata."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from types import UnionType
+from typing import Literal, NamedTuple, Required, TypedDict, TypeVar, cast, get_args, get_origin
+
+__all__ = ["Entry", "Setting", "describe", "entries", "fill"]
+
+_Record = TypeVar("_Record")
+
+
+class Setting(TypedDict, total=False):
+    """What is known of a setting; the command line, its file and the documents are made of it.
+
+    Attributes:
+        help: What it does, in a sentence or two.
+        flag: Its long option, where that is not the field's name.
+        short: Its short option.
+        metavar: Its unit, or what its value is.
+        scale: How many of the command line's unit make one of the field's.
+        least: The least value, in the field's unit.
+        most: The greatest value.
+        choices: The values there are.
+        noun: What one of `choices` is called.
+        parse: Reads the command line's text, and raises ValueError; an empty text is the default.
+        path: What has to be there if it is a path; nothing has to if this is missing.
+        default_shown: What is done without it, where the field's default does not say so.
+        note: What its value means in Python, where the command line's means something else.
+        is_planned: Whether it says what there is to do: then `plan` has it as well as `run`.
+        is_local: Whether it is for the local server that a run starts.
+    """
+
+    help: Required[str]
+    flag: str
+    short: str
+    metavar: str
+    scale: int
+    least: int
+    most: int
+    choices: tuple[str, ...]
+    noun: str
+    parse: Callable[[str], object]
+    path: Literal["file", "folder"]
+    default_shown: str
+    note: str
+    is_planned: bool
+    is_local: bool
+
+
+class Entry(NamedTuple):
+    """A setting with the field that it is written in.
+
+    Attributes:
+        name: The field's.
+        kind: The type of its value, where there is one.
+        is_repeated: Whether it may have several values.
+        default: Its value if it is not given.
+        setting: What else is known of it.
+    """
+
+    name: str
+    kind: type
+    is_repeated: bool
+    default: object
+    setting: Setting
+
+    @property
+    def flag(self) -> str:
+        """Its long option."""
+        return self.setting.get("flag") or "--" + self.name.replace("_", "-")
+
+    @property
+    def key(self) -> str:
+        """Its name in a table of ``batchjobs.toml``."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"BATCHJOBS_{self.key.upper()}"
+
+    @property
+    def default_value(self) -> int | float | str | None:
+        """Its default as the command line has it; None where that says nothing."""
+        value = self.default
+        if "parse" in self.setting or isinstance(value, bool):
+            return None
+        if isinstance(value, int | float):
+            return self.scaled(value)
+        return value if isinstance(value, str) and value else None
+
+    def scaled(self, value: float) -> int | float:
+        """Turn a number of the field's unit into one of the command line's."""
+        return round(value * self.setting["scale"]) if "scale" in self.setting else value
+
+    def read(self, given: object) -> object:
+        """Turn what the command line gives into the field's value.
+
+        Raises:
+            ValueError: It is none.
+            ConfigurationError: The same, with a hint.
+        """
+        if "parse" in self.setting:
+            return self.setting["parse"](str(given)) if given else self.default
+        if "scale" in self.setting and isinstance(given, int):
+            return given / self.setting["scale"]
+        return given
+
+
+def entries(record: type) -> Iterator[Entry]:
+    """List the settings of a record, those of the records in it included, in their order."""
+    for field in dataclasses.fields(record):
+        if dataclasses.is_dataclass(field.type):
+            yield from entries(cast("type", field.type))
+        elif "help" in field.metadata:
+            kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+            kind = [each for each in kinds if each is not type(None)][-1]
+            is_repeated = get_origin(kind) is tuple
+            yield Entry(
+                name=field.name,
+                kind=get_args(kind)[0] if is_repeated else kind,
+                is_repeated=is_repeated,
+                default=field.default,
+                setting=cast("Setting", field.metadata),
+            )
+
+
+def fill(record: type[_Record], values: Mapping[str, object]) -> _Record:
+    """Make a record of values by the names of its settings; what has none keeps its default."""
+    given: dict[str, object] = {}
+    for field in dataclasses.fields(record):  # type: ignore[arg-type]
+        if dataclasses.is_dataclass(field.type):
+            given[field.name] = fill(cast("type", field.type), values)
+        elif "help" in field.metadata and values.get(field.name) is not None:
+            given[field.name] = values[field.name]
+    return record(**given)
+
+
+def describe(record: type) -> str:
+    """Write the settings of a record as the attributes in a docstring."""
+    lines = ["", "", "    Attributes:"]
+    for entry in entries(record):
+        note = f" ({entry.setting['note']})" if "note" in entry.setting else ""
+        lines.append(f"        {entry.name}: {entry.setting['help']}{note} ``{entry.flag}``")
+    return "\n".join(lines)
