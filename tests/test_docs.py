@@ -1,6 +1,5 @@
 """What the documents say is so: commands exist, tables are complete, links lead there, examples run."""
 
-import dataclasses
 import html
 import os
 import re
@@ -146,20 +145,6 @@ def test_every_table_of_the_file_is_on_the_page_of_settings(tmp_path: Path) -> N
     path = tmp_path / "batchjobs.toml"
     path.write_text("".join(f"[{table}]\n" for table in tables))
     assert config.load(path).defaults.keys() == set(tables)
-
-
-def test_the_fields_of_the_options_name_those_of_the_command_line() -> None:
-    """A field has the option's name, or its docstring has."""
-    params = cli.commands["run"].params
-    options = {name for param in params for name in (*param.opts, *param.secondary_opts)}
-    text = batchjobs.Options.__doc__ or ""
-    named = re.findall(r"``(--[a-z-]+)``", text)
-    assert set(named) <= options
-    entry = re.compile(r"^ {8}(\w+): (.*?)(?=^ {8}\w+: |\Z)", re.MULTILINE | re.DOTALL)
-    entries = dict(entry.findall(text))
-    for field in dataclasses.fields(batchjobs.Options):
-        has_its_name = "--" + field.name.replace("_", "-") in options
-        assert has_its_name or "``--" in entries[field.name] or field.name == "command"
 
 
 def test_the_comparison_of_what_was_heard_compares(

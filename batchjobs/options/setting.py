@@ -138,9 +138,11 @@ def fill(record: type[_Record], values: Mapping[str, object]) -> _Record:
 
 
 def describe(record: type) -> str:
-    """Write the settings of a record as the attributes in a docstring."""
-    lines = ["", "", "    Attributes:"]
+    """Complete a record's docstring with its own settings."""
+    lines = [(record.__doc__ or "").rstrip(), "", "    Attributes:"]
     for entry in entries(record):
+        if not hasattr(record, entry.name):  # it is a setting of a record in this one
+            continue
         note = f" ({entry.setting['note']})" if "note" in entry.setting else ""
         lines.append(f"        {entry.name}: {entry.setting['help']}{note} ``{entry.flag}``")
     return "\n".join(lines)

@@ -50,16 +50,9 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What holds for rows that leave a column empty.
+    """What holds for rows that leave a column empty; None and an empty text are the provider's own.
 
-    Attributes:
-        provider: Name of the provider; empty for the local one.
-        voice_id: The voice; empty for the provider's own.
-        model_id: The model; empty for the provider's own.
-        stability: 0 to 1; None for the service's own.
-        similarity_boost: 0 to 1; None for the service's own.
-        speed: 0.7 to 1.2; None for the service's own.
-        output_format: ``pcm_`` and the sample rate in hertz; empty for ``pcm_24000``.
+    Besides what the command line has there is `provider`, its name; empty for the local one.
     """
 
     provider: str = ""
@@ -96,7 +89,11 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a run can be told; the command line's options, in their order."""
+    """What a run can be told; the command line's options, in their order.
+
+    Besides them there are `speech`, what holds for rows that leave a column empty, and `command`, how
+    to call the run again, for `status`; empty if there is no such command.
+    """
 
     output: str | Path | None = field(
         default=None,
@@ -365,7 +362,6 @@ class Options:
         ),
     )
     command: str = ""
-    """How to call it again, for `status`; empty if there is no such command."""
 
     @property
     def pauses(self) -> Pauses:
@@ -376,4 +372,5 @@ class Options:
         )
 
 
-Options.__doc__ = (Options.__doc__ or "") + describe(Options)
+for _record in (Defaults, Options):
+    _record.__doc__ = describe(_record)

@@ -63,7 +63,11 @@ def test_completion_is_offered_for_commands_and_providers(folder: Path) -> None:
     (folder / "batchjobs.toml").write_text('[providers.uae]\nlike = "faseeh"\n')
     for words, wanted in (("batchjobs ", "verify"), ("batchjobs run -p ", "uae")):
         done = subprocess.run(
-            [sys.executable, "-c", "from batchjobs.cli.main import cli; cli(prog_name='batchjobs')"],
+            [
+                sys.executable,
+                "-c",
+                "from batchjobs.cli.main import cli; cli(prog_name='batchjobs')",
+            ],
             env=os.environ
             | {
                 "PYTHONPATH": str(ROOT),

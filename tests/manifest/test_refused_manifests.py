@@ -9,8 +9,8 @@ import pytest
 
 from batchjobs.errors import ManifestError, UsageError
 from batchjobs.manifest import read_rows
-from batchjobs.options import Defaults
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
+from batchjobs.options import Defaults
 from tests.manifest.reading import _PROVIDERS, _error, _rows
 
 

@@ -76,7 +76,7 @@ def test_every_choice_is_one_that_exists() -> None:
 
 def test_the_options_docstring_names_every_setting() -> None:
     """``help(batchjobs.Options)`` tells what each is for, and its option."""
-    text = batchjobs.Options.__doc__ or ""
+    text = f"{batchjobs.Options.__doc__}{batchjobs.Defaults.__doc__}"
     for entry in ENTRIES:
         assert f"{entry.name}: {entry.setting['help']}" in text
         assert f"``{entry.flag}``" in text
