@@ -4,7 +4,7 @@ from batchjobs.limits.breaker import Breaker
 from batchjobs.limits.budget import Budget, Price
 from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, LatencyDrift
 from batchjobs.limits.quiet import QuietTime
-from batchjobs.limits.rate import ConnectionRamp, StartRate, parse_rate
+from batchjobs.limits.rate import ConnectionRamp, StartRate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
 from batchjobs.limits.settle import SettleTime
 
@@ -21,5 +21,4 @@ __all__ = [
     "RetryPolicy",
     "SettleTime",
     "StartRate",
-    "parse_rate",
 ]

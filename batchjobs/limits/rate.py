@@ -2,11 +2,8 @@
 
 from typing import Final
 
-from batchjobs.errors import ConfigurationError
+__all__ = ["ConnectionRamp", "StartRate"]
 
-__all__ = ["ConnectionRamp", "StartRate", "parse_rate"]
-
-_SECONDS_PER_UNIT: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _RAMP_PER_SECOND: Final = 1_000.0
 _RAMP_AT_ONCE: Final = 64
 """Small runs begin without waiting; so do their next sessions, which often begin together."""
@@ -49,19 +46,3 @@ class ConnectionRamp:
         planned = max(now, self._next_at)
         self._next_at = planned + 1.0 / _RAMP_PER_SECOND
         return max(now, planned - (_RAMP_AT_ONCE - 1) / _RAMP_PER_SECOND)
-
-
-def parse_rate(text: str) -> float:
-    """Read ``10/s``, ``300/min`` or ``5000/h`` as sessions a second.
-
-    Raises:
-        ConfigurationError: Anything else.
-    """
-    number, _, unit = text.partition("/")
-    try:
-        per_second = float(number) / _SECONDS_PER_UNIT[unit.strip()]
-    except (ValueError, KeyError):
-        per_second = -1.0
-    if not 0 < per_second < 1e6:
-        raise ConfigurationError(f"'{text}' is not a rate", hint="give N/s, N/min or N/h: 5/s")
-    return per_second

@@ -2,32 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from batchjobs.options.parse import MOST_SESSIONS, parse_rate, parse_sessions
 from batchjobs.options.setting import Setting, describe
 
-__all__ = ["MOST_SESSIONS", "Defaults", "Options", "Pauses"]
-
-MOST_SESSIONS: Final = 10_000
-"""Open at once with one provider: each has a task that waits for it."""
-
-
-def _sessions(text: str) -> int:
-    """Read a number of sessions; 0 stands for ``auto``."""
-    if text == "auto":
-        return 0
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_SESSIONS:
-        raise ValueError(
-            f"'{text}' is not a number of sessions; give 1 to {MOST_SESSIONS}, or auto"
-        )
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    """Read a rate as sessions a second."""
-    from batchjobs.limits import parse_rate
-
-    return parse_rate(text)
+__all__ = ["Defaults", "Options", "Pauses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +204,7 @@ class Options:
             metavar="N|auto",
             least=0,
             most=MOST_SESSIONS,
-            parse=_sessions,
+            parse=parse_sessions,
             default_shown="the provider's",
             note="0 stands for 'auto'",
         ),
@@ -237,7 +216,7 @@ class Options:
             flag="--rate",
             metavar="N/s|N/min",
             least=0,
-            parse=_rate,
+            parse=parse_rate,
             note="0 means no limit",
         ),
     )

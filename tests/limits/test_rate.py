@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from batchjobs.errors import ConfigurationError
-from batchjobs.limits import ConnectionRamp, StartRate, parse_rate
+from batchjobs.limits import ConnectionRamp, StartRate
 
 
 def test_starts_are_spaced_evenly_and_a_pause_saves_nothing_up() -> None:
@@ -24,33 +23,6 @@ def test_no_rate_holds_nothing_back() -> None:
     rate = StartRate(0.0)
     rate.started(5.0)
     assert rate.next_at == 5.0
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("5/s", 5.0),
-        ("0.5/s", 0.5),
-        ("300/min", 5.0),
-        ("7200/h", 2.0),
-        (" 10 / s ", 10.0),
-        ("١٠/s", 10.0),
-    ],
-)
-def test_rates_as_people_write_them(text: str, expected: float) -> None:
-    """N/s, N/min and N/h are sessions a second, Arabic digits included."""
-    assert parse_rate(text) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "5", "/s", "5/", "5/day", "0/s", "-1/s", "nan/s", "inf/s", "1e9/s", "x/s", "5/s/s"]
-)
-def test_what_is_no_rate_is_told_with_an_example(text: str) -> None:
-    """Anything else is refused, with what to write instead."""
-    with pytest.raises(ConfigurationError) as caught:
-        parse_rate(text)
-    assert f"'{text}'" in caught.value.message
-    assert "5/s" in caught.value.hint
 
 
 def test_a_crowd_of_connections_is_spread_and_a_few_are_not() -> None:
