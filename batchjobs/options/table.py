@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchjobs.audio.formats import FORMATS
 from batchjobs.options.parse import MOST_SESSIONS, parse_rate, parse_sessions
 from batchjobs.options.setting import Setting, describe
 
@@ -100,7 +101,7 @@ class Options:
         metadata=Setting(
             help="Format of speech whose row gives no 'output'.",
             flag="--format",
-            choices=("wav", "flac", "ogg", "mp3"),
+            choices=tuple(FORMATS),
             noun="result format",
             is_planned=True,
         ),
