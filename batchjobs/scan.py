@@ -21,7 +21,7 @@ from batchjobs.files.atomic import disk_error, write_whole
 if TYPE_CHECKING:
     from watchfiles import Change
 
-__all__ = ["ENDINGS", "Found", "Scan", "arrivals"]
+__all__ = ["ENDINGS", "Scan", "ScanReport", "arrivals"]
 
 ENDINGS: Final = frozenset(
     [
@@ -54,7 +54,7 @@ _HASHED_BYTES: Final = 65_536
 
 
 @dataclass(slots=True, kw_only=True)
-class Found:
+class ScanReport:
     """What a scan came to.
 
     Attributes:
@@ -125,16 +125,16 @@ class Scan:
 
     # -- looking --------------------------------------------------------------------------------
 
-    def run(self, progress: Callable[[int], None] | None = None) -> Found:
+    def run(self, progress: Callable[[int], None] | None = None) -> ScanReport:
         """Look through the folder, and write the manifest with what is new.
 
         Raises:
             OutputError: The manifest cannot be created.
             DiskError: The disk failed or is full.
         """
-        found = Found()
+        found = ScanReport()
         rows = []
-        for number, path in enumerate(_recordings(self._folder), start=1):
+        for number, path in enumerate(_walk_recordings(self._folder), start=1):
             rows += [row for row in [self._row(path, found)] if row]
             if progress is not None:
                 progress(number)
@@ -144,13 +144,13 @@ class Scan:
             write_whole(self._manifest, self._content)
         return found
 
-    def add(self, path: Path) -> Found:
+    def add(self, path: Path) -> ScanReport:
         """Add one recording that has arrived, durably.
 
         Raises:
             DiskError: The disk failed or is full.
         """
-        found = Found()
+        found = ScanReport()
         row = self._row(path, found)
         if row:
             self._content += row
@@ -171,7 +171,7 @@ class Scan:
     def _root(self) -> Path:
         return self._folder if self.needs_input_root else self._base
 
-    def _row(self, path: Path, found: Found) -> bytes:
+    def _row(self, path: Path, found: ScanReport) -> bytes:
         name = self._name(path)
         if name in self._paths:
             found.known += 1
@@ -215,14 +215,14 @@ class Scan:
         others = self._by_size.get(path.stat().st_size, [])
         if not others:
             return ""
-        digest, head = decoding.sha256_of(path), _head(path)
+        digest, head = decoding.sha256_of(path), _read_head(path)
         for name, other in others:
-            if _head(Path(other)) == head and decoding.sha256_of(Path(other)) == digest:
+            if _read_head(Path(other)) == head and decoding.sha256_of(Path(other)) == digest:
                 return name
         return ""
 
 
-def _head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_HASHED_BYTES)
@@ -230,7 +230,7 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _recordings(folder: Path) -> Iterator[Path]:
+def _walk_recordings(folder: Path) -> Iterator[Path]:
     """Walk through a folder in order; what is hidden, or leads elsewhere, is left out."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -238,15 +238,15 @@ def _recordings(folder: Path) -> Iterator[Path]:
         raise ManifestError(f"{folder} cannot be read: {error.strerror}") from error
     for entry in entries:
         path = folder / entry.name
-        if entry.name.startswith(".") or not _is_text(entry.name):
+        if entry.name.startswith(".") or not _is_writable(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _recordings(path)
+            yield from _walk_recordings(path)
         elif path.suffix.lower() in ENDINGS and entry.is_file(follow_symlinks=False):
             yield path
 
 
-def _is_text(name: str) -> bool:
+def _is_writable(name: str) -> bool:
     """Whether a name can be written down: file systems allow any bytes."""
     try:
         name.encode()
@@ -280,26 +280,26 @@ def arrivals(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
     step = max(50, round(settle_seconds * 250))
     changes = watch(folder, yield_on_timeout=True, rust_timeout=step, step=50, raise_interrupt=True)
     first = next(changes)  # it watches only once it is asked
-    return _arrived(folder, itertools.chain([first], changes), settle_seconds)
+    return _watch(folder, itertools.chain([first], changes), settle_seconds)
 
 
-def _arrived(
+def _watch(
     folder: Path, changes: "Iterable[set[tuple[Change, str]]]", settle_seconds: float
 ) -> Iterator[Path]:
     waiting: dict[Path, tuple[int, float]] = {}
     for changed in changes:
         for _, name in changed:
-            for path in _changed(Path(name)):
+            for path in _recordings_of(Path(name)):
                 if not _is_hidden(path, folder):
                     waiting[path] = (-1, 0.0)
-        yield from _settled(waiting, settle_seconds)
+        yield from _pop_settled(waiting, settle_seconds)
 
 
-def _changed(path: Path) -> Iterator[Path]:
+def _recordings_of(path: Path) -> Iterator[Path]:
     """Give the recordings of a change: of a new folder all, they may be older than the watch."""
     if path.is_dir() and not path.is_symlink():
         with contextlib.suppress(ManifestError):  # it is gone again
-            yield from _recordings(path)
+            yield from _walk_recordings(path)
     elif path.suffix.lower() in ENDINGS:
         yield path
 
@@ -308,7 +308,7 @@ def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _settled(waiting: dict[Path, tuple[int, float]], settle_seconds: float) -> Iterator[Path]:
+def _pop_settled(waiting: dict[Path, tuple[int, float]], settle_seconds: float) -> Iterator[Path]:
     now = time.monotonic()
     for path, (size, since) in list(waiting.items()):
         try:

@@ -172,7 +172,7 @@ def test_what_still_grows_has_not_arrived(tmp_path: Path, monkeypatch: pytest.Mo
         now += 0.02
         yield set()
 
-    assert list(scan._arrived(tmp_path, changes(), 0.3)) == [copy]
+    assert list(scan._watch(tmp_path, changes(), 0.3)) == [copy]
     assert grown[-1] == len(whole)
     assert len(grown) == 5
 

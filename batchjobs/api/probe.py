@@ -121,7 +121,7 @@ def _link(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -
 async def _spoken(endpoint: Endpoint, voice: str) -> SpeechResult | SessionError:
     speech = SpeechSettings(voice_id=voice, model_id=endpoint.provider.tts_model)
     segment = Segment(key="probe", kind=Kind.TTS, text=PROBE_TEXT, speech=speech)
-    judge = SpeechRates().judge(voice=voice, spoken=PROBE_TEXT, speed=speech.speed)
+    judge = SpeechRates().make_judge(voice=voice, spoken=PROBE_TEXT, speed=speech.speed)
     try:
         return await SpeechSession(endpoint, segment, texts=[PROBE_TEXT], judge=judge).run()
     except SessionError as error:

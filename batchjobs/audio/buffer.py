@@ -12,7 +12,7 @@ __all__ = ["ReceivedAudio"]
 _BLOCK_BYTES: Final = 131_072
 
 
-def _uncounted(_: int) -> None:
+def _count_nothing(_: int) -> None:
     """Nobody asks how much memory it takes."""
 
 
@@ -36,7 +36,7 @@ class ReceivedAudio:
     """
 
     def __init__(
-        self, *, count: Callable[[int], None] = _uncounted, path: Path | None = None
+        self, *, count: Callable[[int], None] = _count_nothing, path: Path | None = None
     ) -> None:
         self.path = path
         self.sample_rate = 0
@@ -66,7 +66,7 @@ class ReceivedAudio:
         """
         self._is_sealed = True
         if self.path is not None and self.moved_bytes:
-            yield from _read(self.path, self.moved_bytes)
+            yield from _read_file(self.path, self.moved_bytes)
         for part in (self._moving, self._held()):
             if part:
                 yield part
@@ -143,7 +143,7 @@ class ReceivedAudio:
         return self._parts[0]
 
 
-def _read(path: Path, size: int) -> Iterator[bytes]:
+def _read_file(path: Path, size: int) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             while size:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs.bind.album import Album, read_album
-from batchjobs.bind.files import CONTAINERS, Maker, Picture, Volume, blocks, read_picture
-from batchjobs.bind.levels import Chain, Level, Loudness, Meter, fitted, level_filters
+from batchjobs.bind.cover import Picture, read_picture
+from batchjobs.bind.files import Maker, Volume, read_blocks
+from batchjobs.bind.kinds import KINDS
+from batchjobs.bind.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 
-__all__ = ["BindSettings", "Bound", "bind"]
+__all__ = ["BindSettings", "BoundBook", "bind"]
 
 _M4B: Final = "m4b"
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
@@ -44,7 +46,7 @@ class BindSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class BoundBook:
     """What was made.
 
     Attributes:
@@ -78,7 +80,7 @@ def bind(
     *,
     output: Path | None = None,
     progress: Callable[[str, float], None] | None = None,
-) -> Bound:
+) -> BoundBook:
     """Make an audiobook of a run's chapters, in the manifest's order.
 
     Args:
@@ -99,27 +101,27 @@ def bind(
     """
     _check_extra()
     _check_form(settings.form, output)
-    album = _complete(folder, settings)
-    picture = _picture(album, settings)
+    album = _read_complete(folder, settings)
+    picture = _find_picture(album, settings)
     tell = progress or _ignore
-    level, before = fitted(
-        lambda level: _measured(album, level, lambda share: tell("measuring", share)),
+    level, before = fit_level(
+        lambda level: _measure(album, level, lambda share: tell("measuring", share)),
         target_lufs=settings.loudness_lufs,
         ceiling_db=settings.true_peak_db,
     )
-    target = output or folder / _file_name(album.title or folder.resolve().name, settings.form)
+    target = output or folder / _name_output(album.title or folder.resolve().name, settings.form)
     maker = Maker(
         album,
-        CONTAINERS[settings.form],
+        KINDS[settings.form],
         bitrate=settings.bitrate,
         pause_seconds=settings.pause_seconds,
         picture=picture,
         tell=tell,
     )
     after, level, seconds = maker.make(
-        _volumes(album, target, settings.form), level, _Judge(settings.true_peak_db)
+        _plan_volumes(album, target, settings.form), level, _Judge(settings.true_peak_db)
     )
-    return Bound(
+    return BoundBook(
         path=target,
         chapters=len(album.chapters),
         seconds=seconds,
@@ -146,25 +148,25 @@ def _check_extra() -> None:
 
 
 def _check_form(form: str, output: Path | None) -> None:
-    if form not in CONTAINERS:
+    if form not in KINDS:
         raise UsageError(f"no audiobook as '{form}'", hint="use m4b, mp3 or flac")
     if form == _M4B and output and output.suffix.lower() not in _M4B_ENDINGS:
         ending = output.suffix.lower().removeprefix(".")
-        other = f"give --to {ending} for a folder of files" if ending in CONTAINERS else ""
+        other = f"give --to {ending} for a folder of files" if ending in KINDS else ""
         raise UsageError(f"{output} does not end in .m4b", hint=other or "name it BOOK.m4b")
-    if form != _M4B and output and not output.is_dir() and _names_a_file(output):
+    if form != _M4B and output and not output.is_dir() and _is_file_name(output):
         raise UsageError(
             f"--to {form} makes a folder with a file for each chapter; {output} names a file",
             hint=f"name a folder, as in {output.stem}-{form}, or give --to m4b for one file",
         )
 
 
-def _names_a_file(output: Path) -> bool:
+def _is_file_name(output: Path) -> bool:
     ending = output.suffix.lower()
-    return ending in _M4B_ENDINGS or ending.removeprefix(".") in CONTAINERS
+    return ending in _M4B_ENDINGS or ending.removeprefix(".") in KINDS
 
 
-def _complete(folder: Path, settings: BindSettings) -> Album:
+def _read_complete(folder: Path, settings: BindSettings) -> Album:
     album = read_album(folder)
     if album.missing and not settings.is_partial:
         named = ", ".join(album.missing[:10]) + (" …" if len(album.missing) > 10 else "")
@@ -184,7 +186,7 @@ def _complete(folder: Path, settings: BindSettings) -> Album:
     return album
 
 
-def _picture(album: Album, settings: BindSettings) -> Picture | None:
+def _find_picture(album: Album, settings: BindSettings) -> Picture | None:
     if settings.cover is not None:
         picture = read_picture(settings.cover)
         if picture is None:
@@ -193,13 +195,13 @@ def _picture(album: Album, settings: BindSettings) -> Picture | None:
     return read_picture(Path(album.cover)) if album.cover else None
 
 
-def _measured(album: Album, level: Level, tell: Callable[[float], None]) -> Loudness:
+def _measure(album: Album, level: Level, tell: Callable[[float], None]) -> Loudness:
     """Measure the whole book at a level."""
     meter = Meter()
     chain = Chain(album.sample_rate, level_filters(level, album.sample_rate))
     done = 0
     for chapter in album.chapters:
-        for block in blocks(chapter, album.sample_rate):
+        for block in read_blocks(chapter, album.sample_rate):
             meter.push(chain.push(block))
             done += len(block) // 2
             tell(min(1.0, done / album.sample_rate / album.seconds))
@@ -224,24 +226,24 @@ class _Judge:
         return replace(level, ceiling_db=ceiling - over - _MOST_OVER_DB)
 
 
-def _volumes(album: Album, target: Path, form: str) -> list[Volume]:
+def _plan_volumes(album: Album, target: Path, form: str) -> list[Volume]:
     if form == _M4B:
         tags = {"title": album.title or target.stem}
         return [Volume(target=target, chapters=album.chapters, tags=tags)]
     count = len(album.chapters)
     volumes = []
     for number, chapter in enumerate(album.chapters, start=1):
-        name = _safe(f"{number:0{max(2, len(str(count)))}} {chapter.title}")
+        name = _to_file_name(f"{number:0{max(2, len(str(count)))}} {chapter.title}")
         tags = {"title": chapter.title, "track": f"{number}/{count}"}
         volumes.append(Volume(target=target / f"{name}.{form}", chapters=[chapter], tags=tags))
     return volumes
 
 
-def _file_name(title: str, form: str) -> str:
-    return f"{_safe(title)}.{form}" if form == _M4B else f"{_safe(title)}-{form}"
+def _name_output(title: str, form: str) -> str:
+    return f"{_to_file_name(title)}.{form}" if form == _M4B else f"{_to_file_name(title)}-{form}"
 
 
-def _safe(title: str) -> str:
+def _to_file_name(title: str) -> str:
     """Write a title as a file name that every file system takes, of 200 bytes at most."""
     shown = "".join("-" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in title)
     return shown.strip(". ").encode()[:200].decode("utf-8", "ignore") or "book"

@@ -1,15 +1,16 @@
 """The files of an audiobook: encoded, tagged, marked and read again before they count."""
 
-import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchjobs.audio import decoding
 from batchjobs.bind.album import Album, Chapter
+from batchjobs.bind.cover import Picture, add_cover
+from batchjobs.bind.kinds import FileKind
 from batchjobs.bind.levels import Chain, Level, Loudness, Meter, level_filters
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import disk_error, part_path, publish
@@ -20,57 +21,9 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.container.core import Chapter as Mark
 
-__all__ = ["CONTAINERS", "Container", "Maker", "Picture", "Volume", "blocks", "read_picture"]
+__all__ = ["Maker", "Volume", "read_blocks"]
 
 _BLOCK_SECONDS: Final = 1.0
-_PICTURES: Final = {b"\x89PNG": "png_pipe", b"\xff\xd8": "jpeg_pipe"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    """A kind of file.
-
-    Attributes:
-        name: FFmpeg's muxer.
-        codec: FFmpeg's encoder.
-        options: Of the muxer.
-        coding: Options of the encoder.
-        loss_db: What the encoder takes of the level.
-        has_bitrate: Whether it is told how many bits a second.
-    """
-
-    name: str
-    codec: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    coding: Mapping[str, str] = field(default_factory=dict)
-    loss_db: float = 0.0
-    has_bitrate: bool = True
-
-
-CONTAINERS: Final = {
-    "m4b": Container(
-        name="mp4",  # of the muxers for AAC, only this one takes a cover through the library
-        codec="aac",
-        options={"movflags": "+faststart", "brand": "M4B "},
-        # FFmpeg's default search, twoloop, errs in single frames: on espeak's speech at 64 kbit/s it
-        # came out 23 dB above its noise with peaks up to 4 dB too high; this one 32 dB, with peaks
-        # as they were, in half the time.
-        coding={"aac_coder": "fast"},
-    ),
-    # LAME scales by 0.95 unless told otherwise, and FFmpeg has no way to tell it.
-    "mp3": Container(name="mp3", codec="libmp3lame", loss_db=0.4455),
-    "flac": Container(name="flac", codec="flac", has_bitrate=False),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A cover: PNG or JPEG, as FFmpeg calls them, with its size in pixels."""
-
-    codec: str
-    width: int
-    height: int
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +35,7 @@ class Volume:
     tags: dict[str, str]
 
 
-def blocks(chapter: Chapter, sample_rate: int) -> Iterator[bytes]:
+def read_blocks(chapter: Chapter, sample_rate: int) -> Iterator[bytes]:
     """Read a chapter as 16-bit mono, exactly as long as the checkpoint says."""
     left = chapter.frames_at(sample_rate)  # what the marks count on
     for block in decoding.pcm_chunks(
@@ -99,7 +52,7 @@ class Maker:
 
     Args:
         album: The chapters.
-        container: What kind of files.
+        kind: What kind of files.
         bitrate: Bits a second.
         pause_seconds: Silence between chapters.
         picture: The cover, if any.
@@ -109,7 +62,7 @@ class Maker:
     def __init__(
         self,
         album: Album,
-        container: Container,
+        kind: FileKind,
         *,
         bitrate: int,
         pause_seconds: float,
@@ -117,7 +70,7 @@ class Maker:
         tell: Callable[[str, float], None],
     ) -> None:
         self._album = album
-        self._container = container
+        self._kind = kind
         self._bitrate = bitrate
         self._rate = album.sample_rate
         self._pause_frames = round(pause_seconds * self._rate)
@@ -143,11 +96,11 @@ class Maker:
             OutputError: A file cannot be created.
             DiskError: The disk failed or is full.
         """
-        targets = [_place(volume.target) for volume in volumes]
+        targets = [_prepare_target(volume.target) for volume in volumes]
         try:
             while True:
-                seconds = self._written(volumes, targets, level)
-                found = self._heard(targets)
+                seconds = self._write(volumes, targets, level)
+                found = self._measure(targets)
                 better = judge(level, found)
                 if better == level:
                     break
@@ -159,18 +112,18 @@ class Maker:
             raise
         return found, level, seconds
 
-    def _written(self, volumes: Sequence[Volume], targets: Sequence[Path], level: Level) -> float:
+    def _write(self, volumes: Sequence[Volume], targets: Sequence[Path], level: Level) -> float:
         import av
 
         seconds = 0.0
         for volume, target in zip(volumes, targets, strict=True):
             part = part_path(target)
-            name, options = self._container.name, dict(self._container.options)
+            name, options = self._kind.muxer, dict(self._kind.muxer_options)
             done = 0.0
             try:
                 part.unlink(missing_ok=True)  # what lies there is not written through
                 with av.open(str(part), "w", format=name, options=options) as container:
-                    for done in self._encoded(container, volume, level):
+                    for done in self._encode(container, volume, level):
                         self._tell("encoding", min(1.0, (seconds + done) / self._album.seconds))
                 with part.open("rb") as file:
                     os.fsync(file.fileno())
@@ -185,57 +138,57 @@ class Maker:
             seconds += done
         return seconds
 
-    def _heard(self, targets: Sequence[Path]) -> Loudness:
+    def _measure(self, targets: Sequence[Path]) -> Loudness:
         """Decode what was written, and measure it."""
         import av
 
         meter = Meter()
         for number, target in enumerate(targets):
-            with av.open(str(part_path(target)), format=_DEMUXERS[self._container.name]) as file:
+            with av.open(str(part_path(target)), format=self._kind.demuxer) as file:
                 self._tell("checking", number / len(targets))
                 meter.push(file.decode(audio=0))
         return meter.end()
 
-    def _encoded(
+    def _encode(
         self, container: "OutputContainer", volume: Volume, level: Level
     ) -> Iterator[float]:
         """Encode; gives the seconds that are done."""
         from av.audio.stream import AudioStream
 
         stream = container.add_stream(
-            self._container.codec,
+            self._kind.codec,
             rate=self._rate,
             layout="mono",
-            options=dict(self._container.coding),
+            options=dict(self._kind.codec_options),
         )
         assert isinstance(stream, AudioStream)
-        if self._container.has_bitrate:
+        if self._kind.has_bitrate:
             stream.bit_rate = self._bitrate
-        container.metadata.update(self._tags() | volume.tags)
+        container.metadata.update(self._make_tags() | volume.tags)
         if len(volume.chapters) > 1:
-            container.set_chapters(self._marks(volume.chapters))
+            container.set_chapters(self._make_marks(volume.chapters))
         if self._picture is not None:
-            _add_cover(container, self._picture)
+            add_cover(container, self._picture)
         frames = 0
         filters = [
             *level_filters(level, self._rate),
-            ("volume", f"{self._container.loss_db:.4f}dB:precision=float"),
+            ("volume", f"{self._kind.loss_db:.4f}dB:precision=float"),
         ]
         chain = Chain(self._rate, filters)
-        for pcm in self._sound(volume.chapters):
-            _mux(container, stream, chain.push(pcm))
+        for pcm in self._read_sound(volume.chapters):
+            _encode_frames(container, stream, chain.push(pcm))
             frames += len(pcm) // 2
             yield frames / self._rate
-        _mux(container, stream, chain.end())
+        _encode_frames(container, stream, chain.end())
         container.mux(stream.encode(None))
 
-    def _sound(self, chapters: Sequence[Chapter]) -> Iterator[bytes]:
+    def _read_sound(self, chapters: Sequence[Chapter]) -> Iterator[bytes]:
         for number, chapter in enumerate(chapters):
             if number and self._pause_frames:
                 yield bytes(2 * self._pause_frames)
-            yield from blocks(chapter, self._rate)
+            yield from read_blocks(chapter, self._rate)
 
-    def _marks(self, chapters: Sequence[Chapter]) -> "list[Mark]":
+    def _make_marks(self, chapters: Sequence[Chapter]) -> "list[Mark]":
         marks: list[Mark] = []
         start = 0
         for number, chapter in enumerate(chapters, start=1):
@@ -253,7 +206,7 @@ class Maker:
             start = end
         return marks
 
-    def _tags(self) -> dict[str, str]:
+    def _make_tags(self) -> dict[str, str]:
         album = self._album
         found = {
             "album": album.title,
@@ -266,10 +219,7 @@ class Maker:
         return {name: value for name, value in found.items() if value}
 
 
-_DEMUXERS: Final = {"mp4": "mov", "mp3": "mp3", "flac": "flac"}
-
-
-def _place(target: Path) -> Path:
+def _prepare_target(target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
@@ -279,50 +229,8 @@ def _place(target: Path) -> Path:
         raise disk_error(error, target) from error
 
 
-def _add_cover(container: "OutputContainer", picture: Picture) -> None:
-    import av
-    from av.stream import Disposition
-
-    stream = container.add_mux_stream(
-        picture.codec, rate=1, width=picture.width, height=picture.height
-    )
-    stream.time_base = Fraction(1, 1)
-    stream.disposition = Disposition.attached_pic
-    packet = av.Packet(picture.content)
-    packet.stream = stream
-    packet.pts = packet.dts = 0
-    packet.time_base = Fraction(1, 1)
-    packet.is_keyframe = True
-    container.start_encoding()
-    container.mux(packet)
-
-
-def _mux(
+def _encode_frames(
     container: "OutputContainer", stream: "AudioStream", frames: "Iterator[av.AudioFrame]"
 ) -> None:
     for frame in frames:
         container.mux(stream.encode(frame))
-
-
-def read_picture(path: Path) -> Picture | None:
-    """Read a cover; None if there is none that players show."""
-    import av
-
-    try:
-        content = path.read_bytes()
-        # By its first bytes: guessing, FFmpeg would take a playlist that names other files.
-        kind = next((kind for mark, kind in _PICTURES.items() if content.startswith(mark)), None)
-        if kind is None:
-            return None
-        with av.open(io.BytesIO(content), format=kind) as image:
-            stream = image.streams.video[0]
-            if not stream.width:
-                return None  # torn
-            return Picture(
-                codec=stream.codec_context.name,
-                width=stream.width,
-                height=stream.height,
-                content=content,
-            )
-    except (OSError, IndexError, av.error.FFmpegError):
-        return None

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import av
 
-__all__ = ["SILENT_LUFS", "Chain", "Level", "Loudness", "Meter", "fitted", "level_filters"]
+__all__ = ["SILENT_LUFS", "Chain", "Level", "Loudness", "Meter", "fit_level", "level_filters"]
 
 SILENT_LUFS: Final = -70.0
 """What the meter says of silence: the gate of EBU R 128."""
@@ -59,7 +59,7 @@ def level_filters(level: Level, sample_rate: int) -> list[tuple[str, str]]:
     return [*filters, ("aformat", f"sample_rates={sample_rate}")]
 
 
-def fitted(
+def fit_level(
     measure: Callable[[Level], Loudness], *, target_lufs: float, ceiling_db: float
 ) -> tuple[Level, Loudness]:
     """Find the level that brings a sound to a loudness without going through a ceiling.
@@ -144,16 +144,16 @@ class Meter:
             # A decoder's time begins anew with each file, and this is one sound.
             frame.pts, frame.time_base = self._at, Fraction(1, frame.sample_rate)
             self._at += frame.samples
-            self._note(self._graph.push(frame))
+            self._keep_readings(self._graph.push(frame))
 
     def end(self) -> Loudness:
         """Say what was heard."""
         if self._graph is not None:
-            self._note(self._graph.push(None))
+            self._keep_readings(self._graph.push(None))
         peak = 20 * math.log10(self._peak) if self._peak > 0 else _NO_PEAK_DB
         return Loudness(lufs=self._lufs, peak_db=peak)
 
-    def _note(self, frames: "Iterator[av.AudioFrame]") -> None:
+    def _keep_readings(self, frames: "Iterator[av.AudioFrame]") -> None:
         for frame in frames:
             found = frame.metadata
             self._lufs = float(found.get("lavfi.r128.I", self._lufs))

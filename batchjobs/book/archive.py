@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
-__all__ = ["Archive", "all_below", "local_name", "opened"]
+__all__ = ["Archive", "all_below", "local_name", "open_archive"]
 
 _ENCRYPTION: Final = "META-INF/encryption.xml"
 _FONT_SCRAMBLING: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
@@ -36,7 +36,7 @@ _CHECK: Final = "it is damaged: fetch it again, or open and save it in Calibre o
 
 
 @contextmanager
-def opened(path: Path) -> "Iterator[Archive]":
+def open_archive(path: Path) -> "Iterator[Archive]":
     """Open a book's archive.
 
     Raises:
@@ -129,7 +129,7 @@ class Archive:
                 "reading an EPUB", package="defusedxml", extra="book"
             ) from error
         try:
-            root: Element = ElementTree.fromstring(_ENTITY.sub(_character, self.text(name)))
+            root: Element = ElementTree.fromstring(_ENTITY.sub(_write_entity, self.text(name)))
         except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
             raise self.error(f"has a damaged '{name}': {error}") from error
         return root
@@ -143,7 +143,7 @@ class Archive:
                 raise self.error("is protected (DRM)", "only books without protection can be read")
 
 
-def _character(found: re.Match[str]) -> str:
+def _write_entity(found: re.Match[str]) -> str:
     """Write a named character of HTML as XML does, which knows five."""
     if found[1] in _OF_XML:
         return found[0]

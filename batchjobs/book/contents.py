@@ -97,39 +97,39 @@ def read_package(archive: Archive) -> Package:
     package = archive.xml(name)
     items = {
         item.get("id", ""): _Item(
-            _resolved(name, item.get("href", ""))[0],
+            _resolve(name, item.get("href", ""))[0],
             item.get("media-type", ""),
             frozenset(item.get("properties", "").split()),
         )
         for item in all_below(package, "item")
     }
     found = Package(
-        title=next(_texts(package, "title"), ""),
-        authors=list(_texts(package, "creator")),
-        spine=list(_spine(package, items)),
+        title=next(_texts_of(package, "title"), ""),
+        authors=list(_texts_of(package, "creator")),
+        spine=list(_read_spine(package, items)),
         nav=next((item.file for item in items.values() if "nav" in item.properties), ""),
         ncx=next((item.file for item in items.values() if item.kind == _NCX), ""),
-        cover=_cover(package, items),
+        cover=_find_cover(package, items),
     )
     for fact in ("language", "publisher", "date", "identifier"):
-        for value in _texts(package, fact):
+        for value in _texts_of(package, fact):
             found.facts.setdefault(fact, value)
-    found.unread.update(_guided(all_below(package, "reference"), name))
+    found.unread.update(_find_unread(all_below(package, "reference"), name))
     if found.nav in archive.names:
-        landmarks = _nav(archive.xml(found.nav), "landmarks")
+        landmarks = _find_nav(archive.xml(found.nav), "landmarks")
         links = [] if landmarks is None else all_below(landmarks, "a")
-        found.unread.update(_guided(links, found.nav))
+        found.unread.update(_find_unread(links, found.nav))
     return found
 
 
-def _spine(package: "Element", items: Mapping[str, _Item]) -> Iterator[str]:
+def _read_spine(package: "Element", items: Mapping[str, _Item]) -> Iterator[str]:
     for ref in all_below(package, "itemref"):
         item = items.get(ref.get("idref", ""))
         if item and ref.get("linear") != "no" and not item.kind.startswith(_NO_PAGES):
             yield item.file
 
 
-def _cover(package: "Element", items: Mapping[str, _Item]) -> str:
+def _find_cover(package: "Element", items: Mapping[str, _Item]) -> str:
     """Give the cover's picture: as EPUB 3 marks it, or EPUB 2."""
     for item in items.values():
         if "cover-image" in item.properties:
@@ -138,11 +138,11 @@ def _cover(package: "Element", items: Mapping[str, _Item]) -> str:
     return next((items[name].file for name in names if name in items), "")
 
 
-def _guided(lines: "Iterable[Element]", base: str) -> Iterator[str]:
+def _find_unread(lines: "Iterable[Element]", base: str) -> Iterator[str]:
     """Give the pages that a guide or the landmarks call something that is not read aloud."""
     for line in lines:
-        file, fragment = _resolved(base, line.get("href", ""))
-        if not fragment and not _UNREAD_PAGES.isdisjoint(_attribute(line, "type").split()):
+        file, fragment = _resolve(base, line.get("href", ""))
+        if not fragment and not _UNREAD_PAGES.isdisjoint(_attribute_of(line, "type").split()):
             yield file
 
 
@@ -154,7 +154,7 @@ def read_entries(archive: Archive, package: Package) -> list[Entry]:
     """
     entries: list[Entry] = []
     if package.nav in archive.names:
-        nav = _nav(archive.xml(package.nav), "toc")
+        nav = _find_nav(archive.xml(package.nav), "toc")
         entries = [] if nav is None else list(_nav_entries(nav, package.nav))
     if not entries and package.ncx in archive.names:
         for points in all_below(archive.xml(package.ncx), "navMap"):
@@ -183,27 +183,27 @@ def chapter_entries(entries: Sequence[Entry], depth: int | None = None) -> list[
     return chapters
 
 
-def _nav(root: "Element", kind: str) -> "Element | None":
-    navs = (e for e in all_below(root, "nav") if kind in _attribute(e, "type").split())
+def _find_nav(root: "Element", kind: str) -> "Element | None":
+    navs = (e for e in all_below(root, "nav") if kind in _attribute_of(e, "type").split())
     return next(navs, None)
 
 
 def _nav_entries(nav: "Element", base: str) -> Iterator[Entry]:
-    for line, depth in _walked(nav, "li"):
+    for line, depth in _walk(nav, "li"):
         link = next((e for e in line if local_name(e) in {"a", "span"}), None)
         if link is not None:
             href = link.get("href", "")
-            yield Entry(*(_resolved(base, href) if href else ("", "")), _text(link), depth)
+            yield Entry(*(_resolve(base, href) if href else ("", "")), _text_of(link), depth)
 
 
 def _ncx_entries(points: "Element", base: str) -> Iterator[Entry]:
-    for point, depth in _walked(points, "navPoint"):
-        label = next((_text(e) for e in point if local_name(e) == "navLabel"), "")
+    for point, depth in _walk(points, "navPoint"):
+        label = next((_text_of(e) for e in point if local_name(e) == "navLabel"), "")
         source = next((e.get("src", "") for e in point if local_name(e) == "content"), "")
-        yield Entry(*(_resolved(base, source) if source else ("", "")), label, depth)
+        yield Entry(*(_resolve(base, source) if source else ("", "")), label, depth)
 
 
-def _walked(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
+def _walk(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
     """Give all elements of a name with their depth, in order; however deep, without recursion."""
     waiting = [(root, 0)]
     while waiting:
@@ -214,22 +214,22 @@ def _walked(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
         waiting.extend((child, depth) for child in reversed(element))
 
 
-def _resolved(base: str, href: str) -> tuple[str, str]:
+def _resolve(base: str, href: str) -> tuple[str, str]:
     """Give the file in the archive that a link means, and the place in it."""
     target, fragment = urldefrag(href)
     name = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(target)))
     return (name if target else base), unquote(fragment)
 
 
-def _attribute(element: "Element", name: str) -> str:
+def _attribute_of(element: "Element", name: str) -> str:
     """Give an attribute whatever its namespace."""
     found: Mapping[str, str] = element.attrib
     return next((v for k, v in found.items() if k.rpartition("}")[2] == name), "")
 
 
-def _texts(root: "Element", name: str) -> Iterator[str]:
-    return filter(None, map(_text, all_below(root, name)))
+def _texts_of(root: "Element", name: str) -> Iterator[str]:
+    return filter(None, map(_text_of, all_below(root, name)))
 
 
-def _text(element: "Element") -> str:
+def _text_of(element: "Element") -> str:
     return " ".join("".join(element.itertext()).split())

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from batchjobs.book.archive import Archive, opened
+from batchjobs.book.archive import Archive, open_archive
+from batchjobs.book.chapters import Book, Chapter
 from batchjobs.book.contents import Entry, Package, chapter_entries, read_entries, read_package
-from batchjobs.book.prose import Block, Prose, headings, joined
-from batchjobs.book.records import Book, Chapter
+from batchjobs.book.prose import Block, Prose, headings, join_blocks
 from batchjobs.formatting import plural
 
 __all__ = ["read_epub"]
@@ -35,12 +35,12 @@ def read_epub(path: Path, *, depth: int | None = None) -> Book:
         ManifestError: It is no EPUB, is damaged or protected, or holds no text.
         MissingExtraError: The extra ``book`` is not installed.
     """
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         package = read_package(archive)
         entries = chapter_entries(read_entries(archive, package), depth)
-        sections, left_out = _sections(archive, package, entries)
+        sections, left_out = _read_sections(archive, package, entries)
         chapters = tuple(
-            Chapter(title=section.title, text=joined(section.blocks))
+            Chapter(title=section.title, text=join_blocks(section.blocks))
             for section in sections
             if section.blocks
         )
@@ -57,13 +57,13 @@ def read_epub(path: Path, *, depth: int | None = None) -> Book:
         )
 
 
-def _sections(
+def _read_sections(
     archive: Archive, package: Package, entries: Sequence[Entry]
 ) -> tuple[list[_Section], list[str]]:
     """Go through the spine, and begin a chapter wherever the contents say so."""
     sections = [_Section(package.title or archive.path.stem)]
     left_out: list[str] = []
-    unread = _unread(package, entries)
+    unread = _find_unread(package, entries)
     for file in package.spine:
         if file == package.nav or file not in archive.names:
             continue
@@ -71,7 +71,7 @@ def _sections(
         if not page.blocks:
             left_out.append(f"{file}: {unread.get(file, 'nothing to read aloud')}")
             continue
-        starts = _starts(page, [entry for entry in entries if entry.file == file])
+        starts = _find_starts(page, [entry for entry in entries if entry.file == file])
         if not entries:
             starts = {0: next(headings(page.blocks), f"{len(sections)}")}
         for number, block in enumerate(page.blocks):
@@ -79,14 +79,14 @@ def _sections(
                 sections.append(_Section(starts[number]))
             sections[-1].blocks.append(block)
     preface = sections[0]
-    length = len(joined(preface.blocks))
+    length = len(join_blocks(preface.blocks))
     if entries and preface.blocks and length < _LEAST_PREFACE_CHARACTERS:
         left_out.append(f"before the first chapter: {plural(length, 'character')}")
         preface.blocks.clear()
     return sections, left_out
 
 
-def _unread(package: Package, entries: Sequence[Entry]) -> dict[str, str]:
+def _find_unread(package: Package, entries: Sequence[Entry]) -> dict[str, str]:
     """Give the pages that the guide says are not prose, and that hold no chapters nonetheless.
 
     Books made by converters have a guide that calls the page of a whole book its cover.
@@ -100,7 +100,7 @@ def _unread(package: Package, entries: Sequence[Entry]) -> dict[str, str]:
     return unread if set(package.spine) - set(unread) - {package.nav} else {}
 
 
-def _starts(page: Prose, entries: Sequence[Entry]) -> dict[int, str]:
+def _find_starts(page: Prose, entries: Sequence[Entry]) -> dict[int, str]:
     """Give the blocks of a page that begin a chapter, with its title."""
     starts: dict[int, str] = {}
     for entry in entries:

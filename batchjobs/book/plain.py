@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from batchjobs.book.prose import Block, Prose, joined
-from batchjobs.book.records import Book, Chapter
+from batchjobs.book.chapters import Book, Chapter
+from batchjobs.book.prose import Block, Prose, join_blocks
 from batchjobs.errors import ManifestError, MissingExtraError
 
 __all__ = ["read_markdown", "read_plain"]
@@ -45,7 +45,7 @@ def read_plain(path: Path) -> Book:
         ManifestError: It cannot be read, or holds nothing.
     """
     chapters: list[tuple[str, list[str]]] = [("", [])]
-    for page in _content(path).split("\f"):
+    for page in _read_text(path).split("\f"):
         is_first = True
         for paragraph in filter(str.strip, _BLANK.split(page.strip())):
             line = " ".join(paragraph.split())
@@ -60,7 +60,7 @@ def read_plain(path: Path) -> Book:
             [each for each in chapters if each[1]], start=1
         )
     ]
-    return _book(path, parts)
+    return _make_book(path, parts)
 
 
 def read_markdown(path: Path) -> Book:
@@ -86,11 +86,11 @@ def read_markdown(path: Path) -> Book:
     reader = MarkdownIt("commonmark", {"html": True}).enable("table").disable("code")
     reader.use(footnote_plugin).use(front_matter_plugin)
     known: dict[str, object] = {}
-    tokens = [token for token in reader.parse(_content(path), known) if token.type != "fence"]
+    tokens = [token for token in reader.parse(_read_text(path), known) if token.type != "fence"]
     blocks = Prose.of(reader.renderer.render(tokens, reader.options, known)).blocks
     matter = "".join(token.content for token in tokens if token.type == "front_matter")
     facts = {name.lower(): value for name, value in _FACT.findall(matter)}
-    book = _book(path, list(_by_heading(blocks)))
+    book = _make_book(path, list(_split_at_headings(blocks)))
     return replace(
         book,
         title=facts.get("title", book.title),
@@ -99,22 +99,22 @@ def read_markdown(path: Path) -> Book:
     )
 
 
-def _by_heading(blocks: Sequence[Block]) -> Iterator[Chapter]:
+def _split_at_headings(blocks: Sequence[Block]) -> Iterator[Chapter]:
     title, held = "", list[Block]()
     number = 1
     for block in blocks:
         if 0 < block.heading_level <= _CHAPTER_LEVEL:
             if any(not each.heading_level for each in held):
-                yield Chapter(title=title or f"{number}", text=joined(held))
+                yield Chapter(title=title or f"{number}", text=join_blocks(held))
                 number += 1
                 held = []
             title = " ".join(block.text.split())
         held.append(block)
     if held:
-        yield Chapter(title=title or f"{number}", text=joined(held))
+        yield Chapter(title=title or f"{number}", text=join_blocks(held))
 
 
-def _content(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ManifestError(f"{path} is longer than any book", hint="split it")
@@ -125,7 +125,7 @@ def _content(path: Path) -> str:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _book(path: Path, chapters: Sequence[Chapter]) -> Book:
+def _make_book(path: Path, chapters: Sequence[Chapter]) -> Book:
     if not chapters:
         raise ManifestError(f"{path} holds no text", hint="give a book")
     return Book(title=path.stem, chapters=tuple(chapters))

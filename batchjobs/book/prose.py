@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Final
 
-__all__ = ["Block", "Prose", "headings", "joined"]
+__all__ = ["Block", "Prose", "headings", "join_blocks"]
 
 _UNREAD: Final = frozenset(
     [
@@ -166,7 +166,7 @@ class Block:
     heading_level: int = 0
 
 
-def joined(blocks: Sequence[Block]) -> str:
+def join_blocks(blocks: Sequence[Block]) -> str:
     """Write blocks as paragraphs with a blank line between them."""
     return "\n\n".join(block.text for block in blocks)
 

@@ -1,20 +1,14 @@
-"""Books to manifests: a job a chapter, each with a text file that a person may edit."""
+"""Books of every kind, read by their ending."""
 
-import re
-import unicodedata
-from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-import orjson
-
+from batchjobs.book.chapters import Book
 from batchjobs.book.epub import read_epub
 from batchjobs.book.plain import read_markdown, read_plain
-from batchjobs.book.records import Book
-from batchjobs.errors import OutputError, UsageError
-from batchjobs.files.atomic import write_whole
+from batchjobs.errors import UsageError
 
-__all__ = ["read_book", "selected", "write_manifest"]
+__all__ = ["read_book"]
 
 _EPUB: Final = ".epub"
 _READERS: Final = {
@@ -22,13 +16,6 @@ _READERS: Final = {
     ".md": read_markdown,
     ".markdown": read_markdown,
 }
-_ID_CHARACTERS: Final = 40
-_PICTURES: Final = (
-    (b"\x89PNG", "png"),
-    (b"\xff\xd8", "jpg"),
-    (b"GIF8", "gif"),
-    (b"RIFF", "webp"),
-)
 
 
 def read_book(path: Path, *, depth: int | None = None) -> Book:
@@ -51,101 +38,3 @@ def read_book(path: Path, *, depth: int | None = None) -> Book:
         endings = ", ".join([_EPUB, *_READERS])
         raise UsageError(f"{path} is no book", hint=f"give one of {endings}")
     return reader(path)
-
-
-def selected(book: Book, chosen: str) -> list[int]:
-    """Read which chapters are wanted, such as ``1-3,7``; all if empty.
-
-    Returns:
-        Their numbers from 1, in the book's order.
-
-    Raises:
-        UsageError: It names no chapters of the book.
-    """
-    every = range(1, len(book.chapters) + 1)
-    if not chosen:
-        return list(every)
-    wanted: set[int] = set()
-    for item in chosen.split(","):
-        found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", item)
-        first = int(found[1]) if found else 0
-        last = int(found[2] or first) if found else 0
-        if not found or first not in every or last not in every or last < first:
-            raise UsageError(
-                f"'{item.strip()}' names no chapters", hint=f"there are 1 to {len(book.chapters)}"
-            )
-        wanted.update(range(first, last + 1))
-    return sorted(wanted)
-
-
-def write_manifest(
-    book: Book, numbers: Collection[int], target: Path, *, voice: str = "", overwrite: bool = False
-) -> int:
-    """Write a manifest, and beside it a folder with a text file for each chapter.
-
-    Args:
-        book: The book.
-        numbers: Of the chapters to speak, from 1.
-        target: The manifest, JSON Lines; the folder has its name without the ending.
-        voice: The voice of every chapter; empty for the run's.
-        overwrite: Whether files that are there may be replaced: somebody may have edited them.
-
-    Returns:
-        How many characters there are to speak.
-
-    Raises:
-        OutputError: A file is there already, or cannot be written.
-        DiskError: The disk failed or is full.
-    """
-    folder = target.with_suffix("")
-    if folder == target:
-        raise OutputError(f"{target} needs an ending", hint="call it BOOK.jsonl")
-    files = dict(_files(book, numbers, folder, target, voice))
-    for path in files:
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path} is there already",
-                hint="edit it and run it, choose another --output, or give --force",
-            )
-    for path, content in files.items():  # the manifest comes last: what it names is there
-        write_whole(path, content)
-    return sum(len(book.chapters[number - 1].text) for number in numbers)
-
-
-def _files(
-    book: Book, numbers: Collection[int], folder: Path, target: Path, voice: str
-) -> Iterator[tuple[Path, bytes]]:
-    cover = ""
-    picture = next((ending for mark, ending in _PICTURES if book.cover.startswith(mark)), "")
-    if picture:
-        cover = f"{folder.name}/cover.{picture}"
-        yield target.parent / cover, book.cover
-    rows = []
-    for number in numbers:
-        chapter = book.chapters[number - 1]
-        name = _id(number, chapter.title)
-        yield folder / f"{name}.txt", chapter.text.encode()
-        row = {
-            "id": name,
-            "text_file": f"{folder.name}/{name}.txt",
-            "title": chapter.title,
-            "chapter": number,
-            "book": book.title,
-            "author": ", ".join(book.authors),
-            "language": book.language,
-            "cover": cover,
-        }
-        row |= {name: value for name, value in book.facts.items() if name not in row}
-        rows.append(row | ({"voice_id": voice} if voice else {}))
-    lines = (orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
-    yield target, b"".join(lines)
-
-
-def _id(number: int, title: str) -> str:
-    """Make an id that is a good file name: the number puts them in order, the title is for us.
-
-    Letters, their marks and numbers of any script stay: ``002-الثاني``.
-    """
-    kept = (c if unicodedata.category(c)[0] in "LMN" else "-" for c in title.lower())
-    slug = re.sub("-+", "-", "".join(kept))[:_ID_CHARACTERS].strip("-")
-    return f"{number:03}-{slug}" if slug else f"{number:03}"

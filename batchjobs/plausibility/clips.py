@@ -106,7 +106,7 @@ class SpeechRates:
     def __init__(self) -> None:
         self._voices: dict[str, _Voice] = {}
 
-    def judge(self, *, voice: str, spoken: str, speed: float) -> "SpeechJudge":
+    def make_judge(self, *, voice: str, spoken: str, speed: float) -> "SpeechJudge":
         """Make the judge of one text.
 
         Args:
@@ -153,10 +153,10 @@ class SpeechJudge:
         """
         if not self._voice.pace.is_known:
             return False
-        expected = self._voice.pace.expected(self._sounds, speed=self._speed)
-        is_much = _seconds(pcm, sample_rate) >= expected.seconds
+        expected = self._voice.pace.predict(self._sounds, speed=self._speed)
+        is_much = _measure_seconds(pcm, sample_rate) >= expected.seconds
         is_certain = expected.deviation <= _AMPLE_DEVIATION
-        return is_certain and is_much and not _ends_abruptly(pcm, sample_rate)
+        return is_certain and is_much and not _has_abrupt_end(pcm, sample_rate)
 
     def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
         """Say what speaks for and against complete audio, and learn from it.
@@ -169,26 +169,29 @@ class SpeechJudge:
         if not pcm.moved_sound and samples.is_silent(pcm.rest):
             doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
             return Verdict(doubts=(doubt,))
-        seconds = _seconds(pcm, sample_rate)
-        expected = self._voice.pace.expected(self._sounds, speed=self._speed)
-        doubts, support = self._by_length(seconds, expected, ending), self._known(expected)
+        seconds = _measure_seconds(pcm, sample_rate)
+        expected = self._voice.pace.predict(self._sounds, speed=self._speed)
+        doubts, support = (
+            self._doubt_length(seconds, expected, ending),
+            self._describe_pace(expected),
+        )
         hurry = math.log(seconds / expected.seconds)
         is_hurried = hurry < -max(_HURRIED_RATIO, _HURRIED_DEVIATIONS * expected.deviation)
         # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
         is_mere = ending is Ending.CLOSED_BY_SERVER
         may_be_cut = not doubts and (is_mere or (ending is Ending.DRAINED and is_hurried))
-        is_cut = may_be_cut and _ends_abruptly(pcm, sample_rate)
+        is_cut = may_be_cut and _has_abrupt_end(pcm, sample_rate)
         is_hurried = is_hurried and is_cut
         if ending is not Ending.STOPPED:
             self._learn(seconds, expected, is_doubted=bool(doubts) or is_hurried)
-        if is_hurried or (is_cut and self._is_first_abrupt()):
+        if is_hurried or (is_cut and self._take_first_abrupt()):
             message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
             lost = max(0.0, 1.0 - seconds / expected.seconds) if is_hurried else 0.0
             severity = max(_ABRUPT_SEVERITY, lost)
             doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=severity),)
         return Verdict(doubts=doubts, support=() if doubts else support)
 
-    def _is_first_abrupt(self) -> bool:
+    def _take_first_abrupt(self) -> bool:
         """Whether an abrupt end at a natural length is the voice's first.
 
         It is doubted once: if nothing else speaks against a clip, the voice may well end so, as many
@@ -198,19 +201,21 @@ class SpeechJudge:
         self._voice.abrupt_doubted = True
         return is_first
 
-    def _known(self, expected: Expected) -> tuple[str, ...]:
+    def _describe_pace(self, expected: Expected) -> tuple[str, ...]:
         pace = self._voice.pace
         if not pace.is_known:
             return ()
         known = f"{pace.count:,} clips of this voice are known"
         return (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
 
-    def _by_length(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+    def _doubt_length(
+        self, seconds: float, expected: Expected, ending: Ending
+    ) -> tuple[Doubt, ...]:
         """Compare with what is possible, and with the voice's own pace."""
-        impossible = self._by_limits(seconds, expected)
+        impossible = self._compare_with_limits(seconds, expected)
         if not self._voice.pace.is_known:
             return impossible
-        return self._by_pace(seconds, expected, ending) or impossible
+        return self._compare_with_pace(seconds, expected, ending) or impossible
 
     def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
         voice = self._voice
@@ -226,18 +231,20 @@ class SpeechJudge:
         voice.doubted.append(clip)
         voice.reconsider()
 
-    def _by_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
+    def _compare_with_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
         """Compare with what no voice could do."""
         if seconds < self.minimum_seconds:
             shown = f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
-            return (_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
+            return (_doubt_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
         slowest = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed)
         if seconds > max(slowest, _SLOWEST_SHARE * expected.seconds) + _MARGIN_SECONDS:
             shown = f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
-            return (_long(shown, seconds, expected.seconds),)
+            return (_doubt_long(shown, seconds, expected.seconds),)
         return ()
 
-    def _by_pace(self, seconds: float, expected: Expected, ending: Ending) -> tuple[Doubt, ...]:
+    def _compare_with_pace(
+        self, seconds: float, expected: Expected, ending: Ending
+    ) -> tuple[Doubt, ...]:
         """Compare with what this voice does."""
         is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
         least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
@@ -245,13 +252,13 @@ class SpeechJudge:
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
         deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
         if ratio < -max(deviations * expected.deviation, least_ratio):
-            return (_short(shown, seconds, expected.seconds),)
+            return (_doubt_short(shown, seconds, expected.seconds),)
         if ratio > max(_LONG_DEVIATIONS * expected.deviation, _LONG_RATIO):
-            return (_long(shown, seconds, expected.seconds),)
+            return (_doubt_long(shown, seconds, expected.seconds),)
         return ()
 
 
-def _seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
+def _measure_seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
     """Measure from the first sound to the last: services put silence around it as they please."""
     edges = samples.silent_edges_seconds(
         pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
@@ -259,14 +266,14 @@ def _seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
     return max(len(pcm) / 2 / sample_rate - edges, _LEAST_SECONDS)
 
 
-def _ends_abruptly(pcm: ReceivedAudio, sample_rate: int) -> bool:
+def _has_abrupt_end(pcm: ReceivedAudio, sample_rate: int) -> bool:
     return samples.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
 
 
-def _short(message: str, seconds: float, expected: float) -> Doubt:
+def _doubt_short(message: str, seconds: float, expected: float) -> Doubt:
     return Doubt(sign=Sign.SHORT, message=message, severity=1.0 - seconds / expected)
 
 
-def _long(message: str, seconds: float, expected: float) -> Doubt:
+def _doubt_long(message: str, seconds: float, expected: float) -> Doubt:
     excess = min(1.0, seconds / expected - 1.0)
     return Doubt(sign=Sign.LONG, message=message, severity=excess)

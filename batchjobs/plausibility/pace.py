@@ -177,7 +177,7 @@ class _Fit:
         weights = np.clip(1.0 - (distances / cut_offs) ** 2, 0.0, 1.0) ** 2
         weighed = predicted.shares * (weights / variances)[:, None]
         plain = predicted.seconds / self.factors(predicted.shares)
-        self.covariance = _inverse(weighed.T @ predicted.shares + _PRECISION)
+        self.covariance = _invert(weighed.T @ predicted.shares + _PRECISION)
         shifts = self.covariance @ (weighed.T @ (clips.seconds / plain - 1.0))
         self.shifts = np.maximum(shifts, _LEAST_SHIFT)
         self._measure(clips)
@@ -192,7 +192,7 @@ class _Fit:
         far = _CUT_OFF_ABOVE * np.sqrt(self.own_variances(predicted.variances))
         is_long = predicted.variances <= np.median(predicted.variances)
         (long, long_seen), (short, short_seen) = (
-            _seen(predicted.variances[group], ratios[group], far[group])
+            _compare_variances(predicted.variances[group], ratios[group], far[group])
             for group in (is_long, ~is_long | is_long.all())
         )
         share, wander = (long_seen / long + short_seen / short) / 2.0, 0.0
@@ -238,7 +238,7 @@ class Pace:
             np.append(old.seconds, max(seconds * speed, _LEAST_SECONDS))[keep],
         )
 
-    def expected(self, sounds: Sounds, *, speed: float) -> Expected:
+    def predict(self, sounds: Sounds, *, speed: float) -> Expected:
         """Say how long a text should take.
 
         Args:
@@ -247,7 +247,7 @@ class Pace:
         """
         new = self.count - self._fitted_count
         if self._fit is None or new > min(_NEW_SHARE * self._fitted_count, _MOST_NEW_CLIPS):
-            self._fit = _fitted(self._clips)
+            self._fit = _fit_voice(self._clips)
             self._fitted_count = self.count
         fit = self._fit
         one = fit.predict(np.array([(1.0, *sounds)]), np.array([speed]))
@@ -256,13 +256,15 @@ class Pace:
         return Expected(float(one.seconds[0]) / speed, variance**0.5)
 
 
-def _fitted(clips: _Clips) -> _Fit:
+def _fit_voice(clips: _Clips) -> _Fit:
     """Fit a voice to its clips; without any, it is as voices are."""
     shifts = np.zeros(len(_PRECISION))
-    fit = _Fit(1.0, shifts, _inverse(_PRECISION), 1.0, 0.0)
+    fit = _Fit(1.0, shifts, _invert(_PRECISION), 1.0, 0.0)
     if not len(clips.seconds):
         return fit
-    middle, width = _densest(np.log(clips.seconds / fit.predict(clips.rows, clips.speeds).seconds))
+    middle, width = _find_densest(
+        np.log(clips.seconds / fit.predict(clips.rows, clips.speeds).seconds)
+    )
     fit.scale = float(np.exp(middle))
     predicted = fit.predict(clips.rows, clips.speeds)
     spread = width / float(np.median(predicted.variances)) ** 0.5
@@ -272,11 +274,11 @@ def _fitted(clips: _Clips) -> _Fit:
     return fit
 
 
-def _inverse(matrix: _Numbers) -> _Numbers:
+def _invert(matrix: _Numbers) -> _Numbers:
     return np.linalg.inv(matrix).astype(np.float64)
 
 
-def _densest(values: _Numbers) -> tuple[float, float]:
+def _find_densest(values: _Numbers) -> tuple[float, float]:
     """Find where values lie closest together: the middle, and the width of that."""
     ordered = np.sort(values)
     size = int(np.ceil(_DENSE_SHARE * len(ordered)))
@@ -285,7 +287,7 @@ def _densest(values: _Numbers) -> tuple[float, float]:
     return float(np.median(ordered[start : start + size])), float(widths[start])
 
 
-def _seen(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> tuple[float, float]:
+def _compare_variances(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> tuple[float, float]:
     """Compare what was assumed of some clips with what was seen.
 
     Args:

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs import text
-from batchjobs.audio.pauses import FRAME_SECONDS, frames, levels, over_noise, powers
+from batchjobs.audio.speech_frames import (
+    FRAME_SECONDS,
+    find_speech,
+    frames_of,
+    mean_squares,
+    to_dbfs,
+)
 from batchjobs.jobs import Doubt, Sign, Verdict
 
 __all__ = ["TranscriptJudge", "TranscriptRates"]
@@ -50,7 +56,7 @@ class TranscriptRates:
     def __init__(self) -> None:
         self._rates: dict[str, deque[float]] = {}
 
-    def judge(self, service: str) -> "TranscriptJudge":
+    def make_judge(self, service: str) -> "TranscriptJudge":
         """Make the judge of one session.
 
         Args:
@@ -89,14 +95,14 @@ class TranscriptJudge:
         self._measure(pcm[:whole])
 
     def _measure(self, pcm: bytes) -> None:
-        samples = frames(pcm, _FRAME)
-        power = powers(samples)
+        samples = frames_of(pcm, _FRAME)
+        power = mean_squares(samples)
         self._powers.append(power)
-        self._colours.append(_colours(samples, power))
+        self._colours.append(_measure_colours(samples, power))
 
     def verdict(self, text_heard: str) -> Verdict:
         """Say what speaks for and against a transcript of all that was heard."""
-        sounding = self._sounding()
+        sounding = self._find_sounding()
         seconds = len(sounding) * FRAME_SECONDS
         letters = text.speech_weight(text_heard)
         if seconds <= _LEAST_SECONDS:
@@ -105,43 +111,43 @@ class TranscriptJudge:
         span = (float(sounding[0] * FRAME_SECONDS), float((sounding[-1] + 1) * FRAME_SECONDS))
         if not letters:
             message = f"no words for {seconds:.1f} s of sound that can be speech"
-            return _doubted(Sign.UNHEARD, message, 1.0, span)
-        expected = self._expected(letters, seconds)
+            return _doubt(Sign.UNHEARD, message, 1.0, span)
+        expected = self._expect_letters(letters, seconds)
         if expected:
             message = (
                 f"{letters:.0f} letters for {seconds:.1f} s of sound that can be speech, "
                 f"where this run has heard about {expected:.0f}"
             )
-            return _doubted(Sign.FEW_WORDS, message, 1.0 - letters / expected, span)
+            return _doubt(Sign.FEW_WORDS, message, 1.0 - letters / expected, span)
         return Verdict(support=(f"{letters:.0f} letters for {seconds:.1f} s of sound",))
 
-    def _sounding(self) -> NDArray[np.intp]:
+    def _find_sounding(self) -> NDArray[np.intp]:
         """Find the frames that are louder than the noise, where the sound goes on changing."""
         rest, self._waiting = b"".join(self._waiting), []
         if rest := rest[: len(rest) // 2 * 2]:
             self._measure(rest)
         if not self._powers:
             return np.zeros(0, dtype=np.intp)
-        loud = np.flatnonzero(over_noise(levels(np.concatenate(self._powers))))
+        loud = np.flatnonzero(find_speech(to_dbfs(np.concatenate(self._powers))))
         colours = np.concatenate(self._colours)
         if not len(loud):
             return loud
         groups = np.array_split(loud, max(1, len(loud) // _GROUP_FRAMES))
-        changing = [group for group in groups if _change(colours[group]) >= _LEAST_CHANGE]
+        changing = [group for group in groups if _measure_change(colours[group]) >= _LEAST_CHANGE]
         return np.concatenate([loud[:0], *changing])
 
-    def _expected(self, letters: float, seconds: float) -> float:
+    def _expect_letters(self, letters: float, seconds: float) -> float:
         """Give how many letters the run leads to expect, if there are far too few; else 0.
 
         What is doubted teaches nothing: a service that begins to drop words must not be learnt.
         """
         rate = math.log(letters / seconds)
-        expected = self._doubtful(rate, letters, seconds)
+        expected = self._doubt_rate(rate, letters, seconds)
         if not expected and seconds >= _LEARNED_FROM_SECONDS:
             self._rates.append(rate)
         return expected
 
-    def _doubtful(self, rate: float, letters: float, seconds: float) -> float:
+    def _doubt_rate(self, rate: float, letters: float, seconds: float) -> float:
         if len(self._rates) < _LEARNED_AFTER:
             return 0.0
         middle = median(self._rates)
@@ -152,7 +158,7 @@ class TranscriptJudge:
         return math.exp(middle) * seconds if is_few and is_many else 0.0
 
 
-def _doubted(sign: Sign, message: str, severity: float, span: tuple[float, float]) -> Verdict:
+def _doubt(sign: Sign, message: str, severity: float, span: tuple[float, float]) -> Verdict:
     start, end = round(span[0], 3), round(span[1], 3)
     doubt = Doubt(
         sign=sign, message=message, severity=severity, start_seconds=start, end_seconds=end
@@ -160,7 +166,9 @@ def _doubted(sign: Sign, message: str, severity: float, span: tuple[float, float
     return Verdict(doubts=(doubt,))
 
 
-def _colours(samples: NDArray[np.float32], power: NDArray[np.float32]) -> NDArray[np.float32]:
+def _measure_colours(
+    samples: NDArray[np.float32], power: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Measure the colour of each frame: how alike it is to itself half a millisecond later.
 
     From 1, a low hum, to -1; about 0 for noise. It goes up and down with every sound of speech.
@@ -169,6 +177,6 @@ def _colours(samples: NDArray[np.float32], power: NDArray[np.float32]) -> NDArra
     return alike / (power * np.float32(_FRAME) + np.float32(1e-9))
 
 
-def _change(colours: NDArray[np.float32]) -> float:
+def _measure_change(colours: NDArray[np.float32]) -> float:
     low, high = np.percentile(colours, [10, 95])
     return float(high - low)

@@ -81,7 +81,7 @@ class LongJobs:
     def _stretches(self, job: Job, provider: Provider) -> Iterator[Part]:
         """Cut a recording, and write what is to be sent of it to files: it is decoded once."""
         detector = self._run.settings.detector
-        stretches = pauses.split(
+        stretches = pauses.split_at_pauses(
             Path(job.audio),
             sample_rate=SAMPLE_RATE,
             target_seconds=provider.audio_target_seconds,

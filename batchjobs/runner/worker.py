@@ -422,11 +422,13 @@ class Worker:
                 pool=service.pool,
                 on_proven=proven,
                 settle_seconds=settle,
-                judge=self._transcript_rates.judge(model),
+                judge=self._transcript_rates.make_judge(model),
             )
         assert job.speech is not None
         voice = f"{job.provider}/{job.speech.model_id}/{job.speech.voice_id}"
-        judge = self._speech_rates.judge(voice=voice, spoken=segment.text, speed=job.speech.speed)
+        judge = self._speech_rates.make_judge(
+            voice=voice, spoken=segment.text, speed=job.speech.speed
+        )
         texts = text.split_messages(segment.text)
         return SpeechSession(
             link,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from batchjobs.audio import decoding
-from batchjobs.audio.pauses import split
+from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.errors import RecordingError
 
 RATE = 48_000
@@ -84,7 +84,7 @@ def test_a_container_is_heard_like_a_wav(
         one, other = meant[RATE : 2 * RATE], heard[RATE - 4_800 : 2 * RATE + 4_800]
         at = int(np.argmax(np.correlate(other, one)))
         assert np.corrcoef(one, other[at : at + RATE])[0, 1] > 0.95
-    assert len(b"".join(stretch.pcm for stretch in split(path))) > 0
+    assert len(b"".join(stretch.pcm for stretch in split_at_pauses(path))) > 0
 
 
 def test_the_sound_of_a_film_is_heard(tmp_path: Path) -> None:

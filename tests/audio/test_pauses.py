@@ -9,7 +9,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from batchjobs.audio import decoding
-from batchjobs.audio.pauses import Stretch, frames, levels, over_noise, powers, split
+from batchjobs.audio.pauses import Stretch, split_at_pauses
+from batchjobs.audio.speech_frames import find_speech, frames_of, mean_squares, to_dbfs
 
 RATE = 16_000
 _Samples = NDArray[np.float64]
@@ -46,7 +47,7 @@ def spans(stretches: list[Stretch]) -> list[tuple[float, float]]:
 
 def cut(path: Path, target: float = 10.0, longest: float = 15.0) -> list[Stretch]:
     """Split into short stretches."""
-    return list(split(path, target_seconds=target, longest_seconds=longest))
+    return list(split_at_pauses(path, target_seconds=target, longest_seconds=longest))
 
 
 def test_the_samples_are_those_of_the_recording(tmp_path: Path) -> None:
@@ -142,27 +143,27 @@ def test_a_detector_decides_in_place_of_the_level(tmp_path: Path) -> None:
         seen.append(len(pcm))
         return float(100 <= len(seen) < 200)
 
-    found = spans(list(split(path, detector=detector)))
+    found = spans(list(split_at_pauses(path, detector=detector)))
     assert set(seen) == {1024}
     assert found == [pytest.approx((99 * 0.032 - 0.256, 199 * 0.032 + 0.256))]
 
 
 def test_what_is_over_the_noise_does_not_depend_on_the_length() -> None:
     """Nothing has nothing over it, and a part of a second at the end counts like the others."""
-    assert len(over_noise(np.zeros(0, np.float32))) == 0
+    assert len(find_speech(np.zeros(0, np.float32))) == 0
     pcm = (
         (np.concatenate([silence(4, level_db=-60), syllables(3)]) * 32_767).astype("<i2").tobytes()
     )
-    whole = levels(powers(frames(pcm, 512)))
+    whole = to_dbfs(mean_squares(frames_of(pcm, 512)))
     for count in (1, 30, 31, 32, len(whole)):
-        assert len(over_noise(whole[:count])) == count
-    found = over_noise(whole)
+        assert len(find_speech(whole[:count])) == count
+    found = find_speech(whole)
     assert not found[: round(3.9 / 0.032)].any()
     assert found[round(4.1 / 0.032) :].mean() > 0.9
 
 
 def test_frames_have_no_direct_current() -> None:
     """The level is that of what moves, and the last frame is filled up with silence."""
-    found = frames(np.full(700, 12_000, "<i2").tobytes(), 512)
+    found = frames_of(np.full(700, 12_000, "<i2").tobytes(), 512)
     assert found.shape == (2, 512)
-    assert levels(powers(found)).max() == pytest.approx(-100.0, abs=0.1)
+    assert to_dbfs(mean_squares(found)).max() == pytest.approx(-100.0, abs=0.1)

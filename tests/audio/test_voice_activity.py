@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from batchjobs import api
-from batchjobs.audio.pauses import split
+from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import SpeechSettings
@@ -30,7 +30,7 @@ def test_speech_is_found_among_loud_music(tmp_path: Path) -> None:
     music = 0.2 * np.sin(times * 2 * np.pi * 220) * (1 + np.sin(times * 9)) / 2
     wave = np.concatenate([music, said, music])
     soundfile.write(tmp_path / "a.wav", wave, RATE)
-    (one,) = split(tmp_path / "a.wav", detector=SileroDetector())
+    (one,) = split_at_pauses(tmp_path / "a.wav", detector=SileroDetector())
     assert one.first_frame / RATE == pytest.approx(8.0, abs=0.6)
     assert len(one.pcm) / 2 / RATE == pytest.approx(len(said) / RATE, abs=1.2)
 

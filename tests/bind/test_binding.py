@@ -16,7 +16,9 @@ from batchjobs import api
 from batchjobs.audio import encoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Album, Chapter
-from batchjobs.bind.files import CONTAINERS, Maker, Volume, blocks, read_picture
+from batchjobs.bind.cover import read_picture
+from batchjobs.bind.files import Maker, Volume, read_blocks
+from batchjobs.bind.kinds import KINDS
 from batchjobs.bind.levels import Level
 from batchjobs.errors import (
     DiskError,
@@ -106,7 +108,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
     maker = Maker(
         Album(chapters=[chapter], sample_rate=10_000),
-        CONTAINERS["mp3"],
+        KINDS["mp3"],
         bitrate=64_000,
         pause_seconds=0,
         picture=None,
@@ -123,7 +125,7 @@ def test_rates_are_brought_together(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(encoding.encode(bytes(32_000), sample_rate=16_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
-    assert sum(map(len, blocks(chapter, 24_000))) == 48_000
+    assert sum(map(len, read_blocks(chapter, 24_000))) == 48_000
 
 
 def test_a_cover_that_is_lost_is_told(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from batchjobs import api
 from batchjobs.audio import encoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Chapter
-from batchjobs.bind.files import blocks
-from batchjobs.bind.levels import Chain, Level, Meter, fitted, level_filters
+from batchjobs.bind.files import read_blocks
+from batchjobs.bind.levels import Chain, Level, Meter, fit_level, level_filters
 from tests.books import alice, kalila
 from tests.recordings import read_pcm
 
@@ -98,12 +98,12 @@ def test_silence_stays_silence(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(encoding.encode(bytes(48_000), sample_rate=24_000, format="wav"))
     chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
-    held = b"".join(blocks(chapter, 24_000))
+    held = b"".join(read_blocks(chapter, 24_000))
     assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file
     chain, meter = Chain(24_000, level_filters(Level(), 24_000)), Meter()
     meter.push(chain.push(held))
     meter.push(chain.end())
     heard = meter.end()
-    level, _ = fitted(lambda _: heard, target_lufs=-19, ceiling_db=-1.5)
+    level, _ = fit_level(lambda _: heard, target_lufs=-19, ceiling_db=-1.5)
     assert level == Level()
     assert Meter().end() == heard

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.book import Book, Chapter, read_book, selected, write_manifest
+from batchjobs.book import Book, Chapter, read_book, select_chapters, write_manifest
 from batchjobs.errors import MissingExtraError, OutputError, UsageError
 from tests.books import write_epub
 
@@ -71,11 +71,11 @@ def test_a_picture_that_no_player_shows_is_no_cover(tmp_path: Path) -> None:
 
 def test_chapters_are_chosen_by_number() -> None:
     """Ranges and single ones, in the book's order; others are told."""
-    assert selected(BOOK, "") == [1, 2, 3]
-    assert selected(BOOK, "3, 1-2") == [1, 2, 3]
+    assert select_chapters(BOOK, "") == [1, 2, 3]
+    assert select_chapters(BOOK, "3, 1-2") == [1, 2, 3]
     for wrong in ("0", "4", "2-1", "x", "1-", "1-9"):
         with pytest.raises(UsageError, match="there are 1 to 3"):
-            selected(BOOK, wrong)
+            select_chapters(BOOK, wrong)
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

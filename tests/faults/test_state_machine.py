@@ -131,7 +131,7 @@ class Trusting:
 
 def test_trust_in_a_normal_close_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runner that takes a close with 1000 for the end of the audio keeps truncated files."""
-    monkeypatch.setattr(SpeechRates, "judge", lambda *_, **__: Trusting())
+    monkeypatch.setattr(SpeechRates, "make_judge", lambda *_, **__: Trusting())
     breach = caught(world)
     assert "bought what was missing" in breach or "is right" in breach or "says it" in breach
 

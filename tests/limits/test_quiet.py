@@ -92,7 +92,7 @@ class Gullible(SpeechRates):
 
     minimum_seconds = 0.0
 
-    def judge(self, **_: object) -> "Gullible":  # type: ignore[override]
+    def make_judge(self, **_: object) -> "Gullible":  # type: ignore[override]
         """Judge any text."""
         return self
 
@@ -120,7 +120,7 @@ class Course:
     async def go(self, endpoint: Endpoint, sessions: int) -> None:
         """Do as the runner does."""
         for _ in range(sessions):
-            judge = self.rates.judge(voice="v", spoken=TEXT, speed=1.0)
+            judge = self.rates.make_judge(voice="v", spoken=TEXT, speed=1.0)
             segment = Segment(key="k", kind=Kind.TTS, text=TEXT, speech=SPEECH)
             session = SpeechSession(
                 endpoint, segment, texts=[TEXT], judge=judge, quiet_seconds=self.quiet.seconds

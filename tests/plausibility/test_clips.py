@@ -16,7 +16,7 @@ _ARABIC = "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ الله
 
 
 def _judge(spoken: str, *, speed: float = 1.0, rates: SpeechRates | None = None) -> SpeechJudge:
-    return (rates or SpeechRates()).judge(voice="v", spoken=spoken, speed=speed)
+    return (rates or SpeechRates()).make_judge(voice="v", spoken=spoken, speed=speed)
 
 
 def _said(judge: SpeechJudge, sound: ReceivedAudio, ending: Ending) -> str:
@@ -225,7 +225,7 @@ def test_a_bad_beginning_is_not_the_voice() -> None:
 def test_voices_are_learned_apart() -> None:
     """One voice's pace says nothing about another's."""
     rates = _taught()
-    judge = rates.judge(voice="another", spoken="abcde fghij " * 5, speed=1.0)
+    judge = rates.make_judge(voice="another", spoken="abcde fghij " * 5, speed=1.0)
     assert _said(judge, _sound(2.05), Ending.QUIET) == ""
 
 

@@ -42,7 +42,7 @@ def _errors(pace: Pace, *, speed: float = 1.0, follows: float = 1.0) -> np.ndarr
     errors = []
     for text in _texts(50, seed=99):
         heard = count_sounds(text)
-        expected = pace.expected(heard, speed=speed)
+        expected = pace.predict(heard, speed=speed)
         errors.append(np.log(expected.seconds / _true_seconds(heard) * speed**follows))
     return np.array(errors)
 
@@ -52,7 +52,7 @@ def test_a_pace_is_known_after_twenty_clips() -> None:
     assert KNOWN_AFTER == 20
     assert not _taught(19).is_known
     assert _taught(20).is_known
-    guess = Pace().expected(count_sounds("The quick brown fox jumps over the lazy dog"), speed=1.0)
+    guess = Pace().predict(count_sounds("The quick brown fox jumps over the lazy dog"), speed=1.0)
     assert 1.5 < guess.seconds < 4.0
 
 
@@ -81,7 +81,7 @@ def test_a_steady_voice_is_known_better_than_one_that_wanders() -> None:
     """The spread is the voice's own."""
     text = count_sounds("the quick brown fox jumps over it, the quick brown fox")
     steady, wandering = (
-        _taught(100, wander=wander).expected(text, speed=1.0).deviation for wander in (0.02, 0.2)
+        _taught(100, wander=wander).predict(text, speed=1.0).deviation for wander in (0.02, 0.2)
     )
     assert wandering > 1.5 * steady
 
@@ -89,9 +89,9 @@ def test_a_steady_voice_is_known_better_than_one_that_wanders() -> None:
 def test_what_was_never_heard_is_uncertain() -> None:
     """Numbers, and words alone, are known less well than the like of what was heard."""
     pace = _taught(100)
-    known = pace.expected(count_sounds(" ".join(_WORDS)), speed=1.0).deviation
+    known = pace.predict(count_sounds(" ".join(_WORDS)), speed=1.0).deviation
     for unknown in ("90210 1984 77", "fox"):
-        assert pace.expected(count_sounds(unknown), speed=1.0).deviation > 2 * known
+        assert pace.predict(count_sounds(unknown), speed=1.0).deviation > 2 * known
 
 
 def test_signs_stay_uncertain_however_often_they_were_heard() -> None:
@@ -101,7 +101,7 @@ def test_signs_stay_uncertain_however_often_they_were_heard() -> None:
         heard = count_sounds(f"{text} {'%&€'[number % 3]}")
         pace.add(heard, speed=1.0, seconds=_true_seconds(heard) + 0.3 * (number % 3))
     words, signs = count_sounds(" ".join(_WORDS)), count_sounds("100% & 50% € @ home + 20%")
-    known, unknown = (pace.expected(heard, speed=1.0).deviation for heard in (words, signs))
+    known, unknown = (pace.predict(heard, speed=1.0).deviation for heard in (words, signs))
     assert unknown > 2 * known
 
 
@@ -121,7 +121,7 @@ def test_nothing_that_can_be_heard_breaks_the_fit() -> None:
     for text in ("", "…", "7", "word", "كلمة " * 400):
         for seconds in (0.0, 0.5, 7_200.0):
             pace.add(count_sounds(text), speed=1.2, seconds=seconds)
-            expected = pace.expected(count_sounds("some words"), speed=0.7)
+            expected = pace.predict(count_sounds("some words"), speed=0.7)
             assert np.isfinite(expected.seconds)
             assert expected.seconds > 0.0
             assert 0.0 < expected.deviation < 50.0

@@ -40,7 +40,7 @@ def _hear(judge: TranscriptJudge, pcm: bytes, chunk_bytes: int = 32_000) -> Tran
 
 
 def _verdict(pcm: bytes, text: str, rates: TranscriptRates | None = None) -> Verdict:
-    return _hear((rates or TranscriptRates()).judge("service/model"), pcm).verdict(text)
+    return _hear((rates or TranscriptRates()).make_judge("service/model"), pcm).verdict(text)
 
 
 def _signs(verdict: Verdict) -> list[Sign]:
@@ -139,7 +139,7 @@ def test_a_word_or_a_cough_may_have_no_words(speech: dict[str, bytes]) -> None:
 
 def test_no_audio_is_not_doubted() -> None:
     """Nothing sent, or less than can be measured, is nothing unheard."""
-    assert not TranscriptRates().judge("x").verdict("").doubts
+    assert not TranscriptRates().make_judge("x").verdict("").doubts
     for size in (0, 1, 2, 1_023, 1_025):
         assert not _verdict(bytes(size), "").doubts
 
@@ -151,9 +151,9 @@ def test_the_cuts_between_chunks_make_no_difference(sizes: list[int], seed: int)
     pcm = np.random.default_rng(seed).integers(-9_000, 9_000, 40_000, "<i2").tobytes() + _tones(
         "ab"
     )
-    whole = TranscriptRates().judge("x")
+    whole = TranscriptRates().make_judge("x")
     whole.hear(pcm)
-    pieces = TranscriptRates().judge("x")
+    pieces = TranscriptRates().make_judge("x")
     at = 0
     for size in [*(size // 2 * 2 for size in sizes), len(pcm)]:
         pieces.hear(pcm[at : at + size])
@@ -224,7 +224,7 @@ def test_marks_and_tatweel_are_no_words(speech: dict[str, bytes]) -> None:
 def test_services_are_known_apart(speech: dict[str, bytes]) -> None:
     """What one model gives says nothing of another."""
     rates = _taught(speech)
-    other = _hear(rates.judge("service/other"), speech[_ARABIC] * 2)
+    other = _hear(rates.make_judge("service/other"), speech[_ARABIC] * 2)
     assert not other.verdict("السلام").doubts
 
 

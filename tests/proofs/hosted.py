@@ -106,7 +106,9 @@ class Buyer:
         speech = SpeechSettings(
             voice_id=clip.voice, model_id="m", speed=clip.speed, output_format=f"pcm_{RATE}"
         )
-        judge = (rates or self.rates).judge(voice=clip.voice, spoken=clip.text, speed=clip.speed)
+        judge = (rates or self.rates).make_judge(
+            voice=clip.voice, spoken=clip.text, speed=clip.speed
+        )
         segment = Segment(key="k", kind=Kind.TTS, text=clip.text, speech=speech)
         session = SpeechSession(
             self.endpoint,

@@ -174,7 +174,7 @@ def spreads(clips: list[Clip]) -> list[str]:
         own = [clip for clip in clips if clip.voice == voice]
         known = _known(own)
         for clip in own:
-            expected = known.expected(count_sounds(clip.text), speed=clip.speed)
+            expected = known.predict(count_sounds(clip.text), speed=clip.speed)
             ratio = float(np.log(clip.seconds / expected.seconds))
             words = len(clip.text.split())
             size = "1-4 words" if words < 5 else "5-12 words" if words < 13 else "13-60 words"
@@ -211,7 +211,7 @@ def _known(clips: list[Clip]) -> Pace:
     known = Pace()
     for clip in clips:
         known.add(count_sounds(clip.text), speed=clip.speed, seconds=clip.seconds)
-    known.expected(count_sounds(""), speed=1.0)
+    known.predict(count_sounds(""), speed=1.0)
     return known
 
 
@@ -222,7 +222,7 @@ def _judged_by_prior(voice: str, clips: list[Clip], dice: random.Random) -> str:
             continue
         heard = count_sounds(clip.text)
         if known.is_known:
-            expected = known.expected(heard, speed=clip.speed)
+            expected = known.predict(heard, speed=clip.speed)
             bound = expected.seconds * np.exp(-SHORT_DEVIATIONS * expected.deviation)
             doubted.append(clip.seconds < bound)
             noticed.append(clip.seconds * (1 - dice.uniform(LOST_MUCH, MOST_LOST)) < bound)

@@ -187,8 +187,8 @@ def checked(folder: Path, talk: Talk, concurrency: int, clock: Any) -> str:
     run, wall = trio.run(one_talk, folder, talk, concurrency, clock=clock)
     assert run.statuses == {"done": 1}
     assert " ".join(run.records["talk"].text.split()) == talk.text
-    sent = sum(len(s.pcm) / 32_000 for s in pauses.split(talk.path))
-    longest = max(len(s.pcm) / 32_000 for s in pauses.split(talk.path))
+    sent = sum(len(s.pcm) / 32_000 for s in pauses.split_at_pauses(talk.path))
+    longest = max(len(s.pcm) / 32_000 for s in pauses.split_at_pauses(talk.path))
     allowed = 1.1 * talk.seconds / concurrency + longest
     assert wall <= allowed
     details = json.loads((folder / "transcripts" / "talk.json").read_bytes())

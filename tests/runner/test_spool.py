@@ -129,7 +129,9 @@ async def test_the_judge_says_the_same_of_what_was_moved(
             given(audio, pcm[120_000:])
             assert len(audio.rest) < len(pcm)
             said = [
-                SpeechRates().judge(voice="v", spoken="a" * 100, speed=1.0).verdict(a, RATE, ending)
+                SpeechRates()
+                .make_judge(voice="v", spoken="a" * 100, speed=1.0)
+                .verdict(a, RATE, ending)
                 for a in (at_once, audio)
             ]
     assert said[0] == said[1]
@@ -142,7 +144,7 @@ async def test_moved_silence_is_still_silence(tmp_path: Path) -> None:
         with spool.received(KEY) as audio:
             given(audio, bytes(2 * LIMIT))
             await until_it_fits(spool)
-            judge = SpeechRates().judge(voice="v", spoken="a" * 100, speed=1.0)
+            judge = SpeechRates().make_judge(voice="v", spoken="a" * 100, speed=1.0)
             assert "silent" in judge.verdict(audio, RATE, Ending.DRAINED).doubts[0].message
 
 

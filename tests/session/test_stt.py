@@ -71,7 +71,7 @@ async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock:
     found = []
     for pcm in (sound, bytes(len(sound))):
         async with serving(hears_nothing) as service:
-            judge = TranscriptRates().judge("service/model")
+            judge = TranscriptRates().make_judge("service/model")
             session = TranscriptSession(endpoint_at(service), chunks=chunks(pcm), judge=judge)
             result = await session.run()
             assert result.text == ""

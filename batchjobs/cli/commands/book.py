@@ -60,7 +60,7 @@ def book(
 
     with told():
         found = books.read_book(file, depth=depth)
-        numbers = books.selected(found, chapters)
+        numbers = books.select_chapters(found, chapters)
         target = output or Path(f"{file.stem}.jsonl")
         if not only_list:
             books.write_manifest(found, numbers, target, voice=voice, overwrite=force)

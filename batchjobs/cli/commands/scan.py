@@ -13,7 +13,7 @@ from batchjobs.formatting import duration, plural
 from batchjobs.process import signals
 
 if TYPE_CHECKING:
-    from batchjobs.scan import Found, Scan
+    from batchjobs.scan import Scan, ScanReport
 
 __all__ = ["scan"]
 
@@ -70,7 +70,7 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
         raise SystemExit(1)
 
 
-def _tell(found: "Found", unreadable: set[tuple[str, str]]) -> None:
+def _tell(found: "ScanReport", unreadable: set[tuple[str, str]]) -> None:
     """Say what is not in the manifest and why; what is still as unreadable as before, not again."""
     for name, reason in found.unreadable:
         if (name, reason) not in unreadable:
@@ -82,7 +82,7 @@ def _tell(found: "Found", unreadable: set[tuple[str, str]]) -> None:
         say(f"not there any more: {name}", sys.stderr)
 
 
-def _conclude(found: "Found", scanner: "Scan", folder: Path, target: Path) -> None:
+def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) -> None:
     new = plural(found.new, "new recording")
     say(f"{target}: {new}, {duration(found.seconds)}; {found.known:,} known")
     if not found.new and not found.known:

@@ -65,7 +65,7 @@ class Sessions:
             self._endpoint,
             Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH),
             texts=text.split_messages(spoken),
-            judge=self._rates.judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed),
+            judge=self._rates.make_judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed),
         )
         self.open.append(session)
         result = await session.run()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.audio import decoding, encoding
-from batchjobs.audio.pauses import split
+from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
@@ -295,7 +295,7 @@ def test_a_long_recording_is_cut_between_its_pieces(
     path = tmp_path / f"long.{ending}"
     pcm = _say(text.strip(), 16_000, speed)
     path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format=ending))
-    stretches = list(split(path, target_seconds=target, longest_seconds=longest))
+    stretches = list(split_at_pauses(path, target_seconds=target, longest_seconds=longest))
     parts = [
         TranscriptPart(
             start_seconds=stretch.first_frame / 16_000,
@@ -315,7 +315,7 @@ def test_texts_spoken_back_to_back_can_be_cut_between(tmp_path: Path) -> None:
     pcm = b"".join(_say(text, 16_000) for text in texts)
     path = tmp_path / "long.wav"
     path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format="wav"))
-    heard = [_hear(stretch.pcm, 16_000) for stretch in split(path)]
+    heard = [_hear(stretch.pcm, 16_000) for stretch in split_at_pauses(path)]
     assert len(heard) > 3
     assert "".join(heard) == "".join(texts)
 
