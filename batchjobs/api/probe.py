@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -118,7 +119,7 @@ def _link(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -
     return Endpoint(replace(provider, close_drains=drains), base_url=url, key=key, dial=dial)
 
 
-async def _spoken(endpoint: Endpoint, voice: str) -> SpeechResult | SessionError:
+async def _spoken(endpoint: Endpoint, voice: str) -> SpeechResult[ReceivedAudio] | SessionError:
     speech = SpeechSettings(voice_id=voice, model_id=endpoint.provider.tts_model)
     segment = Segment(key="probe", kind=Kind.TTS, text=PROBE_TEXT, speech=speech)
     judge = SpeechRates().make_judge(voice=voice, spoken=PROBE_TEXT, speed=speech.speed)
@@ -129,7 +130,9 @@ async def _spoken(endpoint: Endpoint, voice: str) -> SpeechResult | SessionError
 
 
 def _compared(
-    provider: Provider, quiet: SpeechResult, closed: SpeechResult | SessionError
+    provider: Provider,
+    quiet: SpeechResult[ReceivedAudio],
+    closed: SpeechResult[ReceivedAudio] | SessionError,
 ) -> Finding:
     evidence = quiet.evidence
     whole, got, spared = evidence.received_audio_seconds, 0.0, 0.0

@@ -1,4 +1,8 @@
-"""Who may say what, and when: one table a protocol, read by client and server alike."""
+"""Who may say what, and when, and what a client then waits for: every state and transition.
+
+Client and server read the same table of a protocol. A client goes through phases besides, which
+say what it waits for; both protocols' clients have the same table of them.
+"""
 
 import enum
 from collections.abc import Callable, Mapping
@@ -10,7 +14,7 @@ from batchjobs.protocol import messages
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.messages import InvalidMessageError, Message, Role
 
-__all__ = ["STT", "TTS", "Conversation", "State", "Wire"]
+__all__ = ["PHASES", "STT", "TTS", "Conversation", "Phase", "State", "Step", "Wire"]
 
 
 class State(enum.StrEnum):
@@ -92,6 +96,63 @@ STT: Final = Wire(
 )
 
 
+class Phase(enum.StrEnum):
+    """What a client is about, and whether the service has sent it a result: audio, a transcript."""
+
+    INITIALISING = "initialising"
+    """Waits for the answer to its first message."""
+    SENDING = "sending"
+    """Sends; no result has come yet."""
+    STREAMING = "streaming"
+    """Sends, while results come."""
+    AWAITING = "awaiting"
+    """Has sent all, and waits for the first result."""
+    LISTENING = "listening"
+    """Has sent all, and waits for more results, or for silence."""
+    CLOSING = "closing"
+    """Has asked the service to close, and waits for the first result."""
+    DRAINING = "draining"
+    """Has asked the service to close, and waits for what was pending."""
+    ENDED = "ended"
+    """Has its outcome."""
+
+
+class Step(enum.StrEnum):
+    """What takes a client from one phase to the next."""
+
+    READY = "ready"
+    """The service took the first message."""
+    RESULT = "result"
+    """The first result came."""
+    ALL_SENT = "all_sent"
+    """All that there is to send was sent."""
+    CLOSE = "close"
+    """We ask the service to close."""
+    DECIDE = "decide"
+    """The outcome stands, whatever it is."""
+
+
+PHASES: Final[Mapping[Phase, Mapping[Step, Phase]]] = {
+    Phase.INITIALISING: {Step.READY: Phase.SENDING, Step.DECIDE: Phase.ENDED},
+    Phase.SENDING: {
+        Step.RESULT: Phase.STREAMING,
+        Step.ALL_SENT: Phase.AWAITING,
+        Step.DECIDE: Phase.ENDED,
+    },
+    Phase.STREAMING: {Step.ALL_SENT: Phase.LISTENING, Step.DECIDE: Phase.ENDED},
+    Phase.AWAITING: {
+        Step.RESULT: Phase.LISTENING,
+        Step.CLOSE: Phase.CLOSING,
+        Step.DECIDE: Phase.ENDED,
+    },
+    Phase.LISTENING: {Step.CLOSE: Phase.DRAINING, Step.DECIDE: Phase.ENDED},
+    Phase.CLOSING: {Step.RESULT: Phase.DRAINING, Step.DECIDE: Phase.ENDED},
+    Phase.DRAINING: {Step.DECIDE: Phase.ENDED},
+    Phase.ENDED: {},
+}
+"""A client's phase to what may happen in it, to the phase after that."""
+
+
 class Conversation:
     """One side's view of one connection: writes its messages, reads the peer's, in turn.
 
@@ -117,11 +178,11 @@ class Conversation:
         Raises:
             InternalError: It may not be said now: a mistake of ours.
         """
-        following = self._following(self.role, message)
-        if following is None:
+        state = self._state_after(self.role, message)
+        if state is None:
             name = type(message).__name__
             raise InternalError(f"the {self.role} may not send {name} while {self.state}")
-        self.state = following
+        self.state = state
         return messages.encode(message, self._encoding)
 
     def receive(self, payload: str | bytes) -> Message:
@@ -133,12 +194,12 @@ class Conversation:
         message = self._wire.parse[self.role.peer](payload)
         if isinstance(message, messages.Unknown):
             return message
-        following = self._following(self.role.peer, message)
-        if following is None:
+        state = self._state_after(self.role.peer, message)
+        if state is None:
             name = type(message).__name__
             raise InvalidMessageError(f"the {self.role.peer} sent {name} while {self.state}")
-        self.state = following
+        self.state = state
         return message
 
-    def _following(self, speaker: Role, message: Message) -> State | None:
+    def _state_after(self, speaker: Role, message: Message) -> State | None:
         return self._wire.transitions[self.state].get((speaker, type(message)))

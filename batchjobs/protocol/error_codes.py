@@ -12,9 +12,19 @@ from batchjobs.errors import (
     TransientError,
 )
 
-__all__ = ["NORMAL_CLOSE", "from_close", "from_code", "from_status", "is_normal_close", "quoted"]
+__all__ = [
+    "ABNORMAL_CLOSE",
+    "NORMAL_CLOSE",
+    "from_close",
+    "from_code",
+    "from_status",
+    "is_normal_close",
+    "quote",
+]
 
 NORMAL_CLOSE: Final = 1000
+ABNORMAL_CLOSE: Final = 1006
+"""Of a connection that ended without a close message."""
 _NO_CODE: Final = 1005
 _TRY_LATER: Final = 1013
 _QUOTED_CHARACTERS: Final = 500
@@ -28,7 +38,7 @@ _HINTS: Final = {
 }
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Give a service's own words as a log can take them: short, without control characters."""
     clean = _CONTROL.sub(" ", text[: _QUOTED_CHARACTERS + 1]).strip()
     return clean if len(text) <= _QUOTED_CHARACTERS else clean[:_QUOTED_CHARACTERS] + "…"
@@ -41,11 +51,11 @@ def from_code(code: str, message: str) -> SessionError:
         code: As sent, as text; an unknown code goes by its first three digits.
         message: What the service says.
     """
-    code = quoted(code)
+    code = quote(code)
     who = f"the service answered {code}" if code else "the service says"
     match = re.fullmatch(r"([0-9]{3})[0-9]*", code)
     return _by_status(
-        match[1] if match else "", f"{who}: {quoted(message)}".rstrip(": "), code, None
+        match[1] if match else "", f"{who}: {quote(message)}".rstrip(": "), code, None
     )
 
 
@@ -81,7 +91,7 @@ def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
         reason: The peer's words; may be empty.
         when: What was going on, for the message: ``"before any audio"``.
     """
-    said = f" ({quoted(reason)})" if reason else ""
+    said = f" ({quote(reason)})" if reason else ""
     number = "without a code" if code is None else f"with {code}"
     shown = f"the connection closed {number} {when}{said}"
     text = "" if code is None else str(code)

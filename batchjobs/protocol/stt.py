@@ -1,14 +1,14 @@
 """The client's side of a speech-to-text session: pacing, settling, when the transcript stands."""
 
-import enum
-from dataclasses import dataclass
-from typing import Final, Protocol, assert_never
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
-from batchjobs.errors import SessionError, SuspectError, TimedOutError, TransientError
+from batchjobs.errors import SessionError, SuspectError, TransientError
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.protocol import codec, error_codes, messages
+from batchjobs.protocol.client import Course
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.protocol.conversation import STT, Conversation
+from batchjobs.protocol.conversation import STT, Conversation, Phase
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
 
@@ -78,19 +78,11 @@ class TranscriptResult:
     word_end_seconds: tuple[float, ...] = ()
 
 
-class _Phase(enum.Enum):
-    SENDING = enum.auto()
-    AWAITING = enum.auto()
-    SETTLING = enum.auto()
-    ENDED = enum.auto()
-
-
 class SttClient:
     """Transcribes one recording through one connection, without any I/O.
 
-    The adapter asks `payload_of` for each chunk of audio when `next_chunk_at` has come, says when
-    it has `sent` it and when it `sent_all`, tells what it received, and wakes the machine at
-    `wait_until`.
+    The adapter asks `payload_of` for each chunk of audio when `next_chunk_at` has come, notes when
+    it went out and when all have, says what it received, and wakes the machine at `wait_until`.
 
     Args:
         provider: Pace, chunk form, deadlines, and what is known of the service's manners.
@@ -111,34 +103,27 @@ class SttClient:
         judge: TranscriptJudge | None = None,
     ) -> None:
         self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
+        self._course: Course[TranscriptResult] = Course(Phase.SENDING, now)
         self._provider = provider
         self._judge: TranscriptJudge = judge or _Trusting()
-        self._opened_at = now
         self._progress_at = now
-        self._sent_all_at = now
         self._changed_at = now
-        self._phase = _Phase.SENDING
         self._chunks = 0
         self._sent_bytes = 0
         self._text: str | None = None
         self._words: list[str] = []
         self._word_ends: list[float] = []
-        self._replies = 0
-        self._replied_since_chunk = False
+        self._has_replied_since_chunk = False
         self._answers_each = True
-        self._first_reply_at: float | None = None
-        self._last_reply_at = now
-        self._longest_gap_seconds = 0.0
         self._short_settle_seconds = settle_seconds
         self._revision_seconds = 0.0
-        self._result: TranscriptResult | SessionError | None = None
 
     # -- what the adapter asks ------------------------------------------------------------------
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the outcome is decided."""
-        return self._phase is _Phase.ENDED
+        return self._course.phase is Phase.ENDED
 
     @property
     def has_payload(self) -> bool:
@@ -146,9 +131,9 @@ class SttClient:
         return False
 
     @property
-    def proven(self) -> bool:
+    def is_proven(self) -> bool:
         """Whether the service has done useful work for us: the key is good."""
-        return self._replies > 0
+        return self._course.results > 0
 
     @property
     def sent_seconds(self) -> float:
@@ -159,39 +144,37 @@ class SttClient:
     def next_chunk_at(self) -> float:
         """The earliest time for the next chunk, by the provider's pace."""
         if not self._provider.pace:
-            return self._opened_at
-        return self._opened_at + self.sent_seconds / self._provider.pace
+            return self._course.opened_at
+        return self._course.opened_at + self.sent_seconds / self._provider.pace
 
     @property
     def wait_until(self) -> float:
         """When to call `woken` if nothing else happens."""
-        provider = self._provider
+        provider, course = self._provider, self._course
         pace = provider.pace or 1.0
         sending_seconds = self.sent_seconds / min(1.0, pace)
-        limit = self._opened_at + provider.session_limit_seconds + sending_seconds
-        match self._phase:
-            case _Phase.SENDING:
-                wait = provider.ready_seconds + (provider.chunk_seconds / pace)
-                deadline = self._progress_at + wait
-            case _Phase.AWAITING:
-                deadline = self._sent_all_at + provider.first_transcript_seconds
-            case _Phase.SETTLING:
-                deadline = self._settled_at()
-            case _Phase.ENDED:
-                deadline = self._progress_at
+        limit = course.opened_at + provider.session_limit_seconds + sending_seconds
+        match course.phase:
+            case Phase.SENDING | Phase.STREAMING:
+                wait_seconds = provider.ready_seconds + provider.chunk_seconds / pace
+                deadline = self._progress_at + wait_seconds
+            case Phase.AWAITING:
+                deadline = course.sent_all_at + provider.first_transcript_seconds
+            case Phase.LISTENING:
+                deadline = self._settles_at()
             case _:
-                assert_never(self._phase)
+                deadline = self._progress_at
         return min(deadline, limit)
 
-    def _settled_at(self) -> float:
+    def _settles_at(self) -> float:
         """When the transcript will stand if nothing more comes, or be given up."""
         provider = self._provider
-        sent = self._sent_all_at
-        if self._answers_missing():
+        sent = self._course.sent_all_at
+        if self._owes_answers():
             # A busy server still owes answers: as long as they come, none is the last.
-            return max(self._last_reply_at, sent) + provider.settle_seconds
+            return max(self._course.last_result_at, sent) + provider.settle_seconds
         cap = sent + max(provider.settle_limit_seconds, provider.settle_seconds)
-        if not self._replied_since_chunk or self._seems_to_owe_one():
+        if not self._has_replied_since_chunk or self._seems_to_owe_one():
             # What stands may not hold the last words yet: they have their own time to come.
             wait = max(provider.first_transcript_seconds, provider.settle_seconds)
             return min(sent + wait, cap)
@@ -210,85 +193,73 @@ class SttClient:
         Raises:
             SessionError: The attempt failed; the class says how.
         """
-        if isinstance(self._result, TranscriptResult):
-            return self._result
-        raise self._result or TransientError("the session was given up before its end")
+        return self._course.outcome()
 
     def payload_of(self, pcm: bytes) -> str:
         """Write the next chunk of 16 kHz mono samples as its message."""
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
-        self._answers_each = self._answers_each and 0 <= self._chunks - self._replies <= 1
+        self._answers_each = self._answers_each and 0 <= self._chunks - self._course.results <= 1
         self._chunks += 1
-        self._replied_since_chunk = False
+        self._has_replied_since_chunk = False
         self._sent_bytes += len(pcm)
         self._judge.hear(pcm)
         return self._conversation.send(messages.AudioChunk(data))
 
-    # -- what the adapter tells -----------------------------------------------------------------
+    # -- what the adapter reports ---------------------------------------------------------------
 
-    def sent(self, now: float) -> None:
-        """The last payload has gone out."""
+    def note_sent(self, now: float) -> None:
+        """Note that the last payload has gone out."""
         self._progress_at = now
 
-    def sent_all(self, now: float) -> None:
-        """The recording has ended and all of it was sent."""
-        if self.ended:
+    def note_all_sent(self, now: float) -> None:
+        """Note that the recording has ended, and all of it was sent."""
+        if not self._course.is_sending:
             return
-        self._sent_all_at = now
-        self._phase = _Phase.SETTLING if self.proven else _Phase.AWAITING
-        if self.proven and not self._answers_missing() and self._provider.transcript_per_chunk:
-            self._finish(Ending.ANSWERED, None, now)
+        self._course.note_all_sent(now)
+        self._finish_if_answered(now)
 
-    def received(self, payload: str | bytes, now: float) -> None:
-        """A message came."""
-        if self.ended:
+    def receive(self, payload: str | bytes, now: float) -> None:
+        """Take a message of the service."""
+        if self.has_ended:
             return
         try:
             message = self._conversation.receive(payload)
         except SessionError as error:
-            self._fail(error)
+            self._course.decide(error)
             return
         match message:
             case messages.Transcription(text=text):
-                self._received_text(text, now)
+                self._take_text(text, now)
             case messages.TranscriptionError(message=text):
-                shown = f"the recogniser failed: {error_codes.quoted(text)}".rstrip(": ")
-                self._fail(TransientError(shown, code=TRANSCRIPTION_ERROR))
+                shown = f"the recogniser failed: {error_codes.quote(text)}".rstrip(": ")
+                self._course.decide(TransientError(shown, code=TRANSCRIPTION_ERROR))
             case messages.Failure(code=code, message=text):
-                self._fail(error_codes.from_code(code, text))
+                self._course.decide(error_codes.from_code(code, text))
             case _:
                 return
 
-    def closed(self, code: int | None, reason: str, now: float) -> None:
-        """The connection closed or broke; a break without a close message has code 1006."""
-        if self.ended:
+    def receive_close(self, code: int | None, reason: str, now: float) -> None:
+        """Take the end of the connection; a break without a close message has code 1006."""
+        course = self._course
+        if self.has_ended:
             return
-        if self._phase is _Phase.SETTLING and error_codes.is_normal_close(code):
+        if course.phase is Phase.LISTENING and error_codes.is_normal_close(code):
             self._finish(Ending.CLOSED_BY_SERVER, code, now)
             return
-        sending = self._phase is _Phase.SENDING
-        when = "before all audio was sent" if sending else "before the transcript stood"
-        self._fail(error_codes.from_close(code, reason, when=when))
+        when = "before all audio was sent" if course.is_sending else "before the transcript stood"
+        course.decide(error_codes.from_close(code, reason, when=when))
 
-    def woken(self, now: float) -> None:
-        """The time `wait_until` has come; does nothing if it has moved on."""
-        if now < self.wait_until:
+    def wake(self, now: float) -> None:
+        """Do what is due if `wait_until` has come; else nothing."""
+        course = self._course
+        if self.has_ended or now < self.wait_until:
             return
-        elapsed = now - self._opened_at
-        match self._phase:
-            case _Phase.SENDING:
-                shown = f"the service stopped taking audio ({elapsed:.1f} s into the session)"
-                self._fail(TimedOutError(shown))
-            case _Phase.AWAITING:
-                shown = f"no transcript came ({elapsed:.1f} s into the session)"
-                self._fail(TimedOutError(shown))
-            case _Phase.SETTLING:
-                self._settle(now)
-            case _Phase.ENDED:
-                return
-            case _:
-                assert_never(self._phase)
+        if course.phase is Phase.LISTENING:
+            self._settle(now)
+            return
+        what = "the service stopped taking audio" if course.is_sending else "no transcript came"
+        course.decide(course.timeout(what, now))
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -297,20 +268,15 @@ class SttClient:
 
         The answer to the chunk before the last may come after the last was sent: it is not the last.
         """
-        return self._answers_each and _STEADY_REPLIES <= self._replies == self._chunks - 1
+        return self._answers_each and _STEADY_REPLIES <= self._course.results == self._chunks - 1
 
-    def _answers_missing(self) -> bool:
-        return self._provider.transcript_per_chunk and self._replies < self._chunks
+    def _owes_answers(self) -> bool:
+        return self._provider.transcript_per_chunk and self._course.results < self._chunks
 
-    def _received_text(self, text: str, now: float) -> None:
-        if self._first_reply_at is None:
-            self._first_reply_at = now
-        else:
-            self._longest_gap_seconds = max(self._longest_gap_seconds, now - self._last_reply_at)
-        was_answered = self._replied_since_chunk
-        self._last_reply_at = now
-        self._replied_since_chunk = True
-        self._replies += 1
+    def _take_text(self, text: str, now: float) -> None:
+        was_answered = self._has_replied_since_chunk
+        self._course.note_result(now)
+        self._has_replied_since_chunk = True
         if text != self._text:
             if was_answered:
                 stood = now - max(self._changed_at, self._progress_at)
@@ -318,10 +284,12 @@ class SttClient:
             self._text = text
             self._changed_at = now
             self._note_growth(text)
-        if self._phase is _Phase.SENDING:
-            return
-        self._phase = _Phase.SETTLING
-        if self._provider.transcript_per_chunk and not self._answers_missing():
+        self._finish_if_answered(now)
+
+    def _finish_if_answered(self, now: float) -> None:
+        """Finish if every chunk has been sent and has the answer that the service owes it."""
+        is_listening = self._course.phase is Phase.LISTENING
+        if is_listening and self._provider.transcript_per_chunk and not self._owes_answers():
             self._finish(Ending.ANSWERED, None, now)
 
     def _note_growth(self, text: str) -> None:
@@ -343,7 +311,7 @@ class SttClient:
     def _heard_seconds(self) -> float:
         """How much of the audio the last transcript is of."""
         if self._provider.transcript_per_chunk:
-            return min(self.sent_seconds, self._replies * self._provider.chunk_seconds)
+            return min(self.sent_seconds, self._course.results * self._provider.chunk_seconds)
         return self.sent_seconds
 
     @property
@@ -354,23 +322,22 @@ class SttClient:
         return tuple(round(end, 3) for end in self._word_ends)
 
     def _settle(self, now: float) -> None:
-        unchanged = max(self._changed_at, self._sent_all_at) + self._settle_seconds()
-        is_short = now < unchanged and not self._answers_missing()
+        unchanged = max(self._changed_at, self._course.sent_all_at) + self._settle_seconds()
+        is_short = now < unchanged and not self._owes_answers()
         self._finish(Ending.UNSETTLED if is_short else Ending.SETTLED, None, now)
 
     def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
-        verbatim = self._text or ""
-        if self._answers_missing() and ending is Ending.SETTLED:
+        course, verbatim = self._course, self._text or ""
+        if self._owes_answers() and ending is Ending.SETTLED:
             ending = Ending.UNSETTLED
         doubts = self._unsettled(ending, now)
         if doubts and not verbatim.strip():
             hint = "send slower (--pace), or raise settle_limit_seconds"
-            self._fail(SuspectError(doubts[0].message, hint=hint))
+            course.decide(SuspectError(doubts[0].message, hint=hint))
             return
-        self._phase = _Phase.ENDED
-        first = self._first_reply_at if self._first_reply_at is not None else now
         verdict = self._judge.verdict(verbatim)
-        self._result = TranscriptResult(
+        evidence = course.evidence(ending, close_code, now, asked_at=course.opened_at)
+        result = TranscriptResult(
             text=verbatim.strip(),
             verbatim=verbatim,
             doubts=doubts + verdict.doubts,
@@ -378,35 +345,25 @@ class SttClient:
             revision_seconds=self._revision_seconds,
             settled_seconds=self._settle_seconds() if ending is Ending.SETTLED else 0.0,
             word_end_seconds=self._known_ends,
-            evidence=Evidence(
-                ending=ending,
-                close_code=close_code,
-                messages=self._replies,
-                first_result_seconds=round(first - self._opened_at, 4),
-                longest_gap_seconds=round(self._longest_gap_seconds, 4),
-                session_seconds=round(now - self._opened_at, 4),
-                sent_audio_seconds=round(self.sent_seconds, 6),
-            ),
+            evidence=replace(evidence, sent_audio_seconds=round(self.sent_seconds, 6)),
         )
+        course.decide(result)
 
     def _unsettled(self, ending: Ending, now: float) -> tuple[Doubt, ...]:
         """Say what was still to come when the transcript was taken."""
-        if self._answers_missing():
+        answers = self._course.results
+        if self._owes_answers():
             return (
                 Doubt(
                     sign=Sign.UNSETTLED,
-                    message=f"the transcript stopped after {self._replies} of {self._chunks} answers",
-                    severity=1.0 - self._replies / self._chunks,
+                    message=f"the transcript stopped after {answers} of {self._chunks} answers",
+                    severity=1.0 - answers / self._chunks,
                     start_seconds=self._heard_seconds,
                     end_seconds=self.sent_seconds,
                 ),
             )
         if ending is not Ending.UNSETTLED:
             return ()
-        late = now - self._sent_all_at
+        late = now - self._course.sent_all_at
         message = f"the transcript still changed {late:.1f} s after the last audio"
         return (Doubt(sign=Sign.UNSETTLED, message=message, severity=_CHANGING_SEVERITY),)
-
-    def _fail(self, error: SessionError) -> None:
-        self._phase = _Phase.ENDED
-        self._result = error

@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from batchjobs.audio import pauses
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.checkpoint import (
     AttemptEnd,
     JobRecord,
@@ -167,7 +168,10 @@ class LongJobs:
     # -- keeping --------------------------------------------------------------------------------
 
     async def keep(
-        self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
+        self,
+        ticket: Ticket,
+        result: SpeechResult[ReceivedAudio] | TranscriptResult,
+        end: AttemptEnd,
     ) -> None:
         """Make a bought segment durable, and tell the jobs that wait for it.
 
@@ -181,7 +185,7 @@ class LongJobs:
     async def keep_in_doubt(
         self,
         ticket: Ticket,
-        result: SpeechResult | TranscriptResult,
+        result: SpeechResult[ReceivedAudio] | TranscriptResult,
         end: AttemptEnd,
         *,
         is_last: bool,
@@ -301,7 +305,7 @@ class LongJobs:
             )
 
     async def _recorded(
-        self, ticket: Ticket, result: SpeechResult | TranscriptResult
+        self, ticket: Ticket, result: SpeechResult[ReceivedAudio] | TranscriptResult
     ) -> tuple[SegmentRecord, Written | None]:
         """Write a segment's samples beside their place, if it is speech; say what is known of it."""
         segment, evidence = ticket.segment, result.evidence

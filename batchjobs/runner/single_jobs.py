@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.checkpoint import AttemptEnd, JobRecord, Row, SegmentChanges
 from batchjobs.errors import SuspectError
 from batchjobs.jobs import Doubt, Kind, Status, severity
@@ -32,7 +33,7 @@ class SingleJobs:
         self._run = run
 
     async def finished(
-        self, ticket: Ticket, result: SpeechResult | TranscriptResult
+        self, ticket: Ticket, result: SpeechResult[ReceivedAudio] | TranscriptResult
     ) -> tuple[JobRecord, Written]:
         """Write a result that is beyond doubt beside its place.
 
@@ -48,7 +49,7 @@ class SingleJobs:
     async def keep_in_doubt(
         self,
         ticket: Ticket,
-        result: SpeechResult | TranscriptResult,
+        result: SpeechResult[ReceivedAudio] | TranscriptResult,
         end: AttemptEnd,
         *,
         is_last: bool,
@@ -142,7 +143,7 @@ class SingleJobs:
         )
 
     async def _written(
-        self, row: Row, output: str, result: SpeechResult | TranscriptResult
+        self, row: Row, output: str, result: SpeechResult[ReceivedAudio] | TranscriptResult
     ) -> Written:
         folder = self._run.checkpoint.folder
 
@@ -190,7 +191,11 @@ def against(doubts: Sequence[Doubt]) -> str:
 
 
 def _record(
-    ticket: Ticket, result: SpeechResult | TranscriptResult, written: Written, *, output: str
+    ticket: Ticket,
+    result: SpeechResult[ReceivedAudio] | TranscriptResult,
+    written: Written,
+    *,
+    output: str,
 ) -> JobRecord:
     evidence = result.evidence
     record = JobRecord(

@@ -365,7 +365,10 @@ class Worker:
             run.tell(JobFinished(record=record, sessions_open=run.active))
 
     async def _keep_in_doubt(
-        self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
+        self,
+        ticket: Ticket,
+        result: SpeechResult[ReceivedAudio] | TranscriptResult,
+        end: AttemptEnd,
     ) -> None:
         """Keep what something speaks against, and buy it again if that may bring a better one."""
         run, policy = self._run, self._run.settings.retries
@@ -387,7 +390,10 @@ class Worker:
             self._try_again(ticket, error)
 
     async def _kept(
-        self, ticket: Ticket, result: SpeechResult | TranscriptResult, end: AttemptEnd
+        self,
+        ticket: Ticket,
+        result: SpeechResult[ReceivedAudio] | TranscriptResult,
+        end: AttemptEnd,
     ) -> JobRecord | None:
         """Make what was bought durable; gives the job's record if that was all of it."""
         if ticket.segment is not None:
@@ -437,7 +443,7 @@ class Worker:
             judge=judge,
             pool=service.pool,
             on_proven=proven,
-            received=received,
+            audio=received,
             quiet_seconds=service.quiet.seconds,
         )
 
@@ -448,7 +454,7 @@ class Worker:
             ticket.price = None
 
     def _learned(
-        self, service: Service, result: SpeechResult | TranscriptResult, began: float
+        self, service: Service, result: SpeechResult[ReceivedAudio] | TranscriptResult, began: float
     ) -> None:
         """Let the concurrency follow how the service does."""
         service.limit.succeeded()
@@ -662,7 +668,7 @@ def _has_words(ticket: Ticket) -> bool:
     return not isinstance(asked, BadRow) and text.speech_weight(asked.text) > 0
 
 
-def _is_as_before(ticket: Ticket, result: SpeechResult | TranscriptResult) -> bool:
+def _is_as_before(ticket: Ticket, result: SpeechResult[ReceivedAudio] | TranscriptResult) -> bool:
     """Whether what is kept already is as good as the same: a third time would say no more."""
     kept = ticket.kept_segment or ticket.kept_job
     if kept is None:

@@ -13,12 +13,10 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
 from batchjobs.errors import SessionError, ThrottledError, TransientError, UntrustedError
 from batchjobs.protocol import error_codes
 
-__all__ = ["BROKEN", "CONNECTION_CODE", "FOREIGN", "first_of", "translated"]
+__all__ = ["CONNECTION_CODE", "FOREIGN", "first_of", "translated"]
 
 CONNECTION_CODE: Final = "connection"
 """The code of attempts that never reached the service."""
-BROKEN: Final = 1006
-"""The code of a connection that ended without a close message."""
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 FOREIGN: Final = (
     OSError,
@@ -62,7 +60,9 @@ def translated(error: Exception, *, was_open: bool) -> SessionError:
         return TransientError("the service does not speak HTTP or WebSocket", code="protocol")
     shown = str(reasons[-1]) or type(reasons[-1]).__name__
     if was_open:
-        return TransientError(f"the connection broke: {shown}", code=str(BROKEN))
+        return TransientError(
+            f"the connection broke: {shown}", code=str(error_codes.ABNORMAL_CLOSE)
+        )
     return TransientError(f"no connection: {shown}", code=CONNECTION_CODE)
 
 

@@ -7,19 +7,21 @@ from typing import Final, TypeVar
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
+from batchjobs.protocol.error_codes import ABNORMAL_CLOSE
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session.connect import Request, open_connection
 from batchjobs.session.endpoint import Endpoint
-from batchjobs.session.error_map import BROKEN, FOREIGN, first_of, translated
+from batchjobs.session.error_map import FOREIGN, first_of, translated
 from batchjobs.session.pool import ConnectionPool, PooledConnection
 from batchjobs.websocket.direct_delivery import mailbox_of
 
 __all__ = ["Exchange", "try_conversation"]
 
 _logger = logging.getLogger(__name__)
-_Machine = TypeVar("_Machine", TtsClient, SttClient)
+_Machine = TypeVar("_Machine", TtsClient[ReceivedAudio], SttClient)
 
 _CLOSE_SECONDS: Final = 2.0
 _PONG_SECONDS: Final = 5.0
@@ -40,7 +42,7 @@ class Exchange:
     def __init__(
         self,
         connection: WebSocketConnection,
-        machine: TtsClient | SttClient,
+        machine: TtsClient[ReceivedAudio] | SttClient,
         on_proven: Callable[[], None],
         shield: trio.CancelScope,
         *,
@@ -69,13 +71,13 @@ class Exchange:
 
     async def _listen(self) -> None:
         machine = self.machine
-        while not machine.ended:
+        while not machine.has_ended:
             now = trio.current_time()
             if now >= machine.wait_until:
                 if self._may_be_stale:
                     self.is_stale = True
                     return
-                machine.woken(now)
+                machine.wake(now)
                 self._wake_sender()
                 continue
             self._scope = trio.CancelScope(deadline=machine.wait_until)
@@ -90,7 +92,7 @@ class Exchange:
     async def _receive_until_ended(self) -> None:
         """Feed the machine with messages, until the deadline of the scope cuts this off."""
         machine, mailbox = self.machine, self._mailbox
-        while not machine.ended:
+        while not machine.has_ended:
             if mailbox is not None and mailbox.is_empty:
                 mailbox.take = self._take_directly  # from now on all that comes here is the end
             try:
@@ -101,7 +103,7 @@ class Exchange:
                     self.is_stale = True
                     return
                 code, reason = _close_of(closed)
-                machine.closed(code, reason, trio.current_time())
+                machine.receive_close(code, reason, trio.current_time())
                 return
             self._take(payload)
 
@@ -114,27 +116,22 @@ class Exchange:
         """
         machine = self.machine
         self._may_be_stale = False
-        machine.received(payload, trio.current_time())
+        machine.receive(payload, trio.current_time())
         self._wake_sender()
-        if not self._was_proven and machine.proven:
+        if not self._was_proven and machine.is_proven:
             self._was_proven = True
             self._on_proven()
         self.rearm()
 
     def _take_directly(self, payload: str | bytes) -> None:
         """Feed the machine from the library's reader, which no surprise of ours may end."""
-        if self._has_left or self.machine.ended or self._surprise is not None:
+        if self._has_left or self.machine.has_ended or self._surprise is not None:
             return
         try:
             self._take(payload)
         except Exception as error:  # noqa: BLE001  # the listener raises it
             self._surprise = error
             self._scope.cancel()
-
-    def _come_nearer(self) -> None:
-        wait_until = self.machine.wait_until
-        if wait_until < self._scope.deadline:  # noqa: PLR1730  # setting it anew has its price
-            self._scope.deadline = wait_until
 
     def _wake_sender(self) -> None:
         if self.machine.has_payload:
@@ -157,16 +154,18 @@ class Exchange:
 
     def sent(self) -> None:
         """Tell the machine that its message went out; its deadline may have moved either way."""
-        self.machine.sent(trio.current_time())
+        self.machine.note_sent(trio.current_time())
         self.rearm()
 
     def rearm(self) -> None:
         """Let the listener wait for what the machine now waits for."""
-        if self.machine.ended:
+        if self.machine.has_ended:
             self._keep_outcome()
             self._scope.cancel()
-        else:
-            self._come_nearer()
+            return
+        wait_until = self.machine.wait_until
+        if wait_until < self._scope.deadline:  # noqa: PLR1730  # setting it anew has its price
+            self._scope.deadline = wait_until
 
     def _keep_outcome(self) -> None:
         """Let no cancellation from outside take back what is decided, and paid for."""
@@ -257,13 +256,13 @@ async def _converse_once(
         except* FOREIGN as group:
             error = error or translated(first_of(group, Exception), was_open=exchange is not None)
         except* Exception:
-            if exchange is None or not exchange.machine.ended:
+            if exchange is None or not exchange.machine.has_ended:
                 raise
             _logger.exception("a connection ended unexpectedly, after its session")
         finally:
             for stream in streams:
                 await trio.aclose_forcefully(stream)
-    is_settled = exchange is not None and (exchange.machine.ended or exchange.is_stale)
+    is_settled = exchange is not None and (exchange.machine.has_ended or exchange.is_stale)
     if error is not None and not is_settled:
         raise error
     return exchange is None or not exchange.is_stale
@@ -272,5 +271,5 @@ async def _converse_once(
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:
     """Give the close code and reason; without any close message the connection broke."""
     if closed.reason is None:  # a close without a code has 1005: this is a peer's broken framing
-        return BROKEN, "the service broke the WebSocket protocol"
+        return ABNORMAL_CLOSE, "the service broke the WebSocket protocol"
     return int(closed.reason.code), closed.reason.reason or ""

@@ -150,5 +150,5 @@ async def _send_audio(
         failure.append(PermanentError(error.message, code=RECORDING_CODE, hint=error.hint))
         nursery.cancel_scope.cancel()
         return
-    machine.sent_all(trio.current_time())
+    machine.note_all_sent(trio.current_time())
     exchange.rearm()

@@ -7,7 +7,7 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Segment
-from batchjobs.protocol.tts import Judge, SpeechResult, TtsClient
+from batchjobs.protocol.tts import SpeechResult, TtsClient, TtsJudge
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange, try_conversation
 from batchjobs.session.pool import ConnectionPool
@@ -25,7 +25,7 @@ class SpeechSession:
         judge: Says whether the audio is plausible.
         pool: Connections opened beforehand, if the run opens any.
         on_proven: Called when the service first does useful work.
-        received: Where the audio goes; the result is of it.
+        audio: Where the audio goes; by default it stays in memory.
         quiet_seconds: A quiet time below the provider's, where the audio is ample.
     """
 
@@ -35,10 +35,10 @@ class SpeechSession:
         segment: Segment,
         *,
         texts: list[str],
-        judge: Judge,
+        judge: TtsJudge[ReceivedAudio],
         pool: ConnectionPool | None = None,
         on_proven: Callable[[], None] = lambda: None,
-        received: ReceivedAudio | None = None,
+        audio: ReceivedAudio | None = None,
         quiet_seconds: float | None = None,
     ) -> None:
         self._endpoint = endpoint
@@ -47,9 +47,9 @@ class SpeechSession:
         self._judge = judge
         self._pool = pool
         self._on_proven = on_proven
-        self._received = received
+        self._audio = ReceivedAudio() if audio is None else audio
         self._quiet_seconds = quiet_seconds
-        self._machine: TtsClient | None = None
+        self._machine: TtsClient[ReceivedAudio] | None = None
 
     @property
     def was_connected(self) -> bool:
@@ -66,7 +66,7 @@ class SpeechSession:
         """Always 0: a synthesis sends no audio."""
         return 0.0
 
-    async def run(self) -> SpeechResult:
+    async def run(self) -> SpeechResult[ReceivedAudio]:
         """Open the connection, speak the text, close.
 
         Raises:
@@ -77,7 +77,7 @@ class SpeechSession:
         speech = self._segment.speech
         ways = provider.tts_auth
 
-        def machine(now: float) -> TtsClient:
+        def machine(now: float) -> TtsClient[ReceivedAudio]:
             return TtsClient(
                 texts=self._texts,
                 speech=speech,
@@ -85,11 +85,11 @@ class SpeechSession:
                 key=endpoint.key if "init" in ways else "",
                 judge=self._judge,
                 now=now,
-                received=self._received,
+                sink=self._audio,
                 quiet_seconds=self._quiet_seconds,
             )
 
-        async def converse(exchange: Exchange, spoken: TtsClient) -> None:
+        async def converse(exchange: Exchange, spoken: TtsClient[ReceivedAudio]) -> None:
             self._machine = spoken
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_send_texts, exchange, spoken)
@@ -106,8 +106,8 @@ class SpeechSession:
             return self._machine.result()
 
 
-async def _send_texts(exchange: Exchange, machine: TtsClient) -> None:
-    while not machine.ended:
+async def _send_texts(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> None:
+    while not machine.has_ended:
         exchange.wake = trio.Event()
         payload = machine.next_payload()
         if payload is None:

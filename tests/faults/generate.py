@@ -22,6 +22,7 @@ from pathlib import Path
 
 from batchjobs import text
 from batchjobs.audio import decoding
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
 from batchjobs.files.atomic import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
@@ -246,6 +247,7 @@ def tts_messages(dice: random.Random, folder: Path) -> bool:
         provider=BUILT_IN["munsit"],
         key="k",
         judge=Lenient(),
+        sink=ReceivedAudio(),
         now=0.0,
     )
     now = 0.0
@@ -253,10 +255,10 @@ def tts_messages(dice: random.Random, folder: Path) -> bool:
     said += [message_of(dice, corpus_messages.TTS) for _ in range(dice.randint(1, 4))]  # type: ignore[misc]
     for message in said:
         while client.next_payload() is not None:
-            client.sent(now)
-        client.received(message, now)
+            client.note_sent(now)
+        client.receive(message, now)
         now += dice.random()
-        client.woken(now)
+        client.wake(now)
     return ended(client, parse_tts_reply, said, now)
 
 
@@ -264,27 +266,27 @@ def stt_messages(dice: random.Random, folder: Path) -> bool:
     """A transcription between damaged messages, likewise."""
     client = SttClient(provider=BUILT_IN["munsit"], now=0.0)
     client.payload_of(bytes(3_200))
-    client.sent(0.0)
+    client.note_sent(0.0)
     said = [message_of(dice, corpus_messages.STT) for _ in range(dice.randint(1, 4))]
     for number, message in enumerate(said):
-        client.received(message, float(number))
-    client.sent_all(len(said) + 0.0)
+        client.receive(message, float(number))
+    client.note_all_sent(len(said) + 0.0)
     return ended(client, parse_stt_reply, said, len(said) + 1.0)
 
 
 def ended(
-    client: TtsClient | SttClient,
+    client: TtsClient[ReceivedAudio] | SttClient,
     parse: Callable[[str | bytes], object],
     said: list[str] | list[str | bytes],
     now: float,
 ) -> bool:
     """Let a session run out: it must end, as done or as one of our errors."""
     for _ in range(9):
-        if client.ended:
+        if client.has_ended:
             break
         now = max(now, client.wait_until) + 0.01
-        client.woken(now)
-    if not client.ended:
+        client.wake(now)
+    if not client.has_ended:
         raise Wrong(f"it never ends: {said}")
     try:
         client.result()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
 from batchjobs.limits import QuietTime
 from batchjobs.outputs.suspects import agree
@@ -41,7 +42,7 @@ class Bought:
     attempts: int
     is_suspect: bool
     clip: Clip
-    result: SpeechResult
+    result: SpeechResult[ReceivedAudio]
 
 
 @dataclass
@@ -91,10 +92,12 @@ class Buyer:
                 break
         return Bought(first[1].doubts, attempts, bool(kept[1].doubts), *kept)
 
-    async def _taken(self, clip: Clip) -> tuple[Clip, SpeechResult]:
+    async def _taken(self, clip: Clip) -> tuple[Clip, SpeechResult[ReceivedAudio]]:
         return clip, await self.take(clip)
 
-    async def take(self, clip: Clip, rates: SpeechRates | None = None) -> SpeechResult:
+    async def take(
+        self, clip: Clip, rates: SpeechRates | None = None
+    ) -> SpeechResult[ReceivedAudio]:
         """Open one session.
 
         Args:

@@ -40,43 +40,43 @@ class _Session:
         """Send chunks at the provider's pace."""
         for pcm in chunks:
             self.after(max(0.0, self.machine.next_chunk_at - self.now))
-            if self.machine.ended:
+            if self.machine.has_ended:
                 return self
             payload = json.loads(self.machine.payload_of(pcm))
             assert list(payload) == ["event", "data"]
             assert payload["event"] == "audio_chunk"
             self.sent.append(bytes(payload["data"]["audioBuffer"]))
-            self.machine.sent(self.now)
+            self.machine.note_sent(self.now)
         return self
 
     def end(self) -> "_Session":
         """Say that all was sent."""
-        self.machine.sent_all(self.now)
+        self.machine.note_all_sent(self.now)
         return self
 
     def after(self, seconds: float) -> "_Session":
         """Let time pass, waking the machine whenever it wants to be."""
         end = self.now + seconds
-        while not self.machine.ended and self.machine.wait_until <= end:
+        while not self.machine.has_ended and self.machine.wait_until <= end:
             self.now = max(self.now, self.machine.wait_until)
-            self.machine.woken(self.now)
+            self.machine.wake(self.now)
         self.now = end
         return self
 
     def hear(self, *payloads: str | bytes) -> "_Session":
         """Receive messages now."""
         for payload in payloads:
-            self.machine.received(payload, self.now)
+            self.machine.receive(payload, self.now)
         return self
 
     def close(self, code: int | None, reason: str = "") -> "_Session":
         """Let the peer close now."""
-        self.machine.closed(code, reason, self.now)
+        self.machine.receive_close(code, reason, self.now)
         return self
 
     def failure(self) -> SessionError:
         """The error the attempt ended with."""
-        assert self.machine.ended
+        assert self.machine.has_ended
         with pytest.raises(SessionError) as caught:
             self.machine.result()
         return caught.value

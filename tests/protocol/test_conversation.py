@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import InternalError
-from batchjobs.protocol.conversation import STT, TTS, Conversation, State, Wire
+from batchjobs.protocol.conversation import PHASES, STT, TTS, Conversation, Phase, State, Step, Wire
 from batchjobs.protocol.messages import (
     Audio,
     AudioChunk,
@@ -174,3 +174,20 @@ def test_messages_may_cross_on_the_wire(wire: Wire, data: st.DataObject) -> None
         while waiting:
             pair[role].receive(waiting.popleft())
     assert pair[Role.CLIENT].state is pair[Role.SERVER].state
+
+
+def test_every_phase_of_a_client_is_reached_and_can_end() -> None:
+    """From a client's first phase the table leads everywhere, and from everywhere to the end."""
+    reached = [Phase.INITIALISING]
+    for phase in reached:
+        reached += [after for after in PHASES[phase].values() if after not in reached]
+    assert set(reached) == set(Phase) == set(PHASES)
+    assert {phase for phase in Phase if Step.DECIDE not in PHASES[phase]} == {Phase.ENDED}
+    assert not PHASES[Phase.ENDED]
+
+
+def test_a_result_is_the_first_one_once() -> None:
+    """Whatever comes between, a client is told once that the service has begun to answer."""
+    for phase, steps in PHASES.items():
+        if Step.RESULT in steps:
+            assert Step.RESULT not in PHASES[steps[Step.RESULT]], phase

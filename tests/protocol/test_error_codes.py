@@ -146,5 +146,5 @@ def test_a_services_words_are_fit_for_a_log(text: str) -> None:
     ):
         assert len(error.message) < 1200
         assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in error.message)
-    short = error_codes.quoted("فشل 😀 " + text[:20])
+    short = error_codes.quote("فشل 😀 " + text[:20])
     assert short.startswith("فشل 😀")

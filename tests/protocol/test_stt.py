@@ -161,8 +161,8 @@ def test_nothing_after_the_end_changes_the_result() -> None:
     for session in (done, failed):
         session.hear(_heard("b"), "<html>", '{"errorCode":40101}').close(1006).end()
         session.machine.payload_of(_SECOND)
-        session.machine.sent(session.now)
-        session.after(1_000).machine.woken(session.now)
+        session.machine.note_sent(session.now)
+        session.after(1_000).machine.wake(session.now)
     assert done.machine.result() is result
     assert failed.failure() is error
 
@@ -177,13 +177,13 @@ def test_waking_early_does_nothing() -> None:
     """A wake before its time changes nothing."""
     session = _sent().hear(_heard("a"))
     before = session.machine.wait_until
-    session.machine.woken(before - 0.001)
+    session.machine.wake(before - 0.001)
     assert session.machine.wait_until == before
-    assert not session.machine.ended
+    assert not session.machine.has_ended
 
 
 def test_a_transcript_proves_the_key() -> None:
     """An open connection proves nothing, one transcript does, also an empty one."""
     session = _sent()
-    assert not session.machine.proven
-    assert session.hear(_heard("")).machine.proven
+    assert not session.machine.is_proven
+    assert session.hear(_heard("")).machine.is_proven

@@ -37,19 +37,19 @@ def _step(session: _Session, name: str, value: object) -> None:
     machine = session.machine
     match name, value:
         case "hear", str() | bytes() as payload:
-            machine.received(payload, session.now)
+            machine.receive(payload, session.now)
         case "after", float() as seconds:
             session.now += seconds
         case "chunk", bool() as tells:
             machine.payload_of(b"\0\0")
             if tells:
-                machine.sent(session.now)
+                machine.note_sent(session.now)
         case "woken", _:
-            machine.woken(session.now)
+            machine.wake(session.now)
         case "end", _:
-            machine.sent_all(session.now)
+            machine.note_all_sent(session.now)
         case _, int() | None as code:
-            machine.closed(code, "", session.now)
+            machine.receive_close(code, "", session.now)
 
 
 @given(
@@ -70,11 +70,11 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     if ends:
         session.end()
     wakes = 0
-    while not session.machine.ended:
+    while not session.machine.has_ended:
         wakes += 1
         assert wakes <= 4
         session.now = max(session.now, session.machine.wait_until)
-        session.machine.woken(session.now)
+        session.machine.wake(session.now)
     try:
         result = session.machine.result()
     except SessionError:

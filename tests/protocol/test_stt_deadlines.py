@@ -29,7 +29,7 @@ def test_only_transcripts_feed_the_deadlines(noise: str) -> None:
 def test_no_transcript_in_time() -> None:
     """Without any transcript the attempt ends after its own time."""
     session = _sent().after(14.9)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert "no transcript came (16.0 s into the session)" in session.after(0.2).failure().message
 
 
@@ -49,7 +49,7 @@ def test_a_service_that_stops_taking_audio(pace: float) -> None:
 def test_a_pace_alone_never_times_out(pace: float) -> None:
     """However slow the pace, waiting for the next chunk is no stalled service."""
     session = _Session(dataclasses.replace(_HOSTED, pace=pace)).send(*[_SECOND] * 200)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.machine.sent_seconds == 200
 
 

@@ -20,7 +20,7 @@ from tests.protocol.stt_session import (
 def test_a_settled_transcript_is_complete() -> None:
     """After the last chunk: a first transcript, then no change for the settling time."""
     session = _sent().after(1).hear(_heard("السلا")).after(0.2).hear(_heard(_ARABIC)).after(2.4)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     result = session.after(0.2).machine.result()
     assert result.text == _ARABIC
     evidence = result.evidence
@@ -49,7 +49,7 @@ def test_a_change_starts_the_settling_anew() -> None:
     session = _sent()
     for count in range(20):
         session.hear(_heard("كلمة " * count)).after(2.4)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.after(0.2).machine.result().text == ("كلمة " * 19).strip()
 
 
@@ -73,9 +73,9 @@ def test_the_last_words_have_their_own_time() -> None:
     session = (
         _Session().send(_SECOND).after(0.5).hear(_heard("one")).send(_SECOND).end().after(14.9)
     )
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     session.hear(_heard("one two")).after(2.4)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.after(0.2).machine.result().text == "one two"
 
 
@@ -84,7 +84,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_last() -> None:
     session = _Session().send(_SECOND, _SECOND).hear(_heard("one"))
     session.send(_SECOND).hear(_heard("one two")).send(_SECOND).end()
     session.hear(_heard("one two three")).after(_HOSTED.settle_seconds + 2)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     session.hear(_heard("one two three four")).after(_HOSTED.settle_seconds)
     assert session.machine.result().text == "one two three four"
 
@@ -133,7 +133,7 @@ def test_the_cap_is_never_shorter_than_the_settling() -> None:
     """A settling time longer than its cap is waited for in full."""
     slow = dataclasses.replace(_HOSTED, settle_seconds=90.0)
     session = _sent(slow).hear(_heard("a")).after(89)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.after(2).machine.result().text == "a"
 
 
@@ -179,7 +179,7 @@ def test_a_close_without_any_transcript_fails(code: int | None) -> None:
 def test_all_chunks_answered_is_the_end() -> None:
     """Where each chunk has one answer, the last answer ends it without any waiting."""
     session = _Session(_ANSWERING).send(*[_SECOND] * 3).hear(_heard("a"), _heard("a b")).end()
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     result = session.hear(_heard("a b c")).machine.result()
     assert (result.text, result.evidence.ending) == ("a b c", Ending.ANSWERED)
     assert result.evidence.messages == 3
@@ -188,7 +188,7 @@ def test_all_chunks_answered_is_the_end() -> None:
 def test_all_chunks_answered_before_the_end_is_told() -> None:
     """If the last answer came first, the end of the audio is the end."""
     session = _Session(_ANSWERING).send(_SECOND).hear(_heard("a"))
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.end().machine.result().evidence.ending is Ending.ANSWERED
 
 
@@ -197,7 +197,7 @@ def test_owed_answers_are_waited_for_as_long_as_they_come() -> None:
     session = _Session(_ANSWERING).send(*[_SECOND] * 60).end()
     for count in range(59):
         session.after(2.4).hear(_heard(f"{count}"))
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.after(2.4).hear(_heard("last")).machine.result().text == "last"
 
 

@@ -35,7 +35,7 @@ def test_first_the_connection_is_initialised() -> None:
         "x_api_key": KEY,
     }
     assert session.machine.sent_characters == 0
-    assert not session.machine.proven
+    assert not session.machine.is_proven
 
 
 def test_a_key_that_travels_elsewhere_is_not_in_the_message() -> None:
@@ -77,7 +77,7 @@ def test_nothing_is_sent_after_the_end() -> None:
     """A decided session has no more messages, whatever was waiting."""
     session = _Session()
     session.send()
-    session.machine.received(_READY, session.now)
+    session.machine.receive(_READY, session.now)
     assert session.machine.next_payload() is not None
     session.close(1011)
     assert session.machine.next_payload() is None

@@ -56,16 +56,16 @@ def _step(session: _Session, name: str, value: object) -> None:
     machine = session.machine
     match name, value:
         case "hear", str() | bytes() as payload:
-            machine.received(payload, session.now)
+            machine.receive(payload, session.now)
         case "after", float() as seconds:
             session.now += seconds  # a machine that is woken late, or not at all
         case "send", bool() as tells:
             if machine.next_payload() is not None and tells:
-                machine.sent(session.now)
+                machine.note_sent(session.now)
         case "woken", _:
-            machine.woken(session.now)
+            machine.wake(session.now)
         case _, int() | None as code:
-            machine.closed(code, "", session.now)
+            machine.receive_close(code, "", session.now)
 
 
 @given(
@@ -89,11 +89,11 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     for name, value in steps:
         _step(session, name, value)
     wakes = 0
-    while not session.machine.ended:
+    while not session.machine.has_ended:
         wakes += 1
         assert wakes <= 8
         session.now = max(session.now, session.machine.wait_until)
-        session.machine.woken(session.now)
+        session.machine.wake(session.now)
         session.send()
     try:
         result = session.machine.result()

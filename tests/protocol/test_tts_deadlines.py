@@ -33,7 +33,7 @@ def test_only_audio_feeds_the_deadlines(provider: Provider, noise: str) -> None:
     session = _open(provider).after(1).hear(_audio())
     for _ in range(40):
         session.hear(noise).after(0.5)
-    assert session.machine.ended
+    assert session.machine.has_ended
 
 
 def test_a_service_that_never_gets_ready() -> None:
@@ -41,7 +41,7 @@ def test_a_service_that_never_gets_ready() -> None:
     session = _Session()
     session.send()
     session.after(19.9).hear('{"type":"ping"}')
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     error = session.after(0.2).failure()
     assert type(error) is TimedOutError
     assert "did not answer the first message (20.0 s into the session)" in error.message
@@ -51,11 +51,11 @@ def test_a_service_that_stops_taking_text() -> None:
     """A text that does not go out ends the attempt after its own time, each text anew."""
     session = _Session()
     session.send()
-    session.machine.received(_READY, session.now)
+    session.machine.receive(_READY, session.now)
     for _ in range(2):
         assert session.machine.next_payload()
-        session.after(19).machine.sent(session.now)
-    assert not session.machine.ended
+        session.after(19).machine.note_sent(session.now)
+    assert not session.machine.has_ended
     session.machine.next_payload()
     assert "stopped taking text" in session.after(21).failure().message
 
@@ -64,7 +64,7 @@ def test_a_service_that_stops_taking_text() -> None:
 def test_a_service_that_stays_silent(provider: Provider) -> None:
     """No audio within its time is a failure, never an empty file."""
     session = _open(provider).after(29.9)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     error = session.after(0.2).failure()
     assert type(error) is MuteError
     assert "no audio came" in error.message

@@ -40,7 +40,7 @@ def test_quiet_then_close_is_complete() -> None:
 def test_a_peer_that_never_closes_is_complete_all_the_same() -> None:
     """After quiet time and drain time the outcome is decided without the server's close."""
     session = _open().after(1).hear(_audio()).after(2.5 + 4.9)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     session.after(0.2)
     assert session.machine.result().evidence.ending is Ending.QUIET
     assert session.machine.result().evidence.close_code is None
@@ -60,7 +60,7 @@ def test_audio_while_draining_belongs_to_the_result() -> None:
 def test_the_draining_ends_only_when_the_server_closes() -> None:
     """Where closing drains, pauses do not end it; the server's close does."""
     session = _open(_DRAINING).after(20).hear(_audio()).after(4.9).hear(_audio()).after(4.9)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     session.close(1000)
     result = session.machine.result()
     assert (result.evidence.ending, result.evidence.close_code) == (Ending.DRAINED, 1000)
@@ -80,10 +80,10 @@ def test_a_close_before_ours_went_out_is_not_called_drained() -> None:
     """What the server closed before it was asked to is told as its own doing."""
     session = _Session(_DRAINING, texts=("واحد",))
     session.send()
-    session.machine.received(_READY, session.now)
+    session.machine.receive(_READY, session.now)
     session.machine.next_payload()
-    session.machine.sent(session.now)
-    session.machine.received(_audio(), session.now)
+    session.machine.note_sent(session.now)
+    session.machine.receive(_audio(), session.now)
     session.close(1000)
     assert session.machine.result().evidence.ending is Ending.CLOSED_BY_SERVER
 
@@ -126,9 +126,9 @@ def test_a_close_while_texts_are_going_out_fails(code: int | None) -> None:
     """A close before the last text went out cannot be the end, even after audio."""
     session = _Session()
     session.send()
-    session.machine.received(_READY, session.now)
+    session.machine.receive(_READY, session.now)
     session.machine.next_payload()
-    session.machine.received(_audio(), session.now)
+    session.machine.receive(_audio(), session.now)
     assert "in mid-audio" in session.close(code).failure().message
 
 
@@ -190,7 +190,7 @@ def test_audio_after_a_final_message_brings_the_quiet_time_back() -> None:
 def test_final_before_any_audio_ends_nothing() -> None:
     """An empty `isFinal` message without audio is no audio."""
     session = _open().after(1).hear(_FINAL, '{"isFinal":true}').after(28)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert type(session.after(2).failure()) is MuteError
 
 
@@ -212,10 +212,10 @@ def test_audio_before_the_last_text_does_not_start_the_quiet_time() -> None:
     """After the last text the first audio has its own time, also if there was audio before it."""
     session = _Session()
     session.send()
-    session.machine.received(_READY, session.now)
+    session.machine.receive(_READY, session.now)
     session.machine.next_payload()
-    session.machine.sent(session.now)
-    session.after(1).machine.received(_audio(), session.now)
+    session.machine.note_sent(session.now)
+    session.after(1).machine.receive(_audio(), session.now)
     session.after(1).send()
     assert session.kinds.count("closeConnection") == 0
     session.after(29)
@@ -232,10 +232,10 @@ def test_all_audio_before_the_last_text_is_not_lost() -> None:
     """If nothing more comes after the last text, what came is the result after the longer wait."""
     session = _Session(texts=("نعم",))
     session.send()
-    session.machine.received(_READY, session.now)
+    session.machine.receive(_READY, session.now)
     session.machine.next_payload()
-    session.machine.received(_audio(), session.now)
+    session.machine.receive(_audio(), session.now)
     session.now += 1
-    session.machine.sent(session.now)
+    session.machine.note_sent(session.now)
     assert session.machine.wait_until == session.now + 30
     assert session.after(40).machine.result().evidence.ending is Ending.QUIET

@@ -63,7 +63,7 @@ def test_messages_out_of_turn_fail_the_attempt() -> None:
 def test_readiness_after_closing_sends_nothing_again() -> None:
     """A second connectionInitialized while draining is passed over."""
     session = _open(_DRAINING).hear(_READY)
-    assert not session.machine.ended
+    assert not session.machine.has_ended
     assert session.kinds.count("text") == 3
 
 
@@ -76,8 +76,8 @@ def test_nothing_after_the_end_changes_the_result() -> None:
     for session in (done, failed):
         session.hear(_audio(), _READY, "<html>", '{"type":"error","errorCode":40101}')
         session.close(1006).close(1000).after(1_000)
-        session.machine.sent(session.now)
-        session.machine.woken(session.now)
+        session.machine.note_sent(session.now)
+        session.machine.wake(session.now)
     assert done.machine.result() is result
     assert failed.failure() is error
     assert done.machine.wait_until <= done.now
@@ -88,25 +88,25 @@ def test_a_result_before_the_end_is_a_failed_attempt() -> None:
     session = _open()
     with pytest.raises(TransientError, match="given up"):
         session.machine.result()
-    assert not session.machine.ended
+    assert not session.machine.has_ended
 
 
 def test_waking_early_does_nothing() -> None:
     """A wake before its time changes neither the deadline nor the phase."""
     session = _open().after(1)
     before = session.machine.wait_until
-    session.machine.woken(before - 0.001)
+    session.machine.wake(before - 0.001)
     assert session.machine.wait_until == before
-    assert not session.machine.ended
+    assert not session.machine.has_ended
 
 
 def test_audio_proves_the_key() -> None:
     """Readiness proves nothing, one piece of audio does."""
     session = _open()
-    assert not session.machine.proven
+    assert not session.machine.is_proven
     session.hear(_FINAL)
-    assert not session.machine.proven
-    assert session.hear(_audio(0.1)).machine.proven
+    assert not session.machine.is_proven
+    assert session.hear(_audio(0.1)).machine.is_proven
 
 
 def test_the_key_shows_nowhere() -> None:

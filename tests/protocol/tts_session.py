@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
 from batchjobs.jobs import Doubt, Ending, SpeechSettings, Verdict
 from batchjobs.protocol.tts import TtsClient
@@ -81,6 +82,7 @@ class _Session:
             provider=provider,
             key=key,
             judge=self.judge,
+            sink=ReceivedAudio(),
             now=start,
             quiet_seconds=quiet_seconds,
         )
@@ -89,14 +91,14 @@ class _Session:
         """Send all that may be sent now."""
         while (payload := self.machine.next_payload()) is not None:
             self.sent.append(payload)
-            self.machine.sent(self.now)
+            self.machine.note_sent(self.now)
 
     def after(self, seconds: float) -> "_Session":
         """Let time pass, waking the machine whenever it wants to be."""
         end = self.now + seconds
-        while not self.machine.ended and self.machine.wait_until <= end:
+        while not self.machine.has_ended and self.machine.wait_until <= end:
             self.now = max(self.now, self.machine.wait_until)
-            self.machine.woken(self.now)
+            self.machine.wake(self.now)
             self.send()
         self.now = end
         return self
@@ -104,13 +106,13 @@ class _Session:
     def hear(self, *payloads: str | bytes) -> "_Session":
         """Receive messages now."""
         for payload in payloads:
-            self.machine.received(payload, self.now)
+            self.machine.receive(payload, self.now)
         self.send()
         return self
 
     def close(self, code: int | None, reason: str = "") -> "_Session":
         """Let the peer close now."""
-        self.machine.closed(code, reason, self.now)
+        self.machine.receive_close(code, reason, self.now)
         return self
 
     @property
@@ -120,7 +122,7 @@ class _Session:
 
     def failure(self) -> SessionError:
         """The error the attempt ended with."""
-        assert self.machine.ended
+        assert self.machine.has_ended
         with pytest.raises(SessionError) as caught:
             self.machine.result()
         assert KEY not in f"{caught.value!r} {caught.value}"
