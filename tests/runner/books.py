@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from batchjobs.jobs import Job, Pauses
+from batchjobs.jobs import Job
+from batchjobs.options import Pauses
 from batchjobs.planning import PlanSettings
 from tests.runner.runs import QUICK, SETTINGS, Ran, ran
 
