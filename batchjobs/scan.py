@@ -1,4 +1,4 @@
-"""A folder of recordings as a manifest: each found once, with its length; and as they arrive."""
+"""A folder of recordings as a manifest: each content once, with its length; and new ones as they arrive."""
 
 import contextlib
 import hashlib
@@ -78,7 +78,7 @@ class Scan:
     """Adds the recordings below a folder to a manifest of JSON Lines, each content once.
 
     What stands in the manifest already stays as it is, byte for byte: its ids, and whatever
-    somebody has written beside them.
+    was written beside them.
 
     Args:
         folder: Where to look, also in the folders below.
@@ -101,7 +101,7 @@ class Scan:
 
     @property
     def needs_input_root(self) -> bool:
-        """Whether a run of the manifest has to be told where the recordings are."""
+        """Whether a run of the manifest needs ``--input-root``."""
         return not self._folder.is_relative_to(self._base)
 
     def _read(self) -> bytes:
@@ -231,14 +231,14 @@ def _read_head(path: Path) -> bytes:
 
 
 def _walk_recordings(folder: Path) -> Iterator[Path]:
-    """Walk through a folder in order; what is hidden, or leads elsewhere, is left out."""
+    """Walk through a folder in order, without what is hidden or leads elsewhere."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise ManifestError(f"{folder} cannot be read: {error.strerror}") from error
     for entry in entries:
         path = folder / entry.name
-        if entry.name.startswith(".") or not _is_writable(entry.name):
+        if entry.name.startswith(".") or not _is_text(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk_recordings(path)
@@ -246,8 +246,8 @@ def _walk_recordings(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _is_writable(name: str) -> bool:
-    """Whether a name can be written down: file systems allow any bytes."""
+def _is_text(name: str) -> bool:
+    """Say whether a name is text: file systems allow any bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -296,7 +296,7 @@ def _watch(
 
 
 def _recordings_of(path: Path) -> Iterator[Path]:
-    """Give the recordings of a change: of a new folder all, they may be older than the watch."""
+    """Find the recordings of a change: all those of a new folder, which may be older than the watch."""
     if path.is_dir() and not path.is_symlink():
         with contextlib.suppress(ManifestError):  # it is gone again
             yield from _walk_recordings(path)

@@ -13,17 +13,17 @@ _BLOCK_BYTES: Final = 131_072
 
 
 def _count_nothing(_: int) -> None:
-    """Nobody asks how much memory it takes."""
+    """Ignore how much memory it takes."""
 
 
 class ReceivedAudio:
     """The 16-bit mono samples of one session, as they come.
 
-    What comes is held in memory. Whoever keeps the account of all sessions' memory may move the
-    beginning to a file with `start_move` and `end_move`; iterating gives all of it again, in order.
+    What comes is held in memory. Its beginning can be moved to a file with `start_move` and
+    `end_move`, when all sessions together take too much; iterating gives all of it, in order.
 
     Args:
-        count: Told by how many bytes the memory held grows or shrinks.
+        count: Called with the bytes by which the memory held grows, or shrinks.
         path: The file that the beginning may be moved to.
 
     Attributes:
@@ -31,7 +31,7 @@ class ReceivedAudio:
         held_bytes: How much is in memory and is not on its way to the file.
         has_file: Whether the file may exist.
         moved_bytes: How much is in the file.
-        moved_powers: The mean square of each 20 ms that was moved, whoever moved it noted.
+        moved_powers: The mean square of each 20 ms that was moved.
         moved_sound: Whether any sample that was moved is other than zero.
     """
 
@@ -51,11 +51,11 @@ class ReceivedAudio:
         self._count = count
 
     def __len__(self) -> int:
-        """All bytes received, wherever they are."""
+        """Count all bytes received, wherever they are."""
         return self.moved_bytes + len(self._moving or b"") + self.held_bytes
 
     def __bytes__(self) -> bytes:
-        """All of it at once: for short audio only."""
+        """Give all of it at once: for short audio only."""
         return b"".join(self)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -67,12 +67,12 @@ class ReceivedAudio:
         self._is_sealed = True
         if self.path is not None and self.moved_bytes:
             yield from _read_file(self.path, self.moved_bytes)
-        for part in (self._moving, self._held()):
+        for part in (self._moving, self._join_parts()):
             if part:
                 yield part
 
     def add(self, pcm: bytes) -> None:
-        """Take what has come."""
+        """Take samples that have come."""
         self._parts.append(pcm)
         self.held_bytes += len(pcm)
         self._count(len(pcm))
@@ -83,16 +83,16 @@ class ReceivedAudio:
         Args:
             count: No more than are in memory and not on their way to the file.
         """
-        kept = self._held()[: self.held_bytes - count]
-        self._parts, self.held_bytes = [kept], len(kept)
+        rest = self._join_parts()[: self.held_bytes - count]
+        self._parts, self.held_bytes = [rest], len(rest)
         self._count(-count)
 
     def seal(self) -> None:
-        """No more comes, and nothing is moved from now on: it may be read from a thread."""
+        """End it: nothing comes or is moved any more, so that a thread may read it."""
         self._is_sealed = True
 
     def discard(self) -> None:
-        """Let go of what is in memory; whoever moved something has the file to remove."""
+        """Free the memory; the file, if there is one, stays."""
         self._is_sealed = True
         self._count(-len(self._moving or b"") - self.held_bytes)
         self._parts.clear()
@@ -111,13 +111,13 @@ class ReceivedAudio:
         if self._is_sealed or self._moving is not None or size <= 0:
             return None
         self.has_file = True
-        held = self._held()
+        held = self._join_parts()
         self._moving, rest = held[:size], held[size:]
         self._parts, self.held_bytes = [rest], len(rest)
         return self._moving
 
     def end_move(self, powers: "array[float]", *, has_sound: bool) -> None:
-        """What `start_move` gave is in the file, and need not be held any more.
+        """Free what `start_move` gave, which is in the file now.
 
         Args:
             powers: The mean square of each of its units.
@@ -135,9 +135,10 @@ class ReceivedAudio:
     @property
     def rest(self) -> bytes:
         """What is in memory: the end of it, or all."""
-        return self._held() if self._moving is None else self._moving + self._held()
+        return self._join_parts() if self._moving is None else self._moving + self._join_parts()
 
-    def _held(self) -> bytes:
+    def _join_parts(self) -> bytes:
+        """Make one of the parts in memory."""
         if len(self._parts) != 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0]

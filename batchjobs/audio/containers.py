@@ -106,7 +106,7 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
 
 
 class _Reader:
-    """Gives blocks of the lengths that are asked for."""
+    """Cuts the blocks that come into those that are asked for."""
 
     def __init__(self, blocks: Iterator[Block], channels: int) -> None:
         self._blocks = blocks
@@ -137,9 +137,13 @@ def _demux(
 
 
 def _count_frames(file: BufferedReader, container: Container) -> int:
-    """Go through the packets, without decoding them: what is missing shows."""
+    """Count the frames by the packets, without decoding them.
+
+    Raises:
+        RecordingError: There is less than the file claims.
+    """
     with _demux(file, container) as (demuxer, stream):
-        claimed = _claimed_seconds(demuxer, stream)
+        claimed = _find_claimed_seconds(demuxer, stream)
         end = 0.0
         begin = float("inf")
         for packet in demuxer.demux(stream):
@@ -156,7 +160,8 @@ def _count_frames(file: BufferedReader, container: Container) -> int:
         return round(seconds * stream.rate)
 
 
-def _claimed_seconds(demuxer: "InputContainer", stream: "AudioStream") -> float:
+def _find_claimed_seconds(demuxer: "InputContainer", stream: "AudioStream") -> float:
+    """Read how long the audio claims to be; 0 where nothing can be said."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     # Of the whole file: its other streams may be longer.

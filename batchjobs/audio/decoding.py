@@ -121,7 +121,7 @@ def measure(path: Path) -> tuple[int, int]:
 
 
 def read_span(path: Path, first_frame: int, frames: int) -> Iterator[bytes]:
-    """Read a span of a WAV or FLAC file of ours, of one channel, in pieces.
+    """Read a span of a WAV or FLAC result of one channel, in pieces.
 
     Args:
         path: The file.
@@ -212,6 +212,7 @@ def _read_mono(source: Source, block_frames: int) -> Iterator[Block]:
 
 
 def _resample(source: Source, sample_rate: int, block_frames: int) -> Iterator[Block]:
+    """Bring the one channel to a sample rate."""
     if source.recording.sample_rate == sample_rate:
         yield from _read_mono(source, block_frames)
         return

@@ -1,4 +1,4 @@
-"""Results out: 16-bit PCM of one channel made into WAV, FLAC, Ogg or MP3, whole or as it comes."""
+"""Results out: 16-bit PCM of one channel as WAV, FLAC, Ogg or MP3, at once or piece by piece."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -146,7 +146,7 @@ def _write_all(descriptor: int, piece: bytes) -> None:
 
 
 class _DescriptorFile:
-    """A file as libsndfile uses it through callbacks, which no exception may pass."""
+    """A file that libsndfile writes through callbacks, which must not raise: it keeps the error."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -170,4 +170,4 @@ class _DescriptorFile:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back here."""
+        """Do nothing: every write goes to the file at once."""

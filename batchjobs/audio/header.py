@@ -1,4 +1,4 @@
-"""A recording's header, looked at by ourselves before any decoder sees the file.
+"""A recording's header, read before any decoder sees the file.
 
 Decoders trust headers too far: libsndfile 1.2.2 takes 100 MB claimed over 3.2 kB and zero data
 sizes without an error, has an advisory for IMA ADPCM in WAV, and follows an ID3 tag into a WAV.
@@ -73,7 +73,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _skip_id3_tags(file: BufferedReader) -> int:
-    """Find what the tags stand before, at the very place libsndfile will look."""
+    """Find where the ID3 tags end, exactly as libsndfile does."""
     offset = 0
     for _ in range(_ID3_TAGS_LOOKED_AT):
         tag = read_at(file, offset, 10)
@@ -85,7 +85,7 @@ def _skip_id3_tags(file: BufferedReader) -> int:
 
 
 def _read_nothing(_file: BufferedReader, _offset: int) -> None:
-    """Leave the rest of the header to those who decode it."""
+    """Leave the rest of the header to the decoder."""
 
 
 def _check_flac(file: BufferedReader, offset: int) -> None:
@@ -101,7 +101,7 @@ def _check_flac(file: BufferedReader, offset: int) -> None:
 
 
 def _check_ogg(file: BufferedReader, _offset: int) -> None:
-    """Check that the file is one stream, of a codec we know, that has its end."""
+    """Check that the file is one stream, of a known codec, and not cut off."""
     size = os.fstat(file.fileno()).st_size
     first = read_at(file, 0, _OGG_PAGE_BYTES)
     packet = first[27 + first[26] :] if len(first) > 27 else b""

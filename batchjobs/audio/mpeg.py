@@ -1,4 +1,4 @@
-"""An MP3's true length, counted by ourselves: libsndfile guesses it from the first frame.
+"""An MP3's true length, by its own count of frames: libsndfile guesses it from the first frame.
 
 Measured: of 10 s at a variable bit rate without a Xing header, libsndfile 1.2.2 reads 2.9 s and
 reports no error; of two MP3s joined it reads the first.
@@ -43,7 +43,7 @@ class _Frame:
 
 
 def mpeg_length(file: BufferedReader, offset: int, size: int) -> MpegLength:
-    """Tell an MP3's length from its Xing header, or by walking over all its frames.
+    """Find an MP3's length from its Xing header, or by walking over all its frames.
 
     Args:
         file: The open file; its position is changed, its name is for messages.
@@ -88,7 +88,7 @@ def _read_frame(head: bytes) -> _Frame | None:
 
 
 def _count_xing_frames(file: BufferedReader, tag: bytes, offset: int, size: int) -> int:
-    """Give the frames a Xing header counts, if its bytes are those of the file; 0 without one."""
+    """Read the number of frames from a Xing header that fits the file; 0 without one."""
     if not tag.startswith((b"Xing", b"Info")) or len(tag) < 16 or tag[7] & 3 != 3:
         return 0
     frames, length = int.from_bytes(tag[8:12]), int.from_bytes(tag[12:16])
@@ -123,7 +123,7 @@ def _walk_frames(file: BufferedReader, offset: int, size: int) -> int:
 
 
 def _check_trailer(file: BufferedReader, head: bytes, position: int, count: int) -> None:
-    """Let tags and zeros follow the last frame, and nothing else."""
+    """Refuse what follows the last frame, if it is neither tags nor zeros."""
     rest = head + file.read(16)
     if rest.startswith(_TRAILERS) or not any(rest):
         return

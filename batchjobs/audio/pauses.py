@@ -37,7 +37,7 @@ _SAME_FRAMES: Final = 6
 
 
 class SpeechDetector(Protocol):
-    """Says of each frame whether somebody speaks."""
+    """Finds speech, frame by frame."""
 
     def __call__(self, pcm: bytes) -> float:
         """Give the probability of speech in the next 512 samples at 16 kHz."""
@@ -51,7 +51,7 @@ class Stretch:
         first_frame: Where it begins, in samples from the recording's start.
         pcm: 16-bit mono samples.
         overlap_frames: How many of its first samples the stretch before ends with.
-        silences: Where nobody speaks, in seconds from its start: (begin, end).
+        silences: Where there is no speech, in seconds from its start: (begin, end).
     """
 
     first_frame: int
@@ -124,7 +124,7 @@ def plan_stretches(
     """Decide which frames go into which stretch.
 
     Args:
-        speech: Whether somebody speaks, a frame each.
+        speech: Whether there is speech, a frame each.
         levels: How loud it is, a frame each: where there is no pause, the quietest place is cut.
         target: Frames that a stretch is to have.
         longest: Frames that it may have.

@@ -1,4 +1,4 @@
-"""16-bit PCM as numbers: to and from float, its header, what can be told by looking at it."""
+"""16-bit PCM as numbers: to and from float, its header, and what can be measured of it."""
 
 import struct
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def to_floats(
         wide[:, place] = np.frombuffer(data, dtype="u1").reshape(-1, 3)
         return to_floats(wide.tobytes(), sample_format="i4", is_big_endian=is_big_endian)
     numbers = np.frombuffer(data, dtype=f"{order}{sample_format}")
-    with np.errstate(over="ignore", invalid="ignore"):  # told by whoever looks at the result
+    with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
         scaled = numbers.astype(np.float32)
     if sample_format == "u1":
         return (scaled - np.float32(128)) / np.float32(128)
@@ -77,7 +77,7 @@ def average_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if block.shape[1] == 1:
         return block[:, 0]
-    with np.errstate(over="ignore", invalid="ignore"):  # told by whoever looks at the result
+    with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
         total = block[:, 0].copy()
         for channel in range(1, block.shape[1]):
             total += block[:, channel]

@@ -86,7 +86,7 @@ def open_encoded(path: Path, file: BufferedReader, header: Header) -> Iterator[S
 
 
 class _Reader:
-    """Reads on, and knows how far it came."""
+    """Reads block by block, and counts the frames for its errors."""
 
     def __init__(self, recording: Recording, decoder: _Decoder) -> None:
         self._recording = recording

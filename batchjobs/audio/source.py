@@ -153,6 +153,12 @@ def decoding_error(subject: str, reason: str, where: str = "") -> RecordingError
 
 
 def read_at(file: BufferedReader, position: int, count: int) -> bytes:
-    """Read bytes from a place in a file; fewer at its end."""
+    """Read bytes from a place in a file.
+
+    Args:
+        file: The open file.
+        position: Where they begin.
+        count: How many; at the end of the file there may be fewer.
+    """
     file.seek(position)
     return file.read(count)

@@ -39,7 +39,7 @@ _CLICK_FRAMES: Final = 2
 
 
 def frames_of(pcm: bytes, frame: int) -> NDArray[np.float32]:
-    """Give the frames of 16-bit mono samples without their direct current, shape (n, `frame`).
+    """Cut 16-bit mono samples into frames without direct current, shape (n, `frame`).
 
     Full scale is 1; the last frame is filled up with its last sample.
     """
@@ -60,7 +60,7 @@ def mean_squares(frames: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_dbfs(powers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give mean squares in dBFS."""
+    """Convert mean squares to dBFS."""
     found: NDArray[np.float32] = np.float32(10) * np.log10(powers + np.float32(1e-10))
     return found
 
@@ -86,7 +86,7 @@ def find_speech(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
     rise = np.clip(
         _RANGE_SHARE * (_highest_around(loud, _LOUD_SECONDS) - floor), _LEAST_RISE_DB, _MOST_RISE_DB
     )
-    # Whatever cannot be told from noise is heard, unless it is very quiet: silence costs money, a
+    # What may be noise or speech counts as speech, unless it is very quiet: silence costs money, a
     # lost sentence costs more.
     is_flat = _highest_around(loud, _FLAT_SECONDS) - floor < _FLAT_RANGE_DB
     threshold = np.repeat(np.where(is_flat, _QUIET_DB, floor + rise), hop)[: len(levels)]
@@ -98,7 +98,7 @@ def find_speech(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _highest_around(values: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
-    """Give for every hop the highest value so far around it."""
+    """Give for every hop the highest value within so many seconds around it."""
     reach = round(seconds / _HOP_SECONDS)
     padded = np.pad(values, reach, mode="edge")
     highest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(
@@ -108,7 +108,7 @@ def _highest_around(values: NDArray[np.float64], seconds: float) -> NDArray[np.f
 
 
 def find_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Give where runs of true begin, and where they end."""
+    """Find the runs of true: where each begins, and where it ends."""
     edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 

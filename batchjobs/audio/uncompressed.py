@@ -1,4 +1,4 @@
-"""WAV and AIFF: understood to their samples, which need no decoder at all."""
+"""WAV and AIFF: headers and samples, read without a decoder."""
 
 import enum
 import os
@@ -177,7 +177,7 @@ def read_wave(file: BufferedReader, _offset: int) -> Samples:
     if length == 0xFFFF_FFFF and long_size is not None:
         length = long_size
     else:
-        length = _claimed_bytes(file, start, length, size)
+        length = _find_claimed_bytes(file, start, length, size)
     return _check_samples(file, layout, start=start, claimed=length, held=size - start)
 
 
@@ -235,8 +235,8 @@ def _chunks(
         position += shape.size + size + size % 2
 
 
-def _claimed_bytes(file: BufferedReader, start: int, length: int, size: int) -> int:
-    """Give the length a WAV claims for its samples; a streamed one claims all that is there."""
+def _find_claimed_bytes(file: BufferedReader, start: int, length: int, size: int) -> int:
+    """Find how many bytes of samples a WAV claims; a streamed one claims all that is there."""
     if length not in _STREAMING_SIZES and length < _STREAMING_SIZES_FROM:
         return length
     is_empty = length == 0 and _has_only_chunks(file, start, size)

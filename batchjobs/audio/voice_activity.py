@@ -6,7 +6,7 @@ __all__ = ["SileroDetector"]
 
 
 class SileroDetector:
-    """Says of each 32 ms at 16 kHz whether somebody speaks; 34 times real time, and unmoved by music.
+    """Finds speech, 32 ms at 16 kHz at a time: 34 times real time, and unmoved by music.
 
     One a recording: it remembers what it has heard.
 

@@ -101,17 +101,17 @@ def read_album(folder: Path) -> Album:
 
 
 def _manifest_folder(settings: Mapping[str, str]) -> Path:
-    """Find what a manifest's paths are relative to, wherever we are called."""
+    """Find the folder that a manifest's paths are relative to, wherever this is called."""
     path = settings.get("manifest_path", "")
     if not path:  # it came from the standard input
         return Path(settings.get("working_folder", ""))
     if os.path.exists(path):  # noqa: PTH110  # false, too, where we may not look
         return Path(path).parent
-    return Path(settings.get("manifest", "")).parent  # moved, perhaps with its run and us
+    return Path(settings.get("manifest", "")).parent  # moved, perhaps with its run
 
 
 def _learn(album: Album, columns: Mapping[str, str], beside: Path) -> None:
-    """Take of a row what is not known yet."""
+    """Fill in what a row says of the book and is not known yet."""
     album.title = album.title or columns.get("book", "")
     album.author = album.author or columns.get("author", "")
     album.date = album.date or columns.get("date", "")

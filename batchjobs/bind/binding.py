@@ -87,7 +87,7 @@ def bind(
         folder: The run folder.
         settings: How.
         output: The file, or the folder for files; None for the book's title in the run folder.
-        progress: Told what is being done, and how far it is, 0 to 1.
+        progress: Called with what is being done, and how far it is, 0 to 1.
 
     Raises:
         UsageError: There is no such form, the output's ending is of another, or the cover given is no
@@ -103,9 +103,9 @@ def bind(
     _check_form(settings.form, output)
     album = _read_complete(folder, settings)
     picture = _find_picture(album, settings)
-    tell = progress or _ignore
+    progress = progress or _ignore
     level, before = fit_level(
-        lambda level: _measure(album, level, lambda share: tell("measuring", share)),
+        lambda level: _measure(album, level, lambda share: progress("measuring", share)),
         target_lufs=settings.loudness_lufs,
         ceiling_db=settings.true_peak_db,
     )
@@ -116,10 +116,10 @@ def bind(
         bitrate=settings.bitrate,
         pause_seconds=settings.pause_seconds,
         picture=picture,
-        tell=tell,
+        progress=progress,
     )
     after, level, seconds = maker.make(
-        _plan_volumes(album, target, settings.form), level, _Judge(settings.true_peak_db)
+        _plan_volumes(album, target, settings.form), level, _PeakJudge(settings.true_peak_db)
     )
     return BoundBook(
         path=target,
@@ -167,6 +167,7 @@ def _is_file_name(output: Path) -> bool:
 
 
 def _read_complete(folder: Path, settings: BindSettings) -> Album:
+    """Read the chapters of a run; refuse if some are missing that should not be."""
     album = read_album(folder)
     if album.missing and not settings.is_partial:
         named = ", ".join(album.missing[:10]) + (" …" if len(album.missing) > 10 else "")
@@ -195,7 +196,7 @@ def _find_picture(album: Album, settings: BindSettings) -> Picture | None:
     return read_picture(Path(album.cover)) if album.cover else None
 
 
-def _measure(album: Album, level: Level, tell: Callable[[float], None]) -> Loudness:
+def _measure(album: Album, level: Level, progress: Callable[[float], None]) -> Loudness:
     """Measure the whole book at a level."""
     meter = Meter()
     chain = Chain(album.sample_rate, level_filters(level, album.sample_rate))
@@ -204,13 +205,13 @@ def _measure(album: Album, level: Level, tell: Callable[[float], None]) -> Loudn
         for block in read_blocks(chapter, album.sample_rate):
             meter.push(chain.push(block))
             done += len(block) // 2
-            tell(min(1.0, done / album.sample_rate / album.seconds))
+            progress(min(1.0, done / album.sample_rate / album.seconds))
     meter.push(chain.end())
     return meter.end()
 
 
-class _Judge:
-    """Has files made again, lower, if their encoder went through the ceiling."""
+class _PeakJudge:
+    """Asks for files to be made again, lower, if their encoder went through the ceiling."""
 
     def __init__(self, ceiling_db: float) -> None:
         self._ceiling_db = ceiling_db

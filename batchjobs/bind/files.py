@@ -56,7 +56,7 @@ class Maker:
         bitrate: Bits a second.
         pause_seconds: Silence between chapters.
         picture: The cover, if any.
-        tell: Told how far it is, 0 to 1.
+        progress: Called with what is being done, and how far it is, 0 to 1.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Maker:
         bitrate: int,
         pause_seconds: float,
         picture: Picture | None,
-        tell: Callable[[str, float], None],
+        progress: Callable[[str, float], None],
     ) -> None:
         self._album = album
         self._kind = kind
@@ -75,7 +75,7 @@ class Maker:
         self._rate = album.sample_rate
         self._pause_frames = round(pause_seconds * self._rate)
         self._picture = picture
-        self._tell = tell
+        self._progress = progress
 
     def make(
         self, volumes: Sequence[Volume], level: Level, judge: Callable[[Level, Loudness], Level]
@@ -113,6 +113,7 @@ class Maker:
         return found, level, seconds
 
     def _write(self, volumes: Sequence[Volume], targets: Sequence[Path], level: Level) -> float:
+        """Write the files beside their targets; gives their length in seconds."""
         import av
 
         seconds = 0.0
@@ -124,7 +125,7 @@ class Maker:
                 part.unlink(missing_ok=True)  # what lies there is not written through
                 with av.open(str(part), "w", format=name, options=options) as container:
                     for done in self._encode(container, volume, level):
-                        self._tell("encoding", min(1.0, (seconds + done) / self._album.seconds))
+                        self._progress("encoding", min(1.0, (seconds + done) / self._album.seconds))
                 with part.open("rb") as file:
                     os.fsync(file.fileno())
             except av.error.FFmpegError as error:
@@ -145,14 +146,14 @@ class Maker:
         meter = Meter()
         for number, target in enumerate(targets):
             with av.open(str(part_path(target)), format=self._kind.demuxer) as file:
-                self._tell("checking", number / len(targets))
+                self._progress("checking", number / len(targets))
                 meter.push(file.decode(audio=0))
         return meter.end()
 
     def _encode(
         self, container: "OutputContainer", volume: Volume, level: Level
     ) -> Iterator[float]:
-        """Encode; gives the seconds that are done."""
+        """Encode a file's chapters; gives the seconds that are done."""
         from av.audio.stream import AudioStream
 
         stream = container.add_stream(
@@ -220,6 +221,7 @@ class Maker:
 
 
 def _prepare_target(target: Path) -> Path:
+    """Make a target's folder, and resolve its path."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():

@@ -15,10 +15,10 @@ class FileKind:
         muxer: FFmpeg's, which writes it.
         demuxer: FFmpeg's, which reads it again.
         codec: FFmpeg's encoder.
-        muxer_options: Told to the muxer.
-        codec_options: Told to the encoder.
-        loss_db: What the encoder takes of the level.
-        has_bitrate: Whether it is told how many bits a second.
+        muxer_options: Of the muxer.
+        codec_options: Of the encoder.
+        loss_db: By how much the encoder lowers the level.
+        has_bitrate: Whether a bit rate can be asked of it.
     """
 
     muxer: str
@@ -41,7 +41,7 @@ KINDS: Final = {
         # as they were, in half the time.
         codec_options={"aac_coder": "fast"},
     ),
-    # LAME scales by 0.95 unless told otherwise, and FFmpeg has no way to tell it.
+    # LAME scales by 0.95 by default, and FFmpeg has no option for it.
     "mp3": FileKind(muxer="mp3", demuxer="mp3", codec="libmp3lame", loss_db=0.4455),
     "flac": FileKind(muxer="flac", demuxer="flac", codec="flac", has_bitrate=False),
 }

@@ -40,7 +40,7 @@ class Loudness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """What is done to the level: a gain, and a ceiling if the gain would go through it."""
+    """A change of the level: a gain, and a ceiling if the gain would go through it."""
 
     gain_db: float = 0.0
     ceiling_db: float | None = None
@@ -62,7 +62,7 @@ def level_filters(level: Level, sample_rate: int) -> list[tuple[str, str]]:
 def fit_level(
     measure: Callable[[Level], Loudness], *, target_lufs: float, ceiling_db: float
 ) -> tuple[Level, Loudness]:
-    """Find the level that brings a sound to a loudness without going through a ceiling.
+    """Find the change that brings a sound to a loudness without going through a ceiling.
 
     One linear gain if it fits. Else a limiter holds the peaks down; what it takes of the loudness is
     made up for, as far as that goes without crushing speech.

@@ -87,7 +87,7 @@ class Archive:
                 return file.read(self._file.getinfo(name).file_size)
         except KeyError as error:
             raise self.error(f"lacks its file '{name}'") from error
-        except RuntimeError as error:  # also NotImplementedError, of methods that nobody uses
+        except RuntimeError as error:  # also NotImplementedError, of rare methods
             raise self.error(
                 f"cannot be unpacked: {error}", "give a book without a password, packed as EPUB is"
             ) from error

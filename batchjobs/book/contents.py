@@ -130,7 +130,7 @@ def _read_spine(package: "Element", items: Mapping[str, _Item]) -> Iterator[str]
 
 
 def _find_cover(package: "Element", items: Mapping[str, _Item]) -> str:
-    """Give the cover's picture: as EPUB 3 marks it, or EPUB 2."""
+    """Find the cover's picture, as EPUB 3 or EPUB 2 marks it."""
     for item in items.values():
         if "cover-image" in item.properties:
             return item.file
@@ -139,7 +139,7 @@ def _find_cover(package: "Element", items: Mapping[str, _Item]) -> str:
 
 
 def _find_unread(lines: "Iterable[Element]", base: str) -> Iterator[str]:
-    """Give the pages that a guide or the landmarks call something that is not read aloud."""
+    """Find the pages that a guide or the landmarks call something that is not read aloud."""
     for line in lines:
         file, fragment = _resolve(base, line.get("href", ""))
         if not fragment and not _UNREAD_PAGES.isdisjoint(_attribute_of(line, "type").split()):
@@ -215,7 +215,7 @@ def _walk(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
 
 
 def _resolve(base: str, href: str) -> tuple[str, str]:
-    """Give the file in the archive that a link means, and the place in it."""
+    """Resolve a link to a file in the archive, and a place in it."""
     target, fragment = urldefrag(href)
     name = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(target)))
     return (name if target else base), unquote(fragment)

@@ -60,7 +60,7 @@ def read_epub(path: Path, *, depth: int | None = None) -> Book:
 def _read_sections(
     archive: Archive, package: Package, entries: Sequence[Entry]
 ) -> tuple[list[_Section], list[str]]:
-    """Go through the spine, and begin a chapter wherever the contents say so."""
+    """Divide the pages of the spine into chapters, as the contents say; also say what is left out."""
     sections = [_Section(package.title or archive.path.stem)]
     left_out: list[str] = []
     unread = _find_unread(package, entries)
@@ -87,7 +87,7 @@ def _read_sections(
 
 
 def _find_unread(package: Package, entries: Sequence[Entry]) -> dict[str, str]:
-    """Give the pages that the guide says are not prose, and that hold no chapters nonetheless.
+    """Find the pages that are not prose by the guide, and hold at most one chapter.
 
     Books made by converters have a guide that calls the page of a whole book its cover.
     """
@@ -101,7 +101,7 @@ def _find_unread(package: Package, entries: Sequence[Entry]) -> dict[str, str]:
 
 
 def _find_starts(page: Prose, entries: Sequence[Entry]) -> dict[int, str]:
-    """Give the blocks of a page that begin a chapter, with its title."""
+    """Find the blocks of a page that begin a chapter, with its title."""
     starts: dict[int, str] = {}
     for entry in entries:
         place = page.places.get(entry.fragment, 0) if entry.fragment else 0

@@ -58,7 +58,7 @@ def write_manifest(
         numbers: Of the chapters to speak, from 1.
         target: The manifest, JSON Lines; the folder has its name without the ending.
         voice: The voice of every chapter; empty for the run's.
-        overwrite: Whether files that are there may be replaced: somebody may have edited them.
+        overwrite: Whether to replace files that are there, and may have been edited.
 
     Returns:
         How many characters there are to speak.
@@ -112,7 +112,7 @@ def _make_files(
 
 
 def _make_id(number: int, title: str) -> str:
-    """Make an id that is a good file name: the number puts them in order, the title is for us.
+    """Make an id that is a good file name: the number puts them in order, the title is for people.
 
     Letters, their marks and numbers of any script stay: ``002-الثاني``.
     """

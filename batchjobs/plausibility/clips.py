@@ -15,7 +15,7 @@ from batchjobs.plausibility.pace import KNOWN_AFTER, Expected, Pace
 __all__ = ["SHORT_DEVIATIONS", "SpeechJudge", "SpeechRates"]
 
 _FASTEST_LETTERS_PER_SECOND: Final = 25.0
-"""Nobody speaks faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
+"""No voice is faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
 _SLOWEST_LETTERS_PER_SECOND: Final = 1.0
 _SLOWEST_SHARE: Final = 4.0
 """Of what is expected: a text of signs and numbers has few letters, and much to say."""
@@ -45,14 +45,14 @@ _AMPLE_DEVIATION: Final = 0.2
 _ABRUPT_SEVERITY: Final = 0.05
 _HURRIED_RATIO: Final = -math.log(0.7)
 _HURRIED_DEVIATIONS: Final = 1.8
-"""So much faster than expected, also of a voice that nobody knows yet, no loud end is natural. Of
+"""So much faster than expected, also of a voice that is not known yet, no loud end is natural. Of
 verse, prices and one voice in two languages whole clips come near it, none of 200 goes beyond."""
 _LEAST_SECONDS: Final = 0.02
 """What any sound takes."""
 
 
 class _Clip(NamedTuple):
-    """A clip that was doubted: how long it is, how wrong that is, and how sure of it anybody was."""
+    """A clip that was doubted: its length, the distance from what was expected, and its deviation."""
 
     sounds: text.Sounds
     speed: float
@@ -76,7 +76,7 @@ class _Voice:
     doubted: list[_Clip] = field(default_factory=list)
 
     def reconsider(self) -> None:
-        """See whether the voice has become another one.
+        """Learn the pace anew, if the voice has become another one.
 
         What is doubted teaches nothing. But if the newest clips were doubted one and all, and are
         wrong alike, they are the voice: places where clips are cut do not agree with each other.
@@ -137,7 +137,7 @@ class SpeechJudge:
 
     @property
     def minimum_seconds(self) -> float:
-        """Less audio than this cannot be all of the text."""
+        """The least length that can be all of the text."""
         return self._least_letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
 
     def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
@@ -159,7 +159,7 @@ class SpeechJudge:
         return is_certain and is_much and not _has_abrupt_end(pcm, sample_rate)
 
     def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
-        """Say what speaks for and against complete audio, and learn from it.
+        """Judge whether audio is complete, and learn from it.
 
         Args:
             pcm: 16-bit mono samples, wherever they are: what is in no memory is not read.
@@ -172,7 +172,7 @@ class SpeechJudge:
         seconds = _measure_seconds(pcm, sample_rate)
         expected = self._voice.pace.predict(self._sounds, speed=self._speed)
         doubts, support = (
-            self._doubt_length(seconds, expected, ending),
+            self._doubt_by_length(seconds, expected, ending),
             self._describe_pace(expected),
         )
         hurry = math.log(seconds / expected.seconds)
@@ -192,32 +192,34 @@ class SpeechJudge:
         return Verdict(doubts=doubts, support=() if doubts else support)
 
     def _take_first_abrupt(self) -> bool:
-        """Whether an abrupt end at a natural length is the voice's first.
+        """Say whether an abrupt end at a natural length is the voice's first, and remember it.
 
-        It is doubted once: if nothing else speaks against a clip, the voice may well end so, as many
-        do; the second attempt shows it, and all others would cost as much.
+        Only that one is doubted: many voices end so. The second attempt shows it, and to doubt
+        every clip would cost as much again.
         """
         is_first = not self._voice.abrupt_doubted
         self._voice.abrupt_doubted = True
         return is_first
 
     def _describe_pace(self, expected: Expected) -> tuple[str, ...]:
+        """Say what the length is supported by, once the voice is known."""
         pace = self._voice.pace
         if not pace.is_known:
             return ()
         known = f"{pace.count:,} clips of this voice are known"
         return (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
 
-    def _doubt_length(
+    def _doubt_by_length(
         self, seconds: float, expected: Expected, ending: Ending
     ) -> tuple[Doubt, ...]:
-        """Compare with what is possible, and with the voice's own pace."""
-        impossible = self._compare_with_limits(seconds, expected)
+        """Doubt a length by the voice's own pace, and by what is possible."""
+        impossible = self._doubt_by_limits(seconds, expected)
         if not self._voice.pace.is_known:
             return impossible
-        return self._compare_with_pace(seconds, expected, ending) or impossible
+        return self._doubt_by_pace(seconds, expected, ending) or impossible
 
     def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
+        """Add a clip to what is known of the voice; a doubted one may show that it has changed."""
         voice = self._voice
         if not is_doubted:
             voice.doubted.clear()
@@ -231,8 +233,8 @@ class SpeechJudge:
         voice.doubted.append(clip)
         voice.reconsider()
 
-    def _compare_with_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
-        """Compare with what no voice could do."""
+    def _doubt_by_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
+        """Doubt a length that no voice could reach."""
         if seconds < self.minimum_seconds:
             shown = f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
             return (_doubt_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
@@ -242,10 +244,10 @@ class SpeechJudge:
             return (_doubt_long(shown, seconds, expected.seconds),)
         return ()
 
-    def _compare_with_pace(
+    def _doubt_by_pace(
         self, seconds: float, expected: Expected, ending: Ending
     ) -> tuple[Doubt, ...]:
-        """Compare with what this voice does."""
+        """Doubt a length that is far from this voice's."""
         is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
         least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
         ratio = math.log(seconds / expected.seconds)
@@ -259,7 +261,7 @@ class SpeechJudge:
 
 
 def _measure_seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
-    """Measure from the first sound to the last: services put silence around it as they please."""
+    """Measure from the first sound to the last: services put any silence around it."""
     edges = samples.silent_edges_seconds(
         pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers
     )

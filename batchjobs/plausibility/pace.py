@@ -1,4 +1,4 @@
-"""How long a voice takes for a text: a robust regression over what it was heard to say.
+"""How long a voice takes for a text: a robust regression over its clips so far.
 
 A clip's length is the sum of what its text's sounds take, each kind at a length of its own, by
 `text.Sounds`. No two voices take the same, and all take about the same: so the regression begins
@@ -111,7 +111,7 @@ class Expected(NamedTuple):
 
 
 class _Clips(NamedTuple):
-    """Clips in columns: a one and what is to be heard of each, speeds, seconds at speed 1."""
+    """Clips in columns: rows of 1 and the counted sounds, speeds, seconds at speed 1."""
 
     rows: _Numbers
     speeds: _Numbers
@@ -128,7 +128,7 @@ class _Predicted(NamedTuple):
 
 @dataclass(slots=True)
 class _Fit:
-    """A voice: its pace, how its sounds differ from that, what is not known of it, its spread.
+    """A voice: its pace, how its sounds differ from that, and how sure both are.
 
     Attributes:
         scale: What it takes, by what all voices take.
@@ -145,7 +145,7 @@ class _Fit:
     wander: float
 
     def predict(self, rows: _Numbers, speeds: _Numbers) -> _Predicted:
-        """Say how long clips should be, and how uncertain that is of each, for a spread of 1."""
+        """Predict the length of clips, and its variance at a spread of 1."""
         times = rows * (self.scale * _PRIOR)
         plain = times.sum(axis=1)
         shares = np.column_stack((times / plain[:, None], np.log(speeds)))
@@ -161,11 +161,11 @@ class _Fit:
         return _Predicted(seconds, shares, variances)
 
     def factors(self, shares: _Numbers) -> _Numbers:
-        """Say by what the voice differs from its pace, given the shares of each sound."""
+        """Give how the voice differs from its pace, by the shares of each sound."""
         return np.maximum(1.0 + shares @ self.shifts, 0.1)
 
     def own_variances(self, variances: _Numbers) -> _Numbers:
-        """Give what the variances of clips are with this voice."""
+        """Scale the variances of clips to this voice."""
         return self.spread**2 * variances + self.wander**2
 
     def improve(self, clips: _Clips) -> None:
@@ -183,7 +183,7 @@ class _Fit:
         self._measure(clips)
 
     def _measure(self, clips: _Clips) -> None:
-        """Measure how clips spread, apart for those of which much is known and for the others.
+        """Measure how clips spread, those with small variances apart from the others.
 
         If the first spread as much as the others, it is the tempo that varies, not the text's sounds.
         """
@@ -239,7 +239,7 @@ class Pace:
         )
 
     def predict(self, sounds: Sounds, *, speed: float) -> Expected:
-        """Say how long a text should take.
+        """Predict how long a text takes.
 
         Args:
             sounds: Of the text.
@@ -257,7 +257,7 @@ class Pace:
 
 
 def _fit_voice(clips: _Clips) -> _Fit:
-    """Fit a voice to its clips; without any, it is as voices are."""
+    """Fit a voice to its clips; without any, it is like the average voice."""
     shifts = np.zeros(len(_PRECISION))
     fit = _Fit(1.0, shifts, _invert(_PRECISION), 1.0, 0.0)
     if not len(clips.seconds):
@@ -288,7 +288,7 @@ def _find_densest(values: _Numbers) -> tuple[float, float]:
 
 
 def _compare_variances(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> tuple[float, float]:
-    """Compare what was assumed of some clips with what was seen.
+    """Compare the variance assumed of some clips with the one they have.
 
     Args:
         variances: Assumed of each.
@@ -305,6 +305,6 @@ def _compare_variances(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> 
     count, assumed = len(near), float(variances.mean())
     if not count:
         return assumed, assumed
-    told = above if len(above) > count / 4 else np.abs(near)
-    own = (_NORMAL * float(np.median(told))) ** 2
+    shown = above if len(above) > count / 4 else np.abs(near)
+    own = (_NORMAL * float(np.median(shown))) ** 2
     return assumed, (count * own + _ASSUMED_CLIPS * assumed) / (count + _ASSUMED_CLIPS)

@@ -28,7 +28,7 @@ _BLOCK_BYTES: Final = 32 * _FRAME_BYTES
 _LAG: Final = 8
 """Samples; half a millisecond, in which a tone of 500 Hz turns round by a quarter."""
 _GROUP_FRAMES: Final = 31
-"""A second of sound: nobody speaks so long without going from one sound to another."""
+"""A second of sound: speech never lasts so long without going from one sound to another."""
 _LEAST_CHANGE: Final = 0.5
 """Of the colour within a group, from its 10th to its 95th percentile. Measured: espeak-ng in Arabic
 and English at least 0.87, the tones of the tone engine about 0.8; white, brown, telephone and fan
@@ -72,7 +72,7 @@ class TranscriptJudge:
     It holds 8 bytes for every 32 ms of audio.
 
     Args:
-        rates: Logarithms of letters a second, as known so far; is told this session's.
+        rates: Logarithms of letters a second, as known so far; this session's is added.
     """
 
     def __init__(self, rates: deque[float]) -> None:
@@ -101,7 +101,7 @@ class TranscriptJudge:
         self._colours.append(_measure_colours(samples, power))
 
     def verdict(self, text_heard: str) -> Verdict:
-        """Say what speaks for and against a transcript of all that was heard."""
+        """Judge a transcript of all that was heard, and learn from it."""
         sounding = self._find_sounding()
         seconds = len(sounding) * FRAME_SECONDS
         letters = text.speech_weight(text_heard)
@@ -122,7 +122,7 @@ class TranscriptJudge:
         return Verdict(support=(f"{letters:.0f} letters for {seconds:.1f} s of sound",))
 
     def _find_sounding(self) -> NDArray[np.intp]:
-        """Find the frames that are louder than the noise, where the sound goes on changing."""
+        """Find the frames of sound that can be speech: louder than the noise, and changing."""
         rest, self._waiting = b"".join(self._waiting), []
         if rest := rest[: len(rest) // 2 * 2]:
             self._measure(rest)
@@ -137,7 +137,7 @@ class TranscriptJudge:
         return np.concatenate([loud[:0], *changing])
 
     def _expect_letters(self, letters: float, seconds: float) -> float:
-        """Give how many letters the run leads to expect, if there are far too few; else 0.
+        """Give how many letters were to be expected, if there are far too few; else 0.
 
         What is doubted teaches nothing: a service that begins to drop words must not be learnt.
         """
@@ -148,6 +148,7 @@ class TranscriptJudge:
         return expected
 
     def _doubt_rate(self, rate: float, letters: float, seconds: float) -> float:
+        """Compare a rate with those of the run: the letters expected, or 0."""
         if len(self._rates) < _LEARNED_AFTER:
             return 0.0
         middle = median(self._rates)

@@ -34,7 +34,7 @@ def speech_weight(text: str) -> float:
 
 
 def is_arabic(character: str) -> bool:
-    """Whether a character belongs to the Arabic script."""
+    """Say whether a character belongs to the Arabic script."""
     return _ARABIC.match(character) is not None
 
 

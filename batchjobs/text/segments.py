@@ -54,7 +54,7 @@ class _Piece:
 
     @property
     def merit(self) -> tuple[int, bytes]:
-        """What decides between places of one rank is what is said there, not where it stands.
+        """How good a place is: by rank, then by what is said there, not by where it stands.
 
         So the cuts after an edited sentence are soon again where they were, and what lies between
         them keeps its key.
@@ -80,7 +80,7 @@ def split_segments(text: str, *, limit_characters: int = 2_000) -> list[TextSegm
     """
     found = []
     start = 0
-    pieces = list(_cut_pieces(text, limit_characters))
+    pieces = list(_make_pieces(text, limit_characters))
     while start < len(pieces):
         end = _find_end(pieces, start, limit_characters)
         whole = "".join(piece.text for piece in pieces[start:end])
@@ -91,7 +91,7 @@ def split_segments(text: str, *, limit_characters: int = 2_000) -> list[TextSegm
 
 
 def _find_end(pieces: list[_Piece], start: int, limit: int) -> int:
-    """Find the piece before which the segment that begins at `start` had best end."""
+    """Find the best end of the segment that begins at `start`: the piece after it."""
     length = 0
     best, early = 0, 0
     for at in range(start, len(pieces)):
@@ -105,7 +105,8 @@ def _find_end(pieces: list[_Piece], start: int, limit: int) -> int:
     return len(pieces)
 
 
-def _cut_pieces(text: str, limit: int) -> Iterator[_Piece]:
+def _make_pieces(text: str, limit: int) -> Iterator[_Piece]:
+    """Cut a text into sentences, and those that are too long into parts."""
     for sentence, rank in _rank_sentences(text):
         parts = list(cut_sentence(sentence, limit)) if len(sentence) > limit else [sentence]
         for part in parts[:-1]:
@@ -123,7 +124,7 @@ def _rank_sentences(text: str) -> Iterator[tuple[str, _Rank]]:
         quotes += sum(map(sentence.count, _OPENING)) - sum(map(sentence.count, _CLOSING))
         quotes = max(0, quotes + sentence.count('"') % 2 * (-1 if quotes else 1))
         if _PARAGRAPH_END.search(sentence):
-            quotes = 0  # whoever forgot to close one did not mean the rest of the book
+            quotes = 0  # one that was not closed does not go on to the end of the book
             yield sentence, _Rank.PARAGRAPH
         elif _LINE_END.search(sentence):
             yield sentence, _Rank.LINE

@@ -56,7 +56,7 @@ def split_sentences(text: str, *, language: str = "") -> list[str]:
 
 
 def _locate(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
-    """Find every piece again in what was cut: what is missing is a piece of its own.
+    """Find each piece in the text; what lies between two is a piece of its own.
 
     sentencex 1.0.32 loses some of the paragraph breaks in texts longer than about 10,000 bytes.
     """
@@ -155,7 +155,7 @@ def _skip_white_space(text: str, at: int) -> int:
 
 
 def _find_cut(text: str, start: int, window: int) -> int:
-    """Find where the message that starts at `start` had best end, if it can before `window`."""
+    """Find the best end of the message that starts at `start`, if it can before `window`."""
     for pattern in (_CLAUSE_END, _WHITE_SPACE):
         ends = [match.end() for match in pattern.finditer(text, start, window)]
         for end in reversed(ends):

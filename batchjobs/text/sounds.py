@@ -146,7 +146,7 @@ def _is_sign(character: str) -> bool:
 
 
 def _trim_end(text: str) -> str:
-    """Give a text up to its last letter or digit: what is after it makes no pause within."""
+    """Cut a text after its last letter or digit: what follows makes no pause within."""
     end = len(text)
     while end and not text[end - 1].isalnum():
         end -= 1

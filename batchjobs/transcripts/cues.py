@@ -54,6 +54,7 @@ def make_cues(words: Sequence[Word]) -> list[Cue]:
 
 
 def _group_words(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """Divide words into those of each cue."""
     group: list[Word] = []
     for word in words:
         if group and not _can_hold(group, word):
@@ -77,7 +78,7 @@ def _can_hold(group: list[Word], word: Word) -> bool:
 
 
 def _find_clause_end(group: list[Word]) -> int:
-    """Find where a full cue had best end: after the last clause of its second half."""
+    """Find the best end of a full cue: after the last clause of its second half."""
     for at in range(len(group), len(group) // 2, -1):
         if _CLAUSE_END.search(group[at - 1].text):
             return at
@@ -85,7 +86,7 @@ def _find_clause_end(group: list[Word]) -> int:
 
 
 def _break_lines(words: list[str]) -> list[str] | None:
-    """Set words in one line, or in two that are as long as each other; None if they do not fit."""
+    """Set words in one line, or in two of about the same length; None if they do not fit."""
     whole = " ".join(words)
     if _count_visible(whole) <= _LINE_CHARACTERS or len(words) == 1:
         return [whole]
@@ -134,7 +135,7 @@ def _escape(line: str) -> str:
 
 
 def _isolate(lines: Sequence[str], whole: str) -> Iterator[str]:
-    """Show a cue of Arabic from right to left, whatever the player takes as its direction.
+    """Mark the lines of an Arabic cue, so that every player shows them from right to left.
 
     Players lay a line out from left to right, or by its first letter: then numbers, Latin words and
     the full stop of a line stand on the wrong side. An isolate (Unicode's UAX 9) says it in the

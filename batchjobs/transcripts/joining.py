@@ -29,8 +29,8 @@ class TranscriptPart:
         seconds: How long it is.
         overlap_seconds: How much of the part before it repeats.
         text: What was heard.
-        word_end_seconds: When each word ends, from the part's start; empty if nobody knows.
-        silences: Where nobody speaks, from the part's start: (begin, end), in order.
+        word_end_seconds: When each word ends, from the part's start; empty if unknown.
+        silences: Where there is no speech, from the part's start: (begin, end), in order.
     """
 
     start_seconds: float
@@ -75,7 +75,7 @@ class Transcript:
 
 
 def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
-    """Put the parts of a recording together, in order; what two of them heard is there once."""
+    """Join the parts of a recording, in order; words that two of them heard appear once."""
     segments: list[TranscriptSegment] = []
     words: list[Word] = []
     for part in parts:
@@ -101,7 +101,7 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
 
 
 def _join_texts(texts: Sequence[str]) -> str:
-    """Put texts side by side with the white space that came between them, or else a space."""
+    """Join texts with the white space between them, or else a space."""
     said: list[str] = []
     for text in filter(str.strip, texts):
         begin = len(text) - len(text.lstrip())
@@ -112,7 +112,7 @@ def _join_texts(texts: Sequence[str]) -> str:
 
 
 def _place_words(part: TranscriptPart) -> list[Word]:
-    """Place a part's words: where they are known to end, or else by how much there is to say."""
+    """Time a part's words: by when they are known to end, or else by how long they take to say."""
     texts = part.text.split()
     if not texts:
         return []
@@ -124,7 +124,7 @@ def _place_words(part: TranscriptPart) -> list[Word]:
         ends = (part.seconds,) * len(texts)
     found: list[Word] = []
     previous = 0.0
-    for first, last in _groups(ends):
+    for first, last in _group_ends(ends):
         # Words that are known to end together share the sound there is for them.
         end = _snap_to_silence(min(max(ends[first], previous), part.seconds), part.silences)
         end = max(end, previous)
@@ -150,7 +150,7 @@ def _place_words(part: TranscriptPart) -> list[Word]:
 
 
 def _snap_to_silence(end: float, silences: Sequence[tuple[float, float]]) -> float:
-    """Let words end where the sound does: their time is known to about half a second."""
+    """Move the end of words to the end of the sound: it is known to about half a second."""
     for begin, stop in silences:
         if begin - _SNAP_SECONDS <= end < stop:
             return begin
@@ -158,7 +158,7 @@ def _snap_to_silence(end: float, silences: Sequence[tuple[float, float]]) -> flo
 
 
 def _reach_back(seconds: float, end: float, silences: Sequence[tuple[float, float]]) -> float:
-    """How far back from a moment so much sound reaches, if the silences within are no part of it."""
+    """Measure how far back from a moment so many seconds of sound reach, silences left out."""
     start = end - seconds
     for begin, stop in reversed(silences):
         if begin >= end:
@@ -172,7 +172,7 @@ def _reach_back(seconds: float, end: float, silences: Sequence[tuple[float, floa
 def _spans_of_sound(
     start: float, end: float, silences: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float]]:
-    """Give what is no silence of a span of time; at least a moment at its end."""
+    """List the spans of sound within a span of time; at least an empty one at its end."""
     spans = []
     at = start
     for begin, stop in silences:
@@ -187,7 +187,7 @@ def _spans_of_sound(
 
 
 def _moment_after(spans: Sequence[tuple[float, float]], seconds: float, *, starts: bool) -> float:
-    """Give the moment after so much sound: what starts there starts after a silence."""
+    """Find the moment after so many seconds of sound; a word that starts there, after a silence."""
     left = seconds
     for begin, end in spans:
         length = end - begin
@@ -197,7 +197,8 @@ def _moment_after(spans: Sequence[tuple[float, float]], seconds: float, *, start
     return spans[-1][1]
 
 
-def _groups(ends: Sequence[float]) -> Iterator[tuple[int, int]]:
+def _group_ends(ends: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """Group words that end together: the first, and the one after the last."""
     first = 0
     for at in range(1, len(ends) + 1):
         if at == len(ends) or ends[at] > ends[first]:
@@ -227,7 +228,7 @@ def _find_seam(before: list[Word], after: list[Word], overlap_seconds: float) ->
 
 
 def _comparable(word: str) -> str:
-    """Give a word as it is compared: without marks, and with one form of each Arabic letter."""
+    """Strip a word for comparison: no marks, and one form of each Arabic letter."""
     letters = unicodedata.normalize("NFKD", word.translate(_PLAIN_LETTERS)).casefold()
     return "".join(c for c in letters if c.isalnum() and c != "\u0640") or word
 
@@ -238,7 +239,7 @@ def _drop_words(text: str, count: int) -> str:
 
 
 def _in_order(words: list[Word], said: Sequence[Word]) -> Iterator[Word]:
-    """Let no word begin before the one before it has ended."""
+    """Shift words so that none begins before the one before it has ended."""
     previous = words[-1].end if words else 0.0
     for word in said:
         start = max(word.start, previous)

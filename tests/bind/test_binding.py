@@ -112,7 +112,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
         bitrate=64_000,
         pause_seconds=0,
         picture=None,
-        tell=lambda _, __: None,
+        progress=lambda _, __: None,
     )
     volume = Volume(target=tmp_path / "a.mp3", chapters=[chapter], tags={})
     with pytest.raises(OutputError, match="cannot write"):
