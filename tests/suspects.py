@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.outputs.reports import summary_of, write_results
 from batchjobs.planning import PlanSettings
 from tests.runner.runs import QUICK, RATE, speech_for
@@ -43,7 +44,7 @@ def results_of(run_folder: Path) -> list[dict[str, Any]]:
 
 def ledger_of(run_folder: Path) -> list[str]:
     """Read how the attempts ended."""
-    with closing(sqlite3.connect(run_folder / FILE_NAME)) as database:
+    with closing(sqlite3.connect(run_folder / CHECKPOINT)) as database:
         return [row[0] for row in database.execute("SELECT result FROM attempts ORDER BY number")]
 
 

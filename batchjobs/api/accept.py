@@ -80,7 +80,7 @@ def accept(
     folder = Path(folder)
     Checkpoint.read(folder).close()  # to open it for writing would make one
     with Checkpoint.open(folder) as checkpoint:
-        suspects = checkpoint.count_suspects()
+        suspects = checkpoint.lookups.count_suspects()
         chosen, done_before = _chosen(checkpoint, list(dict.fromkeys(ids)), set(reasons))
         accepted: list[str] = []
         damaged: list[str] = []
@@ -98,7 +98,7 @@ def accept(
                 _conclude(checkpoint, providers)
             raise
         # An `accept` that was killed may have left this to do.
-        if accepted or not checkpoint.report():
+        if accepted or not checkpoint.read_report():
             _conclude(checkpoint, providers)
     return AcceptReport(
         accepted=tuple(accepted),
@@ -120,7 +120,7 @@ def _chosen(
     """Find the suspect jobs that were asked for, and the done ones among them."""
     if not ids:
         return _suspects(checkpoint, reasons), []
-    found = checkpoint.outcomes_of(ids)
+    found = checkpoint.rows.find_outcomes(ids)
     wrong = [why for name in ids if (why := _why_not(name, found.get(name)))]
     if wrong:
         raise UsageError(
@@ -145,7 +145,7 @@ def _why_not(name: str, outcome: tuple[Row, JobRecord | None] | None) -> str:
 
 
 def _suspects(checkpoint: Checkpoint, reasons: set[str]) -> Iterator[tuple[Row, JobRecord]]:
-    for row, record in checkpoint.outcomes(Status.SUSPECT):
+    for row, record in checkpoint.rows.stream_outcomes(Status.SUSPECT):
         if record is not None and (not reasons or {d.sign for d in record.doubts} <= reasons):
             yield row, record
 

@@ -28,7 +28,7 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
         return
     earlier = {
         request.providers[name].currency
-        for name, _, characters, seconds in checkpoint.sent_by_provider()
+        for name, _, characters, seconds in checkpoint.totals.sum_sent()
         if name in request.providers
         and cost_of(request.providers[name], characters=characters, seconds=seconds)
     }
@@ -55,7 +55,7 @@ def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
     """Set what may be spent against what was, over all runs in the folder."""
     options = request.options
     spent = Price()
-    for name, _, characters, seconds in checkpoint.sent_by_provider():
+    for name, _, characters, seconds in checkpoint.totals.sum_sent():
         provider = request.providers.get(name)
         cost = (
             0.0 if provider is None else cost_of(provider, characters=characters, seconds=seconds)
@@ -78,7 +78,7 @@ def with_what_is_left(
 ) -> BudgetReachedError:
     """Say what is left to do and what it would cost."""
     rows, costs = 0, dict[str, float]()
-    for name, count, characters, seconds in checkpoint.unsettled():
+    for name, count, characters, seconds in checkpoint.totals.sum_unsettled():
         rows += count
         provider = providers.get(name)
         if provider is not None:

@@ -41,7 +41,7 @@ async def do_work(
     """Start the local server if it is needed, adopt the plan, and do what there is to do."""
     options = request.options
     if not made.to_do:
-        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
+        await trio.to_thread.run_sync(checkpoint.staging.adopt, facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
         # Killed at its very end, a run leaves files that nobody needs any more.
         await trio.to_thread.run_sync(sweep, checkpoint)
@@ -54,7 +54,7 @@ async def do_work(
     async with AsyncExitStack() as stack:
         links = await _links(request, keys, stack)
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
-        await trio.to_thread.run_sync(checkpoint.adopt_staged, facts)
+        await trio.to_thread.run_sync(checkpoint.staging.adopt, facts)
         # A signal that came before the runner listens counts; None leaves signals alone.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)

@@ -13,6 +13,7 @@ import trio
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
+from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 
 __all__ = ["Interim", "write_interim"]
@@ -100,7 +101,7 @@ def write_interim(request: Request, check: Callable[[], None]) -> None:
 def _is_scarce(folder: Path) -> bool:
     """Whether a second copy of the results would take the room that results themselves need."""
     try:
-        size = (folder / reports.RESULTS).stat().st_size
+        size = (folder / run_folder.RESULTS).stat().st_size
         return shutil.disk_usage(folder).free < _ROOM * size
     except OSError:  # there is none yet
         return False

@@ -32,7 +32,7 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> No
     for one in made.superseded:
         if one.kind is Kind.STT or not request.options.speech.model_id:
             raise _superseded(one)
-    settings = checkpoint.settings()
+    settings = checkpoint.read_settings()
     other = Path(settings.get("manifest_path", ""))
     if request.options.replace or not checkpoint.has_begun():
         return
@@ -92,7 +92,7 @@ def _loss(checkpoint: Checkpoint, made: Plan, *, is_other_there: bool) -> str:
     def is_there(record: JobRecord) -> bool:
         return is_intact(checkpoint.folder, record)
 
-    replaced = checkpoint.count_replaced(is_there)
+    replaced = checkpoint.staging.count_replaced(is_there)
     if replaced:
         return f"{plural(replaced, 'finished result')} would be replaced"
     if made.orphans and is_other_there:

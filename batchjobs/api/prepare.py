@@ -9,8 +9,9 @@ from pathlib import Path
 from batchjobs import config, manifest, planning
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
+from batchjobs.files import run_folder
 from batchjobs.planning import Plan, PlanSettings, fingerprint
 from batchjobs.process import signals
 
@@ -31,7 +32,7 @@ def opened(request: Request) -> Iterator[Checkpoint]:
         except (ManifestError, ConfigurationError, OutputError, UsageError, KeyboardInterrupt):
             if not existed and not checkpoint.has_begun():
                 checkpoint.close()
-                for file in request.folder.glob(f"{FILE_NAME}*"):
+                for file in request.folder.glob(f"{run_folder.CHECKPOINT}*"):
                     file.unlink(missing_ok=True)
                 request.folder.rmdir()
             raise

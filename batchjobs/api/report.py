@@ -110,7 +110,7 @@ def broken_off(
     one to tell.
     """
     with contextlib.suppress(BatchjobsError):
-        if checkpoint.settings().get("planned_at") == facts["planned_at"]:
+        if checkpoint.read_settings().get("planned_at") == facts["planned_at"]:
             _report_on(request, checkpoint, error)
 
 

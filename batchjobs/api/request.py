@@ -8,11 +8,11 @@ from typing import BinaryIO, Final
 
 from batchjobs import config
 from batchjobs.audio.voice_activity import SileroDetector
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import ConfigurationError, UsageError
+from batchjobs.files import run_folder
 from batchjobs.options import Options, check
-from batchjobs.outputs import reports
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, check_base_url, with_settings
 
 __all__ = ["Request", "input_root", "path_of", "request_of"]
@@ -65,7 +65,7 @@ def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
         path = Path(source)
         stem = Path(path.name.removesuffix(".gz")).stem
         folder = _OUTPUTS / stem if options.output is None else Path(options.output)
-        if path.resolve() == (folder / reports.FAILED).resolve():
+        if path.resolve() == (folder / run_folder.FAILED).resolve():
             raise UsageError(
                 f"{path} is written anew by every run in {folder}",
                 hint="run its manifest with --retry-failed, or give another --output",
@@ -131,10 +131,13 @@ def input_root(request: Request) -> Path | None:
     if request.options.input_root is not None:
         return request.options.input_root.absolute()
     folder = request.manifest_folder
-    if request.source != folder / reports.FAILED or not (folder / FILE_NAME).is_file():
+    if (
+        request.source != folder / run_folder.FAILED
+        or not (folder / run_folder.CHECKPOINT).is_file()
+    ):
         return None
     with Checkpoint.read(folder) as checkpoint:
-        path = checkpoint.settings().get("manifest_path", "")
+        path = checkpoint.read_settings().get("manifest_path", "")
     return Path(path).parent if path else None
 
 

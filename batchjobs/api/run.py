@@ -9,7 +9,8 @@ from batchjobs.api.carry_out import carry_out, carry_out_within_trio
 from batchjobs.api.prepare import planned
 from batchjobs.api.report import RunReport
 from batchjobs.api.request import request_of
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.files import run_folder
 from batchjobs.options import Options
 from batchjobs.planning import Plan
 from batchjobs.process import signals
@@ -38,7 +39,7 @@ def plan(
     """
     request = request_of(source, options or Options())
     folder = request.folder
-    exists = (folder / FILE_NAME).is_file()
+    exists = (folder / run_folder.CHECKPOINT).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
         made, _ = planned(request, checkpoint, progress)
         check_budget(request, made, checkpoint)

@@ -33,7 +33,7 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> dict[str, 
     providers = config.load(config_file).providers
     with Checkpoint.read(Path(folder)) as checkpoint:
         is_running = checkpoint.is_running()
-        settings = checkpoint.settings()
+        settings = checkpoint.read_settings()
         facts = {name: settings.get(name, "") for name in ("manifest", "command", "working_folder")}
         summary = reports.summary_of(checkpoint, providers, is_running=is_running)
         return facts | {"is_running": is_running} | summary
@@ -92,12 +92,16 @@ def verify(
     checked = 0
     judged: dict[bool, list[JobRecord]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
-        for record in itertools.chain(checkpoint.done_records(), _suspects(checkpoint)):
+        for record in itertools.chain(checkpoint.lookups.stream_done(), _suspects(checkpoint)):
             checked += 1
             changes = writing.file_changes(folder, record.files)
             if bool(changes) != record.is_damaged:
                 judged[bool(changes)].append(record)
-            elif changes and record.status is Status.DONE and not checkpoint.is_asked_for(record):
+            elif (
+                changes
+                and record.status is Status.DONE
+                and not checkpoint.lookups.is_asked_for(record)
+            ):
                 changes = []  # it was told once; nobody will make it again
             found += [f"{record.id}: {change}" for change in changes]
             if progress is not None:
@@ -110,7 +114,11 @@ def verify(
 
 def _suspects(checkpoint: Checkpoint) -> Iterator[JobRecord]:
     """Stream what is kept in doubt."""
-    return (record for _, record in checkpoint.outcomes(Status.SUSPECT) if record is not None)
+    return (
+        record
+        for _, record in checkpoint.rows.stream_outcomes(Status.SUSPECT)
+        if record is not None
+    )
 
 
 def _note(folder: Path, judged: dict[bool, list[JobRecord]]) -> None:

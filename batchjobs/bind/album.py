@@ -78,8 +78,8 @@ def read_album(folder: Path) -> Album:
     """
     album = Album()
     with Checkpoint.read(folder) as checkpoint:
-        beside = _manifest_folder(checkpoint.settings())
-        for row, record in checkpoint.outcomes():
+        beside = _manifest_folder(checkpoint.read_settings())
+        for row, record in checkpoint.rows.stream_outcomes():
             if row.kind == Kind.STT:
                 continue
             if record is None or record.status is not Status.DONE:

@@ -1,29 +1,34 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
 from batchjobs.checkpoint.checkpoint import Checkpoint
-from batchjobs.checkpoint.database import FILE_NAME
 from batchjobs.checkpoint.records import (
     AttemptEnd,
     AttemptStart,
     FileRecord,
     JobRecord,
     Row,
-    RunTotals,
     SegmentChanges,
     SegmentRecord,
     SourceRecord,
 )
+from batchjobs.checkpoint.rows import FinishedFile
+from batchjobs.checkpoint.staging import StagedTotal, VoiceUse
+from batchjobs.checkpoint.totals import RunTotals, SentTotal, UnsettledTotal
 
 __all__ = [
-    "FILE_NAME",
     "AttemptEnd",
     "AttemptStart",
     "Checkpoint",
     "FileRecord",
+    "FinishedFile",
     "JobRecord",
     "Row",
     "RunTotals",
     "SegmentChanges",
     "SegmentRecord",
+    "SentTotal",
     "SourceRecord",
+    "StagedTotal",
+    "UnsettledTotal",
+    "VoiceUse",
 ]

@@ -1,154 +1,27 @@
-"""The SQLite file: its schema, its lock, its transactions, and its errors as ours."""
+"""The SQLite file of a run folder: how it is opened and read, its transactions, and its errors as ours."""
 
-import fcntl
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import msgspec
 
-from batchjobs.errors import (
-    BatchjobsError,
-    ConfigurationError,
-    DiskError,
-    DiskFullError,
-    NoRunError,
-    OutputError,
-    RunLockedError,
-)
-from batchjobs.files.atomic import sync_folders
+from batchjobs.checkpoint import schema
+from batchjobs.checkpoint.lock import lock_folder
+from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, NoRunError, OutputError
+from batchjobs.files import run_folder
 
-__all__ = ["FILE_NAME", "ROW_COLUMNS", "ROW_INDEXES", "Database", "is_locked"]
+__all__ = ["Database"]
 
-_GLANCE_SECONDS: Final = 0.05
-FILE_NAME: Final = "checkpoint.sqlite3"
-_SCHEMA_VERSION: Final = 4
+_T = TypeVar("_T")
+_PAGE_ROWS: Final = 500
 _CACHE_KIB: Final = 8_192
 _SMALL_CACHE_KIB: Final = 1_024
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
-
-ROW_COLUMNS: Final = """(
-    position INTEGER PRIMARY KEY,
-    line INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    place TEXT,
-    key TEXT NOT NULL,
-    action TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    characters INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    output TEXT NOT NULL,
-    job BLOB NOT NULL,
-    segments INTEGER NOT NULL DEFAULT 1,
-    layout TEXT NOT NULL DEFAULT ''
-)"""
-ROW_INDEXES: Final = """
-CREATE UNIQUE INDEX rows_id ON rows (id);
-CREATE UNIQUE INDEX rows_place ON rows (place);
-CREATE INDEX rows_key ON rows (key);
-"""
-"""Apart from the table: a million rows are indexed three times as fast once they are all there."""
-_JOBS: Final = """
-CREATE TABLE jobs (
-    id TEXT PRIMARY KEY,
-    key TEXT NOT NULL,
-    status TEXT NOT NULL,
-    output TEXT NOT NULL,
-    error_class TEXT NOT NULL,
-    record BLOB NOT NULL
-);
-CREATE INDEX jobs_key ON jobs (key, status);
-CREATE INDEX jobs_output ON jobs (output);
-"""
-"""With row numbers of their own: without, a record of a kilobyte takes a page of four for itself."""
-_SUSPECTS: Final = "CREATE INDEX jobs_suspect ON jobs (id) WHERE status = 'suspect';"
-"""There are few, and they are asked for by themselves."""
-_SEGMENTS: Final = """
-CREATE TABLE segments (
-    key TEXT NOT NULL,
-    path TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    first_frame INTEGER NOT NULL,
-    job_key TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    record BLOB NOT NULL,
-    PRIMARY KEY (key, path, bytes, first_frame)
-) WITHOUT ROWID;
-CREATE INDEX segments_path ON segments (path);
-CREATE INDEX segments_job ON segments (job_key);
-CREATE INDEX attempts_lost ON attempts (key, job) WHERE result = 'lost';
-"""
-_FINISHED: Final = """
-CREATE TABLE finished (
-    position INTEGER NOT NULL,
-    path TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    modified_ns INTEGER,
-    PRIMARY KEY (position, path)
-) WITHOUT ROWID;
-"""
-"""The files of finished rows; those with a time are recordings that were read for them."""
-_EARLIER: Final = {
-    1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
-           ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
-           {_SEGMENTS}""",
-    2: f"""ALTER TABLE rows RENAME TO rows_before;
-           DROP INDEX rows_key;
-           CREATE TABLE rows {ROW_COLUMNS};
-           INSERT INTO rows SELECT * FROM rows_before;
-           DROP TABLE rows_before;
-           {ROW_INDEXES}
-           ALTER TABLE jobs RENAME TO jobs_before;
-           DROP INDEX jobs_key;
-           DROP INDEX jobs_output;
-           {_JOBS}
-           INSERT INTO jobs SELECT * FROM jobs_before;
-           DROP TABLE jobs_before;
-           {_FINISHED}""",
-    3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
-}
-"""What brings a file of each earlier version to the next one."""
-_READABLE: Final = frozenset({3, _SCHEMA_VERSION})
-"""Versions that can be looked at as they are: their tables are the same, but for an index."""
-_SCHEMA: Final = f"""
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rows {ROW_COLUMNS};
-{ROW_INDEXES}
-{_JOBS}
-{_SUSPECTS}
-CREATE TABLE attempts (
-    number INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,
-    job TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    started_at REAL NOT NULL,
-    ended_at REAL,
-    result TEXT NOT NULL DEFAULT '',
-    code TEXT NOT NULL DEFAULT '',
-    message TEXT NOT NULL DEFAULT '',
-    characters INTEGER NOT NULL DEFAULT 0,
-    audio_seconds REAL NOT NULL DEFAULT 0
-);
-CREATE INDEX attempts_key ON attempts (key);
-CREATE INDEX attempts_open ON attempts (number) WHERE ended_at IS NULL;
-CREATE TABLE own_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE sources (
-    path TEXT PRIMARY KEY,
-    bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    seconds REAL NOT NULL
-) WITHOUT ROWID;
-{_SEGMENTS}
-{_FINISHED}
-PRAGMA user_version = {_SCHEMA_VERSION};
-"""
 
 
 class Database:
@@ -167,7 +40,7 @@ class Database:
         self._turn = threading.Lock()
 
     @classmethod
-    def held(cls, folder: Path) -> Self:
+    def open_to_write(cls, folder: Path) -> Self:
         """Open a folder's file to write it, making both if need be, and hold the folder's lock.
 
         Raises:
@@ -175,8 +48,8 @@ class Database:
             OutputError: It cannot be made.
             DiskError: The disk failed, or the file is damaged.
         """
-        lock = _locked(folder)
-        path = folder / FILE_NAME
+        lock = lock_folder(folder)
+        path = folder / run_folder.CHECKPOINT
         try:
             with _translated(path):
                 connection = _connect(path)
@@ -186,14 +59,14 @@ class Database:
         return cls(connection, folder=folder, lock=lock)
 
     @classmethod
-    def looked_at(cls, folder: Path) -> Self:
+    def open_to_read(cls, folder: Path) -> Self:
         """Open a folder's file to read it, also while another process writes it.
 
         Raises:
             NoRunError: There is none.
             DiskError: It is damaged.
         """
-        path = folder / FILE_NAME
+        path = folder / run_folder.CHECKPOINT
         if not path.is_file():
             raise _no_run(folder)
         with _translated(path):
@@ -211,7 +84,7 @@ class Database:
     def in_memory(cls, folder: Path) -> Self:
         """Stand in for a file that does not exist."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.executescript(_SCHEMA)
+        schema.create(connection)
         return cls(connection, folder=folder, lock=None)
 
     @property
@@ -238,8 +111,53 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Have the connection to oneself."""
-        with self._turn, _translated(self.folder / FILE_NAME):
+        with self._turn, _translated(self.folder / run_folder.CHECKPOINT):
             yield self._connection
+
+    def select(
+        self,
+        query: str,
+        parameters: Sequence[object] | Mapping[str, object],
+        make: Callable[[Sequence[object]], _T],
+    ) -> list[_T]:
+        """Read all rows of a query.
+
+        Args:
+            query: The query.
+            parameters: Its parameters, by place or by name.
+            make: Makes of a row's columns what is given.
+        """
+        with self.reading() as connection:
+            return [make(values) for values in connection.execute(query, parameters)]
+
+    def stream_pages(
+        self,
+        query: str,
+        start: tuple[object, ...],
+        make: Callable[[Sequence[object]], _T],
+        *,
+        parameters: Sequence[object] = (),
+        page_rows: int = _PAGE_ROWS,
+    ) -> Iterator[list[_T]]:
+        """Read the rows of a query page by page; between pages others may read and write.
+
+        Args:
+            query: Its first parameters are the first columns of the last row of the page before, by
+                which its rows are sorted; then come `parameters`, and at last how many rows to give.
+            start: Comes before the first columns of every row.
+            make: Makes of a row's columns what is given.
+            parameters: The query's others.
+            page_rows: Rows of a page.
+        """
+        last = start
+        while True:
+            with self.reading() as connection:
+                found = connection.execute(query, (*last, *parameters, page_rows)).fetchall()
+                page = [make(values) for values in found]
+            if not found:
+                return
+            yield page
+            last = found[-1][: len(start)]
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -280,81 +198,20 @@ class Database:
                 raise
 
 
-def _take(lock: int) -> None:
-    """Take the folder's lock; `is_locked`, which may just look, holds it for microseconds.
-
-    Raises:
-        BlockingIOError: Another run has it.
-        OSError: There are no locks here.
-    """
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(_GLANCE_SECONDS)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def is_locked(folder: Path) -> bool:
-    """Tell whether another process, or another checkpoint of this one, holds a folder."""
-    try:
-        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(place, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks: no run would begin there
-        return False
-    finally:
-        os.close(place)
-    return False
-
-
-def _locked(folder: Path) -> int:
-    """Make a folder and lock it; the lock dies with the process."""
-    try:
-        made = [place.parent for place in (folder, *folder.parents) if not place.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folders(made)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise OutputError(
-            f"cannot use {folder}: {os.strerror(error.errno or 0)}", hint="choose another --output"
-        ) from error
-    try:
-        _take(lock)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise RunLockedError(
-            f"another run is going on in {folder}",
-            hint="wait for it, stop it, or choose another --output",
-        ) from error
-    except OSError as error:
-        os.close(lock)
-        raise OutputError(
-            f"cannot lock {folder}: {os.strerror(error.errno or 0)}",
-            hint="choose an --output on a disk of this machine",
-        ) from error
-    return lock
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a file to write it, making it if it is not there."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     try:
-        is_new = _is_new(connection)
-        if not is_new and _version(connection) not in _EARLIER:
-            _check_version(connection, path)
+        is_new = schema.is_empty(connection)
+        if not is_new:
+            schema.check_version(connection, path, may_upgrade=True)
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL: a commit that was told is on the disk, not in the system's memory.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if is_new:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        while (version := _version(connection)) in _EARLIER:
-            step = f"{_EARLIER[version]} PRAGMA user_version = {version + 1};"
-            connection.executescript(f"BEGIN IMMEDIATE; {step} COMMIT;")
+            schema.create(connection)
+        schema.upgrade(connection)
     except BaseException:
         connection.close()
         raise
@@ -372,11 +229,16 @@ def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
     )
     try:
         _check_begun(connection, path)
-        _check_version(connection, path)
+        schema.check_version(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check_begun(connection: sqlite3.Connection, path: Path) -> None:
+    if schema.is_empty(connection):  # its run was killed before there was anything in it
+        raise _no_run(path.parent)
 
 
 def _check_ended(path: Path) -> None:
@@ -389,37 +251,9 @@ def _check_ended(path: Path) -> None:
         )
 
 
-def _is_new(connection: sqlite3.Connection) -> bool:
-    return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-
-
 def _no_run(folder: Path) -> NoRunError:
     return NoRunError(
         f"there is no run in {folder}", hint="give the folder that 'batchjobs run' wrote"
-    )
-
-
-def _check_begun(connection: sqlite3.Connection, path: Path) -> None:
-    if _is_new(connection):  # its run was killed before there was anything in it
-        raise _no_run(path.parent)
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    version = _version(connection)
-    if version in _READABLE:
-        return
-    if version in _EARLIER:
-        raise ConfigurationError(
-            f"{path} was written by an earlier version of batchjobs",
-            hint="run its manifest once more: what is done stays done",
-        )
-    raise ConfigurationError(
-        f"{path} was written by another version of batchjobs (schema {version})",
-        hint="use that version, or choose another --output",
     )
 
 

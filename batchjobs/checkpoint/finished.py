@@ -7,31 +7,31 @@ from typing import Final
 from batchjobs.checkpoint.records import JobRecord
 from batchjobs.jobs import Kind, Status
 
-__all__ = ["fill", "forget_staged", "note", "page"]
+__all__ = ["fill", "forget_staged", "note"]
 
 # A long job's row is looked at whole: what it still needs changes with every segment.
 _IS_ROW: Final = "id = ? AND key = ? AND output = ? AND layout = ''"
 _RECORDING: Final = "sources.path = json_extract(CAST(rows.job AS TEXT), '$.audio')"
 
 
-def note(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
+def note(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Keep the files of rows that are done now, and drop those of rows that are not."""
     for record in records:
         asked = (record.id, record.key, record.output)
         if record.status is not Status.DONE:
-            database.execute(
+            connection.execute(
                 "DELETE FROM finished WHERE position = (SELECT position FROM rows WHERE id = ?)",
                 (record.id,),
             )
             continue
-        database.execute(f"UPDATE rows SET action = 'done' WHERE {_IS_ROW}", asked)
-        database.executemany(
+        connection.execute(f"UPDATE rows SET action = 'done' WHERE {_IS_ROW}", asked)
+        connection.executemany(
             f"""INSERT OR REPLACE INTO finished SELECT position, ?, ?, NULL FROM rows
                 WHERE {_IS_ROW}""",
             [(file.path, file.bytes, *asked) for file in record.files],
         )
         if record.kind is Kind.STT:
-            database.execute(
+            connection.execute(
                 f"""INSERT OR REPLACE INTO finished
                     SELECT rows.position, sources.path, sources.bytes, sources.modified_ns
                     FROM rows JOIN sources ON {_RECORDING} WHERE {_IS_ROW}""",
@@ -39,13 +39,13 @@ def note(database: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
             )
 
 
-def fill(database: sqlite3.Connection) -> None:
+def fill(connection: sqlite3.Connection) -> None:
     """Keep the files of staged rows that are done, once they are adopted."""
     found = """rows JOIN jobs ON rows.id = jobs.id AND rows.key = jobs.key
                AND rows.output = jobs.output AND jobs.status = 'done'"""
     wanted = """rows.action = 'done' AND rows.layout = ''
                 AND rows.position IN (SELECT position FROM temp.staged)"""
-    database.execute(
+    connection.execute(
         f"""INSERT INTO finished
             SELECT rows.position, json_extract(file.value, '$.path'),
                    json_extract(file.value, '$.bytes'), NULL
@@ -56,15 +56,6 @@ def fill(database: sqlite3.Connection) -> None:
     )
 
 
-def forget_staged(database: sqlite3.Connection) -> None:
+def forget_staged(connection: sqlite3.Connection) -> None:
     """Drop the files of the rows that are staged."""
-    database.execute("DELETE FROM finished WHERE position IN (SELECT position FROM temp.staged)")
-
-
-def page(
-    database: sqlite3.Connection, after: tuple[int, str], limit: int
-) -> list[tuple[int, str, int, int | None]]:
-    """Give the next files: (the row's position, path, bytes, time of a recording's last change)."""
-    query = """SELECT position, path, bytes, modified_ns FROM finished
-               WHERE (position, path) > (?, ?) ORDER BY position, path LIMIT ?"""
-    return database.execute(query, (*after, limit)).fetchall()
+    connection.execute("DELETE FROM finished WHERE position IN (SELECT position FROM temp.staged)")

@@ -8,7 +8,8 @@ from typing import Final
 
 from batchjobs.audio import formats
 from batchjobs.errors import UsageError
-from batchjobs.files.atomic import PathEscapeError, path_inside
+from batchjobs.files import run_folder
+from batchjobs.files.paths import PathEscapeError, path_inside
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derived_id
 from batchjobs.manifest.cells import (
     holds_control,
@@ -29,19 +30,6 @@ __all__ = ["Rules"]
 _SOURCES = ("text", "text_file", "audio")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
-# The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
-_OWN_NAMES = frozenset(
-    {
-        "segments",
-        "suspect",
-        "results.jsonl",
-        "failed.jsonl",
-        "summary.json",
-        "summary.txt",
-        "report.html",
-    }
-)
-_OWN_PREFIX = "checkpoint.sqlite3"
 _ID_LIMIT_CHARACTERS = 1000
 # File systems allow 255 bytes a name; beside a result stand its unfinished form (.NAME.part) and,
 # for a transcript, the same name with longer endings.
@@ -350,8 +338,7 @@ def _output(output: str, kind: Kind) -> str:
         raise RowError("output", f"has a name longer than {_NAME_LIMIT_BYTES} bytes")
     if len(output.encode()) > _PATH_LIMIT_BYTES:
         raise RowError("output", f"is longer than {_PATH_LIMIT_BYTES} bytes")
-    first = parts[0].casefold()
-    if first in _OWN_NAMES or first.startswith(_OWN_PREFIX):
+    if run_folder.is_reserved(output):
         hint = "choose another name or a folder"
         raise RowError("output", f"'{parts[0]}' belongs to the run itself", hint=hint)
     endings = formats.ENDINGS if kind is Kind.TTS else (".txt",)

@@ -9,19 +9,17 @@ from typing import Final
 import msgspec
 import orjson
 
-from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import NoRunError, UsageError
+from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.planning import cost_of, decode_row
 from batchjobs.providers import Provider
 
 __all__ = [
-    "FAILED",
     "NOT_RUN",
-    "RESULTS",
     "STATUSES",
-    "SUMMARY",
     "last_summary",
     "read_results",
     "result_lines",
@@ -31,13 +29,9 @@ __all__ = [
     "write_results",
 ]
 
-RESULTS: Final = "results.jsonl"
-FAILED: Final = "failed.jsonl"
-SUMMARY: Final = "summary.json"
 NOT_RUN: Final = "not_run"
 STATUSES: Final = (*(status.value for status in Status), NOT_RUN)
 """What can be asked for: a row without an answer has the last."""
-_FILES: Final = (RESULTS, FAILED, SUMMARY)
 _BYTES_A_WRITE: Final = 1 << 20
 
 
@@ -53,7 +47,7 @@ def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None
         DiskError: The disk failed or is full.
     """
     write_files(checkpoint, summary)
-    sizes = {name: (checkpoint.folder / name).stat().st_size for name in _FILES}
+    sizes = {name: (checkpoint.folder / name).stat().st_size for name in run_folder.REPORTS}
     checkpoint.keep_report(orjson.dumps({"summary": dict(summary), "bytes": sizes}).decode())
 
 
@@ -72,10 +66,10 @@ def write_files(
         DiskError: The disk failed or is full.
     """
     folder = checkpoint.folder
-    write_whole(folder / RESULTS, _gathered(_finished(checkpoint), check))
-    write_whole(folder / FAILED, _gathered(_failed(checkpoint), check))
+    write_whole(folder / run_folder.RESULTS, _gathered(_finished(checkpoint), check))
+    write_whole(folder / run_folder.FAILED, _gathered(_failed(checkpoint), check))
     content = orjson.dumps(dict(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    write_whole(folder / SUMMARY, content)
+    write_whole(folder / run_folder.SUMMARY, content)
 
 
 def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
@@ -90,9 +84,9 @@ def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> No
         DiskError: The disk failed or is full.
     """
     summary = summary_of(checkpoint, providers)
-    summary["manifest"] = checkpoint.settings().get("manifest", "")
+    summary["manifest"] = checkpoint.read_settings().get("manifest", "")
     with contextlib.suppress(OSError, orjson.JSONDecodeError):
-        last = orjson.loads((checkpoint.folder / SUMMARY).read_bytes())
+        last = orjson.loads((checkpoint.folder / run_folder.SUMMARY).read_bytes())
         summary |= {name: value for name, value in last.items() if name not in summary}
     if summary.get("exit_code", 1) in {0, 1}:  # no other says how the jobs ended
         summary["exit_code"] = int(bool(summary["failed"] or summary["suspect"]))
@@ -101,12 +95,12 @@ def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> No
 
 def last_summary(checkpoint: Checkpoint) -> dict[str, object] | None:
     """Give what ``summary.json`` says, if the three files are there and nothing happened since."""
-    kept = checkpoint.report()
+    kept = checkpoint.read_report()
     if not kept:
         return None
     report = orjson.loads(kept)
     try:
-        sizes = {name: (checkpoint.folder / name).stat().st_size for name in _FILES}
+        sizes = {name: (checkpoint.folder / name).stat().st_size for name in run_folder.REPORTS}
     except OSError:
         return None
     return report["summary"] if sizes == report["bytes"] else None
@@ -131,13 +125,13 @@ def read_results(
         UsageError: There is no such status.
         NoRunError: The folder holds no results.
     """
-    if (Path(folder) / FILE_NAME).is_file() or statuses is not None:
+    if (Path(folder) / run_folder.CHECKPOINT).is_file() or statuses is not None:
         with Checkpoint.read(Path(folder)) as checkpoint:
             for line in result_lines(checkpoint, statuses):
                 yield orjson.loads(line)
         return
     try:
-        with (Path(folder) / RESULTS).open("rb") as lines:
+        with (Path(folder) / run_folder.RESULTS).open("rb") as lines:
             for line in lines:
                 yield orjson.loads(line)
     except FileNotFoundError as error:
@@ -165,7 +159,7 @@ def result_lines(
         raise UsageError(
             f"there is no status '{min(unknown)}'", hint=f"there are {', '.join(STATUSES)}"
         )
-    for row, record in checkpoint.outcomes():
+    for row, record in checkpoint.rows.stream_outcomes():
         status = NOT_RUN if record is None else record.status.value
         if status in statuses:
             yield _told(row, record, status)
@@ -192,11 +186,11 @@ def summary_of(
         providers: By name, for the prices.
         is_running: A run goes on: what its open sessions have sent is not wasted.
     """
-    totals = checkpoint.totals()
+    totals = checkpoint.totals.count_rows()
     characters_wasted, seconds_wasted = 0, 0.0
     spent: dict[str, float] = {}
     wasted: dict[str, float] = {}
-    for name, was_useful, characters, seconds in checkpoint.sent_by_provider(is_running=is_running):
+    for name, was_useful, characters, seconds in checkpoint.totals.sum_sent(is_running=is_running):
         if not was_useful:
             characters_wasted += characters
             seconds_wasted += seconds
@@ -245,14 +239,14 @@ def _gathered(lines: Iterable[bytes], check: Callable[[], None] | None = None) -
 
 
 def _finished(checkpoint: Checkpoint) -> Iterator[bytes]:
-    for row, record in checkpoint.outcomes(Status.DONE):
+    for row, record in checkpoint.rows.stream_outcomes(Status.DONE):
         assert record is not None
         job = decode_row(row)  # once: of a million rows it is a tenth of the time
         yield _line(dict(job.row), _result(row, record, job))
 
 
 def _failed(checkpoint: Checkpoint) -> Iterator[bytes]:
-    found = (checkpoint.outcomes(status) for status in (Status.FAILED, Status.SUSPECT))
+    found = (checkpoint.rows.stream_outcomes(status) for status in (Status.FAILED, Status.SUSPECT))
     for row, record in heapq.merge(*found, key=lambda outcome: outcome[0].position):
         assert record is not None
         yield _line(dict(decode_row(row).row), _failure(row, record))

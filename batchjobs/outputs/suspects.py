@@ -9,13 +9,11 @@ from typing import Final
 
 from batchjobs import text
 from batchjobs.checkpoint import Row
+from batchjobs.files import run_folder
 from batchjobs.files.atomic import part_path
 
-__all__ = ["SUSPECT_FOLDER", "agree", "place_of", "sweep_suspects"]
+__all__ = ["agree", "place_of", "sweep_suspects"]
 
-SUSPECT_FOLDER: Final = "suspect"
-_USUAL_FOLDERS: Final = frozenset({"audio", "transcripts"})
-_BESIDE: Final = (".json", ".srt", ".vtt")
 _DIGEST_HEX_DIGITS: Final = 10
 _SAME_LENGTH: Final = 0.1
 """How far the logarithms of two lengths may be apart: a voice that is sampled varies by as much."""
@@ -33,14 +31,10 @@ def place_of(row: Row, taken: Collection[str]) -> str:
     """
     output = PurePosixPath(row.output)
     stem = text.file_stem(row.id)
-    if output.stem != stem or str(output.parent) not in _USUAL_FOLDERS:
+    if output.stem != stem or not run_folder.is_in_usual_place(row.output):
         # Only the usual places tell apart what ids and outputs of all kinds may call alike.
         stem += f"-{hashlib.sha256(row.output.encode()).hexdigest()[:_DIGEST_HEX_DIGITS]}"
-    place, number = f"{SUSPECT_FOLDER}/{stem}{output.suffix}", 1
-    while place in taken:
-        number += 1
-        place = f"{SUSPECT_FOLDER}/{stem}~{number}{output.suffix}"  # no stem has a tilde
-    return place
+    return run_folder.suspect_path(stem, output.suffix, taken)
 
 
 def agree(seconds: float, other_seconds: float) -> bool:
@@ -61,14 +55,12 @@ def sweep_suspects(folder: Path, ours: Collection[str], used: Collection[str]) -
         ours: Paths below it where we have kept results, or were about to.
         used: Paths that are in use.
     """
-    place = folder / SUSPECT_FOLDER
+    place = folder / run_folder.SUSPECTS
     if not ours or place.is_symlink() or not place.is_dir():
         return
     with contextlib.suppress(OSError):  # what cannot be removed does no harm
         for path in sorted(set(ours) - set(used)):
-            main = folder / path
-            files = [main, *(main.with_suffix(ending) for ending in _BESIDE)]
-            for file in files if main.suffix == ".txt" else files[:1]:
-                file.unlink(missing_ok=True)
-                part_path(file).unlink(missing_ok=True)
+            for file in run_folder.files_of_result(path):
+                (folder / file).unlink(missing_ok=True)
+                part_path(folder / file).unlink(missing_ok=True)
         place.rmdir()  # unless something is left in it

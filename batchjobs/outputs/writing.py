@@ -21,18 +21,18 @@ from batchjobs.audio.encoding import write_pcm
 from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.checkpoint import FileRecord, JobRecord, SegmentRecord
 from batchjobs.errors import OutputError, RecordingError
-from batchjobs.files.atomic import PathEscapeError, fill_part, plain_path_inside, write_part
+from batchjobs.files import run_folder
+from batchjobs.files.atomic import fill_part, write_part
+from batchjobs.files.paths import PathEscapeError, plain_path_inside
 from batchjobs.jobs import Evidence
 from batchjobs.transcripts import cues
 from batchjobs.transcripts.joining import Transcript
 
 __all__ = [
-    "SEGMENTS_FOLDER",
     "SegmentLostError",
     "Span",
     "Written",
     "assembled",
-    "beside",
     "copied",
     "file_changes",
     "remove_segments",
@@ -41,8 +41,6 @@ __all__ = [
     "transcribed",
 ]
 
-SEGMENTS_FOLDER: Final = "segments"
-"""Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
 _OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
 _BLOCK_BYTES: Final = 131_072
 _WHOLE_BYTES: Final = 4 * 1024 * 1024
@@ -131,18 +129,11 @@ def transcribed(
         folder,
         {
             output: transcript.text.encode(),
-            beside(output, ".json"): content,
-            beside(output, ".srt"): cues.to_srt(transcript).encode(),
-            beside(output, ".vtt"): cues.to_vtt(transcript).encode(),
+            run_folder.beside(output, ".json"): content,
+            run_folder.beside(output, ".srt"): cues.to_srt(transcript).encode(),
+            run_folder.beside(output, ".vtt"): cues.to_vtt(transcript).encode(),
         },
     )
-
-
-def beside(output: str, ending: str) -> str:
-    """Give the path of another file of a transcript."""
-    path = Path(output)
-    other = path.with_suffix(ending)
-    return str(other if other != path else path.with_name(path.name + ending))
 
 
 def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
@@ -167,7 +158,8 @@ def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
     try:
         if donor.sample_rate == 0:
             main, *others = donor.files
-            names = [output, *(beside(output, Path(file.path).suffix) for file in others)]
+            endings = [Path(file.path).suffix for file in others]
+            names = [output, *(run_folder.beside(output, ending) for ending in endings)]
             contents = [b"".join(_intact(folder / file.path, file)) for file in (main, *others)]
             return _write(folder, dict(zip(names, contents, strict=True)))
         main = donor.files[0]
@@ -377,12 +369,12 @@ def sweep_segments(folder: Path, kept: Collection[str]) -> None:
         folder: The run folder.
         kept: Paths below it of the files that are still needed.
     """
-    place = folder / SEGMENTS_FOLDER
+    place = folder / run_folder.SEGMENTS
     if place.is_symlink() or not place.is_dir():
         return
     with contextlib.suppress(OSError):  # what cannot be removed does no harm
         for path in place.iterdir():
-            if f"{SEGMENTS_FOLDER}/{path.name}" not in kept and _OWN_NAME.fullmatch(path.name):
+            if f"{run_folder.SEGMENTS}/{path.name}" not in kept and _OWN_NAME.fullmatch(path.name):
                 path.unlink(missing_ok=True)
         place.rmdir()  # unless something is left in it
 

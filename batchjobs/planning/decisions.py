@@ -2,19 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Final
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import OutputError
-from batchjobs.jobs import Kind, Status
+from batchjobs.files import run_folder
+from batchjobs.jobs import Status
 from batchjobs.planning.output_paths import Places
 from batchjobs.planning.plan import TO_DO, Action, is_intact, serves
 
 __all__ = ["decide", "refuse_foreign", "refuse_foreign_files", "refuse_foreign_reports"]
-
-_BESIDE: Final = (".json", ".srt", ".vtt")
-"""Endings of the files that stand next to a transcript."""
-_REPORTS: Final = ("results.jsonl", "failed.jsonl", "summary.json")
 
 
 def decide(
@@ -61,13 +57,15 @@ def _is_kept_elsewhere(row: Row, checkpoint: Checkpoint) -> bool:
     """Whether what the row asks for is kept in doubt, for another row or its own earlier content."""
     return any(
         not kept.is_passing and serves(checkpoint.folder, kept, row)
-        for kept in checkpoint.suspects_of(row.key)
+        for kept in checkpoint.lookups.find_suspects(row.key)
     )
 
 
 def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
     """Whether a finished job's files are there and can become this row's."""
-    return any(serves(checkpoint.folder, donor, row) for donor in checkpoint.donors(row.key))
+    return any(
+        serves(checkpoint.folder, donor, row) for donor in checkpoint.lookups.find_donors(row.key)
+    )
 
 
 def refuse_foreign(
@@ -94,11 +92,8 @@ def refuse_foreign_files(row: Row, checkpoint: Checkpoint, places: Places | None
         OutputError: There is such a file.
     """
     places = places or Places(checkpoint.folder)
-    targets = [row.output]
-    if row.kind != Kind.TTS:
-        targets += [str(Path(row.output).with_suffix(ending)) for ending in _BESIDE]
-    for target in targets:
-        if places.is_there(target) and not checkpoint.owns(row.output):
+    for target in run_folder.files_of_result(row.output):
+        if places.is_there(target) and not checkpoint.lookups.is_own_file(row.output):
             raise _not_ours(checkpoint.folder / target)
 
 
@@ -108,7 +103,7 @@ def refuse_foreign_reports(checkpoint: Checkpoint) -> None:
     Raises:
         OutputError: There is such a file.
     """
-    for name in _REPORTS:
+    for name in run_folder.REPORTS:
         path = checkpoint.folder / name
         if os.path.lexists(path) and not checkpoint.has_begun():
             raise _not_ours(path)

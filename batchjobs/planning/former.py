@@ -50,7 +50,7 @@ class FormerDefaults:
             return
         asked = [self._asked_before(row) for row in rows if row.action in TO_BUY]
         known = [one for one in asked if one is not None]
-        bought = self._checkpoint.keys_with_donors([one.key for one in known])
+        bought = self._checkpoint.lookups.find_bought_keys([one.key for one in known])
         for one in known:
             if (
                 self._is_kept(one, records.get(one.row.id))
@@ -84,7 +84,7 @@ class FormerDefaults:
             return None
         job = msgspec.json.decode(row.job, type=Job)
         if row.kind == Kind.STT:
-            source = self._checkpoint.source(job.audio)
+            source = self._checkpoint.lookups.find_source(job.audio)
             provider = replace(provider, stt_model=former)
             key = recording_key(source.sha256, provider) if source else ""
             return _Asked(row=row, key=key, job=job, provider=provider)
@@ -104,12 +104,12 @@ class FormerDefaults:
         )
 
     def _has_donor(self, key: str) -> bool:
-        donors = self._checkpoint.donors(key)
+        donors = self._checkpoint.lookups.find_donors(key)
         return any(is_intact(self._checkpoint.folder, donor) for donor in donors)
 
     def _has_segments(self, asked: _Asked) -> bool:
         """Whether parts of a long job were bought, though never the whole."""
         if asked.job.kind is Kind.STT:
-            return self._checkpoint.transcribed_seconds(asked.key) > 0
+            return self._checkpoint.segments.sum_transcribed_seconds(asked.key) > 0
         keys = [segment.key for segment, _ in text_segments(asked.job, asked.provider)]
         return bool(held_segments(self._checkpoint, keys))

@@ -41,7 +41,7 @@ def make_plan(
         progress: Called with the number of rows seen so far.
 
     Returns:
-        The plan; the staged rows wait in the checkpoint for `Checkpoint.adopt_staged`.
+        The plan; the staged rows wait in the checkpoint for `Checkpoint.staging.adopt`.
 
     Raises:
         BadRowsError: Rows that cannot be run, unless they are to be skipped.
@@ -49,8 +49,8 @@ def make_plan(
         OutputError: A result would overwrite a file that is not this run's.
     """
     refuse_foreign_reports(checkpoint)
-    is_known = settings.fingerprint and settings.fingerprint == checkpoint.fingerprint()
-    checkpoint.begin_staging(keeps_rest=bool(is_known))
+    is_known = settings.fingerprint and settings.fingerprint == checkpoint.read_fingerprint()
+    checkpoint.staging.begin(keeps_rest=bool(is_known))
     stager = Stager(
         checkpoint=checkpoint,
         rows=Rows(
@@ -74,6 +74,6 @@ def make_plan(
     if settings.limit is not None:
         # Before there are followers: a row that waits buys nothing for others. A bad row is told
         # every time and never done: counted, it would use up the limit of every run.
-        checkpoint.drop_staged_beyond((*TO_BUY, Action.COPY), settings.limit)
-    checkpoint.mark_followers(TO_BUY, Action.FOLLOW)
+        checkpoint.staging.postpone_beyond((*TO_BUY, Action.COPY), settings.limit)
+    checkpoint.staging.mark_followers(TO_BUY, Action.FOLLOW)
     return summed(checkpoint, providers, stager)

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from batchjobs.files.atomic import path_inside
+from batchjobs.files.paths import path_inside
 
 __all__ = ["Places"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentRecord
+from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.options import Options, Pauses
@@ -241,15 +241,15 @@ def serves(folder: Path, record: JobRecord, row: Row) -> bool:
     return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
 
 
-def is_as_it_was(folder: Path, path: str, size: int, modified_ns: int | None) -> bool:
+def is_as_it_was(folder: str, file: FinishedFile) -> bool:
     """Whether a file of the run folder, or a recording with its time, has not changed."""
-    if modified_ns is None:
-        return _has_size(f"{folder}/{path}", size)
+    if file.modified_ns is None:
+        return _has_size(f"{folder}/{file.path}", file.bytes)
     try:
-        status = os.stat(path)  # noqa: PTH116  # for a million paths
+        status = os.stat(file.path)  # noqa: PTH116  # for a million paths
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (size, modified_ns)
+    return (status.st_size, status.st_mtime_ns) == (file.bytes, file.modified_ns)
 
 
 def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
@@ -260,7 +260,7 @@ def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, Segm
     folder = checkpoint.folder
     sizes: dict[tuple[str, int], bool] = {}
     found = {}
-    for key, places in checkpoint.segments(keys).items():
+    for key, places in checkpoint.segments.find(keys).items():
         # A good one before one in doubt, wherever they are.
         for segment in sorted(places, key=lambda place: bool(place.doubts)):
             place = segment.path, segment.bytes

@@ -12,7 +12,8 @@ from batchjobs import text
 from batchjobs.audio import decoding, formats
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
-from batchjobs.files.atomic import PathEscapeError
+from batchjobs.files import run_folder
+from batchjobs.files.paths import PathEscapeError
 from batchjobs.jobs import BadRow, Job, Kind, Segment, segment_key
 from batchjobs.options import Pauses
 from batchjobs.planning.output_paths import Places
@@ -109,7 +110,7 @@ class Rows:
             return row
         provider = self.providers[row.provider]
         if row.kind == Kind.STT:
-            held_seconds = self._checkpoint.transcribed_seconds(
+            held_seconds = self._checkpoint.segments.sum_transcribed_seconds(
                 row.key, rebuys_doubted=self._rebuys_doubted
             )
             seconds = max(0.0, row.seconds - held_seconds)
@@ -129,15 +130,13 @@ class Rows:
         """Give the path of a job's result below the run folder."""
         if job.output:
             return job.output
-        stem = text.file_stem(job.id)
-        if job.kind is Kind.TTS:
-            return f"audio/{stem}.{self._audio_format}"
-        return f"transcripts/{stem}.txt"
+        audio_format = self._audio_format if job.kind is Kind.TTS else None
+        return run_folder.usual_path(text.file_stem(job.id), audio_format)
 
     def remember(self) -> None:
         """Keep what was read of recordings."""
         if self._sources:
-            self._checkpoint.remember_sources(self._sources)
+            self._checkpoint.lookups.remember_sources(self._sources)
             self._sources.clear()
 
     def _source(self, path: Path) -> SourceRecord:
@@ -146,7 +145,7 @@ class Rows:
             status = path.stat()
         except OSError as error:
             raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-        known = self._checkpoint.source(str(path))
+        known = self._checkpoint.lookups.find_source(str(path))
         if known and (known.bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
             return known
         recording = decoding.probe(path)

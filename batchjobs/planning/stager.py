@@ -53,10 +53,10 @@ class Stager:
         for batch in _batched(rows, _BATCH_ROWS):
             self._stage([self._made(item) for item in batch])
             self._tell()
-        for position in self.checkpoint.index_staged():
-            row, holder = self.checkpoint.take_staged(position)
+        for position in self.checkpoint.staging.index():
+            row, holder = self.checkpoint.staging.take(position)
             if holder is None:  # it has made room
-                self.checkpoint.stage([row])
+                self.checkpoint.staging.add([row])
             else:
                 self._stage_otherwise(row, holder)
         for position, place in self.folders:
@@ -67,12 +67,12 @@ class Stager:
         """Decide about the adopted rows that are not done, or whose files are not as they were."""
         for position, found in _open_positions(self.checkpoint):
             self.count = position
-            self.checkpoint.doubt(found)
+            self.checkpoint.staging.doubt(found)
             self._tell()
-        for page in self.checkpoint.doubtful_rows():
+        for page in self.checkpoint.staging.stream_doubtful():
             known = {row.position: row for row in page}
             self._stage([self._made_again(row) for row in page], known)
-        self.checkpoint.index_staged()
+        self.checkpoint.staging.index()
 
     def _tell(self) -> None:
         if self.progress is not None:
@@ -81,8 +81,8 @@ class Stager:
     def _stage(self, made: Sequence[Row], known: Mapping[int, Row] = _NONE_KNOWN) -> None:
         """Decide about rows and stage them, but for known ones that are done as they were."""
         self.rows.remember()
-        records = self.checkpoint.records([row.id for row in made])
-        bought = self.checkpoint.keys_with_donors([row.key for row in made])
+        records = self.checkpoint.lookups.find([row.id for row in made])
+        bought = self.checkpoint.lookups.find_bought_keys([row.key for row in made])
         settled = [
             row
             if row.action == Action.BAD
@@ -91,7 +91,7 @@ class Stager:
         ]
         if not known:  # the same manifest and settings as last time: it was looked at then
             self.former.look_at(settled, records)
-        self.checkpoint.stage(
+        self.checkpoint.staging.add(
             [row for row in settled if row.action != Action.DONE or row != known.get(row.position)]
         )
 
@@ -135,16 +135,16 @@ class Stager:
 
     def _refuse_folder(self, position: int, place: str) -> None:
         """A file cannot be the folder of another."""
-        holder = self.checkpoint.staged_at(place)
+        holder = self.checkpoint.staging.find_at(place)
         if holder is None:
             return
-        row, _ = self.checkpoint.take_staged(position)
+        row, _ = self.checkpoint.staging.take(position)
         if row.action != Action.BAD:
             job = msgspec.json.decode(row.job, type=Job)
             message = f"'{holder.output}' is the output of line {holder.line}, and no folder"
             bad = bad_job(job, "output", message, "give every row an output of its own")
             row = self._bad(bad, position)
-        self.checkpoint.stage([row])
+        self.checkpoint.staging.add([row])
 
     def _note_replaced(self, row: Row, record: JobRecord) -> None:
         """Count what somebody paid for and now forgets to ask of the same provider."""
@@ -163,11 +163,11 @@ class Stager:
         taken: Row | None = holder
         while taken is not None and row.action != Action.BAD:
             row = self._renamed(row, taken)
-            taken = self.checkpoint.stage_if_free(row)
+            taken = self.checkpoint.staging.add_if_free(row)
         names = (f"{row.id}-line-{row.line}{end}" for end in _endings())
         while taken is not None:
             row = row._replace(id=next(names))
-            taken = self.checkpoint.stage_if_free(row)
+            taken = self.checkpoint.staging.add_if_free(row)
 
     def _renamed(self, row: Row, holder: Row) -> Row:
         job = msgspec.json.decode(row.job, type=Job)
@@ -196,7 +196,7 @@ class Stager:
         return self._looked_up(moved(row, self.rows.place(job)))
 
     def _looked_up(self, row: Row) -> Row:
-        return self._decided(row, self.checkpoint.records([row.id]).get(row.id))
+        return self._decided(row, self.checkpoint.lookups.find([row.id]).get(row.id))
 
 
 def _open_positions(checkpoint: Checkpoint) -> Iterator[tuple[int, Sequence[int]]]:
@@ -205,18 +205,18 @@ def _open_positions(checkpoint: Checkpoint) -> Iterator[tuple[int, Sequence[int]
     Yields:
         The last position looked at, and those found since the one before.
     """
-    folder = checkpoint.folder
+    folder = str(checkpoint.folder)
     last = 0
-    for page in checkpoint.finished_files():
+    for page in checkpoint.rows.stream_finished_files():
         found: list[int] = []
-        for position, path, size, modified_ns in page:
-            if position > last:
-                found += range(last + 1, position)
-                last = position
-            if not is_as_it_was(folder, path, size, modified_ns):
-                found.append(position)
+        for file in page:
+            if file.position > last:
+                found += range(last + 1, file.position)
+                last = file.position
+            if not is_as_it_was(folder, file):
+                found.append(file.position)
         yield last, found
-    end = checkpoint.last_position()
+    end = checkpoint.rows.count()
     yield end, range(last + 1, end + 1)
 
 

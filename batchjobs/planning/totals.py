@@ -41,7 +41,7 @@ def summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: St
         characters,
         seconds,
         sessions,
-    ) in checkpoint.staged_totals():
+    ) in checkpoint.staging.sum_rows():
         action = Action(name)
         work = Work(rows=rows, sessions=sessions, characters=characters, seconds=seconds)
         provider = providers.get(provider_name)
@@ -66,7 +66,7 @@ def summed(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: St
         cost_by_currency={code: round(cost, 4) for code, cost in sorted(costs.items()) if cost},
         unpriced={name: tuple(sorted(kinds)) for name, kinds in sorted(unpriced.items())},
         speech_seconds=spoken_characters / LETTERS_PER_SECOND,
-        orphans=checkpoint.orphans(),
+        orphans=checkpoint.staging.count_orphans(),
         bad_rows=tuple(stager.bad),
         replaced=dict(stager.replaced),
         superseded=stager.former.found(),
@@ -88,7 +88,7 @@ def _uses(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> tuple[Us
             voice=voice,
             rows=rows,
         )
-        for name, kind, model, voice, rows in checkpoint.staged_voices(TO_BUY)
+        for name, kind, model, voice, rows in checkpoint.staging.count_voices(TO_BUY)
     )
 
 

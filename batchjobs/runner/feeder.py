@@ -31,7 +31,7 @@ async def feed(run: RunState, send: trio.MemorySendChannel[Ticket]) -> None:
     """
     async with send:
         for actions in ((Action.COPY, Action.BAD), TO_BUY, (Action.FOLLOW,)):
-            rows = run.checkpoint.rows_to_do(actions)
+            rows = run.checkpoint.rows.stream_to_do(actions)
             try:
                 await _feed_rows(run, rows, send)
             except BatchjobsError as error:  # of the disk: what is open may still finish

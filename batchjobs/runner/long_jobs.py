@@ -20,11 +20,12 @@ from batchjobs.checkpoint import (
     SegmentChanges,
     SegmentRecord,
 )
+from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.formatting import timestamp
 from batchjobs.jobs import Doubt, Job, Kind, Segment, Status, combined, severity
 from batchjobs.outputs import suspects, writing
-from batchjobs.outputs.writing import SEGMENTS_FOLDER, SegmentLostError, Span, Written
+from batchjobs.outputs.writing import SegmentLostError, Span, Written
 from batchjobs.planning import held_segments, recording_key, text_segments
 from batchjobs.progress import SegmentFinished
 from batchjobs.protocol.codec import wav_of
@@ -108,7 +109,7 @@ class LongJobs:
             )
 
     def _scratch(self, key: str) -> Path:
-        return self._run.checkpoint.folder / SEGMENTS_FOLDER / f"{key}.wav"
+        return self._run.checkpoint.folder / run_folder.segment_path(key)
 
     def _held(self, keys: Sequence[str]) -> dict[str, SegmentRecord]:
         held: dict[str, SegmentRecord] = {}
@@ -270,7 +271,7 @@ class LongJobs:
         folder = run.checkpoint.folder
         jobs = run.wanted.get(record.key, ()) if is_over else ()
         left = [] if kept is None or written is None else [kept.path]
-        left = [path for path in left if path.startswith(f"{SEGMENTS_FOLDER}/")]
+        left = [path for path in left if run_folder.is_segment_file(path)]
         changes = SegmentChanges(
             bought=record,
             characters=ticket.characters if is_over else 0,
@@ -281,7 +282,7 @@ class LongJobs:
         targets = written.targets if written is not None else ()
         await run.recorder.finish(end=end, changes=changes, targets=targets)
         if not record.path and is_over:  # a transcript: what was to be sent is sent
-            left = [f"{SEGMENTS_FOLDER}/{record.key}.wav"]
+            left = [run_folder.segment_path(record.key)]
         writing.remove_segments(folder, left)
 
     def _hand_over(self, record: SegmentRecord) -> None:
@@ -325,9 +326,9 @@ class LongJobs:
             ends = result.word_end_seconds
             return replace(record, text=result.verbatim, word_end_seconds=ends), None
         # Until this is committed what is kept stays, in a file of its own.
-        path = f"{SEGMENTS_FOLDER}/{segment.key}.wav"
+        path = run_folder.segment_path(segment.key)
         if ticket.kept_segment is not None and ticket.kept_segment.path == path:
-            path = f"{SEGMENTS_FOLDER}/{segment.key}.2.wav"
+            path = run_folder.segment_path(segment.key, 2)
         write = functools.partial(
             writing.spoken, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
         )
@@ -380,13 +381,13 @@ class LongJobs:
     async def _place(self, job: LongJob) -> tuple[str, JobRecord | None]:
         """Say where a job's file is to stand, and what is kept of the job in doubt."""
         run, row = self._run, job.ticket.row
-        found = await trio.to_thread.run_sync(run.checkpoint.records, [row.id])
+        found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
         kept = found.get(row.id)
         if kept is not None and kept.status is not Status.SUSPECT:
             kept = None
         if not job.is_in_doubt:
             return row.output, kept
-        taken = await trio.to_thread.run_sync(run.checkpoint.kept_places, row.id)
+        taken = await trio.to_thread.run_sync(run.checkpoint.lookups.find_suspect_paths, row.id)
         place = suspects.place_of(row, taken)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(changes=SegmentChanges(expected=(place,)))
@@ -436,7 +437,7 @@ class LongJobs:
 
     async def _replace(self, job: LongJob, lost: SegmentRecord) -> None:
         """Find a damaged segment elsewhere, or buy it again."""
-        places = await trio.to_thread.run_sync(self._run.checkpoint.segments, [lost.key])
+        places = await trio.to_thread.run_sync(self._run.checkpoint.segments.find, [lost.key])
         job.lost.append(lost)
         folder = self._run.checkpoint.folder
         others = [
@@ -457,7 +458,7 @@ class LongJobs:
         record = _record(job, None)
         asked = job.ticket.job
         assert isinstance(asked, Job)
-        source = await trio.to_thread.run_sync(run.checkpoint.source, asked.audio)
+        source = await trio.to_thread.run_sync(run.checkpoint.lookups.find_source, asked.audio)
         seconds = row.seconds if source is None else source.seconds
 
         def write() -> tuple[str, Written]:
@@ -560,4 +561,4 @@ def _length(segment: Segment) -> tuple[float, int]:
 
 
 def _is_own_file(segment: SegmentRecord) -> bool:
-    return segment.path.startswith(f"{SEGMENTS_FOLDER}/")
+    return run_folder.is_segment_file(segment.path)

@@ -67,7 +67,7 @@ class Runner:
         run = self._state
         try:
             run.lost = run.checkpoint.recover(time.time())
-            run.manifest = run.checkpoint.settings().get("manifest") or run.manifest
+            run.manifest = run.checkpoint.read_settings().get("manifest") or run.manifest
             await trio.to_thread.run_sync(sweep, run.checkpoint)
         except BatchjobsError as error:
             return RunEnd(error=error)
@@ -139,5 +139,5 @@ def sweep(checkpoint: Checkpoint) -> None:
         BatchjobsError: The checkpoint cannot be read.
     """
     folder = checkpoint.folder
-    writing.sweep_segments(folder, checkpoint.segment_files())
-    suspects.sweep_suspects(folder, *checkpoint.kept_in_doubt())
+    writing.sweep_segments(folder, checkpoint.segments.find_own_files())
+    suspects.sweep_suspects(folder, *checkpoint.lookups.find_suspect_files())

@@ -127,7 +127,7 @@ class SingleJobs:
     async def _place(self, row: Row) -> str:
         """Say where a result in doubt is to stand: never where one is kept, of whatever content."""
         run = self._run
-        taken = await trio.to_thread.run_sync(run.checkpoint.kept_places, row.id)
+        taken = await trio.to_thread.run_sync(run.checkpoint.lookups.find_suspect_paths, row.id)
         place = suspects.place_of(row, taken)
         # First whose file it will be: whatever a kill leaves there, the next run knows it.
         await run.recorder.finish(changes=SegmentChanges(expected=(place,)))

@@ -17,6 +17,7 @@ import trio
 from batchjobs.audio.pauses import SpeechDetector
 from batchjobs.checkpoint import AttemptEnd, Checkpoint, JobRecord, Row, SegmentRecord
 from batchjobs.errors import BatchjobsError, BudgetReachedError, SessionError
+from batchjobs.files import run_folder
 from batchjobs.jobs import BadRow, Job, Segment
 from batchjobs.limits import (
     Breaker,
@@ -32,7 +33,6 @@ from batchjobs.limits import (
     StartRate,
 )
 from batchjobs.options import Options, Pauses
-from batchjobs.outputs.writing import SEGMENTS_FOLDER
 from batchjobs.planning import TO_BUY, cost_of
 from batchjobs.progress import Event, Observer, RunStopping, forgiving
 from batchjobs.runner.recorder import Recorder
@@ -349,7 +349,7 @@ class RunState:
         self.services = {name: Service(link, settings) for name, link in links.items()}
         self.recorder = Recorder(checkpoint)
         self.spool = AudioSpool(
-            checkpoint.folder / SEGMENTS_FOLDER,
+            checkpoint.folder / run_folder.SEGMENTS,
             limit_bytes=settings.audio_memory_bytes,
             on_error=lambda error: self.stop(error.message, error),
         )

@@ -181,7 +181,7 @@ class Worker:
     async def _copied(self, ticket: Ticket) -> bool:
         """Give a job what an equal one has; true if that settled it."""
         run, row = self._run, ticket.row
-        donors = await trio.to_thread.run_sync(run.checkpoint.donors, row.key)
+        donors = await trio.to_thread.run_sync(run.checkpoint.lookups.find_donors, row.key)
         for donor in donors:
             if not donor.has_layout_of(row):
                 continue
@@ -230,15 +230,15 @@ class Worker:
     def _leader(self, row: Row) -> JobRecord | None:
         """Find the best of what is kept in doubt for equal rows, or else a failure; in a thread."""
         checkpoint = self._run.checkpoint
-        own = checkpoint.records([row.id]).get(row.id)
+        own = checkpoint.lookups.find([row.id]).get(row.id)
         kept = [
             record
-            for record in checkpoint.suspects_of(row.key)
+            for record in checkpoint.lookups.find_suspects(row.key)
             if record != own and serves(checkpoint.folder, record, row)
         ]
         if kept:
             return min(kept, key=lambda record: severity(record.doubts))
-        return checkpoint.failure_of(row.key, besides=row.id)
+        return checkpoint.lookups.find_failure(row.key, besides=row.id)
 
     # -- buying ---------------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class Worker:
         checkpoint = self._run.checkpoint
 
         def look() -> tuple[JobRecord | None, JobRecord | None]:
-            kept = checkpoint.records([row.id]).get(row.id)
+            kept = checkpoint.lookups.find([row.id]).get(row.id)
             if kept is None or kept.status is not Status.SUSPECT or kept.key != row.key:
                 return None, None
             is_of_use = kept.can_become(row.output) and is_intact(checkpoint.folder, kept)
@@ -483,7 +483,7 @@ class Worker:
         if service.is_proven or not _has_words(ticket):
             return False
         service.mute_keys.add(ticket.key)
-        look_up = self._run.checkpoint.has_bought_from
+        look_up = self._run.checkpoint.lookups.has_bought_from
         has_spoken = await trio.to_thread.run_sync(look_up, ticket.row.provider)
         return len(service.mute_keys) >= (_MUTE_TEXTS if has_spoken else 1)
 

@@ -54,7 +54,7 @@ async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_pat
     before = contents_of(tmp_path)
     api.accept(tmp_path, ["001"])
     with Checkpoint.open(tmp_path) as checkpoint:
-        (record,) = checkpoint.records(["001"]).values()
+        (record,) = checkpoint.lookups.find(["001"]).values()
         checkpoint.commit(records=[record])  # as the killed one left it: with no report
     for name in ("results.jsonl", "summary.json", "failed.jsonl", "suspect/001.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -74,7 +74,7 @@ async def test_accept_by_reason_takes_those_with_no_other(tmp_path: Path) -> Non
     await ran(tmp_path, jobs(3), shares({"002": [0.1, 0.1]}, silent=True))
     both = Doubt(sign=Sign.ABRUPT, message="ends in mid-sound")
     with Checkpoint.open(tmp_path) as checkpoint:
-        (record,) = checkpoint.records(["001"]).values()
+        (record,) = checkpoint.lookups.find(["001"]).values()
         checkpoint.commit(records=[replace(record, doubts=(*record.doubts, both))])
     assert api.accept(tmp_path, reasons=["short"]).accepted == ()
     assert api.accept(tmp_path, reasons=["short", "abrupt"]).accepted == ("001",)

@@ -58,6 +58,6 @@ def _end(number: int, result: str, **changes: object) -> AttemptEnd:
 
 
 def _adopt(checkpoint: Checkpoint, *rows: Row) -> None:
-    checkpoint.begin_staging()
-    checkpoint.stage(rows)
-    checkpoint.adopt_staged({})
+    checkpoint.staging.begin()
+    checkpoint.staging.add(rows)
+    checkpoint.staging.adopt({})

@@ -23,7 +23,7 @@ def test_attempts_that_a_killed_process_left_open_are_lost(folder: Path) -> None
         assert checkpoint.recover(10.0) == {"k2": 1}
         checkpoint.commit(starts=[_start(1)])
         assert checkpoint.recover(11.0) == {"k1": 1, "k2": 1}
-        assert checkpoint.totals().attempts_lost == 4
+        assert checkpoint.totals.count_rows().attempts_lost == 4
         with checkpoint._database.reading() as database:
             query = "SELECT ended_at FROM attempts ORDER BY number"
             ends = [row[0] for row in database.execute(query)]
@@ -40,7 +40,7 @@ def test_a_job_set_aside_for_its_crashes_can_be_tried_again(folder: Path) -> Non
         assert checkpoint.recover(3.0) == {}
         checkpoint.commit(starts=[_start(1)])
         assert checkpoint.recover(4.0) == {"k1": 1}
-        assert checkpoint.totals().attempts_lost == 6
+        assert checkpoint.totals.count_rows().attempts_lost == 6
 
 
 def test_a_commit_is_whole_or_absent(folder: Path) -> None:
@@ -53,13 +53,13 @@ def test_a_commit_is_whole_or_absent(folder: Path) -> None:
             checkpoint.commit(
                 starts=[_start(2)], ends=[_end(number, "done")], records=[_done(1), broken]
             )
-        assert checkpoint.records(["r1", "r2"]) == {}
+        assert checkpoint.lookups.find(["r1", "r2"]) == {}
         assert checkpoint.recover(3.0) == {"k1": 1}
         with pytest.raises(TypeError):
             checkpoint.commit(records=[_done(1), _done(2, text=object())])
-        assert checkpoint.records(["r1"]) == {}
+        assert checkpoint.lookups.find(["r1"]) == {}
         checkpoint.commit(records=[_done(1)])
-        assert checkpoint.totals().done == 1
+        assert checkpoint.totals.count_rows().done == 1
 
 
 def test_a_full_disk_is_told_and_nothing_is_called_done(folder: Path) -> None:
@@ -72,11 +72,11 @@ def test_a_full_disk_is_told_and_nothing_is_called_done(folder: Path) -> None:
         with pytest.raises(DiskFullError) as caught:
             checkpoint.commit(records=[_done(1, text="x" * 1_000_000)])
         assert "make room" in caught.value.hint
-        assert checkpoint.totals().done == 0
+        assert checkpoint.totals.count_rows().done == 0
         with checkpoint._database.reading() as database:
             database.execute("PRAGMA max_page_count = 1000000")
         checkpoint.commit(records=[_done(1, text="x" * 1_000_000)])
-        assert checkpoint.totals().done == 1
+        assert checkpoint.totals.count_rows().done == 1
 
 
 def test_a_disk_that_fails_is_told(folder: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_disk_that_fails_is_told(folder: Path) -> None:
         with checkpoint._database.reading() as database:
             database.execute("DROP TABLE attempts")
         with pytest.raises(DiskError) as caught:
-            checkpoint.totals()
+            checkpoint.totals.count_rows()
         assert "check the disk" in caught.value.hint
 
 
@@ -94,9 +94,9 @@ def test_a_job_takes_over_a_place_with_its_file(folder: Path) -> None:
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.commit(records=[_done(1)])
         checkpoint.commit(records=[_done(2, output="audio/r1.wav")])
-        assert checkpoint.records(["r1", "r2"]).keys() == {"r2"}
+        assert checkpoint.lookups.find(["r1", "r2"]).keys() == {"r2"}
         checkpoint.commit(records=[_failed(3), _failed(4)])
-        assert checkpoint.records(["r3", "r4"]).keys() == {"r3", "r4"}
+        assert checkpoint.lookups.find(["r3", "r4"]).keys() == {"r3", "r4"}
 
 
 def test_a_failure_forgets_no_result(folder: Path) -> None:
@@ -106,14 +106,17 @@ def test_a_failure_forgets_no_result(folder: Path) -> None:
         checkpoint.commit(records=[_done(1)])
         for _ in range(2):
             checkpoint.commit(records=[_failed(1, key="new")])
-            assert checkpoint.records(["r1"])["r1"].status is Status.FAILED
-            assert [donor.id for donor in checkpoint.donors("k1")] == ["r1"]
-        assert (checkpoint.totals().failed, checkpoint.totals().done) == (1, 0)
-        assert [record.id for record in checkpoint.done_records()] == ["r1"]
+            assert checkpoint.lookups.find(["r1"])["r1"].status is Status.FAILED
+            assert [donor.id for donor in checkpoint.lookups.find_donors("k1")] == ["r1"]
+        assert (checkpoint.totals.count_rows().failed, checkpoint.totals.count_rows().done) == (
+            1,
+            0,
+        )
+        assert [record.id for record in checkpoint.lookups.stream_done()] == ["r1"]
         checkpoint.commit(records=[_done(1)])
-        assert [record.key for record in checkpoint.done_records()] == ["k1"]
+        assert [record.key for record in checkpoint.lookups.stream_done()] == ["k1"]
         checkpoint.commit(records=[_failed(1)])
-        assert list(checkpoint.done_records()) == []
+        assert list(checkpoint.lookups.stream_done()) == []
 
 
 def test_rows_stream_while_outcomes_are_committed(folder: Path) -> None:
@@ -122,7 +125,7 @@ def test_rows_stream_while_outcomes_are_committed(folder: Path) -> None:
     with Checkpoint.open(folder) as checkpoint:
         _adopt(checkpoint, *(_row(number) for number in range(1, count + 1)))
         seen = []
-        for row in checkpoint.rows_to_do(["new", "changed"]):
+        for row in checkpoint.rows.stream_to_do(["new", "changed"]):
             seen.append(row.position)
             if row.position % 100 == 0:
                 arguments = {"records": [_done(row.position)], "starts": [_start(row.position)]}
@@ -130,11 +133,11 @@ def test_rows_stream_while_outcomes_are_committed(folder: Path) -> None:
                 thread.start()
                 thread.join()
         assert seen == list(range(1, count + 1))
-        assert checkpoint.totals().done == 17
-        outcomes = list(checkpoint.outcomes())
+        assert checkpoint.totals.count_rows().done == 17
+        outcomes = list(checkpoint.rows.stream_outcomes())
         assert [row.position for row, _ in outcomes] == seen
         assert [row.position for row, record in outcomes if record] == list(range(100, 1701, 100))
-        assert list(checkpoint.rows_to_do([])) == []
+        assert list(checkpoint.rows.stream_to_do([])) == []
 
 
 def test_finished_jobs_stream_by_id(folder: Path) -> None:
@@ -142,5 +145,5 @@ def test_finished_jobs_stream_by_id(folder: Path) -> None:
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.commit(records=[_done(number) for number in range(1_200)])
         checkpoint.commit(records=[_failed(5_000)])
-        ids = [record.id for record in checkpoint.done_records()]
+        ids = [record.id for record in checkpoint.lookups.stream_done()]
     assert ids == sorted(f"r{number}" for number in range(1_200))

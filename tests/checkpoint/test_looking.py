@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.checkpoint import FILE_NAME, Checkpoint, SourceRecord
+from batchjobs.checkpoint import Checkpoint, SourceRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
+from batchjobs.files.run_folder import CHECKPOINT
 from tests.checkpoint.entries import _ARABIC, _adopt, _done, _failed, _row
 
 
@@ -27,14 +28,14 @@ def test_no_run_is_told(folder: Path, tmp_path: Path) -> None:
 def test_standing_in_for_no_run_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     """A plan without a run knows nothing, and writes nothing."""
     with Checkpoint.none(folder) as checkpoint:
-        checkpoint.begin_staging()
-        checkpoint.stage([_row(1)])
-        checkpoint.remember_sources(
+        checkpoint.staging.begin()
+        checkpoint.staging.add([_row(1)])
+        checkpoint.lookups.remember_sources(
             [SourceRecord(path="/x", bytes=1, modified_ns=1, sha256="s", seconds=1.0)]
         )
-        assert checkpoint.source("/x") is None
+        assert checkpoint.lookups.find_source("/x") is None
         assert not checkpoint.has_begun()
-        assert checkpoint.totals().rows == 0
+        assert checkpoint.totals.count_rows().rows == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -43,23 +44,23 @@ def test_a_live_run_can_be_looked_at(folder: Path) -> None:
     with Checkpoint.open(folder) as writer:
         _adopt(writer, _row(1), _row(2))
         with Checkpoint.read(folder) as reader:
-            assert reader.totals().done == 0
+            assert reader.totals.count_rows().done == 0
             writer.commit(records=[_done(1)])
-            assert reader.totals().done == 1
-            assert reader.settings() == writer.settings()
-            reader.begin_staging()
-            reader.stage([_row(1), _row(3)])
-            assert reader.orphans() == 0
-            reader.remember_sources(
+            assert reader.totals.count_rows().done == 1
+            assert reader.read_settings() == writer.read_settings()
+            reader.staging.begin()
+            reader.staging.add([_row(1), _row(3)])
+            assert reader.staging.count_orphans() == 0
+            reader.lookups.remember_sources(
                 [SourceRecord(path="/x", bytes=1, modified_ns=1, sha256="s", seconds=1.0)]
             )
             with pytest.raises(OutputError):
                 reader.commit(records=[_done(2)])
             with pytest.raises(OutputError):
-                reader.adopt_staged({})
+                reader.staging.adopt({})
             writer.commit(records=[_failed(2)])
-            assert reader.totals().failed == 1
-        assert writer.source("/x") is None
+            assert reader.totals.count_rows().failed == 1
+        assert writer.lookups.find_source("/x") is None
 
 
 def test_totals_come_from_one_moment(folder: Path) -> None:
@@ -77,7 +78,7 @@ def test_totals_come_from_one_moment(folder: Path) -> None:
         with Checkpoint.read(folder) as reader:
             thread.start()
             while not stopping.is_set():
-                totals = reader.totals()
+                totals = reader.totals.count_rows()
                 assert sum(totals.errors.values()) == totals.failed
         thread.join()
 
@@ -124,9 +125,9 @@ def test_a_finished_run_in_a_folder_that_cannot_be_written(visible: Path) -> Non
         _adopt(checkpoint, _row(1), _row(2))
         checkpoint.commit(records=[_done(1, text=_ARABIC)])
     with _look_unprivileged(visible / "run") as reader:
-        assert reader.totals().done == 1
-        assert reader.records(["r1"])["r1"].text == _ARABIC
-    assert [path.name for path in (visible / "run").iterdir()] == [FILE_NAME]
+        assert reader.totals.count_rows().done == 1
+        assert reader.lookups.find(["r1"])["r1"].text == _ARABIC
+    assert [path.name for path in (visible / "run").iterdir()] == [CHECKPOINT]
 
 
 def test_a_killed_run_is_not_shown_without_its_log(visible: Path) -> None:
@@ -137,10 +138,10 @@ def test_a_killed_run_is_not_shown_without_its_log(visible: Path) -> None:
         shutil.copytree(visible / "run", visible / "whole")
         (visible / "torn").mkdir()
         for ending in ("", "-wal"):
-            name = f"{FILE_NAME}{ending}"
+            name = f"{CHECKPOINT}{ending}"
             shutil.copy(visible / "run" / name, visible / "torn" / name)
     with pytest.raises(OutputError, match="killed") as caught:
         _look_unprivileged(visible / "torn")
     assert "copy the folder" in caught.value.hint
     with _look_unprivileged(visible / "whole") as reader:
-        assert reader.totals().done == 1
+        assert reader.totals.count_rows().done == 1

@@ -29,22 +29,22 @@ def test_what_is_known_of_jobs_is_found_again_exactly(folder: Path) -> None:
     )
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.commit(records=[record, _done(2, key="k1"), _failed(3, key="k1")])
-        assert checkpoint.records([_ARABIC, "nobody"]) == {_ARABIC: record}
-        assert checkpoint.records([]) == {}
-        assert checkpoint.keys_with_donors(["k1", "k3"]) == {"k1"}
-        assert {donor.id for donor in checkpoint.donors("k1")} == {_ARABIC, "r2"}
-        assert checkpoint.donors("none") == []
-        failure = checkpoint.failure_of("k1")
+        assert checkpoint.lookups.find([_ARABIC, "nobody"]) == {_ARABIC: record}
+        assert checkpoint.lookups.find([]) == {}
+        assert checkpoint.lookups.find_bought_keys(["k1", "k3"]) == {"k1"}
+        assert {donor.id for donor in checkpoint.lookups.find_donors("k1")} == {_ARABIC, "r2"}
+        assert checkpoint.lookups.find_donors("none") == []
+        failure = checkpoint.lookups.find_failure("k1")
         assert failure is not None
         assert failure.id == "r3"
-        assert checkpoint.failure_of("k2") is None
+        assert checkpoint.lookups.find_failure("k2") is None
 
 
 def test_a_thousand_equal_jobs_offer_some_donors(folder: Path) -> None:
     """A copy need not read the records of all other copies."""
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.commit(records=[_done(number, key="k") for number in range(1000)])
-        assert 1 < len(checkpoint.donors("k")) <= 50
+        assert 1 < len(checkpoint.lookups.find_donors("k")) <= 50
 
 
 def test_of_many_equal_jobs_those_that_can_become_anything_are_offered(folder: Path) -> None:
@@ -53,7 +53,7 @@ def test_of_many_equal_jobs_those_that_can_become_anything_are_offered(folder: P
     exact = _done(0, id="zz", key="k", output="audio/zz.wav")
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.commit(records=[*lossy, exact])
-        donors = checkpoint.donors("k")
+        donors = checkpoint.lookups.find_donors("k")
     assert donors[0].id == "zz"
     assert donors[1].can_become("audio/more.mp3")
     assert any(donor.can_become("audio/new.flac") for donor in donors)
@@ -81,39 +81,39 @@ def test_recordings_are_remembered(folder: Path) -> None:
     old = SourceRecord(path="/س.wav", bytes=1, modified_ns=2**62, sha256="a", seconds=1.25)
     new = SourceRecord(path="/س.wav", bytes=2, modified_ns=2**62 + 1, sha256="b", seconds=2.5)
     with Checkpoint.open(folder) as checkpoint:
-        assert checkpoint.source(old.path) is None
-        checkpoint.remember_sources([old])
-        assert checkpoint.source(old.path) == old
-        checkpoint.remember_sources([new])
+        assert checkpoint.lookups.find_source(old.path) is None
+        checkpoint.lookups.remember_sources([old])
+        assert checkpoint.lookups.find_source(old.path) == old
+        checkpoint.lookups.remember_sources([new])
     with Checkpoint.read(folder) as reader:
-        assert reader.source(old.path) == new
+        assert reader.lookups.find_source(old.path) == new
 
 
 def test_files_are_owned_by_their_paths(folder: Path) -> None:
     """A begun attempt and a result own the planned path, and no other, for good."""
     with Checkpoint.open(folder) as checkpoint:
         _adopt(checkpoint, _row(1), _row(2), _row(3))
-        assert not checkpoint.owns("audio/r1.wav")
+        assert not checkpoint.lookups.is_own_file("audio/r1.wav")
         checkpoint.commit(starts=[_start(1)])
         checkpoint.commit(records=[_done(2, output="other/r2.flac")])
         _adopt(checkpoint, _row(3))
-        assert checkpoint.owns("audio/r1.wav")
-        assert checkpoint.owns("other/r2.flac")
-        assert not checkpoint.owns("audio/mine.wav")
-        assert not checkpoint.owns("audio/r3.wav")
+        assert checkpoint.lookups.is_own_file("audio/r1.wav")
+        assert checkpoint.lookups.is_own_file("other/r2.flac")
+        assert not checkpoint.lookups.is_own_file("audio/mine.wav")
+        assert not checkpoint.lookups.is_own_file("audio/r3.wav")
         checkpoint.commit(records=[_done(2, output="moved.flac")])
-        assert checkpoint.owns("other/r2.flac")
+        assert checkpoint.lookups.is_own_file("other/r2.flac")
 
 
 def test_a_copy_owns_its_file_before_it_is_committed(folder: Path) -> None:
     """A run killed between a copy's rename and its commit can be continued."""
     with Checkpoint.open(folder) as checkpoint:
         _adopt(checkpoint, _row(1, action="copy"), _row(2, action="follow"), _row(3))
-        assert checkpoint.owns("audio/r1.wav")
-        assert checkpoint.owns("audio/r2.wav")
-        assert not checkpoint.owns("audio/r3.wav")
+        assert checkpoint.lookups.is_own_file("audio/r1.wav")
+        assert checkpoint.lookups.is_own_file("audio/r2.wav")
+        assert not checkpoint.lookups.is_own_file("audio/r3.wav")
         # Also if the next plan, which is cancelled as well, has nothing to copy any more.
         _adopt(checkpoint, _row(2), _row(3))
-        assert checkpoint.owns("audio/r1.wav")
-        assert checkpoint.owns("audio/r2.wav")
-        assert not checkpoint.owns("audio/r3.wav")
+        assert checkpoint.lookups.is_own_file("audio/r1.wav")
+        assert checkpoint.lookups.is_own_file("audio/r2.wav")
+        assert not checkpoint.lookups.is_own_file("audio/r3.wav")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError, DiskError, NoRunError, OutputError, RunLockedError
+from batchjobs.files.run_folder import CHECKPOINT
 from tests.checkpoint.entries import _adopt, _done, _row
 
 
@@ -27,7 +28,7 @@ def test_a_commit_survives_a_power_cut(folder: Path) -> None:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
         assert database.execute("PRAGMA user_version").fetchone() == (4,)
-        assert Path(database.execute("PRAGMA database_list").fetchone()[2]).name == FILE_NAME
+        assert Path(database.execute("PRAGMA database_list").fetchone()[2]).name == CHECKPOINT
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -39,7 +40,7 @@ def test_a_new_folder_is_synced_into_those_above_it(tmp_path: Path) -> None:
     traced = ["strace", "-f", "-y", "-o", str(log), "-e", "trace=mkdir,fsync,fdatasync"]
     subprocess.run([*traced, *_python(code, tmp_path / "a" / "b")], check=True)
     calls = log.read_text()
-    made, first = calls.index("mkdir("), calls.index(FILE_NAME)
+    made, first = calls.index("mkdir("), calls.index(CHECKPOINT)
     for above in (tmp_path, tmp_path / "a"):
         assert made < calls.index(f"<{above}>)") < first
 
@@ -78,7 +79,7 @@ def test_a_look_sees_a_run_and_keeps_none_out(
         assert not looking.is_running()
     glance = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(glance, fcntl.LOCK_SH)
-    monkeypatch.setattr("batchjobs.checkpoint.database.time.sleep", lambda _: os.close(glance))
+    monkeypatch.setattr("batchjobs.checkpoint.lock.time.sleep", lambda _: os.close(glance))
     Checkpoint.open(folder).close()
 
 
@@ -117,7 +118,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, *, is_above: bool)
 def test_a_damaged_file_is_told_with_what_to_do(folder: Path) -> None:
     """Bytes that are no database end in 74 with a hint, both ways; the lock is let go."""
     folder.mkdir(parents=True)
-    (folder / FILE_NAME).write_bytes(b"not a database at all " * 400)
+    (folder / CHECKPOINT).write_bytes(b"not a database at all " * 400)
     for way in (Checkpoint.open, Checkpoint.read, Checkpoint.open):
         with pytest.raises(DiskError) as caught:
             way(folder)
@@ -135,20 +136,20 @@ def test_damage_further_in_is_told_the_same(folder: Path) -> None:
             database.execute("UPDATE jobs SET record = 'text' WHERE id = 'r8'")
         for number in (7, 8):
             with pytest.raises(DiskError, match="damaged"):
-                checkpoint.records([f"r{number}"])
+                checkpoint.lookups.find([f"r{number}"])
         with pytest.raises(DiskError, match="damaged"):
-            list(checkpoint.outcomes())
-    content = bytearray((folder / FILE_NAME).read_bytes())
+            list(checkpoint.rows.stream_outcomes())
+    content = bytearray((folder / CHECKPOINT).read_bytes())
     content[8192 : len(content) - 4096] = b"\xff" * (len(content) - 12288)
-    (folder / FILE_NAME).write_bytes(content)
+    (folder / CHECKPOINT).write_bytes(content)
     with Checkpoint.open(folder) as checkpoint, pytest.raises(DiskError, match="damaged"):
-        list(checkpoint.outcomes())
+        list(checkpoint.rows.stream_outcomes())
 
 
 def test_a_file_of_another_version_is_refused_and_left_as_it_is(folder: Path) -> None:
     """Neither a later schema nor somebody's own database is touched."""
     folder.mkdir(parents=True)
-    path = folder / FILE_NAME
+    path = folder / CHECKPOINT
     for version, shown in ((5, "schema 5"), (0, "schema 0")):
         path.unlink(missing_ok=True)
         foreign = sqlite3.connect(path)
@@ -165,9 +166,9 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(folder: Path) ->
 def test_a_file_that_cannot_be_understood_is_told(folder: Path) -> None:
     """A file in some later format of SQLite is trouble, not a folder that cannot be written."""
     Checkpoint.open(folder).close()
-    content = bytearray((folder / FILE_NAME).read_bytes())
+    content = bytearray((folder / CHECKPOINT).read_bytes())
     content[44:48] = b"\0\0\0\x09"
-    (folder / FILE_NAME).write_bytes(content)
+    (folder / CHECKPOINT).write_bytes(content)
     for way in (Checkpoint.open, Checkpoint.read):
         with pytest.raises(DiskError, match="unsupported file format"):
             way(folder)
@@ -176,7 +177,7 @@ def test_a_file_that_cannot_be_understood_is_told(folder: Path) -> None:
 def test_a_run_killed_before_its_first_write_is_no_run_and_can_be_begun(folder: Path) -> None:
     """An empty file is not another version's: to look finds no run, to run makes one."""
     folder.mkdir(parents=True)
-    (folder / FILE_NAME).touch()
+    (folder / CHECKPOINT).touch()
     with pytest.raises(NoRunError):
         Checkpoint.read(folder)
     with Checkpoint.open(folder) as checkpoint:

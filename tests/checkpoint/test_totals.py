@@ -28,8 +28,8 @@ def test_totals_add_up(folder: Path) -> None:
             _done(9),
         ]
         checkpoint.commit(ends=ends, records=records)
-        totals = checkpoint.totals()
-        sent = checkpoint.sent_by_provider()
+        totals = checkpoint.totals.count_rows()
+        sent = checkpoint.totals.sum_sent()
     assert (totals.rows, totals.done, totals.failed, totals.not_run) == (7, 2, 3, 2)
     assert totals.no_speech == 1
     assert totals.errors == {"timeout": 2, "permanent": 1}

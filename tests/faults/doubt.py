@@ -147,7 +147,7 @@ class DoubtedCase(Case):
     def had(self, checkpoint: Checkpoint) -> list[JobRecord]:
         """Finished jobs, and what is kept in doubt."""
         self.kept = ""
-        found = checkpoint.outcomes(Status.SUSPECT)
+        found = checkpoint.rows.stream_outcomes(Status.SUSPECT)
         suspects = [record for _, record in found if record is not None]
         for record in suspects:
             place = self.folder / record.output
@@ -156,7 +156,7 @@ class DoubtedCase(Case):
                 self.note("corrupt", f"{record.output} is in doubt, under a final name")
             if self.kept not in {self.work.contents[_FINAL], self._better}:
                 self.note("corrupt", f"{record.output} holds something else")
-        totals = checkpoint.totals()
+        totals = checkpoint.totals.count_rows()
         self.lost_attempts = totals.attempts_open + totals.attempts_lost
         return [*super().had(checkpoint), *suspects]
 

@@ -24,7 +24,7 @@ from batchjobs import text
 from batchjobs.audio import decoding
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
-from batchjobs.files.atomic import path_inside
+from batchjobs.files.paths import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults

@@ -232,7 +232,7 @@ class Case:
 
     def had(self, checkpoint: Checkpoint) -> list[JobRecord]:
         """What must not be paid for again: finished jobs."""
-        return list(checkpoint.done_records())
+        return list(checkpoint.lookups.stream_done())
 
     def _looked_at(self) -> tuple[set[str], int]:
         """Who is done, their files being right, and how many attempts were counted."""
@@ -248,7 +248,7 @@ class Case:
             try:
                 with Checkpoint.read(copy) as checkpoint:
                     records = self.had(checkpoint)
-                    attempts = checkpoint.totals().attempts
+                    attempts = checkpoint.totals.count_rows().attempts
             except NoRunError:
                 return set(), 0
             except BatchjobsError as error:

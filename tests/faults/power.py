@@ -246,9 +246,11 @@ def _looked_at(
             checkpoint.recover(time.time())
             with checkpoint._database.reading() as database:
                 sound = database.execute("PRAGMA integrity_check").fetchone()[0]
-            suspects = [record for _, record in checkpoint.outcomes(Status.SUSPECT) if record]
-            records = [*checkpoint.done_records(), *suspects]
-            attempts = checkpoint.totals().attempts
+            suspects = [
+                record for _, record in checkpoint.rows.stream_outcomes(Status.SUSPECT) if record
+            ]
+            records = [*checkpoint.lookups.stream_done(), *suspects]
+            attempts = checkpoint.totals.count_rows().attempts
     except (BatchjobsError, sqlite3.Error) as error:
         return [f"the checkpoint does not open: {error}"]
     if sound != "ok":

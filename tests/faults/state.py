@@ -41,10 +41,11 @@ from hypothesis.stateful import (
 from batchjobs import api
 from batchjobs.api import execute
 from batchjobs.audio import decoding
-from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
-from batchjobs.checkpoint.ledger import record_from
+from batchjobs.checkpoint import Checkpoint, JobRecord
+from batchjobs.checkpoint.records import read_record
 from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingError, RunLockedError
 from batchjobs.files.atomic import part_path
+from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Evidence, Status, derived_id
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.engines.tone import ToneRecogniser
@@ -567,7 +568,7 @@ class RunFolder(RuleBasedStateMachine):
         What rows had in doubt before they were edited is kept as well, for who undoes the edit.
         """
         kept = {known.output for known in self.unsettled.values() if known.is_suspect}
-        with contextlib.closing(sqlite3.connect(self.folder / FILE_NAME)) as database:
+        with contextlib.closing(sqlite3.connect(self.folder / CHECKPOINT)) as database:
             apart = "SELECT output FROM jobs WHERE status = 'suspect' AND instr(id, char(31))"
             kept |= {output for (output,) in database.execute(apart)}
         found = {str(path.relative_to(self.folder)) for path in self.folder.glob("suspect/*")}
@@ -599,8 +600,8 @@ class RunFolder(RuleBasedStateMachine):
         """
         self.learn_unsettled()
         with Checkpoint.read(self.folder) as checkpoint:
-            records = list(checkpoint.done_records())
-            current = checkpoint.records([record.id for record in records])
+            records = list(checkpoint.lookups.stream_done())
+            current = checkpoint.lookups.find([record.id for record in records])
         # Bought again, it has the same bytes, and evidence of its own.
         before = {
             (held.id, held.product_key, held.output, held.sha256, held.evidence): held
@@ -641,7 +642,7 @@ class RunFolder(RuleBasedStateMachine):
             Checkpoint.read(self.folder) as checkpoint,
             checkpoint._database.reading() as database,
         ):
-            records = [record_from(content) for (content,) in database.execute(query)]
+            records = [read_record(content) for (content,) in database.execute(query)]
         return {record.id: record for record in records}
 
     def learn_unsettled(self) -> None:
@@ -721,7 +722,7 @@ class RunFolder(RuleBasedStateMachine):
     def after_a_kill(self) -> None:
         """Learn what was committed; what was bought beyond that was open at the kill."""
         sold = self.world.sold()
-        if not (self.folder / FILE_NAME).exists():
+        if not (self.folder / CHECKPOINT).exists():
             self.hold("nothing bought before there is a checkpoint", holds=not sold, why=sold)
             return
         try:
@@ -783,13 +784,15 @@ class RunFolder(RuleBasedStateMachine):
     @told
     def accept(self, which: int) -> None:
         """Accept what is in doubt, one or all of it: its very bytes are the result, for nothing."""
-        if (self.folder / FILE_NAME).exists():  # not a precondition: it is up to chance
+        if (self.folder / CHECKPOINT).exists():  # not a precondition: it is up to chance
             self.accept_now(which)
 
     def accept_now(self, which: int = -1) -> None:
         """Accept all that is in doubt, or one of it, and check what became of that."""
         with Checkpoint.read(self.folder) as checkpoint:
-            found = [(row, kept) for row, kept in checkpoint.outcomes(Status.SUSPECT) if kept]
+            found = [
+                (row, kept) for row, kept in checkpoint.rows.stream_outcomes(Status.SUSPECT) if kept
+            ]
         if which >= 0 and found:
             found = [found[which % len(found)]]
         asked = [row.id for row, _ in found] if which >= 0 else []
@@ -1030,7 +1033,7 @@ class RunFolder(RuleBasedStateMachine):
                     shutil.copytree(self.folder, copy)
 
         self.settle(snap)
-        log = copy / f"{FILE_NAME}-wal"
+        log = copy / f"{CHECKPOINT}-wal"
         if not log.exists() or not log.stat().st_size:
             return
         content = bytearray(log.read_bytes())
@@ -1055,7 +1058,9 @@ class RunFolder(RuleBasedStateMachine):
                 "it ends", holds=report.exit_code in {0, 1} and report.error is None, why=report
             )
             with Checkpoint.read(copy) as checkpoint:
-                outcomes = checkpoint.outcomes_of([self.id_of(row) for row in self.good_rows])
+                outcomes = checkpoint.rows.find_outcomes(
+                    [self.id_of(row) for row in self.good_rows]
+                )
             for row in self.good_rows:
                 record = outcomes[self.id_of(row)][1]
                 assert record is not None

@@ -17,7 +17,7 @@ import trio
 from batchjobs import api, text
 from batchjobs.audio import decoding
 from batchjobs.errors import ManifestError, RecordingError, SessionError
-from batchjobs.files.atomic import path_inside
+from batchjobs.files.paths import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Status, Verdict
 from batchjobs.manifest import read_rows, rules
 from batchjobs.options import Defaults

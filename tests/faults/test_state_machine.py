@@ -108,7 +108,7 @@ def test_a_resume_by_row_number_is_caught(world: World, monkeypatch: pytest.Monk
     def decided(
         stager: Stager, row: Row, record: JobRecord | None, *, is_bought: bool = True
     ) -> Row:
-        before = {old.position: found for old, found in stager.checkpoint.outcomes()}
+        before = {old.position: found for old, found in stager.checkpoint.rows.stream_outcomes()}
         found = before.get(row.position)
         if found is not None and found.status is Status.DONE:
             return row._replace(action=Action.DONE)

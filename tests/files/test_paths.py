@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchjobs.files.atomic import PathEscapeError, path_inside, plain_path_inside
+from batchjobs.files.paths import PathEscapeError, path_inside, plain_path_inside
 
 
 @pytest.fixture

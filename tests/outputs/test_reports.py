@@ -10,13 +10,11 @@ import pytest
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecord, JobRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
+from batchjobs.files.run_folder import FAILED, RESULTS, SUMMARY
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults
 from batchjobs.outputs.reports import (
-    FAILED,
-    RESULTS,
-    SUMMARY,
     read_results,
     summary_of,
     write_results,
@@ -56,7 +54,7 @@ def _planned(checkpoint: Checkpoint, path: Path) -> None:
         providers=BUILT_IN,
         settings=PlanSettings(name=path.name, skip_bad_rows=True),
     )
-    checkpoint.adopt_staged({})
+    checkpoint.staging.adopt({})
 
 
 def _manifest(folder: Path, *rows: Mapping[str, object]) -> Path:
@@ -69,7 +67,7 @@ def _manifest(folder: Path, *rows: Mapping[str, object]) -> Path:
 def _settle(checkpoint: Checkpoint, *, failing: frozenset[str] = frozenset()) -> None:
     """Give every row an outcome."""
     records = []
-    for row, _ in checkpoint.outcomes():
+    for row, _ in checkpoint.rows.stream_outcomes():
         done = JobRecord(
             id=row.id,
             key=row.key,
@@ -127,7 +125,7 @@ def test_a_transcription_has_its_transcript(tmp_path: Path, wav: Path) -> None:
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, _manifest(tmp_path, *rows))
         _settle(checkpoint)
-        silent = replace(checkpoint.records(["b"])["b"], text=" ", error_class="no_speech")
+        silent = replace(checkpoint.lookups.find(["b"])["b"], text=" ", error_class="no_speech")
         silent = replace(silent, evidence=None, copied_from="a")
         checkpoint.commit(records=[silent])
         write_results(checkpoint, {})
@@ -207,7 +205,7 @@ def test_failures_are_a_manifest_with_the_same_ids(tmp_path: Path, wav: Path) ->
     path = _manifest(tmp_path, *rows)
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, path)
-        ids = [row.id for row, _ in checkpoint.outcomes()]
+        ids = [row.id for row, _ in checkpoint.rows.stream_outcomes()]
         _settle(checkpoint, failing=frozenset(ids) - {"done"})
         write_results(checkpoint, {})
     failed = tmp_path / "run" / FAILED
@@ -325,7 +323,7 @@ def test_both_readings_of_a_table_are_of_one_state(tmp_path: Path) -> None:
     """A job that ends between them is in neither, or in both: no column comes too late."""
     with Checkpoint.open(tmp_path) as writer, Checkpoint.read(tmp_path) as reader:
         with reader.steady():
-            before = reader.totals().attempts
+            before = reader.totals.count_rows().attempts
             writer.commit(starts=[AttemptStart(key="k", job="a", provider="p", started_at=1.0)])
-            assert reader.totals().attempts == before
-        assert reader.totals().attempts == before + 1
+            assert reader.totals.count_rows().attempts == before
+        assert reader.totals.count_rows().attempts == before + 1

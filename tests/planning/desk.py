@@ -65,8 +65,8 @@ class Desk:
         """Plan and adopt; give each row's action by its id."""
         with Checkpoint.open(self.folder) as checkpoint:
             self.made(table, checkpoint, **changes)
-            checkpoint.adopt_staged({})
-            return {row.id: row.action for row, _ in checkpoint.outcomes()}
+            checkpoint.staging.adopt({})
+            return {row.id: row.action for row, _ in checkpoint.rows.stream_outcomes()}
 
     def made(
         self, table: Sequence[Mapping[str, object]], checkpoint: Checkpoint, **changes: object
@@ -90,11 +90,11 @@ class Desk:
         bought = []
         with Checkpoint.open(self.folder) as checkpoint:
             self.made(table, checkpoint, **changes)
-            checkpoint.adopt_staged({})
+            checkpoint.staging.adopt({})
             for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
-                rows = checkpoint.rows_to_do(actions)
+                rows = checkpoint.rows.stream_to_do(actions)
                 bought += [row.id for row in rows if self.do(checkpoint, row, failing or {})]
-            totals = checkpoint.totals()
+            totals = checkpoint.totals.count_rows()
             assert totals.done + totals.failed + totals.not_run == totals.rows
         return bought
 
@@ -107,7 +107,7 @@ class Desk:
             checkpoint.commit(records=[record])
             return False
         if row.action in {Action.COPY, Action.FOLLOW}:
-            donors = checkpoint.donors(row.key)
+            donors = checkpoint.lookups.find_donors(row.key)
             written = next(
                 filter(None, (writing.copied(self.folder, row.output, d) for d in donors)), None
             )

@@ -69,8 +69,8 @@ def test_whatever_is_edited_nothing_held_is_bought_again(
         held = _held(desk)
         with Checkpoint.open(desk.folder) as checkpoint:
             desk.made(table, checkpoint, retry_failed=True)
-            checkpoint.adopt_staged({})
-            for row in checkpoint.rows_to_do(TO_BUY):
+            checkpoint.staging.adopt({})
+            for row in checkpoint.rows.stream_to_do(TO_BUY):
                 assert Path(row.output).suffix not in held.get(row.key, ())
         name = table[place % len(table)]["id"]
         failing = {name: bool(choice % 2)} if edit == "fail" else {}
@@ -83,7 +83,7 @@ def _held(desk: Desk) -> dict[str, set[str]]:
     """Tell which formats could be made of what is on the disk, by key."""
     held: dict[str, set[str]] = {}
     with Checkpoint.read(desk.folder) as checkpoint:
-        for record in checkpoint.done_records():
+        for record in checkpoint.lookups.stream_done():
             if is_intact(desk.folder, record):
                 endings = {".wav", ".flac", ".mp3", ".ogg"}
                 can = {ending for ending in endings if record.can_become(f"x{ending}")}

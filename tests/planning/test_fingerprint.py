@@ -33,16 +33,16 @@ def _begun(desk: Desk, table: Table, *, doing: int, failing: Mapping[str, bool])
     """Plan and adopt, and do some of the rows, as a run does that is killed then."""
     with Checkpoint.open(desk.folder) as checkpoint:
         made = desk.made(table, checkpoint, skip_bad_rows=True, inputs_folder=_home(desk))
-        checkpoint.adopt_staged(_KEPT if made.tells_all else {"fingerprint": ""})
+        checkpoint.staging.adopt(_KEPT if made.tells_all else {"fingerprint": ""})
         rows = [
             row
-            for row in checkpoint.rows_to_do(["new", "changed", "retry", "remake"])
+            for row in checkpoint.rows.stream_to_do(["new", "changed", "retry", "remake"])
             if row.provider == "local"
         ]
         for row in rows[:doing]:
             desk.do(checkpoint, row, failing)
         if doing >= len(rows) and not failing:
-            for row in checkpoint.rows_to_do(["copy", "follow"]):
+            for row in checkpoint.rows.stream_to_do(["copy", "follow"]):
                 desk.do(checkpoint, row, failing)
 
 
@@ -64,8 +64,8 @@ def _again(desk: Desk, **changes: object) -> tuple[Plan, list[Row]]:
             providers=desk.providers,
             settings=desk.settings(fingerprint="f", skip_bad_rows=True, **changes),
         )
-        checkpoint.adopt_staged({"fingerprint": "f" if made.tells_all else ""})
-        return made, [row for row, _ in checkpoint.outcomes()]
+        checkpoint.staging.adopt({"fingerprint": "f" if made.tells_all else ""})
+        return made, [row for row, _ in checkpoint.rows.stream_outcomes()]
 
 
 _words = st.sampled_from(["سَلامٌ", "سلام ٣", "one", "two", "كِتاب. " * 12])
@@ -123,7 +123,7 @@ def test_the_plan_is_the_one_that_reading_the_manifest_would_give(
     if re_recorded:
         (desk.home / "3.wav").rename(desk.home / "2.wav")
     with Checkpoint.read(desk.folder) as checkpoint:
-        is_told = bool(checkpoint.fingerprint())
+        is_told = bool(checkpoint.read_fingerprint())
     changes = {"limit": limit, "retry_failed": retries}
     expected = _full(desk, table, **changes)
     if not is_told:

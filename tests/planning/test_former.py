@@ -126,7 +126,7 @@ def test_parts_of_a_long_recording_count_as_finished(then: Desk) -> None:
     begun = _desk(then.home, short)
     begun.plan(table)
     with Checkpoint.open(begun.folder) as checkpoint:
-        (row, _), *_ = checkpoint.outcomes()
+        (row, _), *_ = checkpoint.rows.stream_outcomes()
         heard = SegmentRecord(key="s", job_key=row.key, text="نَصّ", audio_seconds=1.0)
         checkpoint.commit(changes=[SegmentChanges(bought=heard)])
     now = replace(_NOW, audio_limit_seconds=1.0, audio_target_seconds=1.0)

@@ -16,7 +16,7 @@ def test_equal_rows_without_ids_are_jobs_of_their_own(desk: Desk) -> None:
     assert sorted(twins) == [first, f"{first}-2", f"{first}-3"]
     assert [made[name] for name in sorted(twins)] == ["new", "follow", "follow"]
     with Checkpoint.open(desk.folder) as checkpoint:
-        row = next(checkpoint.rows_to_do(["new"]))
+        row = next(checkpoint.rows.stream_to_do(["new"]))
         assert desk.do(checkpoint, row, {})
     made = desk.plan(table)
     assert [made[name] for name in sorted(twins)] == ["done", "copy", "copy"]

@@ -4,10 +4,11 @@ import pytest
 
 from batchjobs.checkpoint import AttemptStart, Checkpoint
 from batchjobs.errors import OutputError
+from batchjobs.files import run_folder
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
-from batchjobs.outputs import reports, writing
+from batchjobs.outputs import writing
 from batchjobs.planning import BadRowsError
 from batchjobs.planning.row_builder import Rows
 from batchjobs.providers import BUILT_IN
@@ -40,7 +41,7 @@ def test_a_foreign_transcript_is_not_overwritten_on_either_side(desk: Desk) -> N
     assert desk.run([{"id": "a", "audio": "a.wav", "output": "notes/a.txt"}]) == ["a"]
 
 
-@pytest.mark.parametrize("name", [reports.RESULTS, reports.FAILED, reports.SUMMARY])
+@pytest.mark.parametrize("name", run_folder.REPORTS)
 def test_foreign_reports_are_not_overwritten(desk: Desk, name: str) -> None:
     """A first run in a folder with somebody's own results.jsonl stops; a later one has its own."""
     desk.folder.mkdir(parents=True)
@@ -78,7 +79,7 @@ def test_a_left_over_of_our_own_is_accepted(desk: Desk) -> None:
     table = _texts("one", "one", "three")
     desk.plan(table)
     with Checkpoint.open(desk.folder) as checkpoint:
-        row = next(checkpoint.rows_to_do(["new"]))
+        row = next(checkpoint.rows.stream_to_do(["new"]))
         start = AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)
         checkpoint.commit(starts=[start])
         for name in ("r1", "r2"):

@@ -42,8 +42,8 @@ def test_planning_beside_a_run_changes_nothing(desk: Desk) -> None:
         made = desk.made([*_texts("one"), {"id": "a", "audio": "a.wav"}], checkpoint)
         assert made.by_action[Action.NEW].rows == 1
         assert made.by_action[Action.DONE].rows == 1
-        assert checkpoint.source(str(desk.home / "a.wav")) is None
-        assert [row.id for row, _ in checkpoint.outcomes()] == ["r1"]
+        assert checkpoint.lookups.find_source(str(desk.home / "a.wav")) is None
+        assert [row.id for row, _ in checkpoint.rows.stream_outcomes()] == ["r1"]
 
 
 def test_bad_rows_are_counted_and_the_first_hundred_kept(desk: Desk) -> None:
@@ -59,7 +59,7 @@ def test_bad_rows_are_counted_and_the_first_hundred_kept(desk: Desk) -> None:
     assert "--skip-bad-rows" in caught.value.hint
     assert str(caught.value).count("\n") == 100
     with Checkpoint.open(desk.folder) as checkpoint:
-        assert [row.id for row, _ in checkpoint.outcomes()] == ["r1"]
+        assert [row.id for row, _ in checkpoint.rows.stream_outcomes()] == ["r1"]
         made = desk.made(table, checkpoint, skip_bad_rows=True)
         assert made.by_action[Action.BAD].rows == 1_199
         assert len(made.bad_rows) == 100
@@ -74,7 +74,7 @@ def test_bad_rows_that_are_skipped_can_be_read_back(desk: Desk) -> None:
         made = desk.plan(table, skip_bad_rows=True, limit=limit)
         assert made["b"] == "bad"
         with Checkpoint.read(desk.folder) as checkpoint:
-            rows = [decode_row(row) for row, _ in checkpoint.outcomes()]
+            rows = [decode_row(row) for row, _ in checkpoint.rows.stream_outcomes()]
         assert isinstance(rows[0], Job)
         assert isinstance(rows[1], BadRow)
         assert (rows[1].line, rows[1].column) == (3, "text")

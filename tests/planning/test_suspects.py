@@ -10,8 +10,9 @@ from typing import Any
 import trio
 
 from batchjobs import api
-from batchjobs.checkpoint import FILE_NAME, Checkpoint
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
+from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Doubt, Sign, Status
 from batchjobs.progress import JobRetried
 from tests.runner.runs import SETTINGS, TEXT, job, jobs, ran, speech_for
@@ -186,7 +187,7 @@ async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) ->
     one = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=1))
     with Checkpoint.open(tmp_path) as checkpoint:
         kept = replace(
-            checkpoint.records(["000"])["000"],
+            checkpoint.lookups.find(["000"])["000"],
             status=Status.SUSPECT,
             is_passing=True,
             doubts=(Doubt(sign=Sign.SHORT, message="too short"),),
@@ -210,7 +211,7 @@ async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) 
 async def test_what_a_kill_has_left_in_the_folder_is_swept(tmp_path: Path) -> None:
     """A file that no job in doubt has goes with the next run, if it was ours; others stay."""
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+    with closing(sqlite3.connect(tmp_path / CHECKPOINT)) as database, database:
         database.execute("INSERT INTO own_files VALUES ('suspect/001~2.wav')")
     for name in ("001~2.wav", ".001~2.wav.part", "mine.wav"):
         (tmp_path / "suspect" / name).write_bytes(b"x")

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import mutagen  # noqa: E402
 
 from batchjobs.audio import decoding  # noqa: E402
-from batchjobs.checkpoint import FILE_NAME  # noqa: E402
+from batchjobs.files.run_folder import CHECKPOINT  # noqa: E402
 from batchjobs.outputs.reports import read_results  # noqa: E402
 from batchjobs.server.engines.tone import ToneRecogniser  # noqa: E402
 from tests.books import alice, chapter_text, kalila, write_epub  # noqa: E402
@@ -74,7 +74,7 @@ def bought_twice(home: Path) -> int:
 
     query = """SELECT count(*) FROM (SELECT key FROM attempts WHERE result = 'done'
                GROUP BY key HAVING count(*) > 1)"""
-    with closing(sqlite3.connect(home / "outputs" / "book" / FILE_NAME)) as database:
+    with closing(sqlite3.connect(home / "outputs" / "book" / CHECKPOINT)) as database:
         return int(database.execute(query).fetchone()[0])
 
 

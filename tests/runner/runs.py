@@ -11,8 +11,9 @@ from typing import Any
 
 import trio
 
-from batchjobs.checkpoint import FILE_NAME, Checkpoint, JobRecord
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import DiskError
+from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
 from batchjobs.limits import RetryPolicy
 from batchjobs.outputs.writing import file_changes
@@ -119,7 +120,7 @@ class Ran:
 
 def asked(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[Any]:
     """Look into, or change, the checkpoint's file by a connection of our own."""
-    with closing(sqlite3.connect(checkpoint.folder / FILE_NAME)) as database, database:
+    with closing(sqlite3.connect(checkpoint.folder / CHECKPOINT)) as database, database:
         if rows:
             return [database.execute(query, row) for row in rows]
         return database.execute(query).fetchall()
@@ -160,7 +161,7 @@ async def ran(
     plan_settings = plan_settings or PlanSettings(name="t.csv", skip_bad_rows=True)
     with opener.open(folder) as checkpoint:
         make_plan(rows, checkpoint=checkpoint, providers=providers, settings=plan_settings)
-        checkpoint.adopt_staged({})
+        checkpoint.staging.adopt({})
         if prepare is not None:
             prepare(checkpoint)
         with trio.fail_after(patience):
@@ -189,8 +190,12 @@ async def ran(
                 end = await runner.run()
                 nursery.cancel_scope.cancel()
         assert all(stream.is_closed for stream in service.streams)
-        records = {row.id: record for row, record in checkpoint.outcomes() if record is not None}
-        total = checkpoint.totals()
+        records = {
+            row.id: record
+            for row, record in checkpoint.rows.stream_outcomes()
+            if record is not None
+        }
+        total = checkpoint.totals.count_rows()
         done = [record for record in records.values() if record.status is not Status.FAILED]
         broken = [record.id for record in done if not is_intact(folder, record)]
         answered = total.done + total.suspect + total.failed + total.not_run

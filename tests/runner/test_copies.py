@@ -105,7 +105,7 @@ async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Pa
         providers = {"quick": QUICK}
         plan_settings = PlanSettings(name="t.csv")
         make_plan(jobs(3), checkpoint=checkpoint, providers=providers, settings=plan_settings)
-        checkpoint.adopt_staged({})
+        checkpoint.staging.adopt({})
         runner = Runner(checkpoint, links={}, settings=SETTINGS, observe=lambda _: None)
         end = await runner.run()
     assert isinstance(end.error, ConfigurationError)

@@ -1,17 +1,19 @@
 """A disk or a checkpoint that fails stops the run, and nothing is called done."""
 
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import soundfile
 import trio
 
 from batchjobs.checkpoint import Checkpoint, Row
+from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.rows import Rows
 from batchjobs.errors import BatchjobsError, DiskError, InternalError, OutputError
-from batchjobs.outputs.writing import SEGMENTS_FOLDER
+from batchjobs.files.run_folder import SEGMENTS
 from batchjobs.progress import Event, JobFinished, RunStopping
 from batchjobs.runner import Runner
 from tests.runner.runs import RATE, SETTINGS, TEXT, Failing, job, jobs, ran, speech_for
@@ -68,15 +70,23 @@ async def test_a_checkpoint_that_cannot_be_written_is_told_before_anything_is_sp
     assert not run.service.streams
 
 
-class Unreadable(Checkpoint):
-    """A checkpoint whose rows cannot be read beyond the first page."""
+class UnreadableRows(Rows):
+    """Rows that cannot be read beyond the first page."""
 
-    def rows_to_do(self, actions: Any) -> Any:
+    def stream_to_do(self, actions: Iterable[str]) -> Iterator[Row]:
         """Give rows, then fail."""
-        rows: list[Row] = list(itertools.islice(super().rows_to_do(actions), 200))
+        rows = list(itertools.islice(super().stream_to_do(actions), 200))
         yield from rows
         if rows:
             raise DiskError("the disk is gone")
+
+
+class Unreadable(Checkpoint):
+    """A checkpoint whose rows cannot be read beyond the first page."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.rows = UnreadableRows(database)
 
 
 async def test_rows_that_cannot_be_read_stop_the_run_and_what_is_open_finishes(
@@ -108,14 +118,14 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
     seen: set[int] = set()
 
     def spools() -> int:
-        return len(list(tmp_path.glob(f"{SEGMENTS_FOLDER}/*.spool")))
+        return len(list(tmp_path.glob(f"{SEGMENTS}/*.spool")))
 
     async def look(_: Runner) -> None:
         while True:
             seen.add(spools())
             await trio.sleep(0.001)
 
-    leftover = tmp_path / SEGMENTS_FOLDER / f"{'a' * 64}.1.spool"
+    leftover = tmp_path / SEGMENTS / f"{'a' * 64}.1.spool"
     leftover.parent.mkdir()
     leftover.write_bytes(b"of a run that was killed")
     rows = [job(f"{n}", TEXT * 4 + f" {n}", output=f"{n}.{ending}") for n in range(8)]
@@ -128,7 +138,7 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
     )
     assert run.statuses == {"done": 8}
     assert max(seen) > 1
-    assert not (tmp_path / SEGMENTS_FOLDER).exists()
+    assert not (tmp_path / SEGMENTS).exists()
     for row in rows:
         pcm, _ = soundfile.read(tmp_path / row.output, dtype="int16")
         assert pcm.tobytes() == speech_for(row.text)
@@ -136,7 +146,7 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
 
 async def test_a_disk_that_is_full_of_received_audio_stops_the_run(tmp_path: Path) -> None:
     """74 and room to make, and the sessions that are open come home."""
-    (tmp_path / SEGMENTS_FOLDER).symlink_to(tmp_path / "nowhere")
+    (tmp_path / SEGMENTS).symlink_to(tmp_path / "nowhere")
     run = await ran(
         tmp_path,
         [job(f"{n}", TEXT * 4 + f" {n}") for n in range(12)],

@@ -15,9 +15,10 @@ import soundfile
 import trio
 
 from batchjobs import text
-from batchjobs.checkpoint import FILE_NAME, Checkpoint, SegmentRecord
+from batchjobs.checkpoint import Checkpoint, SegmentRecord
 from batchjobs.errors import ConfigurationError, DiskError, RecordingError
 from batchjobs.files.atomic import publish
+from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Status
 from batchjobs.options import Pauses
 from batchjobs.outputs import writing
@@ -296,7 +297,7 @@ async def test_a_budget_counts_what_is_left_of_a_book(tmp_path: Path) -> None:
 async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     """What it says is done stays done."""
     await told(tmp_path, [job("a")], Sold())
-    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+    with sqlite3.connect(tmp_path / CHECKPOINT) as database:
         database.executescript(
             """DROP TABLE segments; DROP INDEX attempts_lost; PRAGMA user_version = 1;
                DROP TABLE finished; DROP INDEX rows_id; DROP INDEX rows_place;

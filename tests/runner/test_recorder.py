@@ -58,7 +58,7 @@ async def test_attempts_get_numbers_that_are_on_the_disk(tmp_path: Path) -> None
         numbers = [await recorder.begin(START) for _ in range(3)]
         assert len(set(numbers)) == 3
         with Checkpoint.read(tmp_path) as reader:
-            assert reader.totals().attempts == 3
+            assert reader.totals.count_rows().attempts == 3
 
 
 async def test_what_is_told_is_published_and_committed(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ async def test_what_is_told_is_published_and_committed(tmp_path: Path) -> None:
         await recorder.finish(end=end, record=record("a"), targets=[target])
         assert target.read_bytes() == b"sound"
         with Checkpoint.read(tmp_path) as reader:
-            assert list(reader.records(["a"])) == ["a"]
-            assert reader.totals().characters_sent == 5
+            assert list(reader.lookups.find(["a"])) == ["a"]
+            assert reader.totals.count_rows().characters_sent == 5
 
 
 async def test_a_slow_disk_makes_larger_groups(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_after_a_failed_write_nothing_more_is_called_done(tmp_path: Path) 
         with pytest.raises(OutputError):
             await recorder.begin(START)
         assert checkpoint.commits == 0
-        assert checkpoint.records(["a", "b"]) == {}
+        assert checkpoint.lookups.find(["a", "b"]) == {}
 
 
 async def test_an_unforeseen_error_is_told_and_leaves_nobody_waiting(
@@ -162,7 +162,7 @@ async def test_a_cancelled_recorder_still_serves_those_who_wait(tmp_path: Path) 
                 finally:
                     recorder.close()
         assert scope.cancelled_caught
-        assert set(checkpoint.records(["a", "b"])) == {"a", "b"}
+        assert set(checkpoint.lookups.find(["a", "b"])) == {"a", "b"}
 
 
 async def test_what_comes_at_short_intervals_is_committed_together(

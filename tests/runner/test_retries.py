@@ -160,7 +160,7 @@ async def test_a_job_that_kills_its_processes_is_set_aside(tmp_path: Path) -> No
 
     def lose(checkpoint: Checkpoint) -> None:
         query = "INSERT INTO attempts (key, job, provider, started_at) VALUES (?, ?, ?, 1.0)"
-        row = next(checkpoint.rows_to_do(("new",)))
+        row = next(checkpoint.rows.stream_to_do(("new",)))
         asked(checkpoint, query, *[(row.key, row.id, row.provider)] * 3)
 
     run = await ran(tmp_path, jobs(2), prepare=lose)

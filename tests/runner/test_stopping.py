@@ -198,7 +198,7 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
         make_plan(
             jobs(9), checkpoint=checkpoint, providers={"quick": QUICK}, settings=plan_settings
         )
-        checkpoint.adopt_staged({})
+        checkpoint.staging.adopt({})
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=stuck)
             endpoint = Endpoint(QUICK, base_url="ws://127.0.0.1:9", key=KEY, dial=service.dial)

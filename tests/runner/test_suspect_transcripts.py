@@ -44,7 +44,7 @@ async def test_a_recording_of_sound_without_words_is_kept_in_doubt(tmp_path: Pat
     assert api.accept(tmp_path / "o", every=True).accepted == ("t",)
     assert (tmp_path / "o/transcripts/t.txt").read_bytes() == b""
     with Checkpoint.read(tmp_path / "o") as checkpoint:
-        assert checkpoint.totals().no_speech == 1
+        assert checkpoint.totals.count_rows().no_speech == 1
 
 
 async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: Path) -> None:

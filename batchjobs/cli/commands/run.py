@@ -14,6 +14,7 @@ from batchjobs.cli.console import counts, die_of, say, set_logging, told, wasted
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
 from batchjobs.cli.next_step import next_step, quoted, typed
 from batchjobs.cli.options import option
+from batchjobs.files import run_folder
 from batchjobs.formatting import plural
 from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
@@ -128,4 +129,4 @@ def _shortfalls(report: "RunReport") -> Iterator[str]:
         assert isinstance(counts_by_name, dict)
         if counts_by_name:
             named = ", ".join(f"{count:,} {name}" for name, count in counts_by_name.items())
-            yield f"{what}: {named} (see {report.folder / 'failed.jsonl'})"
+            yield f"{what}: {named} (see {report.folder / run_folder.FAILED})"

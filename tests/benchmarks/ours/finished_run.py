@@ -41,7 +41,7 @@ def main() -> None:
     write_sentences(folder / "manifest.csv", rows)
     with Checkpoint.open(folder / "run") as checkpoint:
         _plan(folder / "manifest.csv", checkpoint)
-        planned = checkpoint.rows_to_do(TO_BUY)
+        planned = checkpoint.rows.stream_to_do(TO_BUY)
         while group := list(itertools.islice(planned, _GROUP_ROWS)):
             _finish(checkpoint, group)
 
@@ -56,7 +56,7 @@ def _plan(path: Path, checkpoint: Checkpoint) -> None:
     )
     settings = PlanSettings(name=str(path))
     planning.make_plan(rows, checkpoint=checkpoint, providers=BUILT_IN, settings=settings)
-    checkpoint.adopt_staged(
+    checkpoint.staging.adopt(
         {"manifest": str(path), "provider": PRICED_PROVIDER, "planned_at": str(time.time())}
     )
 

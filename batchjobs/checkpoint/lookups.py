@@ -1,0 +1,161 @@
+"""What is known of jobs, of the files that they left, and of the recordings that were read."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.records import JobRecord, SourceRecord, read_record
+from batchjobs.files import run_folder
+
+__all__ = ["Lookups", "SuspectFiles"]
+
+_DONORS: Final = 20
+"""Of ten thousand rows that ask the same, each would read all the others."""
+_IS_SUSPECT: Final = f"path >= '{run_folder.SUSPECTS}/' AND path < '{run_folder.SUSPECTS}0'"
+"""A range, which an index knows: 0 comes after the slash."""
+
+
+class SuspectFiles(NamedTuple):
+    """Files of results in doubt.
+
+    Attributes:
+        ours: Paths of main files that are ours, whatever became of them.
+        used: Paths of files that are in use.
+    """
+
+    ours: set[str]
+    used: set[str]
+
+
+class Lookups:
+    """Looks up jobs, files and recordings.
+
+    Args:
+        database: The checkpoint's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- jobs -----------------------------------------------------------------------------------
+
+    def find(self, ids: Sequence[str]) -> dict[str, JobRecord]:
+        """Find what is known of these jobs, by id."""
+        query = "SELECT record FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        return {record.id: record for record in self._select(query, json.dumps(list(ids)))}
+
+    def find_donors(self, key: str) -> list[JobRecord]:
+        """Find finished jobs that already have what this key asks for: some, if there are many.
+
+        Those whose files hold the samples exactly come first: they can become every format.
+        """
+        query = """SELECT record FROM jobs WHERE key = ?1 AND status = 'done'
+                       AND lower(substr(output, -4)) NOT IN ('.ogg', '.mp3')
+                   UNION ALL SELECT record FROM jobs WHERE key = ?1 AND status = 'done'
+                       AND lower(substr(output, -4)) IN ('.ogg', '.mp3') LIMIT ?2"""
+        return self._select(query, key, _DONORS)
+
+    def find_suspects(self, key: str) -> list[JobRecord]:
+        """Find the jobs, some if there are many, that have this key's result in doubt."""
+        query = "SELECT record FROM jobs WHERE key = ? AND status = 'suspect' LIMIT ?"
+        return self._select(query, key, _DONORS)
+
+    def find_failure(self, key: str, *, besides: str = "") -> JobRecord | None:
+        """Find a job that failed at what this key asks for.
+
+        Args:
+            key: The key.
+            besides: The id of a job that is not meant.
+        """
+        query = """SELECT record FROM jobs WHERE key = ? AND status = 'failed'
+                   AND id <> ? LIMIT 1"""
+        found = self._select(query, key, besides)
+        return found[0] if found else None
+
+    def find_bought_keys(self, keys: Sequence[str]) -> set[str]:
+        """Find which of these keys some job already has, done or in doubt."""
+        query = """SELECT DISTINCT key FROM jobs WHERE status IN ('done', 'suspect')
+                   AND key IN (SELECT value FROM json_each(?))"""
+        return self._select_texts(query, json.dumps(list(keys)))
+
+    def stream_done(self) -> Iterator[JobRecord]:
+        """Read every finished job of the folder, by id, also those the manifest has lost."""
+        query = """SELECT id, record FROM jobs WHERE status = 'done' AND id > ?
+                   ORDER BY id LIMIT ?"""
+        for page in self._database.stream_pages(query, ("",), _read_last):
+            yield from page
+
+    def count_suspects(self) -> int:
+        """Count the rows whose result is in doubt."""
+        query = "SELECT count(*) FROM jobs JOIN rows USING (id, key) WHERE status = 'suspect'"
+        return int(self._value(query))
+
+    def has_bought_from(self, provider: str) -> bool:
+        """Whether a session with this provider ever led to a result here."""
+        query = """SELECT EXISTS (SELECT 1 FROM attempts
+                   WHERE provider = ? AND result IN ('done', 'kept', 'suspect'))"""
+        return bool(self._value(query, provider))
+
+    def is_asked_for(self, record: JobRecord) -> bool:
+        """Whether a row asks for this very result, there, and not only for what is in it."""
+        query = "SELECT count(*) FROM rows WHERE id = ? AND key = ? AND output = ?"
+        return bool(self._value(query, record.id, record.key, record.output))
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def is_own_file(self, output: str) -> bool:
+        """Whether the file at this path below the run folder can only be this run's own.
+
+        It is if a result ever stood there, or if an attempt at one has begun: a run killed between
+        the file's rename and the commit leaves it there. Copies begin no attempts: theirs are where
+        a plan put them, for whichever row.
+        """
+        query = """SELECT EXISTS (SELECT 1 FROM own_files WHERE path = ?1)
+                   OR EXISTS (SELECT 1 FROM rows WHERE output = ?1
+                              AND action IN ('copy', 'follow'))"""
+        return bool(self._value(query, output))
+
+    def find_suspect_paths(self, job_id: str) -> set[str]:
+        """Find the paths where results of a job are kept in doubt, of earlier contents too."""
+        query = """SELECT output FROM jobs WHERE status = 'suspect'
+                   AND (id = ?1 OR id > ?1 || char(31) AND id < ?1 || char(32))"""
+        return self._select_texts(query, job_id)
+
+    def find_suspect_files(self) -> SuspectFiles:
+        """Find the files that results in doubt may be in, and those that they are in."""
+        ours = self._select_texts(f"SELECT path FROM own_files WHERE {_IS_SUSPECT}")
+        if not ours:
+            return SuspectFiles(set(), set())
+        query = f"""SELECT json_extract(file.value, '$.path') FROM jobs,
+                    json_each(CAST(record AS TEXT), '$.files') AS file WHERE status = 'suspect'
+                    UNION SELECT path FROM segments WHERE {_IS_SUSPECT}"""
+        return SuspectFiles(ours, self._select_texts(query))
+
+    # -- recordings -----------------------------------------------------------------------------
+
+    def find_source(self, path: str) -> SourceRecord | None:
+        """Look up a recording that was read before."""
+        query = "SELECT path, bytes, modified_ns, sha256, seconds FROM sources WHERE path = ?"
+        found = self._database.select(query, (path,), SourceRecord._make)
+        return found[0] if found else None
+
+    def remember_sources(self, sources: Iterable[SourceRecord]) -> None:
+        """Keep what was read of recordings, if the folder is ours to write in."""
+        if self._database.is_held:
+            with self._database.transaction() as connection:
+                connection.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", sources)
+
+    def _select(self, query: str, *parameters: object) -> list[JobRecord]:
+        return self._database.select(query, parameters, _read_last)
+
+    def _select_texts(self, query: str, *parameters: object) -> set[str]:
+        return set(self._database.select(query, parameters, lambda columns: str(columns[0])))
+
+    def _value(self, query: str, *parameters: object) -> int:
+        with self._database.reading() as connection:
+            return int(connection.execute(query, parameters).fetchone()[0])
+
+
+def _read_last(columns: Sequence[object]) -> JobRecord:
+    return read_record(columns[-1])

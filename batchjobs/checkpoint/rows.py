@@ -1,0 +1,88 @@
+"""The run's rows as they were adopted, each with what became of it."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
+from batchjobs.jobs import Status
+
+__all__ = ["FinishedFile", "Rows"]
+
+_PAGE_FILES: Final = 5_000
+_OUTCOMES: Final = """SELECT rows.*, jobs.record FROM rows
+                      LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key"""
+
+
+class FinishedFile(NamedTuple):
+    """A file that shows that a row is done.
+
+    Attributes:
+        position: The row's.
+        path: Below the run folder; of a recording that was read, as its row names it.
+        bytes: Its size.
+        modified_ns: When a recording was changed last; None for a file of the run folder.
+    """
+
+    position: int
+    path: str
+    bytes: int
+    modified_ns: int | None
+
+
+class Rows:
+    """Reads the adopted rows.
+
+    Args:
+        database: The checkpoint's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def count(self) -> int:
+        """Count the adopted rows."""
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT max(position) FROM rows").fetchone()[0] or 0)
+
+    def stream_to_do(self, actions: Iterable[str]) -> Iterator[Row]:
+        """Read the rows with these actions, in the manifest's order."""
+        query = """SELECT * FROM rows WHERE position > ?
+                   AND action IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
+        names = json.dumps(list(actions))
+        for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
+            yield from page
+
+    def stream_outcomes(
+        self, status: Status | None = None
+    ) -> Iterator[tuple[Row, JobRecord | None]]:
+        """Read the rows in order, each with what became of it.
+
+        Args:
+            status: Only those that ended so; None gives all.
+        """
+        query = f"""{_OUTCOMES} WHERE position > ?
+            {"" if status is None else "AND jobs.status = ?"} ORDER BY position LIMIT ?"""
+        wanted = () if status is None else (status.value,)
+        for page in self._database.stream_pages(query, (0,), _read_outcome, parameters=wanted):
+            yield from page
+
+    def find_outcomes(self, ids: Sequence[str]) -> dict[str, tuple[Row, JobRecord | None]]:
+        """Look up rows by id, each with what became of it."""
+        query = f"{_OUTCOMES} WHERE rows.id IN (SELECT value FROM json_each(?))"
+        found = self._database.select(query, (json.dumps(list(ids)),), _read_outcome)
+        return {row.id: (row, record) for row, record in found}
+
+    def stream_finished_files(self) -> Iterator[list[FinishedFile]]:
+        """Read what shows that rows are done, in pages, in order of their positions."""
+        query = """SELECT position, path, bytes, modified_ns FROM finished
+                   WHERE (position, path) > (?, ?) ORDER BY position, path LIMIT ?"""
+        return self._database.stream_pages(
+            query, (0, ""), FinishedFile._make, page_rows=_PAGE_FILES
+        )
+
+
+def _read_outcome(columns: Sequence[object]) -> tuple[Row, JobRecord | None]:
+    *row, record = columns
+    return read_row(row), read_record(record) if record is not None else None

@@ -1,0 +1,108 @@
+"""The run folder: what every file in it is called, and which names a run keeps for itself."""
+
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+__all__ = [
+    "CHECKPOINT",
+    "FAILED",
+    "REPORTS",
+    "RESULTS",
+    "SEGMENTS",
+    "SUMMARY",
+    "SUSPECTS",
+    "beside",
+    "files_of_result",
+    "is_in_usual_place",
+    "is_reserved",
+    "is_segment_file",
+    "segment_path",
+    "suspect_path",
+    "usual_path",
+]
+
+CHECKPOINT: Final = "checkpoint.sqlite3"
+RESULTS: Final = "results.jsonl"
+FAILED: Final = "failed.jsonl"
+SUMMARY: Final = "summary.json"
+REPORTS: Final = (RESULTS, FAILED, SUMMARY)
+SEGMENTS: Final = "segments"
+"""Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
+SUSPECTS: Final = "suspect"
+"""Holds results in doubt: paid for, never under a final name, until they are accepted."""
+_AUDIO: Final = "audio"
+_TRANSCRIPTS: Final = "transcripts"
+_TRANSCRIPT: Final = ".txt"
+_BESIDE_TRANSCRIPT: Final = (".json", ".srt", ".vtt")
+# The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
+_RESERVED: Final = frozenset(
+    {SEGMENTS, SUSPECTS, *REPORTS, f"{Path(SUMMARY).stem}{_TRANSCRIPT}", "report.html"}
+)
+
+
+def is_reserved(output: str) -> bool:
+    """Whether a result's path begins with a name that is the run's own, in any case of its letters."""
+    first = output.partition("/")[0].casefold()
+    return first in _RESERVED or first.startswith(CHECKPOINT)
+
+
+def usual_path(stem: str, audio_format: str | None) -> str:
+    """Give the path of a result whose row names none.
+
+    Args:
+        stem: The file's name without its ending.
+        audio_format: Of speech; None for a transcript.
+    """
+    if audio_format is None:
+        return f"{_TRANSCRIPTS}/{stem}{_TRANSCRIPT}"
+    return f"{_AUDIO}/{stem}.{audio_format}"
+
+
+def is_in_usual_place(output: str) -> bool:
+    """Whether a result stands in one of the folders that `usual_path` names."""
+    return str(PurePosixPath(output).parent) in {_AUDIO, _TRANSCRIPTS}
+
+
+def beside(output: str, ending: str) -> str:
+    """Give the path of another file of a transcript."""
+    path = Path(output)
+    other = path.with_suffix(ending)
+    return str(other if other != path else path.with_name(path.name + ending))
+
+
+def files_of_result(output: str) -> list[str]:
+    """Give the paths of all files of a result, the main one first."""
+    if not output.lower().endswith(_TRANSCRIPT):  # a string, for a million rows
+        return [output]
+    return [output, *(beside(output, ending) for ending in _BESIDE_TRANSCRIPT)]
+
+
+def segment_path(key: str, number: int = 1) -> str:
+    """Give the path of a file for one segment.
+
+    Args:
+        key: The segment's.
+        number: Not 1 if another file of this segment is in the way.
+    """
+    return f"{SEGMENTS}/{key}.wav" if number == 1 else f"{SEGMENTS}/{key}.{number}.wav"
+
+
+def is_segment_file(path: str) -> bool:
+    """Whether a file holds one segment and nothing else."""
+    return path.startswith(f"{SEGMENTS}/")
+
+
+def suspect_path(stem: str, ending: str, taken: Collection[str]) -> str:
+    """Give a free path for a result in doubt.
+
+    Args:
+        stem: The file's name without its ending; no stem has a tilde.
+        ending: With its dot.
+        taken: Paths that are not free.
+    """
+    path, number = f"{SUSPECTS}/{stem}{ending}", 1
+    while path in taken:
+        number += 1
+        path = f"{SUSPECTS}/{stem}~{number}{ending}"
+    return path
