@@ -69,13 +69,13 @@ def encode_audio_chunk(data: bytes, encoding: ChunkEncoding = ChunkEncoding.COMP
             values = np.frombuffer(data, np.uint8)
             array = (orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY),)
         case ChunkEncoding.PADDED:
-            array = (b"[", _padded(data), b"]")
+            array = (b"[", _write_padded(data), b"]")
         case _:
             assert_never(encoding)
     return b"".join((_HEAD, *array, _TAIL)).decode("ascii")
 
 
-def _padded(data: bytes) -> memoryview:
+def _write_padded(data: bytes) -> memoryview:
     """Write the values with white space before each short one, which JSON allows (RFC 8259, 2).
 
     With cells of one width the text is one look-up in a table: of pairs, where there are only
@@ -140,7 +140,7 @@ def pcm_of_chunk(data: bytes) -> tuple[bytes, int | None]:
         name, size = struct.unpack_from("<4sI", data, position)
         position += 8
         if name == b"fmt ":
-            sample_rate = _checked_format(data, position)
+            sample_rate = _check_format(data, position)
         elif name == b"data":
             if not sample_rate:
                 raise ValueError("a WAV whose format does not come before its samples")
@@ -149,7 +149,7 @@ def pcm_of_chunk(data: bytes) -> tuple[bytes, int | None]:
     raise ValueError("a WAV without samples")
 
 
-def _checked_format(data: bytes, position: int) -> int:
+def _check_format(data: bytes, position: int) -> int:
     if position + 16 > len(data):
         raise ValueError("a WAV with a short header")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, position)

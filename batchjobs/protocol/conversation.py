@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchjobs.errors import InternalError
-from batchjobs.protocol import messages
+from batchjobs.protocol import messages, parsing
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.messages import InvalidMessageError, Message, Role
 
@@ -78,7 +78,7 @@ TTS: Final = Wire(
             (_CLIENT, messages.CloseConnection): State.ENDED,
         },
     },
-    parse={_CLIENT: messages.parse_tts_request, _SERVER: messages.parse_tts_reply},
+    parse={_CLIENT: parsing.parse_tts_request, _SERVER: parsing.parse_tts_reply},
 )
 
 STT: Final = Wire(
@@ -92,7 +92,7 @@ STT: Final = Wire(
         },
         State.ENDED: {(_CLIENT, messages.AudioChunk): State.ENDED},
     },
-    parse={_CLIENT: messages.parse_stt_request, _SERVER: messages.parse_stt_reply},
+    parse={_CLIENT: parsing.parse_stt_request, _SERVER: parsing.parse_stt_reply},
 )
 
 
@@ -178,7 +178,7 @@ class Conversation:
         Raises:
             InternalError: It may not be said now: a mistake of ours.
         """
-        state = self._state_after(self.role, message)
+        state = self._wire.transitions[self.state].get((self.role, type(message)))
         if state is None:
             name = type(message).__name__
             raise InternalError(f"the {self.role} may not send {name} while {self.state}")
@@ -194,12 +194,9 @@ class Conversation:
         message = self._wire.parse[self.role.peer](payload)
         if isinstance(message, messages.Unknown):
             return message
-        state = self._state_after(self.role.peer, message)
+        state = self._wire.transitions[self.state].get((self.role.peer, type(message)))
         if state is None:
             name = type(message).__name__
             raise InvalidMessageError(f"the {self.role.peer} sent {name} while {self.state}")
         self.state = state
         return message
-
-    def _state_after(self, speaker: Role, message: Message) -> State | None:
-        return self._wire.transitions[self.state].get((speaker, type(message)))

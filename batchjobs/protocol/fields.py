@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-__all__ = ["first", "is_plain_number", "sample_rate", "shown", "without_nulls"]
+__all__ = ["excerpt", "find_text", "is_plain_number", "to_sample_rate", "without_nulls"]
 
 _SHOWN_CHARACTERS: Final = 200
 _PLAIN_NUMBER: Final = re.compile("0|[1-9][0-9]{0,14}")
@@ -18,7 +18,7 @@ def is_plain_number(text: str) -> bool:
     return _PLAIN_NUMBER.fullmatch(text) is not None
 
 
-def first(values: dict[object, object], *names: str) -> str | None:
+def find_text(values: dict[object, object], *names: str) -> str | None:
     """Give the first named field that holds text or a number, looking one level down."""
     for name in names:
         value = values.get(name)
@@ -35,7 +35,7 @@ def first(values: dict[object, object], *names: str) -> str | None:
     return None
 
 
-def sample_rate(value: object) -> int:
+def to_sample_rate(value: object) -> int:
     """Read a sample rate in hertz; 0 if there is none."""
     if isinstance(value, str):
         return int(value) if is_plain_number(value) else 0
@@ -55,8 +55,8 @@ def without_nulls(value: object) -> object:
     }
 
 
-def shown(payload: str | bytes) -> str:
-    """Give the beginning, fit for a log line: no control characters, nothing UTF-8 cannot hold."""
+def excerpt(payload: str | bytes) -> str:
+    """Cut out the beginning, fit for a log line: no control characters, nothing UTF-8 cannot hold."""
     start = payload[: _SHOWN_CHARACTERS + 1]
     raw = start.encode(errors="replace") if isinstance(start, str) else start
     text = _CONTROL.sub(" ", raw.decode(errors="replace"))

@@ -330,7 +330,7 @@ class SttClient:
         course, verbatim = self._course, self._text or ""
         if self._owes_answers() and ending is Ending.SETTLED:
             ending = Ending.UNSETTLED
-        doubts = self._unsettled(ending, now)
+        doubts = self._find_unsettled(ending, now)
         if doubts and not verbatim.strip():
             hint = "send slower (--pace), or raise settle_limit_seconds"
             course.decide(SuspectError(doubts[0].message, hint=hint))
@@ -349,7 +349,7 @@ class SttClient:
         )
         course.decide(result)
 
-    def _unsettled(self, ending: Ending, now: float) -> tuple[Doubt, ...]:
+    def _find_unsettled(self, ending: Ending, now: float) -> tuple[Doubt, ...]:
         """Say what was still to come when the transcript was taken."""
         answers = self._course.results
         if self._owes_answers():

@@ -2,29 +2,30 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Generic, Protocol, TypeVar, assert_never
+from dataclasses import replace
+from typing import Final, Generic, TypeVar, assert_never
 
 import msgspec
 
 from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError
-from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeechSettings, Verdict
+from batchjobs.jobs import Doubt, Ending, Sign, SpeechSettings
 from batchjobs.protocol import error_codes, messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.conversation import TTS, Conversation, Phase, State, Step
 from batchjobs.protocol.messages import Role
+from batchjobs.protocol.tts_audio import AudioIntake, AudioSink, SpeechResult, TtsJudge
 from batchjobs.providers import Provider
 
 __all__ = ["AudioSink", "SpeechResult", "TtsClient", "TtsJudge"]
 
-_BYTES_PER_SAMPLE: Final = 2
+_Sink = TypeVar("_Sink", bound=AudioSink)
+
 _SLOWEST_PACE: Final = 0.1
 """Audio that comes slower than this times real time is a stalled service, whatever it drips."""
 _PACE_GRACE_SECONDS: Final = 30.0
 _MOST_SECONDS: Final = 60.0
 _MOST_SECONDS_PER_CHARACTER: Final = 3.0
 """No speech is as slow: bounds what a runaway service can make us hold."""
-_HALF_SAMPLE_SEVERITY: Final = 0.02
 _RATE_CHANGE_SEVERITY: Final = 0.5
 _OVERDUE: Final = {
     Phase.INITIALISING: "the service did not answer the first message",
@@ -35,61 +36,6 @@ _OVERDUE: Final = {
 }
 _MUTE: Final = frozenset({Phase.AWAITING, Phase.CLOSING})
 """In these the service has all of the text, and has not made a sound."""
-
-
-class AudioSink(Protocol):
-    """Takes the samples as they come, and has them afterwards: its owner's, not ours."""
-
-    sample_rate: int
-
-    def add(self, pcm: bytes) -> None:
-        """Take what has come."""
-
-    def drop(self, count: int) -> None:
-        """Take back the last bytes."""
-
-    def seal(self) -> None:
-        """Know that no more comes."""
-
-    def discard(self) -> None:
-        """Let go of all of it."""
-
-
-_Sink = TypeVar("_Sink", bound=AudioSink)
-_Sink_contra = TypeVar("_Sink_contra", bound=AudioSink, contravariant=True)
-
-
-class TtsJudge(Protocol[_Sink_contra]):
-    """Says whether audio is plausible for the text it is to speak."""
-
-    @property
-    def minimum_seconds(self) -> float:
-        """Less audio than this cannot be all of it."""
-
-    def is_ample(self, pcm: _Sink_contra, sample_rate: int) -> bool:
-        """Say whether a short silence after this audio may mean the end."""
-
-    def verdict(self, pcm: _Sink_contra, sample_rate: int, ending: Ending) -> Verdict:
-        """Say what speaks for and against complete audio."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechResult(Generic[_Sink]):
-    """A synthesis that was paid for, and why we believe that it is whole, or do not.
-
-    Attributes:
-        pcm: 16-bit mono samples, in the sink that was handed in.
-        sample_rate: In hertz.
-        evidence: What was seen of the session.
-        doubts: What speaks against it; none if it counts as done.
-        support: What speaks for it, a clause each.
-    """
-
-    pcm: _Sink
-    sample_rate: int
-    evidence: Evidence
-    doubts: tuple[Doubt, ...] = ()
-    support: tuple[str, ...] = ()
 
 
 class TtsClient(Generic[_Sink]):
@@ -131,11 +77,8 @@ class TtsClient(Generic[_Sink]):
         self._sent_characters = 0
         self._most_seconds = _MOST_SECONDS + _MOST_SECONDS_PER_CHARACTER * sum(map(len, texts))
         self._progress_at = now
-        self._sink = sink
-        self._received_bytes = 0
-        self._received_seconds = 0.0
+        self._intake = AudioIntake(sink)
         self._asked_rate = speech.sample_rate
-        self._sample_rate = 0
         self._was_final = False
         self._has_late_audio = False
         self._short_quiet_seconds = quiet_seconds
@@ -199,7 +142,7 @@ class TtsClient(Generic[_Sink]):
         a pause is a pause: waiting costs nothing, a second purchase does.
         """
         has_answered = self._course.last_result_at >= self._course.sent_all_at
-        if not has_answered or self._received_seconds < self._judge.minimum_seconds:
+        if not has_answered or self._intake.seconds < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
         seconds = self._provider.quiet_seconds
         return min(seconds, self._short_seconds()) if self._is_ample else seconds
@@ -311,7 +254,7 @@ class TtsClient(Generic[_Sink]):
     def _end_quiet(self, now: float) -> None:
         """Ask to close, unless the silence was a short one and there may be more to come."""
         if self._is_ample and self._quiet_seconds() < self._provider.quiet_seconds:
-            self._is_ample = self._judge.is_ample(self._sink, self._sample_rate)
+            self._is_ample = self._judge.is_ample(self._intake.sink, self._intake.sample_rate)
             if now < self.wait_until:
                 return
         self._silent_seconds = self._quiet_seconds()
@@ -341,75 +284,59 @@ class TtsClient(Generic[_Sink]):
         self._was_final = audio.is_final and not audio.pcm
         if not audio.pcm:
             return  # an empty message is no progress: only audio feeds a deadline
-        rate = audio.sample_rate or self._sample_rate or self._asked_rate
-        if rate != self._sample_rate:
-            if self._sample_rate:
-                shown = f"the sample rate changed from {self._sample_rate} to {rate}"
-                doubt = Doubt(sign=Sign.BROKEN, message=shown, severity=_RATE_CHANGE_SEVERITY)
-                self._finish(Ending.STOPPED, None, now, doubt)
-                return
-            self._sample_rate = self._sink.sample_rate = rate
-        self._sink.add(audio.pcm)
-        self._count_bytes(len(audio.pcm))
+        intake = self._intake
+        rate = audio.sample_rate or intake.sample_rate or self._asked_rate
+        if rate != intake.sample_rate and intake.sample_rate:
+            shown = f"the sample rate changed from {intake.sample_rate} to {rate}"
+            doubt = Doubt(sign=Sign.BROKEN, message=shown, severity=_RATE_CHANGE_SEVERITY)
+            self._finish(Ending.STOPPED, None, now, doubt)
+            return
+        intake.add(audio.pcm, rate)
         self._course.note_result(now)
         self._progress_at = now
         self._is_ample = True
         self._has_late_audio = self._course.phase is Phase.DRAINING
         elapsed = now - self._course.first_result_at
-        if self._received_seconds > self._most_seconds:
+        if intake.seconds > self._most_seconds:
             shown = "far more audio came than the text can take"
             self._finish(Ending.STOPPED, None, now, Doubt(sign=Sign.LONG, message=shown))
-        elif elapsed > _PACE_GRACE_SECONDS and self._received_seconds < elapsed * _SLOWEST_PACE:
+        elif elapsed > _PACE_GRACE_SECONDS and intake.seconds < elapsed * _SLOWEST_PACE:
             slow = "the audio came slower than a tenth of its own pace"
             self._fail(self._course.timeout(slow, now))
 
-    def _count_bytes(self, count: int) -> None:
-        self._received_bytes += count
-        self._received_seconds = self._received_bytes / (_BYTES_PER_SAMPLE * self._sample_rate)
-
     def _finish(self, ending: Ending, close_code: int | None, now: float, *seen: Doubt) -> None:
         """End with what came, whatever speaks against it: it was paid for."""
-        course = self._course
-        doubts = seen + self._cut_to_whole_samples()
-        self._sink.seal()
-        if not self._received_bytes:
+        course, intake = self._course, self._intake
+        doubts = seen + intake.end()
+        if not intake.size_bytes:
             self._fail(SuspectError("half a sample of audio came, and nothing more"))
             return
         was_quiet = close_code is None or not self._has_late_audio
-        judged_as = self._judged_as(ending, was_quiet=was_quiet)
-        verdict = self._judge.verdict(self._sink, self._sample_rate, judged_as)
+        judged_as = self._ending_to_judge(ending, was_quiet=was_quiet)
+        verdict = self._judge.verdict(intake.sink, intake.sample_rate, judged_as)
         known = {doubt.sign for doubt in doubts}
         evidence = course.evidence(ending, close_code, now, asked_at=course.sent_all_at)
         course.decide(
             SpeechResult(
-                pcm=self._sink,
-                sample_rate=self._sample_rate,
+                pcm=intake.sink,
+                sample_rate=intake.sample_rate,
                 doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),
-                support=self._shown_by(ending, was_quiet=was_quiet) + verdict.support,
+                support=self._describe_end(ending, was_quiet=was_quiet) + verdict.support,
                 evidence=replace(
                     evidence,
                     sent_characters=self._sent_characters,
-                    received_audio_seconds=round(self._received_seconds, 6),
+                    received_audio_seconds=round(intake.seconds, 6),
                 ),
             )
         )
 
-    def _cut_to_whole_samples(self) -> tuple[Doubt, ...]:
-        odd_bytes = self._received_bytes % _BYTES_PER_SAMPLE
-        if not odd_bytes:
-            return ()
-        self._sink.drop(odd_bytes)
-        self._count_bytes(-odd_bytes)
-        shown = "the audio ended in half a sample, which was cut off"
-        return (Doubt(sign=Sign.BROKEN, message=shown, severity=_HALF_SAMPLE_SEVERITY),)
-
-    def _judged_as(self, ending: Ending, *, was_quiet: bool) -> Ending:
+    def _ending_to_judge(self, ending: Ending, *, was_quiet: bool) -> Ending:
         """A silence below the provider's quiet time, or one that was belied, is a mere close."""
         was_short = self._silent_seconds < self._provider.quiet_seconds
         shows_little = ending is Ending.QUIET and (was_short or not was_quiet)
         return Ending.CLOSED_BY_SERVER if shows_little else ending
 
-    def _shown_by(self, ending: Ending, *, was_quiet: bool) -> tuple[str, ...]:
+    def _describe_end(self, ending: Ending, *, was_quiet: bool) -> tuple[str, ...]:
         match ending:
             case Ending.QUIET if not was_quiet:
                 return ("asked to close, the service sent more, and closed",)
@@ -426,7 +353,7 @@ class TtsClient(Generic[_Sink]):
 
     def _fail(self, error: SessionError) -> None:
         self._course.decide(error)
-        self._sink.discard()
+        self._intake.sink.discard()
 
 
 def _init_message(speech: SpeechSettings, key: str) -> messages.InitConnection:

@@ -97,7 +97,11 @@ class _Offering:
         self._nursery.start_soon(reader)
 
     def _install_hooks(self, reader: Callable[[], Awaitable[None]]) -> None:
-        has_frames = self._endpoint.compresses or not frames.agree() or frames.speed_up(reader)
+        has_frames = (
+            self._endpoint.compresses
+            or not frames.knows_wsproto()
+            or frames.install_fast_frames(reader)
+        )
         if not (has_frames and deliver_directly(reader)):
             self._endpoint.warn_once(
                 "trio-websocket has changed: its own, slower parts stay in use"

@@ -11,7 +11,7 @@ import trio
 
 from batchjobs.session.ready_stream import ReadyStream
 
-__all__ = ["Dial", "dial_tcp", "files_at_most"]
+__all__ = ["Dial", "dial_tcp", "most_open_files"]
 
 Dial: TypeAlias = Callable[[str, int, ssl.SSLContext | None], Awaitable[trio.abc.Stream]]
 """Opens the byte stream to a host and port, under TLS if a context is given."""
@@ -42,7 +42,7 @@ async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio
     return secure
 
 
-def files_at_most() -> int:
+def most_open_files() -> int:
     """Give how many files, sockets among them, we may have open."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limit if limit != resource.RLIM_INFINITY else 1 << 30
@@ -56,4 +56,4 @@ def _files_for_connections() -> int:
     its own files (measured).
     """
     kept = _FILES_A_CPU * (os.cpu_count() or 1) + _FILES_KEPT
-    return files_at_most() - min(kept, files_at_most() // 3)
+    return most_open_files() - min(kept, most_open_files() // 3)

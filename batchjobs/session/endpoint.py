@@ -10,7 +10,7 @@ import trio
 from batchjobs.limits import ConnectionRamp
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider
-from batchjobs.session.dial import Dial, dial_tcp, files_at_most
+from batchjobs.session.dial import Dial, dial_tcp, most_open_files
 from batchjobs.session.redaction import Redactor
 
 __all__ = ["Endpoint"]
@@ -61,7 +61,7 @@ class Endpoint:
         self.library_hooks = library_hooks
         self._warned_of: set[str] = set()
         # Each may reach into the files kept for the disk before it sees that it is one too many.
-        at_once = max(1, min(_HANDSHAKES_AT_ONCE, files_at_most() // 8))
+        at_once = max(1, min(_HANDSHAKES_AT_ONCE, most_open_files() // 8))
         self.handshakes = trio.CapacityLimiter(at_once)
         self.ramp = ConnectionRamp()
 

@@ -13,7 +13,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
 from batchjobs.errors import SessionError, ThrottledError, TransientError, UntrustedError
 from batchjobs.protocol import error_codes
 
-__all__ = ["CONNECTION_CODE", "FOREIGN", "first_of", "translated"]
+__all__ = ["CONNECTION_CODE", "FOREIGN", "first_of", "translate"]
 
 CONNECTION_CODE: Final = "connection"
 """The code of attempts that never reached the service."""
@@ -39,7 +39,7 @@ def first_of(group: BaseExceptionGroup[_Found], kind: type[_Found]) -> _Found:
     return found
 
 
-def translated(error: Exception, *, was_open: bool) -> SessionError:
+def translate(error: Exception, *, was_open: bool) -> SessionError:
     """Turn a library's error into ours: the table of foreign errors."""
     if isinstance(error, ConnectionRejected):  # 1xx other than 101; the rest ends in the guard
         return error_codes.from_status(error.status_code)

@@ -14,7 +14,7 @@ from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session.connect import Request, open_connection
 from batchjobs.session.endpoint import Endpoint
-from batchjobs.session.error_map import FOREIGN, first_of, translated
+from batchjobs.session.error_map import FOREIGN, first_of, translate
 from batchjobs.session.pool import ConnectionPool, PooledConnection
 from batchjobs.websocket.direct_delivery import mailbox_of
 
@@ -152,7 +152,7 @@ class Exchange:
             self._may_be_stale = False
         return not self.is_stale
 
-    def sent(self) -> None:
+    def note_sent(self) -> None:
         """Tell the machine that its message went out; its deadline may have moved either way."""
         self.machine.note_sent(trio.current_time())
         self.rearm()
@@ -254,7 +254,7 @@ async def _converse_once(
         except* SessionError as group:
             error = first_of(group, SessionError)
         except* FOREIGN as group:
-            error = error or translated(first_of(group, Exception), was_open=exchange is not None)
+            error = error or translate(first_of(group, Exception), was_open=exchange is not None)
         except* Exception:
             if exchange is None or not exchange.machine.has_ended:
                 raise

@@ -143,7 +143,7 @@ async def _send_audio(
             if machine.next_chunk_at > trio.current_time():
                 await trio.sleep_until(machine.next_chunk_at)
             await exchange.connection.send_message(machine.payload_of(pcm))
-            exchange.sent()
+            exchange.note_sent()
     except ConnectionClosed:
         return  # the listener sees it too
     except RecordingError as error:

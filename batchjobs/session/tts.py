@@ -117,4 +117,4 @@ async def _send_texts(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> 
             await exchange.connection.send_message(payload)
         except ConnectionClosed:
             return  # the listener sees it too, and with it what came before
-        exchange.sent()
+        exchange.note_sent()

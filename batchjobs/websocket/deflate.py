@@ -83,7 +83,7 @@ class Deflate(PerMessageDeflate):
         """Inflate a piece of a frame."""
         if not self._frame_is_packed:
             return data
-        inflated = self._inflated(proto, data)
+        inflated = self._inflate(proto, data)
         if self._inflater is not None and self._inflater.unused_data.strip(b"\0"):
             return CloseReason.INVALID_FRAME_PAYLOAD_DATA  # more, after a block marked as the last
         return inflated
@@ -96,7 +96,7 @@ class Deflate(PerMessageDeflate):
         """Inflate what the end of a message brings out."""
         if not fin or not self._frame_is_packed:
             return None
-        inflated = self._inflated(proto, _SYNC_MARK)
+        inflated = self._inflate(proto, _SYNC_MARK)
         forgets = (
             self.server_no_context_takeover if proto.client else self.client_no_context_takeover
         )
@@ -104,7 +104,7 @@ class Deflate(PerMessageDeflate):
             self._inflater = None
         return inflated
 
-    def _inflated(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
+    def _inflate(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
         """Inflate within what is left of the message's limit."""
         if self._inflater is None:
             bits = self.server_max_window_bits if proto.client else self.client_max_window_bits

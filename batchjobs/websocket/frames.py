@@ -25,7 +25,7 @@ from wsproto.utilities import ProtocolError
 
 from batchjobs.websocket.hooks import replace_machine
 
-__all__ = ["FastConnection", "agree", "speed_up"]
+__all__ = ["FastConnection", "install_fast_frames", "knows_wsproto"]
 
 _logger = logging.getLogger(__name__)
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
@@ -114,7 +114,7 @@ class FastConnection(WSConnection):
                     return
                 start += len(piece)
                 self._passing_bytes -= len(piece)
-                yield from self._passed_on(piece)
+                yield from self._pass_on(piece)
         finally:
             del data[:start]
 
@@ -143,7 +143,7 @@ class FastConnection(WSConnection):
             self._is_in_parts = not first & _FIN
         return start, None
 
-    def _passed_on(self, piece: bytes) -> Iterator[Event]:
+    def _pass_on(self, piece: bytes) -> Iterator[Event]:
         assert self.connection is not None
         self.connection.receive_data(piece)
         for event in self.connection.events():
@@ -162,7 +162,7 @@ class FastConnection(WSConnection):
                 is_text = isinstance(event.data, str)
                 payload = event.data.encode() if is_text else bytes(event.data)
                 if len(payload) >= _SMALL_BYTES:
-                    return _framed(_WHOLE_TEXT if is_text else _WHOLE_BYTES, payload)
+                    return _write_frame(_WHOLE_TEXT if is_text else _WHOLE_BYTES, payload)
         return super().send(event)
 
 
@@ -196,7 +196,7 @@ def _is_foul(first: int, second: int) -> bool:
     return bool(first & _CONTROL) and (not first & _FIN or second & _LENGTH > 125)
 
 
-def _framed(first: int, payload: bytes) -> memoryview:
+def _write_frame(first: int, payload: bytes) -> memoryview:
     """Write one masked frame, in one buffer."""
     size = len(payload)
     key = os.urandom(4)
@@ -216,7 +216,7 @@ def _framed(first: int, payload: bytes) -> memoryview:
 # -- in place of the library's ----------------------------------------------------------------------
 
 
-def speed_up(reader: Callable[[], Awaitable[None]]) -> bool:
+def install_fast_frames(reader: Callable[[], Awaitable[None]]) -> bool:
     """Let a client's connection of trio-websocket read and write so.
 
     Args:
@@ -229,14 +229,16 @@ def speed_up(reader: Callable[[], Awaitable[None]]) -> bool:
 
 
 @functools.cache
-def agree() -> bool:
+def knows_wsproto() -> bool:
     """Find out whether this wsproto is the one that we know: the same goes in, the same comes out.
 
     Returns:
         Whether it is; if not, a log line says that its own, slower frames stay in use.
     """
     try:
-        is_same = _heard_by(FastConnection()) == _heard_by(WSConnection(ConnectionType.CLIENT))
+        is_same = _hear_talk_of(FastConnection()) == _hear_talk_of(
+            WSConnection(ConnectionType.CLIENT)
+        )
     except (AttributeError, TypeError, ValueError, ProtocolError):
         is_same = False
     if not is_same:
@@ -244,7 +246,7 @@ def agree() -> bool:
     return is_same
 
 
-def _heard_by(client: WSConnection) -> list[Event]:
+def _hear_talk_of(client: WSConnection) -> list[Event]:
     """Let a client and a server of wsproto talk; give what each hears."""
     server = WSConnection(ConnectionType.SERVER)
     said: list[Event] = [

@@ -44,7 +44,7 @@ class _NumpyMasker:
         return result
 
 
-def _agrees_with(original: object) -> bool:
+def _is_equal_to(original: object) -> bool:
     if not callable(original):
         return False
     key = b"\x01\x80\xfe\x7f"
@@ -66,7 +66,7 @@ def install_fast_masker() -> bool:
     original = getattr(wsproto.frame_protocol, _ATTRIBUTE, None)
     if original is _NumpyMasker:
         return True
-    if not _agrees_with(original):
+    if not _is_equal_to(original):
         _logger.warning("wsproto has changed: its own, slower masker stays in use")
         return False
     setattr(wsproto.frame_protocol, _ATTRIBUTE, _NumpyMasker)

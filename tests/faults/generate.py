@@ -28,7 +28,7 @@ from batchjobs.files.paths import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults
-from batchjobs.protocol.messages import parse_stt_reply, parse_tts_reply
+from batchjobs.protocol.parsing import parse_stt_reply, parse_tts_reply
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.providers import BUILT_IN

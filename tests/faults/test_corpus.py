@@ -21,7 +21,8 @@ from batchjobs.files.paths import path_inside
 from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Status, Verdict
 from batchjobs.manifest import read_rows, rules
 from batchjobs.options import Defaults
-from batchjobs.protocol.messages import InvalidMessageError, parse_stt_reply, parse_tts_reply
+from batchjobs.protocol.messages import InvalidMessageError
+from batchjobs.protocol.parsing import parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Endpoint, SpeechSession, TranscriptSession
@@ -509,5 +510,5 @@ def test_texts_that_are_normalised_are_caught(monkeypatch: pytest.MonkeyPatch) -
 
     assert not differing()
     whole = text.split_messages
-    monkeypatch.setattr(text, "messages", lambda t: whole(unicodedata.normalize("NFC", t)))
+    monkeypatch.setattr(text, "split_messages", lambda t: whole(unicodedata.normalize("NFC", t)))
     assert len(differing()) > 5

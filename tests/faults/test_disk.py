@@ -224,7 +224,7 @@ import resource, socket, sys
 import trio
 from batchjobs.session import dial
 if sys.argv[1:]:
-    dial.files_at_most = lambda: 1 << 30
+    dial.most_open_files = lambda: 1 << 30
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 async def main():
     held = []

@@ -27,7 +27,7 @@ def test_the_first_field_that_says_something(
     values: dict[object, object], expected: str | None
 ) -> None:
     """Text and numbers count, one level down too; nothing is None, not empty text."""
-    assert fields.first(values, "a", "b") == expected
+    assert fields.find_text(values, "a", "b") == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_first_field_that_says_something(
 )
 def test_sample_rates(value: object, expected: int) -> None:
     """A rate is a number, or one written as text; all else says nothing."""
-    assert fields.sample_rate(value) == expected
+    assert fields.to_sample_rate(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_nulls_are_left_out() -> None:
 @settings(max_examples=100, deadline=None)
 def test_what_is_shown_is_short_and_clean(payload: str | bytes) -> None:
     """The beginning of any payload fits on a line of any UTF-8 log."""
-    shown = fields.shown(payload)
+    shown = fields.excerpt(payload)
     assert len(shown) <= 201
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown)
     shown.encode()
@@ -85,7 +85,7 @@ def test_what_is_shown_is_short_and_clean(payload: str | bytes) -> None:
 
 def test_short_text_is_shown_as_it_is() -> None:
     """Arabic with its marks and joiners is not mangled, a lone surrogate is replaced."""
-    assert fields.shown("مَرْحَبًا \u200d٣ abc") == "مَرْحَبًا \u200d٣ abc"
-    assert fields.shown("a\ud800") == "a?"
-    assert fields.shown(b"\xff\x1b[2J") == "\ufffd [2J"
-    assert fields.shown("x" * 300) == "x" * 200 + "…"
+    assert fields.excerpt("مَرْحَبًا \u200d٣ abc") == "مَرْحَبًا \u200d٣ abc"
+    assert fields.excerpt("a\ud800") == "a?"
+    assert fields.excerpt(b"\xff\x1b[2J") == "\ufffd [2J"
+    assert fields.excerpt("x" * 300) == "x" * 200 + "…"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchjobs.protocol import messages
+from batchjobs.protocol import parsing
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.messages import (
     Audio,
@@ -31,10 +31,10 @@ from tests.canary import KEY
 from tests.protocol.samples import _ARABIC, _B64, _PCM
 
 _PARSERS = (
-    messages.parse_tts_request,
-    messages.parse_tts_reply,
-    messages.parse_stt_request,
-    messages.parse_stt_reply,
+    parsing.parse_tts_request,
+    parsing.parse_tts_reply,
+    parsing.parse_stt_request,
+    parsing.parse_stt_reply,
 )
 
 _NAMES = sorted(
@@ -165,8 +165,8 @@ _TEXTS = st.one_of(st.text(max_size=60), st.just(_ARABIC))
 @settings(max_examples=100, deadline=None)
 def test_a_server_reads_what_a_client_sent(message: Message) -> None:
     """TTS requests come through unchanged, text to the last byte."""
-    assert messages.parse_tts_request(encode(message)) == message
-    assert messages.parse_tts_request(encode(message).encode()) == message
+    assert parsing.parse_tts_request(encode(message)) == message
+    assert parsing.parse_tts_request(encode(message).encode()) == message
 
 
 @given(
@@ -185,8 +185,8 @@ def test_a_server_reads_what_a_client_sent(message: Message) -> None:
 @settings(max_examples=100, deadline=None)
 def test_a_client_reads_what_a_server_sent(message: Message) -> None:
     """TTS replies come through unchanged, samples to the last byte."""
-    assert messages.parse_tts_reply(encode(message)) == message
-    assert messages.parse_tts_reply(encode(message).encode()) == message
+    assert parsing.parse_tts_reply(encode(message)) == message
+    assert parsing.parse_tts_reply(encode(message).encode()) == message
 
 
 @given(st.binary(max_size=200), _TEXTS)
@@ -195,9 +195,9 @@ def test_transcription_goes_both_ways(data: bytes, text: str) -> None:
     """STT messages come through unchanged."""
     for encoding in ChunkEncoding:
         written = encode(AudioChunk(data), encoding)
-        assert messages.parse_stt_request(written) == AudioChunk(data)
-    assert messages.parse_stt_reply(encode(Transcription(text))) == Transcription(text)
-    assert messages.parse_stt_reply(encode(TranscriptionError(text))) == TranscriptionError(text)
+        assert parsing.parse_stt_request(written) == AudioChunk(data)
+    assert parsing.parse_stt_reply(encode(Transcription(text))) == Transcription(text)
+    assert parsing.parse_stt_reply(encode(TranscriptionError(text))) == TranscriptionError(text)
 
 
 def _read_by_everyone(payload: str | bytes) -> None:
@@ -242,9 +242,9 @@ def test_any_bytes_are_a_message_or_garbage(payload: str | bytes) -> None:
 def test_garbage_is_shown_without_hiding_what_it_was() -> None:
     """The error begins with the payload's own beginning, on one line."""
     with pytest.raises(InvalidMessageError, match="not JSON: <html> 502 Bad Gateway"):
-        messages.parse_tts_reply("<html>\n502 Bad Gateway" + "x" * 10_000)
+        parsing.parse_tts_reply("<html>\n502 Bad Gateway" + "x" * 10_000)
     with pytest.raises(InvalidMessageError, match="not JSON: <html>"):
-        messages.parse_stt_reply(b"<html>")
+        parsing.parse_stt_reply(b"<html>")
 
 
 def test_the_key_is_in_no_representation() -> None:
@@ -260,5 +260,5 @@ def test_a_broken_first_message_does_not_show_its_key(broken: str) -> None:
     """A server's complaint about a request holds nothing of it, whatever is wrong."""
     payload = encode(InitConnection(voice_id="v", x_api_key=KEY))[:-1] + broken
     with pytest.raises(InvalidMessageError) as caught:
-        messages.parse_tts_request(payload)
+        parsing.parse_tts_request(payload)
     assert KEY not in f"{caught.value!r} {caught.value}"

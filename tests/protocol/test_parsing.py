@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from batchjobs.protocol import messages
+from batchjobs.protocol import parsing
 from batchjobs.protocol.messages import (
     Audio,
     AudioChunk,
@@ -74,7 +74,7 @@ from tests.protocol.samples import _ARABIC, _B64, _PCM
 )
 def test_tts_replies_of_every_shape(payload: object, expected: object) -> None:
     """Audio, readiness and errors are known in all the forms seen; the rest is unknown."""
-    got = messages.parse_tts_reply(json.dumps(payload))
+    got = parsing.parse_tts_reply(json.dumps(payload))
     match expected:
         case None:
             assert isinstance(got, Unknown)
@@ -119,7 +119,7 @@ def test_tts_replies_of_every_shape(payload: object, expected: object) -> None:
 )
 def test_stt_replies_of_every_shape(payload: object, expected: object) -> None:
     """Transcripts and errors are known in all accepted forms; a transcript without text is none."""
-    got = messages.parse_stt_reply(json.dumps(payload))
+    got = parsing.parse_stt_reply(json.dumps(payload))
     match expected:
         case None:
             assert isinstance(got, Unknown)
@@ -153,7 +153,7 @@ def test_stt_replies_of_every_shape(payload: object, expected: object) -> None:
 )
 def test_tts_requests_with_fields_left_out(payload: object, expected: Message) -> None:
     """Optional fields have the documents' defaults, also when they are null."""
-    assert messages.parse_tts_request(json.dumps(payload)) == expected
+    assert parsing.parse_tts_request(json.dumps(payload)) == expected
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_tts_requests_with_fields_left_out(payload: object, expected: Message) -
 def test_tts_requests_without_meaning(payload: str) -> None:
     """What is no request is told as such."""
     with pytest.raises(InvalidMessageError, match="text-to-speech"):
-        messages.parse_tts_request(payload)
+        parsing.parse_tts_request(payload)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_tts_requests_without_meaning(payload: str) -> None:
 )
 def test_audio_chunks_in_both_forms(payload: object) -> None:
     """The documented form and the compatibility form are the same chunk."""
-    assert messages.parse_stt_request(json.dumps(payload)) == AudioChunk(b"\x01\x02\xff")
+    assert parsing.parse_stt_request(json.dumps(payload)) == AudioChunk(b"\x01\x02\xff")
 
 
 @pytest.mark.parametrize(
@@ -219,24 +219,24 @@ def test_audio_chunks_in_both_forms(payload: object) -> None:
 def test_chunks_that_are_no_bytes(payload: str) -> None:
     """A chunk without an array of byte values is told."""
     with pytest.raises(InvalidMessageError, match="audio chunk"):
-        messages.parse_stt_request(payload)
+        parsing.parse_stt_request(payload)
 
 
 def test_another_event_is_unknown_to_the_recogniser() -> None:
     """A well-formed event that is no chunk is not taken for one."""
     payload = {"event": "reset", "data": {"audioBuffer": [1]}}
-    assert messages.parse_stt_request(json.dumps(payload)) == Unknown("reset")
+    assert parsing.parse_stt_request(json.dumps(payload)) == Unknown("reset")
 
 
 @pytest.mark.parametrize("audio", ["A", "AAAA ", "نعم", "AA-_", "====", "A" * 5])
 def test_damaged_audio_is_garbage(audio: str) -> None:
     """Audio that is not base64 fails the attempt, not the sound."""
     with pytest.raises(InvalidMessageError, match="base64"):
-        messages.parse_tts_reply(json.dumps({"audio": audio, "sampleRate": 24000}))
+        parsing.parse_tts_reply(json.dumps({"audio": audio, "sampleRate": 24000}))
 
 
 @pytest.mark.parametrize("rate", [400_000, 1e300, 10**18])
 def test_an_impossible_rate_is_garbage(rate: float) -> None:
     """A rate that no file can hold ends the attempt, not the run."""
     with pytest.raises(InvalidMessageError, match="sample rate"):
-        messages.parse_tts_reply(json.dumps({"audio": _B64, "sampleRate": rate}))
+        parsing.parse_tts_reply(json.dumps({"audio": _B64, "sampleRate": rate}))

@@ -11,7 +11,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.protocol import codec, messages
+from batchjobs.protocol import codec, parsing
 from batchjobs.protocol.messages import Audio, Message, Ready
 from batchjobs.server.app import serve
 from batchjobs.server.faults import parse_fault
@@ -184,7 +184,7 @@ CLOSE = {"type": "closeConnection"}
 
 async def hear(connection: WebSocketConnection) -> Message:
     """Read one TTS reply."""
-    return messages.parse_tts_reply(await connection.get_message())
+    return parsing.parse_tts_reply(await connection.get_message())
 
 
 def code_of(closed: ConnectionClosed) -> int:

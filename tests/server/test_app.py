@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from batchjobs.errors import ConfigurationError, OutputError
-from batchjobs.protocol import codec, messages
+from batchjobs.protocol import codec, parsing
 from batchjobs.protocol.messages import Audio, Message, Ready, Transcription
 from batchjobs.server.app import serve
 from batchjobs.server.settings import ServerSettings
@@ -92,7 +92,7 @@ async def test_the_tone_engine_says_and_hears_the_same_text() -> None:
             for i in range(math.ceil(len(pcm) / 32_000)):
                 piece = pcm[i * 32_000 : (i + 1) * 32_000]
                 await connection.send_message(codec.encode_audio_chunk(codec.wav_of(piece, 16_000)))
-                reply = messages.parse_stt_reply(await connection.get_message())
+                reply = parsing.parse_stt_reply(await connection.get_message())
         assert reply == Transcription(ARABIC)
         nursery.cancel_scope.cancel()
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from batchjobs.protocol import messages
+from batchjobs.protocol import messages, parsing
 from batchjobs.protocol.messages import Audio, Failure, Message, Ready
 from tests.server.place import (
     CLOSE,
@@ -43,7 +43,7 @@ async def struck(
             except ConnectionClosed as closed:
                 return heard, code_of(closed), garbage
             try:
-                heard.append(messages.parse_tts_reply(payload))
+                heard.append(parsing.parse_tts_reply(payload))
             except messages.InvalidMessageError:
                 garbage.append(str(payload))
 
@@ -161,4 +161,4 @@ async def test_garbage_in_place_of_a_transcript_is_no_json() -> None:
     async with place(fault="garbage") as where, where.listen() as connection:
         await connection.send_message(chunk("hello"))
         with pytest.raises(messages.InvalidMessageError):
-            messages.parse_stt_reply(await connection.get_message())
+            parsing.parse_stt_reply(await connection.get_message())

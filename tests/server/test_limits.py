@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from batchjobs.protocol import messages
+from batchjobs.protocol import messages, parsing
 from batchjobs.protocol.messages import Failure, Ready, Transcription
 from tests.server.place import (
     CLOSE,
@@ -136,7 +136,7 @@ async def test_a_recording_over_the_limit_is_told_so(samples: int) -> None:
         await connection.send_message(chunk("a" * 8_000))
         await connection.get_message()
         await connection.send_message(chunk("b" * (samples - 8_000)))
-        reply = messages.parse_stt_reply(await connection.get_message())
+        reply = parsing.parse_stt_reply(await connection.get_message())
         if samples <= 16_000:
             assert reply == Transcription("a" * 8_000 + "b" * (samples - 8_000))
         else:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 import trio
 
-from batchjobs.protocol import codec, messages
+from batchjobs.protocol import codec, messages, parsing
 from batchjobs.protocol.messages import Transcription
 from tests.server.place import ARABIC, Place, all_heard, chunk, place, send
 
@@ -43,7 +43,7 @@ async def test_the_compatibility_form_is_heard_and_the_unknown_ignored() -> None
         await send(connection, {"event": "hello", "data": {"audioBuffer": []}})
         await send(connection, {"event": "hello", "data": {"audioBuffer": []}})
         await send(connection, {"audioBuffer": data})
-        assert messages.parse_stt_reply(await connection.get_message()) == Transcription("hi")
+        assert parsing.parse_stt_reply(await connection.get_message()) == Transcription("hi")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_a_recogniser_that_fails_costs_one_session(
     async with place() as where:
         async with where.listen() as connection:
             await connection.send_message(chunk("hi", rate))
-            reply = messages.parse_stt_reply(await connection.get_message())
+            reply = parsing.parse_stt_reply(await connection.get_message())
             assert reply == messages.TranscriptionError("the engine failed")
             assert await all_heard(connection) == ([], 1011)
         assert "a recording was not understood" in caplog.text

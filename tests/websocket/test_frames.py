@@ -229,11 +229,11 @@ def test_another_wsproto_goes_on_by_itself(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where it does something else, or has no such parts, ours stay out, and a line says so."""
-    assert frames.agree()
-    frames.agree.cache_clear()
+    assert frames.knows_wsproto()
+    frames.knows_wsproto.cache_clear()
     monkeypatch.setattr(frames, "_WHOLE_TEXT", 0x82)
     with caplog.at_level(logging.WARNING):
-        assert not frames.agree()
+        assert not frames.knows_wsproto()
     assert "wsproto has changed" in caplog.text
     monkeypatch.undo()
-    frames.agree.cache_clear()
+    frames.knows_wsproto.cache_clear()

@@ -5,7 +5,7 @@ import ssl
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from batchjobs.protocol import messages
+from batchjobs.protocol import messages, parsing
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter
 
@@ -18,7 +18,7 @@ async def speak(connection: ClientConnection, text: str) -> tuple[int, int]:
     await connection.send(messages.encode(messages.CloseConnection()))
     count, pcm = 0, bytearray()
     async for message in connection:
-        audio = messages.parse_tts_reply(message)
+        audio = parsing.parse_tts_reply(message)
         assert isinstance(audio, messages.Audio)
         pcm += audio.pcm
         count += 1
@@ -30,7 +30,7 @@ async def transcribe(connection: ClientConnection, chunks: list[bytes]) -> tuple
     for chunk in chunks:
         await connection.send(messages.encode(messages.AudioChunk(chunk)))
     for _ in chunks:
-        assert isinstance(messages.parse_stt_reply(await connection.recv()), messages.Transcription)
+        assert isinstance(parsing.parse_stt_reply(await connection.recv()), messages.Transcription)
     return len(chunks), sum(map(len, chunks))
 
 
