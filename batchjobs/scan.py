@@ -24,28 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["ENDINGS", "Scan", "ScanReport", "arrivals"]
 
 ENDINGS: Final = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".m4a",
-        ".m4b",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".mka",
-        ".webm",
-        ".wma",
-        ".wmv",
-        ".caf",
-    ]
+    """
+    .wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .m4a .m4b .mp4 .m4v .mov .mkv .mka .webm .wma
+    .wmv .caf
+    """.split()
 )
 _NOT_IN_IDS: Final = re.compile(r"[^\w.-]+")
 _ID_BYTES: Final = 90

@@ -39,22 +39,9 @@ _NAMES: Final = {
     Container.CAF: "a Core Audio file (caf)",
 }
 _CODECS: Final = frozenset(
-    [
-        "aac",
-        "alac",
-        "mp3",
-        "mp3float",
-        "opus",
-        "vorbis",
-        "flac",
-        "ac3",
-        "eac3",
-        "wmav1",
-        "wmav2",
-        "wmapro",
-        "amrnb",
-        "amrwb",
-    ]
+    """
+    aac alac mp3 mp3float opus vorbis flac ac3 eac3 wmav1 wmav2 wmapro amrnb amrwb
+    """.split()
 )
 _LOST_SHARE: Final = 0.02
 _LOST_SECONDS: Final = 0.5
@@ -88,11 +75,7 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
         frames = _count_frames(file, container)
         with _demux(file, container) as (demuxer, stream):
             recording = make_recording(
-                path,
-                container,
-                sample_rate=stream.rate,
-                channels=stream.channels,
-                frames=frames,
+                path, container, sample_rate=stream.rate, channels=stream.channels, frames=frames
             )
             slack = stream.rate * _SLACK_SECONDS
             yield Source(

@@ -21,14 +21,7 @@ from batchjobs.audio.containers import open_container
 from batchjobs.audio.header import read_header
 from batchjobs.audio.pcm import average_channels, quantise
 from batchjobs.audio.sndfile import open_encoded
-from batchjobs.audio.source import (
-    CONVERT_HINT,
-    KEEP_REST_HINT,
-    Block,
-    Container,
-    Recording,
-    Source,
-)
+from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Container, Recording, Source
 from batchjobs.audio.uncompressed import open_samples
 from batchjobs.errors import RecordingError
 

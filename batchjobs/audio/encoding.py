@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from itertools import chain
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import soundfile
@@ -17,18 +17,6 @@ __all__ = ["encode", "wav_pieces", "write_pcm"]
 
 _BLOCK_FRAMES: Final = 16_384
 """libsndfile 1.2.2 crashes when Vorbis gets minutes in one write (measured: 4,000,000 frames)."""
-
-
-class _File(Protocol):
-    """What libsndfile writes through."""
-
-    def seek(self, offset: int, whence: int = ..., /) -> int: ...
-
-    def tell(self) -> int: ...
-
-    def read(self, size: int, /) -> bytes: ...
-
-    def write(self, data: bytes, /) -> int: ...
 
 
 def encode(pcm: bytes, *, sample_rate: int, format: str) -> bytes:  # noqa: A002
@@ -123,15 +111,14 @@ def _check_whole(pieces: Sequence[bytes]) -> int:
 
 
 def _encode_pieces(
-    file: _File, pieces: Iterable[bytes], *, sample_rate: int, result: ResultFormat
+    file: "BytesIO | _DescriptorFile",
+    pieces: Iterable[bytes],
+    *,
+    sample_rate: int,
+    result: ResultFormat,
 ) -> None:
     with soundfile.SoundFile(
-        file,
-        "w",
-        samplerate=sample_rate,
-        channels=1,
-        format=result.major,
-        subtype=result.subtype,
+        file, "w", samplerate=sample_rate, channels=1, format=result.major, subtype=result.subtype
     ) as encoder:
         for piece in pieces:
             samples = np.frombuffer(piece, dtype="<i2")

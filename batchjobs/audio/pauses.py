@@ -161,11 +161,7 @@ def _join_runs(runs: list[tuple[int, int]], target: int) -> Iterator[tuple[int, 
 
 
 def _find_end(
-    speech: NDArray[np.bool_],
-    levels: NDArray[np.float32],
-    first: int,
-    target: int,
-    longest: int,
+    speech: NDArray[np.bool_], levels: NDArray[np.float32], first: int, target: int, longest: int
 ) -> tuple[int, int]:
     """Find where the stretch that begins at a frame ends, and how much is heard again."""
     shortest = to_frames(_PAUSE_SECONDS)

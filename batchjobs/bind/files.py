@@ -157,10 +157,7 @@ class Maker:
         from av.audio.stream import AudioStream
 
         stream = container.add_stream(
-            self._kind.codec,
-            rate=self._rate,
-            layout="mono",
-            options=dict(self._kind.codec_options),
+            self._kind.codec, rate=self._rate, layout="mono", options=dict(self._kind.codec_options)
         )
         assert isinstance(stream, AudioStream)
         if self._kind.has_bitrate:

@@ -17,22 +17,10 @@ _CONTAINER: Final = "META-INF/container.xml"
 _NCX: Final = "application/x-dtbncx+xml"
 _NO_PAGES: Final = ("image/", "audio/", "video/", "font/", "application/pdf")
 _UNREAD_PAGES: Final = frozenset(
-    [
-        "cover",
-        "title-page",
-        "titlepage",
-        "halftitlepage",
-        "copyright-page",
-        "colophon",
-        "toc",
-        "loi",
-        "lot",
-        "index",
-        "notes",
-        "footnotes",
-        "endnotes",
-        "rearnotes",
-    ]
+    """
+    cover title-page titlepage halftitlepage copyright-page colophon toc loi lot index notes
+    footnotes endnotes rearnotes
+    """.split()
 )
 """By the names of EPUB 2's guide and EPUB 3's landmarks."""
 

@@ -15,12 +15,7 @@ from batchjobs.files.atomic import write_whole
 __all__ = ["select_chapters", "write_manifest"]
 
 _ID_CHARACTERS: Final = 40
-_PICTURES: Final = (
-    (b"\x89PNG", "png"),
-    (b"\xff\xd8", "jpg"),
-    (b"GIF8", "gif"),
-    (b"RIFF", "webp"),
-)
+_PICTURES: Final = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
 def select_chapters(book: Book, chosen: str) -> list[int]:

@@ -9,139 +9,36 @@ from typing import Final
 __all__ = ["Block", "Prose", "headings", "join_blocks"]
 
 _UNREAD: Final = frozenset(
-    [
-        "script",
-        "style",
-        "head",
-        "title",
-        "nav",
-        "svg",
-        "math",
-        "audio",
-        "video",
-        "img",
-        "object",
-        "iframe",
-        "form",
-        "rt",
-        "rp",
-        "template",
-        "figcaption",
-    ]
+    """
+    script style head title nav svg math audio video img object iframe form rt rp template
+    figcaption
+    """.split()
 )
 _UNREAD_TYPES: Final = frozenset(
-    [
-        "footnote",
-        "footnotes",
-        "endnote",
-        "endnotes",
-        "rearnote",
-        "rearnotes",
-        "note",
-        "noteref",
-        "annoref",
-        "backlink",
-        "annotation",
-        "pagebreak",
-        "page-list",
-        "toc",
-        "toc-brief",
-        "landmarks",
-        "loi",
-        "lot",
-        "cover",
-        "titlepage",
-        "halftitlepage",
-        "copyright-page",
-        "index",
-        "colophon",
-        "doc-footnote",
-        "doc-endnotes",
-        "doc-endnote",
-        "doc-noteref",
-        "doc-backlink",
-        "doc-pagebreak",
-        "doc-toc",
-        "doc-cover",
-        "doc-pagelist",
-        "doc-colophon",
-        "doc-index",
-    ]
+    """
+    footnote footnotes endnote endnotes rearnote rearnotes note noteref annoref backlink
+    annotation pagebreak page-list toc toc-brief landmarks loi lot cover titlepage halftitlepage
+    copyright-page index colophon doc-footnote doc-endnotes doc-endnote doc-noteref doc-backlink
+    doc-pagebreak doc-toc doc-cover doc-pagelist doc-colophon doc-index
+    """.split()
 )
 _BLOCKS: Final = frozenset(
-    [
-        "p",
-        "div",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "li",
-        "dt",
-        "dd",
-        "blockquote",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "main",
-        "aside",
-        "body",
-        "pre",
-        "table",
-        "tr",
-        "ul",
-        "ol",
-        "dl",
-        "figure",
-        "figcaption",
-        "hr",
-        "address",
-        "center",
-        "caption",
-        "hgroup",
-        "details",
-        "summary",
-    ]
+    """
+    p div h1 h2 h3 h4 h5 h6 li dt dd blockquote section article header footer main aside body pre
+    table tr ul ol dl figure figcaption hr address center caption hgroup details summary
+    """.split()
 )
 _CELLS: Final = frozenset(["td", "th"])
 _UNREAD_CLASSES: Final = frozenset(
-    [
-        "footnote",
-        "footnotes",
-        "endnote",
-        "endnotes",
-        "rearnotes",
-        "noteref",
-        "fnanchor",
-        "footnote-ref",
-        "footnote-back",
-        "pagenum",
-        "pageno",
-        "pg-boilerplate",
-    ]
+    """
+    footnote footnotes endnote endnotes rearnotes noteref fnanchor footnote-ref footnote-back
+    pagenum pageno pg-boilerplate
+    """.split()
 )
 """Of books older than ``epub:type``, Pandoc's, and Project Gutenberg's (its licence is 19,000
 characters)."""
 _VOID: Final = frozenset(
-    [
-        "br",
-        "hr",
-        "img",
-        "meta",
-        "link",
-        "input",
-        "wbr",
-        "col",
-        "area",
-        "base",
-        "embed",
-        "source",
-        "track",
-        "param",
-    ]
+    "br hr img meta link input wbr col area base embed source track param".split()
 )
 _CHARACTERS: Final = "CDATA["
 _WHITE_SPACE: Final = re.compile(r"[ \t\r\n\f]+")

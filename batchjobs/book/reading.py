@@ -11,11 +11,7 @@ from batchjobs.errors import UsageError
 __all__ = ["read_book"]
 
 _EPUB: Final = ".epub"
-_READERS: Final = {
-    ".txt": read_plain,
-    ".md": read_markdown,
-    ".markdown": read_markdown,
-}
+_READERS: Final = {".txt": read_plain, ".md": read_markdown, ".markdown": read_markdown}
 
 
 def read_book(path: Path, *, depth: int | None = None) -> Book:

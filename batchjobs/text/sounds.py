@@ -20,11 +20,7 @@ _VOWELS: Final = re.compile("[aeiouy\u00e0-\u00e6\u00e8-\u00ef\u00f2-\u00f6\u00f
 _SILENT: Final = re.compile(r"(?<=[a-z][b-df-hj-np-tv-z])e[ds]?\b")
 
 _LONG_VOWEL: Final = 1.4
-_MARKS: Final = {
-    **dict.fromkeys(_SHORT_VOWELS, 1.0),
-    **dict.fromkeys(_TANWIN, 2.0),
-    _SHADDA: 1.0,
-}
+_MARKS: Final = {**dict.fromkeys(_SHORT_VOWELS, 1.0), **dict.fromkeys(_TANWIN, 2.0), _SHADDA: 1.0}
 """In short vowels: a tanwin is a vowel and an n, a shadda is its letter once more."""
 _OTHER_SCRIPT: Final = 2.0
 """A character of a script that writes syllables or words, in letters."""
