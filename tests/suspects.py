@@ -9,12 +9,12 @@ from typing import Any
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.files.run_folder import CHECKPOINT
+from batchjobs.options import Options
 from batchjobs.outputs.reports import summary_of, write_results
-from batchjobs.planning import PlanSettings
 from tests.runner.runs import QUICK, RATE, speech_for
 from tests.streams import Peer, audio
 
-AGAIN = PlanSettings(name="t.csv", skip_bad_rows=True, retry_failed=True)
+AGAIN = Options(skip_bad_rows=True, retry_failed=True)
 
 
 def shares(script: dict[str, list[float]], *, silent: bool = False) -> Callable[[Peer], Any]:

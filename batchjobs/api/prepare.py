@@ -12,7 +12,7 @@ from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
 from batchjobs.files import run_folder
-from batchjobs.planning import Plan, PlanSettings, fingerprint
+from batchjobs.planning import Plan, fingerprint
 from batchjobs.process import signals
 
 __all__ = ["facts_of", "keys_of", "opened", "planned"]
@@ -52,21 +52,14 @@ def planned(
         input_root=input_root(request),
     )
     before = _fingerprint(request)
-    settings = PlanSettings(
-        name=request.name,
-        audio_format=options.audio_format,
-        retry_failed=options.retry_failed,
-        skip_bad_rows=options.skip_bad_rows,
-        limit=options.limit,
-        pauses=options.pauses,
-        fingerprint=before,
-        inputs_folder="" if input_root(request) else str(request.manifest_folder.resolve()),
-    )
     made = planning.make_plan(
         rows,
         checkpoint=checkpoint,
         providers=request.providers,
-        settings=settings,
+        options=options,
+        name=request.name,
+        fingerprint=before,
+        inputs_folder="" if input_root(request) else str(request.manifest_folder.resolve()),
         progress=progress,
     )
     refuse_replacing(request, checkpoint, made)

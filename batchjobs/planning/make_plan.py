@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
+from batchjobs.options import Options
 from batchjobs.planning.decisions import refuse_foreign_reports
 from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.plan import (
@@ -11,7 +12,6 @@ from batchjobs.planning.plan import (
     Action,
     BadRowsError,
     Plan,
-    PlanSettings,
 )
 from batchjobs.planning.row_builder import Rows
 from batchjobs.planning.stager import Stager
@@ -26,7 +26,10 @@ def make_plan(
     *,
     checkpoint: Checkpoint,
     providers: Mapping[str, Provider],
-    settings: PlanSettings,
+    options: Options,
+    name: str,
+    fingerprint: str = "",
+    inputs_folder: str = "",
     progress: Callable[[int], None] | None = None,
 ) -> Plan:
     """Check every row, find out what is done, and stage the rest in the checkpoint.
@@ -37,7 +40,11 @@ def make_plan(
         rows: The manifest's rows, streamed.
         checkpoint: The run folder's.
         providers: By name.
-        settings: What the command line says.
+        options: What the command line says.
+        name: The manifest, for messages.
+        fingerprint: Of the manifest and of all that its rows are made with; empty if not known.
+        inputs_folder: What recordings' paths are relative to, resolved; empty if they may be in
+            more than one place.
         progress: Called with the number of rows seen so far.
 
     Returns:
@@ -49,31 +56,25 @@ def make_plan(
         OutputError: A result would overwrite a file that is not this run's.
     """
     refuse_foreign_reports(checkpoint)
-    is_known = settings.fingerprint and settings.fingerprint == checkpoint.read_fingerprint()
+    is_known = fingerprint and fingerprint == checkpoint.read_fingerprint()
     checkpoint.staging.begin(keeps_rest=bool(is_known))
     stager = Stager(
         checkpoint=checkpoint,
-        rows=Rows(
-            checkpoint,
-            providers,
-            settings.audio_format,
-            settings.pauses,
-            rebuys_doubted=settings.retry_failed,
-        ),
+        rows=Rows(checkpoint, providers, options),
         former=FormerDefaults(checkpoint, providers),
-        retries_all=settings.retry_failed,
+        retries_all=options.retry_failed,
         progress=progress,
-        inputs_folder=settings.inputs_folder,
+        inputs_folder=inputs_folder,
     )
     if is_known:
         stager.stage_what_is_open()
     else:
         stager.stage_all(rows)
-    if stager.bad_total and not settings.skip_bad_rows:
-        raise BadRowsError(settings.name, stager.bad, stager.bad_total)
-    if settings.limit is not None:
+    if stager.bad_total and not options.skip_bad_rows:
+        raise BadRowsError(name, stager.bad, stager.bad_total)
+    if options.limit is not None:
         # Before there are followers: a row that waits buys nothing for others. A bad row is told
         # every time and never done: counted, it would use up the limit of every run.
-        checkpoint.staging.postpone_beyond((*TO_BUY, Action.COPY), settings.limit)
+        checkpoint.staging.postpone_beyond((*TO_BUY, Action.COPY), options.limit)
     checkpoint.staging.mark_followers(TO_BUY, Action.FOLLOW)
     return summed(checkpoint, providers, stager)

@@ -13,7 +13,6 @@ import msgspec
 from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job, Kind
-from batchjobs.options import Options, Pauses
 from batchjobs.providers import Provider
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "Action",
     "BadRowsError",
     "Plan",
-    "PlanSettings",
     "Superseded",
     "Use",
     "Work",
@@ -84,32 +82,6 @@ class BadRowsError(ManifestError):
     def __str__(self) -> str:
         """Give the rows, one a line."""
         return self.message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanSettings:
-    """What the command line says about planning.
-
-    Attributes:
-        name: The manifest, for messages.
-        audio_format: Format of results whose row gives no ``output``.
-        retry_failed: Try again what failed for good or is in doubt, too.
-        skip_bad_rows: Record bad rows as failed instead of refusing the manifest.
-        limit: Do at most so many rows; None means all. Bad rows do not count.
-        pauses: Silence between the segments of a long text.
-        fingerprint: Of the manifest and of all that its rows are made with; empty if not known.
-        inputs_folder: What recordings' paths are relative to, resolved; empty if they may be in
-            more than one place.
-    """
-
-    name: str
-    audio_format: str = "wav"
-    retry_failed: bool = False
-    skip_bad_rows: bool = False
-    limit: int | None = None
-    pauses: Pauses = field(default_factory=lambda: Options().pauses)
-    fingerprint: str = ""
-    inputs_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
 from batchjobs.files.paths import PathEscapeError
 from batchjobs.jobs import BadRow, Job, Kind, Segment, segment_key
-from batchjobs.options import Pauses
+from batchjobs.options import Options
 from batchjobs.planning.output_paths import Places
 from batchjobs.planning.plan import Action, held_segments
 from batchjobs.providers import Provider
@@ -43,26 +43,20 @@ class Rows:
     Args:
         checkpoint: Whose run folder the results go to, and who remembers recordings.
         providers: By name.
-        audio_format: Of results whose row gives no ``output``.
-        pauses: Silence between the segments of a long text.
-        rebuys_doubted: Whether segments that are in doubt are bought again.
+        options: What the command line says.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
         providers: Mapping[str, Provider],
-        audio_format: str,
-        pauses: Pauses,
-        *,
-        rebuys_doubted: bool = False,
+        options: Options,
     ) -> None:
         self._checkpoint = checkpoint
         self.providers = providers
         self.places = Places(checkpoint.folder)
-        self._audio_format = audio_format
-        self._pauses = pauses
-        self._rebuys_doubted = rebuys_doubted
+        self._options = options
+        self._layout = options.pauses.layout
         self._sources: list[SourceRecord] = []
 
     def of(self, job: Job, position: int) -> Row | BadRow:
@@ -73,7 +67,7 @@ class Rows:
         if job.kind is Kind.TTS:
             key = speech_key(job, provider)
             if len(job.text) > provider.text_limit_characters:
-                layout = self._pauses.layout
+                layout = self._layout
         else:
             try:
                 source = self._source(Path(job.audio))
@@ -111,7 +105,7 @@ class Rows:
         provider = self.providers[row.provider]
         if row.kind == Kind.STT:
             held_seconds = self._checkpoint.segments.sum_transcribed_seconds(
-                row.key, rebuys_doubted=self._rebuys_doubted
+                row.key, rebuys_doubted=self._options.retry_failed
             )
             seconds = max(0.0, row.seconds - held_seconds)
             sessions = math.ceil(seconds / provider.audio_target_seconds)
@@ -122,7 +116,8 @@ class Rows:
         missing = [
             length
             for key, length in lengths.items()
-            if key not in held or held[key].is_wanted_again(rebuys_doubted=self._rebuys_doubted)
+            if key not in held
+            or held[key].is_wanted_again(rebuys_doubted=self._options.retry_failed)
         ]
         return row._replace(characters=sum(missing), segments=len(missing))
 
@@ -130,7 +125,7 @@ class Rows:
         """Give the path of a job's result below the run folder."""
         if job.output:
             return job.output
-        audio_format = self._audio_format if job.kind is Kind.TTS else None
+        audio_format = self._options.audio_format if job.kind is Kind.TTS else None
         return run_folder.usual_path(text.file_stem(job.id), audio_format)
 
     def remember(self) -> None:

@@ -12,7 +12,7 @@ from batchjobs import api
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Sign
-from batchjobs.planning import PlanSettings
+from batchjobs.options import Options
 from tests.runner.runs import RATE, jobs, ran, speech_for
 from tests.streams import Peer, audio
 from tests.suspects import AGAIN, kept_files, ledger_of, results_of, shares
@@ -41,7 +41,7 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     assert (tmp_path / "failed.jsonl").read_bytes() == b""
     assert not (tmp_path / "suspect").exists()
     assert api.verify(tmp_path) == (3, [])
-    again = await ran(tmp_path, jobs(3), plan_settings=AGAIN)
+    again = await ran(tmp_path, jobs(3), plan_options=AGAIN)
     assert not again.service.streams
     assert again.statuses == {"done": 3}
     assert ledger_of(tmp_path).count("done") == 3
@@ -105,8 +105,8 @@ async def test_accepting_what_cannot_be_changes_nothing(
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    limited = PlanSettings(name="t.csv", limit=3)
-    await ran(tmp_path, jobs(4), talk, plan_settings=limited)
+    limited = Options(limit=3)
+    await ran(tmp_path, jobs(4), talk, plan_options=limited)
     results_of(tmp_path)
     before = contents_of(tmp_path)
     with pytest.raises(UsageError, match=shown):
@@ -148,8 +148,8 @@ async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) ->
     """What is kept holds the samples exactly, and becomes what the manifest asks for."""
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     kept, _ = soundfile.read(tmp_path / "suspect/001.wav", dtype="int16")
-    flac = PlanSettings(name="t.csv", audio_format="flac")
-    await ran(tmp_path, jobs(2), plan_settings=flac)
+    flac = Options(audio_format="flac")
+    await ran(tmp_path, jobs(2), plan_options=flac)
     assert api.accept(tmp_path, every=True).accepted == ("001",)
     pcm, _ = soundfile.read(tmp_path / "audio/001.flac", dtype="int16")
     assert pcm.tobytes() == kept.tobytes()
@@ -158,7 +158,7 @@ async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) ->
 async def test_a_file_that_is_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
     """A row has another place by now, and a file that no run wrote stands there: it stays."""
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
-    await ran(tmp_path, jobs(2), plan_settings=PlanSettings(name="t.csv", audio_format="flac"))
+    await ran(tmp_path, jobs(2), plan_options=Options(audio_format="flac"))
     mine = tmp_path / "audio/001.flac"
     mine.write_bytes(b"mine")
     with pytest.raises(OutputError, match="not this run's"):
@@ -176,7 +176,7 @@ async def test_what_a_killed_accept_leaves_is_known_for_ours(
         raise KeyboardInterrupt
 
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
-    await ran(tmp_path, jobs(2), plan_settings=PlanSettings(name="t.csv", audio_format="flac"))
+    await ran(tmp_path, jobs(2), plan_options=Options(audio_format="flac"))
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "accept", dies)
         with pytest.raises(KeyboardInterrupt):
@@ -189,14 +189,14 @@ async def test_what_a_killed_accept_leaves_is_known_for_ours(
 async def test_what_cannot_become_the_format_asked_for_is_no_damage(tmp_path: Path) -> None:
     """Samples that an Ogg file lost do not come back: it says so, and a new one takes its place."""
     script = {"001": [0.1, 0.1, 0.1, 0.1]}
-    ogg, flac = (PlanSettings(name="t.csv", audio_format=name) for name in ("ogg", "flac"))
-    await ran(tmp_path, jobs(2), shares(script), plan_settings=ogg)
-    await ran(tmp_path, jobs(2), plan_settings=flac)
+    ogg, flac = (Options(audio_format=name) for name in ("ogg", "flac"))
+    await ran(tmp_path, jobs(2), shares(script), plan_options=ogg)
+    await ran(tmp_path, jobs(2), plan_options=flac)
     report = api.accept(tmp_path, every=True)
     assert (report.accepted, report.damaged, report.other_format) == ((), (), ("001",))
     assert kept_files(tmp_path) == ["001.ogg"]
     again = replace(flac, retry_failed=True)
-    run = await ran(tmp_path, jobs(2), shares(script), plan_settings=again)
+    run = await ran(tmp_path, jobs(2), shares(script), plan_options=again)
     assert run.statuses == {"done": 1, "suspect": 1}
     assert kept_files(tmp_path) == ["001.flac"]
     assert api.accept(tmp_path, every=True).accepted == ("001",)

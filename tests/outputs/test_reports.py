@@ -13,13 +13,13 @@ from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.files.run_folder import FAILED, RESULTS, SUMMARY
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
 from batchjobs.manifest import read_rows
-from batchjobs.options import Defaults
+from batchjobs.options import Defaults, Options
 from batchjobs.outputs.reports import (
     read_results,
     summary_of,
     write_results,
 )
-from batchjobs.planning import PlanSettings, make_plan
+from batchjobs.planning import make_plan
 from batchjobs.providers import BUILT_IN
 
 _ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
@@ -52,7 +52,8 @@ def _planned(checkpoint: Checkpoint, path: Path) -> None:
         _jobs(path),
         checkpoint=checkpoint,
         providers=BUILT_IN,
-        settings=PlanSettings(name=path.name, skip_bad_rows=True),
+        options=Options(skip_bad_rows=True),
+        name=path.name,
     )
     checkpoint.staging.adopt({})
 

@@ -5,15 +5,16 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
 from batchjobs.manifest import read_rows
-from batchjobs.options import Defaults
+from batchjobs.options import Defaults, Options
 from batchjobs.outputs import writing
-from batchjobs.planning import TO_BUY, Action, Plan, PlanSettings, make_plan
+from batchjobs.planning import TO_BUY, Action, Plan, make_plan
 from batchjobs.providers import Provider
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
 
@@ -57,11 +58,7 @@ class Desk:
             defaults=Defaults(voice_id="v"),
         )
 
-    def settings(self, **changes: object) -> PlanSettings:
-        """Say how to plan."""
-        return PlanSettings(name="m.csv", **changes)  # type: ignore[arg-type]
-
-    def plan(self, table: Sequence[Mapping[str, object]], **changes: object) -> dict[str, str]:
+    def plan(self, table: Sequence[Mapping[str, object]], **changes: Any) -> dict[str, str]:
         """Plan and adopt; give each row's action by its id."""
         with Checkpoint.open(self.folder) as checkpoint:
             self.made(table, checkpoint, **changes)
@@ -69,14 +66,23 @@ class Desk:
             return {row.id: row.action for row, _ in checkpoint.rows.stream_outcomes()}
 
     def made(
-        self, table: Sequence[Mapping[str, object]], checkpoint: Checkpoint, **changes: object
+        self,
+        table: Sequence[Mapping[str, object]],
+        checkpoint: Checkpoint,
+        *,
+        fingerprint: str = "",
+        inputs_folder: str = "",
+        **changes: Any,
     ) -> Plan:
         """Plan, and no more."""
         return make_plan(
             self.rows(table),
             checkpoint=checkpoint,
             providers=self.providers,
-            settings=self.settings(**changes),
+            options=Options(**changes),
+            name="m.csv",
+            fingerprint=fingerprint,
+            inputs_folder=inputs_folder,
         )
 
     def run(
@@ -84,7 +90,7 @@ class Desk:
         table: Sequence[Mapping[str, object]],
         *,
         failing: Mapping[str, bool] | None = None,
-        **changes: object,
+        **changes: Any,
     ) -> list[str]:
         """Plan and run: buy, copy and fail as the plan says; give the ids of what was bought."""
         bought = []

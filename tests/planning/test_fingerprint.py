@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
+from batchjobs.options import Options
 from batchjobs.planning import Action, BadRowsError, Plan, fingerprint, make_plan
 from batchjobs.providers import BUILT_IN, with_settings
 from tests.planning.desk import Desk
@@ -62,7 +63,9 @@ def _again(desk: Desk, **changes: object) -> tuple[Plan, list[Row]]:
             _unread(),
             checkpoint=checkpoint,
             providers=desk.providers,
-            settings=desk.settings(fingerprint="f", skip_bad_rows=True, **changes),
+            options=Options(skip_bad_rows=True, **changes),  # type: ignore[arg-type]
+            name="m.csv",
+            fingerprint="f",
         )
         checkpoint.staging.adopt({"fingerprint": "f" if made.tells_all else ""})
         return made, [row for row, _ in checkpoint.rows.stream_outcomes()]
@@ -146,7 +149,9 @@ def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:
             _unread(),
             checkpoint=checkpoint,
             providers=desk.providers,
-            settings=desk.settings(fingerprint="f"),
+            options=Options(),
+            name="m.csv",
+            fingerprint="f",
             progress=seen.append,
         )
         assert (made.rows, made.to_do, made.by_action[Action.DONE].rows) == (700, 0, 700)
@@ -168,7 +173,9 @@ def test_a_row_that_fails_when_it_is_looked_at_again_is_told(desk: Desk) -> None
             _unread(),
             checkpoint=checkpoint,
             providers=desk.providers,
-            settings=desk.settings(fingerprint="f"),
+            options=Options(),
+            name="m.csv",
+            fingerprint="f",
         )
     made, _ = _again(desk)
     assert not made.tells_all

@@ -130,7 +130,7 @@ def test_a_link_that_comes_back_in_opens_no_way_out(desk: Desk) -> None:
     ]
     (desk.folder / "in" / "d.wav").write_bytes(b"mine")
     with Checkpoint.none(desk.folder) as checkpoint:
-        rows = Rows(checkpoint, BUILT_IN, "wav", Options().pauses)
+        rows = Rows(checkpoint, BUILT_IN, Options())
         jobs = [job for job in desk.rows(table) if isinstance(job, Job)]
         made = [rows.of(job, number) for number, job in enumerate(jobs)]
     assert [row.id for row in made if isinstance(row, BadRow)] == ["b", "e", "f"]

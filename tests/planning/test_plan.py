@@ -10,6 +10,7 @@ import pytest
 
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
+from batchjobs.options import Options
 from batchjobs.planning import (
     TO_BUY,
     TO_DO,
@@ -129,7 +130,8 @@ def test_what_it_costs_is_summed_per_currency(desk: Desk) -> None:
             shop.rows(table),
             checkpoint=checkpoint,
             providers=shop.providers,
-            settings=shop.settings(),
+            options=Options(),
+            name="m.csv",
             progress=seen.append,
         )
     assert seen == [6]
@@ -198,7 +200,8 @@ def test_memory_does_not_grow_with_the_manifest(desk: Desk) -> None:
                 _many(20_000),
                 checkpoint=checkpoint,
                 providers=BUILT_IN,
-                settings=desk.settings(),
+                options=Options(),
+                name="m.csv",
                 progress=measure,
             )
     finally:

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.options import Options
 from batchjobs.planning import BadRowsError, make_plan
 from tests.planning.desk import Desk, _record
 
@@ -47,6 +48,12 @@ def test_recordings_that_cannot_be_run_are_bad_rows(desk: Desk) -> None:
     rows = list(desk.rows(table))
     (desk.home / "gone.wav").unlink()
     with Checkpoint.none(desk.folder) as checkpoint, pytest.raises(BadRowsError) as caught:
-        make_plan(rows, checkpoint=checkpoint, providers=desk.providers, settings=desk.settings())
+        make_plan(
+            rows,
+            checkpoint=checkpoint,
+            providers=desk.providers,
+            options=Options(),
+            name="m.csv",
+        )
     assert [row.column for row in caught.value.rows] == ["audio"] * 3
     assert "No such file" in str(caught.value)

@@ -29,7 +29,7 @@ async def test_retry_failed_buys_again_and_keeps_the_better(tmp_path: Path) -> N
         ([0.25, 0.25], "suspect", 0.25, ["001~2.wav"]),
         ([], "done", 1.0, []),
     ):
-        run = await ran(tmp_path, jobs(2), shares({"001": script}), plan_settings=AGAIN)
+        run = await ran(tmp_path, jobs(2), shares({"001": script}), plan_options=AGAIN)
         record = run.records["001"]
         assert record.status == status
         assert record.frames == int(len(whole) * share) // 2
@@ -121,7 +121,7 @@ async def test_ids_that_look_like_second_places_are_left_alone(tmp_path: Path) -
     assert kept_files(tmp_path) == ["1.2.wav", "1.wav"]
     other = (tmp_path / "suspect/1.2.wav").read_bytes()
     again = shares({"one": [0.12, 0.12], "two": [0.05] * 3})
-    run = await ran(tmp_path, rows, again, plan_settings=AGAIN)
+    run = await ran(tmp_path, rows, again, plan_options=AGAIN)
     assert run.statuses == {"suspect": 2}
     assert kept_files(tmp_path) == ["1.2.wav", "1~2.wav"]
     assert (tmp_path / "suspect/1.2.wav").read_bytes() == other
@@ -162,7 +162,7 @@ async def test_a_row_that_has_as_good_a_result_in_doubt_keeps_its_own(tmp_path: 
     b, a = job("b", "same words here in both"), job("a", "same words here in both")
     await ran(tmp_path, [b], shares({"both": [0.1, 0.1]}))
     before = (tmp_path / "suspect/b.wav").read_bytes()
-    run = await ran(tmp_path, [a, b], shares({"both": [0.05, 0.05]}), plan_settings=AGAIN)
+    run = await ran(tmp_path, [a, b], shares({"both": [0.05, 0.05]}), plan_options=AGAIN)
     assert run.statuses == {"suspect": 2}
     record = run.records["b"]
     assert (record.copied_from, record.attempts) == ("", 2)
@@ -204,7 +204,7 @@ async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) 
     rows = [job("a", "same words here in both"), job("b", "same words here in both")]
     await ran(tmp_path, rows, shares({"both": [0.1, 0.1]}))
     assert kept_files(tmp_path) == ["a.wav", "b.wav"]
-    await ran(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_settings=AGAIN)
+    await ran(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_options=AGAIN)
     assert kept_files(tmp_path)[1:] == ["b~2.wav"]
 
 

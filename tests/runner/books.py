@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from batchjobs.jobs import Job
-from batchjobs.options import Pauses
-from batchjobs.planning import PlanSettings
+from batchjobs.options import Options
 from tests.runner.runs import QUICK, SETTINGS, Ran, ran
 
 SHORT = replace(QUICK, text_limit_characters=400, audio_limit_seconds=4.0, audio_target_seconds=3.0)
 
-PAUSES = Pauses(sentences_seconds=0.05, paragraphs_seconds=0.25)
+PLAN = Options(skip_bad_rows=True, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
-PLAN = PlanSettings(name="t.csv", skip_bad_rows=True, pauses=PAUSES)
+PAUSES = PLAN.pauses
 
 RUN = replace(SETTINGS, pauses=PAUSES)
 
 
 async def told(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> Ran:
     """Run rows with short segments and known pauses."""
-    settings = {"provider": SHORT, "plan_settings": PLAN, "run_settings": RUN}
+    settings = {"provider": SHORT, "plan_options": PLAN, "run_settings": RUN}
     return await ran(folder, rows, service, **(settings | others))

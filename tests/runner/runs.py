@@ -16,8 +16,9 @@ from batchjobs.errors import DiskError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
 from batchjobs.limits import RetryPolicy
+from batchjobs.options import Options
 from batchjobs.outputs.writing import file_changes
-from batchjobs.planning import PlanSettings, is_intact, make_plan
+from batchjobs.planning import is_intact, make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunSettings
@@ -144,7 +145,7 @@ async def ran(
     run_settings: RunSettings = SETTINGS,
     observe: Callable[[Event], None] | None = None,
     opener: type[Checkpoint] = Checkpoint,
-    plan_settings: PlanSettings | None = None,
+    plan_options: Options | None = None,
     during: Callable[[Runner], Any] | None = None,
     prepare: Callable[[Checkpoint], None] | None = None,
     patience: float = 30.0,
@@ -158,9 +159,11 @@ async def ran(
             observe(event)
 
     providers = {provider.name: provider} | {n: p for n, (p, _) in (others or {}).items()}
-    plan_settings = plan_settings or PlanSettings(name="t.csv", skip_bad_rows=True)
+    plan_options = plan_options or Options(skip_bad_rows=True)
     with opener.open(folder) as checkpoint:
-        make_plan(rows, checkpoint=checkpoint, providers=providers, settings=plan_settings)
+        make_plan(
+            rows, checkpoint=checkpoint, providers=providers, options=plan_options, name="t.csv"
+        )
         checkpoint.staging.adopt({})
         if prepare is not None:
             prepare(checkpoint)

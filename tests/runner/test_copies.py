@@ -9,7 +9,8 @@ import trio
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import BadRow
-from batchjobs.planning import PlanSettings, make_plan
+from batchjobs.options import Options
+from batchjobs.planning import make_plan
 from batchjobs.runner import Runner
 from tests.runner.runs import QUICK, SETTINGS, asked, fails_with, job, jobs, ran
 from tests.streams import Peer
@@ -103,8 +104,10 @@ async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Pa
     """What was to be copied and must be bought after all needs a key: the run stops with 78."""
     with Checkpoint.open(tmp_path) as checkpoint:
         providers = {"quick": QUICK}
-        plan_settings = PlanSettings(name="t.csv")
-        make_plan(jobs(3), checkpoint=checkpoint, providers=providers, settings=plan_settings)
+        plan_options = Options()
+        make_plan(
+            jobs(3), checkpoint=checkpoint, providers=providers, options=plan_options, name="t.csv"
+        )
         checkpoint.staging.adopt({})
         runner = Runner(checkpoint, links={}, settings=SETTINGS, observe=lambda _: None)
         end = await runner.run()

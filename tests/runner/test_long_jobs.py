@@ -124,7 +124,9 @@ async def test_editing_one_sentence_buys_its_segment_only(tmp_path: Path) -> Non
     await told(tmp_path, [job("b", book())], Sold())
     with Checkpoint.read(tmp_path) as checkpoint:
         rows = [job("b", edited)]
-        plan = make_plan(rows, checkpoint=checkpoint, providers={"quick": SHORT}, settings=PLAN)
+        plan = make_plan(
+            rows, checkpoint=checkpoint, providers={"quick": SHORT}, options=PLAN, name="t.csv"
+        )
     changed = pieces_of(edited) - pieces_of(book())
     assert plan.to_buy.sessions == len(changed)
     assert plan.to_buy.characters == sum(map(len, changed))
@@ -138,17 +140,17 @@ async def test_editing_one_sentence_buys_its_segment_only(tmp_path: Path) -> Non
 async def test_other_pauses_cost_nothing(tmp_path: Path) -> None:
     """The file is put together anew, out of itself."""
     await told(tmp_path, [job("b", book())], Sold())
-    pauses = Pauses(sentences_seconds=0.0, paragraphs_seconds=1.0)
+    plan = replace(PLAN, sentence_pause_seconds=0.0, paragraph_pause_seconds=1.0)
     service = Sold()
     run = await told(
         tmp_path,
         [job("b", book())],
         service,
-        plan_settings=replace(PLAN, pauses=pauses),
-        run_settings=replace(RUN, pauses=pauses),
+        plan_options=plan,
+        run_settings=replace(RUN, pauses=plan.pauses),
     )
     assert not service.texts
-    assert heard(tmp_path / run.records["b"].output) == expected(book(), pauses)
+    assert heard(tmp_path / run.records["b"].output) == expected(book(), plan.pauses)
 
 
 async def test_a_lossy_book_keeps_its_segments(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ async def test_one_failed_segment_fails_its_job_and_keeps_the_others(tmp_path: P
     bought = [spoken for spoken in service.texts if "رقم 20 " not in spoken]
     again = Sold()
     retry = replace(PLAN, retry_failed=True)
-    run = await told(tmp_path, [job("b", book())], again, plan_settings=retry)
+    run = await told(tmp_path, [job("b", book())], again, plan_options=retry)
     assert run.statuses == {"done": 1}
     assert set(again.texts) == pieces_of(book()) - set(bought)
     assert heard(tmp_path / run.records["b"].output) == expected(book())
@@ -260,7 +262,7 @@ async def test_a_damaged_segment_is_bought_again(tmp_path: Path) -> None:
     damaged.write_bytes(content[:44] + content[:43:-1])
     again = Sold()
     retry = replace(PLAN, retry_failed=True)
-    run = await told(tmp_path, [job("b", book())], again, plan_settings=retry)
+    run = await told(tmp_path, [job("b", book())], again, plan_options=retry)
     assert run.statuses == {"done": 1}
     assert heard(tmp_path / run.records["b"].output) == expected(book())
     whole = service.texts + again.texts
@@ -288,7 +290,8 @@ async def test_a_budget_counts_what_is_left_of_a_book(tmp_path: Path) -> None:
             [job("b", book())],
             checkpoint=checkpoint,
             providers={"quick": SHORT},
-            settings=replace(PLAN, retry_failed=True),
+            options=replace(PLAN, retry_failed=True),
+            name="t.csv",
         )
     bought = sum(len(spoken) for spoken in service.texts if "رقم 20 " not in spoken)
     assert plan.to_buy.characters == len(book()) - bought

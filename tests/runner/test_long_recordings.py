@@ -74,6 +74,6 @@ async def test_a_recording_goes_on_where_it_was(tmp_path: Path) -> None:
     assert run.records["t"].status is Status.FAILED
     second = Listener()
     retry = replace(PLAN, retry_failed=True)
-    run = await told(tmp_path / "run", rows, second, plan_settings=retry)
+    run = await told(tmp_path / "run", rows, second, plan_options=retry)
     assert run.statuses == {"done": 1}
     assert first.sessions - 1 + second.sessions == run.records["t"].segments

@@ -13,7 +13,7 @@ import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Job, Kind, Status
-from batchjobs.planning import PlanSettings
+from batchjobs.options import Options
 from batchjobs.progress import JobRetried, SlowedDown
 from tests.runner.runs import SETTINGS, asked, fails_with, job, jobs, obeys, ran, sometimes
 from tests.streams import Peer, Service, answers
@@ -169,6 +169,6 @@ async def test_a_job_that_kills_its_processes_is_set_aside(tmp_path: Path) -> No
     assert len(run.service.streams) == 1
     kept = await ran(tmp_path, jobs(2))
     assert not kept.service.streams
-    retry = PlanSettings(name="t.csv", retry_failed=True)
-    again = await ran(tmp_path, jobs(2), plan_settings=retry)
+    retry = Options(retry_failed=True)
+    again = await ran(tmp_path, jobs(2), plan_options=retry)
     assert again.statuses == {"done": 2}

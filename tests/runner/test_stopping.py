@@ -13,7 +13,8 @@ import pytest
 import trio
 
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.planning import PlanSettings, make_plan
+from batchjobs.options import Options
+from batchjobs.planning import make_plan
 from batchjobs.progress import Event, RunStopping
 from batchjobs.runner import RunEnd, Runner
 from batchjobs.session import Endpoint
@@ -194,9 +195,13 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
         await trio.sleep_forever()
 
     with Checkpoint.open(tmp_path) as checkpoint:
-        plan_settings = PlanSettings(name="t.csv")
+        plan_options = Options()
         make_plan(
-            jobs(9), checkpoint=checkpoint, providers={"quick": QUICK}, settings=plan_settings
+            jobs(9),
+            checkpoint=checkpoint,
+            providers={"quick": QUICK},
+            options=plan_options,
+            name="t.csv",
         )
         checkpoint.staging.adopt({})
         async with trio.open_nursery() as nursery:

@@ -63,7 +63,7 @@ async def test_a_long_job_with_a_segment_in_doubt_is_suspect_as_a_whole(tmp_path
         rows,
         sentence_shares({}),
         provider=BY_SENTENCE,
-        plan_settings=AGAIN,
+        plan_options=AGAIN,
         run_settings=settings,
     )
     assert len(again.service.streams) == 1
@@ -96,10 +96,10 @@ async def test_what_is_kept_of_a_long_job_stays_its_home_in_an_exact_format(tmp_
     await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
     mp3 = replace(AGAIN, audio_format="mp3")
     settings = replace(SETTINGS, rebuys_doubted=True)
-    run = await ran(tmp_path, rows, provider=BY_SENTENCE, plan_settings=mp3, run_settings=settings)
+    run = await ran(tmp_path, rows, provider=BY_SENTENCE, plan_options=mp3, run_settings=settings)
     assert (len(run.service.streams), run.statuses) == (1, {"done": 1})
     edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
-    run = await ran(tmp_path, edited, provider=BY_SENTENCE, plan_settings=replace(mp3))
+    run = await ran(tmp_path, edited, provider=BY_SENTENCE, plan_options=replace(mp3))
     assert len(run.service.streams) == 1
 
 
@@ -110,7 +110,7 @@ async def test_a_good_segment_goes_before_one_in_doubt(tmp_path: Path) -> None:
     await ran(tmp_path, [first, second], sentence_shares({1: [0.1] * 4}), provider=BY_SENTENCE)
     settings = replace(SETTINGS, rebuys_doubted=True)
     run = await ran(
-        tmp_path, [first], provider=BY_SENTENCE, plan_settings=AGAIN, run_settings=settings
+        tmp_path, [first], provider=BY_SENTENCE, plan_options=AGAIN, run_settings=settings
     )
     assert run.records["zz"].status is Status.DONE
     edited = replace(first, text="\n\n".join([SENTENCES[2], SENTENCES[1]]))

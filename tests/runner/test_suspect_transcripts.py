@@ -75,7 +75,7 @@ async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: 
     assert "كلمات" in record.text
     again = replace(run_settings, rebuys_doubted=True)
     run = await ran(
-        tmp_path / "o", [listen], hears, provider=provider, run_settings=again, plan_settings=AGAIN
+        tmp_path / "o", [listen], hears, provider=provider, run_settings=again, plan_options=AGAIN
     )
     assert run.statuses == {"done": 1}
     assert len(run.service.streams) == 1

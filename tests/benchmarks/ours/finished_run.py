@@ -24,8 +24,8 @@ from batchjobs.checkpoint import (
     Row,
 )
 from batchjobs.jobs import Ending, Evidence, Kind, Status
-from batchjobs.options import Defaults
-from batchjobs.planning import TO_BUY, PlanSettings
+from batchjobs.options import Defaults, Options
+from batchjobs.planning import TO_BUY
 from batchjobs.providers import BUILT_IN
 from tests.benchmarks.manifests import PRICED_PROVIDER, write_sentences
 
@@ -54,8 +54,9 @@ def _plan(path: Path, checkpoint: Checkpoint) -> None:
         providers=BUILT_IN,
         defaults=Defaults(provider=PRICED_PROVIDER),
     )
-    settings = PlanSettings(name=str(path))
-    planning.make_plan(rows, checkpoint=checkpoint, providers=BUILT_IN, settings=settings)
+    planning.make_plan(
+        rows, checkpoint=checkpoint, providers=BUILT_IN, options=Options(), name=str(path)
+    )
     checkpoint.staging.adopt(
         {"manifest": str(path), "provider": PRICED_PROVIDER, "planned_at": str(time.time())}
     )
