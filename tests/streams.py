@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import pybase64
 import trio
 import trio.testing
 from trio_websocket import (
@@ -17,24 +15,11 @@ from trio_websocket import (
 )
 
 from batchjobs.websocket.deflate import Deflate, negotiate
+from tests.builders import READY
 
-READY = '{"type":"connectionInitialized"}'
 CLOSE_FRAME_OPCODE = 0x88
 HTTP_HEAD_END = b"\r\n\r\n"
 LIMIT = 64 * 1024 * 1024
-
-
-def tone(seconds: float, sample_rate: int = 24_000) -> bytes:
-    """Give a tone that swells and dies away, as 16-bit mono samples."""
-    times = np.arange(round(seconds * sample_rate))
-    wave = np.sin(times * (2 * np.pi * 220 / sample_rate)) * np.hanning(len(times))
-    return (wave * 8_000).astype("<i2").tobytes()
-
-
-def audio(pcm: bytes, sample_rate: int = 24_000, **others: object) -> str:
-    """Write an audio message."""
-    content = {"audio": pybase64.b64encode_as_string(pcm), "sampleRate": sample_rate, **others}
-    return json.dumps(content)
 
 
 class FaultyStream(trio.abc.Stream):

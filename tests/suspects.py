@@ -11,8 +11,9 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.options import Options
 from batchjobs.outputs.reports import summary_of, write_results
+from tests.builders import audio_message
 from tests.runner.runs import QUICK, RATE, speech_for
-from tests.streams import Peer, audio
+from tests.streams import Peer
 
 AGAIN = Options(skip_bad_rows=True, retry_failed=True)
 
@@ -27,7 +28,7 @@ def shares(script: dict[str, list[float]], *, silent: bool = False) -> Callable[
         share = steps.pop(0) if steps else 1.0
         pcm = speech_for(text)
         pcm = pcm[: int(len(pcm) * share) // 2 * 2]
-        await peer.send(audio(bytes(len(pcm)) if silent and share < 1 else pcm, RATE))
+        await peer.send(audio_message(bytes(len(pcm)) if silent and share < 1 else pcm, RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

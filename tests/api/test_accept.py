@@ -13,8 +13,9 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Sign
 from batchjobs.options import Options
+from tests.builders import audio_message
 from tests.runner.runs import RATE, jobs, ran, speech_for
-from tests.streams import Peer, audio
+from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files, ledger_of, results_of, shares
 
 
@@ -101,7 +102,9 @@ async def test_accepting_what_cannot_be_changes_nothing(
             await peer.send({"type": "error", "errorCode": 40001, "errorMessage": "no"})
             return
         pcm = speech_for(text)
-        await peer.send(audio(pcm[: len(pcm) // 20 * 2] if text.endswith("001") else pcm, RATE))
+        await peer.send(
+            audio_message(pcm[: len(pcm) // 20 * 2] if text.endswith("001") else pcm, RATE)
+        )
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

@@ -13,12 +13,13 @@ from batchjobs.errors import (
     ServiceUnavailableError,
 )
 from batchjobs.providers import BUILT_IN, Provider
+from tests.builders import audio_message, make_tone
 from tests.canary import KEY
-from tests.streams import Peer, Raw, Service, Talk, answers, audio, tone
+from tests.streams import Peer, Raw, Service, Talk, answers
 
 HOSTED = replace(BUILT_IN["munsit"], voice="v")
 RATE = 24_000
-SOUND = tone(len(PROBE_TEXT) / 12, RATE)
+SOUND = make_tone(len(PROBE_TEXT) / 12, RATE)
 
 
 def speaks(*, drains: bool, delay: float = 0.3) -> Talk:
@@ -30,7 +31,7 @@ def speaks(*, drains: bool, delay: float = 0.3) -> Talk:
         with trio.move_on_after(delay) as thinking:
             await peer.until_asked_to_close()
         if thinking.cancelled_caught or drains:
-            await peer.send(audio(SOUND, RATE))
+            await peer.send(audio_message(SOUND, RATE))
         if thinking.cancelled_caught:
             await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
@@ -80,11 +81,11 @@ async def test_a_service_that_drops_a_part_is_not_trusted_either(autojump_clock:
     async def half(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(SOUND[: len(SOUND) * 3 // 4 // 2 * 2], RATE))
+        await peer.send(audio_message(SOUND[: len(SOUND) * 3 // 4 // 2 * 2], RATE))
         with trio.move_on_after(0.1) as speaking:
             await peer.until_asked_to_close()
         if speaking.cancelled_caught:
-            await peer.send(audio(SOUND[len(SOUND) * 3 // 4 // 2 * 2 :], RATE))
+            await peer.send(audio_message(SOUND[len(SOUND) * 3 // 4 // 2 * 2 :], RATE))
             await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

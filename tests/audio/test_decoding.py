@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from batchjobs.audio import decoding, encoding, pcm
 from batchjobs.errors import RecordingError
 from tests.audio.waves import Floats, pcm_of, tone
+from tests.builders import write_recording
 from tests.recordings import read_pcm
 
 
@@ -123,7 +124,7 @@ def test_a_16_khz_mono_wav_passes_unchanged(tmp_path: Path) -> None:
     pcm = np.random.default_rng(5).integers(-32_768, 32_768, 40_000).astype("<i2").tobytes()
     for name in ("wav", "flac"):
         path = tmp_path / f"a.{name}"
-        path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format=name))
+        write_recording(path, pcm)
         assert b"".join(decoding.pcm_chunks(path)) == pcm
 
 
@@ -246,7 +247,7 @@ def test_an_ogg_that_claims_too_much_is_not_believed(tmp_path: Path, claimed: in
 def test_a_file_that_shrinks_while_it_is_read_is_found(tmp_path: Path) -> None:
     """A recording cut while it is being sent ends in an error, not in a short success."""
     path = tmp_path / "a.wav"
-    path.write_bytes(encoding.encode(bytes(32_000 * 10), sample_rate=16_000, format="wav"))
+    write_recording(path, bytes(32_000 * 10))
     chunks = decoding.pcm_chunks(path)
     next(chunks)
     os.truncate(path, 32_000 * 5 + 1)
@@ -323,7 +324,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     """A file that the system refuses to open or read says why."""
     path = tmp_path / "mine.wav"
-    path.write_bytes(encoding.encode(bytes(3_200), sample_rate=16_000, format="wav"))
+    write_recording(path, bytes(3_200))
     path.chmod(0)
     if os.access(path, os.R_OK):  # as root: everything may be read, but not this
         path = Path("/proc/self/mem")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from batchjobs import api
-from batchjobs.audio import encoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Album, Chapter
 from batchjobs.bind.cover import read_picture
@@ -38,6 +37,7 @@ from tests.whole_runs import batchjobs
 if TYPE_CHECKING:
     import subprocess
 from tests.bind.recordings import CHAPTERS
+from tests.builders import write_recording
 
 
 def test_an_m4b_has_its_chapters_where_they_begin(spoken: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_nothing(spoken: Path, tmp_path: Path) -> None:
 def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     """Such as a sample rate that MP3 does not know."""
     path = tmp_path / "a.wav"
-    path.write_bytes(encoding.encode(bytes(20_000), sample_rate=10_000, format="wav"))
+    write_recording(path, bytes(20_000), 10_000)
     chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
     maker = Maker(
         Album(chapters=[chapter], sample_rate=10_000),
@@ -123,7 +123,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
 def test_rates_are_brought_together(tmp_path: Path) -> None:
     """A chapter at another rate is as long as it was."""
     path = tmp_path / "a.wav"
-    path.write_bytes(encoding.encode(bytes(32_000), sample_rate=16_000, format="wav"))
+    write_recording(path, bytes(32_000))
     chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
     assert sum(map(len, read_blocks(chapter, 24_000))) == 48_000
 

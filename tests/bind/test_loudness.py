@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from batchjobs import api
-from batchjobs.audio import encoding
 from batchjobs.bind import BindSettings, bind
 from batchjobs.bind.album import Chapter
 from batchjobs.bind.files import read_blocks
 from batchjobs.bind.levels import Chain, Level, Meter, fit_level, level_filters
 from tests.books import alice, kalila
+from tests.builders import write_recording
 from tests.recordings import read_pcm
 
 
@@ -46,7 +46,7 @@ def test_loudness_and_true_peak_are_reached(
     settings = BindSettings(form="flac", loudness_lufs=target, true_peak_db=peak, pause_seconds=0)
     made = bind(spoken, settings, output=tmp_path / "a")
     whole = b"".join(read_pcm(path) for path in sorted(made.path.iterdir()))
-    (tmp_path / "whole.wav").write_bytes(encoding.encode(whole, sample_rate=24_000, format="wav"))
+    write_recording(tmp_path / "whole.wav", whole, 24_000)
     measured, highest = loudness(tmp_path / "whole.wav")
     assert measured == pytest.approx(target, abs=0.3)
     assert highest <= peak + 0.1
@@ -96,7 +96,7 @@ def test_an_encoder_that_adds_peaks_is_tried_again_lower(read_aloud: Path, tmp_p
 def test_silence_stays_silence(tmp_path: Path) -> None:
     """There is no gain that makes it louder."""
     path = tmp_path / "a.wav"
-    path.write_bytes(encoding.encode(bytes(48_000), sample_rate=24_000, format="wav"))
+    write_recording(path, bytes(48_000), 24_000)
     chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
     held = b"".join(read_blocks(chapter, 24_000))
     assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file

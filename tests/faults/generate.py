@@ -25,7 +25,7 @@ from batchjobs.audio import decoding
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import BatchjobsError, ManifestError, RecordingError, SessionError
 from batchjobs.files.paths import path_inside
-from batchjobs.jobs import BadRow, Ending, Job, SpeechSettings, Verdict
+from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults
 from batchjobs.protocol.parsing import parse_stt_reply, parse_tts_reply
@@ -33,11 +33,11 @@ from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
+from tests.builders import READY, LenientJudge, make_speech
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
 
 __all__ = ["KINDS", "Wrong", "generated"]
 
-READY = '{"type":"connectionInitialized"}'
 LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهويءآأؤإئةىabcxyzABC"
 MARKS = "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0653\u0654\u0670\u0640\u0301\u0308"
 INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u061c\u2066\u2069\u202b\u202c\ufeff\u00ad\u2060"
@@ -192,7 +192,7 @@ def tones(dice: random.Random, folder: Path) -> bool:
     """Texts through the tone engine: what is heard is what was said."""
     words = words_of(dice, 30)
     rate = dice.choice((8_000, 16_000, 22_050, 24_000))
-    settings = SpeechSettings(voice_id="v", model_id="m", output_format=f"pcm_{rate}")
+    settings = make_speech(rate)
     pcm = b"".join(ToneSynthesiser().synthesise(words, settings))
     heard = ToneRecogniser().start().accept(pcm, rate)
     if heard != words:
@@ -220,16 +220,6 @@ def recordings(dice: random.Random, folder: Path) -> bool:
     return False
 
 
-class Lenient:
-    """A judge that finds every audio plausible."""
-
-    minimum_seconds = 0.0
-
-    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
-        """Doubt nothing."""
-        return Verdict()
-
-
 def message_of(dice: random.Random, cases: tuple[corpus_messages.MessageCase, ...]) -> str | bytes:
     """Take a message of the corpus, whole or damaged, as text or as bytes."""
     payload = dice.choice(cases).payload
@@ -243,10 +233,10 @@ def tts_messages(dice: random.Random, folder: Path) -> bool:
     """A synthesis between damaged messages: done, failed by a class, or still waiting."""
     client = TtsClient(
         texts=["نص", "آخر"],
-        speech=SpeechSettings(voice_id="v", model_id="m"),
+        speech=make_speech(),
         provider=BUILT_IN["munsit"],
         key="k",
-        judge=Lenient(),
+        judge=LenientJudge(),
         sink=ReceivedAudio(),
         now=0.0,
     )

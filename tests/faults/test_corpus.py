@@ -18,7 +18,7 @@ from batchjobs import api, text
 from batchjobs.audio import decoding
 from batchjobs.errors import ManifestError, RecordingError, SessionError
 from batchjobs.files.paths import path_inside
-from batchjobs.jobs import BadRow, Ending, Job, Kind, Segment, SpeechSettings, Status, Verdict
+from batchjobs.jobs import BadRow, Job, Kind, Segment, Status
 from batchjobs.manifest import read_rows, rules
 from batchjobs.options import Defaults
 from batchjobs.protocol.messages import InvalidMessageError
@@ -27,14 +27,21 @@ from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Endpoint, SpeechSession, TranscriptSession
 from tests import tally
+from tests.builders import (
+    LenientJudge,
+    audio_message,
+    make_endpoint,
+    make_speech,
+    make_tone,
+    transcript_message,
+)
 from tests.canary import KEY
 from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
 from tests.faults.corpus import ManifestCase, NameCase
 from tests.faults.corpus_messages import MessageCase
 from tests.faults.corpus_recordings import RecordingCase
 from tests.recordings import read_pcm
-from tests.streams import Peer, Service, tone
-from tests.streams import audio as audio_message
+from tests.streams import Peer, Service
 from tests.whole_runs import ledger_of, results, served
 
 
@@ -357,18 +364,7 @@ def test_every_hostile_message_is_read_as_it_must_be(protocol: str) -> None:
     assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
 
 
-class Lenient:
-    """A judge that finds every audio plausible."""
-
-    minimum_seconds = 0.0
-
-    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
-        """Doubt nothing."""
-        return Verdict()
-
-
-HOSTED = BUILT_IN["munsit"]
-HONEST = tone(0.2)
+HONEST = make_tone(0.2)
 
 
 async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
@@ -382,9 +378,9 @@ async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    segment = Segment(key="k", kind=Kind.TTS, speech=SpeechSettings(voice_id="v", model_id="m"))
+    segment = Segment(key="k", kind=Kind.TTS, speech=make_speech())
     endpoint = dialled.link(talk)
-    session = SpeechSession(endpoint, segment, texts=["نص", " آخر"], judge=Lenient())
+    session = SpeechSession(endpoint, segment, texts=["نص", " آخر"], judge=LenientJudge())
     result = await session.run()
     if result.doubts:
         return str(Status.SUSPECT)
@@ -399,7 +395,7 @@ async def transcript_of(case: MessageCase, dialled: "Dialled") -> str:
     async def talk(peer: Peer) -> None:
         await peer.get()
         await peer.send(case.payload)
-        await peer.send({"event": "transcription", "data": "النص الأخير"})
+        await peer.send(transcript_message("النص الأخير"))
         await trio.sleep_forever()
 
     async def chunks() -> AsyncGenerator[bytes, None]:
@@ -418,7 +414,7 @@ class Dialled:
     def link(self, talk: object) -> Endpoint:
         """Give the way to a service that talks so."""
         service = Service(self._nursery, talk=talk)  # type: ignore[arg-type]
-        return Endpoint(HOSTED, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial)
+        return make_endpoint(service.dial)
 
 
 @pytest.mark.parametrize("protocol", ["tts", "stt"])
@@ -497,7 +493,7 @@ def test_texts_that_are_normalised_are_caught(monkeypatch: pytest.MonkeyPatch) -
     """A text that is sent in NFC is not the text that was given, and the corpus tells."""
     heard = ToneRecogniser()
     engine = ToneSynthesiser()
-    settings = SpeechSettings(voice_id="v", model_id="m")
+    settings = make_speech()
 
     def differing() -> list[str]:
         found = []

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 import pytest
 import trio
 
-from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
+from batchjobs.jobs import Ending, Verdict
 from batchjobs.limits import QuietTime
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Endpoint, SpeechSession
-from tests.streams import Peer, Service, audio, tone
+from tests.builders import audio_message, make_endpoint, make_segment, make_speech, make_tone
+from tests.streams import Peer, Service
 
 HOSTED = BUILT_IN["munsit"]
 RATE = 8_000
-SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_8000")
+SPEECH = make_speech(8_000)
 TEXT = "هذه جملة طويلة بما يكفي ليعرف المرء كم من الوقت يحتاج إليه صوت"
 
 
@@ -73,14 +74,14 @@ class Voice:
         self.sent += 1
         seconds = len(text) / 12 * self.dice.uniform(0.92, 1.08)
         first = seconds * self.dice.uniform(0.3, 0.9)
-        pieces = [tone(first, RATE), tone(seconds - first, RATE)]
+        pieces = [make_tone(first, RATE), make_tone(seconds - first, RATE)]
         self.whole = b"".join(pieces)
         assert callable(self.gap_seconds)
-        await peer.send(audio(pieces[0], RATE))
+        await peer.send(audio_message(pieces[0], RATE))
         with trio.move_on_after(self.gap_seconds(self.sent)) as gap:
             await peer.until_asked_to_close()
         if gap.cancelled_caught or not self.drops:
-            await peer.send(audio(pieces[1], RATE))
+            await peer.send(audio_message(pieces[1], RATE))
             self.last_sent_at = trio.current_time()
         if gap.cancelled_caught:
             await peer.until_asked_to_close()
@@ -121,7 +122,7 @@ class Course:
         """Do as the runner does."""
         for _ in range(sessions):
             judge = self.rates.make_judge(voice="v", spoken=TEXT, speed=1.0)
-            segment = Segment(key="k", kind=Kind.TTS, text=TEXT, speech=SPEECH)
+            segment = make_segment(TEXT, speech=SPEECH)
             session = SpeechSession(
                 endpoint, segment, texts=[TEXT], judge=judge, quiet_seconds=self.quiet.seconds
             )
@@ -141,7 +142,7 @@ async def course(voice: Voice, *, drains: bool = False) -> AsyncIterator[tuple[C
     provider = replace(HOSTED, close_drains=drains)
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=voice.talk)
-        endpoint = Endpoint(provider, base_url="ws://127.0.0.1:9", key="k", dial=service.dial)
+        endpoint = make_endpoint(service.dial, provider)
         yield Course(voice, QuietTime(provider.quiet_seconds)), endpoint
         nursery.cancel_scope.cancel()
 

@@ -10,12 +10,13 @@ import pytest
 import soundfile
 import trio
 
-from batchjobs.jobs import Ending, Job, Kind
+from batchjobs.jobs import Ending
 from batchjobs.limits import SettleTime
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import Runner
 from batchjobs.session import Endpoint, TranscriptSession
+from tests.builders import make_endpoint, make_recording_job, transcript_message
 from tests.runner.runs import SETTINGS, ran
 from tests.streams import Peer, Service
 
@@ -112,12 +113,12 @@ class Recogniser:
         for number in range(CHUNKS):
             await peer.get()
             is_last = number == CHUNKS - 1
-            await peer.send({"event": "transcription", "data": ROUGH * (number + 1)})
+            await peer.send(transcript_message(ROUGH * (number + 1)))
             self.answered_at = trio.current_time()
             wait = late if is_last else early
             if wait is not None:
                 await trio.sleep(wait)
-                await peer.send({"event": "transcription", "data": REVISED * (number + 1)})
+                await peer.send(transcript_message(REVISED * (number + 1)))
                 self.answered_at = trio.current_time()
         await peer.get()
 
@@ -169,7 +170,7 @@ async def course(
     recogniser = Recogniser(revises_after)
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=recogniser.talk)
-        endpoint = Endpoint(provider, base_url="ws://127.0.0.1:9", key="k", dial=service.dial)
+        endpoint = make_endpoint(service.dial, provider)
         settle = learnt() if known else SettleTime(ASKED_SECONDS, shrinks=True)
         yield Course(recogniser, endpoint, settle)
         nursery.cancel_scope.cancel()
@@ -254,7 +255,7 @@ async def test_a_run_learns_and_tells(
     for number in range(12):
         source = tmp_path / f"{number}.wav"
         soundfile.write(source, np.full(1_600, number, dtype=np.int16), 16_000)
-        rows.append(Job(id=f"{number}", line=2, kind=Kind.STT, provider="quick", audio=str(source)))
+        rows.append(make_recording_job(source, f"{number}"))
     sessions = 0
 
     async def talk(peer: Peer) -> None:
@@ -262,10 +263,10 @@ async def test_a_run_learns_and_tells(
         sessions += 1
         is_late = sessions > 6
         await peer.get()
-        await peer.send({"event": "transcription", "data": ROUGH})
+        await peer.send(transcript_message(ROUGH))
         if is_late:
             await trio.sleep(1.5)
-            await peer.send({"event": "transcription", "data": REVISED})
+            await peer.send(transcript_message(REVISED))
         await peer.get()
 
     async def prepare(runner: Runner) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecord, JobRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.files.run_folder import FAILED, RESULTS, SUMMARY
@@ -21,6 +20,7 @@ from batchjobs.outputs.reports import (
 )
 from batchjobs.planning import make_plan
 from batchjobs.providers import BUILT_IN
+from tests.builders import write_recording
 
 _ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
 _EVIDENCE = Evidence(
@@ -145,7 +145,7 @@ def test_a_transcription_has_its_transcript(tmp_path: Path, wav: Path) -> None:
 def wav(tmp_path: Path) -> Path:
     """Give a recording."""
     path = tmp_path / "a.wav"
-    path.write_bytes(encoding.encode(b"\1\0" * 16_000, sample_rate=16_000, format="wav"))
+    write_recording(path, b"\1\0" * 16_000)
     return path
 
 

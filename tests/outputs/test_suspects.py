@@ -11,8 +11,9 @@ from batchjobs.outputs import suspects
 from batchjobs.outputs.reports import summary_of
 from batchjobs.outputs.writing import file_changes
 from batchjobs.progress import JobFinished, JobRetried
+from tests.builders import audio_message
 from tests.runner.runs import QUICK, RATE, TEXT, job, jobs, ran, speech_for
-from tests.streams import Peer, audio
+from tests.streams import Peer
 from tests.suspects import kept_files, ledger_of, results_of, shares
 
 TOO_SHORT = 0.1
@@ -92,7 +93,7 @@ async def test_what_fails_after_it_takes_nothing_away(tmp_path: Path) -> None:
             await peer.send({"type": "error", "errorCode": 50001, "errorMessage": "لا"})
             return
         pcm = speech_for(text)
-        await peer.send(audio(pcm[: len(pcm) // 20 * 2] if step == "short" else pcm, RATE))
+        await peer.send(audio_message(pcm[: len(pcm) // 20 * 2] if step == "short" else pcm, RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

@@ -13,6 +13,7 @@ from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.planning import Action, BadRowsError, Plan, fingerprint, make_plan
 from batchjobs.providers import BUILT_IN, with_settings
+from tests.builders import write_recording
 from tests.planning.desk import Desk
 
 _KEPT = {"fingerprint": "f"}
@@ -113,9 +114,7 @@ def test_the_plan_is_the_one_that_reading_the_manifest_would_give(
     """After any part of a run, with files lost, cut short or recorded anew: row by row, and in sum."""
     desk = Desk(home=tmp_path_factory.mktemp("desk"), providers=dict(BUILT_IN) | {"local": _SHORT})
     for name, pcm in (("1.wav", b"\x01\x02"), ("2.wav", b"\x01\x02"), ("3.wav", b"\x03\x02")):
-        (desk.home / name).write_bytes(
-            encoding.encode(pcm * 8_000, sample_rate=16_000, format="wav")
-        )
+        write_recording(desk.home / name, pcm * 8_000)
     _begun(desk, table, doing=doing, failing=failing)
     files = sorted(path for path in desk.folder.rglob("*.*") if "sqlite3" not in path.name)
     for number, is_cut in damage:
@@ -162,9 +161,7 @@ def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:
 
 def test_a_row_that_fails_when_it_is_looked_at_again_is_told(desk: Desk) -> None:
     """A recording that has gone is a bad row, and from then on the manifest is read again."""
-    (desk.home / "a.wav").write_bytes(
-        encoding.encode(b"12" * 8_000, sample_rate=16_000, format="wav")
-    )
+    write_recording(desk.home / "a.wav", b"12" * 8_000)
     table = [{"id": "a", "audio": "a.wav"}, {"id": "b", "text": "نَصّ"}]
     _begun(desk, table, doing=2, failing={})
     (desk.home / "a.wav").unlink()

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from batchjobs.checkpoint import Checkpoint, JobRecord
-from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
+from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.options import Options
 from batchjobs.planning import (
     TO_BUY,
@@ -22,6 +22,7 @@ from batchjobs.planning import (
     make_plan,
 )
 from batchjobs.providers import BUILT_IN, with_settings
+from tests.builders import make_speech
 from tests.planning.desk import Desk, _record, _texts
 
 
@@ -166,7 +167,7 @@ def test_a_record_without_files_is_not_intact(desk: Desk) -> None:
 
 
 def _many(count: int) -> Iterator[Job]:
-    speech = SpeechSettings(voice_id="v", model_id="m")
+    speech = make_speech()
     for number in range(count):
         text = f"جُملَة رقم {number}"
         yield Job(

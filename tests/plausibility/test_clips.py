@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.jobs import Ending, Sign, SpeechSettings, severity
+from batchjobs.jobs import Ending, Sign, severity
 from batchjobs.plausibility.clips import SpeechJudge, SpeechRates
 from batchjobs.server.engines.tone import ToneSynthesiser
+from tests.builders import make_speech
 from tests.plausibility.clips import _RATE, _received, _sound
 
 _ARABIC = "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ، كَيْفَ حالُكُم اليَوْم؟"
@@ -134,7 +135,7 @@ def test_numbers_do_not_spoil_a_learned_pace() -> None:
 )
 def test_the_tone_engine_is_never_objected_to(spoken: str, speed: float) -> None:
     """What the rehearsal voice makes of any text passes, however the session ended."""
-    settings = SpeechSettings(voice_id="v", model_id="m", speed=speed, output_format="pcm_8000")
+    settings = make_speech(8_000, speed=speed)
     pcm = b"".join(ToneSynthesiser().synthesise(spoken, settings))
     for ending in (Ending.DRAINED, Ending.QUIET, Ending.CLOSED_BY_SERVER):
         assert _said(_judge(spoken, speed=speed), _received(pcm), ending) == ""

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from batchjobs.jobs import Sign, SpeechSettings, Verdict
+from batchjobs.jobs import Sign, Verdict
 from batchjobs.plausibility.transcripts import TranscriptJudge, TranscriptRates
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from batchjobs.server.engines.tone import ToneSynthesiser
+from tests.builders import make_speech
 
 RATE = 16_000
-_SETTINGS = SpeechSettings(voice_id="any", model_id="any", output_format="pcm_16000")
+_SETTINGS = make_speech(16_000)
 _ARABIC = "السَّلامُ عليكـم ورحمة الله وبركاته، كيف حالك اليوم يا صديقي العزيز؟ عندي ١٢ كتابا."
 _ENGLISH = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while."
 _Samples = NDArray[np.float64]

@@ -14,8 +14,9 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Endpoint, SpeechSession
+from tests.builders import audio_message, make_endpoint
 from tests.proofs.clips import RATE, Clip
-from tests.streams import Peer, Service, audio
+from tests.streams import Peer, Service
 
 __all__ = ["Bought", "Buyer", "served"]
 
@@ -58,7 +59,7 @@ class _Voice:
         assert self.clip is not None
         step = round(_MESSAGE_SECONDS * RATE) * 2
         for start in range(0, len(self.clip.pcm), step):
-            await peer.send(audio(self.clip.pcm[start : start + step], RATE))
+            await peer.send(audio_message(self.clip.pcm[start : start + step], RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
@@ -135,8 +136,6 @@ async def served(name: str = "munsit") -> AsyncIterator[Buyer]:
     provider, voice = BUILT_IN[name], _Voice()
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=voice.talk)
-        endpoint = Endpoint(
-            provider, base_url="ws://127.0.0.1:9/api/v1", key="k", dial=service.dial
-        )
+        endpoint = make_endpoint(service.dial, provider)
         yield Buyer(endpoint, voice, QuietTime(provider.quiet_seconds))
         nursery.cancel_scope.cancel()

@@ -14,7 +14,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import DiskError
 from batchjobs.files.run_folder import CHECKPOINT
-from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, Status
+from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.limits import RetryPolicy
 from batchjobs.options import Options
 from batchjobs.outputs.writing import file_changes
@@ -22,14 +22,13 @@ from batchjobs.planning import is_intact, make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunSettings
-from batchjobs.session import Endpoint
 from tests import tally
-from tests.canary import KEY
-from tests.streams import Peer, Raw, Service, Talk, audio, tone
+from tests.builders import audio_message, make_endpoint, make_speech, make_tone
+from tests.streams import Peer, Raw, Service, Talk
 
 RATE = 8_000
 
-SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_8000")
+SPEECH = make_speech(8_000)
 
 QUICK = replace(
     BUILT_IN["munsit"],
@@ -71,14 +70,14 @@ def jobs(count: int) -> list[Job]:
 
 def speech_for(text: str) -> bytes:
     """Speak a text at an ordinary pace."""
-    return tone(len(text) / 12, RATE)
+    return make_tone(len(text) / 12, RATE)
 
 
 async def answer(peer: Peer) -> str:
     """Take a text and send its audio."""
     await peer.begin()
     text = await peer.text()
-    await peer.send(audio(speech_for(text), RATE))
+    await peer.send(audio_message(speech_for(text), RATE))
     return text
 
 
@@ -171,16 +170,10 @@ async def ran(
             async with trio.open_nursery() as nursery:
                 service = Service(nursery, talk=None if raw else talk, raw=raw)
                 dial = dial or service.dial
-                links = {
-                    provider.name: Endpoint(
-                        provider, base_url="ws://127.0.0.1:9", key=KEY, dial=dial
-                    )
-                }
+                links = {provider.name: make_endpoint(dial, provider)}
                 for name, (other, other_talk) in (others or {}).items():
                     place = Service(nursery, talk=other_talk)
-                    links[name] = Endpoint(
-                        other, base_url="ws://127.0.0.1:9", key=KEY, dial=place.dial
-                    )
+                    links[name] = make_endpoint(place.dial, other)
                 runner = Runner(
                     checkpoint,
                     links=links,
@@ -225,12 +218,12 @@ def sometimes(script: dict[str, list[Any]]) -> Talk:
         if step == "hang up":
             return
         if step == "silence":
-            await peer.send(audio(bytes(len(speech_for(text))), RATE))
+            await peer.send(audio_message(bytes(len(speech_for(text))), RATE))
         elif step is not None:
             await peer.send({"type": "error", "errorCode": step})
             return
         else:
-            await peer.send(audio(speech_for(text), RATE))
+            await peer.send(audio_message(speech_for(text), RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

@@ -22,9 +22,10 @@ from batchjobs.errors import BudgetReachedError
 from batchjobs.limits import ConcurrencyLimit, RetryPolicy
 from batchjobs.providers import with_settings
 from batchjobs.runner import Runner, RunSettings
+from tests.builders import audio_message
 from tests.clocks import standing
 from tests.runner.runs import QUICK, RATE, Ran, job, ran, speech_for
-from tests.streams import FaultyStream, Peer, Service, answers, audio
+from tests.streams import FaultyStream, Peer, Service, answers
 
 pytestmark = [pytest.mark.unmeasured, pytest.mark.long]
 
@@ -117,7 +118,7 @@ class Crowded:
             await peer.begin()
             text = await peer.text()
             await trio.sleep(MEAN_SESSION_SECONDS * self._dice.uniform(0.5, 1.5))
-            await peer.send(audio(speech_for(text), RATE))
+            await peer.send(audio_message(speech_for(text), RATE))
             await peer.until_asked_to_close()
             await peer.connection.aclose(1000)
         finally:

@@ -16,8 +16,9 @@ from batchjobs.errors import BatchjobsError, DiskError, InternalError, OutputErr
 from batchjobs.files.run_folder import SEGMENTS
 from batchjobs.progress import Event, JobFinished, RunStopping
 from batchjobs.runner import Runner
+from tests.builders import audio_message
 from tests.runner.runs import RATE, SETTINGS, TEXT, Failing, job, jobs, ran, speech_for
-from tests.streams import Peer, audio
+from tests.streams import Peer
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -104,7 +105,7 @@ async def streams_slowly(peer: Peer) -> None:
     await peer.begin()
     pcm = speech_for(await peer.text())
     for start in range(0, len(pcm), 4_000):
-        await peer.send(audio(pcm[start : start + 4_000], RATE))
+        await peer.send(audio_message(pcm[start : start + 4_000], RATE))
         await trio.sleep(0.002)
     await peer.until_asked_to_close()
     await peer.connection.aclose(1000)

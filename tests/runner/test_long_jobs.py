@@ -26,10 +26,11 @@ from batchjobs.outputs.writing import SegmentLostError, Span
 from batchjobs.planning import held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
+from tests.builders import audio_message
 from tests.clocks import PATIENCE_SECONDS
 from tests.runner.books import PAUSES, PLAN, RUN, SHORT, told
 from tests.runner.runs import RATE, job, speech_for
-from tests.streams import Peer, audio
+from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
 
@@ -64,7 +65,7 @@ class Sold:
             await peer.connection.aclose(1000)
             return
         await trio.sleep(self.slow)
-        await peer.send(audio(speech_for(spoken), RATE))
+        await peer.send(audio_message(speech_for(spoken), RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

@@ -24,7 +24,6 @@ import srt
 import trio
 
 from batchjobs.audio import pauses
-from batchjobs.jobs import Job, Kind, SpeechSettings
 from batchjobs.limits import RetryPolicy
 from batchjobs.runner import RunSettings
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
@@ -37,14 +36,21 @@ from batchjobs.server.engines.tone_signal import (
 )
 from batchjobs.text import split_sentences
 from tests.books import PROSE
+from tests.builders import (
+    audio_message,
+    make_recording_job,
+    make_speech,
+    make_tone,
+    transcript_message,
+)
 from tests.clocks import standing
 from tests.runner.runs import QUICK, RATE, Ran, job, ran
-from tests.streams import Peer, audio, tone
+from tests.streams import Peer
 
 pytestmark = pytest.mark.unmeasured
 
 SECONDS_A_CHARACTER = 0.02
-SPEECH = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_16000")
+SPEECH = make_speech(16_000)
 SYMBOL_SECONDS = 0.05
 SILENCE_SECONDS = 0.7
 TTS = replace(QUICK, text_limit_characters=2_000, session_limit_seconds=3_600.0)
@@ -63,11 +69,11 @@ async def speaks(peer: Peer) -> None:
     """Speak a text in as much time as it takes, in ten messages."""
     await peer.begin()
     text = await peer.text()
-    pcm = tone(len(text) / 12, RATE)
+    pcm = make_tone(len(text) / 12, RATE)
     step = 2 * math.ceil(len(pcm) / 20)
     for start in range(0, len(pcm), step):
         piece = pcm[start : start + step]
-        await peer.send(audio(piece, RATE))
+        await peer.send(audio_message(piece, RATE))
         await trio.sleep(SECONDS_A_CHARACTER * len(text) * len(piece) / len(pcm))
     await peer.until_asked_to_close()
     await peer.connection.aclose(1000)
@@ -164,12 +170,12 @@ async def hears(peer: Peer) -> None:
         message = await peer.get()
         content = bytes(message["data"]["audioBuffer"])
         text = await trio.to_thread.run_sync(stream.accept, content[44:], 16_000)
-        await peer.send({"event": "transcription", "data": text})
+        await peer.send(transcript_message(text))
 
 
 async def one_talk(folder: Path, talk: Talk, concurrency: int) -> tuple[Ran, float]:
     """Transcribe a talk; give what came of it and the time it took."""
-    row = Job(id="talk", line=2, kind=Kind.STT, provider="quick", audio=str(talk.path))
+    row = make_recording_job(talk.path, "talk")
     began = trio.current_time()
     run = await ran(
         folder,

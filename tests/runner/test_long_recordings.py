@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from batchjobs.jobs import Job, Kind, Status
+from batchjobs.jobs import Job, Status
+from tests.builders import make_recording_job, transcript_message
 from tests.runner.books import PLAN, RUN, told
 from tests.streams import Peer
 
@@ -40,12 +41,12 @@ class Listener:
             if number == self.fails_at:
                 await peer.send({"event": "transcription_error", "data": "لا"})
                 return
-            await peer.send({"event": "transcription", "data": f"كلام {number}"})
+            await peer.send(transcript_message(f"كلام {number}"))
 
 
 def listen(path: Path) -> Job:
     """Make the row of a recording."""
-    return Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(path))
+    return make_recording_job(path)
 
 
 async def test_a_long_recording_is_heard_in_parts(tmp_path: Path) -> None:

@@ -4,17 +4,15 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import KeyRefusedError, ServiceUnavailableError
-from batchjobs.jobs import Job, Kind
 from batchjobs.progress import RunStopping
+from tests.builders import audio_message, make_recording_job, write_recording
 from tests.runner.runs import QUICK, RATE, TEXT, fails_with, job, jobs, obeys, ran, speech_for
-from tests.streams import Peer, answers, audio
+from tests.streams import Peer, answers
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -107,7 +105,7 @@ async def test_a_text_without_audio_ends_no_run_of_a_service_that_has_spoken(
         text = await peer.text()
         if text.endswith("dumb"):
             await trio.sleep_forever()
-        await peer.send(audio(speech_for(text), RATE))
+        await peer.send(audio_message(speech_for(text), RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
@@ -163,7 +161,7 @@ async def test_a_wrong_address_fails_no_job(status: int, tmp_path: Path) -> None
 async def test_a_damaged_recording_proves_no_key(tmp_path: Path) -> None:
     """The first row's damage lets nobody out before the key is known to be good."""
     source = tmp_path / "in.wav"
-    soundfile.write(source, np.zeros(400_000, dtype=np.int16), 16_000)
+    write_recording(source, bytes(800_000))
 
     async def refuses(peer: Peer) -> None:
         if "speech-to-text" in peer.request.path:
@@ -174,7 +172,7 @@ async def test_a_damaged_recording_proves_no_key(tmp_path: Path) -> None:
     def damage(_: Checkpoint) -> None:
         source.write_bytes(source.read_bytes()[:500])
 
-    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    listen = make_recording_job(source)
     run = await ran(tmp_path / "o", [listen, *jobs(20)], refuses, prepare=damage)
     assert isinstance(run.end.error, KeyRefusedError)
     assert run.records["t"].error_code == "recording"

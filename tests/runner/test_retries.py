@@ -6,15 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 import trio
 
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.jobs import Job, Kind, Status
+from batchjobs.jobs import Status
 from batchjobs.options import Options
 from batchjobs.progress import JobRetried, SlowedDown
+from tests.builders import make_recording_job, write_recording
 from tests.runner.runs import SETTINGS, asked, fails_with, job, jobs, obeys, ran, sometimes
 from tests.streams import Peer, Service, answers
 
@@ -56,14 +55,14 @@ async def test_a_permanent_failure_is_not_tried_again(tmp_path: Path) -> None:
 async def test_a_recogniser_that_fails_twice_in_words_is_not_asked_again(tmp_path: Path) -> None:
     """Free text has no code: worth one more try."""
     source = tmp_path / "in.wav"
-    soundfile.write(source, np.zeros(4_000, dtype=np.int16), 16_000)
+    write_recording(source, bytes(8_000))
 
     async def fails(peer: Peer) -> None:
         await peer.get()
         await peer.send({"event": "transcription_error", "data": "no"})
         await trio.sleep_forever()
 
-    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    listen = make_recording_job(source)
     run = await ran(tmp_path / "o", [listen], fails)
     assert len(run.service.streams) == 2
     assert not run.records["t"].is_passing

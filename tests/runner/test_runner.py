@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
 import trio
 
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.jobs import Job, Kind
 from batchjobs.runner import RunEnd
+from tests.builders import audio_message, make_recording_job, transcript_message, write_recording
 from tests.runner.runs import QUICK, RATE, SETTINGS, TEXT, job, jobs, obeys, ran, speech_for
-from tests.streams import Peer, Talk, audio
+from tests.streams import Peer, Talk
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -43,7 +42,7 @@ async def test_every_row_is_spoken_once(tmp_path: Path) -> None:
 async def test_both_kinds_run_in_one_manifest(tmp_path: Path) -> None:
     """A recording becomes a transcript, by the same workers."""
     source = tmp_path / "in.wav"
-    soundfile.write(source, np.zeros(40_000, dtype=np.int16), 16_000)
+    write_recording(source, bytes(80_000))
 
     async def either(peer: Peer) -> None:
         if "speech-to-text" not in peer.request.path:
@@ -51,10 +50,10 @@ async def test_both_kinds_run_in_one_manifest(tmp_path: Path) -> None:
             return
         while True:
             await peer.get()
-            await peer.send({"event": "transcription", "data": "" if silent else TEXT})
+            await peer.send(transcript_message("" if silent else TEXT))
 
     silent = False
-    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    listen = make_recording_job(source)
     run = await ran(tmp_path / "a", [job("s"), listen], either)
     assert run.statuses == {"done": 2}
     assert (tmp_path / "a" / run.records["t"].output).read_text(encoding="utf-8") == TEXT
@@ -79,7 +78,7 @@ async def test_concurrency_is_reached_and_never_exceeded(tmp_path: Path) -> None
                 full.set()
             with trio.move_on_after(5):
                 await full.wait()
-        await peer.send(audio(speech_for(text), RATE))
+        await peer.send(audio_message(speech_for(text), RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
@@ -103,7 +102,7 @@ async def test_the_first_session_of_a_provider_goes_alone(tmp_path: Path) -> Non
             if name not in alone:
                 await trio.sleep(0.05)
                 alone[name] = count[name]
-            await peer.send(audio(speech_for(text), RATE))
+            await peer.send(audio_message(speech_for(text), RATE))
             await peer.until_asked_to_close()
             await peer.connection.aclose(1000)
 

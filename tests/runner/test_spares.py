@@ -11,9 +11,9 @@ import trio.testing
 from batchjobs.errors import BatchjobsError
 from batchjobs.runner import Runner
 from batchjobs.runner.state import Service
-from batchjobs.session import Endpoint
+from tests.builders import READY, audio_message, make_endpoint
 from tests.runner.runs import QUICK, RATE, SETTINGS, jobs, ran, speech_for
-from tests.streams import READY, Peer, audio
+from tests.streams import Peer
 from tests.streams import Service as ScriptedService
 
 ROWS = 24
@@ -31,7 +31,7 @@ async def speaks(peer: Peer) -> None:
     """Speak, and take a while for it, once the first message has come."""
     await peer.send(READY)
     text = await peer.text()
-    await peer.send(audio(speech_for(text), RATE))
+    await peer.send(audio_message(speech_for(text), RATE))
     await trio.sleep(SPEAKING_SECONDS)
     await peer.until_asked_to_close()
     await peer.connection.aclose(1000)
@@ -82,7 +82,7 @@ async def test_refusals_for_want_of_room_close_the_spares(autojump_clock: object
     """They are room that the service has not got; what was open counts with them."""
     async with trio.open_nursery() as nursery:
         place = ScriptedService(nursery, talk=obeys)
-        endpoint = Endpoint(QUICK, base_url="ws://127.0.0.1:9", key="k", dial=place.dial)
+        endpoint = make_endpoint(place.dial, QUICK)
         service = Service(endpoint, replace(PREOPENING, concurrency=20))
         service.is_proven, service.active = True, 5
         assert service.pool is not None

@@ -17,10 +17,9 @@ from batchjobs.options import Options
 from batchjobs.planning import make_plan
 from batchjobs.progress import Event, RunStopping
 from batchjobs.runner import RunEnd, Runner
-from batchjobs.session import Endpoint
-from tests.canary import KEY
+from tests.builders import audio_message, make_endpoint
 from tests.runner.runs import QUICK, RATE, SETTINGS, attempts_of, job, jobs, obeys, ran, speech_for
-from tests.streams import Peer, Service, Talk, audio
+from tests.streams import Peer, Service, Talk
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -99,7 +98,7 @@ async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
         text = await peer.text()
         opened.up()
         if opened.value == 1:
-            await peer.send(audio(speech_for(text), RATE))
+            await peer.send(audio_message(speech_for(text), RATE))
             await peer.until_asked_to_close()
             return
         await trio.sleep_forever()
@@ -206,7 +205,7 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
         checkpoint.staging.adopt({})
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=stuck)
-            endpoint = Endpoint(QUICK, base_url="ws://127.0.0.1:9", key=KEY, dial=service.dial)
+            endpoint = make_endpoint(service.dial, QUICK)
             runner = Runner(
                 checkpoint, links={"quick": endpoint}, settings=SETTINGS, observe=lambda _: None
             )

@@ -9,8 +9,9 @@ import pytest
 
 from batchjobs import api
 from batchjobs.jobs import Status
+from tests.builders import audio_message
 from tests.runner.runs import QUICK, RATE, SETTINGS, job, ran, speech_for
-from tests.streams import Peer, audio
+from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files
 
 SENTENCES = [
@@ -32,7 +33,7 @@ def sentence_shares(script: dict[int, list[float]]) -> Callable[[Peer], Any]:
         steps = script.get(-1 if number is None else number, [])
         share = steps.pop(0) if steps else 1.0
         pcm = speech_for(text)
-        await peer.send(audio(pcm[: int(len(pcm) * share) // 2 * 2], RATE))
+        await peer.send(audio_message(pcm[: int(len(pcm) * share) // 2 * 2], RATE))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 

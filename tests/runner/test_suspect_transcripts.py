@@ -8,7 +8,8 @@ import soundfile
 
 from batchjobs import api
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.jobs import Job, Kind, Sign, Status
+from batchjobs.jobs import Sign, Status
+from tests.builders import make_recording_job, transcript_message
 from tests.runner.runs import QUICK, SETTINGS, ran
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files
@@ -30,9 +31,9 @@ async def test_a_recording_of_sound_without_words_is_kept_in_doubt(tmp_path: Pat
     async def hears_nothing(peer: Peer) -> None:
         while True:
             await peer.get()
-            await peer.send({"event": "transcription", "data": " "})
+            await peer.send(transcript_message(" "))
 
-    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    listen = make_recording_job(source)
     run = await ran(tmp_path / "o", [listen], hears_nothing)
     record = run.records["t"]
     assert record.status is Status.SUSPECT
@@ -61,9 +62,9 @@ async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: 
         heard = "" if len(sessions) == 1 else "كلمات كثيرة جدا هنا"
         while True:
             await peer.get()
-            await peer.send({"event": "transcription", "data": heard})
+            await peer.send(transcript_message(heard))
 
-    listen = Job(id="t", line=2, kind=Kind.STT, provider="quick", audio=str(source))
+    listen = make_recording_job(source)
     run_settings = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=1))
     run = await ran(tmp_path / "o", [listen], hears, provider=provider, run_settings=run_settings)
     record = run.records["t"]

@@ -2,40 +2,29 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import trio
 import trio.testing
 
-from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
-from batchjobs.providers import BUILT_IN
 from batchjobs.session import ConnectionPool, Endpoint, SpeechSession, TranscriptSession
-from tests.streams import FaultyStream, Peer, Service, Talk, audio, tone
-
-DRAINING = replace(BUILT_IN["munsit"], close_drains=True, transcript_per_chunk=True, pace=0.0)
-
-SPEECH = SpeechSettings(voice_id="v", model_id="m")
+from tests.builders import (
+    EAGER,
+    LenientJudge,
+    audio_message,
+    make_endpoint,
+    make_segment,
+    make_tone,
+    transcript_message,
+)
+from tests.streams import FaultyStream, Peer, Service, Talk
 
 ROUND_TRIP_SECONDS = 0.08
 
 STREAMING_SECONDS = 1.15
 
-PCM = tone(1.0)
-
-
-class Lenient:
-    """A judge that finds every audio plausible."""
-
-    minimum_seconds = 0.0
-
-    def is_ample(self, pcm: object, sample_rate: int) -> bool:
-        """Nothing is short here."""
-        return True
-
-    def verdict(self, pcm: object, sample_rate: int, ending: Ending) -> Verdict:
-        """Doubt nothing."""
-        return Verdict()
+PCM = make_tone(1.0)
 
 
 async def speaks(peer: Peer) -> None:
@@ -45,7 +34,7 @@ async def speaks(peer: Peer) -> None:
     await peer.send('{"type":"connectionInitialized"}')
     await peer.text()
     for start in range(0, len(PCM), len(PCM) // 2):
-        await peer.send(audio(PCM[start : start + len(PCM) // 2]))
+        await peer.send(audio_message(PCM[start : start + len(PCM) // 2]))
         await trio.sleep(STREAMING_SECONDS / 2)
     await peer.connection.aclose(1000)
 
@@ -55,7 +44,7 @@ async def listens(peer: Peer) -> None:
     while True:
         await peer.get()
         await trio.sleep(STREAMING_SECONDS / 2)
-        await peer.send({"event": "transcription", "data": "نعم"})
+        await peer.send(transcript_message("نعم"))
 
 
 @dataclass
@@ -75,9 +64,9 @@ class Place:
     async def speak(self) -> float:
         """Have one session, and say how long it took."""
         began = trio.current_time()
-        segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
+        segment = make_segment("مرحبا")
         session = SpeechSession(
-            self.endpoint, segment, texts=["مرحبا"], judge=Lenient(), pool=self.session_pool
+            self.endpoint, segment, texts=["مرحبا"], judge=LenientJudge(), pool=self.session_pool
         )
         assert bytes((await session.run()).pcm) == PCM
         assert session.was_connected
@@ -116,7 +105,7 @@ async def far(
             await trio.sleep(3 * ROUND_TRIP_SECONDS)
             return await inner(host, port, context)
 
-        endpoint = Endpoint(DRAINING, base_url="ws://127.0.0.1:9", key="k", dial=slowly)
+        endpoint = make_endpoint(slowly, EAGER)
         pool = ConnectionPool(endpoint, has_room=lambda count: count < most)
         async with trio.open_nursery() as nursery:
             if beforehand:

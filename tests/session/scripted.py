@@ -11,14 +11,19 @@ import trio
 import trio.testing
 
 from batchjobs.errors import SessionError
-from batchjobs.jobs import Ending, Kind, Segment, SpeechSettings, Verdict
 from batchjobs.protocol.tts import SpeechResult
-from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.providers import Provider
 from batchjobs.session import Endpoint, SpeechSession
+from tests.builders import (
+    HOSTED,
+    LenientJudge,
+    audio_message,
+    make_endpoint,
+    make_segment,
+    make_tone,
+)
 from tests.canary import key_with
-from tests.streams import Peer, Raw, Service, Talk, audio, tone
-
-HOSTED = BUILT_IN["munsit"]
+from tests.streams import Peer, Raw, Service, Talk
 
 DRAINING = replace(HOSTED, close_drains=True)
 
@@ -26,41 +31,27 @@ KEY = key_with("+/=&% 4711")
 
 ARABIC = "مَرْحَبًا بِكُم ١٢٣ ـــ\u200dhello\u200c عالم "
 
-PCM = tone(1.0)
-
-SPEECH = SpeechSettings(voice_id="v", model_id="m")
+PCM = make_tone(1.0)
 
 CLOSE_SECONDS = 2.0
-
-
-class Lenient:
-    """A judge that finds every audio plausible."""
-
-    minimum_seconds = 0.0
-
-    def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
-        """Find that all of it may be there."""
-        return True
-
-    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
-        """Doubt nothing."""
-        return Verdict()
 
 
 def endpoint_at(
     service: Service, provider: Provider = HOSTED, *, key: str = KEY, **others: Any
 ) -> Endpoint:
     """Make the way to a scripted service."""
-    return Endpoint(
-        provider, base_url="ws://127.0.0.1:9/api/v1", key=key, dial=service.dial, **others
-    )
+    return make_endpoint(service.dial, provider, key=key, **others)
 
 
 def speech(endpoint: Endpoint, texts: list[str] | None = None, **others: Any) -> SpeechSession:
     """Make a session that speaks."""
-    segment = Segment(key="k", kind=Kind.TTS, text=ARABIC, speech=SPEECH)
+    segment = make_segment(ARABIC)
     return SpeechSession(
-        endpoint, segment, texts=[ARABIC] if texts is None else texts, judge=Lenient(), **others
+        endpoint,
+        segment,
+        texts=[ARABIC] if texts is None else texts,
+        judge=LenientJudge(),
+        **others,
     )
 
 
@@ -122,7 +113,7 @@ async def speaks(peer: Peer, *, drains: bool = False) -> None:
     await peer.begin()
     await peer.text()
     for start in range(0, len(PCM), 10_001):
-        await peer.send(audio(PCM[start : start + 10_001]))
+        await peer.send(audio_message(PCM[start : start + 10_001]))
     await peer.until_asked_to_close()
     await peer.connection.aclose(1000)
 

@@ -10,10 +10,10 @@ from batchjobs.jobs import Kind
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider
 from batchjobs.session import TranscriptSession
+from tests.builders import HOSTED, READY, audio_message
 from tests.session.scripted import (
     ARABIC,
     DRAINING,
-    HOSTED,
     PCM,
     _CancelAt,
     chunks_of,
@@ -24,7 +24,7 @@ from tests.session.scripted import (
     speaks,
     speech,
 )
-from tests.streams import READY, Peer, audio
+from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
 
@@ -81,7 +81,7 @@ async def test_a_decided_result_survives_a_cancellation_while_closing(
     async def deaf(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.stop_answering()
         await trio.sleep_forever()
 
@@ -105,4 +105,4 @@ async def test_an_undecided_session_is_cut_at_once(autojump_clock: object) -> No
 def test_the_script_reads_what_the_protocol_writes() -> None:
     """The scripted service speaks the real messages."""
     assert json.loads(READY)["type"] == "connectionInitialized"
-    assert json.loads(audio(b"\x00\x00"))["sampleRate"] == 24_000
+    assert json.loads(audio_message(b"\x00\x00"))["sampleRate"] == 24_000

@@ -16,8 +16,9 @@ from batchjobs.errors import (
     TransientError,
 )
 from batchjobs.session import CONNECTION_CODE, Endpoint
-from tests.session.scripted import HOSTED, KEY, endpoint_at, missed, serving, speaks, speech, spoken
-from tests.streams import Peer, answers, audio, tone
+from tests.builders import HOSTED, audio_message, make_endpoint, make_tone
+from tests.session.scripted import KEY, endpoint_at, missed, serving, speaks, speech, spoken
+from tests.streams import Peer, answers
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
 
@@ -39,7 +40,7 @@ async def test_a_dial_that_never_ends_has_the_same_deadline(autojump_clock: obje
         await trio.sleep_forever()
         raise AssertionError
 
-    endpoint = Endpoint(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=hangs)
+    endpoint = make_endpoint(hangs, key=KEY)
     began = trio.current_time()
     with pytest.raises(TimedOutError):
         await speech(endpoint).run()
@@ -180,11 +181,11 @@ async def test_frames_right_behind_the_handshake_are_not_lost(autojump_clock: ob
         await peer.begin()
         await peer.text()
         for _ in range(3):
-            await peer.send(audio(tone(5.0)))
+            await peer.send(audio_message(make_tone(5.0)))
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    assert len((await spoken(eager)).pcm) == 3 * len(tone(5.0))
+    assert len((await spoken(eager)).pcm) == 3 * len(make_tone(5.0))
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -232,7 +233,7 @@ async def test_no_file_descriptors_left_slows_the_run_down(
         group = ExceptionGroup("all", [ConnectionRefusedError(111, "refused"), error])
         raise OSError("all attempts to connect failed") from group
 
-    endpoint = Endpoint(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=full)
+    endpoint = make_endpoint(full, key=KEY)
     with pytest.raises(ThrottledError) as caught:
         await speech(endpoint).run()
     assert caught.value.code == "EMFILE"

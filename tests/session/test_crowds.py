@@ -7,8 +7,8 @@ import trio
 import trio.testing
 
 from batchjobs.errors import TransientError
-from batchjobs.session import Endpoint
-from tests.session.scripted import HOSTED, KEY, endpoint_at, serving, speech
+from tests.builders import make_endpoint
+from tests.session.scripted import KEY, endpoint_at, serving, speech
 from tests.streams import head_of
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -49,7 +49,7 @@ async def test_a_crowd_of_connections_is_spread_and_a_few_are_not(autojump_clock
             dialled.append(trio.current_time())  # noqa: B023
             raise OSError("nobody there")
 
-        endpoint = Endpoint(HOSTED, base_url="ws://127.0.0.1:9", key=KEY, dial=dial)
+        endpoint = make_endpoint(dial, key=KEY)
 
         async def one() -> None:
             with pytest.raises(TransientError):

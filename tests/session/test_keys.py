@@ -16,17 +16,9 @@ import trustme
 from batchjobs.errors import StopError, TransientError
 from batchjobs.session import Endpoint, TranscriptSession
 from batchjobs.session.handshake_guard import GuardedStream
+from tests.builders import HOSTED
 from tests.canary import place_in
-from tests.session.scripted import (
-    HOSTED,
-    KEY,
-    chunks_of,
-    endpoint_at,
-    listens,
-    serving,
-    speaks,
-    speech,
-)
+from tests.session.scripted import KEY, chunks_of, endpoint_at, listens, serving, speaks, speech
 from tests.streams import Peer, answers, head_of
 
 pytestmark = pytest.mark.usefixtures("library_hooks")

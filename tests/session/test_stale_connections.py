@@ -8,9 +8,9 @@ import trio
 import trio.testing
 
 from batchjobs.errors import TransientError
-from batchjobs.jobs import Kind, Segment
 from batchjobs.session import SpeechSession
-from tests.session.far_service import SPEECH, Lenient, far, listens, speaks
+from tests.builders import LenientJudge, make_segment
+from tests.session.far_service import far, listens, speaks
 from tests.streams import FaultyStream, Peer, Service, Talk
 
 
@@ -121,9 +121,9 @@ async def test_a_dead_spare_and_then_no_connection_is_no_connection(
 
     async with far(dial=dial) as place:
         await place.speak()
-        segment = Segment(key="k", kind=Kind.TTS, text="مرحبا", speech=SPEECH)
+        segment = make_segment("مرحبا")
         session = SpeechSession(
-            place.endpoint, segment, texts=["مرحبا"], judge=Lenient(), pool=place.pool
+            place.endpoint, segment, texts=["مرحبا"], judge=LenientJudge(), pool=place.pool
         )
         with pytest.raises(TransientError, match="no connection: gone"):
             await session.run()

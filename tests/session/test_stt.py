@@ -11,17 +11,17 @@ import trio
 import trio.testing
 
 from batchjobs.errors import PermanentError, TimedOutError, TransientError
-from batchjobs.jobs import Ending, Sign, SpeechSettings
+from batchjobs.jobs import Ending, Sign
 from batchjobs.plausibility.transcripts import TranscriptRates
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneSynthesiser
 from batchjobs.session import RECORDING_CODE, TranscriptSession, recording_chunks
+from tests.builders import HOSTED, make_speech
 from tests.session.scripted import (
     ARABIC,
     CLOSE_SECONDS,
-    HOSTED,
     chunks_of,
     endpoint_at,
     heard,
@@ -32,7 +32,7 @@ from tests.streams import Peer, Talk
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
 
-TONES = SpeechSettings(voice_id="any", model_id="any", output_format="pcm_16000")
+TONES = make_speech(16_000)
 
 
 async def transcribed(

@@ -9,11 +9,11 @@ from trio_websocket import WebSocketConnection
 
 from batchjobs.jobs import Ending
 from batchjobs.websocket import direct_delivery
+from tests.builders import HOSTED, audio_message
 from tests.session.scripted import (
     ARABIC,
     CLOSE_SECONDS,
     DRAINING,
-    HOSTED,
     PCM,
     endpoint_at,
     serving,
@@ -21,7 +21,7 @@ from tests.session.scripted import (
     speech,
     spoken,
 )
-from tests.streams import Peer, audio
+from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
 
@@ -68,8 +68,8 @@ async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) 
         await peer.text()
         await trio.sleep(3)
         assert not proofs
-        await peer.send(audio(PCM))
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
+        await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
 
     async with serving(late) as service:
@@ -107,7 +107,7 @@ async def speaks_once(peer: Peer) -> None:
     """Say one message, and leave the close to the client."""
     await peer.begin()
     await peer.text()
-    await peer.send(audio(PCM))
+    await peer.send(audio_message(PCM))
     await trio.sleep_forever()
 
 
@@ -134,7 +134,7 @@ async def test_a_mistake_of_ours_in_mid_audio_is_told_as_what_it_is(autojump_clo
     async def speaks(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await trio.sleep_forever()
 
     with pytest.RaisesGroup(KeyError, flatten_subgroups=True):
@@ -150,7 +150,7 @@ async def test_a_peer_that_never_answers_the_close_changes_nothing(
     async def deaf(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.stop_answering()
         await trio.sleep_forever()
 
@@ -172,7 +172,7 @@ async def test_what_comes_while_closing_takes_no_result_back(
     async def noisy(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
         await peer.stop_answering()
         while True:
@@ -193,7 +193,7 @@ async def test_a_connection_dropped_after_the_quiet_time_is_no_failure(
     async def leaves(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
 
     result = await spoken(leaves)
@@ -209,7 +209,7 @@ async def test_pings_are_answered_while_audio_is_awaited(autojump_clock: object)
         await peer.text()
         with trio.fail_after(1):
             await peer.connection.ping(b"there?")
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
 
     assert bytes((await spoken(pinging)).pcm) == PCM

@@ -6,17 +6,9 @@ import trio.testing
 
 from batchjobs.errors import MuteError, TimedOutError
 from batchjobs.providers import Provider
-from tests.session.scripted import (
-    CLOSE_SECONDS,
-    DRAINING,
-    HOSTED,
-    PCM,
-    missed,
-    mute,
-    speaks,
-    spoken,
-)
-from tests.streams import Peer, audio, tone
+from tests.builders import HOSTED, audio_message, make_tone
+from tests.session.scripted import CLOSE_SECONDS, DRAINING, PCM, missed, mute, speaks, spoken
+from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
 
@@ -46,7 +38,12 @@ async def test_no_audio_has_its_deadline(provider: Provider, autojump_clock: obj
 
 @pytest.mark.parametrize(
     "noise",
-    ['{"type":"notice"}', audio(b""), audio(b"", isFinal=True), '{"type":"warning","x":[1,2]}'],
+    [
+        '{"type":"notice"}',
+        audio_message(b""),
+        audio_message(b"", isFinal=True),
+        '{"type":"warning","x":[1,2]}',
+    ],
 )
 async def test_a_flood_without_audio_feeds_no_deadline(noise: str, autojump_clock: object) -> None:
     """Only audio counts as progress."""
@@ -105,7 +102,7 @@ async def test_audio_slower_than_a_tenth_of_its_pace_ends(autojump_clock: object
         await peer.begin()
         await peer.text()
         while True:
-            await peer.send(audio(tone(0.01)))
+            await peer.send(audio_message(make_tone(0.01)))
             await trio.sleep(1)
 
     await missed(TimedOutError, slow, within=60)
@@ -118,10 +115,10 @@ async def test_deadlines_shrink_and_grow_as_the_machine_says(autojump_clock: obj
         await peer.begin()
         await peer.text()
         await trio.sleep(HOSTED.first_audio_seconds - 1)
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await trio.sleep(HOSTED.quiet_seconds - 0.1)
-        await peer.send(audio(PCM))
-        await peer.send(audio(b"", isFinal=True))
+        await peer.send(audio_message(PCM))
+        await peer.send(audio_message(b"", isFinal=True))
         asked = trio.current_time()
         await peer.until_asked_to_close()
         assert trio.current_time() - asked == pytest.approx(HOSTED.final_quiet_seconds, abs=0.01)

@@ -16,23 +16,21 @@ from batchjobs.errors import (
     ThrottledError,
     TransientError,
 )
-from batchjobs.jobs import Doubt, Ending, Kind, Segment, Sign, Verdict
+from batchjobs.jobs import Doubt, Ending, Sign, Verdict
 from batchjobs.providers import Provider
 from batchjobs.session import SpeechSession, exchange
+from tests.builders import HOSTED, LenientJudge, audio_message, make_segment, make_tone
 from tests.session.scripted import (
     CLOSE_SECONDS,
     DRAINING,
-    HOSTED,
     PCM,
-    SPEECH,
-    Lenient,
     endpoint_at,
     missed,
     serving,
     speaks,
     spoken,
 )
-from tests.streams import Peer, audio, tone
+from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
 
@@ -44,7 +42,7 @@ async def test_a_close_in_mid_audio_is_a_failure(code: int, autojump_clock: obje
     async def leaves(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         if code == 1006:
             return
         await peer.connection.aclose(code, "because")
@@ -73,7 +71,7 @@ async def test_a_normal_close_counts_only_after_audio_and_all_text(
         await peer.begin()
         await peer.text()
         if has_audio:
-            await peer.send(audio(PCM))
+            await peer.send(audio_message(PCM))
         await peer.connection.aclose(1000)
 
     if has_audio:
@@ -88,7 +86,7 @@ async def test_a_normal_close_in_mid_text_is_a_failure(autojump_clock: object) -
     async def leaves(peer: Peer) -> None:
         await peer.begin()
         await peer.get()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.connection.aclose(1000)
 
     texts = ["x" * 1000 for _ in range(50)]
@@ -108,7 +106,7 @@ async def test_broken_frames_in_mid_audio_are_a_failure(
     async def garbles(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.stream.send_all(frame)
         await trio.sleep_forever()
 
@@ -137,7 +135,7 @@ async def test_messages_that_cannot_be_read_are_a_failure(
     async def garbles(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.send(payload)
         await trio.sleep_forever()
 
@@ -166,7 +164,7 @@ async def test_an_error_message_goes_by_its_code(
     async def fails(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(PCM))
+        await peer.send(audio_message(PCM))
         await peer.send(message)
         await trio.sleep_forever()
 
@@ -200,12 +198,12 @@ async def test_a_message_beyond_16_mib_is_refused(autojump_clock: object) -> Non
 
 async def test_a_message_of_15_mib_is_taken(autojump_clock: object) -> None:
     """The library's own limit of 1 MiB would end long audio."""
-    pcm = tone(220.0)
+    pcm = make_tone(220.0)
 
     async def large(peer: Peer) -> None:
         await peer.begin()
         await peer.text()
-        await peer.send(audio(pcm))
+        await peer.send(audio_message(pcm))
         await peer.until_asked_to_close()
 
     assert bytes((await spoken(large, texts=["x" * 200])).pcm) == pcm
@@ -217,12 +215,12 @@ async def test_an_implausible_result_is_handed_out_with_its_doubts(
     """It was paid for: all of it comes, and what speaks against it."""
     doubt = Doubt(sign=Sign.SHORT, message="too short")
 
-    class Strict(Lenient):
+    class Strict(LenientJudge):
         def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
             return Verdict(doubts=(doubt,))
 
     async with serving(speaks) as service:
-        segment = Segment(key="k", kind=Kind.TTS, text="x", speech=SPEECH)
+        segment = make_segment("x")
         session = SpeechSession(endpoint_at(service), segment, texts=["x"], judge=Strict())
         result = await session.run()
     assert result.doubts == (doubt,)

@@ -18,6 +18,7 @@ from batchjobs.server.app import serve
 from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Endpoint, dial_tcp
 from batchjobs.websocket import hooks
+from tests.builders import make_endpoint, transcript_message
 from tests.streams import FaultyStream, Peer, Service
 from tests.websocket.compression import ARABIC, QUICK, transcribed
 
@@ -119,7 +120,7 @@ async def listens(peer: Peer) -> None:
     """Answer every chunk."""
     while True:
         await peer.get()
-        await peer.send({"event": "transcription", "data": ARABIC})
+        await peer.send(transcript_message(ARABIC))
 
 
 async def test_a_service_that_takes_none_is_told_of_once(
@@ -128,9 +129,7 @@ async def test_a_service_that_takes_none_is_told_of_once(
     """Sessions go on uncompressed, and one line says so."""
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=listens)
-        endpoint = Endpoint(
-            QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True
-        )
+        endpoint = make_endpoint(service.dial, QUICK, compresses=True)
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 assert await transcribed(endpoint, bytes(64_000)) == ARABIC
@@ -145,9 +144,7 @@ async def test_a_library_that_has_changed_goes_on_without(
     monkeypatch.setattr(hooks, "_ATTRIBUTE", "_renamed")
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=listens)
-        endpoint = Endpoint(
-            QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True
-        )
+        endpoint = make_endpoint(service.dial, QUICK, compresses=True)
         with caplog.at_level(logging.WARNING):
             for _ in range(2):
                 assert await transcribed(endpoint, bytes(64_000)) == ARABIC

@@ -13,8 +13,8 @@ from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 from wsproto.utilities import RemoteProtocolError
 
 from batchjobs.errors import TransientError
-from batchjobs.session import Endpoint
 from batchjobs.websocket.deflate import Deflate
+from tests.builders import make_endpoint
 from tests.streams import Peer, Service
 from tests.websocket.compression import ARABIC, QUICK, transcribed
 
@@ -33,9 +33,7 @@ async def test_a_bomb_is_refused(autojump_clock: object) -> None:
 
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=bombs, extension=lambda: Deflate(LIMIT))
-        endpoint = Endpoint(
-            QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, compresses=True
-        )
+        endpoint = make_endpoint(service.dial, QUICK, compresses=True)
         with pytest.raises(TransientError) as caught:
             await transcribed(endpoint, bytes(32_000))
         assert len(service.streams[0].received) < 200_000

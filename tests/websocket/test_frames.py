@@ -21,9 +21,10 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from batchjobs.session import Endpoint, TranscriptSession
+from batchjobs.session import TranscriptSession
 from batchjobs.websocket import frames, hooks
 from batchjobs.websocket.frames import FastConnection
+from tests.builders import make_endpoint, transcript_message
 from tests.streams import Peer, Service
 from tests.websocket.compression import QUICK, chunks_of
 from tests.websocket.test_hooks import ARABIC, STREAMS, joined, script, size
@@ -186,7 +187,7 @@ async def _answers(peer: Peer) -> None:
     while True:
         heard += len((await peer.get())["data"]["audioBuffer"])
         await peer.connection.pong(b"unasked")
-        await peer.send({"event": "transcription", "data": f"{ARABIC}{heard}" + "ا" * 2_000})
+        await peer.send(transcript_message(f"{ARABIC}{heard}" + "ا" * 2_000))
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -213,9 +214,7 @@ async def test_sessions_use_it_where_the_library_is_known(
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=_answers)
         for fast in (True, True, False):
-            endpoint = Endpoint(
-                QUICK, base_url="ws://127.0.0.1:9", key="k", dial=service.dial, library_hooks=fast
-            )
+            endpoint = make_endpoint(service.dial, QUICK, library_hooks=fast)
             chunks = chunks_of(bytes(range(256)) * 500)
             heard.append((await TranscriptSession(endpoint, chunks=chunks).run()).text)
         nursery.cancel_scope.cancel()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.audio import decoding, encoding
+from batchjobs.audio import decoding
 from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.errors import EngineError
@@ -20,6 +20,7 @@ from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.server.engines.tone_signal import PIECE_LIMIT_BYTES, decoded, encoded, pieces
 from batchjobs.text import speech_weight
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
+from tests.builders import make_speech, write_recording
 
 _PLAIN = "السلام عليكم ورحمة الله وبركاته، كيف حالك اليوم يا صديقي العزيز؟"
 _VOWELLED = "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ، كَيْفَ حالُكَ اليَوْمَ يا صَديقي؟"
@@ -43,7 +44,7 @@ _RATES = [8_000, 16_000, 22_050, 24_000]
 
 
 def _settings(rate: int = 24_000, speed: float = 1.0) -> SpeechSettings:
-    return SpeechSettings(voice_id="any", model_id="any", speed=speed, output_format=f"pcm_{rate}")
+    return make_speech(rate, speed=speed)
 
 
 def _say(text: str, rate: int = 24_000, speed: float = 1.0) -> bytes:
@@ -60,7 +61,7 @@ def _hear(pcm: bytes, rate: int, chunk_bytes: int = 32_000) -> str:
 
 
 def _through_a_file(pcm: bytes, rate: int, path: Path) -> str:
-    path.write_bytes(encoding.encode(pcm, sample_rate=rate, format=path.suffix[1:]))
+    write_recording(path, pcm, rate)
     stream = ToneRecogniser().start()
     return [stream.accept(chunk, 16_000) for chunk in decoding.pcm_chunks(path)][-1]
 
@@ -294,7 +295,7 @@ def test_a_long_recording_is_cut_between_its_pieces(
     text = _LONG_TEXTS["english"] + _LONG_TEXTS["digits"] + "x" * 150 + _LONG_TEXTS["vowelled"]
     path = tmp_path / f"long.{ending}"
     pcm = _say(text.strip(), 16_000, speed)
-    path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format=ending))
+    write_recording(path, pcm)
     stretches = list(split_at_pauses(path, target_seconds=target, longest_seconds=longest))
     parts = [
         TranscriptPart(
@@ -314,7 +315,7 @@ def test_texts_spoken_back_to_back_can_be_cut_between(tmp_path: Path) -> None:
     texts = [f"no {number} {_VOWELLED} no" for number in range(40)]
     pcm = b"".join(_say(text, 16_000) for text in texts)
     path = tmp_path / "long.wav"
-    path.write_bytes(encoding.encode(pcm, sample_rate=16_000, format="wav"))
+    write_recording(path, pcm)
     heard = [_hear(stretch.pcm, 16_000) for stretch in split_at_pauses(path)]
     assert len(heard) > 3
     assert "".join(heard) == "".join(texts)
