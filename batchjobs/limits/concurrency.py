@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Final
 
+from batchjobs.limits.retries import LONGEST_PAUSE_SECONDS
+
 __all__ = ["ConcurrencyLimit", "HandshakeRefusals", "LatencyDrift"]
 
 _CUT: Final = 0.7
@@ -11,8 +13,6 @@ _JUST_BELOW: Final = 0.97
 """Where growth slows down: a little under the number that was refused."""
 _SCALE_SECONDS: Final = 20.0
 """Sets the pace of growth: a cut is made good in 13 s, ten times the ceiling is reached in 50 s."""
-_LONGEST_PAUSE_SECONDS: Final = 3600.0
-"""However long a service asks to wait: its clock may be wrong, and a run must not sleep for ever."""
 _REST_A_PAUSE: Final = 10.0
 """A service that answers one session too many by a pause for all is asked for more less often: by
 pauses of 3 s every 20 s it was used to 75 to 80 % (measured), so it is used to 90 %.
@@ -103,7 +103,7 @@ class ConcurrencyLimit:
             active: Sessions that were open, the refused one among them.
             pause_seconds: How long the service asks to start nothing.
         """
-        pause = min(pause_seconds, _LONGEST_PAUSE_SECONDS)
+        pause = min(pause_seconds, LONGEST_PAUSE_SECONDS)
         self._cut(_CUT, started_at=started_at, now=now, reached=float(active))
         if pause:
             self.resume(now + pause)

@@ -1,22 +1,19 @@
-"""When a failed attempt is worth another, and how long to wait; how many of them a run can bear."""
+"""How long to wait before another attempt, and how many of them a run can bear."""
 
 import random
 from dataclasses import dataclass
 from typing import Final
 
-from batchjobs.errors import Reaction, SessionError
+__all__ = ["LONGEST_PAUSE_SECONDS", "RetryBudget", "RetryPolicy"]
 
-__all__ = ["RetryBudget", "RetryPolicy"]
-
-_LONGEST_PAUSE_SECONDS: Final = 3600.0
+LONGEST_PAUSE_SECONDS: Final = 3600.0
 """However long a service asks to wait: its clock may be wrong, and a run must not sleep for ever."""
-_ONE_MORE_TRY_CODES: Final = frozenset({"transcription_error"})
-"""Failures told in free text, which may be for good: worth one more try, not more."""
+_SHORTEST_PAUSE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When a failed attempt is worth another, and how long to wait first.
+    """How many attempts there are, and how long to wait before the next one.
 
     Attributes:
         attempts: Attempts a segment has, the first included.
@@ -30,31 +27,39 @@ class RetryPolicy:
     limit_seconds: float = 60.0
     throttle_seconds: float = 2.0
 
-    def wait_seconds(self, used: int, error: SessionError, random_source: random.Random) -> float:
+    def wait_seconds(
+        self, used: int, asked_seconds: float | None, random_source: random.Random
+    ) -> float:
         """How long to wait after the failure of attempt number `used`.
 
         Full jitter: spread over the whole interval, so that a thousand sessions broken at once do
         not come back at once.
+
+        Args:
+            used: Attempts begun, the failed one included.
+            asked_seconds: How long the service asks to wait; None if it does not say.
+            random_source: For the jitter.
         """
-        if error.retry_after_seconds is not None:
-            pause = max(0.0, min(error.retry_after_seconds, _LONGEST_PAUSE_SECONDS))
+        if asked_seconds is not None:
+            pause = max(0.0, min(asked_seconds, LONGEST_PAUSE_SECONDS))
             return pause + random_source.uniform(0.0, 0.5)
         bound = min(self.limit_seconds, self.base_seconds * 2.0 ** min(used - 1, 30))
         return random_source.uniform(bound * 0.1, bound)
 
-    def is_worth_retrying(self, used: int, error: SessionError, earlier_codes: list[str]) -> bool:
-        """Whether a segment with `used` attempts gets another after this error.
+    def pause_seconds(self, throttled: int, asked_seconds: float | None) -> float:
+        """How long to wait after a refusal for want of room.
+
+        Retry-After: 0 would hammer, a day would be asleep when the service is back.
 
         Args:
-            used: Attempts begun, this one included; throttled ones are not counted.
-            error: What happened.
-            earlier_codes: The codes of the attempts before this one.
+            throttled: Refusals of the same job so far, this one included.
+            asked_seconds: How long the service asks to wait; None if it does not say.
         """
-        if error.reaction is Reaction.THROTTLE:
-            return True
-        if error.reaction is not Reaction.RETRY or used >= self.attempts:
-            return False
-        return not (error.code in _ONE_MORE_TRY_CODES and error.code in earlier_codes)
+        if asked_seconds is None:
+            doubled = self.throttle_seconds * 2.0 ** min(throttled - 1, 5)
+            asked_seconds = min(self.limit_seconds, doubled)
+        shortest = min(_SHORTEST_PAUSE_SECONDS, self.throttle_seconds)
+        return min(max(asked_seconds, shortest), LONGEST_PAUSE_SECONDS)
 
 
 class RetryBudget:
@@ -71,7 +76,11 @@ class RetryBudget:
     def __init__(self, *, stock: float = 100.0, per_job: float = 1.0) -> None:
         self._left = stock
         self._per_job = per_job
-        self.taken = 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no retry is left."""
+        return self._left < 1.0
 
     def job_began(self) -> None:
         """A job has its first attempt."""
@@ -79,8 +88,7 @@ class RetryBudget:
 
     def take(self) -> bool:
         """Take a retry out of the budget; false if none is left."""
-        if self._left < 1.0:
+        if self.is_spent:
             return False
         self._left -= 1.0
-        self.taken += 1
         return True

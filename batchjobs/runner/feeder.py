@@ -2,17 +2,22 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
 from batchjobs.checkpoint import Row
-from batchjobs.errors import BatchjobsError, BudgetReachedError
-from batchjobs.planning import TO_BUY, Action, decode_row
-from batchjobs.progress import LimitReached
-from batchjobs.runner.state import RunState, Service, Stage, Ticket
+from batchjobs.errors import BatchjobsError
+from batchjobs.limits import Price, StartRate
+from batchjobs.planning import TO_BUY, Action
+from batchjobs.runner.service import Service, Slot
+from batchjobs.runner.state import RunState
+from batchjobs.runner.tickets import Buy, Cut, Ticket, make_ticket
 
-__all__ = ["feed"]
+__all__ = ["Feeder", "Handout"]
+
+Handout: TypeAlias = tuple[Ticket, Slot | None]
+"""A ticket for a worker, with the slot of its session if it opens one."""
 
 _PAGE_ROWS: Final = 200
 _RETRIES_WAITING: Final = 1_000
@@ -23,140 +28,153 @@ _CUT_AT_ONCE: Final = 2
 """So many long jobs are cut into segments at once: cutting fills the processor and the disk."""
 
 
-async def feed(run: RunState, send: trio.MemorySendChannel[Ticket]) -> None:
-    """Hand out every row that there is to do, until all have their answers.
+class Feeder:
+    """Hands tickets to the workers, one session at a time and within every limit.
 
-    Copies come first: what they copy may be the old result of a row that is about to be bought
-    anew, and stands in its place. Followers copy what is bought now, and come last.
+    Args:
+        run: The run.
+        send: Where the workers take the tickets; holds none.
     """
-    async with send:
-        for actions in ((Action.COPY, Action.BAD), TO_BUY, (Action.FOLLOW,)):
-            rows = run.checkpoint.rows.stream_to_do(actions)
-            try:
-                await _feed_rows(run, rows, send)
-            except BatchjobsError as error:  # of the disk: what is open may still finish
-                run.stop(error.message, error)
 
+    def __init__(self, run: RunState, send: trio.MemorySendChannel[Handout]) -> None:
+        self._run = run
+        self._send = send
+        self._rate = StartRate(run.settings.starts_per_second)
 
-async def _feed_rows(
-    run: RunState, rows: Iterator[Row], send: trio.MemorySendChannel[Ticket]
-) -> None:
-    page: list[Row] = []
-    is_more = True
-    while not run.is_stopping:
-        run.forget_changes()
-        ticket = _next_in_line(run) or run.due()
-        if ticket is None and is_more and _takes_new_rows(run):
-            if not page:
-                page = await trio.to_thread.run_sync(_page, rows)
-                page.reverse()
-                is_more = bool(page)
-            if page:
-                row = page.pop()
-                ticket = Ticket(row=row, job=decode_row(row))
-        if ticket is not None:
-            if await _admitted(run, ticket):
-                run.in_hand += 1
-                run.being_cut += ticket.stage is Stage.CUT
-                await send.send(ticket)
-        elif not is_more and not run.in_hand and not run.waiting and not _in_line(run):
-            return
-        else:
-            await run.until_changed(min(run.next_due_at, _next_room_at(run)))
+    async def run(self) -> None:
+        """Hand out every row that there is to do, until all have their answers.
 
+        Copies come first: what they copy may be the old result of a row that is about to be bought
+        anew, and stands in its place. Followers copy what is bought now, and come last.
+        """
+        run = self._run
+        async with self._send:
+            for actions in ((Action.COPY, Action.BAD), TO_BUY, (Action.FOLLOW,)):
+                rows = run.checkpoint.rows.stream_to_do(actions)
+                try:
+                    await self._feed(rows)
+                except BatchjobsError as error:  # of the disk: what is open may still finish
+                    run.stop(error)
 
-def _page(rows: Iterator[Row]) -> list[Row]:
-    return list(itertools.islice(rows, _PAGE_ROWS))
+    async def _feed(self, rows: Iterator[Row]) -> None:
+        run, queue = self._run, self._run.queue
+        page: list[Row] = []
+        is_more = True
+        while not run.is_stopping:
+            ticket = self._pop_in_line() or self._pop_due()
+            if ticket is None and is_more and self._takes_new_rows():
+                if not page:
+                    page = await trio.to_thread.run_sync(_read_page, rows)
+                    page.reverse()
+                    is_more = bool(page)
+                if page:
+                    ticket = make_ticket(page.pop())
+            if ticket is not None:
+                await self._hand_out(ticket)
+            elif not (is_more or queue.in_hand or len(queue) or self._in_line()):
+                return
+            else:
+                await queue.wait_changed(min(queue.next_due_at, self._next_room_at()))
 
+    async def _hand_out(self, ticket: Ticket) -> None:
+        """Give a ticket to a worker, with a slot if its session needs one, unless it has to wait."""
+        run, step = self._run, ticket.step
+        service = run.services.get(ticket.row.provider)
+        slot = None
+        if service is not None and isinstance(step, Buy | Cut):
+            price = service.price_of(ticket)
+            if run.budget.is_closed_to(price):
+                return
+            if isinstance(step, Buy):
+                slot = await self._wait_slot(service, ticket, price)
+                if slot is None:
+                    return
+        run.queue.start(ticket)
+        await self._send.send((ticket, slot))
 
-def _takes_new_rows(run: RunState) -> bool:
-    """Whether another row may be looked at: not while too many jobs wait for another try.
+    def _takes_new_rows(self) -> bool:
+        """Whether another row may be looked at: not while too many jobs wait for another try.
 
-    As long as no service has done anything for us, the first job alone finds out, in all of its
-    attempts, whether it is there.
-    """
-    if run.being_cut >= _CUT_AT_ONCE:
-        return False
-    services = run.services.values()
-    if any(service.is_proven for service in services):
-        return len(run.waiting) + _in_line(run) < _RETRIES_WAITING
-    return not (
-        run.waiting or run.being_cut or _in_line(run) or any(service.active for service in services)
-    )
+        As long as no service has done anything for us, the first job alone finds out, in all of its
+        attempts, whether it is there.
+        """
+        queue, services = self._run.queue, self._run.services.values()
+        if queue.being_cut >= _CUT_AT_ONCE:
+            return False
+        waiting = len(queue) + self._in_line()
+        if any(service.is_proven for service in services):
+            return waiting < _RETRIES_WAITING
+        return not (waiting or queue.being_cut or any(service.active for service in services))
 
-
-def _next_in_line(run: RunState) -> Ticket | None:
-    """Take the first of those who wait for a service that is ready now."""
-    now = trio.current_time()
-    for service in run.services.values():
-        if service.line and service.is_ready(now):
-            return service.line.popleft()
-    return None
-
-
-def _in_line(run: RunState) -> int:
-    return sum(len(service.line) for service in run.services.values())
-
-
-def _next_room_at(run: RunState) -> float:
-    """When to look again if those in line may go on, should nothing else happen."""
-    now = trio.current_time()
-    return min(
-        (
-            max(service.not_before, now) if service.has_room(now) else now + _LOOK_AGAIN_SECONDS
-            for service in run.services.values()
-            if service.line
-        ),
-        default=float("inf"),
-    )
-
-
-async def _admitted(run: RunState, ticket: Ticket) -> bool:
-    """Wait until every limit allows one more session; false if the run stops first.
-
-    Of several services none waits for another: what has to wait for its own stands in its line.
-    """
-    service = run.services.get(ticket.row.provider)
-    if service is None or ticket.stage not in {Stage.BUY, Stage.CUT}:
-        return True
-    price = service.price_of(ticket)
-    if ticket.stage is Stage.CUT or run.budget.is_closed_to(price):
-        return not run.budget.is_closed_to(price)
-    if len(run.services) > 1 and not service.is_ready(trio.current_time()):
-        service.line.append(ticket)
-        return False
-    while not run.is_stopping and not run.budget.is_closed_to(price):
-        run.forget_changes()
+    def _pop_in_line(self) -> Ticket | None:
+        """Take the first of the tickets that wait for a service which is ready now."""
         now = trio.current_time()
-        not_before = max(service.not_before, run.rate.next_at)
-        has_room = service.has_room(now)
-        if has_room and now >= not_before and _is_affordable(run, service, ticket):
-            _start(run, service, ticket, now)
-            return True
-        later = now + _LOOK_AGAIN_SECONDS if service.active else float("inf")
-        await run.until_changed(max(not_before, now) if has_room and now < not_before else later)
-    return False
+        for service in self._run.services.values():
+            if service.line and service.is_ready(now):
+                return service.line.popleft()
+        return None
 
+    def _pop_due(self) -> Ticket | None:
+        """Take a ticket whose wait is over; segments of jobs that have failed are dropped."""
+        run = self._run
+        while (ticket := run.queue.pop_due_nowait()) is not None:
+            if run.segments.is_wanted(ticket):
+                return ticket
+        return None
 
-def _is_affordable(run: RunState, service: Service, ticket: Ticket) -> bool:
-    """Set a session's price aside; what never fits ends all purchases that need the same limit."""
-    price = service.price_of(ticket)
-    if run.budget.reserve(price):
-        ticket.price = price
-        return True
-    if limit := run.budget.give_up(price):
-        run.budget_error = run.budget_error or BudgetReachedError(
-            f"{limit}, over all runs in this folder, leaves no room for '{ticket.row.id}'",
-            hint=f"raise {limit.split()[0]} and run the same command again",
+    def _in_line(self) -> int:
+        return sum(len(service.line) for service in self._run.services.values())
+
+    def _next_room_at(self) -> float:
+        """When to look again if those in line may go on, should nothing else happen."""
+        now = trio.current_time()
+        return min(
+            (
+                max(service.not_before, now) if service.has_room(now) else now + _LOOK_AGAIN_SECONDS
+                for service in self._run.services.values()
+                if service.line
+            ),
+            default=float("inf"),
         )
-        run.tell(LimitReached(message=run.budget_error.message))
-        run.notify()
-    return False
+
+    async def _wait_slot(self, service: Service, ticket: Ticket, price: Price) -> Slot | None:
+        """Wait until every limit allows one more session, and take its slot.
+
+        Of several services none waits for another: what has to wait for its own stands in its line.
+
+        Args:
+            service: Whom the session is with.
+            ticket: What it is for.
+            price: What it costs at most.
+
+        Returns:
+            The slot; None if the run stops first, or the budget has no room, or it stands in line.
+        """
+        run = self._run
+        if len(run.services) > 1 and not service.is_ready(trio.current_time()):
+            service.line.append(ticket)
+            return None
+        while not (run.is_stopping or run.budget.is_closed_to(price)):
+            now = trio.current_time()
+            not_before = max(service.not_before, self._rate.next_at)
+            has_room = service.has_room(now)
+            if has_room and now >= not_before and self._set_aside(price, ticket):
+                self._rate.started(now)
+                return service.take_slot(now, price)
+            later = now + _LOOK_AGAIN_SECONDS if service.active else float("inf")
+            is_early = has_room and now < not_before
+            await run.queue.wait_changed(max(not_before, now) if is_early else later)
+        return None
+
+    def _set_aside(self, price: Price, ticket: Ticket) -> bool:
+        """Set a session's price aside; what never fits ends all purchases that need the same limit."""
+        run = self._run
+        if run.budget.reserve(price):
+            return True
+        if limit := run.budget.give_up(price):
+            run.give_up_limit(limit, ticket.row.id)
+        return False
 
 
-def _start(run: RunState, service: Service, ticket: Ticket, now: float) -> None:
-    service.active += 1
-    ticket.holds_slot = True
-    ticket.is_probe = service.is_probing = service.breaker.is_open
-    run.rate.started(now)
-    service.limit.started(now)
+def _read_page(rows: Iterator[Row]) -> list[Row]:
+    return list(itertools.islice(rows, _PAGE_ROWS))

@@ -1,4 +1,4 @@
-"""The one writer of the checkpoint: takes outcomes in groups, makes them durable, then tells."""
+"""The one writer of the checkpoint: commits in groups, and lets each task wait for its own part."""
 
 import logging
 import math
@@ -27,25 +27,38 @@ _GATHERING_SECONDS: Final = 0.01
 """Between two commits, where they come one after the other: a third as many, each as durable."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Entry:
-    """Something to make durable, and whoever waits for it."""
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Start:
+    """An attempt that is to begin, and gets its number."""
 
-    start: AttemptStart | None = None
-    end: AttemptEnd | None = None
-    record: JobRecord | None = None
-    changes: SegmentChanges | None = None
-    targets: Sequence[Path] = ()
+    start: AttemptStart
     number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """The end of an attempt, and what became of a job or of segments."""
+
+    end: AttemptEnd | None
+    record: JobRecord | None
+    changes: SegmentChanges | None
+    targets: Sequence[Path]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Entry:
+    """Something to make durable, for a task that waits for it."""
+
+    content: _Start | _Outcome
     error: BatchjobsError | None = None
-    told: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = field(default_factory=trio.Event)
 
 
 class Recorder:
     """Commits in the order that survives a power cut.
 
     The files are written and synced beside their places by then; here they are renamed, their
-    folders synced, and one transaction says so. Only then is anybody told.
+    folders synced, and one transaction says so. Only then do those who wait go on.
 
     While one group is on its way to the disk the next one gathers, so a slow disk makes larger
     groups and not a slower run; on a fast one a group gathers for a moment. The first does not wait.
@@ -94,25 +107,27 @@ class Recorder:
             except BatchjobsError as error:
                 # What a failed sync has lost no later one brings back: nothing more is called done.
                 self._error = error
-            except Exception as error:  # whatever it is, those who wait have to be told
+            except Exception as error:  # whatever it is, those who wait must not wait for ever
                 _logger.exception("the checkpoint could not be written")
                 shown = f"the checkpoint could not be written: {type(error).__name__}: {error}"
                 self._error = InternalError(shown)
         for entry in group:
             entry.error = self._error
-            entry.told.set()
+            entry.done.set()
 
     def _write(self, group: list[_Entry]) -> None:
-        publish(target for entry in group for target in entry.targets)
-        starting = [entry for entry in group if entry.start is not None]
+        contents = [entry.content for entry in group]
+        starts = [content for content in contents if isinstance(content, _Start)]
+        outcomes = [content for content in contents if isinstance(content, _Outcome)]
+        publish(target for outcome in outcomes for target in outcome.targets)
         numbers = self._checkpoint.commit(
-            starts=[entry.start for entry in starting if entry.start is not None],
-            ends=[entry.end for entry in group if entry.end is not None],
-            records=[entry.record for entry in group if entry.record is not None],
-            changes=[entry.changes for entry in group if entry.changes is not None],
+            starts=[starting.start for starting in starts],
+            ends=[outcome.end for outcome in outcomes if outcome.end is not None],
+            records=[outcome.record for outcome in outcomes if outcome.record is not None],
+            changes=[outcome.changes for outcome in outcomes if outcome.changes is not None],
         )
-        for entry, number in zip(starting, numbers, strict=True):
-            entry.number = number
+        for starting, number in zip(starts, numbers, strict=True):
+            starting.number = number
 
     async def begin(self, start: AttemptStart) -> int:
         """Put an attempt on the disk before its session opens.
@@ -123,9 +138,9 @@ class Recorder:
         Raises:
             BatchjobsError: The disk failed.
         """
-        entry = self._in_line(_Entry(start=start))
-        await _durable(entry)
-        return entry.number
+        starting = _Start(start=start)
+        await self._put(starting)
+        return starting.number
 
     def finish(
         self,
@@ -147,17 +162,17 @@ class Recorder:
             targets: Places of its files, which stand beside them.
 
         Returns:
-            To be awaited: until it is durable, or raises a BatchjobsError if the disk failed.
+            An awaitable: done once it is durable, or raises a BatchjobsError if the disk failed.
         """
-        entry = _Entry(end=end, record=record, changes=changes, targets=targets)
-        return _durable(self._in_line(entry))
+        return self._put(_Outcome(end=end, record=record, changes=changes, targets=targets))
 
-    def _in_line(self, entry: _Entry) -> _Entry:
+    def _put(self, content: _Start | _Outcome) -> Awaitable[None]:
+        entry = _Entry(content=content)
         self._send.send_nowait(entry)  # no more than the run has in hand
-        return entry
+        return _wait_durable(entry)
 
 
-async def _durable(entry: _Entry) -> None:
-    await entry.told.wait()
+async def _wait_durable(entry: _Entry) -> None:
+    await entry.done.wait()
     if entry.error is not None:
         raise entry.error

@@ -14,8 +14,9 @@ from batchjobs.errors import BatchjobsError
 from batchjobs.outputs import suspects, writing
 from batchjobs.process.signals import listened_to
 from batchjobs.progress import Observer
-from batchjobs.runner.feeder import feed
-from batchjobs.runner.state import RunEnd, RunSettings, RunState, Ticket
+from batchjobs.runner.feeder import Feeder, Handout
+from batchjobs.runner.settings import RunEnd, RunSettings
+from batchjobs.runner.state import RunState
 from batchjobs.runner.worker import Worker
 from batchjobs.session import Endpoint
 
@@ -52,8 +53,8 @@ class Runner:
             links=links,
             settings=settings,
             observe=observe,
-            random_source=random_source,
         )
+        self._random = random_source or random.Random()  # noqa: S311  # jitter is no secret
         self._beside = beside
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
@@ -73,7 +74,7 @@ class Runner:
             return RunEnd(error=error)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run.recorder.run)
-            nursery.start_soon(run.hops.run)
+            nursery.start_soon(run.batches.run)
             nursery.start_soon(run.spool.run)
             if self._beside is not None:
                 nursery.start_soon(self._beside)
@@ -87,8 +88,8 @@ class Runner:
                     await self._work()
             finally:
                 with trio.CancelScope(shield=True):
-                    await run.close_ledger()
-                run.hops.close()
+                    await run.attempts.end_all()
+                run.batches.close()
                 run.recorder.close()
             nursery.cancel_scope.cancel()
         # An error of the disk was told, if it mattered.
@@ -99,14 +100,14 @@ class Runner:
 
     def stop(self, error: BatchjobsError) -> None:
         """End the run early, from outside: open sessions may finish."""
-        self._state.stop(error.message, error)
+        self._state.stop(error)
 
     async def _work(self) -> None:
         run = self._state
-        worker = Worker(run)
-        send, receive = trio.open_memory_channel[Ticket](0)
+        worker = Worker(run, self._random)
+        send, receive = trio.open_memory_channel[Handout](0)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(feed, run, send)
+            nursery.start_soon(Feeder(run, send).run)
             sessions = max(1, sum(service.most for service in run.services.values()))
             for _ in range(sessions + min(sessions, _COMMITTING_AT_ONCE)):
                 nursery.start_soon(worker.serve, receive.clone())
@@ -126,7 +127,7 @@ class Runner:
                 self._signal_number = number
                 name = signal.Signals(number).name
                 grace = self._state.settings.grace_seconds
-                self._state.stop(
+                self._state.start_no_more(
                     f"{name}: open sessions have {grace:g} s; once more to stop at once"
                 )
                 self._work_scope.deadline = trio.current_time() + grace

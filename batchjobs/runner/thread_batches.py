@@ -1,4 +1,4 @@
-"""Does short work of many tasks in threads: several pieces a hop where they come thick and fast."""
+"""Short work of many tasks done in threads: several pieces a hop where much comes at once."""
 
 import math
 from collections.abc import Callable
@@ -7,23 +7,23 @@ from typing import Final, TypeVar
 
 import trio
 
-__all__ = ["Hops"]
+__all__ = ["ThreadBatches"]
 
 _Result = TypeVar("_Result")
 
-_MOST_A_HOP: Final = 8
+_PIECES_A_BATCH: Final = 8
 
 
 @dataclass(slots=True, kw_only=True)
 class _Piece:
-    """Some work, and whoever waits for it."""
+    """Some work that a task waits for."""
 
     work: Callable[[], None]
     error: Exception | None = None
     done: trio.Event = field(default_factory=trio.Event)
 
 
-class Hops:
+class ThreadBatches:
     """Does short work of many tasks in a few threads.
 
     A hop to a thread and back wakes three sleepers and lets threads wait for the interpreter, and
@@ -51,7 +51,7 @@ class Hops:
         """Let `run` end once nobody waits."""
         self._send.close()
 
-    async def do(self, work: Callable[[], _Result]) -> _Result:
+    async def run_sync(self, work: Callable[[], _Result]) -> _Result:
         """Do some work in a thread, one piece after the other with what comes with it.
 
         Raises:
@@ -68,11 +68,11 @@ class Hops:
     async def _serve(self) -> None:
         async for first in self._receive:
             waiting = self._receive.statistics().current_buffer_used
-            fair = min(math.ceil(waiting / self._threads), _MOST_A_HOP - 1)
+            fair = min(math.ceil(waiting / self._threads), _PIECES_A_BATCH - 1)
             pieces = [first, *(self._receive.receive_nowait() for _ in range(fair))]
             try:
                 await trio.to_thread.run_sync(_do_all, pieces, limiter=self._limiter)
-            except Exception as error:  # noqa: BLE001  # no thread: those who wait have to be told
+            except Exception as error:  # noqa: BLE001  # no thread: those who wait must not wait for ever
                 for piece in pieces:
                     piece.error = piece.error or error
             for piece in pieces:
@@ -83,5 +83,5 @@ def _do_all(pieces: list[_Piece]) -> None:
     for piece in pieces:
         try:
             piece.work()
-        except Exception as error:  # noqa: BLE001  # whoever waits for it raises it
+        except Exception as error:  # noqa: BLE001  # the task that waits for it raises it
             piece.error = error

@@ -26,7 +26,7 @@ import trio
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
 from batchjobs.files import atomic
 from batchjobs.outputs import suspects, writing
-from batchjobs.runner import recorder, worker
+from batchjobs.runner import recorder, sessions, worker
 
 __all__ = ["BROKEN", "CALLS"]
 
@@ -116,19 +116,15 @@ def _no_file_sync() -> None:
 
 def _commit_first() -> None:
     """Say that a job is done, and only then give its files their names."""
+    write = recorder.Recorder._write
 
-    def write(self: recorder.Recorder, group: Sequence[recorder._Entry]) -> None:
-        starting = [entry for entry in group if entry.start is not None]
-        numbers = self._checkpoint.commit(
-            starts=[entry.start for entry in starting if entry.start is not None],
-            ends=[entry.end for entry in group if entry.end is not None],
-            records=[entry.record for entry in group if entry.record is not None],
-        )
-        for entry, number in zip(starting, numbers, strict=True):
-            entry.number = number
-        atomic.publish(target for entry in group for target in entry.targets)
+    def write_and_publish(self: recorder.Recorder, group: list[recorder._Entry]) -> None:
+        targets: list[Path] = []
+        recorder.publish = targets.extend
+        write(self, group)
+        atomic.publish(targets)
 
-    recorder.Recorder._write = write
+    recorder.Recorder._write = write_and_publish
 
 
 def _torn_tail_glued() -> None:
@@ -160,7 +156,7 @@ def _slot_released_early() -> None:
 
         return run_and_tell
 
-    for session in (worker.SpeechSession, worker.TranscriptSession):
+    for session in (sessions.SpeechSession, sessions.TranscriptSession):
         session.run = telling(session.run)  # type: ignore[assignment,method-assign]
 
     async def buy_on_the_side(self: worker.Worker, *arguments: object) -> None:

@@ -3,22 +3,25 @@
 import fcntl
 import shutil
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis.errors import Flaky
 
 from batchjobs.checkpoint import FileRecord, JobRecord, Row
-from batchjobs.errors import Reaction, SessionError, TransientError
+from batchjobs.errors import SessionError, TransientError
 from batchjobs.files import atomic
-from batchjobs.jobs import Ending, Status, Verdict
+from batchjobs.jobs import Ending, Job, Status, Verdict
 from batchjobs.limits import RetryPolicy
 from batchjobs.outputs import suspects, writing
 from batchjobs.planning import Action, decisions
 from batchjobs.planning.stager import Stager
 from batchjobs.plausibility.clips import SpeechRates
-from batchjobs.runner.state import Ticket
-from batchjobs.runner.worker import Worker
+from batchjobs.runner import reactions
+from batchjobs.runner.reactions import TicketFacts
+from batchjobs.runner.reuse import Reuse
+from batchjobs.runner.tickets import Ticket, to_purchase
 from tests import tally
 from tests.faults.state import FAULTS, TEXTS, RunFolder, World, live, world_of
 
@@ -139,14 +142,10 @@ def test_trust_in_a_normal_close_is_caught(world: World, monkeypatch: pytest.Mon
 def test_retries_by_exact_class_are_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runner that retries one class of errors, but not those derived from it, loses jobs."""
 
-    def is_worth_retrying(
-        policy: RetryPolicy, used: int, error: SessionError, earlier_codes: list[str]
-    ) -> bool:
-        if error.reaction is Reaction.THROTTLE:
-            return True
-        return type(error) is TransientError and used < policy.attempts
+    def is_worth_another(ticket: TicketFacts, error: SessionError, policy: RetryPolicy) -> bool:
+        return type(error) is TransientError and ticket.tries.attempts < policy.attempts
 
-    monkeypatch.setattr(RetryPolicy, "is_worth_retrying", is_worth_retrying)
+    monkeypatch.setattr(reactions, "_is_worth_another", is_worth_another)
     breach = caught(world)
     assert "bought what was missing" in breach or "need not" in breach
 
@@ -219,11 +218,11 @@ def test_failed_copies_that_each_buy_are_caught(
 ) -> None:
     """A runner that buys for each row what one purchase would serve spends too much."""
 
-    def buy_instead(worker: Worker, ticket: Ticket) -> None:
-        ticket.row = ticket.row._replace(action=Action.REMAKE)
-        worker._run.wait(ticket, 0.0)
+    def buy_instead(reuse: Reuse, ticket: Ticket, job: Job) -> None:
+        remake = replace(ticket, step=to_purchase(ticket.row, job))
+        reuse._run.queue.put_after(remake, 0.0)
 
-    monkeypatch.setattr(Worker, "_buy_instead", buy_instead)
+    monkeypatch.setattr(Reuse, "buy_instead", buy_instead)
     with pytest.raises(AssertionError, match="bought what was missing"):
         test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
 

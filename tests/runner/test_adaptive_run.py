@@ -269,7 +269,7 @@ async def test_a_run_that_learns_nothing_is_caught(
     tmp_path: Path, standing_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checks can fail: a limit that is never cut has far too many refused."""
-    monkeypatch.setattr("batchjobs.runner.state.ConcurrencyLimit", Stubborn)
+    monkeypatch.setattr("batchjobs.runner.service.ConcurrencyLimit", Stubborn)
     service = Crowded(constant(20), "42901", seed=1)
     await run_against(tmp_path, service, 30.0)
     assert service.refused_share > 0.1

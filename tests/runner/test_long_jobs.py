@@ -211,7 +211,7 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
         time.sleep(0.2)
         return {}
 
-    monkeypatch.setattr("batchjobs.runner.long_jobs.held_segments", held)
+    monkeypatch.setattr("batchjobs.runner.cutting.held_segments", held)
     proof = job("p")  # as long as the service may not be there, books come one by one
     run = await told(tmp_path, [proof, one, two], Sold())
     assert run.end == RunEnd()

@@ -171,7 +171,7 @@ def test_an_outage_that_costs_attempts_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check of an outage can fail: held against them, it uses up jobs of two attempts."""
-    monkeypatch.setattr("batchjobs.runner.state.Breaker", Unforgiving)
+    monkeypatch.setattr("batchjobs.runner.service.Breaker", Unforgiving)
     result = run_in_an_outage(tmp_path, Outage(after=6, seconds=600.0), 20)
     assert result.statuses["failed"] > 0
 
@@ -190,7 +190,7 @@ def test_an_outage_that_everybody_probes_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The count of probes can fail: without a breaker there are too many."""
-    monkeypatch.setattr("batchjobs.runner.state.Breaker", Hasty)
+    monkeypatch.setattr("batchjobs.runner.service.Breaker", Hasty)
     outage = Outage(after=6, seconds=10.0)
     run_in_an_outage(tmp_path, outage, 20)
     assert outage.refused > 30 + 4

@@ -103,9 +103,10 @@ async def test_failures_of_every_kind_for_ever_come_to_an_end(
 class Unbounded(RetryBudget):
     """A retry budget with a mistake: it never ends."""
 
-    def take(self) -> bool:
+    @property
+    def is_spent(self) -> bool:
         """Give whatever is asked for."""
-        return True
+        return False
 
 
 async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
@@ -120,7 +121,7 @@ async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
             began += 1
             super().job_began()
 
-    monkeypatch.setattr("batchjobs.runner.state.RetryBudget", Counting)
+    monkeypatch.setattr("batchjobs.runner.worker.RetryBudget", Counting)
     sessions = itertools.count()
 
     async def throttles(peer: Peer) -> None:
@@ -136,6 +137,6 @@ async def test_retries_without_a_budget_are_caught(
     tmp_path: Path, standing_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The count of attempts can fail: without the budget there are too many."""
-    monkeypatch.setattr("batchjobs.runner.state.RetryBudget", Unbounded)
+    monkeypatch.setattr("batchjobs.runner.worker.RetryBudget", Unbounded)
     result = await run_against_failures(tmp_path, 100, 0.95, attempts=8)
     assert sum(record.attempts for record in result.records.values()) > 100 + 100 + 100 + 8

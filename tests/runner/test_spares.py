@@ -8,9 +8,10 @@ import pytest
 import trio
 import trio.testing
 
-from batchjobs.errors import BatchjobsError
+from batchjobs.errors import BatchjobsError, ThrottledError
+from batchjobs.limits import Budget, Price
 from batchjobs.runner import Runner
-from batchjobs.runner.state import Service
+from batchjobs.runner.service import Service
 from tests.builders import READY, audio_message, make_endpoint
 from tests.runner.runs import QUICK, RATE, SETTINGS, jobs, ran, speech_for
 from tests.streams import Peer
@@ -83,8 +84,17 @@ async def test_refusals_for_want_of_room_close_the_spares(autojump_clock: object
     async with trio.open_nursery() as nursery:
         place = ScriptedService(nursery, talk=obeys)
         endpoint = make_endpoint(place.dial, QUICK)
-        service = Service(endpoint, replace(PREOPENING, concurrency=20))
-        service.is_proven, service.active = True, 5
+        service = Service(
+            endpoint,
+            replace(PREOPENING, concurrency=20),
+            budget=Budget(),
+            tell=lambda _: None,
+            notify=lambda: None,
+        )
+        service.prove()
+        now = trio.current_time()
+        slots = [service.take_slot(now, Price()) for _ in range(5)]
+        assert service.active == len(slots)
         assert service.pool is not None
         nursery.start_soon(service.pool.run)
         await trio.testing.wait_all_tasks_blocked()
@@ -92,8 +102,8 @@ async def test_refusals_for_want_of_room_close_the_spares(autojump_clock: object
         await trio.testing.wait_all_tasks_blocked()
         assert (len(service.pool), place.open) == (5, 5)  # one a session
         now = trio.current_time()
-        service.throttled(started_at=now, now=now)
-        assert service.limit.allowed(now) == 7  # of ten that were open
+        service.throttle(ThrottledError("x"), began_at=now, now=now)
+        assert service.facts(now).allowed == 7  # of ten that were open
         await trio.testing.wait_all_tasks_blocked()
         service.pool.replenish(("/", []))
         assert (len(service.pool), place.open) == (0, 0)

@@ -8,34 +8,34 @@ import pytest
 import trio
 import trio.testing
 
-from batchjobs.runner import thread_batches as hops_module
-from batchjobs.runner.thread_batches import Hops
+from batchjobs.runner import thread_batches
+from batchjobs.runner.thread_batches import ThreadBatches
 from tests.clocks import PATIENCE_SECONDS, until_soon
 
 THREADS = 2
 
 
 @asynccontextmanager
-async def hopping() -> AsyncIterator[Hops]:
-    """Run the hops as the runner does."""
-    hops = Hops(threads=THREADS)
+async def batching() -> AsyncIterator[ThreadBatches]:
+    """Run the batches as the runner does."""
+    batches = ThreadBatches(threads=THREADS)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hops.run)
-        yield hops
-        hops.close()
+        nursery.start_soon(batches.run)
+        yield batches
+        batches.close()
 
 
 async def test_each_gets_its_own_result_or_error() -> None:
     """One that fails takes nobody along."""
     found: dict[int, float] = {}
-    async with hopping() as hops, trio.open_nursery() as nursery:
+    async with batching() as batches, trio.open_nursery() as nursery:
 
         async def divide(number: int) -> None:
             if number % 7:
-                found[number] = await hops.do(lambda: 1 / (number % 7))
+                found[number] = await batches.run_sync(lambda: 1 / (number % 7))
             else:
                 with pytest.raises(ZeroDivisionError):
-                    await hops.do(lambda: 1 / (number % 7))
+                    await batches.run_sync(lambda: 1 / (number % 7))
 
         for number in range(100):
             nursery.start_soon(divide, number)
@@ -49,20 +49,20 @@ async def test_what_gathers_is_shared_by_the_threads_and_goes_in_few_hops(
     gate = threading.Event()
     done: list[int] = []
     sizes: list[int] = []
-    do_all = hops_module._do_all
+    do_all = thread_batches._do_all
 
-    def counted(pieces: list[hops_module._Piece]) -> None:
+    def counted(pieces: list[thread_batches._Piece]) -> None:
         sizes.append(len(pieces))
         do_all(pieces)
 
-    monkeypatch.setattr(hops_module, "_do_all", counted)
-    async with hopping() as hops, trio.open_nursery() as nursery:
+    monkeypatch.setattr(thread_batches, "_do_all", counted)
+    async with batching() as batches, trio.open_nursery() as nursery:
 
         async def hold() -> None:
-            await hops.do(lambda: gate.wait(PATIENCE_SECONDS) and None)
+            await batches.run_sync(lambda: gate.wait(PATIENCE_SECONDS) and None)
 
         async def note(number: int) -> None:
-            await hops.do(lambda: done.append(number))
+            await batches.run_sync(lambda: done.append(number))
 
         for _ in range(THREADS):
             nursery.start_soon(hold)
@@ -85,31 +85,31 @@ async def test_a_hop_without_a_thread_is_an_error_to_all_who_wait(
     def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    async with hopping() as hops:
+    async with batching() as batches:
         with monkeypatch.context() as patch:
             patch.setattr(trio._threads, "start_thread_soon", no_thread)
             with pytest.raises(RuntimeError, match="new thread"):
-                await hops.do(lambda: 1)
-        assert await hops.do(lambda: 2) == 2
+                await batches.run_sync(lambda: 1)
+        assert await batches.run_sync(lambda: 2) == 2
 
 
 async def test_a_cancelled_run_still_serves_those_who_wait_shielded() -> None:
     """What was paid for is written, whoever cancels meanwhile."""
     gate = threading.Event()
     written: list[int] = []
-    hops = Hops(threads=THREADS)
+    batches = ThreadBatches(threads=THREADS)
 
     async def bring_home(number: int) -> None:
         with trio.CancelScope(shield=True):
-            await hops.do(lambda: gate.wait(PATIENCE_SECONDS) and written.append(number))
+            await batches.run_sync(lambda: gate.wait(PATIENCE_SECONDS) and written.append(number))
 
     async with trio.open_nursery() as outer:
-        outer.start_soon(hops.run)
+        outer.start_soon(batches.run)
         async with trio.open_nursery() as nursery:
             for number in range(10):
                 nursery.start_soon(bring_home, number)
             await trio.testing.wait_all_tasks_blocked()
             outer.cancel_scope.cancel()
             gate.set()
-        hops.close()
+        batches.close()
     assert sorted(written) == list(range(10))

@@ -1,0 +1,136 @@
+"""The attempts that are open: begun on the disk before their sessions, and ended there after them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from batchjobs.checkpoint import AttemptEnd, AttemptStart
+from batchjobs.errors import BatchjobsError, SessionError
+from batchjobs.limits import Price
+from batchjobs.runner.recorder import Recorder
+from batchjobs.runner.service import Service, Session, Slot
+from batchjobs.runner.tickets import Ticket
+
+__all__ = ["Attempt", "OpenAttempts"]
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Attempt:
+    """One session for a ticket.
+
+    Attributes:
+        number: Its number in the checkpoint.
+        ticket: Whose it is.
+        service: Whom it is with.
+        session: What is sent and received.
+        slot: Its place among the open sessions.
+        began_at: When it began, on trio's clock.
+    """
+
+    number: int
+    ticket: Ticket
+    service: Service
+    session: Session
+    slot: Slot
+    began_at: float
+
+    @property
+    def price(self) -> Price:
+        """What it has cost by now."""
+        return self.service.price_so_far(self.session)
+
+    def end(
+        self, result: str, error: SessionError | None = None, *, replaces_kept: bool = False
+    ) -> AttemptEnd:
+        """Say how it ended and what was sent in it.
+
+        Args:
+            result: What came of it; see `AttemptEnd`.
+            error: How it failed, if it did.
+            replaces_kept: Whether it takes the place of what was kept in doubt.
+        """
+        return AttemptEnd(
+            number=self.number,
+            ended_at=time.time(),
+            result=result,
+            code="" if error is None else error.code,
+            message="" if error is None else error.message,
+            characters=self.session.sent_characters,
+            audio_seconds=round(self.session.sent_audio_seconds, 3),
+            replaces_kept=replaces_kept,
+        )
+
+
+class OpenAttempts:
+    """Keeps the attempts whose ends are not on the disk.
+
+    Args:
+        recorder: Makes their starts and ends durable.
+        on_error: Told if the disk fails as the run ends.
+    """
+
+    def __init__(self, recorder: Recorder, on_error: Callable[[BatchjobsError], None]) -> None:
+        self._recorder = recorder
+        self._on_error = on_error
+        self._open: dict[int, Attempt] = {}
+
+    async def begin(
+        self, ticket: Ticket, service: Service, session: Session, slot: Slot, *, began_at: float
+    ) -> Attempt:
+        """Put an attempt on the disk before its session opens.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        start = AttemptStart(
+            key=ticket.key,
+            job=ticket.row.id,
+            provider=ticket.row.provider,
+            started_at=time.time(),
+            characters=ticket.characters,
+            audio_seconds=ticket.seconds,
+        )
+        with trio.CancelScope(shield=True):
+            number = await self._recorder.begin(start)
+        attempt = Attempt(
+            number=number,
+            ticket=ticket,
+            service=service,
+            session=session,
+            slot=slot,
+            began_at=began_at,
+        )
+        self._open[number] = attempt
+        return attempt
+
+    async def end(self, attempt: Attempt, result: str, error: SessionError | None = None) -> None:
+        """Write down how a session without a result ended, and what was sent in it.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        self.forget(attempt)
+        attempt.ticket.cost += attempt.price.money
+        await self._recorder.finish(end=attempt.end(result, error))
+
+    def forget(self, attempt: Attempt) -> None:
+        """An attempt's end is on the disk, or on its way there."""
+        del self._open[attempt.number]
+
+    def find(self, ticket: Ticket) -> list[Attempt]:
+        """Find the attempts of a ticket."""
+        return [attempt for attempt in self._open.values() if attempt.ticket is ticket]
+
+    async def end_all(self) -> None:
+        """Write down what the sessions that were cut off had sent, in as few commits as it takes."""
+        async with trio.open_nursery() as nursery:
+            for attempt in list(self._open.values()):
+                nursery.start_soon(self._cancel, attempt)
+
+    async def _cancel(self, attempt: Attempt) -> None:
+        try:
+            await self.end(attempt, "cancelled")
+        except BatchjobsError as error:  # of the disk; the next run counts them as lost
+            self._on_error(error)

@@ -1,0 +1,391 @@
+"""What a failure means, for the service, the job and the run: facts in, decisions out.
+
+Nothing here waits, looks at a clock, or changes anything; `Worker` carries the decisions out.
+"""
+
+import enum
+import random
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from batchjobs.errors import (
+    BatchjobsError,
+    MuteError,
+    Reaction,
+    ServiceUnavailableError,
+    SessionError,
+    SuspectError,
+)
+from batchjobs.limits import Breaker, RetryPolicy
+from batchjobs.session import CONNECTION_CODE, RECORDING_CODE
+
+__all__ = [
+    "Contact",
+    "Decision",
+    "Fail",
+    "Hold",
+    "Retry",
+    "ServiceFacts",
+    "Stop",
+    "Throttle",
+    "TicketFacts",
+    "Tries",
+    "find_contact",
+    "find_failure",
+    "find_stop",
+    "react",
+    "settle_outages",
+]
+
+_ONE_MORE_TRY_CODES: Final = frozenset({"transcription_error"})
+"""Failures told in free text, which may be for good: worth one more try, not more."""
+_MUTE_TEXTS: Final = 2
+"""So many texts without any audio make a service mute that has spoken before."""
+
+
+# -- facts -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """What counts of the sessions that were opened for a ticket.
+
+    Attributes:
+        attempts: Sessions begun that count: not those that a service had no room for.
+        throttled: Sessions that the service had no room for.
+        codes: The codes of its failures.
+        unreachable_at: When sessions failed to reach the service and it is open whether that was
+            an outage's fault.
+        last_error: The last failure to reach the service.
+    """
+
+    attempts: int = 0
+    throttled: int = 0
+    codes: tuple[str, ...] = ()
+    unreachable_at: tuple[float, ...] = ()
+    last_error: SessionError | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a session was opened in this run, or is known of earlier ones."""
+        return bool(self.attempts or self.codes or self.throttled)
+
+    def begin(self) -> "Tries":
+        """Count a session that begins."""
+        return replace(self, attempts=self.attempts + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketFacts:
+    """What a decision has to know of a ticket and its last session.
+
+    Attributes:
+        job: The job's id, for messages.
+        tries: Its sessions so far, the last one included.
+        was_connected: Whether the last one was taken by the service.
+        is_as_before: Whether it brought what is kept in doubt already: one more would, too.
+        can_be_retried: Whether the run can afford one more retry.
+    """
+
+    job: str
+    tries: Tries
+    was_connected: bool
+    is_as_before: bool = False
+    can_be_retried: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFacts:
+    """What a decision has to know of a service, what the failure says of it included.
+
+    Attributes:
+        name: The provider's name, for messages.
+        is_proven: Whether it has done useful work in this run.
+        was_reached: Whether it has taken any session in this run.
+        allowed: Sessions that may be open now.
+        outage_seconds: How long it has been out of reach; 0 if it is not.
+        outage_limit_seconds: After how long the run ends.
+        mute_texts: Texts that it took and left without any audio, before it was proven.
+        has_spoken: Whether it has given results to earlier runs in this folder.
+    """
+
+    name: str
+    is_proven: bool
+    was_reached: bool
+    allowed: int
+    outage_seconds: float = 0.0
+    outage_limit_seconds: float = float("inf")
+    mute_texts: int = 0
+    has_spoken: bool = False
+
+
+class Contact(enum.Enum):
+    """What a failed session says of its service."""
+
+    UNKNOWN = enum.auto()
+    REACHED = enum.auto()
+    JUDGED = enum.auto()
+    """It was reached and has judged the job, so it takes the key."""
+    LOST = enum.auto()
+    """It works for us, and could not be reached."""
+
+
+# -- decisions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Try again after a while, at the expense of the run's budget of retries."""
+
+    tries: Tries
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Try again after a while; whose fault it was shows a little later, and is charged then."""
+
+    tries: Tries
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """Lower the concurrency and try again after a while; uses up no attempt.
+
+    Attributes:
+        tries: What then counts.
+        wait_seconds: Until this job is tried again.
+        pause_seconds: Until any session is opened.
+    """
+
+    tries: Tries
+    wait_seconds: float
+    pause_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """Give up on a job.
+
+    Attributes:
+        error_class: The class by which the failure is counted and shown.
+        code: The service's code, if it gave one.
+        message: What happened; empty if nothing did that is not known already.
+        is_passing: Whether the next run tries again by itself.
+    """
+
+    error_class: str
+    code: str = ""
+    message: str = ""
+    is_passing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End the run: no other job could fare better."""
+
+    error: BatchjobsError
+
+
+Decision: TypeAlias = Retry | Hold | Throttle | Fail | Stop
+
+
+# -- after an attempt ------------------------------------------------------------------------------
+
+
+def react(
+    ticket: TicketFacts,
+    service: ServiceFacts,
+    error: SessionError,
+    policy: RetryPolicy,
+    *,
+    now: float,
+    random_source: random.Random,
+) -> Decision:
+    """Decide what follows from a failed attempt.
+
+    Args:
+        ticket: Whose attempt.
+        service: Whom it was made with.
+        error: How it failed; a result in doubt is a `SuspectError`.
+        policy: How many attempts there are, and how far apart.
+        now: The time.
+        random_source: For the jitter of waits.
+    """
+    stop = find_stop(error) or _find_silence(ticket, service, error)
+    if stop is not None:
+        return stop
+    contact = find_contact(error, was_connected=ticket.was_connected, is_proven=service.is_proven)
+    if contact is Contact.LOST:
+        return _hold(ticket, service, error, policy, now=now, random_source=random_source)
+    if error.reaction is Reaction.THROTTLE:
+        return _throttle(ticket, service, error, policy)
+    is_worth_it = _is_worth_another(ticket, error, policy)
+    if is_worth_it and ticket.can_be_retried:
+        tries = replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
+        return Retry(tries=tries, wait_seconds=_backoff(tries, error, policy, random_source))
+    if _is_away(ticket, service, error):
+        # No request differs from this one in what the service has seen of it.
+        shown = f"{service.name}: {error.message}"
+        hint = "nothing was spent; check --base-url and the network, then run this again"
+        return Stop(error=ServiceUnavailableError(shown, hint=hint))
+    is_used_up = is_worth_it or ticket.tries.attempts >= policy.attempts
+    is_passing = error.reaction is Reaction.RETRY and is_used_up
+    return _fail(error, is_passing=is_passing)
+
+
+def find_stop(error: SessionError) -> Stop | None:
+    """Decide whether an error alone says that no other job could fare better."""
+    if error.reaction is not Reaction.STOP:
+        return None
+    return Stop(error=error.ends_as(error.message, hint=error.hint))
+
+
+def find_contact(error: SessionError, *, was_connected: bool, is_proven: bool) -> Contact:
+    """Say what a failed session shows of its service.
+
+    Args:
+        error: How it failed.
+        was_connected: Whether the service took the connection.
+        is_proven: Whether the service has done useful work before.
+    """
+    if error.reaction is Reaction.STOP:
+        return Contact.UNKNOWN
+    if was_connected:
+        is_judged = error.reaction is Reaction.FAIL and error.code != RECORDING_CODE
+        return Contact.JUDGED if is_judged else Contact.REACHED
+    # A refused handshake says nothing of the job: all others' are the same.
+    is_lost = is_proven and error.reaction in {Reaction.RETRY, Reaction.FAIL}
+    return Contact.LOST if is_lost else Contact.UNKNOWN
+
+
+def _find_silence(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> Stop | None:
+    """Decide whether a session without any audio shows that no other would have some.
+
+    If the service has spoken to this run folder before, it may be the text: then another one has
+    to be without audio, too.
+    """
+    enough = _MUTE_TEXTS if service.has_spoken else 1
+    if not isinstance(error, MuteError) or service.is_proven or service.mute_texts < enough:
+        return None
+    name = service.name
+    return Stop(
+        error=ServiceUnavailableError(
+            f"{name} connected, initialised and took the text of '{ticket.job}', "
+            f"and {error.message}",
+            hint=f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', "
+            "another --model or --voice, or look at the service's status page; the other texts "
+            "were not sent",
+        )
+    )
+
+
+def _hold(
+    ticket: TicketFacts,
+    service: ServiceFacts,
+    error: SessionError,
+    policy: RetryPolicy,
+    *,
+    now: float,
+    random_source: random.Random,
+) -> Hold | Stop:
+    limit = service.outage_limit_seconds
+    if service.outage_seconds > limit:
+        shown = f"{service.name} has been out of reach for {limit:,.0f} s: {error.message}"
+        hint = "no job lost an attempt; run this again when it is back"
+        return Stop(error=ServiceUnavailableError(shown, hint=hint))
+    tries = replace(
+        ticket.tries,
+        codes=(*ticket.tries.codes, error.code),
+        unreachable_at=(*ticket.tries.unreachable_at, now),
+        last_error=error,
+    )
+    return Hold(tries=tries, wait_seconds=_backoff(tries, error, policy, random_source))
+
+
+def _throttle(
+    ticket: TicketFacts, service: ServiceFacts, error: SessionError, policy: RetryPolicy
+) -> Throttle:
+    attempts, throttled = ticket.tries.attempts - 1, ticket.tries.throttled + 1
+    wait = policy.pause_seconds(throttled, error.retry_after_seconds)
+    # Without its asking only this job waits: the cut alone frees enough room for the others, unless
+    # one session is too many already.
+    pauses_all = error.retry_after_seconds is not None or service.allowed == 1
+    return Throttle(
+        tries=replace(ticket.tries, attempts=attempts, throttled=throttled),
+        wait_seconds=wait,
+        pause_seconds=wait if pauses_all else 0.0,
+    )
+
+
+def _fail(error: SessionError, *, is_passing: bool) -> Fail:
+    return Fail(
+        error_class=error.label, code=error.code, message=error.message, is_passing=is_passing
+    )
+
+
+def _backoff(
+    tries: Tries, error: SessionError, policy: RetryPolicy, random_source: random.Random
+) -> float:
+    return policy.wait_seconds(tries.attempts, error.retry_after_seconds, random_source)
+
+
+def _is_worth_another(ticket: TicketFacts, error: SessionError, policy: RetryPolicy) -> bool:
+    """Whether another attempt may bring something better."""
+    tries = ticket.tries
+    if error.reaction is not Reaction.RETRY or tries.attempts >= policy.attempts:
+        return False
+    is_final = error.code in _ONE_MORE_TRY_CODES and error.code in tries.codes
+    return not (is_final or ticket.is_as_before)
+
+
+def _is_away(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> bool:
+    """Whether the service was never there for us."""
+    if service.is_proven:
+        return False
+    is_refused = error.reaction is Reaction.FAIL and not ticket.was_connected
+    return is_refused or error.code == CONNECTION_CODE or not service.was_reached
+
+
+# -- before an attempt -----------------------------------------------------------------------------
+
+
+def settle_outages(tries: Tries, breaker: Breaker) -> tuple[Tries, int]:
+    """Excuse the failures to reach a service that were an outage's.
+
+    Args:
+        tries: What counts so far.
+        breaker: Knows the service's outages; it is only asked.
+
+    Returns:
+        What counts now, and how many of the failures are the job's own, and to be charged.
+    """
+    failures = tries.unreachable_at
+    excused = sum(map(breaker.excuses, failures))
+    undecided = tuple(at for at in failures if breaker.is_undecided(at))
+    charged = len(failures) - len(undecided) - excused
+    attempts = tries.attempts - excused
+    return replace(tries, attempts=attempts, unreachable_at=undecided), charged
+
+
+def find_failure(
+    tries: Tries, policy: RetryPolicy, *, is_affordable: bool, is_kept: bool
+) -> Fail | None:
+    """Decide whether a job has no attempt left.
+
+    Args:
+        tries: What counts so far.
+        policy: How many attempts there are.
+        is_affordable: Whether the run could bear the retries that were charged.
+        is_kept: Whether something of it is kept in doubt.
+    """
+    # As long as it is open whose fault a failure was, it is not held against the job.
+    if is_affordable and tries.attempts - len(tries.unreachable_at) < policy.attempts:
+        return None
+    if tries.last_error is not None:
+        return _fail(tries.last_error, is_passing=True)
+    if is_kept:  # by a run that allowed more attempts
+        return Fail(error_class=SuspectError.label)
+    message = f"the process died in each of its last {tries.attempts} attempts"
+    return Fail(error_class="crashed", message=message)

@@ -1,0 +1,158 @@
+"""Gives a row what an equal one has: a copy, a result in doubt, or the same failure."""
+
+import time
+from dataclasses import replace
+
+import trio
+
+from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.errors import SuspectError
+from batchjobs.jobs import Job, Status, severity
+from batchjobs.outputs import writing
+from batchjobs.outputs.writing import Written
+from batchjobs.planning import Action, is_intact, serves
+from batchjobs.runner.doubts import reserve_place
+from batchjobs.runner.reactions import Fail
+from batchjobs.runner.state import RunState
+from batchjobs.runner.tickets import Copy, Ticket, to_purchase
+
+__all__ = ["Reuse"]
+
+
+class Reuse:
+    """What the workers do about rows that ask for what was bought before, or is being bought.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: RunState) -> None:
+        self._run = run
+        self._remakes: dict[str, tuple[Ticket, list[Ticket]]] = {}
+        """By key: the ticket that buys again what could not be copied, and those that wait for it."""
+
+    async def copy(self, ticket: Ticket, *, has_waited: bool) -> JobRecord | Fail | None:
+        """Give a row the result, or the failure, of an equal one.
+
+        Args:
+            ticket: The row's.
+            has_waited: Whether another row with the same key was tried for it just now.
+
+        Returns:
+            The row's record, which is durable; how it fails; or None if it has to be bought.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        run, row = self._run, ticket.row
+        donors = await trio.to_thread.run_sync(run.checkpoint.lookups.find_donors, row.key)
+        for donor in donors:
+            if not donor.has_layout_of(row):
+                continue
+            written = await self._copy_files(donor, row.output)
+            if written is not None:
+                return await self._record_copy(ticket, donor, row.output, written)
+        # If it failed before: where there is a donor it can be done, unless it was tried just now.
+        may_follow = has_waited or (row.action == Action.FOLLOW and not donors)
+        return await self._follow(ticket) if may_follow else None
+
+    async def _follow(self, ticket: Ticket) -> JobRecord | Fail | None:
+        """Give a row what an equal one without a good result has: one in doubt, or a failure."""
+        row = ticket.row
+        leader = await trio.to_thread.run_sync(self._find_leader, row)
+        if leader is None:
+            return None
+        ticket.kept = kept = (await self.find_kept(row))[1]
+        if leader.status is not Status.SUSPECT:
+            return Fail(
+                error_class=leader.error_class,
+                code=leader.error_code,
+                message=f"asks the same as '{leader.id}', which failed: {leader.error_message}",
+                is_passing=leader.is_passing,
+            )
+        if kept is not None and severity(kept.doubts) <= severity(leader.doubts):
+            return Fail(error_class=SuspectError.label)
+        record = None
+        with trio.CancelScope(shield=True):
+            place = await reserve_place(self._run, row)
+            written = await self._copy_files(leader, place)
+            if written is not None:
+                record = await self._record_copy(ticket, leader, place, written)
+        return record
+
+    def _find_leader(self, row: Row) -> JobRecord | None:
+        """Find the best of what is kept in doubt for equal rows, or else a failure; in a thread."""
+        checkpoint = self._run.checkpoint
+        own = checkpoint.lookups.find([row.id]).get(row.id)
+        kept = [
+            record
+            for record in checkpoint.lookups.find_suspects(row.key)
+            if record != own and serves(checkpoint.folder, record, row)
+        ]
+        if kept:
+            return min(kept, key=lambda record: severity(record.doubts))
+        return checkpoint.lookups.find_failure(row.key, besides=row.id)
+
+    async def find_kept(self, row: Row) -> tuple[JobRecord | None, JobRecord | None]:
+        """Find what is known of a job in doubt, and the same if it is there and of use to the row."""
+        checkpoint = self._run.checkpoint
+
+        def find() -> tuple[JobRecord | None, JobRecord | None]:
+            kept = checkpoint.lookups.find([row.id]).get(row.id)
+            if kept is None or kept.status is not Status.SUSPECT or kept.key != row.key:
+                return None, None
+            is_of_use = kept.can_become(row.output) and is_intact(checkpoint.folder, kept)
+            return kept, kept if is_of_use else None
+
+        return await trio.to_thread.run_sync(find)
+
+    async def _copy_files(self, donor: JobRecord, output: str) -> Written | None:
+        folder = self._run.checkpoint.folder
+        return await trio.to_thread.run_sync(
+            writing.copied, folder, output, donor, limiter=self._run.disk
+        )
+
+    async def _record_copy(
+        self, ticket: Ticket, donor: JobRecord, output: str, written: Written
+    ) -> JobRecord:
+        """Make a copy durable as a row's result."""
+        record = replace(
+            donor,
+            id=ticket.row.id,
+            output=output,
+            files=written.files,
+            is_damaged=False,  # what was copied was compared with its hash
+            started_at=ticket.started_at,
+            finished_at=time.time(),
+        )
+        if donor.id != ticket.row.id:  # its own earlier result was bought for it
+            record = replace(record, copied_from=donor.id, attempts=0, cost=0.0)
+        with trio.CancelScope(shield=True):
+            await self._run.recorder.finish(record=record, targets=written.targets)
+        return record
+
+    def buy_instead(self, ticket: Ticket, job: Job) -> None:
+        """Buy what cannot be copied after all, once for all rows that ask for it.
+
+        Args:
+            ticket: The row's.
+            job: What it asks for.
+        """
+        key = ticket.row.key
+        if key in self._remakes:
+            self._remakes[key][1].append(ticket)
+            return
+        remake = replace(ticket, step=to_purchase(ticket.row, job))
+        self._remakes[key] = remake, []
+        self._run.queue.put_after(remake, 0.0)
+
+    def release(self, ticket: Ticket) -> None:
+        """Let the rows that wait for what a ticket bought copy it now, or buy in their turn."""
+        buyer, others = self._remakes.get(ticket.row.key, (None, []))
+        if buyer is not ticket:
+            return
+        del self._remakes[ticket.row.key]
+        for other in others:
+            assert isinstance(other.step, Copy)
+            step = replace(other.step, has_waited=True)
+            self._run.queue.put_after(replace(other, step=step), 0.0)

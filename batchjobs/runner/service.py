@@ -1,0 +1,324 @@
+"""What a run knows of one provider: who is open, how many may be, and whether it is there."""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Self, assert_never
+
+import trio
+
+from batchjobs.audio.buffer import ReceivedAudio
+from batchjobs.errors import SessionError
+from batchjobs.limits import (
+    Breaker,
+    Budget,
+    ConcurrencyLimit,
+    HandshakeRefusals,
+    LatencyDrift,
+    Price,
+    QuietTime,
+    SettleTime,
+)
+from batchjobs.planning import cost_of
+from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
+from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.tts import SpeechResult
+from batchjobs.runner.reactions import Contact, ServiceFacts
+from batchjobs.runner.settings import RunSettings
+from batchjobs.runner.tickets import Ticket
+from batchjobs.session import ConnectionPool, Endpoint, SpeechSession, TranscriptSession
+
+__all__ = ["Result", "Service", "Session", "Slot"]
+
+Session = SpeechSession | TranscriptSession
+Result = SpeechResult[ReceivedAudio] | TranscriptResult
+
+_logger = logging.getLogger(__name__)
+_AUTO_INITIAL: Final = 4
+_AUTO_MAXIMUM: Final = 256
+
+
+class Slot:
+    """A place among a service's open sessions, with the price that is set aside for it.
+
+    It is taken once and let go once; ``with slot:`` lets it go at the end, if nothing did before.
+
+    Args:
+        budget: Where the price is set aside.
+        price: What the session costs at most.
+        let_go: Called when the slot is let go.
+    """
+
+    def __init__(self, budget: Budget, price: Price, let_go: Callable[[], None]) -> None:
+        self._budget = budget
+        self._price: Price | None = price
+        self._let_go: Callable[[], None] | None = let_go
+
+    def __enter__(self) -> Self:
+        """Hold it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go."""
+        self.let_go()
+
+    def settle(self, cost: Price) -> None:
+        """Count what the session has cost, in place of what was set aside."""
+        if self._price is not None:
+            self._budget.settle(self._price, cost)
+            self._price = None
+
+    def let_go(self) -> None:
+        """Let another session begin, and give back what was set aside and not spent."""
+        self.settle(Price())
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
+
+
+class Service:
+    """What the run knows of one provider as it goes.
+
+    Args:
+        endpoint: The way to it.
+        settings: The run's.
+        budget: What the run may spend.
+        tell: Told when the service is lost, is back, or has too little room.
+        notify: Called when another session may be able to start.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: RunSettings,
+        *,
+        budget: Budget,
+        tell: Observer,
+        notify: Callable[[], None],
+    ) -> None:
+        provider = endpoint.provider
+        asked = provider.concurrency if settings.concurrency is None else settings.concurrency
+        self.endpoint = endpoint
+        self.most = asked or _AUTO_MAXIMUM
+        self._limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
+        self.quiet = QuietTime(provider.quiet_seconds)
+        self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
+        self.breaker = Breaker()
+        self.pool = ConnectionPool(endpoint, self._may_open_another) if settings.preopens else None
+        """Connections for the next sessions, where the run opens any beforehand."""
+        self.line: deque[Ticket] = deque()
+        """Those who wait until it is ready, where others may go on at other services."""
+        self._budget = budget
+        self._tell = tell
+        self._notify = notify
+        self._is_adaptive = not asked
+        self._drift = LatencyDrift()
+        self._refusals = HandshakeRefusals()
+        self._active = 0
+        self._is_probing = False
+        self._is_proven = False
+        self._was_reached = False
+        self._mute_keys: set[str] = set()
+        self._has_spoken = False
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.endpoint.provider.name
+
+    @property
+    def active(self) -> int:
+        """Sessions that hold a slot."""
+        return self._active
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it has done useful work in this run."""
+        return self._is_proven
+
+    # -- who may start --------------------------------------------------------------------------
+
+    def is_ready(self, now: float) -> bool:
+        """Whether a session may start now."""
+        return self.has_room(now) and now >= self.not_before
+
+    def has_room(self, now: float) -> bool:
+        """Whether one more session may open.
+
+        The first goes alone, it may be the key's last; and in an outage one at a time looks
+        whether it is over.
+        """
+        if self.breaker.is_open:
+            return not self._is_probing
+        allowed = self._limit.allowed(now) if self._is_proven else 1
+        return self._active < (allowed if self.pool is None else max(1, allowed // 2))
+
+    @property
+    def not_before(self) -> float:
+        """No session may start before this time."""
+        return max(self._limit.hold_until, self.breaker.next_probe_at)
+
+    def take_slot(self, now: float, price: Price) -> Slot:
+        """Count a session that starts now.
+
+        Args:
+            now: The time.
+            price: What is set aside for it in the budget.
+        """
+        is_probe = self.breaker.is_open
+
+        def let_go() -> None:
+            self._active -= 1
+            if is_probe:
+                self._is_probing = False
+            self._notify()
+
+        self._active += 1
+        self._is_probing = is_probe
+        self._limit.started(now)
+        return Slot(self._budget, price, let_go)
+
+    def _may_open_another(self, waiting: int) -> bool:
+        """Whether the pool may open one more: at most one for each session, and all counted."""
+        if self.breaker.is_open or not self._is_proven or waiting >= self._active:
+            return False
+        return self._active + waiting < self._limit.allowed(trio.current_time())
+
+    def close_pool(self) -> None:
+        """Close all connections that wait for sessions, and open no more."""
+        if self.pool is not None:
+            self.pool.rest(math.inf)
+
+    # -- what it costs --------------------------------------------------------------------------
+
+    def price_of(self, ticket: Ticket) -> Price:
+        """What a session for this ticket costs at most."""
+        return self._price(ticket.characters, ticket.seconds)
+
+    def price_so_far(self, session: Session) -> Price:
+        """What a session has cost by now."""
+        return self._price(session.sent_characters, session.sent_audio_seconds)
+
+    def _price(self, characters: int, seconds: float) -> Price:
+        money = cost_of(self.endpoint.provider, characters=characters, seconds=seconds)
+        return Price(money=money, characters=characters, audio_seconds=seconds)
+
+    # -- what it is learnt from -----------------------------------------------------------------
+
+    def prove(self) -> None:
+        """It has done useful work."""
+        self._is_proven = True
+        self._notify()
+
+    def learn_contact(
+        self, contact: Contact, error: SessionError, *, began_at: float, now: float
+    ) -> None:
+        """Take into account what a failed session says of the service.
+
+        Args:
+            contact: What it says.
+            error: How it failed.
+            began_at: When the session began.
+            now: The time.
+        """
+        match contact:
+            case Contact.UNKNOWN:
+                pass
+            case Contact.JUDGED:
+                self._is_proven = True
+                self.reach(began_at=began_at, now=now)
+            case Contact.REACHED:
+                self.reach(began_at=began_at, now=now)
+            case Contact.LOST:
+                self._lose(error, began_at=began_at, now=now)
+            case _:
+                assert_never(contact)
+
+    def reach(self, *, began_at: float, now: float) -> None:
+        """It was there for a session that began then."""
+        self._was_reached = True
+        self._refusals.add(is_refused=False)
+        if self.breaker.reached(now, began_at=began_at):
+            self._limit.resume(now)
+            self._tell(ServiceBack(provider=self.name))
+
+    def _lose(self, error: SessionError, *, began_at: float, now: float) -> None:
+        """It works for us, and could not be reached."""
+        is_crowded = not self.breaker.is_open and self._refusals.add(is_refused=True)
+        if is_crowded and self._is_adaptive:  # handshakes are refused in numbers
+            self.throttle(error, began_at=began_at, now=now)
+        if self.breaker.failed(now):
+            self._tell(ServiceLost(provider=self.name, message=error.message))
+
+    def throttle(
+        self, error: SessionError, *, began_at: float, now: float, pause_seconds: float = 0.0
+    ) -> None:
+        """Lower the concurrency: it refused a connection or a session for want of room.
+
+        Args:
+            error: How it said so.
+            began_at: When that session began.
+            now: The time.
+            pause_seconds: For how long to start nothing.
+        """
+        open_ones = self._active + (0 if self.pool is None else len(self.pool))
+        self._limit.throttled(
+            started_at=began_at, now=now, active=open_ones, pause_seconds=pause_seconds
+        )
+        if self.pool is not None:
+            self.pool.rest()
+        allowed = self._limit.allowed(now)
+        self._tell(SlowedDown(provider=self.name, concurrency=allowed, message=str(error)))
+
+    def learn_result(self, result: Result, *, began_at: float, now: float) -> None:
+        """Let concurrency and waiting times follow how it does.
+
+        Args:
+            result: A result beyond doubt.
+            began_at: When its session began.
+            now: The time.
+        """
+        self._limit.succeeded()
+        if isinstance(result, SpeechResult):
+            self.quiet.heard(result.evidence.longest_gap_seconds)
+            has_drifted = self._is_adaptive and self._drift.add(
+                result.evidence.first_result_seconds
+            )
+            if has_drifted:
+                self._limit.slowed(started_at=began_at, now=now)
+        elif self.settle.heard(result.revision_seconds, settled_seconds=result.settled_seconds):
+            _logger.warning(
+                "%s revised a transcript after %.1f s: the settling time is again what was asked; "
+                "%d transcripts of this run were taken sooner",
+                self.name,
+                result.revision_seconds,
+                self.settle.taken_sooner,
+            )
+
+    def doubt(self, session: Session) -> None:
+        """A suspect result: what was learnt of the ends of such sessions is not to be relied on."""
+        (self.settle if isinstance(session, TranscriptSession) else self.quiet).doubt()
+
+    def count_mute(self, key: str, *, has_spoken: bool) -> None:
+        """It took a text with words and left without any audio.
+
+        Args:
+            key: The text's.
+            has_spoken: Whether it has given results to earlier runs in this folder.
+        """
+        self._mute_keys.add(key)
+        self._has_spoken = has_spoken
+
+    def facts(self, now: float) -> ServiceFacts:
+        """Say what decisions have to know of it."""
+        return ServiceFacts(
+            name=self.name,
+            is_proven=self._is_proven,
+            was_reached=self._was_reached,
+            allowed=self._limit.allowed(now),
+            outage_seconds=self.breaker.open_for(now),
+            outage_limit_seconds=self.endpoint.provider.outage_limit_seconds,
+            mute_texts=len(self._mute_keys),
+            has_spoken=self._has_spoken,
+        )
