@@ -6,78 +6,86 @@
     for result in batchjobs.read_results(report.folder):
         print(result["id"], result["output"])
 
-Everything here is what the command line does, with the same words.
+Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
+`scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
+`write_manifest` are ``batchjobs book``. `run_async` is `run` for programs that use trio.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchjobs import errors
     from batchjobs.api.accept import AcceptReport, accept
+    from batchjobs.api.probe import ProbeReport, probe
     from batchjobs.api.report import RunReport
     from batchjobs.api.run import plan, run, run_async
-    from batchjobs.api.status import status, verify
+    from batchjobs.api.status import RunStatus, status
+    from batchjobs.api.verify import VerifyReport, verify
+    from batchjobs.audiobook import BindSettings, BoundBook, bind
+    from batchjobs.book import Book, Chapter, read_book, write_manifest
+    from batchjobs.checkpoint import JobRecord
+    from batchjobs.manifest.scan import ScanReport, scan
     from batchjobs.options import Defaults, Options
     from batchjobs.outputs.reports import read_results
+    from batchjobs.outputs.summary import RunSummary
     from batchjobs.planning import Plan
+    from batchjobs.progress import (
+        Event,
+        JobFinished,
+        JobRetried,
+        LimitReached,
+        RunFinished,
+        RunStarted,
+        RunStopping,
+        SegmentFinished,
+        ServiceBack,
+        ServiceLost,
+        SlowedDown,
+    )
 
     __version__: str
+else:
+    from batchjobs.exports import __dir__, __getattr__  # noqa: F401  # Python looks them up
 
 __all__ = [
     "AcceptReport",
+    "BindSettings",
+    "Book",
+    "BoundBook",
+    "Chapter",
     "Defaults",
+    "Event",
+    "JobFinished",
+    "JobRecord",
+    "JobRetried",
+    "LimitReached",
     "Options",
     "Plan",
+    "ProbeReport",
+    "RunFinished",
     "RunReport",
+    "RunStarted",
+    "RunStatus",
+    "RunStopping",
+    "RunSummary",
+    "ScanReport",
+    "SegmentFinished",
+    "ServiceBack",
+    "ServiceLost",
+    "SlowedDown",
+    "VerifyReport",
     "__version__",
     "accept",
+    "bind",
     "errors",
     "plan",
+    "probe",
+    "read_book",
     "read_results",
     "run",
     "run_async",
+    "scan",
     "status",
     "verify",
+    "write_manifest",
 ]
-
-_HOMES = {
-    "AcceptReport": "batchjobs.api.accept",
-    "Defaults": "batchjobs.options",
-    "Options": "batchjobs.options",
-    "Plan": "batchjobs.planning",
-    "RunReport": "batchjobs.api.report",
-    "accept": "batchjobs.api.accept",
-    "plan": "batchjobs.api.run",
-    "read_results": "batchjobs.outputs.reports",
-    "run": "batchjobs.api.run",
-    "run_async": "batchjobs.api.run",
-    "status": "batchjobs.api.status",
-    "verify": "batchjobs.api.status",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for: the help must not wait for trio."""
-    if name == "errors":
-        return import_module("batchjobs.errors")
-    if name == "__version__":
-        return _version()
-    if name not in _HOMES:
-        raise AttributeError(f"module 'batchjobs' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def _version() -> str:
-    """Look up the version of the distribution that is installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("batchjobs")
-    except PackageNotFoundError as error:
-        raise AttributeError("batchjobs is not installed: only its source is here") from error
-
-
-def __dir__() -> list[str]:
-    """List what can be asked for."""
-    return sorted({*globals(), *__all__})

@@ -7,10 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.options import Options
-from batchjobs.outputs.reports import summary_of, write_results
+from batchjobs.outputs.reports import write_results
+from batchjobs.outputs.summary import summarise
 from tests.builders import audio_message
 from tests.runner.runs import QUICK, RATE, speech_for
 from tests.streams import Peer
@@ -38,7 +41,8 @@ def shares(script: dict[str, list[float]], *, silent: bool = False) -> Callable[
 def results_of(run_folder: Path) -> list[dict[str, Any]]:
     """Report the run as its end does, and read what has failed or is in doubt."""
     with Checkpoint.open(run_folder) as checkpoint:
-        write_results(checkpoint, summary_of(checkpoint, {"quick": QUICK}) | {"exit_code": 1})
+        summary = summarise(checkpoint, {"quick": QUICK})
+        write_results(checkpoint, structs.replace(summary, exit_code=1))
     lines = (run_folder / "failed.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 

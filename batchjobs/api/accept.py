@@ -1,4 +1,4 @@
-"""Accepting: a result in doubt that was listened to becomes done, without a purchase."""
+"""Results in doubt that were listened to become done, without a purchase."""
 
 import contextlib
 import time
@@ -81,7 +81,7 @@ def accept(
     Checkpoint.read(folder).close()  # to open it for writing would make one
     with Checkpoint.open(folder) as checkpoint:
         suspects = checkpoint.lookups.count_suspects()
-        chosen, done_before = _chosen(checkpoint, list(dict.fromkeys(ids)), set(reasons))
+        chosen, done_before = _choose(checkpoint, list(dict.fromkeys(ids)), set(reasons))
         accepted: list[str] = []
         damaged: list[str] = []
         other_format: list[str] = []
@@ -94,7 +94,7 @@ def accept(
                 else:
                     damaged.append(row.id)
         except BaseException:
-            with contextlib.suppress(BatchjobsError):  # what went wrong first is what is told
+            with contextlib.suppress(BatchjobsError):  # the first error is the one to raise
                 _conclude(checkpoint, providers)
             raise
         # An `accept` that was killed may have left this to do.
@@ -114,7 +114,7 @@ def _conclude(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None
     reports.write_again(checkpoint, providers)
 
 
-def _chosen(
+def _choose(
     checkpoint: Checkpoint, ids: list[str], reasons: set[str]
 ) -> tuple[Iterator[tuple[Row, JobRecord]], list[str]]:
     """Find the suspect jobs that were asked for, and the done ones among them."""

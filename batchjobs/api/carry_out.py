@@ -11,12 +11,12 @@ import trio
 from batchjobs.api.budget import check_budget
 from batchjobs.api.execute import do_work
 from batchjobs.api.prepare import facts_of, keys_of, opened, planned
-from batchjobs.api.report import RunReport, broken_off, reported
+from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import request_of
 from batchjobs.errors import UsageError
 from batchjobs.options import Options
 from batchjobs.process import signals
-from batchjobs.progress import Event, Observer, forgiving
+from batchjobs.progress import Observer, shield_observer
 
 __all__ = ["carry_out", "carry_out_within_trio"]
 
@@ -33,7 +33,7 @@ def carry_out(
     For the command line, which has more to say before it dies of one.
     """
     request = request_of(source, options)
-    told = forgiving(observe or _ignore)
+    observe = shield_observer(observe)
     with opened(request) as checkpoint:
         if trio.lowlevel.in_trio_run():
             raise UsageError(
@@ -47,14 +47,14 @@ def carry_out(
         with signals.noted() as noted:
             facts = facts_of(request, kept)
             work = functools.partial(
-                do_work, request, checkpoint, made, facts, keys, observe=told, noted=noted
+                do_work, request, checkpoint, made, facts, keys, observe=observe, noted=noted
             )
             try:
                 end = trio.run(work)
             except BaseException as error:
-                broken_off(request, checkpoint, facts, error)
+                write_broken_report(request, checkpoint, facts, error)
                 raise
-            report = reported(request, checkpoint, made, end, told)
+            report = write_report(request, checkpoint, made, end, observe)
         if noted.number and not report.signal_number:
             code = 128 + noted.number if report.error is None else report.exit_code
             return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
@@ -75,15 +75,13 @@ async def carry_out_within_trio(
         made, kept = await trio.to_thread.run_sync(planned, request, checkpoint, None)
         keys = keys_of(request, made)
         check_budget(request, made, checkpoint)
-        facts, told = facts_of(request, kept), forgiving(observe or _ignore)
+        facts, observe = facts_of(request, kept), shield_observer(observe)
         try:
-            end = await do_work(request, checkpoint, made, facts, keys, observe=told, noted=None)
+            end = await do_work(request, checkpoint, made, facts, keys, observe=observe, noted=None)
         except BaseException as error:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(broken_off, request, checkpoint, facts, error)
+                await trio.to_thread.run_sync(
+                    write_broken_report, request, checkpoint, facts, error
+                )
             raise
-        return await trio.to_thread.run_sync(reported, request, checkpoint, made, end, told)
-
-
-def _ignore(_: Event) -> None:
-    """Stand in for an observer."""
+        return await trio.to_thread.run_sync(write_report, request, checkpoint, made, end, observe)

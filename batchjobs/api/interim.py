@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import trio
+from msgspec import structs
 
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.files import run_folder
 from batchjobs.outputs import reports
+from batchjobs.outputs.summary import summarise
 
 __all__ = ["Interim", "write_interim"]
 
@@ -91,10 +93,10 @@ def write_interim(request: Request, check: Callable[[], None]) -> None:
     if _is_scarce(request.folder):
         return
     with Checkpoint.read(request.folder) as checkpoint, checkpoint.steady():
-        summary = reports.summary_of(checkpoint, request.providers, is_running=True)
+        summary = summarise(checkpoint, request.providers, is_running=True)
         check()
-        summary |= {"manifest": request.name, "exit_code": None, "finished_at": None}
-        summary["written_at"] = round(time.time(), 3)
+        now = round(time.time(), 3)
+        summary = structs.replace(summary, exit_code=None, finished_at=None, written_at=now)
         reports.write_files(checkpoint, summary, check)
 
 

@@ -13,32 +13,37 @@ from batchjobs.planning import Plan, Superseded, is_intact
 __all__ = ["refuse_replacing"]
 
 
-def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> None:
+def refuse_replacing(request: Request, checkpoint: Checkpoint, plan: Plan) -> None:
     """Stop before results that were paid for, or another manifest's, are replaced by mistake.
 
-    Whoever edits a manifest means it. Whoever gives another one, under another path or from the
-    standard input, may mean it: then `Options.replace` says so. Results that stay as they are, and
-    rows that are new, are nobody's loss, whichever manifest has them.
+    An edited manifest is meant. Another one, under another path or from the standard input, may be
+    meant: then `Options.replace` says so. Results that stay as they are, and rows that are new, are
+    no loss, whichever manifest has them.
+
+    Args:
+        request: What was asked for.
+        checkpoint: The run folder's.
+        plan: What there is to do.
 
     Raises:
         UsageError: They would be.
     """
-    for (held, wanted), rows in made.replaced.items():
+    for (held, wanted), rows in plan.replaced.items():
         raise UsageError(
             f"{rows:,} finished results of the provider '{held}' would be replaced by"
             f" '{wanted}', which their rows do not name",
             hint=f"give --provider {held}, or another --output; or move their files away",
         )
-    for one in made.superseded:
+    for one in plan.superseded:
         if one.kind is Kind.STT or not request.options.speech.model_id:
-            raise _superseded(one)
+            raise _superseded_error(one)
     settings = checkpoint.read_settings()
     other = Path(settings.get("manifest_path", ""))
     if request.options.replace or not checkpoint.has_begun():
         return
     if _is_same(request, other, Path(settings.get("folder", ""))):
         return
-    loss = _loss(checkpoint, made, is_other_there=other.is_file())
+    loss = _loss(checkpoint, plan, is_other_there=other.is_file())
     if loss:
         whose = "rows from the standard input" if other == Path() else f"another manifest, {other}"
         raise UsageError(
@@ -48,7 +53,7 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, made: Plan) -> No
         )
 
 
-def _superseded(one: Superseded) -> UsageError:
+def _superseded_error(one: Superseded) -> UsageError:
     """Refuse to buy again what was bought under the default of before; say how, either way."""
     if one.kind is Kind.TTS:
         what, before = "speech", one.model
@@ -82,11 +87,11 @@ def _is_same(request: Request, other: Path, folder: Path) -> bool:
         return False
 
 
-def _loss(checkpoint: Checkpoint, made: Plan, *, is_other_there: bool) -> str:
+def _loss(checkpoint: Checkpoint, plan: Plan, *, is_other_there: bool) -> str:
     """Say what this manifest would do to the other one's finished work; empty if nothing.
 
-    What it merely does not name stays where it is, but is in no report any more: a loss to whoever
-    still has the manifest that names it.
+    What it merely does not name stays where it is, but is in no report any more: a loss to those
+    who still have the manifest that names it.
     """
 
     def is_there(record: JobRecord) -> bool:
@@ -95,6 +100,6 @@ def _loss(checkpoint: Checkpoint, made: Plan, *, is_other_there: bool) -> str:
     replaced = checkpoint.staging.count_replaced(is_there)
     if replaced:
         return f"{plural(replaced, 'finished result')} would be replaced"
-    if made.orphans and is_other_there:
-        return f"{plural(made.orphans, 'finished job')} would be in no report any more"
+    if plan.orphans and is_other_there:
+        return f"{plural(plan.orphans, 'finished job')} would be in no report any more"
     return ""

@@ -1,10 +1,16 @@
 """What a service does where its documents are silent, found out for a few characters' money."""
 
+import functools
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
+import trio
+
+from batchjobs import config
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import (
     BatchjobsError,
@@ -20,17 +26,17 @@ from batchjobs.providers import Provider, check_base_url
 from batchjobs.server.child import local_server
 from batchjobs.session import Dial, Endpoint, SpeechSession, dial_tcp
 
-__all__ = ["PROBE_TEXT", "Finding", "probe", "probe_cost"]
+__all__ = ["PROBE_CHARACTERS", "ProbeReport", "probe", "probe_cost", "probe_service"]
 
-PROBE_TEXT: Final = "مرحبا، هذه جملة قصيرة للاختبار."
-"""Spoken twice."""
-_SESSIONS: Final = 2
+_TEXT: Final = "مرحبا، هذه جملة قصيرة للاختبار."
+PROBE_CHARACTERS: Final = 2 * len(_TEXT)
+"""It is spoken twice."""
 _SAME_LENGTH: Final = 0.85
 """A voice does not speak a text in the same time twice; what is dropped is much more than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ProbeReport:
     """What was found out about a service.
 
     Attributes:
@@ -64,10 +70,61 @@ class Finding:
 
 def probe_cost(provider: Provider) -> float:
     """What a probe costs at most, in the provider's currency."""
-    return cost_of(provider, characters=_SESSIONS * len(PROBE_TEXT), seconds=0.0)
+    return cost_of(provider, characters=PROBE_CHARACTERS, seconds=0.0)
 
 
-async def probe(
+def probe(
+    name: str,
+    *,
+    voice: str = "",
+    base_url: str = "",
+    key_file: Path | None = None,
+    insecure: bool = False,
+    config_file: Path | None = None,
+    confirm: Callable[[Provider], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> ProbeReport:
+    """Find out whether a provider sends what is pending when it is asked to close; costs a little.
+
+    Args:
+        name: The provider's name.
+        voice: As for `probe_service`.
+        base_url: As for `probe_service`.
+        key_file: A file with its key, for its owner only; None takes the environment.
+        insecure: As for `probe_service`.
+        config_file: The configuration; None means ``batchjobs.toml`` here.
+        confirm: Called before money is spent; nothing is if it raises.
+        tell: As for `probe_service`.
+
+    Raises:
+        ConfigurationError: There is no such provider, or its key or voice is missing.
+        KeyRefusedError: It refuses the key.
+        ServiceUnavailableError: It could not be made to speak at all.
+    """
+    known = config.load(config_file).providers
+    if name not in known:
+        hint = f"there are {', '.join(sorted(known))}"
+        raise ConfigurationError(f"there is no provider '{name}'", hint=hint)
+    provider = known[name]
+    key = config.read_key(provider, key_file=key_file, environment=os.environ)
+    if not key and not provider.engine:
+        hint = f"set {provider.key_variable}, or give --key-file FILE"
+        raise ConfigurationError(f"no key for the provider '{name}'", hint=hint)
+    _find_voice(provider, voice)
+    confirm(provider)
+    work = functools.partial(
+        probe_service,
+        provider,
+        key=key,
+        base_url=base_url,
+        voice=voice,
+        insecure=insecure,
+        tell=tell,
+    )
+    return trio.run(work)
+
+
+async def probe_service(
     provider: Provider,
     *,
     key: str,
@@ -76,7 +133,7 @@ async def probe(
     insecure: bool = False,
     dial: Dial = dial_tcp,
     tell: Callable[[str], None] = lambda _: None,
-) -> Finding:
+) -> ProbeReport:
     """Speak the same short text twice: once waiting for silence, once asking to close at once.
 
     Args:
@@ -86,18 +143,16 @@ async def probe(
         voice: The voice; empty takes the provider's.
         insecure: Allow unencrypted connections to other machines.
         dial: How to connect.
-        tell: Told what is being done.
+        tell: Called with a line on what is being done.
 
     Raises:
         ConfigurationError: It does not speak, or no voice is known.
         KeyRefusedError: It refuses the key.
         ServiceUnavailableError: It could not be made to speak at all.
     """
-    voice = voice or provider.voice
     if not provider.tts_path:
         raise ConfigurationError(f"'{provider.name}' has no text to speech to probe")
-    if not voice:
-        raise ConfigurationError(f"'{provider.name}' has no default voice", hint="give --voice ID")
+    voice = _find_voice(provider, voice)
     async with AsyncExitStack() as stack:
         url = base_url or provider.base_url
         if not url:
@@ -107,46 +162,53 @@ async def probe(
             url, key = child.base_url, child.token
         url = check_base_url(url, insecure=insecure)
         tell("1 of 2: speaking, and waiting for silence")
-        quiet = await _spoken(_link(provider, url, key, dial, drains=False), voice)
+        quiet = await _speak(_endpoint(provider, url, key, dial, drains=False), voice)
         if isinstance(quiet, SessionError):
-            raise _telling(quiet, provider)
+            raise _command_error(quiet, provider)
         tell("2 of 2: speaking, and asking to close at once")
-        closed = await _spoken(_link(provider, url, key, dial, drains=True), voice)
-    return _compared(provider, quiet, closed)
+        closed = await _speak(_endpoint(provider, url, key, dial, drains=True), voice)
+    return _compare(provider, quiet, closed)
 
 
-def _link(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -> Endpoint:
+def _find_voice(provider: Provider, voice: str) -> str:
+    found = voice or provider.voice
+    if not found:
+        raise ConfigurationError(f"'{provider.name}' has no default voice", hint="give --voice ID")
+    return found
+
+
+def _endpoint(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -> Endpoint:
     return Endpoint(replace(provider, close_drains=drains), base_url=url, key=key, dial=dial)
 
 
-async def _spoken(endpoint: Endpoint, voice: str) -> SpeechResult[ReceivedAudio] | SessionError:
+async def _speak(endpoint: Endpoint, voice: str) -> SpeechResult[ReceivedAudio] | SessionError:
     speech = SpeechSettings(voice_id=voice, model_id=endpoint.provider.tts_model)
-    segment = Segment(key="probe", kind=Kind.TTS, text=PROBE_TEXT, speech=speech)
-    judge = SpeechRates().make_judge(voice=voice, spoken=PROBE_TEXT, speed=speech.speed)
+    segment = Segment(key="probe", kind=Kind.TTS, text=_TEXT, speech=speech)
+    judge = SpeechRates().make_judge(voice=voice, spoken=_TEXT, speed=speech.speed)
     try:
-        return await SpeechSession(endpoint, segment, texts=[PROBE_TEXT], judge=judge).run()
+        return await SpeechSession(endpoint, segment, texts=[_TEXT], judge=judge).run()
     except SessionError as error:
         return error
 
 
-def _compared(
+def _compare(
     provider: Provider,
     quiet: SpeechResult[ReceivedAudio],
     closed: SpeechResult[ReceivedAudio] | SessionError,
-) -> Finding:
+) -> ProbeReport:
     evidence = quiet.evidence
     whole, got, spared = evidence.received_audio_seconds, 0.0, 0.0
     if isinstance(closed, SessionError):
         if closed.reaction in {Reaction.STOP, Reaction.THROTTLE}:  # says nothing about closing
-            raise _telling(closed, provider)
+            raise _command_error(closed, provider)
         drains, reason = False, f"asked to close at once, it failed: {closed.message}"
     else:
         got = closed.evidence.received_audio_seconds
         spared = max(0.0, evidence.session_seconds - closed.evidence.session_seconds)
         drains = got >= _SAME_LENGTH * whole
-        told = "all of the audio came" if drains else "audio was dropped"
-        reason = f"asked to close at once, {told}: {got:.2f} of {whole:.2f} s"
-    return Finding(
+        what = "all of the audio came" if drains else "audio was dropped"
+        reason = f"asked to close at once, {what}: {got:.2f} of {whole:.2f} s"
+    return ProbeReport(
         provider=provider.name,
         close_drains=drains,
         reason=reason,
@@ -159,7 +221,7 @@ def _compared(
     )
 
 
-def _telling(error: SessionError, provider: Provider) -> BatchjobsError:
-    """Give the error that ends the command."""
+def _command_error(error: SessionError, provider: Provider) -> BatchjobsError:
+    """Translate a session's error into the one that ends the command."""
     hint = error.hint or "check --base-url and --voice"
     return error.ends_as(f"{provider.name}: {error.message}", hint=hint)

@@ -1,4 +1,4 @@
-"""How a run ended, told to whoever called it and written into its folder."""
+"""How a run ended: given to the caller, and written into its folder."""
 
 import contextlib
 import signal
@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from msgspec import UNSET, structs
+
 from batchjobs.api.budget import with_what_is_left
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.outputs import reports
+from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning import Action, Plan
 from batchjobs.process.signals import Interrupted
 from batchjobs.progress import Observer, RunFinished
 from batchjobs.runner import RunEnd
 
-__all__ = ["RunReport", "broken_off", "reported"]
+__all__ = ["RunReport", "write_broken_report", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class RunReport:
 
     folder: Path
     exit_code: int
-    summary: Mapping[str, object]
+    summary: RunSummary
     plan: Plan
     error: BatchjobsError | None = None
     signal_number: int = 0
@@ -58,33 +61,41 @@ class RunReport:
             raise Interrupted(self.signal_number)
         if self.signal_number:
             raise SystemExit(self.exit_code)
-        failed, suspect = (int(str(self.summary.get(name, 0))) for name in ("failed", "suspect"))
+        failed, suspect = self.summary.failed, self.summary.suspect
         if failed or suspect:
             raise JobsFailedError(self.folder, failed=failed, suspect=suspect)
         return self
 
 
-def reported(
-    request: Request, checkpoint: Checkpoint, made: Plan, end: RunEnd, observe: Observer
+def write_report(
+    request: Request, checkpoint: Checkpoint, plan: Plan, end: RunEnd, observe: Observer
 ) -> RunReport:
-    """Write the run's files and say how it ended; where nothing has changed, they stay."""
-    last = None if made.to_do else reports.last_summary(checkpoint)
-    if last is not None and end == RunEnd() and last["exit_code"] == 0:
+    """Write the run's files and say how it ended; where nothing has changed, they stay.
+
+    Args:
+        request: What was asked for.
+        checkpoint: The run folder's.
+        plan: What there was to do.
+        end: How the runner ended.
+        observe: Gets the last event.
+    """
+    last = None if plan.to_do else reports.find_last_summary(checkpoint)
+    if last is not None and end == RunEnd() and last.exit_code == 0:
         observe(RunFinished(exit_code=0, totals=last))
-        return RunReport(folder=request.folder, exit_code=0, summary=last, plan=made)
-    summary = reports.summary_of(checkpoint, request.providers)
+        return RunReport(folder=request.folder, exit_code=0, summary=last, plan=plan)
+    summary = summarise(checkpoint, request.providers)
     error = end.error
     if error is None and not end.signal_number:
-        error = _unanswered(summary, made)
+        error = _find_unanswered(summary, plan)
     if isinstance(error, BudgetReachedError):
         error = with_what_is_left(error, checkpoint, request.providers)
-    is_short = bool(summary["failed"] or summary["suspect"])
-    code = error.exit_code if error is not None else int(is_short)
-    if end.signal_number and error is None:
-        code = 128 + end.signal_number
-    summary |= {"manifest": request.name, "exit_code": code, "finished_at": round(time.time(), 3)}
     if error is not None:
-        summary["error"] = str(error)
+        code = error.exit_code
+    elif end.signal_number:
+        code = 128 + end.signal_number
+    else:
+        code = int(bool(summary.failed or summary.suspect))
+    summary = _close(summary, code, error)
     try:
         reports.write_results(checkpoint, summary)
     except BatchjobsError as disk_error:
@@ -95,41 +106,47 @@ def reported(
         folder=request.folder,
         exit_code=code,
         summary=summary,
-        plan=made,
+        plan=plan,
         error=error,
         signal_number=end.signal_number,
     )
 
 
-def broken_off(
+def write_broken_report(
     request: Request, checkpoint: Checkpoint, facts: Mapping[str, str], error: BaseException
 ) -> None:
     """Write the run's files though it came to no end: cancelled, or broken by a mistake of ours.
 
-    Where it had not begun, the last one's stay. Whatever keeps them from being written, `error` is the
-    one to tell.
+    Where it had not begun, the last run's stay. `error` is the one to raise, whatever keeps the
+    files from being written.
+
+    Args:
+        request: What was asked for.
+        checkpoint: The run folder's.
+        facts: What the checkpoint was to keep about the run.
+        error: What broke it.
     """
     with contextlib.suppress(BatchjobsError):
         if checkpoint.read_settings().get("planned_at") == facts["planned_at"]:
-            _report_on(request, checkpoint, error)
+            code = getattr(error, "exit_code", InternalError.exit_code)
+            summary = summarise(checkpoint, request.providers)
+            summary = _close(summary, code if isinstance(error, Exception) else None, error)
+            reports.write_results(checkpoint, summary)
 
 
-def _report_on(request: Request, checkpoint: Checkpoint, error: BaseException) -> None:
-    summary = reports.summary_of(checkpoint, request.providers)
-    code = getattr(error, "exit_code", InternalError.exit_code)
-    summary |= {
-        "manifest": request.name,
-        "exit_code": code if isinstance(error, Exception) else None,
-        "finished_at": round(time.time(), 3),
-        "error": str(error) or type(error).__name__,
-    }
-    reports.write_results(checkpoint, summary)
+def _close(summary: RunSummary, exit_code: int | None, error: BaseException | None) -> RunSummary:
+    """Add to a summary how the run ended, and when."""
+    return structs.replace(
+        summary,
+        exit_code=exit_code,
+        finished_at=round(time.time(), 3),
+        error=UNSET if error is None else str(error) or type(error).__name__,
+    )
 
 
-def _unanswered(summary: Mapping[str, object], made: Plan) -> InternalError | None:
+def _find_unanswered(summary: RunSummary, plan: Plan) -> InternalError | None:
     """Every row gets an answer, unless a limit leaves it for later: see to it here, at the end."""
-    later = made.by_action[Action.LATER].rows
-    missing = int(str(summary["not_run"])) - later
+    missing = summary.not_run - plan.by_action[Action.LATER].rows
     if missing <= 0:
         return None
     return InternalError(

@@ -14,7 +14,7 @@ _EPUB: Final = ".epub"
 _READERS: Final = {".txt": read_plain, ".md": read_markdown, ".markdown": read_markdown}
 
 
-def read_book(path: Path, *, depth: int | None = None) -> Book:
+def read_book(path: str | Path, *, depth: int | None = None) -> Book:
     """Read an EPUB, a text or Markdown, by its ending.
 
     Args:
@@ -26,6 +26,7 @@ def read_book(path: Path, *, depth: int | None = None) -> Book:
         ManifestError: The book cannot be read, or holds no text.
         MissingExtraError: The extra ``book`` is not installed.
     """
+    path = Path(path)
     ending = path.suffix.lower()
     if ending == _EPUB:
         return read_epub(path, depth=depth)

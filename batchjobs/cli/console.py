@@ -6,31 +6,34 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from typing import NoReturn, TextIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from batchjobs.errors import BatchjobsError
 from batchjobs.formatting import duration, money, plural
 
+if TYPE_CHECKING:
+    from batchjobs.outputs.summary import RunSummary
+
 __all__ = [
     "complain",
-    "counts",
+    "counts_of",
     "detach",
     "die_of",
+    "exit_on_error",
     "fill_streams",
     "has_no_reader",
     "print_json",
     "say",
     "set_logging",
-    "told",
-    "wasted",
+    "waste_of",
 ]
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """End the command with a sentence and the right exit code when one of our errors comes."""
     try:
         yield
@@ -39,7 +42,7 @@ def told() -> Iterator[None]:
 
 
 def complain(error: BatchjobsError) -> NoReturn:
-    """Tell an error and what to do about it, and exit with its code."""
+    """Print an error and what to do about it, and exit with its code."""
     say(f"batchjobs: {error.message}", sys.stderr)
     if error.hint:
         say(f"  → {error.hint}", sys.stderr)
@@ -89,7 +92,7 @@ def has_no_reader(stream: TextIO) -> bool:
     return any(events & gone for _, events in poll.poll(0))
 
 
-def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool = False) -> str:
+def counts_of(summary: "RunSummary", *, done_before: int = 0, is_idle: bool = False) -> str:
     """Say in one line what became of a run's rows.
 
     Args:
@@ -97,40 +100,29 @@ def counts(summary: Mapping[str, object], *, done_before: int = 0, is_idle: bool
         done_before: Rows that were done before this run.
         is_idle: There was nothing to do.
     """
-    rows, done = summary["rows"], summary["done"]
-    assert isinstance(rows, int)
     before = f" ({done_before:,} of them before)" if done_before else ""
-    parts = [f"{done:,} of {plural(rows, 'job')} done{before}"]
-    if is_idle:
-        parts = [f"nothing to do: {done:,} of {plural(rows, 'job')} were done before"]
-    if summary["no_speech"]:
-        parts.append(f"{summary['no_speech']:,} of them without speech")
-    if summary.get("suspect"):  # a report kept from an earlier version has none
-        parts.append(f"{summary['suspect']:,} suspect")
-    if summary["failed"]:
-        parts.append(f"{summary['failed']:,} failed")
-    if summary["not_run"]:
-        parts.append(f"{summary['not_run']:,} not run")
-    seconds = summary["audio_seconds"]
-    assert isinstance(seconds, float)
-    parts.append(f"{duration(seconds)} of audio")
-    spent = summary["spent"]
-    assert isinstance(spent, dict)
-    parts += [f"{money(cost, currency)} spent" for currency, cost in spent.items() if cost]
+    jobs = f"{summary.done:,} of {plural(summary.rows, 'job')}"
+    parts = [f"nothing to do: {jobs} were done before" if is_idle else f"{jobs} done{before}"]
+    if summary.no_speech:
+        parts.append(f"{summary.no_speech:,} of them without speech")
+    if summary.suspect:
+        parts.append(f"{summary.suspect:,} suspect")
+    if summary.failed:
+        parts.append(f"{summary.failed:,} failed")
+    if summary.not_run:
+        parts.append(f"{summary.not_run:,} not run")
+    parts.append(f"{duration(summary.audio_seconds)} of audio")
+    parts += [f"{money(cost, currency)} spent" for currency, cost in summary.spent.items() if cost]
     return ", ".join(parts)
 
 
-def wasted(summary: Mapping[str, object]) -> str:
+def waste_of(summary: "RunSummary") -> str:
     """Say in one line what was sent and led to nothing; empty if that is nothing."""
-    costs, characters = summary.get("wasted"), summary.get("characters_wasted")
-    seconds = summary.get("audio_seconds_wasted")
-    parts = []
-    if isinstance(costs, dict):
-        parts = [money(cost, currency) for currency, cost in costs.items() if cost]
-    if isinstance(characters, int) and characters:
-        parts.append(plural(characters, "character"))
-    if isinstance(seconds, float) and seconds:
-        parts.append(f"{duration(seconds)} of recordings")
+    parts = [money(cost, currency) for currency, cost in summary.wasted.items() if cost]
+    if summary.characters_wasted:
+        parts.append(plural(summary.characters_wasted, "character"))
+    if summary.audio_seconds_wasted:
+        parts.append(f"{duration(summary.audio_seconds_wasted)} of recordings")
     return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
 
 
@@ -142,7 +134,7 @@ def print_json(value: object) -> None:
 
 
 def die_of(number: int) -> NoReturn:
-    """End by the signal that stopped the run, so that whoever started it can tell."""
+    """End by the signal that stopped the run, so that the program that started us can tell."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     signal.signal(number, signal.SIG_DFL)

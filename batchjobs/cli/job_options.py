@@ -9,8 +9,8 @@ from typing import BinaryIO, TypeVar
 import click
 from click.core import ParameterSource
 
-from batchjobs.cli.console import told
-from batchjobs.cli.next_step import typed
+from batchjobs.cli.console import exit_on_error
+from batchjobs.cli.next_step import typed_command
 from batchjobs.cli.options import complete_provider, config_option, setting_option
 from batchjobs.options import Options, entries, fill
 
@@ -46,7 +46,7 @@ def run_settings(
 def read_options(given: Mapping[str, object]) -> Options:
     """Put the command line's values where the library wants them."""
     _refuse_what_is_for_the_local_server(given)
-    return dataclasses.replace(fill(Options, given), command=typed())
+    return dataclasses.replace(fill(Options, given), command=typed_command())
 
 
 def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
@@ -61,7 +61,7 @@ def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
         if option.name in local
         and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     ]
-    with told():
+    with exit_on_error():
         path = given.get("config")
         known = config.load(path if isinstance(path, Path) else None).providers
     name = str(given["provider"] or providers.DEFAULT_PROVIDER)

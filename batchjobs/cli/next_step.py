@@ -4,13 +4,16 @@ import contextlib
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["next_step", "quoted", "typed", "typed_in"]
+if TYPE_CHECKING:
+    from batchjobs.outputs.summary import RunSummary
+
+__all__ = ["command_from_here", "has_no_file", "next_step", "quote_command", "typed_command"]
 
 
-def typed() -> str:
+def typed_command() -> str:
     """Give the command line that we were called with; empty where it is no text.
 
     No key is ever in it: keys come from the environment or from files.
@@ -22,12 +25,12 @@ def typed() -> str:
     return ""
 
 
-def quoted(*words: object) -> str:
+def quote_command(*words: object) -> str:
     """Write a command of ours, called as we were: ``batchjobs verify 'outputs/two words'``."""
     return shlex.join([*_program(), *map(str, words)])
 
 
-def typed_in(folder: str, command: str) -> str:
+def command_from_here(folder: str, command: str) -> str:
     """Write a command that was typed in a folder so that it works from here."""
     try:
         is_here = not folder or Path(folder).samefile(Path())
@@ -36,47 +39,43 @@ def typed_in(folder: str, command: str) -> str:
     return command if is_here else f"cd {shlex.quote(folder)} && {command}"
 
 
-def next_step(
-    summary: Mapping[str, object], command: str, manifest: str, folder: str | Path
-) -> str:
+def has_no_file(manifest: str) -> bool:
+    """Say whether the rows came from the standard input, or from Python."""
+    return manifest in {"<stdin>", "<rows>"}
+
+
+def next_step(summary: "RunSummary", command: str, folder: str | Path) -> str:
     """Say how to go on with a run that is not all done; empty where nothing is left to do.
 
     Args:
         summary: The run's.
         command: The command that runs it.
-        manifest: Its manifest; ``-`` or ``<stdin>`` for the standard input.
         folder: Its folder.
     """
-    errors = summary["errors"]
-    failed = summary["failed"]
-    passing = summary.get("failed_passing", 0)  # a report kept from an earlier version has none
-    assert isinstance(errors, dict)
-    assert isinstance(failed, int)
-    assert isinstance(passing, int)
-    bad = errors.get("bad_row", 0)
-    if summary["not_run"]:
-        is_piped = manifest in {"-", "<stdin>"}
-        return f"continue{', with the same rows' if is_piped else ''}: {command}"
-    if summary.get("suspect"):
-        return _about_doubts(summary, command, folder)
+    failed, bad = summary.failed, summary.errors.get("bad_row", 0)
+    if summary.not_run:
+        rows = ", with the same rows" if has_no_file(summary.manifest) else ""
+        return f"continue{rows}: {command}"
+    if summary.suspect:
+        return _step_of_suspects(summary, command, folder)
     if not failed:
         return ""
     if failed == bad:
         return f"mend the bad rows, then: {command}"
-    if failed == bad + passing:  # the next run tries these by itself
+    if failed == bad + summary.failed_passing:  # the next run tries these by itself
         return f"again: {command}"
-    return f"again: {_insisting(command)}"
+    return f"again: {_insist(command)}"
 
 
-def _about_doubts(summary: Mapping[str, object], command: str, folder: str | Path) -> str:
-    if summary["suspect"] == summary["suspect_passing"]:  # they have attempts left
+def _step_of_suspects(summary: "RunSummary", command: str, folder: str | Path) -> str:
+    if summary.suspect == summary.suspect_passing:  # they have attempts left
         return f"continue: {command}"
-    accept = quoted("accept", folder, "--all")
-    again = _insisting(command)
+    accept = quote_command("accept", folder, "--all")
+    again = _insist(command)
     return f"listen to {folder}/suspect, then: {accept}\n  or buy the better of two: {again}"
 
 
-def _insisting(command: str) -> str:
+def _insist(command: str) -> str:
     has_it = "--retry-failed" in shlex.split(command)
     return f"{command}{'' if has_it else ' --retry-failed'}"
 
@@ -84,11 +83,11 @@ def _insisting(command: str) -> str:
 def _program() -> list[str]:
     """Say how we were called, by name alone where the shell finds us so."""
     if Path(sys.argv[0]).name == "__main__.py":
-        return [_found(sys.executable), "-m", "batchjobs"]
-    return [_found(sys.argv[0])]
+        return [_shorten_path(sys.executable), "-m", "batchjobs"]
+    return [_shorten_path(sys.argv[0])]
 
 
-def _found(path: str) -> str:
+def _shorten_path(path: str) -> str:
     name = Path(path).name
     found = shutil.which(name)
     return name if found is not None and Path(found).absolute() == Path(path).absolute() else path

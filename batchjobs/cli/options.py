@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from batchjobs.cli.console import complain, told
+from batchjobs.cli.console import complain, exit_on_error
 from batchjobs.errors import BatchjobsError, ConfigurationError
 from batchjobs.options import Entry, Options, entries
 
@@ -89,7 +89,7 @@ def _type(entry: Entry) -> object:
 
 def _read_value(entry: Entry, _: click.Context, __: click.Parameter, given: object) -> object:
     """Turn what click gives into the setting's value."""
-    with told():
+    with exit_on_error():
         try:
             return entry.read(given)
         except ValueError as error:
@@ -102,7 +102,7 @@ def _read_config(
     """Take the configuration file's defaults for this command before its options are looked at."""
     from batchjobs import config
 
-    with told():
+    with exit_on_error():
         configuration = config.load(value)
     defaults: dict[str, object] = {}
     if like is not None:

@@ -8,22 +8,23 @@ from typing import Final
 
 import msgspec
 import orjson
+from msgspec import UNSET, structs
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.errors import NoRunError, UsageError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import BadRow, Job, Kind, Status
-from batchjobs.planning import cost_of, decode_row
+from batchjobs.outputs.summary import RunSummary, summarise
+from batchjobs.planning import decode_row
 from batchjobs.providers import Provider
 
 __all__ = [
     "NOT_RUN",
     "STATUSES",
-    "last_summary",
+    "find_last_summary",
     "read_results",
     "result_lines",
-    "summary_of",
     "write_again",
     "write_files",
     "write_results",
@@ -35,24 +36,31 @@ STATUSES: Final = (*(status.value for status in Status), NOT_RUN)
 _BYTES_A_WRITE: Final = 1 << 20
 
 
-def write_results(checkpoint: Checkpoint, summary: Mapping[str, object]) -> None:
+class _Report(msgspec.Struct, frozen=True):
+    """What was written last: the summary, and the size of each file."""
+
+    summary: RunSummary
+    bytes: dict[str, int]
+
+
+def write_results(checkpoint: Checkpoint, summary: RunSummary) -> None:
     """Write the run's three files from the checkpoint, each whole or not at all.
 
     Args:
         checkpoint: The run folder's.
-        summary: What `summary_of` gave, with whatever the caller adds.
+        summary: Of the run as it ended.
 
     Raises:
         OutputError: They cannot be created.
         DiskError: The disk failed or is full.
     """
     write_files(checkpoint, summary)
-    sizes = {name: (checkpoint.folder / name).stat().st_size for name in run_folder.REPORTS}
-    checkpoint.keep_report(orjson.dumps({"summary": dict(summary), "bytes": sizes}).decode())
+    report = _Report(summary, _measure_files(checkpoint.folder))
+    checkpoint.keep_report(msgspec.json.encode(report).decode())
 
 
 def write_files(
-    checkpoint: Checkpoint, summary: Mapping[str, object], check: Callable[[], None] | None = None
+    checkpoint: Checkpoint, summary: RunSummary, check: Callable[[], None] | None = None
 ) -> None:
     """Write the three files from a checkpoint that may only have been opened to look.
 
@@ -66,10 +74,12 @@ def write_files(
         DiskError: The disk failed or is full.
     """
     folder = checkpoint.folder
-    write_whole(folder / run_folder.RESULTS, _gathered(_finished(checkpoint), check))
-    write_whole(folder / run_folder.FAILED, _gathered(_failed(checkpoint), check))
-    content = orjson.dumps(dict(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    write_whole(folder / run_folder.SUMMARY, content)
+    write_whole(folder / run_folder.RESULTS, _join_lines(_done_lines(checkpoint), check))
+    write_whole(folder / run_folder.FAILED, _join_lines(_failed_lines(checkpoint), check))
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    write_whole(
+        folder / run_folder.SUMMARY, orjson.dumps(msgspec.to_builtins(summary), option=options)
+    )
 
 
 def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
@@ -83,27 +93,38 @@ def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> No
         OutputError: They cannot be created.
         DiskError: The disk failed or is full.
     """
-    summary = summary_of(checkpoint, providers)
-    summary["manifest"] = checkpoint.read_settings().get("manifest", "")
-    with contextlib.suppress(OSError, orjson.JSONDecodeError):
-        last = orjson.loads((checkpoint.folder / run_folder.SUMMARY).read_bytes())
-        summary |= {name: value for name, value in last.items() if name not in summary}
-    if summary.get("exit_code", 1) in {0, 1}:  # no other says how the jobs ended
-        summary["exit_code"] = int(bool(summary["failed"] or summary["suspect"]))
+    last = RunSummary()
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        content = (checkpoint.folder / run_folder.SUMMARY).read_bytes()
+        last = msgspec.json.decode(content, type=RunSummary)
+    summary = summarise(checkpoint, providers)
+    code = last.exit_code
+    if code in {UNSET, 0, 1}:  # no other says how the jobs ended
+        code = int(bool(summary.failed or summary.suspect))
+    summary = structs.replace(
+        summary,
+        exit_code=code,
+        finished_at=last.finished_at,
+        error=last.error,
+        written_at=last.written_at,
+    )
     write_results(checkpoint, summary)
 
 
-def last_summary(checkpoint: Checkpoint) -> dict[str, object] | None:
+def find_last_summary(checkpoint: Checkpoint) -> RunSummary | None:
     """Give what ``summary.json`` says, if the three files are there and nothing happened since."""
     kept = checkpoint.read_report()
     if not kept:
         return None
-    report = orjson.loads(kept)
-    try:
-        sizes = {name: (checkpoint.folder / name).stat().st_size for name in run_folder.REPORTS}
-    except OSError:
-        return None
-    return report["summary"] if sizes == report["bytes"] else None
+    report = msgspec.json.decode(kept, type=_Report)
+    with contextlib.suppress(OSError):
+        if report.bytes == _measure_files(checkpoint.folder):
+            return report.summary
+    return None
+
+
+def _measure_files(folder: Path) -> dict[str, int]:
+    return {name: (folder / name).stat().st_size for name in run_folder.REPORTS}
 
 
 def read_results(
@@ -153,7 +174,7 @@ def result_lines(
         UsageError: There is no such status.
     """
     if statuses is None:
-        yield from _finished(checkpoint)
+        yield from _done_lines(checkpoint)
         return
     if unknown := set(statuses) - set(STATUSES):
         raise UsageError(
@@ -162,70 +183,21 @@ def result_lines(
     for row, record in checkpoint.rows.stream_outcomes():
         status = NOT_RUN if record is None else record.status.value
         if status in statuses:
-            yield _told(row, record, status)
+            yield _line_with_status(row, record, status)
 
 
-def _told(row: Row, record: JobRecord | None, status: str) -> bytes:
+def _line_with_status(row: Row, record: JobRecord | None, status: str) -> bytes:
     """Say what became of a row, with its status."""
     job = decode_row(row)
     ours: dict[str, object] = {"id": row.id, "line": row.line, "status": status}
     if record is not None and record.status is Status.DONE:
-        ours |= _result(row, record, job)
+        ours |= _result_of(row, record, job)
     elif record is not None:
-        ours |= _failure(row, record)
-    return _line(dict(job.row), ours)
+        ours |= _failure_of(row, record)
+    return _encode_line(dict(job.row), ours)
 
 
-def summary_of(
-    checkpoint: Checkpoint, providers: Mapping[str, Provider], *, is_running: bool = False
-) -> dict[str, object]:
-    """Count what became of the run's rows, and what was spent.
-
-    Args:
-        checkpoint: The run folder's.
-        providers: By name, for the prices.
-        is_running: A run goes on: what its open sessions have sent is not wasted.
-    """
-    totals = checkpoint.totals.count_rows()
-    characters_wasted, seconds_wasted = 0, 0.0
-    spent: dict[str, float] = {}
-    wasted: dict[str, float] = {}
-    for name, was_useful, characters, seconds in checkpoint.totals.sum_sent(is_running=is_running):
-        if not was_useful:
-            characters_wasted += characters
-            seconds_wasted += seconds
-        provider = providers.get(name)
-        if provider is None:
-            continue
-        cost = cost_of(provider, characters=characters, seconds=seconds)
-        spent[provider.currency] = round(spent.get(provider.currency, 0.0) + cost, 6)
-        if not was_useful:
-            wasted[provider.currency] = round(wasted.get(provider.currency, 0.0) + cost, 6)
-    return {
-        "rows": totals.rows,
-        "done": totals.done,
-        "suspect": totals.suspect,
-        "failed": totals.failed,
-        "not_run": totals.not_run,
-        "no_speech": totals.no_speech,
-        "errors": dict(totals.errors),
-        "doubts": dict(totals.doubts),
-        "failed_passing": totals.failed_passing,
-        "suspect_passing": totals.suspect_passing,
-        "audio_seconds": round(totals.audio_seconds_done, 3),
-        "attempts": totals.attempts,
-        "attempts_open": totals.attempts_open,
-        "attempts_lost": totals.attempts_lost,
-        "characters_sent": totals.characters_sent,
-        "audio_seconds_sent": round(totals.audio_seconds_sent, 3),
-        "spent": spent,
-        "wasted": wasted,
-        "characters_wasted": characters_wasted,
-        "audio_seconds_wasted": round(seconds_wasted, 3),
-    }
-
-
-def _gathered(lines: Iterable[bytes], check: Callable[[], None] | None = None) -> Iterator[bytes]:
+def _join_lines(lines: Iterable[bytes], check: Callable[[], None] | None = None) -> Iterator[bytes]:
     """Join lines into larger writes, and call `check` between them."""
     page = bytearray()
     for line in lines:
@@ -238,21 +210,21 @@ def _gathered(lines: Iterable[bytes], check: Callable[[], None] | None = None) -
     yield bytes(page)
 
 
-def _finished(checkpoint: Checkpoint) -> Iterator[bytes]:
+def _done_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
     for row, record in checkpoint.rows.stream_outcomes(Status.DONE):
         assert record is not None
         job = decode_row(row)  # once: of a million rows it is a tenth of the time
-        yield _line(dict(job.row), _result(row, record, job))
+        yield _encode_line(dict(job.row), _result_of(row, record, job))
 
 
-def _failed(checkpoint: Checkpoint) -> Iterator[bytes]:
+def _failed_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
     found = (checkpoint.rows.stream_outcomes(status) for status in (Status.FAILED, Status.SUSPECT))
     for row, record in heapq.merge(*found, key=lambda outcome: outcome[0].position):
         assert record is not None
-        yield _line(dict(decode_row(row).row), _failure(row, record))
+        yield _encode_line(dict(decode_row(row).row), _failure_of(row, record))
 
 
-def _failure(row: Row, record: JobRecord) -> dict[str, object]:
+def _failure_of(row: Row, record: JobRecord) -> dict[str, object]:
     """Say what became of a row that has no good result, and what of it is kept."""
     failure: dict[str, object] = {
         "id": row.id,
@@ -287,7 +259,7 @@ def _failure(row: Row, record: JobRecord) -> dict[str, object]:
     return failure | {"status": record.status, "cost": record.cost, "kept": kept}
 
 
-def _result(row: Row, record: JobRecord, job: Job | BadRow) -> dict[str, object]:
+def _result_of(row: Row, record: JobRecord, job: Job | BadRow) -> dict[str, object]:
     result: dict[str, object] = {
         "id": row.id,
         "line": row.line,
@@ -317,7 +289,7 @@ def _result(row: Row, record: JobRecord, job: Job | BadRow) -> dict[str, object]
     }
 
 
-def _line(columns: dict[str, object], ours: dict[str, object]) -> bytes:
+def _encode_line(columns: dict[str, object], ours: dict[str, object]) -> bytes:
     """Join a row's columns and our facts; a column that our names hide goes below ``row``."""
     hidden = {
         name: value

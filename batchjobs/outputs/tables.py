@@ -11,7 +11,7 @@ import orjson
 
 from batchjobs.jobs import Evidence
 
-__all__ = ["csv_pieces", "flat", "guarded"]
+__all__ = ["csv_pieces", "flatten", "guard"]
 
 _RUNS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula, or hides from it what does."""
@@ -67,28 +67,28 @@ def csv_pieces(
     """
     found: dict[str, None] = {}
     for result in read():
-        found.update(dict.fromkeys(flat(result)))
+        found.update(dict.fromkeys(flatten(result)))
     ours = dict.fromkeys(name for status in statuses for name in _OURS.get(status, ()))
     own = [name for name in found if name not in ours]
     columns = dict.fromkeys((*_FIRST, *own, *ours))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\r\n")
-    writer.writerow({column: guarded(column) for column in columns})
+    writer.writerow({column: guard(column) for column in columns})
     for result in read():
-        writer.writerow(flat(result))
+        writer.writerow(flatten(result))
         if text.tell() >= _PIECE_CHARACTERS:
-            yield _taken(text)
-    yield _taken(text)
+            yield _take(text)
+    yield _take(text)
 
 
-def _taken(text: io.StringIO) -> bytes:
+def _take(text: io.StringIO) -> bytes:
     piece = text.getvalue().encode()
     text.seek(0)
     text.truncate()
     return piece
 
 
-def flat(result: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+def flatten(result: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Spread a result out into cells: ``evidence.ending``; lists and a row's own records as JSON.
 
     A column of the row's that is called so goes below ``row``, as in ``results.jsonl``.
@@ -99,7 +99,7 @@ def flat(result: Mapping[str, object], prefix: str = "") -> dict[str, str]:
         if column not in _SPREAD or not isinstance(value, Mapping | None):
             cells[column] = _cell(value)
             continue
-        spread = flat(value or {}, f"{column}.")
+        spread = flatten(value or {}, f"{column}.")
         cells |= {f"row.{name}": cells[name] for name in spread if name in cells}
         cells |= spread
     return cells
@@ -110,17 +110,17 @@ def _cell(value: object) -> str:
         case None:
             return ""
         case str():
-            return guarded(value)
+            return guard(value)
         case bool() | int() | float():
             return orjson.dumps(value).decode()
         case _:
-            return guarded(orjson.dumps(value).decode())
+            return guard(orjson.dumps(value).decode())
 
 
-def guarded(text: str) -> str:
+def guard(text: str) -> str:
     """Keep a spreadsheet from running a text: an apostrophe before it makes it one, as typed there.
 
-    Numbers stay numbers. Whoever needs every character as it is takes JSON Lines.
+    Numbers stay numbers. JSON Lines keep every character as it is.
     """
     runs = text.startswith(_RUNS) and not _NUMBER.fullmatch(text)
     return f"'{text}" if runs else text

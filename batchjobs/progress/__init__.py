@@ -14,7 +14,7 @@ from batchjobs.progress.events import (
     ServiceBack,
     ServiceLost,
     SlowedDown,
-    forgiving,
+    shield_observer,
 )
 from batchjobs.progress.json_lines import JsonLines
 from batchjobs.progress.lines import Lines
@@ -35,5 +35,5 @@ __all__ = [
     "ServiceBack",
     "ServiceLost",
     "SlowedDown",
-    "forgiving",
+    "shield_observer",
 ]

@@ -1,13 +1,14 @@
 """What a run tells while it goes."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
 import msgspec
 
 from batchjobs.checkpoint import JobRecord
 from batchjobs.formatting import plural
+from batchjobs.outputs.summary import RunSummary
 
 __all__ = [
     "Event",
@@ -22,8 +23,8 @@ __all__ = [
     "ServiceBack",
     "ServiceLost",
     "SlowedDown",
-    "forgiving",
     "note_of",
+    "shield_observer",
 ]
 
 _logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=
     """The run has ended; the totals are those of ``summary.json``."""
 
     exit_code: int
-    totals: Mapping[str, object]
+    totals: RunSummary
 
 
 Event: TypeAlias = (
@@ -122,18 +123,17 @@ Event: TypeAlias = (
 Observer: TypeAlias = Callable[[Event], None]
 
 
-def forgiving(observe: Observer) -> Observer:
-    """Make an observer that stops no paid work: once it has failed, it is told nothing more."""
-    has_failed = False
+def shield_observer(observe: Observer | None) -> Observer:
+    """Make an observer that stops no paid work: once it has failed, it is called no more."""
 
     def tell(event: Event) -> None:
-        nonlocal has_failed
-        if has_failed:
+        nonlocal observe
+        if observe is None:
             return
         try:
             observe(event)
         except Exception:
-            has_failed = True
+            observe = None
             _logger.exception("the observer of the run failed; it is told nothing more")
 
     return tell

@@ -14,7 +14,7 @@ from batchjobs.progress import (
     LimitReached,
     Observer,
     RunStopping,
-    forgiving,
+    shield_observer,
 )
 from batchjobs.runner.attempts import OpenAttempts
 from batchjobs.runner.queue import TicketQueue
@@ -49,7 +49,7 @@ class RunState:
     ) -> None:
         self.checkpoint = checkpoint
         self.settings = settings
-        self.tell = forgiving(observe)
+        self.tell = shield_observer(observe)
         """Tells the observer; one that fails is told no more, and stops no paid work."""
         self.queue = TicketQueue()
         self.segments = WantedSegments(self.queue)

@@ -41,7 +41,7 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     assert (summary["done"], summary["suspect"], summary["exit_code"]) == (3, 0, 0)
     assert (tmp_path / "failed.jsonl").read_bytes() == b""
     assert not (tmp_path / "suspect").exists()
-    assert api.verify(tmp_path) == (3, [])
+    assert api.verify(tmp_path) == api.VerifyReport(checked=3)
     again = await ran(tmp_path, jobs(3), plan_options=AGAIN)
     assert not again.service.streams
     assert again.statuses == {"done": 3}

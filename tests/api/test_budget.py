@@ -72,4 +72,4 @@ def test_a_budget_in_one_currency_holds_beside_what_is_free(manifest: Path) -> N
     options = replace(options, budget=0.0)
     report = batchjobs.run(manifest, options)
     assert isinstance(report.error, batchjobs.errors.BudgetReachedError)
-    assert (report.summary["done"], report.summary["not_run"]) == (1, 1)
+    assert (report.summary.done, report.summary.not_run) == (1, 1)

@@ -16,6 +16,7 @@ import trio
 
 import batchjobs
 from batchjobs.api import execute
+from batchjobs.outputs.summary import RunSummary
 from batchjobs.planning import Plan, Work
 from batchjobs.progress import Event, JobFinished, Observer
 from batchjobs.runner import RunEnd, Runner
@@ -76,14 +77,14 @@ def test_two_providers_are_refused(manifest: Path, other: str) -> None:
 
 def _report(**told: object) -> batchjobs.RunReport:
     plan = Plan(rows=9, by_action={}, to_buy=Work(), cost_by_currency={})
-    base = {"folder": Path("مجلد"), "exit_code": 0, "summary": {"failed": 0}, "plan": plan}
+    base = {"folder": Path("مجلد"), "exit_code": 0, "summary": RunSummary(), "plan": plan}
     return batchjobs.RunReport(**(base | told))  # type: ignore[arg-type]
 
 
 def test_a_good_end_raises_nothing(manifest: Path) -> None:
     """The report is given back, so that it can be asked and kept in one line."""
     report = batchjobs.run(manifest, TONE).raise_for_status()
-    assert report.summary["done"] == 3
+    assert report.summary.done == 3
 
 
 def test_failed_jobs_are_raised_with_their_number_and_where_to_look(manifest: Path) -> None:
@@ -100,7 +101,7 @@ def test_failed_jobs_are_raised_with_their_number_and_where_to_look(manifest: Pa
 
 def test_suspect_jobs_are_raised_too() -> None:
     """A result in doubt is no good end either."""
-    report = _report(summary={"failed": 0, "suspect": 2_000})
+    report = _report(summary=RunSummary(suspect=2_000))
     with pytest.raises(batchjobs.errors.JobsFailedError, match="مجلد, 2,000 are suspect"):
         report.raise_for_status()
 
@@ -109,9 +110,9 @@ def test_what_stopped_the_run_is_raised() -> None:
     """The error itself, before the failed jobs that it left and the signal that came with it."""
     error = batchjobs.errors.KeyRefusedError("no")
     with pytest.raises(batchjobs.errors.KeyRefusedError):
-        _report(error=error, signal_number=2, summary={"failed": 1}).raise_for_status()
+        _report(error=error, signal_number=2, summary=RunSummary(failed=1)).raise_for_status()
     with pytest.raises(KeyboardInterrupt):
-        _report(signal_number=2, summary={"failed": 1}).raise_for_status()
+        _report(signal_number=2, summary=RunSummary(failed=1)).raise_for_status()
     with pytest.raises(SystemExit) as caught:
         _report(signal_number=15, exit_code=143).raise_for_status()
     assert caught.value.code == 143
@@ -253,7 +254,7 @@ def test_asyncio_is_told_what_to_do_and_that_works(manifest: Path) -> None:
         assert "asyncio.to_thread(batchjobs.run, …)" in caught.value.hint
         return await asyncio.to_thread(batchjobs.run, manifest, TONE)
 
-    assert asyncio.run(within_asyncio()).raise_for_status().summary["done"] == 3
+    assert asyncio.run(within_asyncio()).raise_for_status().summary.done == 3
 
 
 # -- the package -------------------------------------------------------------------------------

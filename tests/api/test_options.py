@@ -65,10 +65,3 @@ def test_options_out_of_their_range_are_refused(manifest: Path, wrong: dict[str,
     with pytest.raises(batchjobs.errors.UsageError, match=next(iter(wrong)).removeprefix("audio_")):
         batchjobs.run(manifest, batchjobs.Options(engine="tone", **wrong))
     assert not Path("outputs").exists()
-
-
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    """The package offers what it lists, and no more."""
-    with pytest.raises(AttributeError):
-        _ = batchjobs.nothing_like_it
-    assert set(batchjobs.__all__) <= set(dir(batchjobs))

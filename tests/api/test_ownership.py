@@ -91,4 +91,4 @@ def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, batchjobs.Options(engine="espeak"))
     found = batchjobs.status(Path("outputs/three"))
-    assert (found["done"], found["not_run"]) == (3, 0)
+    assert (found.done, found.not_run) == (3, 0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import trio
 
-from batchjobs.api.probe import PROBE_TEXT, Finding, probe, probe_cost
+from batchjobs.api.probe import PROBE_CHARACTERS, ProbeReport, probe_cost, probe_service
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -19,7 +19,7 @@ from tests.streams import Peer, Raw, Service, Talk, answers
 
 HOSTED = replace(BUILT_IN["munsit"], voice="v")
 RATE = 24_000
-SOUND = make_tone(len(PROBE_TEXT) / 12, RATE)
+SOUND = make_tone(PROBE_CHARACTERS / 24, RATE)
 
 
 def speaks(*, drains: bool, delay: float = 0.3) -> Talk:
@@ -41,14 +41,14 @@ def speaks(*, drains: bool, delay: float = 0.3) -> Talk:
 
 async def probed(
     talk: Talk | None = None, *, raw: Raw | None = None, provider: Provider = HOSTED
-) -> Finding:
+) -> ProbeReport:
     """Probe a scripted service."""
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=talk, raw=raw)
         url = "wss://127.0.0.1:9/api/v1"
-        found: Finding | BatchjobsError
+        found: ProbeReport | BatchjobsError
         try:
-            found = await probe(provider, key=KEY, base_url=url, dial=service.dial)
+            found = await probe_service(provider, key=KEY, base_url=url, dial=service.dial)
         except BatchjobsError as error:
             found = error
         nursery.cancel_scope.cancel()
@@ -148,6 +148,6 @@ def test_a_probe_costs_a_few_characters() -> None:
 
 async def test_the_local_server_is_probed_out_of_the_box() -> None:
     """A real server, started and ended for it, that drains."""
-    found = await probe(replace(BUILT_IN["local"], engine="tone"), key="")
+    found = await probe_service(replace(BUILT_IN["local"], engine="tone"), key="")
     assert found.close_drains
     assert found.audio_messages > 0

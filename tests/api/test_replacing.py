@@ -78,7 +78,7 @@ def test_on_purpose_it_does(first: Path, tmp_path: Path) -> None:
     """Asked for, the results are replaced, and the folder is the other manifest's from then on."""
     other = _write(tmp_path / "B" / "other.jsonl", THEIRS)
     report = batchjobs.run(other, _options(tmp_path, replace=True))
-    assert (report.exit_code, report.summary["done"]) == (0, 2)
+    assert (report.exit_code, report.summary.done) == (0, 2)
     _write(other, THEIRS | {"أ": ARABIC + " مرة"})
     assert batchjobs.plan(other, _options(tmp_path)).by_action[Action.CHANGED].rows == 1
     _refused(first, _options(tmp_path), "another manifest")

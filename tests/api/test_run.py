@@ -21,16 +21,16 @@ def test_a_run_gives_a_report_and_results(manifest: Path) -> None:
     assert (report.exit_code, report.error, report.signal_number) == (0, None, 0)
     assert report.folder == Path("outputs/three")
     assert [line["id"] for line in batchjobs.read_results(report.folder)] == ["a", "b", "c"]
-    assert batchjobs.status(report.folder)["done"] == 3
-    assert batchjobs.verify(report.folder) == (3, [])
+    assert batchjobs.status(report.folder).done == 3
+    assert batchjobs.verify(report.folder) == batchjobs.VerifyReport(checked=3)
 
 
 def test_a_run_folder_may_be_named_by_text(manifest: Path) -> None:
     """As a manifest may: whoever runs "three.csv" looks at "outputs/three"."""
     batchjobs.run("three.csv", batchjobs.Options(engine="tone", output="spoken"))
     assert len(list(batchjobs.read_results("spoken"))) == 3
-    assert batchjobs.status("spoken")["done"] == 3
-    assert batchjobs.verify("spoken") == (3, [])
+    assert batchjobs.status("spoken").done == 3
+    assert batchjobs.verify("spoken") == batchjobs.VerifyReport(checked=3)
 
 
 def test_a_run_tells_an_observer_of_every_job(manifest: Path) -> None:
@@ -52,7 +52,7 @@ def test_an_observer_that_fails_takes_no_report_away(manifest: Path, kind: type[
             raise BrokenPipeError("stdout is gone")
 
     report = batchjobs.run(manifest, batchjobs.Options(engine="tone"), observe=broken)
-    assert (report.exit_code, report.summary["done"]) == (0, 3)
+    assert (report.exit_code, report.summary.done) == (0, 3)
     assert isinstance(told[-1], kind)
 
 
@@ -117,8 +117,8 @@ async def test_a_run_within_trio_can_be_cancelled_and_continued(manifest: Path) 
     assert scope.cancelled_caught
     report = await batchjobs.run_async(manifest, batchjobs.Options(engine="tone"))
     assert report.exit_code == 0
-    assert report.summary["done"] == 3
+    assert report.summary.done == 3
     again = [line["id"] for line in batchjobs.read_results(report.folder)]
     assert again == ["a", "b", "c"]
-    assert batchjobs.status(report.folder)["done"] == 3
-    assert int(str(report.summary["attempts"])) <= 3 + 1
+    assert batchjobs.status(report.folder).done == 3
+    assert report.summary.attempts <= 3 + 1

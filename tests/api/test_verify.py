@@ -18,17 +18,17 @@ def test_what_verify_finds_changed_is_made_again(manifest: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:500] + b"Z" + whole[501:])
     assert batchjobs.plan(manifest, options).to_do == 0
-    checked, found = batchjobs.verify(folder)
-    assert (checked, len(found)) == (3, 1)
+    found = batchjobs.verify(folder)
+    assert (found.checked, len(found.wrong)) == (3, 1)
     assert batchjobs.plan(manifest, options).by_action[Action.REMAKE].rows == 1
     path.write_bytes(whole)  # from a backup
-    assert batchjobs.verify(folder) == (3, [])
+    assert batchjobs.verify(folder) == batchjobs.VerifyReport(checked=3)
     assert batchjobs.plan(manifest, options).to_do == 0
     path.write_bytes(whole[:500] + b"Z" + whole[501:])
     batchjobs.verify(folder)
     assert batchjobs.run(manifest, options).exit_code == 0
     assert path.read_bytes() == whole
-    assert batchjobs.verify(folder) == (3, [])
+    assert batchjobs.verify(folder) == batchjobs.VerifyReport(checked=3)
 
 
 def test_damage_to_a_result_that_is_set_apart_is_told_once_and_costs_nothing(
@@ -47,11 +47,10 @@ def test_damage_to_a_result_that_is_set_apart_is_told_once_and_costs_nothing(
         batchjobs.run(manifest, how)
     (earlier,) = (tmp_path / "run").rglob("أول.wav")
     earlier.write_bytes(b"")
-    _, found = batchjobs.verify(tmp_path / "run")
-    assert len(found) == 1
-    assert "أول.wav" in found[0]
+    (wrong,) = batchjobs.verify(tmp_path / "run").wrong
+    assert "أول.wav" in wrong
     assert batchjobs.plan(manifest, options).to_do == 0
-    assert batchjobs.verify(tmp_path / "run")[1] == []
+    assert not batchjobs.verify(tmp_path / "run").wrong
 
 
 def test_failures_are_run_again_as_a_manifest_of_their_own(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 import batchjobs
 from tests import tally
 from tests.canary import KEY
@@ -170,9 +172,8 @@ def write_manifest(path: Path, rows: Sequence[Mapping[str, object]] | int) -> Pa
 
 def summary(folder: Path) -> dict[str, int]:
     """Where a run stands, by its checkpoint."""
-    return {
-        name: value for name, value in batchjobs.status(folder).items() if isinstance(value, int)
-    }
+    found = structs.asdict(batchjobs.status(folder))
+    return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,12 +187,11 @@ class Oracle:
         """After a fault: counts add up, and what is called done is there, whole."""
         counted = summary(self.folder)
         answered = counted["done"] + counted["failed"] + counted["not_run"]
-        checked, wrong = batchjobs.verify(self.folder)
-        tally.count(lost=counted["rows"] - answered, corrupt=len(wrong))
+        found = batchjobs.verify(self.folder)
+        tally.count(lost=counted["rows"] - answered, corrupt=len(found.wrong))
         assert answered == counted["rows"]
         assert counted["rows"] in {0, self.rows}
-        assert wrong == []
-        assert checked == counted["done"]
+        assert found == batchjobs.VerifyReport(checked=counted["done"])
         return counted
 
     def holds_after(self, bought: Counter[str], *, repeats: int) -> dict[str, int]:

@@ -326,7 +326,7 @@ def main() -> int:
         began = time.monotonic()
         watch, report = trio.run(run, manifest, Path(name), port, asked.sessions)
         output, _ = server.communicate("")
-        asked.done = report.summary["done"]
+        asked.done = report.summary.done
         if report.exit_code:
             first = next((Path(name) / "run" / "failed.jsonl").open(encoding="utf-8"), "")[-300:]
             print(

@@ -47,6 +47,7 @@ from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingEr
 from batchjobs.files.atomic import part_path
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Evidence, Status, derived_id
+from batchjobs.outputs.summary import RunSummary
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.engines.tone import ToneRecogniser
 from tests.canary import KEY
@@ -480,14 +481,13 @@ class RunFolder(RuleBasedStateMachine):
         failed = {name for name in ended if not self.unsettled[name].is_suspect}
         self.hold("none fails that need not", holds=failed <= kept_failures, why=failed)
 
-    def check(self, summary: object, exit_code: int) -> None:
+    def check(self, summary: RunSummary, exit_code: int) -> None:
         """Check the folder of a run that has come to its end."""
-        assert isinstance(summary, dict)
         self.learn()
         self.check_counts(summary, exit_code)
         self.check_results()
         self.check_unsettled()
-        found = {line.partition(":")[0] for line in api.verify(self.folder)[1]}
+        found = {line.partition(":")[0] for line in api.verify(self.folder).wrong}
         told = self.distrusted
         self.distrusted = [held for held in self.held if not self.stands(held, exactly=True)]
         wrong = {held.id for held in self.distrusted if held not in told or self.is_asked_for(held)}
@@ -502,14 +502,13 @@ class RunFolder(RuleBasedStateMachine):
         beside = {path.name for path in self.place.iterdir()} - {"copies"}
         self.hold("no file outside", holds=beside == {"run", "rows.jsonl"}, why=beside)
 
-    def check_counts(self, summary: dict[str, object], exit_code: int) -> None:
+    def check_counts(self, summary: RunSummary, exit_code: int) -> None:
         """Check what a run says of itself."""
         rows, bad = len(self.rows), len(self.rows) - len(self.good_rows)
         found = [self.unsettled[self.id_of(row)] for row in self.open_rows]
         suspect = sum(each.is_suspect for each in found)
         failed = bad + len(found) - suspect
-        names = ("rows", "done", "suspect", "failed", "not_run")
-        counted = tuple(summary[name] for name in names)
+        counted = (summary.rows, summary.done, summary.suspect, summary.failed, summary.not_run)
         right = (rows, rows - suspect - failed, suspect, failed, 0)
         self.hold("the counts add up", holds=counted == right, why=(right, summary))
         self.hold("the exit code is true", holds=exit_code == int(rows > right[1]), why=exit_code)

@@ -127,10 +127,10 @@ def test_every_hostile_manifest_gets_its_verdict(trapped: Path) -> None:
 def judge_run(folder: Path, report: api.RunReport) -> None:
     """Count what a run has lost or left broken."""
     counted = report.summary
-    answered = counted["done"] + counted["failed"] + counted["not_run"]
-    _, broken = api.verify(folder)
-    lost = counted["rows"] - answered
-    tally.count(runs=1, cases=counted["rows"], lost=lost, corrupt=len(broken))
+    answered = counted.done + counted.failed + counted.not_run
+    broken = api.verify(folder).wrong
+    lost = counted.rows - answered
+    tally.count(runs=1, cases=counted.rows, lost=lost, corrupt=len(broken))
 
 
 def rows_of(cases: tuple[NameCase, ...], column: str) -> list[dict[str, str]]:
@@ -192,8 +192,8 @@ def test_hostile_names_stay_in_the_run_folder(
     counted = report.summary
     refused = [case for case in cases if case.refused]
     judge_run(folder, report)
-    assert counted["rows"] == len(cases)
-    assert (counted["done"], counted["failed"]) == (len(cases) - len(refused), len(refused))
+    assert counted.rows == len(cases)
+    assert (counted.done, counted.failed) == (len(cases) - len(refused), len(refused))
     # Every refusal names its line and says why.
     failed = [json.loads(line) for line in (folder / "failed.jsonl").read_bytes().splitlines()]
     told = {failure["line"]: failure["error"]["message"] for failure in failed}
@@ -216,7 +216,7 @@ def test_hostile_names_stay_in_the_run_folder(
         if line > len(corpus.IDS):
             assert output == cases[line - 1].value
     assert set(seen.values()) == {1}
-    assert api.verify(folder) == (len(done), [])
+    assert api.verify(folder) == api.VerifyReport(checked=len(done))
     assert not [path for path in folder.rglob("*") if path.name.endswith(".part")]
 
 
@@ -257,7 +257,7 @@ def test_texts_are_sent_and_come_back_byte_for_byte(
     failures = (tmp_path / "spoken" / "failed.jsonl").read_bytes().splitlines()
     failed = {line["id"]: line["error"] for line in map(json.loads, failures)}
     assert {name for name in failed if name[0] == "t"} == set(), failed
-    assert report.summary["failed"] == len(corpus_texts.MARKS_ONLY)
+    assert report.summary.failed == len(corpus_texts.MARKS_ONLY)
     assert all("nothing to speak" in error["message"] for error in failed.values())
     sent = Counter(
         str(line["text_sha256"]) for line in ledger_of(ledger)[known:] if line["event"] == "end"
@@ -335,9 +335,9 @@ def test_a_manifest_of_hostile_recordings_loses_no_row(
     counted = report.summary
     judge_run(tmp_path / "run", report)
     good = [f"r{number}" for number, case in enumerate(cases) if case.frames]
-    assert counted["rows"] == len(cases)
+    assert counted.rows == len(cases)
     assert sorted(str(line["id"]) for line in results(tmp_path / "run")) == sorted(good)
-    assert (counted["done"], counted["failed"]) == (len(good), len(cases) - len(good))
+    assert (counted.done, counted.failed) == (len(good), len(cases) - len(good))
     manifest.unlink()
     assert snapshot(tmp_path, but=tmp_path / "run") == before
 

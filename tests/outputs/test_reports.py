@@ -15,9 +15,9 @@ from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs.reports import (
     read_results,
-    summary_of,
     write_results,
 )
+from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning import make_plan
 from batchjobs.providers import BUILT_IN
 from tests.builders import write_recording
@@ -102,7 +102,7 @@ def test_a_finished_job_has_all_of_its_row_and_what_came_of_it(tmp_path: Path) -
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, _manifest(tmp_path, row))
         _settle(checkpoint)
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     assert f'"text":"{_ARABIC}"'.encode() in (tmp_path / "run" / RESULTS).read_bytes()
     (found,) = read_results(tmp_path / "run")
     assert row.items() <= found.items()
@@ -129,8 +129,8 @@ def test_a_transcription_has_its_transcript(tmp_path: Path, wav: Path) -> None:
         silent = replace(checkpoint.lookups.find(["b"])["b"], text=" ", error_class="no_speech")
         silent = replace(silent, evidence=None, copied_from="a")
         checkpoint.commit(records=[silent])
-        write_results(checkpoint, {})
-        assert summary_of(checkpoint, BUILT_IN)["no_speech"] == 1
+        write_results(checkpoint, RunSummary())
+        assert summarise(checkpoint, BUILT_IN).no_speech == 1
     heard, nothing = read_results(tmp_path / "run")
     assert heard["transcript"] == _ARABIC
     assert heard["reference"] == "ثَابِت"
@@ -166,7 +166,7 @@ def test_columns_that_our_names_hide_go_below_row(tmp_path: Path) -> None:
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, _manifest(tmp_path, row, plain))
         _settle(checkpoint)
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     first, second = read_results(tmp_path / "run")
     assert first["id"] == "5"
     assert first["kind"] == "tts"
@@ -186,7 +186,7 @@ def test_a_text_file_is_spelt_out(tmp_path: Path) -> None:
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, _manifest(tmp_path, {"id": "a", "text_file": "t.txt"}))
         _settle(checkpoint)
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     (found,) = read_results(tmp_path / "run")
     assert (found["text"], found["text_file"]) == (_ARABIC, "t.txt")
 
@@ -208,7 +208,7 @@ def test_failures_are_a_manifest_with_the_same_ids(tmp_path: Path, wav: Path) ->
         _planned(checkpoint, path)
         ids = [row.id for row, _ in checkpoint.rows.stream_outcomes()]
         _settle(checkpoint, failing=frozenset(ids) - {"done"})
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     failed = tmp_path / "run" / FAILED
     again = _jobs(failed, input_root=tmp_path)
     assert [job.id for job in again] == [name for name in ids if name != "done"]
@@ -227,7 +227,7 @@ def test_failures_are_a_manifest_with_the_same_ids(tmp_path: Path, wav: Path) ->
     with Checkpoint.open(tmp_path / "run2") as checkpoint:
         _planned(checkpoint, _manifest(tmp_path, *_lines(failed)))
         _settle(checkpoint, failing=frozenset(ids))
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     third = _jobs(tmp_path / "run2" / FAILED, input_root=tmp_path)
     assert [job.id for job in third] == [job.id for job in again]
 
@@ -239,7 +239,7 @@ def test_a_row_that_could_not_even_be_read_is_told(tmp_path: Path) -> None:
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, path)
         _settle(checkpoint)
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     (failed,) = _lines(tmp_path / "run" / FAILED)
     assert failed["line"] == 2
     assert set(failed) == {"id", "line", "attempts", "error"}
@@ -253,12 +253,14 @@ def test_rows_without_an_outcome_stand_in_neither_file(tmp_path: Path) -> None:
         _settle(checkpoint, failing=frozenset("b"))
         rows = [{"id": "a", "text": "other"}, {"id": "b", "text": "other"}]
         _planned(checkpoint, _manifest(tmp_path, *rows))
-        write_results(checkpoint, {"rows": 2, "نص": _ARABIC})
-        assert summary_of(checkpoint, BUILT_IN)["not_run"] == 2
+        write_results(checkpoint, RunSummary(rows=2, manifest=_ARABIC))
+        assert summarise(checkpoint, BUILT_IN).not_run == 2
     assert list(read_results(tmp_path / "run")) == []
     assert (tmp_path / "run" / FAILED).read_bytes() == b""
     content = (tmp_path / "run" / SUMMARY).read_bytes()
-    assert json.loads(content) == {"rows": 2, "نص": _ARABIC}
+    summary = json.loads(content)
+    assert (summary["rows"], summary["manifest"]) == (2, _ARABIC)
+    assert not {"exit_code", "error", "written_at"} & set(summary)
     assert content.endswith(b"}\n")
 
 
@@ -268,7 +270,7 @@ def test_many_lines_are_written_in_order(tmp_path: Path) -> None:
     with Checkpoint.open(tmp_path / "run") as checkpoint:
         _planned(checkpoint, _manifest(tmp_path, *rows))
         _settle(checkpoint)
-        write_results(checkpoint, {})
+        write_results(checkpoint, RunSummary())
     assert [found["id"] for found in read_results(tmp_path / "run")] == [row["id"] for row in rows]
     assert (tmp_path / "run" / RESULTS).stat().st_size > 2 << 20
 
@@ -280,7 +282,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
         _settle(checkpoint)
         (tmp_path / "run" / RESULTS).mkdir()
         with pytest.raises((OutputError, DiskError)):
-            write_results(checkpoint, {})
+            write_results(checkpoint, RunSummary())
 
 
 def test_no_results_are_told(tmp_path: Path) -> None:
@@ -310,14 +312,14 @@ def test_the_summary_adds_up_and_prices_what_was_sent(tmp_path: Path) -> None:
             number = checkpoint.commit(starts=[start])[0]
             end = AttemptEnd(number=number, ended_at=2.0, result=result, characters=characters)
             checkpoint.commit(ends=[end])
-        summary = summary_of(checkpoint, {**BUILT_IN, "faseeh": aed})
-    assert (summary["rows"], summary["done"], summary["failed"], summary["not_run"]) == (3, 2, 1, 0)
-    assert summary["errors"] == {"permanent": 1}
-    assert summary["attempts"] == 4
-    assert summary["characters_sent"] == 1_502_005
-    assert summary["spent"] == {"USD": 100.005, "AED": 2.0}
-    assert summary["wasted"] == {"USD": 33.335}
-    assert summary["audio_seconds"] == 3.0
+        summary = summarise(checkpoint, {**BUILT_IN, "faseeh": aed})
+    assert (summary.rows, summary.done, summary.failed, summary.not_run) == (3, 2, 1, 0)
+    assert summary.errors == {"permanent": 1}
+    assert summary.attempts == 4
+    assert summary.characters_sent == 1_502_005
+    assert summary.spent == {"USD": 100.005, "AED": 2.0}
+    assert summary.wasted == {"USD": 33.335}
+    assert summary.audio_seconds == 3.0
 
 
 def test_both_readings_of_a_table_are_of_one_state(tmp_path: Path) -> None:

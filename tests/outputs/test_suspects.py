@@ -8,7 +8,7 @@ import soundfile
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import Sign, Status
 from batchjobs.outputs import suspects
-from batchjobs.outputs.reports import summary_of
+from batchjobs.outputs.summary import summarise
 from batchjobs.outputs.writing import file_changes
 from batchjobs.progress import JobFinished, JobRetried
 from tests.builders import audio_message
@@ -63,11 +63,11 @@ async def test_what_is_kept_is_no_waste_and_counts_as_its_own(tmp_path: Path) ->
     """The summary counts suspects apart, adds up, and tells kept audio from what led to nothing."""
     await ran(tmp_path, jobs(4), shares({"002": [TOO_SHORT] * 2}))
     with Checkpoint.read(tmp_path) as checkpoint:
-        summary = summary_of(checkpoint, {"quick": QUICK})
-    assert (summary["rows"], summary["done"], summary["suspect"]) == (4, 3, 1)
-    assert (summary["failed"], summary["not_run"]) == (0, 0)
-    assert summary["doubts"] == {"short": 1}
-    assert summary["characters_wasted"] == len(job("002").text)
+        summary = summarise(checkpoint, {"quick": QUICK})
+    assert (summary.rows, summary.done, summary.suspect) == (4, 3, 1)
+    assert (summary.failed, summary.not_run) == (0, 0)
+    assert summary.doubts == {"short": 1}
+    assert summary.characters_wasted == len(job("002").text)
 
 
 async def test_of_several_attempts_the_best_is_kept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchjobs.outputs.tables import csv_pieces, flat, guarded
+from batchjobs.outputs.tables import csv_pieces, flatten, guard
 
 ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
 
@@ -38,13 +38,13 @@ def _table(
 )
 def test_what_a_spreadsheet_would_run_has_an_apostrophe(text: str) -> None:
     """Whatever the row says; nothing else of it is changed."""
-    assert guarded(text) == f"'{text}"
+    assert guard(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["", ARABIC, "5", "-5", "+0.5", "-12.25", "a=b", "'=1", " -"])
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     """Numbers with a sign are numbers, and most texts are just texts."""
-    assert guarded(text) == text
+    assert guard(text) == text
 
 
 def test_nested_facts_have_columns_and_lists_are_json() -> None:
@@ -59,7 +59,7 @@ def test_nested_facts_have_columns_and_lists_are_json() -> None:
         "cost": 0.5,
         "row": {"id": 5, "line": "-x"},
     }
-    assert flat(result) == {
+    assert flatten(result) == {
         "text": ARABIC,
         "meta": '{"=x":[1,null]}',
         "files": '["audio/أ.wav"]',
@@ -76,7 +76,7 @@ def test_nested_facts_have_columns_and_lists_are_json() -> None:
 
 def test_a_column_called_like_a_spread_one_goes_below_row() -> None:
     """It is not lost to ours."""
-    cells = flat({"evidence.ending": "mine", "evidence": {"ending": "drained"}})
+    cells = flatten({"evidence.ending": "mine", "evidence": {"ending": "drained"}})
     assert cells == {"evidence.ending": "drained", "row.evidence.ending": "mine"}
 
 

@@ -142,7 +142,9 @@ async def test_verify_looks_at_what_is_kept_too(tmp_path: Path) -> None:
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     path = tmp_path / "suspect/001.wav"
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
-    assert api.verify(tmp_path) == (2, ["001: suspect/001.wav: its content has changed"])
+    assert api.verify(tmp_path) == api.VerifyReport(
+        checked=2, wrong=("001: suspect/001.wav: its content has changed",)
+    )
     run = await ran(tmp_path, jobs(2))
     assert run.statuses == {"done": 2}
     assert len(run.service.streams) == 1
@@ -237,7 +239,9 @@ async def test_verify_goes_on_telling_what_is_gone(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.unlink()
     for _ in range(2):
-        assert api.verify(tmp_path) == (2, ["001: suspect/001.wav: is missing"])
+        assert api.verify(tmp_path) == api.VerifyReport(
+            checked=2, wrong=("001: suspect/001.wav: is missing",)
+        )
     path.write_bytes(content)
     assert api.accept(tmp_path, ["001"]).accepted == ("001",)
     run = await ran(tmp_path, jobs(2))

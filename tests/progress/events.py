@@ -2,6 +2,7 @@
 
 from batchjobs.checkpoint import FileRecord, JobRecord
 from batchjobs.jobs import Ending, Evidence, Kind, Status
+from batchjobs.outputs.summary import RunSummary
 from batchjobs.progress import (
     Event,
     JobFinished,
@@ -46,6 +47,6 @@ _SLOWED = SlowedDown(provider="munsit", concurrency=7, message="m")
 
 _STOPPING = RunStopping(reason="SIGINT: open sessions have 30 s; once more to stop at once")
 
-_FINISHED = RunFinished(exit_code=1, totals={"rows": 3, "spent": {"USD": 0.5}})
+_FINISHED = RunFinished(exit_code=1, totals=RunSummary(rows=3, spent={"USD": 0.5}))
 
 _ALL: tuple[Event, ...] = (_STARTED, _DONE, _RETRIED, _SLOWED, _FAILED, _STOPPING, _FINISHED)

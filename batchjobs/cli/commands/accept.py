@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from batchjobs.cli.console import print_json, say, told
+from batchjobs.cli.console import exit_on_error, print_json, say
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option
 from batchjobs.formatting import plural
 
@@ -62,7 +62,7 @@ def accept(
     """
     from batchjobs import api
 
-    with told():
+    with exit_on_error():
         report = api.accept(folder, ids, every=every, reasons=reasons, config_file=config)
     if as_json:
         import dataclasses

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.console import print_json, say, told
-from batchjobs.cli.next_step import quoted
+from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
 from batchjobs.formatting import duration, plural
 
@@ -58,7 +58,7 @@ def book(
     from batchjobs.planning import LETTERS_PER_SECOND
     from batchjobs.text import speech_weight
 
-    with told():
+    with exit_on_error():
         found = books.read_book(file, depth=depth)
         numbers = books.select_chapters(found, chapters)
         target = output or Path(f"{file.stem}.jsonl")
@@ -75,7 +75,7 @@ def book(
         say(f"left out: {line}")
     if not only_list:
         texts_folder = shlex.quote(str(target.with_suffix("")))
-        say(f"next: look through {texts_folder}, then {quoted('run', target)}")
+        say(f"next: look through {texts_folder}, then {quote_command('run', target)}")
 
 
 @click.command(short_help="Bind a run's chapters as an audiobook.")
@@ -145,11 +145,11 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
     Example:
         batchjobs bind outputs/alice -o alice.m4b
     """
-    from batchjobs.bind import BindSettings
-    from batchjobs.bind import bind as bound
+    from batchjobs.audiobook import BindSettings
+    from batchjobs.audiobook import bind as bound
 
     settings = BindSettings(**given)  # type: ignore[arg-type]
-    with told():
+    with exit_on_error():
         made = bound(
             folder, settings, output=output, progress=_shown if sys.stderr.isatty() else None
         )

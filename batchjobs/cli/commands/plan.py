@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from batchjobs.cli.commands.run import run
-from batchjobs.cli.console import say, told
+from batchjobs.cli.console import exit_on_error, say
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
 from batchjobs.cli.options import option
 from batchjobs.formatting import duration, money, plural
@@ -41,7 +41,7 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     """
     from batchjobs import api
 
-    with told():
+    with exit_on_error():
         made = api.plan(manifest_source(manifest), read_options(given))
     if as_json:
         import msgspec

@@ -1,15 +1,18 @@
 """The command `probe`."""
 
-import dataclasses
-import os
+import functools
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import print_json, say, told
+from batchjobs.cli.console import exit_on_error, print_json, say
 from batchjobs.cli.options import complete_provider, config_option, json_option, option
 from batchjobs.formatting import money
+
+if TYPE_CHECKING:
+    from batchjobs.providers import Provider
 
 __all__ = ["probe"]
 
@@ -44,46 +47,21 @@ def probe(
     has ended, which in short ones is most of the time. Says first what it costs, speaks one short
     text twice, and prints the setting for 'batchjobs.toml'.
     """
-    import trio
+    from batchjobs import api
 
-    from batchjobs import config as configuration
-    from batchjobs.api import probe
-    from batchjobs.errors import ConfigurationError
-
-    with told():
-        known = configuration.load(config).providers
-        if provider not in known:
-            hint = f"there are {', '.join(sorted(known))}"
-            raise ConfigurationError(f"there is no provider '{provider}'", hint=hint)
-        service = known[provider]
-        key = configuration.read_key(service, key_file=key_file, environment=os.environ)
-        if not key and not service.engine:
-            hint = f"set {service.key_variable}, or give --key-file FILE"
-            raise ConfigurationError(f"no key for the provider '{provider}'", hint=hint)
-        if not (voice or service.voice):  # before anybody is asked about money
-            raise ConfigurationError(f"'{provider}' has no default voice", hint="give --voice ID")
-        cost = probe.probe_cost(service)
-        characters = 2 * len(probe.PROBE_TEXT)
-        unknown = "no cost" if service.engine else "no known price"
-        price = f"about {money(cost, service.currency)}" if cost else unknown
-        say(f"{provider}: 2 sessions, {characters} characters, {price}", sys.stderr)
-        if not (yes or service.engine or _agreed()):
-            say("nothing was spent", sys.stderr)
-            raise SystemExit(0)
-
-        async def work() -> probe.Finding:
-            return await probe.probe(
-                service,
-                key=key,
-                base_url=base_url,
-                voice=voice,
-                insecure=insecure,
-                tell=lambda line: say(f"  {line}", sys.stderr),
-            )
-
-        found = trio.run(work)
+    with exit_on_error():
+        found = api.probe(
+            provider,
+            voice=voice,
+            base_url=base_url,
+            key_file=key_file,
+            insecure=insecure,
+            config_file=config,
+            confirm=functools.partial(_confirm, is_agreed=yes),
+            tell=lambda line: say(f"  {line}", sys.stderr),
+        )
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(found)
         return
     say(f"# {found.reason}")
     say(f"# first audio after {found.first_audio_seconds:.2f} s, {found.audio_messages} messages,")
@@ -93,7 +71,24 @@ def probe(
     say(found.settings.rstrip())
 
 
-def _agreed() -> bool:
+def _confirm(provider: "Provider", *, is_agreed: bool) -> None:
+    """Say what it costs, and go on if that is agreed to; a local server costs nothing.
+
+    Raises:
+        SystemExit: The answer is no.
+    """
+    from batchjobs.api.probe import PROBE_CHARACTERS, probe_cost
+
+    cost = probe_cost(provider)
+    unknown = "no cost" if provider.engine else "no known price"
+    price = f"about {money(cost, provider.currency)}" if cost else unknown
+    say(f"{provider.name}: 2 sessions, {PROBE_CHARACTERS} characters, {price}", sys.stderr)
+    if not (is_agreed or provider.engine or _ask()):
+        say("nothing was spent", sys.stderr)
+        raise SystemExit(0)
+
+
+def _ask() -> bool:
     """Ask whether money may be spent; where nobody is there to answer, say how to do without.
 
     Raises:

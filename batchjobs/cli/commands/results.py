@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from batchjobs.cli.console import told
+from batchjobs.cli.console import exit_on_error
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, option
 
 __all__ = ["results"]
@@ -46,11 +46,11 @@ def results(folder: Path, *, form: str, statuses: tuple[str, ...]) -> None:
         batchjobs results outputs/talks --to csv > talks.csv
         batchjobs results outputs/talks --status failed --status suspect
     """
-    from batchjobs.api.status import results_as
+    from batchjobs.api.results import encode_results
 
     asked = None if not statuses else _STATUSES if "all" in statuses else statuses
-    with told():
-        _print(results_as(form, folder, asked))
+    with exit_on_error():
+        _print(encode_results(form, folder, asked))
 
 
 def _print(pieces: Iterable[bytes]) -> None:

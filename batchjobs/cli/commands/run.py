@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import counts, die_of, say, set_logging, told, wasted
+from batchjobs.cli.console import counts_of, die_of, exit_on_error, say, set_logging, waste_of
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
-from batchjobs.cli.next_step import next_step, quoted, typed
+from batchjobs.cli.next_step import next_step, quote_command, typed_command
 from batchjobs.cli.options import option
 from batchjobs.files import run_folder
 from batchjobs.formatting import plural
@@ -60,7 +60,7 @@ def run(
 
     set_logging(verbose, quiet=quiet)
     tune_process()
-    with told():
+    with exit_on_error():
         with signals.raised():
             report = carry_out(
                 manifest_source(manifest),
@@ -108,15 +108,15 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     """Say what became of the jobs, what it cost for nothing, and, last, what to do next."""
     from batchjobs.planning import Action
 
-    summary, planned = report.summary, report.plan
-    before = planned.by_action[Action.DONE].rows
-    yield counts(summary, done_before=before, is_idle=not planned.to_do)
-    if line := wasted(summary):
+    summary, plan = report.summary, report.plan
+    before = plan.by_action[Action.DONE].rows
+    yield counts_of(summary, done_before=before, is_idle=not plan.to_do)
+    if line := waste_of(summary):
         yield line
     yield f"results: {report.folder}{os.sep}"
     yield from _shortfalls(report)
-    step = next_step(summary, typed(), str(manifest), report.folder)
-    look = f"next: {quoted('verify', report.folder)}"
+    step = next_step(summary, typed_command(), report.folder)
+    look = f"next: {quote_command('verify', report.folder)}"
     if str(manifest) != "-":
         look += f", or edit {shlex.quote(str(manifest))} and run it again"
     yield step or look
@@ -124,9 +124,8 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
 
 def _shortfalls(report: "RunReport") -> Iterator[str]:
     """Count the suspect jobs by what speaks against them, and the failed ones by class."""
-    for what, counted in (("suspect", "doubts"), ("failed", "errors")):
-        counts_by_name = report.summary.get(counted, {})
-        assert isinstance(counts_by_name, dict)
-        if counts_by_name:
-            named = ", ".join(f"{count:,} {name}" for name, count in counts_by_name.items())
+    summary = report.summary
+    for what, counts in (("suspect", summary.doubts), ("failed", summary.errors)):
+        if counts:
+            named = ", ".join(f"{count:,} {name}" for name, count in counts.items())
             yield f"{what}: {named} (see {report.folder / run_folder.FAILED})"

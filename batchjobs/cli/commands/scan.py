@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import say, told
-from batchjobs.cli.next_step import quoted
+from batchjobs.cli.console import exit_on_error, say
+from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import defaults_option, option
 from batchjobs.formatting import duration, plural
 from batchjobs.process import signals
 
 if TYPE_CHECKING:
-    from batchjobs.scan import Scan, ScanReport
+    from batchjobs.manifest.scan import Scan, ScanReport
 
 __all__ = ["scan"]
 
@@ -48,11 +48,11 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
         batchjobs scan archive && batchjobs run archive.jsonl
         batchjobs scan inbox -o inbox.jsonl --watch
     """
-    from batchjobs.scan import Scan, arrivals
+    from batchjobs.manifest.scan import Scan, arrivals
 
     target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
     unreadable: set[tuple[str, str]] = set()
-    with told(), signals.raised():
+    with exit_on_error(), signals.raised():
         scanner = Scan(folder, target)
         # Watched from before it is looked through: what arrives meanwhile is in neither otherwise.
         arriving = arrivals(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
@@ -89,7 +89,7 @@ def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) 
         say(f"there is nothing to transcribe below {folder}", sys.stderr)
         return
     root = ("--input-root", folder) if scanner.needs_input_root else ()
-    say(f"next: {quoted('plan', target, *root)}")
+    say(f"next: {quote_command('plan', target, *root)}")
 
 
 def _shown(count: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.console import die_of, say, set_logging, told
+from batchjobs.cli.console import die_of, exit_on_error, say, set_logging
 from batchjobs.cli.options import config_option, hooks_option, option
 from batchjobs.errors import BatchjobsError
 from batchjobs.process.tuning import tune_process
@@ -106,7 +106,7 @@ def serve(
 
     set_logging(verbose, quiet=False)
     tune_process()
-    with told():
+    with exit_on_error():
         local = configuration.load(config).providers["local"]
         token = configuration.read_key(local, key_file=key_file, environment=os.environ)
         if library_hooks:

@@ -2,15 +2,19 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import counts, print_json, say, told, wasted
-from batchjobs.cli.next_step import next_step, quoted, typed_in
+from batchjobs.cli.console import counts_of, exit_on_error, print_json, say, waste_of
+from batchjobs.cli.next_step import command_from_here, has_no_file, next_step, quote_command
 from batchjobs.cli.options import RUN_FOLDER, config_option, defaults_option, json_option
 from batchjobs.formatting import plural
+
+if TYPE_CHECKING:
+    from batchjobs.api import RunStatus
 
 __all__ = ["providers", "status", "verify"]
 
@@ -23,47 +27,43 @@ def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
     """Say where a run stands, also while it is going on."""
     from batchjobs import api
 
-    with told():
+    with exit_on_error():
         found = api.status(folder, config_file=config)
     if as_json:
-        print_json(found)
+        import msgspec
+
+        values: dict[str, object] = msgspec.to_builtins(found)
+        first = ("manifest", "command", "working_folder", "is_running")
+        print_json({name: values.pop(name) for name in first} | values)
         return
-    for line in _standing(found, folder):
+    for line in _describe(found, folder):
         say(line)
 
 
-def _standing(found: Mapping[str, object], folder: Path) -> Iterator[str]:
+def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
     """Say where a run stands, and how to go on unless it is going on."""
-    yield counts(found)
-    errors, lost, still_open = found["errors"], found["attempts_lost"], found["attempts_open"]
-    assert isinstance(errors, dict)
-    assert isinstance(lost, int)
-    assert isinstance(still_open, int)
-    doubts = found["doubts"]
-    assert isinstance(doubts, dict)
-    for name, count in doubts.items():
+    yield counts_of(found)
+    for name, count in found.doubts.items():
         yield f"  {count:>9,}  suspect: {name}"
-    for name, count in errors.items():
+    for name, count in found.errors.items():
         yield f"  {count:>9,}  failed: {name}"
-    if not found["is_running"]:
-        lost, still_open = lost + still_open, 0
+    lost = found.attempts_lost + (0 if found.is_running else found.attempts_open)
     if lost:
         yield f"  {lost:>9,}  session{'s were' if lost > 1 else ' was'} lost when a run was killed"
-    if line := wasted(found):
+    if line := waste_of(found):
         yield line
-    if found["is_running"]:
-        yield f"a run is going on: {plural(still_open, 'session')} open"
-        return
-    if step := next_step(found, _command(found, folder), str(found["manifest"]), folder):
+    if found.is_running:
+        yield f"a run is going on: {plural(found.attempts_open, 'session')} open"
+    elif step := next_step(found, _command(found, folder), folder):
         yield step
 
 
-def _command(found: Mapping[str, object], folder: Path) -> str:
+def _command(found: "RunStatus", folder: Path) -> str:
     """Give the command that runs the folder's manifest again, from here."""
     # Called from Python, it was no command: then this one does the same with the defaults.
-    named = "-" if found["manifest"] == "<stdin>" else found["manifest"]
-    command = str(found["command"]) or quoted("run", named, "-o", folder.absolute())
-    return typed_in(str(found["working_folder"]), command)
+    named = "-" if has_no_file(found.manifest) else found.manifest
+    command = found.command or quote_command("run", named, "-o", folder.absolute())
+    return command_from_here(found.working_folder, command)
 
 
 @click.command(short_help="Check every output against the checkpoint.")
@@ -77,21 +77,22 @@ def verify(folder: Path, *, as_json: bool) -> None:
     """
     from batchjobs import api
 
-    with told():
-        checked, found = api.verify(folder)
+    with exit_on_error():
+        report = api.verify(folder)
+    wrong = report.wrong
     if as_json:
-        print_json({"checked": checked, "wrong": found})
+        print_json(report)
     else:
-        for line in found:
+        for line in wrong:
             say(line)
-        are = "is" if len(found) == 1 else "are"
+        are = "is" if len(wrong) == 1 else "are"
         verdict = (
-            f"{plural(len(found), 'file')} {are} not as they were" if found else "all as they were"
+            f"{plural(len(wrong), 'file')} {are} not as they were" if wrong else "all as they were"
         )
-        say(f"{plural(checked, 'job')} checked: {verdict}")
-        if found:
+        say(f"{plural(report.checked, 'job')} checked: {verdict}")
+        if wrong:
             say(f"to make them again: {_command(api.status(folder), folder)}")
-    raise SystemExit(1 if found else 0)
+    raise SystemExit(1 if wrong else 0)
 
 
 @click.command(short_help="List the providers and their settings.")
@@ -101,7 +102,7 @@ def providers(*, as_json: bool, config: Path | None) -> None:
     """List the providers, their settings, and where each value comes from."""
     from batchjobs import config as configuration
 
-    with told():
+    with exit_on_error():
         read = configuration.load(config)
     if as_json:
         print_json(

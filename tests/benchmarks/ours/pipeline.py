@@ -101,7 +101,7 @@ def run(arguments: Arguments, folder: Path) -> None:
     results = list(read_results(report.folder))
     paths = [report.folder / str(result["output"]) for result in results]
     # No more than a service would bill: a session that is tried again is measured twice.
-    if report.summary["attempts"] != arguments.sessions:
+    if report.summary.attempts != arguments.sessions:
         sys.exit(f"{arguments.sessions} sessions took {report.summary['attempts']} attempts")
     messages = sum(result["evidence"]["messages"] for result in results)
     conclude(meter, arguments, paths, messages, **turns.measured())

@@ -15,9 +15,9 @@ import pytest
 import soundfile
 from watchfiles import Change
 
-from batchjobs import scan
 from batchjobs.errors import ConfigurationError, ManifestError
-from batchjobs.scan import Scan, arrivals
+from batchjobs.manifest import scan
+from batchjobs.manifest.scan import Scan, arrivals
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.whole_runs import batchjobs, environment
 

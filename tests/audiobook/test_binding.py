@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from batchjobs import api
-from batchjobs.bind import BindSettings, bind
-from batchjobs.bind.album import Album, Chapter
-from batchjobs.bind.cover import read_picture
-from batchjobs.bind.files import Maker, Volume, read_blocks
-from batchjobs.bind.kinds import KINDS
-from batchjobs.bind.levels import Level
+from batchjobs.audiobook import BindSettings, bind
+from batchjobs.audiobook.album import Album, Chapter
+from batchjobs.audiobook.cover import read_picture
+from batchjobs.audiobook.files import Maker, Volume, read_blocks
+from batchjobs.audiobook.kinds import KINDS
+from batchjobs.audiobook.levels import Level
 from batchjobs.errors import (
     DiskError,
     ManifestError,
@@ -36,7 +36,7 @@ from tests.whole_runs import batchjobs
 
 if TYPE_CHECKING:
     import subprocess
-from tests.bind.recordings import CHAPTERS
+from tests.audiobook.recordings import CHAPTERS
 from tests.builders import write_recording
 
 

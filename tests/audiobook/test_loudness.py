@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from batchjobs import api
-from batchjobs.bind import BindSettings, bind
-from batchjobs.bind.album import Chapter
-from batchjobs.bind.files import read_blocks
-from batchjobs.bind.levels import Chain, Level, Meter, fit_level, level_filters
+from batchjobs.audiobook import BindSettings, bind
+from batchjobs.audiobook.album import Chapter
+from batchjobs.audiobook.files import read_blocks
+from batchjobs.audiobook.levels import Chain, Level, Meter, fit_level, level_filters
 from tests.books import alice, kalila
 from tests.builders import write_recording
 from tests.recordings import read_pcm

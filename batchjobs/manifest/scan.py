@@ -21,7 +21,7 @@ from batchjobs.files.atomic import disk_error, write_whole
 if TYPE_CHECKING:
     from watchfiles import Change
 
-__all__ = ["ENDINGS", "Scan", "ScanReport", "arrivals"]
+__all__ = ["ENDINGS", "Scan", "ScanReport", "arrivals", "scan"]
 
 ENDINGS: Final = frozenset(
     """
@@ -202,6 +202,25 @@ class Scan:
             if _read_head(Path(other)) == head and decoding.sha256_of(Path(other)) == digest:
                 return name
         return ""
+
+
+def scan(
+    folder: str | Path, manifest: str | Path, *, progress: Callable[[int], None] | None = None
+) -> ScanReport:
+    """Write a manifest of the recordings below a folder, or add to it what is new.
+
+    Args:
+        folder: The folder.
+        manifest: The manifest, JSON Lines. If it is not above the folder, a run of it needs
+            `Options.input_root`.
+        progress: Called with the number of recordings looked at so far.
+
+    Raises:
+        ManifestError: The folder cannot be read, or the manifest is none of recordings.
+        OutputError: The manifest cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    return Scan(Path(folder), Path(manifest)).run(progress)
 
 
 def _read_head(path: Path) -> bytes:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchjobs.audio import decoding
-from batchjobs.bind.album import Album, Chapter
-from batchjobs.bind.cover import Picture, add_cover
-from batchjobs.bind.kinds import FileKind
-from batchjobs.bind.levels import Chain, Level, Loudness, Meter, level_filters
+from batchjobs.audiobook.album import Album, Chapter
+from batchjobs.audiobook.cover import Picture, add_cover
+from batchjobs.audiobook.kinds import FileKind
+from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, level_filters
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import disk_error, part_path, publish
 

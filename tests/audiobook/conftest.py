@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs import api
-from tests.bind.recordings import CHAPTERS
+from tests.audiobook.recordings import CHAPTERS
 from tests.books import picture
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from batchjobs.bind.album import Album, read_album
-from batchjobs.bind.cover import Picture, read_picture
-from batchjobs.bind.files import Maker, Volume, read_blocks
-from batchjobs.bind.kinds import KINDS
-from batchjobs.bind.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
+from batchjobs.audiobook.album import Album, read_album
+from batchjobs.audiobook.cover import Picture, read_picture
+from batchjobs.audiobook.files import Maker, Volume, read_blocks
+from batchjobs.audiobook.kinds import KINDS
+from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 

@@ -1,0 +1,111 @@
+"""What ``import batchjobs`` offers: everything it lists, typed, and nothing before it is asked for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import batchjobs
+from batchjobs.exports import HOMES
+
+ROOT = Path(batchjobs.__file__).parents[1]
+PROGRAM = '''
+"""A program that uses each name, as its author's mypy sees it."""
+
+from pathlib import Path
+from typing import assert_type
+
+import batchjobs
+
+
+def watch(event: batchjobs.Event) -> None:
+    match event:
+        case batchjobs.RunStarted():
+            assert_type(event.to_do, int)
+        case batchjobs.JobFinished():
+            assert_type(event.record, batchjobs.JobRecord)
+        case batchjobs.SegmentFinished():
+            assert_type(event.audio_seconds, float)
+        case batchjobs.JobRetried():
+            assert_type(event.attempt, int)
+        case batchjobs.SlowedDown():
+            assert_type(event.concurrency, int)
+        case batchjobs.ServiceLost() | batchjobs.ServiceBack():
+            assert_type(event.provider, str)
+        case batchjobs.LimitReached():
+            assert_type(event.message, str)
+        case batchjobs.RunStopping():
+            assert_type(event.reason, str)
+        case batchjobs.RunFinished():
+            assert_type(event.totals, batchjobs.RunSummary)
+
+
+async def run_within_trio(options: batchjobs.Options) -> batchjobs.RunReport:
+    return await batchjobs.run_async("talks.csv", options, observe=watch)
+
+
+book: batchjobs.Book = batchjobs.read_book("alice.epub")
+chapters: tuple[batchjobs.Chapter, ...] = book.chapters
+assert_type(batchjobs.write_manifest(book, [1], Path("alice.jsonl")), int)
+scanned: batchjobs.ScanReport = batchjobs.scan("archive", "archive.jsonl")
+assert_type(scanned.new, int)
+probed: batchjobs.ProbeReport = batchjobs.probe("munsit", voice="v")
+assert_type(probed.close_drains, bool)
+options = batchjobs.Options(speech=batchjobs.Defaults(voice_id="v"))
+plan: batchjobs.Plan = batchjobs.plan("talks.csv", options)
+try:
+    report = batchjobs.run("talks.csv", options, observe=watch).raise_for_status()
+except batchjobs.errors.JobsFailedError as error:
+    assert_type(error.failed, int)
+    raise SystemExit(error.exit_code) from error
+assert_type(report.summary.errors, dict[str, int])
+for result in batchjobs.read_results(report.folder):
+    assert_type(result, dict[str, object])
+status: batchjobs.RunStatus = batchjobs.status(report.folder)
+assert_type((status.done, status.is_running), tuple[int, bool])
+verified: batchjobs.VerifyReport = batchjobs.verify(report.folder)
+assert_type(verified.wrong, tuple[str, ...])
+accepted: batchjobs.AcceptReport = batchjobs.accept(report.folder, every=True)
+assert_type(accepted.accepted, tuple[str, ...])
+bound: batchjobs.BoundBook = batchjobs.bind(report.folder, batchjobs.BindSettings(form="mp3"))
+assert_type(bound.path, Path)
+print(batchjobs.__version__)
+print(batchjobs.no_such_name)  # type: ignore[attr-defined]
+'''
+
+
+def test_the_list_the_homes_and_the_program_agree() -> None:
+    """A name that is listed has a home, can be imported, and is used below."""
+    assert {*HOMES, "errors", "__version__"} == set(batchjobs.__all__) <= set(dir(batchjobs))
+    for name in batchjobs.__all__:
+        assert getattr(batchjobs, name) is not None
+        assert f"batchjobs.{name}" in PROGRAM
+
+
+def test_a_callable_stays_one_after_all_modules_were_imported() -> None:
+    """No module of the package is called as a function that it offers: it would hide it."""
+    taken = {path.stem for path in Path(batchjobs.__file__).parent.iterdir()}
+    assert not taken & set(HOMES)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The package offers what it lists, and no more."""
+    with pytest.raises(AttributeError):
+        _ = batchjobs.nothing_like_it  # type: ignore[attr-defined]
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    """The help must not wait for trio or numpy, nor a program that wants the version."""
+    code = "import sys, batchjobs; batchjobs.__version__; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"trio", "numpy", "msgspec", "batchjobs.api"} & set(ran.stdout.split())
+
+
+def test_a_program_s_mypy_sees_every_type(tmp_path: Path) -> None:
+    """Names, arguments and records are typed for callers; a name that is not there is an error."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", str(program)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
