@@ -20,6 +20,7 @@ from batchjobs.cli.main import cli
 from batchjobs.manifest import KNOWN_COLUMNS
 from batchjobs.server.engines.registry import ENGINES
 from batchjobs.server.faults import FaultName
+from tests.options import settings_page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,6 +104,11 @@ def test_every_column_is_in_the_manifests_page() -> None:
     table = section("manifests/README.md", "The manifest")
     rows = re.findall(r"^\| `(\w+)` \| (?:both|speech|transcription) \|", table, re.MULTILINE)
     assert set(rows) == set(KNOWN_COLUMNS)
+
+
+def test_every_setting_is_in_its_table() -> None:
+    """The page of settings has the table that ``python -m tests.options.settings_page`` prints."""
+    assert settings_page.table() in section("batchjobs/cli/README.md", "Every setting of a run")
 
 
 def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
