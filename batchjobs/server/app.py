@@ -25,7 +25,7 @@ from batchjobs.protocol.messages import Failure
 from batchjobs.server.admission import BASE_PATH, RateGate, Refusal, examine
 from batchjobs.server.connection import Line
 from batchjobs.server.engines import registry
-from batchjobs.server.engines.registry import Recogniser, Synthesiser
+from batchjobs.server.engines.interface import Recogniser, Synthesiser
 from batchjobs.server.fault_injection import Delivery, closing_code
 from batchjobs.server.faults import Dice, Fault, FaultName
 from batchjobs.server.session_log import Account, Ledger
@@ -66,7 +66,7 @@ async def serve(
     try:
         # Models are loaded in a thread: that takes seconds, and signals have to be heard.
         if synthesiser is None:
-            synthesiser = await trio.to_thread.run_sync(registry.synthesiser, settings.engine)
+            synthesiser = await trio.to_thread.run_sync(registry.make_synthesiser, settings.engine)
             made.append(synthesiser)
         if recogniser is None:
             recogniser = await trio.to_thread.run_sync(_recogniser, settings)
@@ -84,7 +84,7 @@ async def serve(
 
 
 def _recogniser(settings: ServerSettings) -> Recogniser:
-    return registry.recogniser(settings.engine, model_folder=settings.model_folder)
+    return registry.make_recogniser(settings.engine, model_folder=settings.model_folder)
 
 
 async def _open_listener(settings: ServerSettings) -> trio.SocketListener:

@@ -93,7 +93,7 @@ async def local_server(  # noqa: PLR0913  # keyword-only, each a setting of the 
     dies; and a Ctrl-C in the terminal does not reach it, because a run drains first.
 
     Args:
-        engine: A name of `batchjobs.server.engines.ENGINES`.
+        engine: A name of `batchjobs.server.engines.registry.ENGINES`.
         model_folder: Where the recogniser's model lies, if it needs one.
         faults: How to misbehave, as `batchjobs.server.faults.parse_fault` reads it.
         seed: Of the dice that decide which sessions a fault strikes.

@@ -20,7 +20,7 @@ class ServerSettings:
         host: Address to listen on; loopback unless somebody means otherwise.
         port: TCP port; 0 takes a free one.
         token: The key that clients must show.
-        engine: A name of `batchjobs.server.engines.ENGINES`.
+        engine: A name of `batchjobs.server.engines.registry.ENGINES`.
         model_folder: Where the recogniser's model lies, if it needs one.
         faults: How to misbehave, the first that strikes wins.
         seed: Of the dice that decide which sessions a fault strikes.

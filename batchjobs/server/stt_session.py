@@ -10,7 +10,7 @@ from trio_websocket import ConnectionClosed
 from batchjobs.errors import EngineError, PermanentError, SessionError
 from batchjobs.protocol import codec, messages
 from batchjobs.server.connection import Line
-from batchjobs.server.engines.registry import Recogniser, RecogniserStream
+from batchjobs.server.engines.interface import Recogniser, RecogniserStream
 from batchjobs.server.fault_injection import closing_code
 from batchjobs.server.session_log import Account
 from batchjobs.server.settings import ServerSettings

@@ -17,7 +17,7 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.protocol import error_codes, messages
 from batchjobs.server.admission import INVALID_KEY, key_matches
 from batchjobs.server.connection import Line
-from batchjobs.server.engines.registry import Synthesiser
+from batchjobs.server.engines.interface import Synthesiser
 from batchjobs.server.fault_injection import closing_code
 from batchjobs.server.session_log import Account
 from batchjobs.server.settings import ServerSettings

@@ -12,7 +12,7 @@ from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.server.engines.registry import synthesiser
+from batchjobs.server.engines.registry import make_synthesiser
 
 RATE = 16_000
 
@@ -21,7 +21,7 @@ def test_speech_is_found_among_loud_music(tmp_path: Path) -> None:
     """Where the level says nothing."""
     speech = SpeechSettings(voice_id="en", model_id="m", output_format="pcm_16000")
     text = "The quick brown fox jumps over the lazy dog, and nobody in the house has seen it."
-    engine = synthesiser("espeak")
+    engine = make_synthesiser("espeak")
     try:
         said = np.frombuffer(b"".join(engine.synthesise(text, speech)), dtype="<i2") / 32_768
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 from batchjobs.audio import decoding, pcm
 from batchjobs.jobs import SpeechSettings
-from batchjobs.server.engines.registry import synthesiser
+from batchjobs.server.engines.registry import make_synthesiser
 from tests.commands import ROOT
 from tests.recordings import read_pcm
 from tests.whole_runs import batchjobs, results, summary
@@ -42,7 +42,7 @@ def test_the_arabic_clips_are_what_espeak_says(quickstart: Path) -> None:
     """Each Arabic clip has the rate asked for and the length of the same text spoken again."""
     with (ROOT / "manifests" / "quickstart.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
-    engine = synthesiser("espeak")
+    engine = make_synthesiser("espeak")
     try:
         for line in results(quickstart):
             row = rows[str(line["id"])]

@@ -15,7 +15,7 @@ from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, NoRunError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.outputs.writing import file_changes
-from batchjobs.server.engines.registry import synthesiser
+from batchjobs.server.engines.registry import make_synthesiser
 from tests.faults.bench import Bench
 from tests.whole_runs import ARABIC, write_manifest
 
@@ -41,7 +41,7 @@ def tones(text: str, rate: int) -> bytes:
     settings = SpeechSettings(
         voice_id="any", model_id="any", output_format=f"pcm_{rate}", speed=1.0
     )
-    engine = synthesiser("tone")
+    engine = make_synthesiser("tone")
     try:
         return b"".join(engine.synthesise(text, settings))
     finally:

@@ -19,7 +19,7 @@ import msgspec
 from batchjobs.audio.pcm import quantise, to_floats
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.server.engines.registry import Resampler
+from batchjobs.server.engines.samples import Resampler
 from batchjobs.text import script_of, split_messages
 
 __all__ = ["EspeakSynthesiser", "runs", "voice_variant"]
@@ -133,7 +133,7 @@ class EspeakSynthesiser:
         self._closed = False
 
     def synthesise(self, text: str, settings: SpeechSettings) -> Iterator[bytes]:
-        """Speak a text; see `engines.Synthesiser`.
+        """Speak a text; see `interface.Synthesiser`.
 
         Raises:
             EngineError: espeak refused, crashed or hung on it, or cannot be started.

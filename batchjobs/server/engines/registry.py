@@ -1,101 +1,14 @@
-"""The engines' interface and table: PCM out of text, cumulative transcripts out of PCM."""
+"""The table of engines, and the making of those that a server was asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-from batchjobs.errors import ConfigurationError, EngineError, MissingExtraError
-from batchjobs.jobs import SpeechSettings
+from batchjobs.errors import ConfigurationError, MissingExtraError
+from batchjobs.server.engines.interface import Recogniser, Synthesiser
 
-if TYPE_CHECKING:  # numpy is slow to import, and the table below is wanted by the command's help
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = [
-    "ENGINES",
-    "Engine",
-    "PcmReader",
-    "Recogniser",
-    "RecogniserStream",
-    "Resampler",
-    "Synthesiser",
-    "UtteranceEnd",
-    "recogniser",
-    "synthesiser",
-]
-
-_BYTES_PER_SAMPLE = 2
-# Beyond these a header is nonsense, and tables made for its rate would only cost memory.
-_LOWEST_HZ, _HIGHEST_HZ = 1_000, 192_000
-_UTTERANCE_SECONDS = 5.0
-_UTTERANCE_LIMIT_SECONDS = 25.0
-_PAUSE_SECONDS = 0.4
-_QUIET_BELOW = 0.006  # of full scale: 200 steps of 16 bits
-
-
-class Synthesiser(Protocol):
-    """Speaks. One serves a whole server; several threads may use it at once."""
-
-    def synthesise(self, text: str, settings: SpeechSettings) -> Iterator[bytes]:
-        """Speak a text.
-
-        Args:
-            text: What to speak; unlimited.
-            settings: Voice, speed and sample rate.
-
-        Yields:
-            Mono 16-bit little-endian PCM at ``settings.sample_rate``, whole samples, at most about
-            half a second each. Closing the iterator stops the work.
-
-        Raises:
-            EngineError: The text could not be spoken; the next one may well be.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give back what it holds; calling it twice is fine."""
-        ...
-
-
-class RecogniserStream(Protocol):
-    """Listens to one session's audio; used by one thread at a time."""
-
-    def accept(self, pcm: bytes, sample_rate: int) -> str:
-        """Hear more audio.
-
-        Args:
-            pcm: Mono 16-bit little-endian PCM. A sample may be cut between two calls.
-            sample_rate: In hertz; usually 16,000.
-
-        Returns:
-            The transcript of everything heard so far; later calls may revise it.
-
-        Raises:
-            EngineError: The engine failed; the stream is of no more use.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give back what it holds; calling it twice is fine."""
-        ...
-
-
-class Recogniser(Protocol):
-    """Makes a stream a session. One serves a whole server; several threads may use it at once."""
-
-    def start(self) -> RecogniserStream:
-        """Begin to listen to a new session.
-
-        Raises:
-            EngineError: The engine cannot start another.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give back what it holds; calling it twice is fine."""
-        ...
+__all__ = ["ENGINES", "Engine", "make_recogniser", "make_synthesiser"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +63,7 @@ _PACKAGES: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def synthesiser(name: str) -> Synthesiser:
+def make_synthesiser(name: str) -> Synthesiser:
     """Make the engine that speaks for a choice of `ENGINES`.
 
     Raises:
@@ -169,7 +82,7 @@ def synthesiser(name: str) -> Synthesiser:
     return EspeakSynthesiser()
 
 
-def recogniser(name: str, *, model_folder: Path | None = None) -> Recogniser:
+def make_recogniser(name: str, *, model_folder: Path | None = None) -> Recogniser:
     """Make the engine that listens for a choice of `ENGINES`.
 
     Args:
@@ -213,113 +126,3 @@ def _require(part: str, name: str) -> None:
     if name == "auto":
         missing.hint += ", or take --engine tone, which needs nothing"
     raise missing
-
-
-# -- samples, as the engines share them --------------------------------------------------------
-
-
-class _SoxrStream(Protocol):
-    def resample_chunk(
-        self,
-        x: "NDArray[np.float32]",
-        last: bool = False,  # noqa: FBT001, FBT002 - soxr's own
-    ) -> "NDArray[np.float32]": ...
-
-
-class Resampler:
-    """Changes the rate of a stream of mono samples.
-
-    In float32, where soxr gives the same samples for every chunking; in int16 it dithers at random.
-
-    Args:
-        from_rate: Rate of what is pushed, in hertz.
-        to_rate: Rate of what comes out, in hertz.
-    """
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, *, from_rate: int, to_rate: int) -> None:
-        self._stream: _SoxrStream | None = None
-        if from_rate != to_rate:
-            import soxr
-
-            self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
-
-    def push(self, samples: "NDArray[np.float32]", *, last: bool = False) -> "NDArray[np.float32]":
-        """Take more samples, shape (n,), and give those that are ready, shape (m,).
-
-        The filter holds some milliseconds back until `last`.
-        """
-        if self._stream is None:
-            return samples
-        return self._stream.resample_chunk(samples, last=last)
-
-
-class PcmReader:
-    """Turns the bytes of `RecogniserStream.accept` into float samples at one rate.
-
-    Args:
-        sample_rate: The rate wanted, in hertz.
-    """
-
-    __slots__ = ("_carry", "_from_rate", "_resampler", "_sample_rate")
-
-    def __init__(self, *, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
-        self._from_rate = sample_rate
-        self._resampler = Resampler(from_rate=sample_rate, to_rate=sample_rate)
-        self._carry = b""
-
-    def push(self, pcm: bytes, sample_rate: int) -> "NDArray[np.float32]":
-        """Read PCM as samples of -1 to 1, shape (n,), at the rate wanted.
-
-        Raises:
-            EngineError: A rate that no recording has.
-        """
-        from batchjobs.audio.pcm import to_floats
-
-        if not _LOWEST_HZ <= sample_rate <= _HIGHEST_HZ:
-            raise EngineError(f"no engine can listen at {sample_rate} Hz")
-        if sample_rate != self._from_rate:
-            self._from_rate = sample_rate
-            self._resampler = Resampler(from_rate=sample_rate, to_rate=self._sample_rate)
-        data = self._carry + pcm
-        whole = len(data) - len(data) % _BYTES_PER_SAMPLE
-        self._carry = data[whole:]
-        return self._resampler.push(to_floats(data[:whole]))
-
-
-class UtteranceEnd:
-    """Finds where a stream of speech can be cut: in a pause once it is long, or when very long.
-
-    A recogniser's work and memory grow with the utterance, and whisper takes 30 seconds at most.
-
-    Args:
-        sample_rate: In hertz.
-    """
-
-    __slots__ = ("_quiet", "_sample_rate", "_samples")
-
-    def __init__(self, *, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
-        self._samples = 0
-        self._quiet = 0
-
-    def reached(self, samples: "NDArray[np.float32]") -> bool:
-        """Hear more samples, shape (n,), and say whether the utterance can end behind them.
-
-        If so, what comes next counts as a new utterance.
-        """
-        loud = (abs(samples) > _QUIET_BELOW).nonzero()[0]
-        if len(loud):
-            self._quiet = len(samples) - 1 - int(loud[-1])
-        else:
-            self._quiet += len(samples)
-        self._samples += len(samples)
-        seconds, quiet = self._samples / self._sample_rate, self._quiet / self._sample_rate
-        over = seconds >= _UTTERANCE_LIMIT_SECONDS or (
-            seconds >= _UTTERANCE_SECONDS and quiet >= _PAUSE_SECONDS
-        )
-        if over:
-            self._samples = self._quiet = 0
-        return over

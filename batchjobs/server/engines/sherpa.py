@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs.errors import ConfigurationError, EngineError
-from batchjobs.server.engines.registry import PcmReader, UtteranceEnd
+from batchjobs.server.engines.samples import PcmReader, UtteranceEnd
 from batchjobs.server.engines.sherpa_model import RECIPES, Model, find_model
 
 __all__ = ["SherpaRecogniser", "SherpaStream", "check"]
@@ -127,7 +127,7 @@ class SherpaRecogniser:
         return f"sherpa-onnx with the {self.model.kind} model in {self.model.tokens.parent}"
 
     def start(self) -> "SherpaStream":
-        """Begin to listen to a new session; see `engines.Recogniser`."""
+        """Begin to listen to a new session; see `interface.Recogniser`."""
         return SherpaStream(functools.partial(_one_at_a_time, self._lock, self._transcribe))
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ class SherpaStream:
         self._current = ""
 
     def accept(self, pcm: bytes, sample_rate: int) -> str:
-        """Hear more audio and give the transcript so far; see `engines.RecogniserStream`.
+        """Hear more audio and give the transcript so far; see `interface.RecogniserStream`.
 
         Raises:
             EngineError: sherpa-onnx failed, or no recording has such a rate.

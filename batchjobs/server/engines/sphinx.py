@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from batchjobs.audio.pcm import quantise
 from batchjobs.errors import ConfigurationError, EngineError
-from batchjobs.server.engines.registry import PcmReader, UtteranceEnd
+from batchjobs.server.engines.samples import PcmReader, UtteranceEnd
 from batchjobs.server.engines.sphinx_helper import receive, send
 
 __all__ = ["NOTICE", "SphinxRecogniser", "SphinxStream"]
@@ -66,7 +66,7 @@ class SphinxRecogniser:
         return NOTICE
 
     def start(self) -> "SphinxStream":
-        """Begin to listen to a new session; see `engines.Recogniser`.
+        """Begin to listen to a new session; see `interface.Recogniser`.
 
         Raises:
             EngineError: The helper process cannot be started.
@@ -161,7 +161,7 @@ class SphinxStream:
         self._current = ""
 
     def accept(self, pcm: bytes, sample_rate: int) -> str:
-        """Hear more audio and give the transcript so far; see `engines.RecogniserStream`.
+        """Hear more audio and give the transcript so far; see `interface.RecogniserStream`.
 
         Raises:
             EngineError: The decoder's process died or takes far too long, or no recording has

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.server.engines.registry import PcmReader
+from batchjobs.server.engines.samples import PcmReader
 from batchjobs.server.engines.tone_signal import (
     CHECK_BYTES,
     HEADER_BYTES,
@@ -91,7 +91,7 @@ class ToneSynthesiser:
     """Speaks any text as tones; the same text, speed and rate give the same bytes."""
 
     def synthesise(self, text: str, settings: SpeechSettings) -> Iterator[bytes]:
-        """Speak a text; see `engines.Synthesiser`. The voice makes no difference.
+        """Speak a text; see `interface.Synthesiser`. The voice makes no difference.
 
         Raises:
             EngineError: A sample rate it does not know.
@@ -320,7 +320,7 @@ class ToneStream:
         self._text = ""
 
     def accept(self, pcm: bytes, sample_rate: int) -> str:
-        """Hear more audio and give all texts completed so far; see `engines.RecogniserStream`.
+        """Hear more audio and give all texts completed so far; see `interface.RecogniserStream`.
 
         Every rate is read as it is, so nothing waits in a resampler. A change of rate ends the
         utterance that was going on.

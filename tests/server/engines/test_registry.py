@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchjobs.audio.pcm import quantise
 from batchjobs.errors import ConfigurationError, EngineError, MissingExtraError
-from batchjobs.server.engines import registry
+from batchjobs.server.engines import registry, samples
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from batchjobs.server.engines.sphinx import SphinxRecogniser
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
@@ -28,8 +28,8 @@ from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 )
 def test_a_choice_makes_its_engines(name: str, speaks: type, listens: type) -> None:
     """A name is a choice for the whole server: one that only speaks brings one that listens."""
-    synthesiser = registry.synthesiser(name)
-    recogniser = registry.recogniser(name)
+    synthesiser = registry.make_synthesiser(name)
+    recogniser = registry.make_recogniser(name)
     assert type(synthesiser) is speaks
     assert type(recogniser) is listens
     synthesiser.close()
@@ -38,13 +38,13 @@ def test_a_choice_makes_its_engines(name: str, speaks: type, listens: type) -> N
 
 def test_sherpa_speaks_by_espeak() -> None:
     """The engine sherpa only listens, so espeak speaks for it."""
-    assert type(registry.synthesiser("sherpa")) is EspeakSynthesiser
+    assert type(registry.make_synthesiser("sherpa")) is EspeakSynthesiser
 
 
 def test_sherpa_asks_for_its_model() -> None:
     """The engine sherpa without a model folder says which option gives it one."""
     with pytest.raises(ConfigurationError, match="--model FOLDER"):
-        registry.recogniser("sherpa")
+        registry.make_recogniser("sherpa")
 
 
 def test_every_engine_says_what_it_is() -> None:
@@ -54,7 +54,7 @@ def test_every_engine_says_what_it_is() -> None:
 
 def test_an_unknown_engine_is_answered_with_the_known_ones() -> None:
     """A name that is no engine is a configuration error that lists those there are."""
-    for make in (registry.synthesiser, registry.recogniser):
+    for make in (registry.make_synthesiser, registry.make_recogniser):
         with pytest.raises(ConfigurationError, match=r"no engine 'festival'.*tone.*sherpa"):
             make("festival")
 
@@ -72,7 +72,7 @@ def test_a_missing_voice_names_its_extra(
     """A speaking engine without its package says which package and which extra to install."""
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=package) as caught:
-        registry.synthesiser(name)
+        registry.make_synthesiser(name)
     assert caught.value.hint == f"pip install 'batchjobs[{extra}]'"
 
 
@@ -89,7 +89,7 @@ def test_a_missing_recogniser_names_its_extra(
     """A listening engine without its package says which package and which extra to install."""
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=package) as caught:
-        registry.recogniser(name, model_folder=Path())
+        registry.make_recogniser(name, model_folder=Path())
     assert caught.value.hint == f"pip install 'batchjobs[{extra}]'"
 
 
@@ -97,7 +97,7 @@ def test_auto_without_its_packages_tells_of_tone(monkeypatch: pytest.MonkeyPatch
     """The default choice without its packages also names the engine that needs none."""
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(MissingExtraError, match="--engine tone"):
-        registry.synthesiser("auto")
+        registry.make_synthesiser("auto")
 
 
 # -- samples -----------------------------------------------------------------------------------
@@ -110,8 +110,8 @@ _CUTS = st.lists(st.integers(0, 9_600), max_size=8)
 def test_samples_are_the_same_however_the_bytes_are_cut(cuts: list[int], rate: int) -> None:
     """PCM cut anywhere, even inside a sample, is read and resampled to the very same samples."""
     pcm = np.random.default_rng(7).integers(-32768, 32768, 4_800).astype("<i2").tobytes()
-    whole = registry.PcmReader(sample_rate=16_000).push(pcm, rate)
-    reader = registry.PcmReader(sample_rate=16_000)
+    whole = samples.PcmReader(sample_rate=16_000).push(pcm, rate)
+    reader = samples.PcmReader(sample_rate=16_000)
     edges = [0, *sorted(cuts), len(pcm)]
     parts = [reader.push(pcm[start:end], rate) for start, end in itertools.pairwise(edges)]
     assert np.array_equal(np.concatenate(parts), whole)
@@ -120,19 +120,19 @@ def test_samples_are_the_same_however_the_bytes_are_cut(cuts: list[int], rate: i
 def test_samples_at_the_wanted_rate_come_back_exactly() -> None:
     """Without a change of rate, 16-bit samples survive the way through float unchanged."""
     pcm = np.arange(-32768, 32768).astype("<i2").tobytes()
-    assert quantise(registry.PcmReader(sample_rate=16_000).push(pcm, 16_000)) == pcm
+    assert quantise(samples.PcmReader(sample_rate=16_000).push(pcm, 16_000)) == pcm
 
 
 @pytest.mark.parametrize("rate", [-1, 0, 1, 999, 192_001, 2**32 - 1])
 def test_a_rate_that_no_recording_has_is_refused(rate: int) -> None:
     """A nonsensical sample rate in a header is an engine error, not a crash or a huge table."""
     with pytest.raises(EngineError, match=str(rate)):
-        registry.PcmReader(sample_rate=16_000).push(bytes(4), rate)
+        samples.PcmReader(sample_rate=16_000).push(bytes(4), rate)
 
 
 def test_a_resampler_gives_all_its_samples_in_the_end() -> None:
     """What the filter holds back comes out with the last push."""
-    resampler = registry.Resampler(from_rate=24_000, to_rate=16_000)
+    resampler = samples.Resampler(from_rate=24_000, to_rate=16_000)
     first = resampler.push(np.zeros(24_000, np.float32))
     last = resampler.push(np.zeros(0, np.float32), last=True)
     assert len(first) + len(last) == 16_000
@@ -140,7 +140,7 @@ def test_a_resampler_gives_all_its_samples_in_the_end() -> None:
 
 def test_an_utterance_ends_in_a_pause_once_it_is_long() -> None:
     """Speech is cut in a pause after five seconds, and not before."""
-    end = registry.UtteranceEnd(sample_rate=100)
+    end = samples.UtteranceEnd(sample_rate=100)
     loud, quiet = np.full(100, 0.5, np.float32), np.zeros(50, np.float32)
     assert [end.reached(block) for block in (loud, quiet, loud, loud, loud)] == [False] * 5
     assert not end.reached(loud)
@@ -150,6 +150,6 @@ def test_an_utterance_ends_in_a_pause_once_it_is_long() -> None:
 
 def test_an_endless_utterance_is_cut_anyway() -> None:
     """Speech without a pause is cut at twenty-five seconds, where recognisers reach their limit."""
-    end = registry.UtteranceEnd(sample_rate=100)
+    end = samples.UtteranceEnd(sample_rate=100)
     loud = np.full(100, 0.5, np.float32)
     assert [end.reached(loud) for _ in range(26)].index(True) == 24
