@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
+
 __all__ = [
     "BadRow",
     "Doubt",
@@ -65,7 +67,7 @@ class SpeechSettings:
     stability: float = 0.5
     similarity_boost: float = 0.75
     speed: float = 1.0
-    output_format: str = "pcm_24000"
+    output_format: str = DEFAULT_OUTPUT_FORMAT
 
     @property
     def sample_rate(self) -> int:

@@ -15,6 +15,7 @@ LAYERS = {
     "exports": 0,
     "formatting": 0,
     "process": 0,
+    "speech": 0,
     "text": 0,
     "jobs": 1,
     "websocket": 1,

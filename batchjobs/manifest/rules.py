@@ -24,12 +24,12 @@ from batchjobs.manifest.cells import (
 from batchjobs.manifest.columns import RowError
 from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
+from batchjobs.speech import DEFAULT_OUTPUT_FORMAT, FASTEST, OUTPUT_FORMATS, SLOWEST
 
 __all__ = ["Rules"]
 
 _SOURCES = ("text", "text_file", "audio")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
-_OUTPUT_FORMATS = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 _ID_LIMIT_CHARACTERS = 1000
 # File systems allow 255 bytes a name; beside a result stand its unfinished form (.NAME.part) and,
 # for a transcript, the same name with longer endings.
@@ -252,10 +252,10 @@ def _speech(
 ) -> SpeechSettings:
     stability = number_in(row, "stability", defaults.stability, 0.0, 1.0)
     similarity_boost = number_in(row, "similarity_boost", defaults.similarity_boost, 0.0, 1.0)
-    speed = number_in(row, "speed", defaults.speed, 0.7, 1.2)
-    output_format = name_in(row, "output_format") or defaults.output_format or "pcm_24000"
-    if output_format not in _OUTPUT_FORMATS:
-        hint = f"the formats are {', '.join(_OUTPUT_FORMATS)}"
+    speed = number_in(row, "speed", defaults.speed, SLOWEST, FASTEST)
+    output_format = name_in(row, "output_format") or defaults.output_format or DEFAULT_OUTPUT_FORMAT
+    if output_format not in OUTPUT_FORMATS:
+        hint = f"the formats are {', '.join(OUTPUT_FORMATS)}"
         raise RowError("output_format", f"'{shortened(output_format)}' is no format", hint=hint)
     return SpeechSettings(
         voice_id=voice_id,

@@ -6,6 +6,7 @@ from pathlib import Path
 from batchjobs.audio.formats import FORMATS
 from batchjobs.options.parse import MOST_SESSIONS, parse_rate, parse_sessions
 from batchjobs.options.setting import Setting, describe
+from batchjobs.speech import OUTPUT_FORMATS
 
 __all__ = ["Defaults", "Options", "Pauses"]
 
@@ -61,7 +62,7 @@ class Defaults:
         default="",
         metadata=Setting(
             help="Sample rate asked of the service, for rows without one.",
-            choices=("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000"),
+            choices=OUTPUT_FORMATS,
             is_planned=True,
         ),
     )

@@ -11,10 +11,9 @@ from batchjobs.errors import (
     ThrottledError,
     TransientError,
 )
+from batchjobs.protocol import close_codes
 
 __all__ = [
-    "ABNORMAL_CLOSE",
-    "NORMAL_CLOSE",
     "from_close",
     "from_code",
     "from_status",
@@ -22,11 +21,6 @@ __all__ = [
     "quote",
 ]
 
-NORMAL_CLOSE: Final = 1000
-ABNORMAL_CLOSE: Final = 1006
-"""Of a connection that ended without a close message."""
-_NO_CODE: Final = 1005
-_TRY_LATER: Final = 1013
 _QUOTED_CHARACTERS: Final = 500
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -80,7 +74,7 @@ def _by_status(status: str, shown: str, code: str, retry_after: float | None) ->
 
 def is_normal_close(code: int | None) -> bool:
     """Whether a close says nothing but that the peer has finished."""
-    return code is None or code in {NORMAL_CLOSE, _NO_CODE}
+    return code is None or code in {close_codes.NORMAL, close_codes.NO_CODE}
 
 
 def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
@@ -95,6 +89,6 @@ def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
     number = "without a code" if code is None else f"with {code}"
     shown = f"the connection closed {number} {when}{said}"
     text = "" if code is None else str(code)
-    if code == _TRY_LATER:
+    if code == close_codes.TRY_AGAIN_LATER:
         return ThrottledError(shown, code=text)
     return TransientError(shown, code=text)

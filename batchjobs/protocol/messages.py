@@ -8,6 +8,7 @@ import msgspec
 from batchjobs.errors import TransientError
 from batchjobs.protocol import codec, fields
 from batchjobs.protocol.codec import ChunkEncoding
+from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
 
 __all__ = [
     "Audio",
@@ -66,7 +67,7 @@ class InitConnection(
     model_id: str = "faseeh-mini-v1-preview"
     voice_id: str
     voice_settings: VoiceSettings = VoiceSettings()
-    output_format: str = "pcm_24000"
+    output_format: str = DEFAULT_OUTPUT_FORMAT
     x_api_key: str | msgspec.UnsetType = msgspec.UNSET
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError
 from batchjobs.jobs import Doubt, Ending, Sign, SpeechSettings
-from batchjobs.protocol import error_codes, messages
+from batchjobs.protocol import close_codes, error_codes, messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.conversation import TTS, Conversation, Phase, State, Step
 from batchjobs.protocol.messages import Role
@@ -218,7 +218,7 @@ class TtsClient(Generic[_Sink]):
                 self._finish(Ending.CLOSED_BY_SERVER, code, now)
             # After a quiet time the audio was complete before the peer dropped the line.
             case Phase.DRAINING if is_normal or (
-                code == error_codes.ABNORMAL_CLOSE and self._was_quiet()
+                code == close_codes.ABNORMAL and self._was_quiet()
             ):
                 self._finish(self._ending_of_drain(), code, now)
             case Phase.AWAITING | Phase.CLOSING if is_normal:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
+from batchjobs.speech import BYTES_PER_SAMPLE
 
 __all__ = ["AudioIntake", "AudioSink", "SpeechResult", "TtsJudge"]
 
-_BYTES_PER_SAMPLE: Final = 2
+
 _HALF_SAMPLE_SEVERITY: Final = 0.02
 
 
@@ -92,15 +93,15 @@ class AudioIntake(Generic[_Sink]):
             self.sample_rate = self.sink.sample_rate = sample_rate
         self.sink.add(pcm)
         self.size_bytes += len(pcm)
-        self.seconds = self.size_bytes / (_BYTES_PER_SAMPLE * sample_rate)
+        self.seconds = self.size_bytes / (BYTES_PER_SAMPLE * sample_rate)
 
     def end(self) -> tuple[Doubt, ...]:
         """Cut off half a sample at the end, and close the sink; say what speaks against the audio."""
-        odd_bytes = self.size_bytes % _BYTES_PER_SAMPLE
+        odd_bytes = self.size_bytes % BYTES_PER_SAMPLE
         if odd_bytes:
             self.sink.drop(odd_bytes)
             self.size_bytes -= odd_bytes
-            self.seconds = self.size_bytes / (_BYTES_PER_SAMPLE * self.sample_rate)
+            self.seconds = self.size_bytes / (BYTES_PER_SAMPLE * self.sample_rate)
         self.sink.seal()
         if not odd_bytes:
             return ()

@@ -2,7 +2,6 @@
 
 import contextlib
 import faulthandler
-import gc
 import logging
 import os
 import sys
@@ -14,6 +13,7 @@ import msgspec
 import trio
 
 from batchjobs.errors import BatchjobsError
+from batchjobs.process.tuning import tune_collector
 from batchjobs.server.app import serve
 from batchjobs.server.child import ChildError, ChildReady, ChildSettings
 from batchjobs.server.faults import parse_fault
@@ -29,13 +29,13 @@ _READ_BYTES: Final = 64 * 1024
 def main() -> int:
     """Run the child and give its exit code."""
     logging.basicConfig(level=logging.WARNING, format="local server: %(levelname)s: %(message)s")
-    with _answers() as answer:
+    with _private_stdout() as answer:
         return trio.run(_run, answer)
 
 
 @contextlib.contextmanager
-def _answers() -> Iterator[int]:
-    """Keep standard output for our one line: what an engine's library prints goes to stderr."""
+def _private_stdout() -> Iterator[int]:
+    """Keep standard output for our one line, and send what an engine's library prints to stderr."""
     sys.stdout.flush()
     descriptor = os.dup(1)
     os.dup2(2, 1)
@@ -48,23 +48,25 @@ def _answers() -> Iterator[int]:
 async def _run(answer: int) -> int:
     code = 0
     async with trio.lowlevel.FdStream(os.dup(0)) as standard_input:
-        told = _told(await _line(standard_input))
+        settings = _parse_settings(await _read_line(standard_input))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_end_with, standard_input, nursery.cancel_scope)
             try:
-                base_url: str = await nursery.start(serve, _settings(told))
+                base_url: str = await nursery.start(serve, _server_settings_of(settings))
             except BatchjobsError as error:
                 name = type(error).__name__
-                _tell(answer, ChildError(name=name, message=error.message, hint=error.hint))
+                _send(answer, ChildError(name=name, message=error.message, hint=error.hint))
                 code = error.exit_code
                 nursery.cancel_scope.cancel()
             else:
-                _settle(library_hooks=told.library_hooks)
-                _tell(answer, ChildReady(base_url=base_url))
+                if settings.library_hooks:
+                    install_fast_masker()
+                tune_collector()
+                _send(answer, ChildReady(base_url=base_url))
     return code
 
 
-async def _line(stream: trio.abc.ReceiveStream) -> bytes:
+async def _read_line(stream: trio.abc.ReceiveStream) -> bytes:
     received = b""
     while not received.endswith(b"\n"):
         piece = await stream.receive_some(_READ_BYTES)
@@ -74,24 +76,28 @@ async def _line(stream: trio.abc.ReceiveStream) -> bytes:
     return received
 
 
-def _told(line: bytes) -> ChildSettings:
-    """Read the parent's line; anything else is a mistake of whoever started this by hand."""
+def _parse_settings(line: bytes) -> ChildSettings:
+    """Read the parent's line.
+
+    Raises:
+        SystemExit: It is something else, so this was started by hand.
+    """
     try:
         return msgspec.json.decode(line, type=ChildSettings)
     except msgspec.DecodeError:
         raise SystemExit("this is started by a run; 'batchjobs serve' starts a server") from None
 
 
-def _settings(told: ChildSettings) -> ServerSettings:
+def _server_settings_of(settings: ChildSettings) -> ServerSettings:
     return ServerSettings(
-        token=told.token,
-        engine=told.engine,
-        model_folder=Path(told.model_folder) if told.model_folder else None,
-        faults=tuple(parse_fault(spec) for spec in told.faults),
-        seed=told.seed,
-        pace=told.pace,
-        ledger=Path(told.ledger) if told.ledger else None,
-        compresses=told.compresses,
+        token=settings.token,
+        engine=settings.engine,
+        model_folder=Path(settings.model_folder) if settings.model_folder else None,
+        faults=tuple(parse_fault(spec) for spec in settings.faults),
+        seed=settings.seed,
+        pace=settings.pace,
+        ledger=Path(settings.ledger) if settings.ledger else None,
+        compresses=settings.compresses,
     )
 
 
@@ -104,19 +110,7 @@ async def _end_with(stream: trio.abc.ReceiveStream, scope: trio.CancelScope) -> 
     scope.cancel()
 
 
-def _settle(*, library_hooks: bool) -> None:
-    """Collect garbage rarely: start-up's objects stay, and sessions leave few cycles.
-
-    The thresholds lowered the 99th percentile of the loop's lag eightfold and more (measured).
-    """
-    if library_hooks:
-        install_fast_masker()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _tell(descriptor: int, message: ChildReady | ChildError) -> None:
+def _send(descriptor: int, message: ChildReady | ChildError) -> None:
     with contextlib.suppress(BrokenPipeError):
         os.write(descriptor, msgspec.json.encode(message) + b"\n")
 

@@ -8,12 +8,13 @@ from typing import Final
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from batchjobs.jobs import Kind
+from batchjobs.server.error_replies import INVALID_KEY
+from batchjobs.server.faults import Fault
 from batchjobs.server.settings import ServerSettings
 
-__all__ = ["BASE_PATH", "INVALID_KEY", "Admission", "RateGate", "Refusal", "examine", "key_matches"]
+__all__ = ["BASE_PATH", "Admission", "Refusal", "SessionRate", "examine", "key_matches"]
 
 BASE_PATH: Final = "/api/v1"
-INVALID_KEY: Final = "40101"
 _KINDS: Final = {
     f"{BASE_PATH}/websocket/text-to-speech": Kind.TTS,
     f"{BASE_PATH}/websocket/speech-to-text": Kind.STT,
@@ -49,10 +50,12 @@ class Admission:
     Attributes:
         kind: What the session is for.
         authorised: Whether the right key was shown; if not, the first message has to.
+        fault: What strikes the session, if anything.
     """
 
     kind: Kind
     authorised: bool
+    fault: Fault | None = None
 
 
 def examine(
@@ -122,7 +125,7 @@ def _keys_in_headers(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[bytes]:
 
 
 def _host_is_ours(header: str, bound: str, port: int) -> bool:
-    """Refuse names that somebody's DNS points at us, which is how a web page reaches loopback."""
+    """Refuse names that a stranger's DNS points at us, which is how a web page reaches loopback."""
     try:
         parts = urlsplit(f"//{header}")
         name, header_port = parts.hostname or "", parts.port
@@ -143,7 +146,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-class RateGate:
+class SessionRate:
     """Limits events to a rate, with a burst of one second's worth.
 
     Args:

@@ -1,12 +1,12 @@
 """The local server: accepts connections, decides who gets in, and runs their sessions."""
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import math
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 import trio
@@ -19,19 +19,20 @@ from trio_websocket import (
 
 from batchjobs.errors import ConfigurationError, SessionError
 from batchjobs.jobs import Kind
+from batchjobs.protocol import close_codes
 from batchjobs.protocol.conversation import STT, TTS
-from batchjobs.protocol.error_codes import NORMAL_CLOSE
 from batchjobs.protocol.messages import Failure
-from batchjobs.server.admission import BASE_PATH, RateGate, Refusal, examine
-from batchjobs.server.connection import Line
+from batchjobs.server.admission import BASE_PATH, Admission, Refusal, SessionRate, examine
+from batchjobs.server.connection import Connection
 from batchjobs.server.engines import registry
 from batchjobs.server.engines.interface import Recogniser, Synthesiser
-from batchjobs.server.fault_injection import Delivery, closing_code
+from batchjobs.server.error_replies import close_code_of
+from batchjobs.server.fault_injection import FaultInjector
 from batchjobs.server.faults import Dice, Fault, FaultName
-from batchjobs.server.session_log import Account, Ledger
+from batchjobs.server.session_log import SessionEntry, SessionLog
 from batchjobs.server.settings import ServerSettings
-from batchjobs.server.stt_session import ListeningSession
-from batchjobs.server.tts_session import SpeakingSession
+from batchjobs.server.stt_session import SttSession
+from batchjobs.server.tts_session import TtsSession
 from batchjobs.websocket.deflate import Deflate, negotiate
 
 __all__ = ["serve"]
@@ -59,9 +60,9 @@ async def serve(
 
     Raises:
         ConfigurationError: The engine or the address cannot be used.
-        OutputError: The ledger cannot be created.
+        OutputError: The session log cannot be created.
     """
-    ledger = Ledger(settings.ledger)
+    log = SessionLog(settings.ledger)
     made: list[Synthesiser | Recogniser] = []
     try:
         # Models are loaded in a thread: that takes seconds, and signals have to be heard.
@@ -69,21 +70,21 @@ async def serve(
             synthesiser = await trio.to_thread.run_sync(registry.make_synthesiser, settings.engine)
             made.append(synthesiser)
         if recogniser is None:
-            recogniser = await trio.to_thread.run_sync(_recogniser, settings)
+            recogniser = await trio.to_thread.run_sync(_load_recogniser, settings)
             made.append(recogniser)
         listener = await _open_listener(settings)
-        server = _Server(settings, synthesiser, recogniser, ledger, _port(listener))
+        server = _Server(settings, synthesiser, recogniser, log, _port_of(listener))
         async with trio.open_nursery() as nursery:
             await nursery.start(trio.serve_listeners, server.handle, [listener])
-            task_status.started(_base_url(settings.host, _port(listener)))
+            task_status.started(_base_url_of(settings.host, _port_of(listener)))
     finally:
         with trio.CancelScope(shield=True):
             for engine in made:
                 await trio.to_thread.run_sync(engine.close)
-        ledger.close()
+        log.close()
 
 
-def _recogniser(settings: ServerSettings) -> Recogniser:
+def _load_recogniser(settings: ServerSettings) -> Recogniser:
     return registry.make_recogniser(settings.engine, model_folder=settings.model_folder)
 
 
@@ -100,21 +101,12 @@ async def _open_listener(settings: ServerSettings) -> trio.SocketListener:
     return first
 
 
-def _port(listener: trio.SocketListener) -> int:
+def _port_of(listener: trio.SocketListener) -> int:
     return int(listener.socket.getsockname()[1])
 
 
-def _base_url(host: str, port: int) -> str:
+def _base_url_of(host: str, port: int) -> str:
     return f"ws://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """A session that was let in, and the fault that strikes it."""
-
-    kind: Kind
-    authorised: bool
-    fault: Fault | None
 
 
 class _Server:
@@ -125,16 +117,16 @@ class _Server:
         settings: ServerSettings,
         synthesiser: Synthesiser,
         recogniser: Recogniser,
-        ledger: Ledger,
+        log: SessionLog,
         port: int,
     ) -> None:
         self._settings = settings
         self._synthesiser = synthesiser
         self._recogniser = recogniser
-        self._ledger = ledger
+        self._log = log
         self._port = port
         self._dice = Dice(settings.faults, seed=settings.seed)
-        self._rate = RateGate(settings.sessions_per_second)
+        self._rate = SessionRate(settings.sessions_per_second)
         self._limiter = trio.CapacityLimiter(os.cpu_count() or 1)
         self._numbers = itertools.count(1)
         self._greeting: set[trio.SocketStream] = set()
@@ -164,19 +156,19 @@ class _Server:
             self._greeting.discard(stream)
         if greeted is None:
             return
-        connection, entry = greeted
-        line = self._line(connection, stream, entry.kind, entry.fault)
-        await self._run(line, entry)
-        await line.close(NORMAL_CLOSE)
+        websocket, admission = greeted
+        connection = self._connection(websocket, stream, admission.kind, admission.fault)
+        await self._run(connection, admission)
+        await connection.close(close_codes.NORMAL)
         self._admitted.discard(stream)
 
     async def _greet(
         self, nursery: trio.Nursery, stream: trio.SocketStream
-    ) -> tuple[WebSocketConnection, _Entry] | None:
+    ) -> tuple[WebSocketConnection, Admission] | None:
         """Answer the handshake; None if it was refused, or never finished."""
         with trio.move_on_after(self._settings.handshake_seconds) as scope:
             request = await wrap_server_stream(
-                _Reading(nursery, scope, self._extension()),  # type: ignore[arg-type]  # it starts one task in it
+                _ReaderStart(nursery, scope, self._extension()),  # type: ignore[arg-type]  # it starts one task in it
                 stream,
                 message_queue_size=_MESSAGES_WAITING,
                 max_message_size=self._settings.message_limit_bytes,
@@ -193,33 +185,33 @@ class _Server:
     async def _refuse(
         self, request: WebSocketRequest, refusal: Refusal, stream: trio.SocketStream
     ) -> None:
-        """Refuse a handshake, or whoever has shaken hands: still within the time for that.
+        """Refuse a handshake, or close the connection after it, within the handshake's time.
 
-        Whoever has shown a wrong key takes no session's place, but one of the few of those who
-        shake hands, and no fault strikes.
+        A client with a wrong key takes none of the sessions' places, but one of the few of the
+        handshakes, and no fault strikes it.
         """
         if not refusal.error_code:
             await _reject(request, refusal)
             return
-        line = self._line(await request.accept(), stream, Kind.TTS, None)
+        connection = self._connection(await request.accept(), stream, Kind.TTS, None)
         # Clients begin by speaking: closed before that, many would fail at it and read nothing.
         with trio.move_on_after(self._settings.greeting_seconds), contextlib.suppress(SessionError):
-            await line.hear()
+            await connection.hear()
         failure = Failure(code=refusal.error_code, message=refusal.reason)
-        await line.fail(failure, closing_code(refusal.error_code))
+        await connection.fail(failure, close_code_of(refusal.error_code))
 
-    def _line(
+    def _connection(
         self,
-        connection: WebSocketConnection,
+        websocket: WebSocketConnection,
         stream: trio.SocketStream,
         kind: Kind,
         fault: Fault | None,
-    ) -> Line:
-        return Line(
-            connection=connection,
+    ) -> Connection:
+        return Connection(
+            websocket=websocket,
             stream=stream,
             wire=TTS if kind is Kind.TTS else STT,
-            delivery=Delivery(fault),
+            faults=FaultInjector(fault),
             idle_seconds=self._settings.idle_seconds,
             close_seconds=self._settings.close_seconds,
         )
@@ -228,7 +220,7 @@ class _Server:
         limit = self._settings.message_limit_bytes
         return Deflate(limit) if self._settings.compresses else None
 
-    def _decide(self, request: WebSocketRequest) -> _Entry | Refusal:
+    def _decide(self, request: WebSocketRequest) -> Admission | Refusal:
         decision = examine(
             target=request.path,
             # The library hands on every header but this one.
@@ -239,15 +231,13 @@ class _Server:
         )
         if isinstance(decision, Refusal):
             return decision
-        refusal = self._overload()
+        refusal = self._refusal_of_load()
         if refusal is not None:
             return refusal
         fault = self._dice.choose(decision.kind, open_sessions=len(self._admitted) + 1)
-        return _refusal_by(fault) or _Entry(
-            kind=decision.kind, authorised=decision.authorised, fault=fault
-        )
+        return _refusal_by(fault) or dataclasses.replace(decision, fault=fault)
 
-    def _overload(self) -> Refusal | None:
+    def _refusal_of_load(self) -> Refusal | None:
         if len(self._admitted) >= self._settings.session_limit:
             return Refusal(status=429, reason="too many sessions", retry_after_seconds=1)
         wait = self._rate.wait_seconds(trio.current_time())
@@ -256,43 +246,43 @@ class _Server:
             return Refusal(status=429, reason="too many new sessions", retry_after_seconds=seconds)
         return None
 
-    async def _run(self, line: Line, entry: _Entry) -> None:
-        account = Account(
-            self._ledger,
+    async def _run(self, connection: Connection, admission: Admission) -> None:
+        entry = SessionEntry(
+            self._log,
             session=next(self._numbers),
-            kind=entry.kind,
-            fault=line.delivery.fault_name,
+            kind=admission.kind,
+            fault=connection.faults.fault_name,
         )
         try:
-            match entry.kind:
+            match admission.kind:
                 case Kind.TTS:
-                    await SpeakingSession(
-                        line=line,
+                    await TtsSession(
+                        connection=connection,
                         settings=self._settings,
                         synthesiser=self._synthesiser,
                         limiter=self._limiter,
-                        account=account,
-                        authorised=entry.authorised,
+                        entry=entry,
+                        authorised=admission.authorised,
                     ).run()
                 case Kind.STT:
-                    await ListeningSession(
-                        line=line,
+                    await SttSession(
+                        connection=connection,
                         settings=self._settings,
                         recogniser=self._recogniser,
                         limiter=self._limiter,
-                        account=account,
+                        entry=entry,
                     ).run()
                 case _:
-                    assert_never(entry.kind)
+                    assert_never(admission.kind)
         finally:
-            account.end(complete=False)  # does nothing if the session has said how it ended
+            entry.end(complete=False)  # does nothing if the session has said how it ended
 
 
-class _Reading:
+class _ReaderStart:
     """Starts the library's reader; one that ends in the handshake ends the handshake.
 
-    The library would wait on for a request that cannot come any more, of a peer that has gone or
-    never was a WebSocket's, and hold one of the few places for the whole of the time.
+    The library would wait for a request that cannot come any more, of a peer that has gone or never
+    spoke WebSocket, and hold one of the few places for the whole of the time.
     """
 
     def __init__(

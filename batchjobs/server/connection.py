@@ -8,28 +8,28 @@ from typing import Final, assert_never
 import trio
 from trio_websocket import WebSocketConnection
 
+from batchjobs.protocol import close_codes
 from batchjobs.protocol.conversation import Conversation, Wire
 from batchjobs.protocol.messages import Message, Role
-from batchjobs.server.fault_injection import Action, Close, Delivery, Drop, Hang, Raw, Say
+from batchjobs.server.fault_injection import Action, Close, Drop, FaultInjector, Hang, Raw, Say
 
-__all__ = ["Line"]
+__all__ = ["Connection"]
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_GOING_AWAY: Final = 1001
-_NORMAL_CODES: Final = frozenset({1000, _GOING_AWAY, 1005})
+_NORMAL_CODES: Final = frozenset({close_codes.NORMAL, close_codes.GOING_AWAY, close_codes.NO_CODE})
 
 
-class Line:
+class Connection:
     """Hears and says messages in the server's role.
 
     Every method may raise `trio_websocket.ConnectionClosed` once the connection is gone,
     whichever side ended it.
 
     Args:
-        connection: The accepted WebSocket.
+        websocket: The accepted WebSocket.
         stream: The TCP stream below it.
         wire: The protocol spoken.
-        delivery: What becomes of what is said.
+        faults: What becomes of what is said.
         idle_seconds: How long the peer may be silent while nothing is done for it.
         close_seconds: How long the peer may take to answer a close.
     """
@@ -37,27 +37,27 @@ class Line:
     def __init__(
         self,
         *,
-        connection: WebSocketConnection,
+        websocket: WebSocketConnection,
         stream: trio.SocketStream,
         wire: Wire,
-        delivery: Delivery,
+        faults: FaultInjector,
         idle_seconds: float,
         close_seconds: float,
     ) -> None:
-        self._connection = connection
+        self._websocket = websocket
         self._stream = stream
         self._conversation = Conversation(wire, Role.SERVER)
         self._idle_seconds = idle_seconds
         self._close_seconds = close_seconds
         self._failing = False
         self._closing = False
-        self.delivery = delivery
-        self.busy = False
+        self.faults = faults
+        self.is_busy = False
 
     @property
-    def closed_normally(self) -> bool:
+    def is_closed_normally(self) -> bool:
         """Whether the peer has closed, of its own accord and without a complaint."""
-        reason = self._connection.closed
+        reason = self._websocket.closed
         return not self._closing and reason is not None and reason.code in _NORMAL_CODES
 
     async def hear(self, *, within_seconds: float | None = None) -> Message:
@@ -72,25 +72,25 @@ class Line:
         wait = self._idle_seconds if within_seconds is None else within_seconds
         while True:
             with trio.move_on_after(wait):
-                payload = await self._connection.get_message()
+                payload = await self._websocket.get_message()
                 break
-            if not self.busy:
-                await self.close(_GOING_AWAY, "idle")
+            if not self.is_busy:
+                await self.close(close_codes.GOING_AWAY, "idle")
         return self._conversation.receive(payload)
 
     async def say(self, message: Message) -> None:
         """Send a message, or do what a fault puts in its place."""
         if self._failing:
-            await self._hear_nothing()
-        await self._perform(self.delivery.reply(message))
+            await self._wait_closed()
+        await self._perform(self.faults.replace(message))
 
-    async def lull(self) -> None:
-        """All text that was flushed has been spoken."""
-        await self._perform(self.delivery.lull())
+    async def finish_flush(self) -> None:
+        """Do what a fault adds once all text that was flushed has been spoken."""
+        await self._perform(self.faults.after_flush())
 
     async def finish(self) -> None:
-        """All has been said: only a fault has anything to add before the close."""
-        await self._perform(self.delivery.end())
+        """Do what a fault adds before the close, now that all has been said."""
+        await self._perform(self.faults.before_end())
 
     async def fail(self, message: Message, code: int) -> None:
         """Send an error as the last message and close.
@@ -99,13 +99,13 @@ class Line:
         its middle would take the error with it.
         """
         self._failing = True
-        await self._perform((*self.delivery.reply(message), Close(code)))
+        await self._perform((*self.faults.replace(message), Close(code)))
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the connection in bounded time."""
         self._closing = True
         with trio.move_on_after(self._close_seconds):
-            await self._connection.aclose(code, reason or None)
+            await self._websocket.aclose(code, reason or None)
 
     async def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -116,27 +116,27 @@ class Line:
                     await self._send(text)
                 case Close(code=code):
                     await self.close(code)
-                    await self._hear_nothing()
+                    await self._wait_closed()
                 case Drop():
                     await self._reset()
                 case Hang():
-                    await self._hear_nothing()
+                    await self._wait_closed()
                 case _:
                     assert_never(action)
 
     async def _send(self, payload: str) -> None:
         """Send, or give up on a peer that takes nothing for too long."""
         with trio.move_on_after(self._close_seconds if self._failing else self._idle_seconds):
-            await self._connection.send_message(payload)
+            await self._websocket.send_message(payload)
             return
         await self._reset()
 
     async def _reset(self) -> None:
         self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         await trio.aclose_forcefully(self._stream)
-        await self._hear_nothing()
+        await self._wait_closed()
 
-    async def _hear_nothing(self) -> None:
-        """Read and forget, as long as the connection lasts."""
+    async def _wait_closed(self) -> None:
+        """Read and forget until the connection is gone; never returns."""
         while True:
-            await self._connection.get_message()
+            await self._websocket.get_message()

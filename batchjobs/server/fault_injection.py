@@ -1,12 +1,12 @@
 """What a session does with its replies: sends them, or what a fault makes of them. No I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
 
 import orjson
 
+from batchjobs.protocol import close_codes
 from batchjobs.protocol.messages import (
     Audio,
     Failure,
@@ -15,19 +15,15 @@ from batchjobs.protocol.messages import (
     Transcription,
     TranscriptionError,
 )
+from batchjobs.server.error_replies import TOO_MANY_SESSIONS, close_code_of
 from batchjobs.server.faults import Fault, FaultName
+from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["Action", "Close", "Delivery", "Drop", "Hang", "Raw", "Say", "closing_code"]
+__all__ = ["Action", "Close", "Drop", "FaultInjector", "Hang", "Raw", "Say"]
 
 _TRUNCATED_SHARE: Final = 0.4
-_BYTES_PER_SAMPLE: Final = 2
 _GARBAGE: Final = '{"audio": "UklGR", oops'
-_TRY_LATER: Final = "42901"
 _UNUSUAL_RATE: Final = 44_100
-
-_CLOSING_CODES: Final[Mapping[str, int]] = MappingProxyType(
-    {"400": 1008, "401": 1000, "429": 1013, "500": 1011}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +60,7 @@ class Close:
 Action: TypeAlias = Say | Raw | Drop | Hang | Close
 
 
-def closing_code(error_code: str) -> int:
-    """Give the WebSocket close code that follows an error message."""
-    return _CLOSING_CODES.get(error_code[:3], 1000)
-
-
-class Delivery:
+class FaultInjector:
     """Turns what a session has to say into what it does, which is the same without a fault.
 
     Args:
@@ -91,7 +82,7 @@ class Delivery:
         return self._name or ""
 
     @property
-    def faithful(self) -> bool:
+    def is_faithful(self) -> bool:
         """Whether the client gets all it asked for, however late."""
         return self._name in {None, FaultName.SLOW}
 
@@ -99,8 +90,8 @@ class Delivery:
         """Give the pace of results, times real time; 0 is unpaced."""
         return float(self._argument) if self._name is FaultName.SLOW else usual
 
-    def reply(self, message: Message) -> Sequence[Action]:
-        """Say what to do in place of sending a message."""
+    def replace(self, message: Message) -> Sequence[Action]:
+        """Give what to do in place of sending a message."""
         if self._name is None:
             return (Say(message),)
         if self._name is FaultName.MUTE:
@@ -108,16 +99,16 @@ class Delivery:
         match message:
             case Audio():
                 self._rate = message.sample_rate
-                return self._audio(message)
+                return self._replace_audio(message)
             case Transcription():
-                return self._instead(message)
+                return self._replace_result(message)
             case Ready() if self._name is FaultName.THROTTLE:
-                return self._too_many()
+                return self._throttle()
             case _:
                 return (Say(message),)
 
-    def lull(self) -> Sequence[Action]:
-        """Say what to do when all text that was flushed has been spoken."""
+    def after_flush(self) -> Sequence[Action]:
+        """Give what to do when all text that was flushed has been spoken."""
         if not self._rate or self._struck:
             return ()
         if self._name is FaultName.HALF_SAMPLE:
@@ -127,14 +118,14 @@ class Delivery:
             self._struck = True
             pcm = b"".join(self._held)
             kept = _whole_samples(len(pcm) * _TRUNCATED_SHARE)
-            return (Say(Audio(pcm=pcm[:kept], sample_rate=self._rate)), Close(1000))
+            return (Say(Audio(pcm=pcm[:kept], sample_rate=self._rate)), Close(close_codes.NORMAL))
         return ()
 
-    def end(self) -> Sequence[Action]:
-        """Say what to do before the session's good end."""
+    def before_end(self) -> Sequence[Action]:
+        """Give what to do before the session's good end."""
         return (Hang(),) if self._name in {FaultName.MUTE, FaultName.SILENT} else ()
 
-    def _audio(self, audio: Audio) -> Sequence[Action]:
+    def _replace_audio(self, audio: Audio) -> Sequence[Action]:
         actions: Sequence[Action]
         match self._name:
             case FaultName.SLOW | FaultName.HALF_SAMPLE:
@@ -148,18 +139,18 @@ class Delivery:
                 actions = (Say(_at_unusual_rate(audio)),)
             case FaultName.RATE_CHANGE:
                 self._struck = True
-                first, second = _halves(audio)
+                first, second = _halve(audio)
                 actions = (Say(first), Say(_at_unusual_rate(second)))
             case FaultName.SILENT | FaultName.GARBAGE:
-                actions = self._instead(audio)
+                actions = self._replace_result(audio)
             case _:
                 # In mid-audio, however short: half of the first message has been heard.
-                first, _ = _halves(audio)
-                actions = (Say(first), *self._instead(audio))
+                first, _ = _halve(audio)
+                actions = (Say(first), *self._replace_result(audio))
         return actions
 
-    def _instead(self, result: Audio | Transcription) -> Sequence[Action]:
-        """Say what to do in place of a result."""
+    def _replace_result(self, result: Audio | Transcription) -> Sequence[Action]:
+        """Give what to do in place of a result."""
         actions: Sequence[Action]
         match self._name:
             case FaultName.DROP:
@@ -171,16 +162,16 @@ class Delivery:
             case FaultName.CLOSE:
                 actions = (Close(int(self._argument)),)
             case FaultName.TRUNCATE:
-                actions = (Close(1000),)
+                actions = (Close(close_codes.NORMAL),)
             case FaultName.THROTTLE:
-                actions = self._too_many()
+                actions = self._throttle()
             case FaultName.ERROR | FaultName.ERROR_STRING:
-                actions = (self._error(result), Close(closing_code(self._argument)))
+                actions = (self._error_reply(result), Close(close_code_of(self._argument)))
             case _:
                 actions = (Say(result),)
         return actions
 
-    def _error(self, result: Audio | Transcription) -> Action:
+    def _error_reply(self, result: Audio | Transcription) -> Action:
         code = self._argument
         match result:
             case Transcription():
@@ -193,12 +184,12 @@ class Delivery:
             case _:
                 assert_never(result)
 
-    def _too_many(self) -> Sequence[Action]:
-        failure = Failure(code=_TRY_LATER, message="too many sessions at once")
-        return (Say(failure), Close(closing_code(_TRY_LATER)))
+    def _throttle(self) -> Sequence[Action]:
+        failure = Failure(code=TOO_MANY_SESSIONS, message="too many sessions at once")
+        return (Say(failure), Close(close_code_of(TOO_MANY_SESSIONS)))
 
 
-def _halves(audio: Audio) -> tuple[Audio, Audio]:
+def _halve(audio: Audio) -> tuple[Audio, Audio]:
     middle = _whole_samples(len(audio.pcm) / 2)
     return _with_pcm(audio, audio.pcm[:middle]), _with_pcm(audio, audio.pcm[middle:])
 
@@ -212,4 +203,4 @@ def _at_unusual_rate(audio: Audio) -> Audio:
 
 
 def _whole_samples(size: float) -> int:
-    return int(size) // _BYTES_PER_SAMPLE * _BYTES_PER_SAMPLE
+    return int(size) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE

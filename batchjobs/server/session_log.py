@@ -1,4 +1,4 @@
-"""The server's ledger: a JSON line for each start and end of a session."""
+"""The server's log of sessions: a JSON line for each start and end of a session."""
 
 import hashlib
 import logging
@@ -6,28 +6,27 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import orjson
 
 from batchjobs.files.atomic import disk_error
 from batchjobs.jobs import Kind
+from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["Account", "Ledger"]
+__all__ = ["SessionEntry", "SessionLog"]
 
 _logger = logging.getLogger(__name__)
-_BYTES_PER_SAMPLE: Final = 2
 
 
-class Ledger:
+class SessionLog:
     """Appends lines to a file; without a path it forgets them.
 
-    A line is one write to a file opened for appending, so that several servers can share a ledger
-    and a kill cuts no line in two. The writes go to the page cache and are not synced, which is
+    A line is one write to a file opened for appending, so that several servers can share a file and
+    a kill cuts no line in two. The writes go to the page cache and are not synced, which is
     quick enough for the event loop.
 
     Args:
-        path: The file; None for no ledger.
+        path: The file; None for none.
 
     Raises:
         OutputError: It cannot be created.
@@ -58,11 +57,11 @@ class Ledger:
             self._descriptor = -1
 
 
-class Account:
+class SessionEntry:
     """What one session took and gave.
 
     Args:
-        ledger: Where its two lines go; the first is written at once.
+        log: Where its two lines go; the first is written at once.
         session: Number of the session, counted from 1.
         kind: What it is for.
         fault: Name of the fault that strikes it; empty for none.
@@ -75,15 +74,15 @@ class Account:
         "_ended",
         "_fault",
         "_kind",
-        "_ledger",
+        "_log",
         "_seconds",
         "_session",
         "_text_hash",
         "voice_id",
     )
 
-    def __init__(self, ledger: Ledger, *, session: int, kind: Kind, fault: str) -> None:
-        self._ledger = ledger
+    def __init__(self, log: SessionLog, *, session: int, kind: Kind, fault: str) -> None:
+        self._log = log
         self._session = session
         self._kind = kind
         self._fault = fault
@@ -94,7 +93,7 @@ class Account:
         self._text_hash = hashlib.sha256()
         self._audio_hash = hashlib.sha256()
         self._ended = False
-        ledger.write({"event": "start"} | self._head())
+        log.write({"event": "start"} | self._head())
 
     @property
     def characters(self) -> int:
@@ -113,13 +112,13 @@ class Account:
 
     def add_sent(self, pcm: bytes, sample_rate: int) -> None:
         """Count audio sent."""
-        self._seconds += len(pcm) / (_BYTES_PER_SAMPLE * sample_rate)
+        self._seconds += len(pcm) / (BYTES_PER_SAMPLE * sample_rate)
 
     def add_heard(self, pcm: bytes, sample_rate: int) -> None:
         """Count audio received."""
         self._audio_hash.update(pcm)
         self._audio_bytes += len(pcm)
-        self._seconds += len(pcm) / (_BYTES_PER_SAMPLE * sample_rate)
+        self._seconds += len(pcm) / (BYTES_PER_SAMPLE * sample_rate)
 
     def end(self, *, complete: bool) -> None:
         """Write the second line; only the first call counts.
@@ -130,7 +129,7 @@ class Account:
         if self._ended:
             return
         self._ended = True
-        self._ledger.write(
+        self._log.write(
             {"event": "end"}
             | self._head()
             | {

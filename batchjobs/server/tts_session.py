@@ -14,22 +14,23 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs.errors import EngineError, PermanentError, SessionError, StopError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.protocol import error_codes, messages
-from batchjobs.server.admission import INVALID_KEY, key_matches
-from batchjobs.server.connection import Line
+from batchjobs.protocol import close_codes, messages
+from batchjobs.server.admission import key_matches
+from batchjobs.server.connection import Connection
 from batchjobs.server.engines.interface import Synthesiser
-from batchjobs.server.fault_injection import closing_code
-from batchjobs.server.session_log import Account
+from batchjobs.server.error_replies import (
+    ENGINE_FAILED,
+    INVALID_KEY,
+    INVALID_REQUEST,
+    close_code_of,
+)
+from batchjobs.server.session_log import SessionEntry
 from batchjobs.server.settings import ServerSettings
+from batchjobs.speech import BYTES_PER_SAMPLE, FASTEST, OUTPUT_FORMATS, SLOWEST
 
-__all__ = ["OUTPUT_FORMATS", "SpeakingSession", "TextBuffer"]
+__all__ = ["TextBuffer", "TtsSession"]
 
 _logger = logging.getLogger(__name__)
-OUTPUT_FORMATS: Final = frozenset({"pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000"})
-_INVALID: Final = "40001"
-_INTERNAL: Final = "50001"
-_SLOWEST: Final = 0.7
-_FASTEST: Final = 1.2
 _THRESHOLD_CHARACTERS: Final = 2_000
 """More text than this is spoken without being asked to; the documents only say that there is such
 a threshold."""
@@ -41,7 +42,6 @@ _MESSAGE_SECONDS: Final = 0.5
 _PULL_SECONDS: Final = 0.05
 _PULL_AUDIO_SECONDS: Final = 8.0
 _UTTERANCES_WAITING: Final = 64
-_BYTES_PER_SAMPLE: Final = 2
 
 
 class TextBuffer:
@@ -69,15 +69,15 @@ class TextBuffer:
         self._parts.append(message.text)
         self._size += len(message.text)
         if message.flush:
-            return self.rest()
+            return self.take_all()
         if message.try_trigger_generation:
             self._is_due = True
-            return self._sentences()
+            return self._take_sentences()
         if self._size >= _THRESHOLD_CHARACTERS:
-            return self._sentences() or self.rest()
+            return self._take_sentences() or self.take_all()
         return ""
 
-    def rest(self) -> str:
+    def take_all(self) -> str:
         """Give all that is buffered, and empty the buffer."""
         text = "".join(self._parts)
         self.clear()
@@ -89,10 +89,10 @@ class TextBuffer:
         self._size = 0
         self._is_due = False
 
-    def _sentences(self) -> str:
+    def _take_sentences(self) -> str:
         """Give whole sentences, if there are any, and keep what follows the last."""
         is_due = self._is_due
-        text = self.rest()
+        text = self.take_all()
         cut = max((match.end() for match in _SENTENCE_END.finditer(text)), default=0)
         self._parts, self._size, self._is_due = [text[cut:]], len(text) - cut, is_due
         return text[:cut]
@@ -104,41 +104,41 @@ class _Utterance:
     flushed: bool
 
 
-class SpeakingSession:
+class TtsSession:
     """One client that sends text and gets audio.
 
     Receiving goes on while speaking. ``closeConnection`` drains: what was flushed is sent, what was
     not is spoken too, then the server closes with 1000.
 
     Args:
-        line: The connection.
+        connection: The client's.
         settings: The server's.
         synthesiser: The engine.
         limiter: Bounds the worker threads.
-        account: What the ledger is told.
+        entry: What the session log says of it.
         authorised: Whether the handshake showed the key.
     """
 
     def __init__(
         self,
         *,
-        line: Line,
+        connection: Connection,
         settings: ServerSettings,
         synthesiser: Synthesiser,
         limiter: trio.CapacityLimiter,
-        account: Account,
+        entry: SessionEntry,
         authorised: bool,
     ) -> None:
-        self._line = line
+        self._connection = connection
         self._settings = settings
         self._synthesiser = synthesiser
         self._limiter = limiter
-        self._account = account
+        self._entry = entry
         self._authorised = authorised
         self._buffer = TextBuffer()
         self._waiting = 0
         self._speech = SpeechSettings(voice_id="", model_id="")
-        self._pace = line.delivery.pace(settings.pace)
+        self._pace = connection.faults.pace(settings.pace)
         self._due = 0.0
 
     async def run(self) -> None:
@@ -146,9 +146,9 @@ class SpeakingSession:
         with contextlib.suppress(ConnectionClosed):
             await self._initialise()
             await self._converse()
-        spoken = not self._waiting and not self._buffer.rest()
-        complete = spoken and self._account.characters > 0 and self._line.closed_normally
-        self._account.end(complete=complete and self._line.delivery.faithful)
+        spoken = not self._waiting and not self._buffer.take_all()
+        complete = spoken and self._entry.characters > 0 and self._connection.is_closed_normally
+        self._entry.end(complete=complete and self._connection.faults.is_faithful)
 
     # -- the client's messages ------------------------------------------------------------------
 
@@ -156,27 +156,27 @@ class SpeakingSession:
         try:
             # Until then anybody may be there: it is still a part of the handshake.
             wait = self._settings.handshake_seconds
-            message = await self._line.hear(within_seconds=wait)
+            message = await self._connection.hear(within_seconds=wait)
             # The protocol's table lets nothing else through.
             assert isinstance(message, messages.InitConnection)
             self._check(message)
-            self._speech = _speech_settings(message)
+            self._speech = _settings_of(message)
         except SessionError as error:
             await self._refuse(error)
-        self._account.voice_id = self._speech.voice_id
-        await self._line.say(messages.Ready())
+        self._entry.voice_id = self._speech.voice_id
+        await self._connection.say(messages.Ready())
 
     def _check(self, message: messages.InitConnection) -> None:
         key = "" if message.x_api_key is msgspec.UNSET else message.x_api_key
         if not (key_matches(key.encode(), self._settings.token) if key else self._authorised):
             raise StopError("Invalid API key", code=INVALID_KEY)
         if not message.voice_id.strip():
-            raise PermanentError("voice_id is empty", code=_INVALID)
-        if not _SLOWEST <= message.voice_settings.speed <= _FASTEST:
-            raise PermanentError(f"speed has to be {_SLOWEST} to {_FASTEST}", code=_INVALID)
+            raise PermanentError("voice_id is empty", code=INVALID_REQUEST)
+        if not SLOWEST <= message.voice_settings.speed <= FASTEST:
+            raise PermanentError(f"speed has to be {SLOWEST} to {FASTEST}", code=INVALID_REQUEST)
         if message.output_format not in OUTPUT_FORMATS:
             known = ", ".join(sorted(OUTPUT_FORMATS))
-            raise PermanentError(f"output_format has to be one of {known}", code=_INVALID)
+            raise PermanentError(f"output_format has to be one of {known}", code=INVALID_REQUEST)
 
     async def _converse(self) -> None:
         sender, receiver = trio.open_memory_channel[_Utterance](_UTTERANCES_WAITING)
@@ -190,35 +190,37 @@ class SpeakingSession:
     async def _listen(self, sender: trio.MemorySendChannel[_Utterance]) -> None:
         try:
             while True:
-                await self._take(await self._next(sender), sender)
+                await self._handle(await self._hear_next(sender), sender)
         except SessionError as error:
             await self._refuse(error)
 
-    async def _next(self, sender: trio.MemorySendChannel[_Utterance]) -> messages.Message:
+    async def _hear_next(self, sender: trio.MemorySendChannel[_Utterance]) -> messages.Message:
         """Wait for the next message, and speak what is due if none comes soon."""
         if self._buffer.is_due:
             with trio.move_on_after(self._settings.trigger_seconds):
-                return await self._line.hear()
-            await self._queue(self._buffer.rest(), sender, flushed=True)
-        return await self._line.hear()
+                return await self._connection.hear()
+            await self._queue(self._buffer.take_all(), sender, flushed=True)
+        return await self._connection.hear()
 
-    async def _take(
+    async def _handle(
         self, message: messages.Message, sender: trio.MemorySendChannel[_Utterance]
     ) -> None:
         match message:
             case messages.Text():
-                self._account.add_text(message.text)
-                if self._account.characters > self._settings.text_limit_characters:
+                self._entry.add_text(message.text)
+                if self._entry.characters > self._settings.text_limit_characters:
                     limit = self._settings.text_limit_characters
-                    raise PermanentError(f"text longer than {limit} characters", code=_INVALID)
+                    raise PermanentError(
+                        f"text longer than {limit} characters", code=INVALID_REQUEST
+                    )
                 text = self._buffer.add(message)
                 asked = message.flush or message.try_trigger_generation
                 await self._queue(text, sender, flushed=asked and not self._buffer.is_due)
             case messages.Clear():
                 self._buffer.clear()
             case _:  # closeConnection: the protocol's table lets nothing else through
-                self._line.busy = True
-                await self._queue(self._buffer.rest(), sender, flushed=True)
+                self._connection.is_busy = True
+                await self._queue(self._buffer.take_all(), sender, flushed=True)
                 await sender.aclose()
 
     async def _queue(
@@ -226,13 +228,13 @@ class SpeakingSession:
     ) -> None:
         if text:
             self._waiting += 1
-            self._line.busy = True
+            self._connection.is_busy = True
             await sender.send(_Utterance(text=text, flushed=flushed))
 
     async def _refuse(self, error: SessionError) -> None:
-        code = error.code or _INVALID
+        code = error.code or INVALID_REQUEST
         failure = messages.Failure(code=code, message=error.message)
-        await self._line.fail(failure, closing_code(code))
+        await self._connection.fail(failure, close_code_of(code))
 
     # -- speaking -------------------------------------------------------------------------------
 
@@ -240,26 +242,26 @@ class SpeakingSession:
         try:
             async for utterance in receiver:
                 await self._speak(utterance)
-            await self._line.finish()
+            await self._connection.finish()
             # Before the close, so that whoever saw the close finds the line.
-            self._account.end(complete=self._line.delivery.faithful)
-            await self._line.close(error_codes.NORMAL_CLOSE)
+            self._entry.end(complete=self._connection.faults.is_faithful)
+            await self._connection.close(close_codes.NORMAL)
         except ConnectionClosed:
             return  # the listening task has seen the same
         except EngineError as error:
             _logger.warning("a text was not spoken: %s", error)
-            await self._apologise()
+            await self._fail_internally()
         except Exception:  # one session's crash is not the others'
             _logger.exception("a text was not spoken")
-            await self._apologise()
+            await self._fail_internally()
 
-    async def _apologise(self) -> None:
-        failure = messages.Failure(code=_INTERNAL, message="the engine failed")
+    async def _fail_internally(self) -> None:
+        failure = messages.Failure(code=ENGINE_FAILED, message="the engine failed")
         with contextlib.suppress(ConnectionClosed):
-            await self._line.fail(failure, closing_code(_INTERNAL))
+            await self._connection.fail(failure, close_code_of(ENGINE_FAILED))
 
     async def _speak(self, utterance: _Utterance) -> None:
-        blocks = _lazily(self._synthesiser, utterance.text, self._speech)
+        blocks = _synthesise(self._synthesiser, utterance.text, self._speech)
         more = True
         try:
             while more:
@@ -273,25 +275,25 @@ class SpeakingSession:
                     await trio.to_thread.run_sync(blocks.close, limiter=self._limiter)
         self._waiting -= 1
         if not self._waiting:
-            self._line.busy = False
+            self._connection.is_busy = False
             if utterance.flushed:
-                await self._line.lull()
+                await self._connection.finish_flush()
 
     async def _send(self, pcm: bytes) -> None:
         rate = self._speech.sample_rate
         seconds = _MESSAGE_SECONDS * (min(1.0, self._pace) or 1.0)
-        size = max(1, int(rate * seconds)) * _BYTES_PER_SAMPLE
+        size = max(1, int(rate * seconds)) * BYTES_PER_SAMPLE
         for start in range(0, len(pcm), size):
             piece = pcm[start : start + size]
             if self._pace:
                 self._due = max(self._due, trio.current_time())
                 await trio.sleep_until(self._due)
-                self._due += len(piece) / (_BYTES_PER_SAMPLE * rate * self._pace)
-            await self._line.say(messages.Audio(pcm=piece, sample_rate=rate))
-            self._account.add_sent(piece, rate)
+                self._due += len(piece) / (BYTES_PER_SAMPLE * rate * self._pace)
+            await self._connection.say(messages.Audio(pcm=piece, sample_rate=rate))
+            self._entry.add_sent(piece, rate)
 
 
-def _speech_settings(message: messages.InitConnection) -> SpeechSettings:
+def _settings_of(message: messages.InitConnection) -> SpeechSettings:
     return SpeechSettings(
         voice_id=message.voice_id,
         model_id=message.model_id,
@@ -302,7 +304,7 @@ def _speech_settings(message: messages.InitConnection) -> SpeechSettings:
     )
 
 
-def _lazily(engine: Synthesiser, text: str, speech: SpeechSettings) -> Generator[bytes]:
+def _synthesise(engine: Synthesiser, text: str, speech: SpeechSettings) -> Generator[bytes]:
     """Begin in the worker thread, not on the event loop; closing this closes the engine's."""
     yield from engine.synthesise(text, speech)
 
@@ -314,7 +316,7 @@ def _pull(blocks: Iterator[bytes], sample_rate: int) -> tuple[bytes, bool]:
         The audio, and whether there may be more.
     """
     parts = []
-    wanted = _PULL_AUDIO_SECONDS * sample_rate * _BYTES_PER_SAMPLE
+    wanted = _PULL_AUDIO_SECONDS * sample_rate * BYTES_PER_SAMPLE
     until = time.perf_counter() + _PULL_SECONDS
     for block in blocks:
         parts.append(block)

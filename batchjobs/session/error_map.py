@@ -11,7 +11,7 @@ import wsproto.utilities
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
 
 from batchjobs.errors import SessionError, ThrottledError, TransientError, UntrustedError
-from batchjobs.protocol import error_codes
+from batchjobs.protocol import close_codes, error_codes
 
 __all__ = ["CONNECTION_CODE", "FOREIGN", "first_of", "translate"]
 
@@ -60,9 +60,7 @@ def translate(error: Exception, *, was_open: bool) -> SessionError:
         return TransientError("the service does not speak HTTP or WebSocket", code="protocol")
     shown = str(reasons[-1]) or type(reasons[-1]).__name__
     if was_open:
-        return TransientError(
-            f"the connection broke: {shown}", code=str(error_codes.ABNORMAL_CLOSE)
-        )
+        return TransientError(f"the connection broke: {shown}", code=str(close_codes.ABNORMAL))
     return TransientError(f"no connection: {shown}", code=CONNECTION_CODE)
 
 

@@ -9,7 +9,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
-from batchjobs.protocol.error_codes import ABNORMAL_CLOSE
+from batchjobs.protocol import close_codes
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session.connect import Request, open_connection
@@ -271,5 +271,5 @@ async def _converse_once(
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:
     """Give the close code and reason; without any close message the connection broke."""
     if closed.reason is None:  # a close without a code has 1005: this is a peer's broken framing
-        return ABNORMAL_CLOSE, "the service broke the WebSocket protocol"
+        return close_codes.ABNORMAL, "the service broke the WebSocket protocol"
     return int(closed.reason.code), closed.reason.reason or ""

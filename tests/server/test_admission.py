@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import Kind
-from batchjobs.server.admission import Admission, RateGate, Refusal, examine
+from batchjobs.server.admission import Admission, Refusal, SessionRate, examine
 from batchjobs.server.settings import ServerSettings
 from tests.canary import key_with
 
@@ -167,7 +167,7 @@ def test_a_web_page_is_refused_unless_its_origin_is_allowed(origin: bytes, statu
 @pytest.mark.parametrize("per_second", [1.0, 5.0, 50.0])
 def test_a_rate_lets_one_second_s_worth_through_at_once(per_second: float) -> None:
     """A burst passes, the next is told how long to wait, and passes then."""
-    gate = RateGate(per_second)
+    gate = SessionRate(per_second)
     assert [gate.wait_seconds(100.0) for _ in range(int(per_second))] == [0.0] * int(per_second)
     wait = gate.wait_seconds(100.0)
     assert wait == pytest.approx(1 / per_second, abs=1e-6)
@@ -177,14 +177,14 @@ def test_a_rate_lets_one_second_s_worth_through_at_once(per_second: float) -> No
 
 def test_a_slow_rate_lets_one_event_through() -> None:
     """Less than one a second is one event an interval."""
-    gate = RateGate(0.01)
+    gate = SessionRate(0.01)
     assert gate.wait_seconds(0.0) == 0
     assert gate.wait_seconds(1.0) == pytest.approx(99.0, abs=1e-6)
 
 
 def test_no_rate_is_no_limit() -> None:
     """Rate 0 never waits."""
-    gate = RateGate(0.0)
+    gate = SessionRate(0.0)
     assert {gate.wait_seconds(0.0) for _ in range(1000)} == {0.0}
 
 

@@ -3,15 +3,15 @@
 import pytest
 
 from batchjobs.protocol.messages import Audio, Failure, Ready, Transcription, TranscriptionError
+from batchjobs.server.error_replies import close_code_of
 from batchjobs.server.fault_injection import (
     Action,
     Close,
-    Delivery,
     Drop,
+    FaultInjector,
     Hang,
     Raw,
     Say,
-    closing_code,
 )
 from batchjobs.server.faults import parse_fault
 
@@ -19,8 +19,8 @@ AUDIO = Audio(pcm=bytes(range(1, 11)), sample_rate=24_000)
 HEARD = Transcription("مَرْحَبًا")
 
 
-def _delivery(spec: str) -> Delivery:
-    return Delivery(parse_fault(spec))
+def _injector(spec: str) -> FaultInjector:
+    return FaultInjector(parse_fault(spec))
 
 
 def _first(pcm: bytes) -> Action:
@@ -29,11 +29,11 @@ def _first(pcm: bytes) -> Action:
 
 def test_without_a_fault_everything_is_said_as_it_is() -> None:
     """No fault adds nothing, before or after."""
-    delivery = Delivery(None)
+    injector = FaultInjector(None)
     for message in (Ready(), AUDIO, HEARD, Failure(code="1", message="")):
-        assert delivery.reply(message) == (Say(message),)
-    assert (*delivery.lull(), *delivery.end()) == ()
-    assert (delivery.fault_name, delivery.faithful, delivery.pace(2.0)) == ("", True, 2.0)
+        assert injector.replace(message) == (Say(message),)
+    assert (*injector.after_flush(), *injector.before_end()) == ()
+    assert (injector.fault_name, injector.is_faithful, injector.pace(2.0)) == ("", True, 2.0)
 
 
 _HALF = AUDIO.pcm[:4]
@@ -75,10 +75,10 @@ _HALF = AUDIO.pcm[:4]
 )
 def test_a_fault_strikes_in_the_midst_of_the_audio(spec: str, actions: list[Action]) -> None:
     """Half of the first message is heard, whole samples of it, before the session breaks."""
-    delivery = _delivery(spec)
-    assert delivery.reply(Ready()) == (Say(Ready()),)
-    assert list(delivery.reply(AUDIO)) == actions
-    assert delivery.fault_name == spec.partition(":")[0]
+    injector = _injector(spec)
+    assert injector.replace(Ready()) == (Say(Ready()),)
+    assert list(injector.replace(AUDIO)) == actions
+    assert injector.fault_name == spec.partition(":")[0]
 
 
 @pytest.mark.parametrize(
@@ -107,57 +107,57 @@ def test_a_fault_strikes_in_the_midst_of_the_audio(spec: str, actions: list[Acti
 )
 def test_a_fault_strikes_in_place_of_the_first_transcript(spec: str, actions: list[Action]) -> None:
     """A transcript may be all there is, so nothing of it is said."""
-    assert list(_delivery(spec).reply(HEARD)) == actions
+    assert list(_injector(spec).replace(HEARD)) == actions
 
 
 def test_a_mute_session_answers_nothing_at_all() -> None:
     """Neither the first message, nor an error, nor the end is answered."""
-    delivery = _delivery("mute")
+    injector = _injector("mute")
     for message in (Ready(), AUDIO, Failure(code="40001", message="")):
-        assert delivery.reply(message) == (Hang(),)
-    assert delivery.end() == (Hang(),)
+        assert injector.replace(message) == (Hang(),)
+    assert injector.before_end() == (Hang(),)
 
 
 def test_a_throttled_session_is_told_so_in_place_of_ready() -> None:
     """The error carries the code for too many sessions, and a close says to try later."""
-    said = _delivery("throttle").reply(Ready())
+    said = _injector("throttle").replace(Ready())
     too_many = Failure(code="42901", message="too many sessions at once")
     assert said == (Say(too_many), Close(1013))
 
 
 def test_truncated_audio_is_two_fifths_of_all_and_looks_like_an_end() -> None:
     """Forty per cent in whole samples, a normal close, and once only."""
-    delivery = _delivery("truncate")
-    assert delivery.lull() == ()
-    delivery.reply(AUDIO)
-    delivery.reply(AUDIO)
-    assert delivery.lull() == (_first(AUDIO.pcm[:8]), Close(1000))
-    assert delivery.lull() == ()
+    injector = _injector("truncate")
+    assert injector.after_flush() == ()
+    injector.replace(AUDIO)
+    injector.replace(AUDIO)
+    assert injector.after_flush() == (_first(AUDIO.pcm[:8]), Close(1000))
+    assert injector.after_flush() == ()
 
 
 def test_half_a_sample_comes_after_all_the_rest() -> None:
     """One byte too many at the end, and only where there was audio."""
-    delivery = _delivery("half-sample")
-    assert delivery.lull() == ()
-    delivery.reply(AUDIO)
-    assert delivery.lull() == (_first(b"\0"),)
-    assert delivery.lull() == ()
+    injector = _injector("half-sample")
+    assert injector.after_flush() == ()
+    injector.replace(AUDIO)
+    assert injector.after_flush() == (_first(b"\0"),)
+    assert injector.after_flush() == ()
 
 
 def test_another_rate_stays_another_rate() -> None:
     """From the second message on every message names it."""
-    delivery = _delivery("rate-change")
-    delivery.reply(AUDIO)
-    assert delivery.reply(AUDIO) == (Say(Audio(pcm=AUDIO.pcm, sample_rate=44_100)),)
+    injector = _injector("rate-change")
+    injector.replace(AUDIO)
+    assert injector.replace(AUDIO) == (Say(Audio(pcm=AUDIO.pcm, sample_rate=44_100)),)
 
 
 def test_only_a_slow_session_still_gives_all() -> None:
     """Slowness changes the pace and nothing else; every other fault spoils the session."""
-    slow = _delivery("slow:0.5")
-    assert (slow.faithful, slow.pace(0.0), slow.end()) == (True, 0.5, ())
-    assert not _delivery("silence").faithful
-    assert _delivery("drop").pace(1.5) == 1.5
-    assert _delivery("silent").end() == (Hang(),)
+    slow = _injector("slow:0.5")
+    assert (slow.is_faithful, slow.pace(0.0), slow.before_end()) == (True, 0.5, ())
+    assert not _injector("silence").is_faithful
+    assert _injector("drop").pace(1.5) == 1.5
+    assert _injector("silent").before_end() == (Hang(),)
 
 
 @pytest.mark.parametrize(
@@ -166,4 +166,4 @@ def test_only_a_slow_session_still_gives_all() -> None:
 )
 def test_an_error_is_followed_by_the_fitting_close(code: str, close: int) -> None:
     """The close code tells the same story as the error before it."""
-    assert closing_code(code) == close
+    assert close_code_of(code) == close

@@ -8,7 +8,7 @@ import pytest
 
 from batchjobs.errors import OutputError
 from batchjobs.jobs import Kind
-from batchjobs.server.session_log import Account, Ledger
+from batchjobs.server.session_log import SessionEntry, SessionLog
 
 
 def _lines(path: Path) -> list[dict[str, object]]:
@@ -18,8 +18,8 @@ def _lines(path: Path) -> list[dict[str, object]]:
 def test_a_session_leaves_two_lines_with_what_it_took_and_gave(tmp_path: Path) -> None:
     """Counts and hashes are of the text exactly as it came, in however many pieces."""
     path = tmp_path / "ledger.jsonl"
-    ledger = Ledger(path)
-    account = Account(ledger, session=7, kind=Kind.TTS, fault="drop")
+    ledger = SessionLog(path)
+    account = SessionEntry(ledger, session=7, kind=Kind.TTS, fault="drop")
     account.voice_id = "ar-najdi-male-2"
     account.add_text("مَرْ")
     account.add_text("حَبًا ٣")
@@ -44,7 +44,7 @@ def test_a_session_leaves_two_lines_with_what_it_took_and_gave(tmp_path: Path) -
 def test_a_transcription_is_known_by_its_audio(tmp_path: Path) -> None:
     """The hash is of the samples received, the seconds are at their own rate."""
     path = tmp_path / "ledger.jsonl"
-    account = Account(Ledger(path), session=1, kind=Kind.STT, fault="")
+    account = SessionEntry(SessionLog(path), session=1, kind=Kind.STT, fault="")
     account.add_heard(b"ab" * 8_000, 16_000)
     account.add_heard(b"cd", 16_000)
     account.end(complete=False)
@@ -57,7 +57,7 @@ def test_a_transcription_is_known_by_its_audio(tmp_path: Path) -> None:
 def test_two_ledgers_share_a_file_line_by_line(tmp_path: Path) -> None:
     """Each line is one append, so another server's lines stay whole."""
     path = tmp_path / "ledger.jsonl"
-    ledgers = [Ledger(path), Ledger(path)]
+    ledgers = [SessionLog(path), SessionLog(path)]
     for i in range(100):
         ledgers[i % 2].write({"i": i})
     assert [line["i"] for line in _lines(path)] == list(range(100))
@@ -66,14 +66,14 @@ def test_two_ledgers_share_a_file_line_by_line(tmp_path: Path) -> None:
 def test_a_ledger_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     """Who asks for a ledger gets one or hears why not."""
     with pytest.raises(OutputError):
-        Ledger(tmp_path)
+        SessionLog(tmp_path)
 
 
 def test_a_full_disk_ends_the_ledger_and_not_the_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The write that fails is logged once; what follows is forgotten."""
-    ledger = Ledger(Path("/dev/full"))
+    ledger = SessionLog(Path("/dev/full"))
     ledger.write({"i": 1})
     ledger.write({"i": 2})
     ledger.close()
@@ -82,4 +82,4 @@ def test_a_full_disk_ends_the_ledger_and_not_the_session(
 
 def test_no_ledger_forgets() -> None:
     """Without a path nothing is written anywhere."""
-    Account(Ledger(None), session=1, kind=Kind.TTS, fault="").end(complete=True)
+    SessionEntry(SessionLog(None), session=1, kind=Kind.TTS, fault="").end(complete=True)

@@ -130,7 +130,7 @@ async def test_what_a_trigger_left_can_be_cleared() -> None:
         assert not buffer.is_due
         assert buffer.add(messages.Text(text="c. ", try_trigger_generation=True)) == "c."
         assert not buffer.is_due
-        assert buffer.rest() == " "
+        assert buffer.take_all() == " "
         assert buffer.add(messages.Text(text="b")) == ""
         assert not buffer.is_due
 
@@ -151,10 +151,10 @@ def test_much_text_is_spoken_without_being_asked_for() -> None:
     sentence = "جملة. "
     assert buffer.add(messages.Text(text=sentence * 333 + "a")) == ""
     assert buffer.add(messages.Text(text="b")) == (sentence * 333).rstrip()
-    assert buffer.rest() == " ab"
+    assert buffer.take_all() == " ab"
     assert buffer.add(messages.Text(text="a" * 1_999)) == ""
     assert buffer.add(messages.Text(text="b")) == "a" * 1_999 + "b"
-    assert buffer.rest() == ""
+    assert buffer.take_all() == ""
 
 
 async def test_text_is_taken_while_other_text_is_spoken() -> None:

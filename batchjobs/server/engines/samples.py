@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from batchjobs.audio.pcm import to_floats
 from batchjobs.errors import EngineError
+from batchjobs.speech import BYTES_PER_SAMPLE
 
 __all__ = ["PcmReader", "Resampler", "UtteranceEnd"]
 
-_BYTES_PER_SAMPLE = 2
 # Beyond these a header is nonsense, and tables made for its rate would only cost memory.
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 192_000
 _UTTERANCE_SECONDS = 5.0
@@ -83,7 +83,7 @@ class PcmReader:
             self._from_rate = sample_rate
             self._resampler = Resampler(from_rate=sample_rate, to_rate=self._sample_rate)
         data = self._carry + pcm
-        whole = len(data) - len(data) % _BYTES_PER_SAMPLE
+        whole = len(data) - len(data) % BYTES_PER_SAMPLE
         self._carry = data[whole:]
         return self._resampler.push(to_floats(data[:whole]))
 

@@ -1,6 +1,6 @@
 """What a recogniser hears of a clip."""
 
-from batchjobs.server.engines.registry import Recogniser
+from batchjobs.server.engines.interface import Recogniser
 
 
 def _heard(

@@ -1,0 +1,23 @@
+"""The WebSocket's close codes, by RFC 6455, section 7.4.1."""
+
+from typing import Final
+
+__all__ = [
+    "ABNORMAL",
+    "GOING_AWAY",
+    "INTERNAL_ERROR",
+    "NORMAL",
+    "NO_CODE",
+    "POLICY_VIOLATION",
+    "TRY_AGAIN_LATER",
+]
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+NO_CODE: Final = 1005
+"""Stands for a close without a code; is never sent."""
+ABNORMAL: Final = 1006
+"""Stands for a connection that ended without a close message; is never sent."""
+POLICY_VIOLATION: Final = 1008
+INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013

@@ -1,0 +1,23 @@
+"""The terms of the services' speech API: the forms of their audio, and how fast a voice may speak.
+
+Only constants: the command line's help needs them, and must not wait for more.
+"""
+
+from typing import Final
+
+__all__ = [
+    "BYTES_PER_SAMPLE",
+    "DEFAULT_OUTPUT_FORMAT",
+    "FASTEST",
+    "OUTPUT_FORMATS",
+    "SLOWEST",
+]
+
+OUTPUT_FORMATS: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
+"""Mono samples of 16 bits, little-endian, and their rate in hertz."""
+DEFAULT_OUTPUT_FORMAT: Final = "pcm_24000"
+BYTES_PER_SAMPLE: Final = 2
+
+SLOWEST: Final = 0.7
+"""The least and the highest speed; 1.0 is the voice's own pace."""
+FASTEST: Final = 1.2
