@@ -1,9 +1,17 @@
-"""The columns a manifest may have, and what somebody meant who wrote another name."""
+"""The columns a manifest may have, and which of them a misspelt name stands for."""
 
 import difflib
 from collections.abc import Collection, Mapping
 
-__all__ = ["KNOWN_COLUMNS", "RowError", "meant", "named"]
+__all__ = [
+    "KNOWN_COLUMNS",
+    "NUMBERS",
+    "SOURCES",
+    "ColumnCheck",
+    "RowError",
+    "guess_columns",
+    "quote_names",
+]
 
 KNOWN_COLUMNS: Mapping[str, str] = {
     "id": "unique name of the row; one without it gets a short hash of its content",
@@ -22,6 +30,10 @@ KNOWN_COLUMNS: Mapping[str, str] = {
     "provider": "the service for this row",
 }
 
+SOURCES = ("text", "text_file", "audio")
+"""One of them says what to do."""
+NUMBERS = ("stability", "similarity_boost", "speed", "take")
+
 # What other tools call these columns.
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     "voice": ("voice_id",),
@@ -31,6 +43,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "wav": ("audio",),
     "format": ("output_format",),
 }
+_SETS_REMEMBERED = 1000
 _CLOSE = 0.8
 # So short that every other two- or three-letter name would count as close ("idx", "uid").
 _TOO_SHORT_TO_GUESS = frozenset({"id"})
@@ -53,8 +66,8 @@ class RowError(Exception):
         self.hint = hint
 
 
-def meant(name: str, present: Collection[str]) -> tuple[str, ...]:
-    """Guess which known column somebody meant.
+def guess_columns(name: str, present: Collection[str]) -> tuple[str, ...]:
+    """Guess which known column a name stands for.
 
     A column that is there under its own name too was not misspelt: ``text`` beside ``texts`` leaves
     the other to travel along.
@@ -81,6 +94,33 @@ def meant(name: str, present: Collection[str]) -> tuple[str, ...]:
     return () if any(guess in present for guess in guesses) else guesses
 
 
-def named(names: Collection[str]) -> str:
+def quote_names(names: Collection[str]) -> str:
     """Write names for a hint: ``'audio' or 'text_file'``."""
     return " or ".join(f"'{name}'" for name in names)
+
+
+class ColumnCheck:
+    """Refuses rows with a misspelt column.
+
+    Rows of one manifest mostly have the same columns, so each set of them is looked at once.
+    """
+
+    __slots__ = ("_good",)
+
+    def __init__(self) -> None:
+        self._good: set[tuple[str, ...]] = set()
+
+    def check(self, columns: tuple[str, ...]) -> None:
+        """Look at a row's columns.
+
+        Raises:
+            RowError: One of them is no known column, and like one.
+        """
+        if columns in self._good:
+            return
+        for column in columns:
+            if guesses := guess_columns(column, columns):
+                hint = f"did you mean {quote_names(guesses)}?"
+                raise RowError(column, "no such column", hint=hint)
+        if len(self._good) < _SETS_REMEMBERED:
+            self._good.add(columns)

@@ -1,25 +1,24 @@
-"""JSON Lines: one object a line, read strictly."""
+"""Rows as objects: JSON Lines, read strictly, and the mappings that a program hands over."""
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
 from batchjobs.jobs import BadRow, derived_id
-from batchjobs.manifest.columns import RowError, meant, named
-from batchjobs.manifest.source import decoded
+from batchjobs.manifest.columns import ColumnCheck, RowError
+from batchjobs.manifest.source import decode_line
 
-__all__ = ["jsonl_rows"]
+__all__ = ["read_jsonl", "read_mappings"]
 
-_MISSPELT_REMEMBERED = 1000
 _ERROR_FIELDS = {"class", "code", "message"}
 _FAILURE_FIELDS = {"error", "line", "attempts"}
 
 
-def jsonl_rows(
-    lines: Iterator[bytes], name: str
+def read_jsonl(
+    lines: Iterable[bytes], name: str
 ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Read JSON Lines.
 
@@ -33,43 +32,59 @@ def jsonl_rows(
     Raises:
         ManifestError: A line that is not UTF-8, or holds a NUL byte.
     """
-    good: set[tuple[str, ...]] = set()
+    columns = ColumnCheck()
     for number, line in enumerate(lines, 1):
-        text = decoded(line, number, name)
+        text = decode_line(line, number, name)
         if text.isspace():
             continue
+        row: dict[str, object] = {}
         try:
-            row = _as_it_came(_object(text))
+            row = _without_failure(_parse_object(text))
+            columns.check(tuple(row))
         except RowError as error:
-            yield BadRow(
-                line=number,
-                column=error.column,
-                message=error.message,
-                hint=error.hint,
-                id=derived_id({"": text}),
-            )
-            continue
-        # Rows of one manifest mostly have the same columns: look at each set of them once.
-        columns = tuple(row)
-        if columns in good:
-            yield number, row
-        elif misspelt := _misspelt(columns):
-            column, hint = misspelt
-            yield BadRow(
-                line=number,
-                column=column,
-                message="no such column",
-                hint=hint,
-                id=_id_of(row),
-                row=row,
-            )
+            yield _bad_row(error, number, row, job_id="" if row else derived_id({"": text}))
         else:
-            if len(good) < _MISSPELT_REMEMBERED:
-                good.add(columns)
             yield number, row
 
 
-def _as_it_came(row: dict[str, object]) -> dict[str, object]:
+def read_mappings(
+    rows: Iterable[Mapping[str, object]],
+) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+    """Take rows from a program, each as if it were a line of JSON Lines.
+
+    Yields:
+        Number from 1 and row, or what is wrong with it.
+    """
+    columns = ColumnCheck()
+    for number, given in enumerate(rows, 1):
+        row = dict(given)
+        try:
+            _check_writable(row)
+            columns.check(tuple(row))
+        except RowError as error:
+            yield _bad_row(error, number, row)
+        else:
+            yield number, row
+
+
+def _bad_row(error: RowError, number: int, row: dict[str, object], *, job_id: str = "") -> BadRow:
+    return BadRow(
+        line=number,
+        column=error.column,
+        message=error.message,
+        hint=error.hint,
+        id=job_id or _id_of(row),
+        row=row,
+    )
+
+
+def _id_of(row: dict[str, object]) -> str:
+    given = row.get("id")
+    usable = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
+    return str(given) if usable else derived_id(row)
+
+
+def _without_failure(row: dict[str, object]) -> dict[str, object]:
     """Take out of a row of a run's ``failed.jsonl`` what the run put into it."""
     error = row.get("error")
     if not isinstance(error, dict) or error.keys() != _ERROR_FIELDS:
@@ -82,20 +97,20 @@ def _as_it_came(row: dict[str, object]) -> dict[str, object]:
     return own
 
 
-def _id_of(row: dict[str, object]) -> str:
-    given = row.get("id")
-    usable = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
-    return str(given) if usable else derived_id(row)
+def _check_writable(value: object) -> None:
+    """Make sure that a row can be hashed, and written to the results.
+
+    Raises:
+        RowError: It holds lone surrogates, integers beyond 64 bits, or is nested too deeply.
+    """
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        message = f"holds a value that cannot be written as JSON again: {error}"
+        raise RowError("", message, hint="write long numbers and odd characters as text") from error
 
 
-def _misspelt(columns: tuple[str, ...]) -> tuple[str, str] | None:
-    for column in columns:
-        if guesses := meant(column, columns):
-            return column, f"did you mean {named(guesses)}?"
-    return None
-
-
-def _object(text: str) -> dict[str, object]:
+def _parse_object(text: str) -> dict[str, object]:
     """Read one line.
 
     Raises:
@@ -103,20 +118,15 @@ def _object(text: str) -> dict[str, object]:
     """
     try:
         value: object = _DECODER.decode(text)
-        # Also finds lone surrogates, integers beyond 64 bits and too deep nesting: what passes here
-        # can be hashed, and written to the results.
-        orjson.dumps(value)
     except json.JSONDecodeError as error:
         hint = "write one JSON object a line; a line break in a text is \\n"
         message = f"not JSON: {error.msg} at character {error.pos + 1}"
         raise RowError("", message, hint=hint) from error
     except RecursionError as error:
         raise RowError("", "the JSON is nested too deeply") from error
-    except orjson.JSONEncodeError as error:
-        message = f"holds a value that cannot be written as JSON again: {error}"
-        raise RowError("", message, hint="write long numbers and odd characters as text") from error
     except ValueError as error:  # an integer of more digits than Python converts
         raise RowError("", "a number is too long", hint="write it as text") from error
+    _check_writable(value)
     if not isinstance(value, dict):
         hint = 'write {"id": "…", "text": "…"}'
         raise RowError("", "the line is JSON, but no object", hint=hint)

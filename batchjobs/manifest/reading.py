@@ -1,19 +1,19 @@
 """Manifests: CSV and JSON Lines to jobs, streaming, with errors by line and column."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job
-from batchjobs.manifest.csv_rows import csv_rows
-from batchjobs.manifest.jsonl_rows import jsonl_rows
+from batchjobs.manifest.csv_rows import read_csv
+from batchjobs.manifest.jsonl_rows import read_jsonl, read_mappings
 from batchjobs.manifest.rules import Rules
-from batchjobs.manifest.source import Form, blocks_of, lines_of, opened, recognised
+from batchjobs.manifest.source import Form, open_source, read_blocks, recognise_form, split_lines
 from batchjobs.options import Defaults
 from batchjobs.providers import Provider
 
-__all__ = ["read_rows"]
+__all__ = ["judge_rows", "read_rows"]
 
 
 def read_rows(
@@ -47,18 +47,56 @@ def read_rows(
         UsageError: The defaults are wrong.
     """
     rules = Rules(folder=folder, input_root=input_root, providers=providers, defaults=defaults)
-    rules.check_defaults()
     path = PurePath(source.name.lower()) if isinstance(source, Path) else PurePath()
     gzipped = path.suffix == ".gz"
     ending = PurePath(path.stem).suffix if gzipped else path.suffix
-    with opened(source, name) as stream:
-        blocks = blocks_of(stream, name, gzipped=gzipped)
-        form, blocks = recognised(blocks, name, ending=ending)
-        rows = csv_rows if form is Form.CSV else jsonl_rows
-        found = False
-        for item in rows(lines_of(blocks, name, form), name):
-            found = True
-            yield item if isinstance(item, BadRow) else rules.judge(*item)
-        if not found:
-            where = f"{name}:1: there is a header but" if form is Form.CSV else f"{name}: there is"
-            raise ManifestError(f"{where} no row", hint="add a line for every job")
+    with open_source(source, name) as stream:
+        blocks = read_blocks(stream, name, gzipped=gzipped)
+        form, blocks = recognise_form(blocks, name, ending=ending)
+        lines = split_lines(blocks, name, form)
+        if form is Form.CSV:
+            rows, where = read_csv(lines, name), f"{name}:1: there is a header but"
+        else:
+            rows, where = read_jsonl(lines, name), f"{name}: there is"
+        yield from _judge_all(rows, rules, where, "add a line for every job")
+
+
+def judge_rows(
+    rows: Iterable[Mapping[str, object]],
+    *,
+    name: str,
+    folder: Path,
+    providers: Mapping[str, Provider],
+    defaults: Defaults,
+    input_root: Path | None = None,
+) -> Iterator[Job | BadRow]:
+    """Take the rows of a manifest from a program, row by row, by the same rules.
+
+    Args:
+        rows: Column to value; what JSON has no form for makes a bad row.
+        name: What messages call them; a row's number from 1 stands for its line.
+        folder: As for `read_rows`, like the others.
+        providers: The providers that rows may name, by name.
+        defaults: What holds for rows that leave a column empty.
+        input_root: A second folder for recordings and text files.
+
+    Yields:
+        A job for every good row and a `BadRow` for every other, in order.
+
+    Raises:
+        ManifestError: There is no row.
+        UsageError: The defaults are wrong.
+    """
+    rules = Rules(folder=folder, input_root=input_root, providers=providers, defaults=defaults)
+    yield from _judge_all(read_mappings(rows), rules, f"{name}: there is", "give one for every job")
+
+
+def _judge_all(
+    rows: Iterable[tuple[int, dict[str, object]] | BadRow], rules: Rules, where: str, hint: str
+) -> Iterator[Job | BadRow]:
+    found = False
+    for item in rows:
+        found = True
+        yield item if isinstance(item, BadRow) else rules.judge(*item)
+    if not found:
+        raise ManifestError(f"{where} no row", hint=hint)

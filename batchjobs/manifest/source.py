@@ -1,4 +1,4 @@
-"""A manifest's bytes: opened, unpacked, recognised and cut into numbered lines of UTF-8."""
+"""A manifest's bytes: opened, unpacked, recognise_form and cut into numbered lines of UTF-8."""
 
 import contextlib
 import enum
@@ -11,7 +11,15 @@ from typing import BinaryIO
 
 from batchjobs.errors import ManifestError
 
-__all__ = ["ROW_LIMIT_BYTES", "Form", "blocks_of", "decoded", "lines_of", "opened", "recognised"]
+__all__ = [
+    "ROW_LIMIT_BYTES",
+    "Form",
+    "decode_line",
+    "open_source",
+    "read_blocks",
+    "recognise_form",
+    "split_lines",
+]
 
 ROW_LIMIT_BYTES = 16 * 1024 * 1024
 """The longest row: thirty times the longest text of any service."""
@@ -44,11 +52,11 @@ _FORM_OF_ENDING = {
 
 
 @contextlib.contextmanager
-def opened(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
+def open_source(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
     """Open a manifest for reading; a stream that is open already is left open.
 
     Raises:
-        ManifestError: It cannot be opened.
+        ManifestError: It cannot be open_source.
     """
     if not isinstance(source, Path):
         yield source
@@ -73,7 +81,7 @@ def _unreadable(error: Exception, name: str) -> ManifestError:
     return ManifestError(f"{name}: cannot be read: {reason}")
 
 
-def blocks_of(stream: BinaryIO, name: str, *, gzipped: bool) -> Iterator[bytes]:
+def read_blocks(stream: BinaryIO, name: str, *, gzipped: bool) -> Iterator[bytes]:
     """Read a stream block by block, unpacked if it is gzip, without a UTF-8 byte order mark.
 
     Args:
@@ -88,12 +96,12 @@ def blocks_of(stream: BinaryIO, name: str, *, gzipped: bool) -> Iterator[bytes]:
         ManifestError: It cannot be read or unpacked, is empty, or is no UTF-8 text at all.
     """
     raw = _read(stream, name)
-    head, raw = _peeked(raw, len(_GZIP_MAGIC))
+    head, raw = _peek(raw, len(_GZIP_MAGIC))
     if head.startswith(_GZIP_MAGIC):
-        raw = _unpacked(raw, name)
+        raw = _unpack(raw, name)
     elif head and gzipped:
         raise ManifestError(f"{name}: is not gzip, as its ending says", hint="correct the ending")
-    head, raw = _peeked(raw, 4)
+    head, raw = _peek(raw, 4)
     _refuse_other_formats(head, name)
     if not head.removeprefix(_BOM):
         raise ManifestError(f"{name}: is empty", hint="add a line for every job")
@@ -112,7 +120,7 @@ def _read(stream: BinaryIO, name: str) -> Iterator[bytes]:
         yield block
 
 
-def _peeked(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+def _peek(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
     """Look at the first bytes, at least `size` of them if there are as many."""
     head = b""
     while len(head) < size and (block := next(blocks, b"")):
@@ -148,7 +156,7 @@ class _Gzip:
             full = self.inside_member and len(piece) == _BLOCK_BYTES
 
 
-def _unpacked(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _unpack(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """Unpack gzip, within a ratio.
 
     Raises:
@@ -193,7 +201,9 @@ def _refuse_other_formats(head: bytes, name: str) -> None:
         raise ManifestError(f"{name}: is a spreadsheet or zip file", hint=hint)
 
 
-def recognised(blocks: Iterator[bytes], name: str, *, ending: str) -> tuple[Form, Iterator[bytes]]:
+def recognise_form(
+    blocks: Iterator[bytes], name: str, *, ending: str
+) -> tuple[Form, Iterator[bytes]]:
     """Tell CSV from JSON Lines, by the ending if it says so, else by the first character.
 
     Args:
@@ -222,7 +232,7 @@ def recognised(blocks: Iterator[bytes], name: str, *, ending: str) -> tuple[Form
     return _FORM_OF_ENDING.get(ending, sniffed), whole
 
 
-def lines_of(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[bytes]:
+def split_lines(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[bytes]:
     r"""Cut blocks into lines, each with its own end.
 
     In CSV a line ends with ``\n``, ``\r\n`` or ``\r``; in JSON Lines with ``\n`` alone. Nothing
@@ -263,7 +273,7 @@ def _check_length(line: bytes, number: int, name: str) -> None:
         raise ManifestError(f"{name}:{number}: the line is longer than 16 MiB", hint=hint)
 
 
-def decoded(line: bytes, number: int, name: str) -> str:
+def decode_line(line: bytes, number: int, name: str) -> str:
     """Read a line as UTF-8.
 
     Args:

@@ -465,7 +465,7 @@ def test_a_reader_that_lets_quotes_swallow_rows_is_caught(
     trapped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the look at what a quoted field holds, stray quotes lose rows, and it is seen."""
-    monkeypatch.setattr(module("csv_rows"), "_refuse_swallowed_rows", lambda *_: None)
+    monkeypatch.setattr(module("csv_rows"), "refuse_swallowed_rows", lambda *_: None)
     wrong = manifests_wrong(trapped)
     assert wrong
     assert all("quote" in name for name in wrong)

@@ -42,6 +42,6 @@ def test_a_reader_whose_quotes_swallow_rows_is_caught(
 ) -> None:
     """Rows that a stray quote merged are missed in the count."""
     reader = importlib.import_module("batchjobs.manifest.csv_rows")
-    monkeypatch.setattr(reader, "_refuse_swallowed_rows", lambda *_: None)
+    monkeypatch.setattr(reader, "refuse_swallowed_rows", lambda *_: None)
     found = generated(ROUNDS, SEED, tmp_path)[2]
     assert any(line.startswith("CSV with stray quotes") for line in found)
