@@ -24,6 +24,7 @@ HOSTED: Final = BUILT_IN["munsit"]
 """A service as it is built in."""
 EAGER: Final = replace(HOSTED, close_drains=True, transcript_per_chunk=True, pace=0.0)
 """One that lets a session end at once: it drains, answers every chunk, and takes them unpaced."""
+ARABIC: Final = "مَرْحَبًا ‌بِكُـــم‍ ٤٥ x"
 READY: Final = '{"type":"connectionInitialized"}'
 
 
@@ -168,10 +169,10 @@ def write_recording(path: Path, pcm: bytes = bytes(32_000), sample_rate: int = 1
     return path
 
 
-def audio_message(pcm: bytes, sample_rate: int = 24_000, **others: object) -> str:
-    """Write a service's message with audio."""
-    content = {"audio": pybase64.b64encode_as_string(pcm), "sampleRate": sample_rate, **others}
-    return json.dumps(content)
+def audio_message(pcm: bytes, sample_rate: int | None = 24_000, **others: object) -> str:
+    """Write a service's message with audio; it may name no rate."""
+    rate = {} if sample_rate is None else {"sampleRate": sample_rate}
+    return json.dumps({"audio": pybase64.b64encode_as_string(pcm), **rate, **others})
 
 
 def transcript_message(text: str) -> str:

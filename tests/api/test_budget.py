@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import batchjobs
-from batchjobs.checkpoint import AttemptStart, Checkpoint
+from batchjobs.checkpoint import Checkpoint
+from tests.builders import make_start
 
 
 def _priced(folder: Path, *tables: tuple[str, str]) -> batchjobs.Options:
@@ -56,7 +57,7 @@ def test_a_budget_does_not_add_up_what_was_spent_in_another_currency(
     options = _priced(manifest.parent, ("dear", _EUROS), ("other", _DOLLARS))
     manifest.write_text("id,text,provider\na,Hello to you,other\n")
     assert set(batchjobs.plan(manifest, options).cost_by_currency) == {"USD"}
-    start = AttemptStart(key="k", job="a", provider="dear", started_at=1.0, characters=1_000)
+    start = make_start(provider="dear", characters=1_000)
     with Checkpoint.open(Path("outputs/three")) as checkpoint:
         checkpoint.commit(starts=[start])
     for attempt in (batchjobs.plan, batchjobs.run):

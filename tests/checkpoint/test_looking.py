@@ -13,7 +13,7 @@ import pytest
 from batchjobs.checkpoint import Checkpoint, SourceRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.files.run_folder import CHECKPOINT
-from tests.checkpoint.entries import _ARABIC, _adopt, _done, _failed, _row
+from tests.builders import ARABIC, adopt, make_failed_record, make_record, make_row
 
 
 def test_no_run_is_told(folder: Path, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_standing_in_for_no_run_leaves_nothing(folder: Path, tmp_path: Path) -> 
     """A plan without a run knows nothing, and writes nothing."""
     with Checkpoint.none(folder) as checkpoint:
         checkpoint.staging.begin()
-        checkpoint.staging.add([_row(1)])
+        checkpoint.staging.add([make_row(1)])
         checkpoint.lookups.remember_sources(
             [SourceRecord(path="/x", bytes=1, modified_ns=1, sha256="s", seconds=1.0)]
         )
@@ -42,23 +42,23 @@ def test_standing_in_for_no_run_leaves_nothing(folder: Path, tmp_path: Path) -> 
 def test_a_live_run_can_be_looked_at(folder: Path) -> None:
     """A reader sees each commit as it comes, plans beside the run, and cannot write."""
     with Checkpoint.open(folder) as writer:
-        _adopt(writer, _row(1), _row(2))
+        adopt(writer, make_row(1), make_row(2))
         with Checkpoint.read(folder) as reader:
             assert reader.totals.count_rows().done == 0
-            writer.commit(records=[_done(1)])
+            writer.commit(records=[make_record(1)])
             assert reader.totals.count_rows().done == 1
             assert reader.read_settings() == writer.read_settings()
             reader.staging.begin()
-            reader.staging.add([_row(1), _row(3)])
+            reader.staging.add([make_row(1), make_row(3)])
             assert reader.staging.count_orphans() == 0
             reader.lookups.remember_sources(
                 [SourceRecord(path="/x", bytes=1, modified_ns=1, sha256="s", seconds=1.0)]
             )
             with pytest.raises(OutputError):
-                reader.commit(records=[_done(2)])
+                reader.commit(records=[make_record(2)])
             with pytest.raises(OutputError):
                 reader.staging.adopt({})
-            writer.commit(records=[_failed(2)])
+            writer.commit(records=[make_failed_record(2)])
             assert reader.totals.count_rows().failed == 1
         assert writer.lookups.find_source("/x") is None
 
@@ -66,12 +66,12 @@ def test_a_live_run_can_be_looked_at(folder: Path) -> None:
 def test_totals_come_from_one_moment(folder: Path) -> None:
     """While another process commits, failures by class add up to the failures."""
     with Checkpoint.open(folder) as writer:
-        _adopt(writer, *(_row(number) for number in range(1, 301)))
+        adopt(writer, *(make_row(number) for number in range(1, 301)))
         stopping = threading.Event()
 
         def write() -> None:
             for number in range(1, 301):
-                writer.commit(records=[_failed(number)])
+                writer.commit(records=[make_failed_record(number)])
             stopping.set()
 
         thread = threading.Thread(target=write)
@@ -122,19 +122,19 @@ def _look_unprivileged(folder: Path) -> Checkpoint:
 def test_a_finished_run_in_a_folder_that_cannot_be_written(visible: Path) -> None:
     """A copy on a read-only disk can be looked at, and is left without a trace."""
     with Checkpoint.open(visible / "run") as checkpoint:
-        _adopt(checkpoint, _row(1), _row(2))
-        checkpoint.commit(records=[_done(1, text=_ARABIC)])
+        adopt(checkpoint, make_row(1), make_row(2))
+        checkpoint.commit(records=[make_record(1, text=ARABIC)])
     with _look_unprivileged(visible / "run") as reader:
         assert reader.totals.count_rows().done == 1
-        assert reader.lookups.find(["r1"])["r1"].text == _ARABIC
+        assert reader.lookups.find(["r1"])["r1"].text == ARABIC
     assert [path.name for path in (visible / "run").iterdir()] == [CHECKPOINT]
 
 
 def test_a_killed_run_is_not_shown_without_its_log(visible: Path) -> None:
     """Without leave to read the log properly, an old state is not passed off as the run's."""
     with Checkpoint.open(visible / "run") as checkpoint:
-        _adopt(checkpoint, _row(1))
-        checkpoint.commit(records=[_done(1)])
+        adopt(checkpoint, make_row(1))
+        checkpoint.commit(records=[make_record(1)])
         shutil.copytree(visible / "run", visible / "whole")
         (visible / "torn").mkdir()
         for ending in ("", "-wal"):

@@ -4,35 +4,37 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.checkpoint import Checkpoint, FileRecord, SourceRecord
-from batchjobs.jobs import Ending, Evidence
-from tests.checkpoint.entries import _ARABIC, _adopt, _done, _failed, _row, _start
+from batchjobs.checkpoint import Checkpoint, SourceRecord
+from tests.builders import (
+    ARABIC,
+    adopt,
+    make_evidence,
+    make_failed_record,
+    make_file,
+    make_record,
+    make_row,
+    make_start,
+)
 
 
 def test_what_is_known_of_jobs_is_found_again_exactly(folder: Path) -> None:
     """Records come back as they went in, by id, by key, and as failures."""
-    evidence = Evidence(
-        ending=Ending.DRAINED,
-        close_code=1000,
-        messages=3,
-        first_result_seconds=0.1,
-        longest_gap_seconds=0.2,
-        session_seconds=0.3,
-    )
-    record = _done(
+    record = make_record(
         1,
-        id=_ARABIC,
+        id=ARABIC,
         text="ﷺ ـــ\u200d\u202b٣\u202c",
-        evidence=evidence,
-        files=(FileRecord(path="audio/ض.wav", bytes=5, sha256="s"),),
+        evidence=make_evidence(first_result_seconds=0.1),
+        files=(make_file("audio/ض.wav", bytes=5),),
         cost=0.1 + 0.2,
     )
     with Checkpoint.open(folder) as checkpoint:
-        checkpoint.commit(records=[record, _done(2, key="k1"), _failed(3, key="k1")])
-        assert checkpoint.lookups.find([_ARABIC, "nobody"]) == {_ARABIC: record}
+        checkpoint.commit(
+            records=[record, make_record(2, key="k1"), make_failed_record(3, key="k1")]
+        )
+        assert checkpoint.lookups.find([ARABIC, "nobody"]) == {ARABIC: record}
         assert checkpoint.lookups.find([]) == {}
         assert checkpoint.lookups.find_bought_keys(["k1", "k3"]) == {"k1"}
-        assert {donor.id for donor in checkpoint.lookups.find_donors("k1")} == {_ARABIC, "r2"}
+        assert {donor.id for donor in checkpoint.lookups.find_donors("k1")} == {ARABIC, "r2"}
         assert checkpoint.lookups.find_donors("none") == []
         failure = checkpoint.lookups.find_failure("k1")
         assert failure is not None
@@ -43,14 +45,14 @@ def test_what_is_known_of_jobs_is_found_again_exactly(folder: Path) -> None:
 def test_a_thousand_equal_jobs_offer_some_donors(folder: Path) -> None:
     """A copy need not read the records of all other copies."""
     with Checkpoint.open(folder) as checkpoint:
-        checkpoint.commit(records=[_done(number, key="k") for number in range(1000)])
+        checkpoint.commit(records=[make_record(number, key="k") for number in range(1000)])
         assert 1 < len(checkpoint.lookups.find_donors("k")) <= 50
 
 
 def test_of_many_equal_jobs_those_that_can_become_anything_are_offered(folder: Path) -> None:
     """A hundred MP3s hide no WAV: a FLAC that is asked for now is copied from it, not bought."""
-    lossy = [_done(number, key="k", output=f"audio/{number}.MP3") for number in range(100)]
-    exact = _done(0, id="zz", key="k", output="audio/zz.wav")
+    lossy = [make_record(number, key="k", output=f"audio/{number}.MP3") for number in range(100)]
+    exact = make_record(0, id="zz", key="k", output="audio/zz.wav")
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.commit(records=[*lossy, exact])
         donors = checkpoint.lookups.find_donors("k")
@@ -73,7 +75,7 @@ def test_of_many_equal_jobs_those_that_can_become_anything_are_offered(folder: P
 )
 def test_what_a_result_can_become(held: str, wanted: str, *, expected: bool) -> None:
     """An exact format becomes any other; one with losses only itself."""
-    assert _done(1, output=held).can_become(wanted) is expected
+    assert make_record(1, output=held).can_become(wanted) is expected
 
 
 def test_recordings_are_remembered(folder: Path) -> None:
@@ -92,28 +94,28 @@ def test_recordings_are_remembered(folder: Path) -> None:
 def test_files_are_owned_by_their_paths(folder: Path) -> None:
     """A begun attempt and a result own the planned path, and no other, for good."""
     with Checkpoint.open(folder) as checkpoint:
-        _adopt(checkpoint, _row(1), _row(2), _row(3))
+        adopt(checkpoint, make_row(1), make_row(2), make_row(3))
         assert not checkpoint.lookups.is_own_file("audio/r1.wav")
-        checkpoint.commit(starts=[_start(1)])
-        checkpoint.commit(records=[_done(2, output="other/r2.flac")])
-        _adopt(checkpoint, _row(3))
+        checkpoint.commit(starts=[make_start(1)])
+        checkpoint.commit(records=[make_record(2, output="other/r2.flac")])
+        adopt(checkpoint, make_row(3))
         assert checkpoint.lookups.is_own_file("audio/r1.wav")
         assert checkpoint.lookups.is_own_file("other/r2.flac")
         assert not checkpoint.lookups.is_own_file("audio/mine.wav")
         assert not checkpoint.lookups.is_own_file("audio/r3.wav")
-        checkpoint.commit(records=[_done(2, output="moved.flac")])
+        checkpoint.commit(records=[make_record(2, output="moved.flac")])
         assert checkpoint.lookups.is_own_file("other/r2.flac")
 
 
 def test_a_copy_owns_its_file_before_it_is_committed(folder: Path) -> None:
     """A run killed between a copy's rename and its commit can be continued."""
     with Checkpoint.open(folder) as checkpoint:
-        _adopt(checkpoint, _row(1, action="copy"), _row(2, action="follow"), _row(3))
+        adopt(checkpoint, make_row(1, action="copy"), make_row(2, action="follow"), make_row(3))
         assert checkpoint.lookups.is_own_file("audio/r1.wav")
         assert checkpoint.lookups.is_own_file("audio/r2.wav")
         assert not checkpoint.lookups.is_own_file("audio/r3.wav")
         # Also if the next plan, which is cancelled as well, has nothing to copy any more.
-        _adopt(checkpoint, _row(2), _row(3))
+        adopt(checkpoint, make_row(2), make_row(3))
         assert checkpoint.lookups.is_own_file("audio/r1.wav")
         assert checkpoint.lookups.is_own_file("audio/r2.wav")
         assert not checkpoint.lookups.is_own_file("audio/r3.wav")

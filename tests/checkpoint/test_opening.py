@@ -14,7 +14,7 @@ import pytest
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError, DiskError, NoRunError, OutputError, RunLockedError
 from batchjobs.files.run_folder import CHECKPOINT
-from tests.checkpoint.entries import _adopt, _done, _row
+from tests.builders import adopt, make_record, make_row
 
 
 def _python(code: str, *arguments: object) -> list[str]:
@@ -129,8 +129,8 @@ def test_a_damaged_file_is_told_with_what_to_do(folder: Path) -> None:
 def test_damage_further_in_is_told_the_same(folder: Path) -> None:
     """Pages overwritten in the middle, and a record that is no JSON, are damage too."""
     with Checkpoint.open(folder) as checkpoint:
-        _adopt(checkpoint, *(_row(number) for number in range(1, 400)))
-        checkpoint.commit(records=[_done(number) for number in range(1, 400)])
+        adopt(checkpoint, *(make_row(number) for number in range(1, 400)))
+        checkpoint.commit(records=[make_record(number) for number in range(1, 400)])
         with checkpoint._database.transaction() as database:
             database.execute("UPDATE jobs SET record = x'7b' WHERE id = 'r7'")
             database.execute("UPDATE jobs SET record = 'text' WHERE id = 'r8'")
@@ -182,5 +182,5 @@ def test_a_run_killed_before_its_first_write_is_no_run_and_can_be_begun(folder: 
         Checkpoint.read(folder)
     with Checkpoint.open(folder) as checkpoint:
         assert not checkpoint.has_begun()
-        _adopt(checkpoint, _row(1))
+        adopt(checkpoint, make_row(1))
         assert checkpoint.has_begun()

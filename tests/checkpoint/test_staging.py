@@ -5,22 +5,22 @@ from pathlib import Path
 import pytest
 
 from batchjobs.checkpoint import Checkpoint
-from tests.checkpoint.entries import _ARABIC, _done, _failed, _row
+from tests.builders import ARABIC, make_failed_record, make_record, make_row
 
 
 def test_staged_rows_wait_apart_from_the_last_runs(folder: Path) -> None:
     """Until a plan is adopted the last one stands; then the new one does, settings too."""
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.staging.begin()
-        checkpoint.staging.add([_row(1), _row(2)])
-        checkpoint.staging.adopt({"manifest": _ARABIC, "x": "1"})
+        checkpoint.staging.add([make_row(1), make_row(2)])
+        checkpoint.staging.adopt({"manifest": ARABIC, "x": "1"})
         checkpoint.staging.begin()
-        checkpoint.staging.add([_row(1, id=_ARABIC, job=_ARABIC.encode())])
+        checkpoint.staging.add([make_row(1, id=ARABIC, job=ARABIC.encode())])
         assert [row.id for row in checkpoint.rows.stream_to_do(["new"])] == ["r1", "r2"]
         checkpoint.staging.adopt({"x": "2"})
-        assert checkpoint.read_settings() == {"manifest": _ARABIC, "x": "2"}
+        assert checkpoint.read_settings() == {"manifest": ARABIC, "x": "2"}
         rows = list(checkpoint.rows.stream_to_do(["new"]))
-    assert rows == [_row(1, id=_ARABIC, job=_ARABIC.encode())]
+    assert rows == [make_row(1, id=ARABIC, job=ARABIC.encode())]
     with Checkpoint.read(folder) as reader:
         assert list(reader.rows.stream_to_do(["new"])) == rows
 
@@ -29,25 +29,25 @@ def test_taken_ids_and_places_come_back_with_their_holders(folder: Path) -> None
     """Within a batch and across batches, the first keeps its id and place; bad rows share none."""
     with Checkpoint.none(folder) as checkpoint:
         checkpoint.staging.begin()
-        bad = [_row(number, place=None, output="") for number in (8, 9)]
-        taken_id = _row(2, id="r1", place="other")
-        taken_place = _row(3, place="audio/r1.wav")
-        both = _row(4, id="r1", place="audio/r5.wav")
-        five = _row(5)
-        late = _row(6, place="audio/r5.wav")
-        checkpoint.staging.add([_row(1), taken_id, five, taken_place])
+        bad = [make_row(number, place=None, output="") for number in (8, 9)]
+        taken_id = make_row(2, id="r1", place="other")
+        taken_place = make_row(3, place="audio/r1.wav")
+        both = make_row(4, id="r1", place="audio/r5.wav")
+        five = make_row(5)
+        late = make_row(6, place="audio/r5.wav")
+        checkpoint.staging.add([make_row(1), taken_id, five, taken_place])
         checkpoint.staging.add([both, late, *bad])
         assert checkpoint.staging.index() == [2, 3, 4, 5, 6]
-        assert checkpoint.staging.take(2) == (taken_id, _row(1))
-        assert checkpoint.staging.take(3) == (taken_place, _row(1))
-        assert checkpoint.staging.take(4) == (both, _row(1))
+        assert checkpoint.staging.take(2) == (taken_id, make_row(1))
+        assert checkpoint.staging.take(3) == (taken_place, make_row(1))
+        assert checkpoint.staging.take(4) == (both, make_row(1))
         assert checkpoint.staging.take(5) == (five, None)  # what had its place has gone
         checkpoint.staging.add([five])
         assert checkpoint.staging.take(6) == (late, five)
         assert sum(total[3] for total in checkpoint.staging.sum_rows()) == 4
         assert checkpoint.staging.add_if_free(late) == five
-        assert checkpoint.staging.add_if_free(_row(6)) is None
-        assert checkpoint.staging.take(6) == (_row(6), None)
+        assert checkpoint.staging.add_if_free(make_row(6)) is None
+        assert checkpoint.staging.take(6) == (make_row(6), None)
 
 
 def test_sums_are_per_action_kind_and_provider(folder: Path) -> None:
@@ -55,9 +55,9 @@ def test_sums_are_per_action_kind_and_provider(folder: Path) -> None:
     with Checkpoint.none(folder) as checkpoint:
         checkpoint.staging.begin()
         checkpoint.staging.add(
-            [_row(1), _row(2), _row(3, provider="munsit"), _row(4, action="done")]
+            [make_row(1), make_row(2), make_row(3, provider="munsit"), make_row(4, action="done")]
         )
-        checkpoint.staging.add([_row(5, kind="stt", characters=0, seconds=2.5)])
+        checkpoint.staging.add([make_row(5, kind="stt", characters=0, seconds=2.5)])
         assert sorted(checkpoint.staging.sum_rows()) == [
             ("done", "tts", "local", 1, 10, 0.0, 1),
             ("new", "stt", "local", 1, 0, 2.5, 1),
@@ -84,10 +84,10 @@ def test_one_purchase_serves_every_format_that_can_be_made_of_it(
     with Checkpoint.none(folder) as checkpoint:
         checkpoint.staging.begin()
         rows = [
-            _row(number, key="k", output=f"{number}.{ending}")
+            make_row(number, key="k", output=f"{number}.{ending}")
             for number, ending in enumerate(endings.split(), 1)
         ]
-        checkpoint.staging.add([*rows, _row(8), _row(9, key="k", action="done")])
+        checkpoint.staging.add([*rows, make_row(8), make_row(9, key="k", action="done")])
         checkpoint.staging.mark_followers(["new", "changed"], "follow")
         with checkpoint._database.reading() as database:
             query = "SELECT action FROM temp.staged ORDER BY position"
@@ -99,7 +99,9 @@ def test_beyond_a_limit_rows_wait(folder: Path) -> None:
     """The first rows to do are left, the others with these actions wait."""
     with Checkpoint.open(folder) as checkpoint:
         checkpoint.staging.begin()
-        checkpoint.staging.add([_row(n, action="done" if n % 2 else "new") for n in range(1, 9)])
+        checkpoint.staging.add(
+            [make_row(n, action="done" if n % 2 else "new") for n in range(1, 9)]
+        )
         checkpoint.staging.postpone_beyond(["new", "changed"], 3)
         checkpoint.staging.adopt({})
         assert [row.position for row in checkpoint.rows.stream_to_do(["new"])] == [2, 4, 6]
@@ -109,7 +111,7 @@ def test_beyond_a_limit_rows_wait(folder: Path) -> None:
 def test_orphans_are_finished_jobs_without_a_row(folder: Path) -> None:
     """A failed job that has left the manifest is no orphan."""
     with Checkpoint.open(folder) as checkpoint:
-        checkpoint.commit(records=[_done(1), _done(2), _failed(3)])
+        checkpoint.commit(records=[make_record(1), make_record(2), make_failed_record(3)])
         checkpoint.staging.begin()
-        checkpoint.staging.add([_row(1)])
+        checkpoint.staging.add([make_row(1)])
         assert checkpoint.staging.count_orphans() == 1

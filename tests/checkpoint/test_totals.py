@@ -4,28 +4,28 @@ from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind
-from tests.checkpoint.entries import _adopt, _done, _end, _failed, _row, _start
+from tests.builders import adopt, make_end, make_failed_record, make_record, make_row, make_start
 
 
 def test_totals_add_up(folder: Path) -> None:
     """Rows are done, failed or not run; only outcomes of what is asked now count."""
     with Checkpoint.open(folder) as checkpoint:
-        _adopt(checkpoint, *(_row(number) for number in range(1, 8)))
-        numbers = checkpoint.commit(starts=[_start(number) for number in range(1, 6)])
+        adopt(checkpoint, *(make_row(number) for number in range(1, 8)))
+        numbers = checkpoint.commit(starts=[make_start(number) for number in range(1, 6)])
         ends = [
-            _end(numbers[0], "done", characters=10),
-            _end(numbers[1], "done", audio_seconds=2.5),
-            _end(numbers[2], "timeout", characters=7, code="x", message="y"),
-            _end(numbers[3], "done", characters=3),
+            make_end(numbers[0], "done", characters=10),
+            make_end(numbers[1], "done", audio_seconds=2.5),
+            make_end(numbers[2], "timeout", characters=7, code="x", message="y"),
+            make_end(numbers[3], "done", characters=3),
         ]
         records = [
-            _done(1),
-            _done(2, kind=Kind.STT, audio_seconds=2.5, error_class="no_speech"),
-            _failed(3, error_class="timeout"),
-            _failed(4, error_class="timeout"),
-            _failed(5),
-            _done(6, key="what was asked before"),
-            _done(9),
+            make_record(1),
+            make_record(2, kind=Kind.STT, audio_seconds=2.5, error_class="no_speech"),
+            make_failed_record(3, error_class="timeout"),
+            make_failed_record(4, error_class="timeout"),
+            make_failed_record(5),
+            make_record(6, key="what was asked before"),
+            make_record(9),
         ]
         checkpoint.commit(ends=ends, records=records)
         totals = checkpoint.totals.count_rows()

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN, Provider
 
-_PROVIDERS = {
+PROVIDERS = {
     **BUILT_IN,
     "mute": Provider(name="mute", base_url="", key_variable="K", tts_path=""),
     "short": Provider(
@@ -19,10 +20,10 @@ _PROVIDERS = {
     ),
 }
 
-_SENTENCE = "مَرْحَبًا بِكُمْ، عندي ٣ كتب و laptop جديـــد\u200f."
+SENTENCE = "مَرْحَبًا بِكُمْ، عندي ٣ كتب و laptop جديـــد\u200f."
 
 
-def _rows(
+def read_manifest(
     folder: Path,
     content: bytes | str,
     *,
@@ -30,6 +31,7 @@ def _rows(
     defaults: Defaults | None = None,
     input_root: Path | None = None,
 ) -> list[Job | BadRow]:
+    """Read all rows of a manifest."""
     data = content.encode() if isinstance(content, str) else content
     source: Path | io.BytesIO = io.BytesIO(data)
     if ending:
@@ -40,27 +42,30 @@ def _rows(
             source,
             name="talks",
             folder=folder,
-            providers=_PROVIDERS,
+            providers=PROVIDERS,
             defaults=defaults or Defaults(),
             input_root=input_root,
         )
     )
 
 
-def _job(folder: Path, content: bytes | str, **options: object) -> Job:
-    (job,) = _rows(folder, content, **options)  # type: ignore[arg-type]
+def read_job(folder: Path, content: bytes | str, **options: Any) -> Job:
+    """Read a manifest of one row, which is a job."""
+    (job,) = read_manifest(folder, content, **options)
     assert isinstance(job, Job), job
     return job
 
 
-def _bad(folder: Path, content: bytes | str, **options: object) -> BadRow:
-    (row,) = _rows(folder, content, **options)  # type: ignore[arg-type]
+def read_bad_row(folder: Path, content: bytes | str, **options: Any) -> BadRow:
+    """Read a manifest of one row, which cannot be run."""
+    (row,) = read_manifest(folder, content, **options)
     assert isinstance(row, BadRow), row
     return row
 
 
-def _error(folder: Path, content: bytes | str, **options: object) -> str:
+def read_error(folder: Path, content: bytes | str, **options: Any) -> str:
+    """Read a manifest that is refused; gives what is said of it."""
     with pytest.raises(ManifestError) as caught:
-        _rows(folder, content, **options)  # type: ignore[arg-type]
+        read_manifest(folder, content, **options)
     assert caught.value.hint
     return str(caught.value)

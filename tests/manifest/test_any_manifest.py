@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import ManifestError
-from tests.manifest.reading import _error, _rows
+from tests.manifest.reading import read_error, read_manifest
 
 _CELL_CHARACTERS = st.sampled_from("abc 12,;\t\"'\n\rمرحبا،ًـ\u200d\u200f٣😀é\u2028\u0085\u00a0")
 
@@ -38,7 +38,7 @@ def test_csv_comes_back_cell_by_cell(
     writer.writerow(["text", "note", "voice_id"])
     writer.writerows([(spoken, note, "v") for spoken, note in cells])
     try:
-        rows = _rows(tmp_path, text.getvalue())
+        rows = read_manifest(tmp_path, text.getvalue())
     except ManifestError as error:
         assert "swallows" in error.message  # noqa: PT017
         assert any(delimiter in cell and {"\r", "\n"} & set(cell) for row in cells for cell in row)
@@ -60,7 +60,7 @@ def test_any_bytes_end_in_rows_or_a_manifest_error(
 ) -> None:
     """Nothing a file may hold is a crash."""
     try:
-        rows = _rows(tmp_path, start + rest, ending=ending)
+        rows = read_manifest(tmp_path, start + rest, ending=ending)
     except ManifestError as error:
         assert error.message.startswith("talks:")  # noqa: PT017
     else:
@@ -84,5 +84,5 @@ def test_two_stray_quotes_never_lose_a_row(
     closed = min(count - 1, opened + swallowed)
     lines[opened] = lines[opened].replace(",", ',"')
     lines[closed] += '"'
-    message = _error(tmp_path, "id,text\n" + "\n".join(lines) + "\n")
+    message = read_error(tmp_path, "id,text\n" + "\n".join(lines) + "\n")
     assert message.startswith(f"talks:{opened + 2}: ")

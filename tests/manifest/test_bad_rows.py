@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.jobs import BadRow, Job
-from tests.manifest.reading import _bad, _rows
+from tests.manifest.reading import read_bad_row, read_manifest
 
 _LONG = "x" * 1001
 
@@ -110,7 +110,7 @@ def test_a_bad_row_names_its_column_and_what_to_do(
     (tmp_path / "dots.txt").write_bytes(b"...")
     if "huge" in content:
         (tmp_path / "huge.txt").write_bytes(b"a" * (16 * 1024 * 1024 + 1))
-    bad = _bad(tmp_path, content)
+    bad = read_bad_row(tmp_path, content)
     assert bad.column == column
     assert bad.line == 2
     assert words in bad.located("talks")
@@ -162,7 +162,7 @@ def test_a_bad_line_of_jsonl_is_one_bad_row(
 ) -> None:
     """Whatever a line holds, the lines around it are read."""
     good = '{"text": "a"}'
-    first, bad, last = _rows(tmp_path, f"{good}\n{line}\n{good}\n", ending=".jsonl")
+    first, bad, last = read_manifest(tmp_path, f"{good}\n{line}\n{good}\n", ending=".jsonl")
     assert isinstance(first, Job)
     assert isinstance(last, Job)
     assert isinstance(bad, BadRow)
@@ -173,16 +173,16 @@ def test_a_bad_line_of_jsonl_is_one_bad_row(
 
 def test_a_bad_row_keeps_the_id_it_has(tmp_path: Path) -> None:
     """The report can name the row as its writer does."""
-    assert _bad(tmp_path, "id,text,speed\nk,a,9\n").id == "k"
-    assert _bad(tmp_path, "id,text,speed\nk,a\n").id == "k"
-    assert _bad(tmp_path, '{"id": "k", "text": "a", "wav": "b"}').id == "k"
-    assert _bad(tmp_path, '{"id": 4, "text": "a", "speed": 9}').id == "4"
-    assert _bad(tmp_path, '{"id": 0, "text": "a", "wav": "b"}').id == "0"
+    assert read_bad_row(tmp_path, "id,text,speed\nk,a,9\n").id == "k"
+    assert read_bad_row(tmp_path, "id,text,speed\nk,a\n").id == "k"
+    assert read_bad_row(tmp_path, '{"id": "k", "text": "a", "wav": "b"}').id == "k"
+    assert read_bad_row(tmp_path, '{"id": 4, "text": "a", "speed": 9}').id == "4"
+    assert read_bad_row(tmp_path, '{"id": 0, "text": "a", "wav": "b"}').id == "0"
 
 
 def test_good_rows_after_bad_ones_are_read(tmp_path: Path) -> None:
     """Every row gets an answer, in order, with its physical line."""
-    rows = _rows(tmp_path, 'id,text\n1\n2,ok\n\n3,"x"y\n4,"a\nb"\n5,c\n')
+    rows = read_manifest(tmp_path, 'id,text\n1\n2,ok\n\n3,"x"y\n4,"a\nb"\n5,c\n')
     assert [(row.line, isinstance(row, Job)) for row in rows] == [
         (2, False),
         (3, True),

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from batchjobs.jobs import BadRow, Job
-from tests.manifest.reading import _SENTENCE, _error, _job, _rows
+from tests.manifest.reading import SENTENCE, read_error, read_job, read_manifest
 
 
 def test_jsonl_values_keep_their_types_in_the_row(tmp_path: Path) -> None:
     """Numbers may be numbers, null is empty, nested values of other columns travel."""
     row = {
         "id": 7,
-        "text": _SENTENCE,
+        "text": SENTENCE,
         "speed": 1,
         "stability": "0.5",
         "take": 3,
@@ -23,9 +23,9 @@ def test_jsonl_values_keep_their_types_in_the_row(tmp_path: Path) -> None:
         "voice_id": None,
         "meta": {"tags": ["a", 1.5, None, True]},
     }
-    job = _job(tmp_path, json.dumps(row) + "\n", ending=".jsonl")
+    job = read_job(tmp_path, json.dumps(row) + "\n", ending=".jsonl")
     assert job.id == "7"
-    assert job.text == _SENTENCE
+    assert job.text == SENTENCE
     assert job.take == 3
     assert job.row == row
 
@@ -52,13 +52,13 @@ def test_jsonl_values_keep_their_types_in_the_row(tmp_path: Path) -> None:
 def test_a_text_of_several_lines_is_one_row(tmp_path: Path, content: str) -> None:
     """Prose with commas is not taken for rows."""
     (tmp_path / "d").touch()
-    job = _job(tmp_path, content)
+    job = read_job(tmp_path, content)
     assert job.text == next(csv.DictReader(io.StringIO(content, newline="")))["text"]
 
 
 def test_a_blank_line_is_no_row_and_one_inside_quotes_is_text(tmp_path: Path) -> None:
     """With one column only the quotes tell them apart."""
-    assert _job(tmp_path, 'text\n  \n"a\n  \nb"\n').text == "a\n  \nb"
+    assert read_job(tmp_path, 'text\n  \n"a\n  \nb"\n').text == "a\n  \nb"
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -68,7 +68,7 @@ def test_lines_of_delimiters_only_are_blank_as_spreadsheets_leave_them(
     """A table that was longer once ends in rows of empty cells, and may have them in its middle."""
     lines = ["id,text", ",", "a,Hello", ",,,", " , ", "b,Again", ",", ",", ""]
     content = "\r\n".join(lines).replace(",", delimiter)
-    rows = _rows(tmp_path, content)
+    rows = read_manifest(tmp_path, content)
     assert [(row.line, row.id) for row in rows] == [(3, "a"), (6, "b")]
     assert all(isinstance(row, Job) for row in rows)
 
@@ -77,17 +77,17 @@ def test_lines_of_delimiters_only_are_blank_as_spreadsheets_leave_them(
 def test_a_delimiter_may_be_declared_as_spreadsheets_do(tmp_path: Path, first: str) -> None:
     """The line is no header; what it names goes, whatever the header would suggest."""
     for ending in (".csv", ""):
-        rows = _rows(tmp_path, f"{first}\r\ntext;note\r\nHello;a, b\r\n", ending=ending)
+        rows = read_manifest(tmp_path, f"{first}\r\ntext;note\r\nHello;a, b\r\n", ending=ending)
         (job,) = rows
         assert isinstance(job, Job)
         assert (job.text, job.row["note"], job.line) == ("Hello", "a, b", 3)
-    shown = _error(tmp_path, "sep=|\ntext|note\nHello|b\n")
+    shown = read_error(tmp_path, "sep=|\ntext|note\nHello|b\n")
     assert "talks:1: '|' is no delimiter of ours" in shown
 
 
 def test_a_decimal_comma_is_told_how_to_write_it(tmp_path: Path) -> None:
     """A spreadsheet of most countries writes 1,1; which nobody can tell from a thousand."""
-    (row,) = _rows(tmp_path, "text;speed\nHello;1,1\n")
+    (row,) = read_manifest(tmp_path, "text;speed\nHello;1,1\n")
     assert isinstance(row, BadRow)
     assert (row.message, row.hint) == ("'1,1' is no number", "write 1.1, with a point")
 
@@ -95,4 +95,4 @@ def test_a_decimal_comma_is_told_how_to_write_it(tmp_path: Path) -> None:
 def test_many_sets_of_columns_are_all_checked(tmp_path: Path) -> None:
     """JSON Lines whose every row has other columns is read all the same."""
     content = "".join(f'{{"text": "a", "column {number}": 1}}\n' for number in range(1100))
-    assert all(isinstance(row, Job) for row in _rows(tmp_path, content))
+    assert all(isinstance(row, Job) for row in read_manifest(tmp_path, content))

@@ -11,7 +11,7 @@ from batchjobs.errors import ManifestError, UsageError
 from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest import judge_rows
 from batchjobs.options import Defaults
-from tests.manifest.reading import _PROVIDERS, _rows
+from tests.manifest.reading import PROVIDERS, read_manifest
 
 _GIVEN: list[dict[str, object]] = [
     {"id": "a", "text": "مرحبا", "speed": 1.1, "note": [1, {"two": None}]},
@@ -32,7 +32,7 @@ def _judged(
         rows,
         name="rows",
         folder=folder,
-        providers=_PROVIDERS,
+        providers=PROVIDERS,
         defaults=defaults or Defaults(voice_id="v"),
     )
 
@@ -41,7 +41,7 @@ def test_rows_from_a_program_are_judged_like_json_lines(tmp_path: Path) -> None:
     """The same rows make the same jobs, ids and complaints, their numbers standing for lines."""
     (tmp_path / "a.wav").touch()
     lines = "".join(json.dumps(row) + "\n" for row in _GIVEN)
-    read = _rows(tmp_path, lines, ending=".jsonl", defaults=Defaults(voice_id="v"))
+    read = read_manifest(tmp_path, lines, ending=".jsonl", defaults=Defaults(voice_id="v"))
     assert list(_judged(_GIVEN, tmp_path)) == read
     assert sum(isinstance(row, Job) for row in read) == 3
 

@@ -14,14 +14,14 @@ from batchjobs.jobs import Job, Kind, derived_id
 from batchjobs.manifest import KNOWN_COLUMNS, read_rows
 from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN
-from tests.manifest.reading import _PROVIDERS, _SENTENCE, _job, _rows
+from tests.manifest.reading import PROVIDERS, SENTENCE, read_job, read_manifest
 
 
 def test_a_row_becomes_a_job_with_everything_it_says(tmp_path: Path) -> None:
     """Every column lands in its field; unknown columns travel along untouched."""
     columns = {
         "id": "a-1",
-        "text": _SENTENCE,
+        "text": SENTENCE,
         "voice_id": "v",
         "model_id": "m",
         "stability": "0",
@@ -37,13 +37,13 @@ def test_a_row_becomes_a_job_with_everything_it_says(tmp_path: Path) -> None:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerow(columns)
-    job = _job(tmp_path, text.getvalue())
+    job = read_job(tmp_path, text.getvalue())
     assert job.id == "a-1"
     assert not job.id_is_derived
     assert job.line == 2
     assert job.kind is Kind.TTS
     assert job.provider == "munsit"
-    assert job.text == _SENTENCE
+    assert job.text == SENTENCE
     assert job.speech is not None
     assert dataclasses.astuple(job.speech) == ("v", "m", 0.0, 1.0, 1.1, "pcm_8000")
     assert job.output == "فصل/01.wav"
@@ -54,7 +54,7 @@ def test_a_row_becomes_a_job_with_everything_it_says(tmp_path: Path) -> None:
 def test_a_recording_becomes_a_transcription_job(tmp_path: Path) -> None:
     """The path is absolute, the reference kept, and columns for speech do not disturb."""
     (tmp_path / "تسجيل 1.wav").write_bytes(b"RIFF")
-    job = _job(
+    job = read_job(
         tmp_path,
         "audio,reference,output,speed,take,voice_id\nتسجيل 1.wav,نص صحيح,t/1.txt,fast,x,\n",
     )
@@ -69,7 +69,7 @@ def test_a_recording_becomes_a_transcription_job(tmp_path: Path) -> None:
 
 def test_a_missing_id_is_derived_from_the_content_and_not_the_position(tmp_path: Path) -> None:
     """The same row has the same id wherever it stands."""
-    first, second, third = _rows(tmp_path, "id,text\n,one\n,two\n,one\n")
+    first, second, third = read_manifest(tmp_path, "id,text\n,one\n,two\n,one\n")
     assert isinstance(first, Job)
     assert first.id_is_derived
     assert first.id == third.id == derived_id({"id": "", "text": "one"})
@@ -88,10 +88,10 @@ def test_empty_cells_take_the_defaults_then_the_providers(tmp_path: Path) -> Non
         output_format="pcm_16000",
     )
     content = "text,voice_id,speed,stability,take\nhello,,, ,\n"
-    job = _job(tmp_path, content, defaults=defaults)
+    job = read_job(tmp_path, content, defaults=defaults)
     assert job.provider == "faseeh"
     assert dataclasses.astuple(job.speech) == ("dv", "dm", 0.1, 0.2, 0.9, "pcm_16000")  # type: ignore[arg-type]
-    local = _job(tmp_path, content)
+    local = read_job(tmp_path, content)
     assert local.provider == "local"
     assert dataclasses.astuple(local.speech) == (  # type: ignore[arg-type]
         BUILT_IN["local"].voice,
@@ -113,12 +113,12 @@ def test_csv_is_read_in_every_dialect(
     """Comma, semicolon or tab; any line end; with or without BOM; packed or not; path or stream."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
-    cells = [["id", "text"], ["1", 'a, "b"; c\td'], ["2", f"x{end}y"], ["3", _SENTENCE]]
+    cells = [["id", "text"], ["1", 'a, "b"; c\td'], ["2", f"x{end}y"], ["3", SENTENCE]]
     writer.writerows(cells)
     data = (mark + text.getvalue() + end + "  " + end).encode()
     if ending.endswith("gz"):
         data = gzip.compress(data, mtime=0)
-    jobs = _rows(tmp_path, data, ending=ending)
+    jobs = read_manifest(tmp_path, data, ending=ending)
     assert [list(job.row.values()) for job in jobs] == cells[1:]
     assert [job.line for job in jobs] == [2, 3, 5]
 
@@ -132,7 +132,7 @@ def test_jsonl_is_read_from_everywhere(tmp_path: Path, ending: str, end: str) ->
     data = f"\ufeff{end}{row}{end} {end}{row}".encode()
     if ending.endswith("gz"):
         data = gzip.compress(data, mtime=0)
-    jobs = _rows(tmp_path, data, ending=ending)
+    jobs = read_manifest(tmp_path, data, ending=ending)
     assert [(job.line, job.row["text"]) for job in jobs] == [(2, text), (4, text)]
 
 
@@ -144,7 +144,7 @@ def test_gzip_of_several_members_with_padding_is_one_manifest(tmp_path: Path) ->
         + gzip.compress(b"two\n", mtime=0)
         + b"\0" * 8
     )
-    assert [job.row["text"] for job in _rows(tmp_path, data)] == ["one", "two"]
+    assert [job.row["text"] for job in read_manifest(tmp_path, data)] == ["one", "two"]
 
 
 def test_a_stream_that_gives_byte_by_byte_is_read_alike(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_stream_that_gives_byte_by_byte_is_read_alike(tmp_path: Path) -> None:
     for data in (plain, gzip.compress(plain, mtime=0)):
         stream = Dribble(data)
         rows = read_rows(
-            stream, name="-", folder=tmp_path, providers=_PROVIDERS, defaults=Defaults()
+            stream, name="-", folder=tmp_path, providers=PROVIDERS, defaults=Defaults()
         )
         assert [(row.line, row.row["text"]) for row in rows] == [(3, "a\r\nb"), (5, "م")]
         assert not stream.closed
@@ -166,7 +166,7 @@ def test_a_stream_that_gives_byte_by_byte_is_read_alike(tmp_path: Path) -> None:
 
 def test_a_column_beside_its_own_name_is_no_misspelling(tmp_path: Path) -> None:
     """Next to 'text' a column 'texts' is somebody's own, and travels."""
-    job = _job(tmp_path, "text,texts,voice,idx,voice_id\na,b,c,d,v\n")
+    job = read_job(tmp_path, "text,texts,voice,idx,voice_id\na,b,c,d,v\n")
     assert job.row == {"text": "a", "texts": "b", "voice": "c", "idx": "d", "voice_id": "v"}
 
 
@@ -187,7 +187,7 @@ def test_memory_does_not_grow_with_the_manifest(tmp_path: Path) -> None:
         path = tmp_path / "big.csv.gz"
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as file:
             file.write("text\n")
-            file.writelines(f"{_SENTENCE * 20} {number}\n" for number in range(rows))
+            file.writelines(f"{SENTENCE * 20} {number}\n" for number in range(rows))
         tracemalloc.start()
         try:
             count = sum(
@@ -196,7 +196,7 @@ def test_memory_does_not_grow_with_the_manifest(tmp_path: Path) -> None:
                     path,
                     name="big",
                     folder=tmp_path,
-                    providers=_PROVIDERS,
+                    providers=PROVIDERS,
                     defaults=Defaults(),
                 )
             )

@@ -11,7 +11,7 @@ from batchjobs.errors import ManifestError, UsageError
 from batchjobs.manifest import read_rows
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from batchjobs.options import Defaults
-from tests.manifest.reading import _PROVIDERS, _error, _rows
+from tests.manifest.reading import PROVIDERS, read_error, read_manifest
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_manifest_that_cannot_be_run_says_where_and_why(
     tmp_path: Path, content: bytes | str, start: str, words: str
 ) -> None:
     """The message begins with the place, and says what to do."""
-    message = _error(tmp_path, content)
+    message = read_error(tmp_path, content)
     assert message.startswith(start)
     assert words in message
 
@@ -102,7 +102,7 @@ def test_an_ending_that_says_otherwise_is_an_error(
     tmp_path: Path, ending: str, content: bytes, words: str
 ) -> None:
     """What a file is called must be what it is."""
-    assert words in _error(tmp_path, content, ending=ending)
+    assert words in read_error(tmp_path, content, ending=ending)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_an_ending_that_says_otherwise_is_an_error(
 def test_a_path_that_cannot_be_opened_says_why(tmp_path: Path, path: str, words: str) -> None:
     """A wrong path is a bad manifest, not a crash."""
     rows = read_rows(
-        tmp_path / path, name="talks", folder=tmp_path, providers=_PROVIDERS, defaults=Defaults()
+        tmp_path / path, name="talks", folder=tmp_path, providers=PROVIDERS, defaults=Defaults()
     )
     with pytest.raises(ManifestError, match=words):
         next(rows)
@@ -123,21 +123,17 @@ def test_a_stream_that_breaks_says_so(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "rb", buffering=0) as stream, pytest.raises(ManifestError, match="cannot be"):  # noqa: PTH123
-        next(
-            read_rows(stream, name="-", folder=tmp_path, providers=_PROVIDERS, defaults=Defaults())
-        )
+        next(read_rows(stream, name="-", folder=tmp_path, providers=PROVIDERS, defaults=Defaults()))
     closed = io.BytesIO()
     closed.close()
     with pytest.raises(ManifestError, match="closed file"):
-        next(
-            read_rows(closed, name="-", folder=tmp_path, providers=_PROVIDERS, defaults=Defaults())
-        )
+        next(read_rows(closed, name="-", folder=tmp_path, providers=PROVIDERS, defaults=Defaults()))
 
 
 def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:
     """Past 64 MiB, more than 200 times the packed size is refused."""
     data = gzip.compress(b"text\n" + (b"a" * 1_048_575 + b"\n") * 70, 9, mtime=0)
-    assert "bomb" in _error(tmp_path, data)
+    assert "bomb" in read_error(tmp_path, data)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +150,12 @@ def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:
 )
 def test_an_endless_row_is_stopped(tmp_path: Path, content: bytes, words: str) -> None:
     """No row fills the memory, by its length or by a quote that never closes."""
-    assert words in _error(tmp_path, content)
+    assert words in read_error(tmp_path, content)
 
 
 def test_wrong_defaults_are_the_callers_mistake(tmp_path: Path) -> None:
     """An option out of range is told once, not once a row."""
     with pytest.raises(UsageError, match="default for 'speed': 3"):
-        _rows(tmp_path, "text\na\n", defaults=Defaults(speed=3))
+        read_manifest(tmp_path, "text\na\n", defaults=Defaults(speed=3))
     with pytest.raises(UsageError, match="default for 'output_format': 'mp3'"):
-        _rows(tmp_path, "text\na\n", defaults=Defaults(output_format="mp3"))
+        read_manifest(tmp_path, "text\na\n", defaults=Defaults(output_format="mp3"))

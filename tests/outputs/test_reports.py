@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, FileRecord, JobRecord
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.files.run_folder import FAILED, RESULTS, SUMMARY
 from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
@@ -20,7 +20,7 @@ from batchjobs.outputs.reports import (
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning import make_plan
 from batchjobs.providers import BUILT_IN
-from tests.builders import write_recording
+from tests.builders import make_end, make_file, make_start, write_recording
 
 _ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
 _EVIDENCE = Evidence(
@@ -75,7 +75,7 @@ def _settle(checkpoint: Checkpoint, *, failing: frozenset[str] = frozenset()) ->
             kind=Kind(row.kind or "tts"),
             status=Status.DONE,
             output=row.output,
-            files=(FileRecord(path=row.output, bytes=1, sha256="s"),),
+            files=(make_file(row.output),),
             provider=row.provider,
             attempts=2,
             audio_seconds=1.5,
@@ -308,9 +308,9 @@ def test_the_summary_adds_up_and_prices_what_was_sent(tmp_path: Path) -> None:
             ("faseeh", "done", 2_000),
             ("gone", "done", 5),
         ):
-            start = AttemptStart(key="k", job="j", provider=provider, started_at=1.0)
+            start = make_start(provider=provider)
             number = checkpoint.commit(starts=[start])[0]
-            end = AttemptEnd(number=number, ended_at=2.0, result=result, characters=characters)
+            end = make_end(number, result, characters=characters)
             checkpoint.commit(ends=[end])
         summary = summarise(checkpoint, {**BUILT_IN, "faseeh": aed})
     assert (summary.rows, summary.done, summary.failed, summary.not_run) == (3, 2, 1, 0)
@@ -327,6 +327,6 @@ def test_both_readings_of_a_table_are_of_one_state(tmp_path: Path) -> None:
     with Checkpoint.open(tmp_path) as writer, Checkpoint.read(tmp_path) as reader:
         with reader.steady():
             before = reader.totals.count_rows().attempts
-            writer.commit(starts=[AttemptStart(key="k", job="a", provider="p", started_at=1.0)])
+            writer.commit(starts=[make_start()])
             assert reader.totals.count_rows().attempts == before
         assert reader.totals.count_rows().attempts == before + 1

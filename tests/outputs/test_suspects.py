@@ -11,7 +11,7 @@ from batchjobs.outputs import suspects
 from batchjobs.outputs.summary import summarise
 from batchjobs.outputs.writing import file_changes
 from batchjobs.progress import JobFinished, JobRetried
-from tests.builders import audio_message
+from tests.builders import audio_message, make_row
 from tests.runner.runs import QUICK, RATE, TEXT, job, jobs, ran, speech_for
 from tests.streams import Peer
 from tests.suspects import kept_files, ledger_of, results_of, shares
@@ -106,7 +106,7 @@ async def test_what_fails_after_it_takes_nothing_away(tmp_path: Path) -> None:
 
 def row(name: str, output: str) -> Row:
     """Make a row with an id and an output."""
-    return Row(1, 1, name, output, "k", "new", "tts", "p", 1, 0.0, output, b"")
+    return make_row(1, id=name, place=output, output=output)
 
 
 def test_places_tell_apart_what_outputs_tell_apart() -> None:

@@ -14,10 +14,11 @@ from batchjobs.audio import decoding
 from batchjobs.checkpoint import FileRecord, JobRecord
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import part_path, publish
-from batchjobs.jobs import Ending, Evidence, Kind, Status
+from batchjobs.jobs import Ending, Kind
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Written, copied, file_changes, spoken, transcribed
 from batchjobs.transcripts.joining import Transcript, TranscriptPart, join_parts
+from tests.builders import make_evidence, make_record
 from tests.recordings import read_pcm
 
 _RATE = 24_000
@@ -28,14 +29,7 @@ _TRANSCRIPTS = [
     "e\u0301 \u00e9 سـلام\u200dم \u200c٣٤ \u202babc\u202c\r\n\ttail \n",
     "\ufeffبداية\u2028line\u0085end\0",
 ]
-_EVIDENCE = Evidence(
-    ending=Ending.ANSWERED,
-    close_code=1000,
-    messages=2,
-    first_result_seconds=0.5,
-    longest_gap_seconds=0.25,
-    session_seconds=2.0,
-)
+_EVIDENCE = make_evidence(ending=Ending.ANSWERED)
 
 
 def _heard(text: str) -> Transcript:
@@ -46,11 +40,8 @@ def _heard(text: str) -> Transcript:
 def _job(written: Written, *, sample_rate: int = _RATE) -> JobRecord:
     """Publish what was written, and make the record of it."""
     publish(written.targets)
-    return JobRecord(
-        id="a",
-        key="k",
+    return make_record(
         kind=Kind.TTS if sample_rate else Kind.STT,
-        status=Status.DONE,
         output=written.files[0].path,
         files=written.files,
         sample_rate=sample_rate,

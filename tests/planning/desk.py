@@ -10,23 +10,18 @@ from typing import Any
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
 from batchjobs.files.atomic import publish
-from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
+from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs import writing
 from batchjobs.planning import TO_BUY, Action, Plan, make_plan
 from batchjobs.providers import Provider
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
+from tests.builders import make_evidence
 
-_SPOKEN = b"\x01\x02" * 4_000
+SPOKEN = b"\x01\x02" * 4_000
 
-_EVIDENCE = Evidence(
-    ending=Ending.DRAINED,
-    messages=1,
-    first_result_seconds=0.1,
-    longest_gap_seconds=0.1,
-    session_seconds=0.2,
-)
+_EVIDENCE = make_evidence()
 
 
 @dataclass
@@ -126,7 +121,7 @@ class Desk:
             starts=[AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)]
         )
         if row.kind == Kind.TTS:
-            written = writing.spoken(self.folder, row.output, _SPOKEN, 24_000)
+            written = writing.spoken(self.folder, row.output, SPOKEN, 24_000)
         else:
             heard = join_parts([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
             written = writing.transcribed(
@@ -141,18 +136,20 @@ class Desk:
             output=row.output,
             files=written.files,
             sample_rate=24_000 if row.kind == Kind.TTS else 0,
-            frames=len(_SPOKEN) // 2 if row.kind == Kind.TTS else 0,
+            frames=len(SPOKEN) // 2 if row.kind == Kind.TTS else 0,
             pcm_sha256=written.pcm_sha256,
         )
         checkpoint.commit(records=[record])
         return True
 
 
-def _texts(*texts: str) -> list[dict[str, str]]:
+def text_rows(*texts: str) -> list[dict[str, str]]:
+    """Make rows of texts, with the ids r1, r2 and so on."""
     return [{"id": f"r{number}", "text": text} for number, text in enumerate(texts, 1)]
 
 
-def _record(path: Path, seconds: float = 1.0) -> bytes:
+def write_sound(path: Path, seconds: float = 1.0) -> bytes:
+    """Write a recording of so many seconds; gives its bytes."""
     content = encoding.encode(
         b"\x10\x20" * round(16_000 * seconds), sample_rate=16_000, format="wav"
     )

@@ -4,12 +4,12 @@ import pytest
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.planning import BadRowsError
-from tests.planning.desk import Desk, _texts
+from tests.planning.desk import Desk, text_rows
 
 
 def test_a_first_run_is_all_new_and_a_second_has_nothing_to_do(desk: Desk) -> None:
     """What is finished is not touched again."""
-    table = _texts("واحِد", "two", "ثَلَاثَة ٣")
+    table = text_rows("واحِد", "two", "ثَلَاثَة ٣")
     assert desk.plan(table) == {"r1": "new", "r2": "new", "r3": "new"}
     assert desk.run(table) == ["r1", "r2", "r3"]
     assert desk.plan(table) == {"r1": "done", "r2": "done", "r3": "done"}
@@ -37,7 +37,7 @@ def test_only_what_an_edit_changed_runs_again(desk: Desk) -> None:
 
 def test_order_and_neighbours_do_not_matter(desk: Desk) -> None:
     """Rows that move, come and go leave the others as they are."""
-    table = _texts("one", "two", "three", "four")
+    table = text_rows("one", "two", "three", "four")
     desk.run(table)
     changed = [{"id": "x", "text": "new"}, table[3], table[0], {"id": "y", "text": "new too"}]
     assert desk.plan(changed) == {"x": "new", "r4": "done", "r1": "done", "y": "new"}
@@ -47,7 +47,7 @@ def test_order_and_neighbours_do_not_matter(desk: Desk) -> None:
 
 def test_failures_are_retried_if_they_may_pass_and_kept_if_not(desk: Desk) -> None:
     """A passing failure is tried again by itself, a lasting one when asked, a changed one always."""
-    table = _texts("one", "two", "three")
+    table = text_rows("one", "two", "three")
     desk.run(table, failing={"r1": True, "r2": False})
     assert desk.plan(table) == {"r1": "retry", "r2": "kept", "r3": "done"}
     assert desk.plan(table, retry_failed=True) == {"r1": "retry", "r2": "retry", "r3": "done"}
@@ -58,7 +58,7 @@ def test_failures_are_retried_if_they_may_pass_and_kept_if_not(desk: Desk) -> No
 @pytest.mark.parametrize("harm", ["gone", "short", "folder", "link"])
 def test_a_result_that_is_gone_or_damaged_is_made_again(desk: Desk, harm: str) -> None:
     """A missing file, another size, a folder or a link in its place: bought once more."""
-    table = _texts("one", "two")
+    table = text_rows("one", "two")
     desk.run(table)
     path = desk.folder / "audio" / "r1.wav"
     path.rename(desk.home / "away")
@@ -78,7 +78,7 @@ def test_a_result_that_is_gone_or_damaged_is_made_again(desk: Desk, harm: str) -
 
 def test_a_damaged_result_with_a_whole_twin_is_copied(desk: Desk) -> None:
     """What another row still has is not bought again."""
-    table = _texts("same", "same")
+    table = text_rows("same", "same")
     assert desk.run(table) == ["r1"]
     (desk.folder / "audio" / "r1.wav").unlink()
     assert desk.plan(table) == {"r1": "copy", "r2": "done"}
@@ -105,7 +105,7 @@ def test_equal_rows_are_bought_once_unless_they_are_different_takes(desk: Desk) 
 
 def test_a_failed_row_takes_what_another_has_bought_since(desk: Desk) -> None:
     """The same text done for another row settles a failure without a session."""
-    table = _texts("same")
+    table = text_rows("same")
     desk.run(table, failing={"r1": False})
     desk.run([{"id": "other", "text": "same"}])
     assert desk.plan(table) == {"r1": "copy"}
@@ -141,6 +141,6 @@ def test_undoing_an_edit_that_failed_buys_nothing(desk: Desk) -> None:
     assert desk.run(typo, skip_bad_rows=True) == []
     assert desk.plan(table) == {"a": "copy"}
     assert desk.run(table) == []
-    desk.run(_texts("x") and [{"id": "a", "text": "other"}], failing={"a": False})
+    desk.run(text_rows("x") and [{"id": "a", "text": "other"}], failing={"a": False})
     assert desk.run(table) == []
     assert desk.plan(table) == {"a": "done"}

@@ -4,7 +4,7 @@ import pytest
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.planning import BadRowsError
-from tests.planning.desk import Desk, _record
+from tests.planning.desk import Desk, write_sound
 
 
 def test_equal_rows_without_ids_are_jobs_of_their_own(desk: Desk) -> None:
@@ -69,8 +69,8 @@ def test_ids_that_differ_in_case_get_files_that_do_not(desk: Desk) -> None:
 
 def test_case_twins_in_transcripts_keep_apart_too(desk: Desk) -> None:
     """Their text files and the JSON beside them are four files."""
-    _record(desk.home / "a.wav")
-    _record(desk.home / "b.wav", 2.0)
+    write_sound(desk.home / "a.wav")
+    write_sound(desk.home / "b.wav", 2.0)
     table = [{"id": "x", "audio": "a.wav"}, {"id": "X", "audio": "b.wav"}]
     desk.run(table)
     assert len(list(desk.folder.glob("transcripts/*"))) == 8

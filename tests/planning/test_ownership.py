@@ -12,7 +12,7 @@ from batchjobs.outputs import writing
 from batchjobs.planning import BadRowsError
 from batchjobs.planning.row_builder import Rows
 from batchjobs.providers import BUILT_IN
-from tests.planning.desk import _SPOKEN, Desk, _record, _texts
+from tests.planning.desk import SPOKEN, Desk, text_rows, write_sound
 
 
 @pytest.mark.parametrize("name", ["audio/r1.wav", "audio/r2.wav"])
@@ -22,7 +22,7 @@ def test_a_foreign_file_is_never_overwritten(desk: Desk, name: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
     with pytest.raises(OutputError) as caught:
-        desk.run(_texts("one", "one"))
+        desk.run(text_rows("one", "one"))
     assert caught.value.exit_code == 73
     assert str(path) in caught.value.message
     assert "--output" in caught.value.hint
@@ -31,7 +31,7 @@ def test_a_foreign_file_is_never_overwritten(desk: Desk, name: str) -> None:
 
 def test_a_foreign_transcript_is_not_overwritten_on_either_side(desk: Desk) -> None:
     """The JSON beside a transcript is looked at as well as the text."""
-    _record(desk.home / "a.wav")
+    write_sound(desk.home / "a.wav")
     path = desk.folder / "notes" / "a.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
@@ -47,11 +47,11 @@ def test_foreign_reports_are_not_overwritten(desk: Desk, name: str) -> None:
     desk.folder.mkdir(parents=True)
     (desk.folder / name).write_bytes(b"mine")
     with pytest.raises(OutputError, match=name):
-        desk.run(_texts("one"))
+        desk.run(text_rows("one"))
     (desk.folder / name).unlink()
-    desk.run(_texts("one"))
+    desk.run(text_rows("one"))
     (desk.folder / name).write_bytes(b"ours")
-    assert desk.plan(_texts("one")) == {"r1": "done"}
+    assert desk.plan(text_rows("one")) == {"r1": "done"}
 
 
 def test_a_twins_place_is_looked_at_too(desk: Desk) -> None:
@@ -76,21 +76,21 @@ def test_an_edited_output_does_not_make_a_foreign_file_ours(desk: Desk) -> None:
 
 def test_a_left_over_of_our_own_is_accepted(desk: Desk) -> None:
     """A run killed between rename and commit left its file: the next one makes it again."""
-    table = _texts("one", "one", "three")
+    table = text_rows("one", "one", "three")
     desk.plan(table)
     with Checkpoint.open(desk.folder) as checkpoint:
         row = next(checkpoint.rows.stream_to_do(["new"]))
         start = AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)
         checkpoint.commit(starts=[start])
         for name in ("r1", "r2"):
-            publish(writing.spoken(desk.folder, f"audio/{name}.wav", _SPOKEN, 24_000).targets)
+            publish(writing.spoken(desk.folder, f"audio/{name}.wav", SPOKEN, 24_000).targets)
     assert desk.plan(table) == {"r1": "new", "r2": "follow", "r3": "new"}
     assert desk.run(table) == ["r1", "r3"]
 
 
 def test_an_output_that_moves_and_moves_back_is_ours_all_the_way(desk: Desk) -> None:
     """Copies of copies too: no file of a run ever stops it."""
-    table: list[dict[str, str]] = [{**row, "output": ""} for row in _texts("same", "same")]
+    table: list[dict[str, str]] = [{**row, "output": ""} for row in text_rows("same", "same")]
     desk.run(table)
     table[1]["output"] = "else/where.wav"
     assert desk.run(table) == []

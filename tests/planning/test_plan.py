@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from batchjobs.checkpoint import Checkpoint, JobRecord
-from batchjobs.jobs import BadRow, Job, Kind, Status
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.options import Options
 from batchjobs.planning import (
     TO_BUY,
@@ -22,13 +22,13 @@ from batchjobs.planning import (
     make_plan,
 )
 from batchjobs.providers import BUILT_IN, with_settings
-from tests.builders import make_speech
-from tests.planning.desk import Desk, _record, _texts
+from tests.builders import make_record, make_speech
+from tests.planning.desk import Desk, text_rows, write_sound
 
 
 def test_planning_without_a_run_writes_nothing(desk: Desk) -> None:
     """Neither a folder nor a file is made, also for recordings."""
-    _record(desk.home / "a.wav")
+    write_sound(desk.home / "a.wav")
     before = sorted(desk.home.rglob("*"))
     with Checkpoint.none(desk.folder) as checkpoint:
         made = desk.made([{"id": "a", "audio": "a.wav"}], checkpoint)
@@ -38,10 +38,10 @@ def test_planning_without_a_run_writes_nothing(desk: Desk) -> None:
 
 def test_planning_beside_a_run_changes_nothing(desk: Desk) -> None:
     """A plan read-only over a finished run may meet recordings that the run never saw."""
-    desk.run(_texts("one"))
-    _record(desk.home / "a.wav")
+    desk.run(text_rows("one"))
+    write_sound(desk.home / "a.wav")
     with Checkpoint.read(desk.folder) as checkpoint:
-        made = desk.made([*_texts("one"), {"id": "a", "audio": "a.wav"}], checkpoint)
+        made = desk.made([*text_rows("one"), {"id": "a", "audio": "a.wav"}], checkpoint)
         assert made.by_action[Action.NEW].rows == 1
         assert made.by_action[Action.DONE].rows == 1
         assert checkpoint.lookups.find_source(str(desk.home / "a.wav")) is None
@@ -50,7 +50,7 @@ def test_planning_beside_a_run_changes_nothing(desk: Desk) -> None:
 
 def test_bad_rows_are_counted_and_the_first_hundred_kept(desk: Desk) -> None:
     """All are counted, a hundred are shown, the rest is a number; nothing is adopted."""
-    desk.run(_texts("one"))
+    desk.run(text_rows("one"))
     table = [{"id": f"b{n}", "text": "", "speed": ""} for n in range(1_200)]
     table[1_199] = {"id": "ok", "text": "fine", "speed": ""}
     with pytest.raises(BadRowsError) as caught:
@@ -84,7 +84,9 @@ def test_bad_rows_that_are_skipped_can_be_read_back(desk: Desk) -> None:
 
 def test_a_limit_is_used_up_by_work_only(desk: Desk) -> None:
     """Bad rows, finished and kept ones do not count, so that every limited run gets further."""
-    table = [{"id": f"b{n}", "text": ""} for n in range(3)] + _texts("one", "two", "three", "one")
+    table = [{"id": f"b{n}", "text": ""} for n in range(3)] + text_rows(
+        "one", "two", "three", "one"
+    )
     bought: list[str] = []
     for _ in range(5):
         bought += desk.run(table, skip_bad_rows=True, limit=1)
@@ -115,7 +117,7 @@ def test_what_it_costs_is_summed_per_currency(desk: Desk) -> None:
         home=desk.home,
         providers={**BUILT_IN, "munsit": priced, "faseeh": free, "other": other},
     )
-    _record(desk.home / "a.wav", 2.0)
+    write_sound(desk.home / "a.wav", 2.0)
     text = "ا" * 1_000
     table = [
         {"id": "1", "text": text, "provider": "munsit"},
@@ -162,7 +164,7 @@ def test_the_format_option_names_the_default_files(desk: Desk) -> None:
 
 def test_a_record_without_files_is_not_intact(desk: Desk) -> None:
     """A result with nothing to show is not there."""
-    record = JobRecord(id="a", key="k", kind=Kind.TTS, status=Status.DONE)
+    record = make_record()
     assert not is_intact(desk.folder, record)
 
 

@@ -7,13 +7,13 @@ import pytest
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.options import Options
 from batchjobs.planning import BadRowsError, make_plan
-from tests.planning.desk import Desk, _record
+from tests.planning.desk import Desk, write_sound
 
 
 def test_a_recording_is_read_once_until_it_changes(desk: Desk) -> None:
     """Same size and time: not read again. Another time: read, and bought only if it differs."""
     path = desk.home / "تسجيل.wav"
-    _record(path)
+    write_sound(path)
     table = [{"id": "a", "audio": "تسجيل.wav"}]
     assert desk.run(table) == ["a"]
     status = path.stat()
@@ -25,14 +25,14 @@ def test_a_recording_is_read_once_until_it_changes(desk: Desk) -> None:
     assert desk.plan(table) == {"a": "changed"}
     path.write_bytes(content)
     assert desk.plan(table) == {"a": "done"}
-    _record(path, 2.0)
+    write_sound(path, 2.0)
     assert desk.plan(table) == {"a": "changed"}
 
 
 def test_equal_recordings_are_bought_once(desk: Desk) -> None:
     """Two files with the same bytes are one transcription."""
-    _record(desk.home / "a.wav")
-    _record(desk.home / "b.wav")
+    write_sound(desk.home / "a.wav")
+    write_sound(desk.home / "b.wav")
     table = [{"id": "a", "audio": "a.wav"}, {"id": "b", "audio": "b.wav"}]
     assert desk.plan(table) == {"a": "new", "b": "follow"}
     assert desk.run(table) == ["a"]
@@ -42,8 +42,8 @@ def test_equal_recordings_are_bought_once(desk: Desk) -> None:
 def test_recordings_that_cannot_be_run_are_bad_rows(desk: Desk) -> None:
     """Damaged, empty or vanished: each is told before anything is spent."""
     (desk.home / "damaged.wav").write_bytes(b"RIFFxxxx")
-    _record(desk.home / "empty.wav", 0.0)
-    _record(desk.home / "gone.wav")
+    write_sound(desk.home / "empty.wav", 0.0)
+    write_sound(desk.home / "gone.wav")
     table = [{"id": n, "audio": f"{n}.wav"} for n in ("damaged", "empty", "gone")]
     rows = list(desk.rows(table))
     (desk.home / "gone.wav").unlink()

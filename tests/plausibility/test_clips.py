@@ -11,7 +11,7 @@ from batchjobs.jobs import Ending, Sign, severity
 from batchjobs.plausibility.clips import SpeechJudge, SpeechRates
 from batchjobs.server.engines.tone import ToneSynthesiser
 from tests.builders import make_speech
-from tests.plausibility.clips import _RATE, _received, _sound
+from tests.plausibility.clips import RATE, make_hum, receive
 
 _ARABIC = "السَّلامُ عَلَيْكُمْ وَرَحْمَةُ اللهِ وَبَرَكاتُهُ، كَيْفَ حالُكُم اليَوْم؟"
 
@@ -22,7 +22,7 @@ def _judge(spoken: str, *, speed: float = 1.0, rates: SpeechRates | None = None)
 
 def _said(judge: SpeechJudge, sound: ReceivedAudio, ending: Ending) -> str:
     """Say what the judge holds against a sound; empty if nothing."""
-    return "; ".join(doubt.message for doubt in judge.verdict(sound, _RATE, ending).doubts)
+    return "; ".join(doubt.message for doubt in judge.verdict(sound, RATE, ending).doubts)
 
 
 def _taught(pace: float = 0.08, count: int = 20) -> SpeechRates:
@@ -32,42 +32,42 @@ def _taught(pace: float = 0.08, count: int = 20) -> SpeechRates:
         spoken = "abcde fghij " * (3 + number % 4)
         seconds = len(spoken.replace(" ", "")) * pace
         judge = _judge(spoken, rates=rates)
-        assert _said(judge, _sound(seconds), Ending.QUIET) == ""
+        assert _said(judge, make_hum(seconds), Ending.QUIET) == ""
     return rates
 
 
 @pytest.mark.parametrize("pcm", [b"", b"\0" * 2, b"\0" * 160_000])
 def test_silence_is_no_speech(pcm: bytes) -> None:
     """Not a sample, or only zeros, is doubted whatever the length."""
-    assert "silent" in _said(_judge("a word"), _received(pcm), Ending.DRAINED)
+    assert "silent" in _said(_judge("a word"), receive(pcm), Ending.DRAINED)
 
 
 def test_too_little_audio_is_not_all_of_the_text() -> None:
     """A hundred letters take four seconds at the very least."""
     judge = _judge("abcde" * 20)
     assert judge.minimum_seconds == pytest.approx(4.0)
-    assert "too short for 100 letters" in _said(judge, _sound(3.9), Ending.QUIET)
-    assert _said(judge, _sound(4.1), Ending.QUIET) == ""
+    assert "too short for 100 letters" in _said(judge, make_hum(3.9), Ending.QUIET)
+    assert _said(judge, make_hum(4.1), Ending.QUIET) == ""
 
 
 def test_the_asked_speed_moves_the_bounds() -> None:
     """At 1.2 less audio will do, at 0.7 it takes more."""
     assert _judge("abcde" * 20, speed=1.2).minimum_seconds == pytest.approx(100 / 25 / 1.2)
     assert _judge("abcde" * 20, speed=0.7).minimum_seconds == pytest.approx(100 / 25 / 0.7)
-    assert _said(_judge("abcde" * 20, speed=1.2), _sound(3.5), Ending.QUIET) == ""
+    assert _said(_judge("abcde" * 20, speed=1.2), make_hum(3.5), Ending.QUIET) == ""
 
 
 def test_too_much_audio_is_not_only_the_text() -> None:
     """A short text with twenty seconds of sound is somebody else's, or a loop."""
     judge = _judge("short text")
-    assert "too long for 9 letters" in _said(judge, _sound(20.0), Ending.QUIET)
-    assert _said(judge, _sound(18.0), Ending.QUIET) == ""
+    assert "too long for 9 letters" in _said(judge, make_hum(20.0), Ending.QUIET)
+    assert _said(judge, make_hum(18.0), Ending.QUIET) == ""
 
 
 def test_signs_without_letters_may_take_their_time() -> None:
     """Where much can be said with few letters, no letter's time is the measure."""
-    assert _said(_judge("100% " * 40), _sound(60.0), Ending.QUIET) == ""
-    assert "too long" in _said(_judge("% €"), _sound(60.0), Ending.QUIET)
+    assert _said(_judge("100% " * 40), make_hum(60.0), Ending.QUIET) == ""
+    assert "too long" in _said(_judge("% €"), make_hum(60.0), Ending.QUIET)
 
 
 def test_what_was_stopped_in_the_middle_teaches_nothing() -> None:
@@ -75,8 +75,8 @@ def test_what_was_stopped_in_the_middle_teaches_nothing() -> None:
     rates = SpeechRates()
     for _ in range(30):
         judge = _judge("abcde fghij " * 5, rates=rates)
-        judge.verdict(_sound(2.5), _RATE, Ending.STOPPED)
-    assert judge.verdict(_sound(4.0), _RATE, Ending.QUIET).support == ()
+        judge.verdict(make_hum(2.5), RATE, Ending.STOPPED)
+    assert judge.verdict(make_hum(4.0), RATE, Ending.QUIET).support == ()
 
 
 def test_marks_tatweel_and_punctuation_need_no_time() -> None:
@@ -101,7 +101,7 @@ def test_marks_tatweel_and_punctuation_need_no_time() -> None:
 def test_a_long_number_may_be_a_short_word(spoken: str, seconds: float) -> None:
     """A million is two words: its seven digits are not called too short, nor two seconds too long."""
     for length in (seconds, seconds + 2.0):
-        assert _said(_judge(spoken), _sound(length), Ending.QUIET) == ""
+        assert _said(_judge(spoken), make_hum(length), Ending.QUIET) == ""
 
 
 def test_numbers_do_not_spoil_a_learned_pace() -> None:
@@ -111,11 +111,11 @@ def test_numbers_do_not_spoil_a_learned_pace() -> None:
     letters = 16
     for seconds in (letters * 0.08 + 0.7, letters * 0.08 + 3.5):
         judge = _judge(spoken, rates=rates)
-        assert _said(judge, _sound(seconds), Ending.DRAINED) == ""
+        assert _said(judge, make_hum(seconds), Ending.DRAINED) == ""
     digits = _judge("0123456789" * 3, rates=rates)
-    assert _said(digits, _sound(30 * 0.45), Ending.DRAINED) == ""
+    assert _said(digits, make_hum(30 * 0.45), Ending.DRAINED) == ""
     half = _judge("abcde fghij " * 4, rates=rates)
-    assert "this voice needs about" in _said(half, _sound(1.7), Ending.DRAINED)
+    assert "this voice needs about" in _said(half, make_hum(1.7), Ending.DRAINED)
 
 
 @pytest.mark.parametrize("speed", [0.7, 1.0, 1.2])
@@ -138,13 +138,13 @@ def test_the_tone_engine_is_never_objected_to(spoken: str, speed: float) -> None
     settings = make_speech(8_000, speed=speed)
     pcm = b"".join(ToneSynthesiser().synthesise(spoken, settings))
     for ending in (Ending.DRAINED, Ending.QUIET, Ending.CLOSED_BY_SERVER):
-        assert _said(_judge(spoken, speed=speed), _received(pcm), ending) == ""
+        assert _said(_judge(spoken, speed=speed), receive(pcm), ending) == ""
 
 
 def test_a_truncated_clip_is_caught_once_the_voice_is_known() -> None:
     """Half of a text, above the bound for all voices, is caught after twenty samples, not before."""
     spoken = "abcde fghij " * 5
-    half = _sound(50 * 0.08 / 2 + 0.05)
+    half = make_hum(50 * 0.08 / 2 + 0.05)
     assert _said(_judge(spoken, rates=_taught(count=19)), half, Ending.QUIET) == ""
     objection = _said(_judge(spoken, rates=_taught(count=20)), half, Ending.QUIET)
     assert "this voice needs about 4.0 s" in objection
@@ -153,7 +153,7 @@ def test_a_truncated_clip_is_caught_once_the_voice_is_known() -> None:
 def test_a_mere_close_is_doubted_more() -> None:
     """A little less than usual passes after a whole quiet time, and not after a mere close."""
     spoken = "abcde fghij " * 5
-    some = _sound(50 * 0.08 * 0.75)
+    some = make_hum(50 * 0.08 * 0.75)
     for ending in (Ending.DRAINED, Ending.QUIET):
         assert _said(_judge(spoken, rates=_taught()), some, ending) == ""
     assert "needs about" in _said(_judge(spoken, rates=_taught()), some, Ending.CLOSED_BY_SERVER)
@@ -162,7 +162,7 @@ def test_a_mere_close_is_doubted_more() -> None:
 def test_a_voice_that_suddenly_takes_five_times_as_long_is_doubted() -> None:
     """Repetition and babble show in a length far beyond the voice's pace."""
     judge = _judge("abcde fghij " * 5, rates=_taught())
-    (doubt,) = judge.verdict(_sound(50 * 0.08 * 5), _RATE, Ending.DRAINED).doubts
+    (doubt,) = judge.verdict(make_hum(50 * 0.08 * 5), RATE, Ending.DRAINED).doubts
     assert doubt.sign is Sign.LONG
     assert "needs about" in doubt.message
 
@@ -173,16 +173,16 @@ def test_of_two_takes_the_one_with_more_of_the_text_has_less_against_it() -> Non
 
     def weight(sound: ReceivedAudio, ending: Ending = Ending.QUIET, count: int = 20) -> float:
         judge = _judge(spoken, rates=_taught(count=count))
-        return severity(judge.verdict(sound, _RATE, ending).doubts)
+        return severity(judge.verdict(sound, RATE, ending).doubts)
 
-    abrupt = weight(_sound(4.0, fades=False), Ending.CLOSED_BY_SERVER)
-    shorter = [weight(_sound(4.0 * kept)) for kept in (0.7, 0.5, 0.3, 0.1)]
-    silent = weight(_received(bytes(80_000)))
+    abrupt = weight(make_hum(4.0, fades=False), Ending.CLOSED_BY_SERVER)
+    shorter = [weight(make_hum(4.0 * kept)) for kept in (0.7, 0.5, 0.3, 0.1)]
+    silent = weight(receive(bytes(80_000)))
     assert 0.0 < abrupt < shorter[0]
     assert sorted(shorter) == shorter
     assert shorter[-1] < silent == 1.0
-    assert 0.0 < weight(_sound(60.0)) <= 1.0
-    assert weight(_sound(4.0)) == 0.0
+    assert 0.0 < weight(make_hum(60.0)) <= 1.0
+    assert weight(make_hum(4.0)) == 0.0
 
 
 def test_clips_cut_anywhere_do_not_become_the_voice() -> None:
@@ -190,9 +190,9 @@ def test_clips_cut_anywhere_do_not_become_the_voice() -> None:
     rates, dice = _taught(), random.Random(5)
     spoken = "abcde fghij " * 5
     for _ in range(100):
-        cut = _sound(4.0 * dice.uniform(0.35, 0.65))
+        cut = make_hum(4.0 * dice.uniform(0.35, 0.65))
         assert _said(_judge(spoken, rates=rates), cut, Ending.QUIET)
-    assert _said(_judge(spoken, rates=rates), _sound(4.0), Ending.QUIET) == ""
+    assert _said(_judge(spoken, rates=rates), make_hum(4.0), Ending.QUIET) == ""
 
 
 def test_a_voice_may_become_another_one() -> None:
@@ -202,10 +202,10 @@ def test_a_voice_may_become_another_one() -> None:
     for number in range(60):
         spoken = "abcde fghij " * (3 + number % 4)
         seconds = (6 + 2 * (number % 4)) * 5 * 0.05
-        doubted += bool(_said(_judge(spoken, rates=rates), _sound(seconds), Ending.QUIET))
+        doubted += bool(_said(_judge(spoken, rates=rates), make_hum(seconds), Ending.QUIET))
     assert 15 <= doubted <= 20
-    assert _said(_judge("abcde fghij " * 5, rates=rates), _sound(2.5), Ending.QUIET) == ""
-    assert _said(_judge("abcde fghij " * 5, rates=rates), _sound(1.2), Ending.QUIET)
+    assert _said(_judge("abcde fghij " * 5, rates=rates), make_hum(2.5), Ending.QUIET) == ""
+    assert _said(_judge("abcde fghij " * 5, rates=rates), make_hum(1.2), Ending.QUIET)
 
 
 def test_a_bad_beginning_is_not_the_voice() -> None:
@@ -216,7 +216,7 @@ def test_a_bad_beginning_is_not_the_voice() -> None:
         spoken = "abcde fghij " * (3 + number % 4)
         whole = (6 + 2 * (number % 4)) * 5 * 0.08 * dice.uniform(0.96, 1.04)
         kept = dice.uniform(0.4, 0.7) if number % 2 else 1.0
-        said = _said(_judge(spoken, rates=rates), _sound(whole * kept), Ending.QUIET)
+        said = _said(_judge(spoken, rates=rates), make_hum(whole * kept), Ending.QUIET)
         assert not (said and kept == 1.0)
         noticed.append(bool(said) if kept < 1.0 else None)
     late = [one for one in noticed[60:] if one is not None]
@@ -227,14 +227,16 @@ def test_voices_are_learned_apart() -> None:
     """One voice's pace says nothing about another's."""
     rates = _taught()
     judge = rates.make_judge(voice="another", spoken="abcde fghij " * 5, speed=1.0)
-    assert _said(judge, _sound(2.05), Ending.QUIET) == ""
+    assert _said(judge, make_hum(2.05), Ending.QUIET) == ""
 
 
 def test_an_abrupt_end_alone_is_doubted_once_in_a_voices_life() -> None:
     """After a mere close it may be a cut; a voice that ends loud is then known for it."""
     rates = SpeechRates()
     said = [
-        _said(_judge("abcde" * 20, rates=rates), _sound(9.0, fades=False), Ending.CLOSED_BY_SERVER)
+        _said(
+            _judge("abcde" * 20, rates=rates), make_hum(9.0, fades=False), Ending.CLOSED_BY_SERVER
+        )
         for _ in range(100)
     ]
     assert "breaks off in mid-sound" in said[0]
@@ -246,42 +248,42 @@ def test_an_abrupt_end_that_was_shown_to_be_the_end_is_no_doubt(ending: Ending) 
     """A whole quiet time or a drain says that nothing was lost."""
     judge = _judge("abcde" * 20)
     for seconds in (5.0, 9.0):
-        assert _said(judge, _sound(seconds, fades=False), ending) == ""
+        assert _said(judge, make_hum(seconds, fades=False), ending) == ""
 
 
 def test_silence_around_the_sound_is_no_part_of_its_length() -> None:
     """Half of a text is not all of it because a second of silence follows."""
     spoken = "abcde fghij " * 5
-    half = bytes(_RATE) + bytes(_sound(2.5)) + bytes(4 * _RATE)
-    assert "2.4" in _said(_judge(spoken, rates=_taught()), _received(half), Ending.QUIET)
-    whole = bytes(4 * _RATE) + bytes(_sound(4.0)) + bytes(4 * _RATE)
-    assert _said(_judge(spoken, rates=_taught()), _received(whole), Ending.QUIET) == ""
+    half = bytes(RATE) + bytes(make_hum(2.5)) + bytes(4 * RATE)
+    assert "2.4" in _said(_judge(spoken, rates=_taught()), receive(half), Ending.QUIET)
+    whole = bytes(4 * RATE) + bytes(make_hum(4.0)) + bytes(4 * RATE)
+    assert _said(_judge(spoken, rates=_taught()), receive(whole), Ending.QUIET) == ""
 
 
 def test_a_known_voice_speaks_for_a_result() -> None:
     """What is plausible says by how much it is known to be."""
     judge = _judge("abcde fghij " * 5, rates=_taught(count=36))
-    support = judge.verdict(_sound(4.0), _RATE, Ending.QUIET).support
+    support = judge.verdict(make_hum(4.0), RATE, Ending.QUIET).support
     assert support == ("36 clips of this voice are known: it takes about 4.0 s for this text",)
 
 
 def test_a_short_silence_may_mean_the_end_only_where_the_length_is_known() -> None:
     """Not for a new voice, not below what it takes, not in mid-sound, not of numbers alone."""
     spoken = "abcde fghij " * 5
-    assert not _judge(spoken, rates=_taught(count=19)).is_ample(_sound(9.0), _RATE)
+    assert not _judge(spoken, rates=_taught(count=19)).is_ample(make_hum(9.0), RATE)
     judge = _judge(spoken, rates=_taught(count=20))
-    assert judge.is_ample(_sound(4.2), _RATE)
-    assert not judge.is_ample(_sound(3.6), _RATE)
-    assert not judge.is_ample(_sound(4.2, fades=False), _RATE)
-    assert not judge.is_ample(_received(bytes(_sound(2.0)) + bytes(6 * _RATE)), _RATE)
-    assert not _judge("90210", rates=_taught()).is_ample(_sound(4.2), _RATE)
+    assert judge.is_ample(make_hum(4.2), RATE)
+    assert not judge.is_ample(make_hum(3.6), RATE)
+    assert not judge.is_ample(make_hum(4.2, fades=False), RATE)
+    assert not judge.is_ample(receive(bytes(make_hum(2.0)) + bytes(6 * RATE)), RATE)
+    assert not _judge("90210", rates=_taught()).is_ample(make_hum(4.2), RATE)
 
 
 def test_a_text_with_nothing_to_weigh_has_no_least_length() -> None:
     """Fractions and signs weigh nothing, and any sound will do."""
     judge = _judge("½ ² …")
     assert judge.minimum_seconds == 0.0
-    assert _said(judge, _sound(0.4), Ending.QUIET) == ""
+    assert _said(judge, make_hum(0.4), Ending.QUIET) == ""
 
 
 _ANY_CLIP = st.tuples(
@@ -302,9 +304,9 @@ def test_any_text_with_any_audio_gets_a_verdict(
     rates = SpeechRates()
     for spoken, speed, sound, silence, ending in clips * rounds:
         judge = _judge(spoken, speed=speed, rates=rates)
-        pcm = _received(bytes(2 * (silence // 3)) + sound + bytes(2 * silence))
-        judge.is_ample(pcm, _RATE)
-        for doubt in judge.verdict(pcm, _RATE, ending).doubts:
+        pcm = receive(bytes(2 * (silence // 3)) + sound + bytes(2 * silence))
+        judge.is_ample(pcm, RATE)
+        for doubt in judge.verdict(pcm, RATE, ending).doubts:
             assert 0.0 <= doubt.severity <= 1.0
             assert doubt.message
         assert judge.minimum_seconds >= 0.0

@@ -8,7 +8,7 @@ import pytest
 from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.jobs import Ending
 from batchjobs.text import count_sounds
-from tests.plausibility.clips import _RATE, _sound
+from tests.plausibility.clips import RATE, make_hum
 from tests.proofs.clips import Clip
 from tests.proofs.hosted import served
 
@@ -24,7 +24,7 @@ def _loud_clips(count: int, *, wander: float = 0.05) -> Iterator[Clip]:
         heard, speed = count_sounds(said), dice.choice((0.7, 1.0, 1.2))
         letters = 0.08 * (heard.arabic + heard.marks + heard.latin + heard.vowels + heard.numbers)
         seconds = (0.3 + letters + 0.4 * heard.stops) * dice.uniform(1 - wander, 1 + wander)
-        pcm = bytes(_sound(seconds / speed, fades=False))
+        pcm = bytes(make_hum(seconds / speed, fades=False))
         yield Clip(voice="v", text=said, speed=speed, pcm=pcm)
 
 
@@ -38,7 +38,7 @@ async def test_two_hundred_clips_that_end_loud_are_two_hundred_sessions(
             bought = await buyer.buy(lambda _, clip=clip: clip)
             assert bought.doubts == ()
             assert bought.result.evidence.ending is Ending.QUIET
-            assert ends_abruptly(clip.pcm, sample_rate=_RATE)
+            assert ends_abruptly(clip.pcm, sample_rate=RATE)
     assert buyer.sessions == 200
 
 

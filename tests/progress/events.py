@@ -1,7 +1,9 @@
 """One event of each kind."""
 
-from batchjobs.checkpoint import FileRecord, JobRecord
-from batchjobs.jobs import Ending, Evidence, Kind, Status
+from dataclasses import replace
+
+from batchjobs.checkpoint import JobRecord
+from batchjobs.jobs import Ending, Kind, Status
 from batchjobs.outputs.summary import RunSummary
 from batchjobs.progress import (
     Event,
@@ -12,41 +14,30 @@ from batchjobs.progress import (
     RunStopping,
     SlowedDown,
 )
+from tests.builders import make_evidence, make_file, make_record
 
-_ARABIC = "مَرْحَبًا \u200dـــ ٤٥"
-
-
-def _record(status: Status = Status.DONE) -> JobRecord:
-    return JobRecord(
-        id=_ARABIC,
-        key="k",
-        kind=Kind.STT,
-        status=status,
-        text=_ARABIC,
-        audio_seconds=2.5,
-        files=(FileRecord(path="a", bytes=1, sha256="s"),),
-        evidence=Evidence(
-            ending=Ending.SETTLED,
-            messages=1,
-            first_result_seconds=0.1,
-            longest_gap_seconds=0.1,
-            session_seconds=0.1,
-        ),
-    )
+ARABIC = "مَرْحَبًا \u200dـــ ٤٥"
 
 
-_STARTED = RunStarted(rows=3, to_do=2, folder=f"outputs/{_ARABIC}")
+def make_transcript_record(status: Status = Status.DONE) -> JobRecord:
+    """Make the record of a recording."""
+    evidence = make_evidence(ending=Ending.SETTLED)
+    record = make_record(id=ARABIC, kind=Kind.STT, status=status, text=ARABIC, audio_seconds=2.5)
+    return replace(record, files=(make_file(),), evidence=evidence)
 
-_DONE = JobFinished(record=_record())
 
-_FAILED = JobFinished(record=_record(Status.FAILED))
+STARTED = RunStarted(rows=3, to_do=2, folder=f"outputs/{ARABIC}")
 
-_RETRIED = JobRetried(id="a", attempt=1, error_class="timeout", message="m", wait_seconds=1.5)
+DONE = JobFinished(record=make_transcript_record())
 
-_SLOWED = SlowedDown(provider="munsit", concurrency=7, message="m")
+FAILED = JobFinished(record=make_transcript_record(Status.FAILED))
 
-_STOPPING = RunStopping(reason="SIGINT: open sessions have 30 s; once more to stop at once")
+RETRIED = JobRetried(id="a", attempt=1, error_class="timeout", message="m", wait_seconds=1.5)
 
-_FINISHED = RunFinished(exit_code=1, totals=RunSummary(rows=3, spent={"USD": 0.5}))
+SLOWED = SlowedDown(provider="munsit", concurrency=7, message="m")
 
-_ALL: tuple[Event, ...] = (_STARTED, _DONE, _RETRIED, _SLOWED, _FAILED, _STOPPING, _FINISHED)
+STOPPING = RunStopping(reason="SIGINT: open sessions have 30 s; once more to stop at once")
+
+FINISHED = RunFinished(exit_code=1, totals=RunSummary(rows=3, spent={"USD": 0.5}))
+
+ALL: tuple[Event, ...] = (STARTED, DONE, RETRIED, SLOWED, FAILED, STOPPING, FINISHED)

@@ -18,15 +18,15 @@ import tqdm
 
 from batchjobs.progress import Bars, LimitReached, RunStarted
 from tests.progress.events import (
-    _ALL,
-    _ARABIC,
-    _DONE,
-    _FAILED,
-    _FINISHED,
-    _RETRIED,
-    _SLOWED,
-    _STARTED,
-    _STOPPING,
+    ALL,
+    ARABIC,
+    DONE,
+    FAILED,
+    FINISHED,
+    RETRIED,
+    SLOWED,
+    STARTED,
+    STOPPING,
 )
 
 
@@ -75,18 +75,18 @@ def test_bars_appear_and_vanish(terminal: Terminal, monkeypatch: pytest.MonkeyPa
     """Jobs, audio and what goes wrong are shown while it goes; nothing is left on the lines after."""
     monkeypatch.setenv("COLUMNS", "100")
     bars = Bars(terminal.stream)
-    bars(_STARTED)
+    bars(STARTED)
     drawn = terminal.seen()
     assert "jobs:   0%" in drawn
     assert "0/2" in drawn
     assert "audio: 0.0 s" in drawn
-    bars(_FAILED)
-    bars(_STOPPING)
+    bars(FAILED)
+    bars(STOPPING)
     drawn = terminal.seen()
     assert "1/2" in drawn
     assert "stopping: SIGINT: open sessions have 30 s; once more to stop at once" in drawn
     assert "1 failed, stopping" in drawn
-    bars(_FINISHED)
+    bars(FINISHED)
     last = re.split(r"[\r\n]|\x1b\[A", terminal.seen())
     assert all(not line.strip() for line in last[-2:])
 
@@ -96,7 +96,7 @@ def test_the_bars_move_on_after_a_burst(terminal: Terminal) -> None:
     bars = Bars(terminal.stream)
     bars(RunStarted(rows=9_000, to_do=9_000, folder="f"))
     for _ in range(2_000):
-        bars(_DONE)
+        bars(DONE)
     jobs = bars._jobs
     assert isinstance(jobs, tqdm.tqdm)
     assert jobs.miniters == 0
@@ -108,12 +108,12 @@ def test_the_bars_move_on_after_a_burst(terminal: Terminal) -> None:
 def test_notes_are_kept_until_something_newer(terminal: Terminal) -> None:
     """Retries and slowing down are told beside the bar."""
     bars = Bars(terminal.stream)
-    bars(_STARTED)
-    for event, note in ((_RETRIED, "retrying after timeout"), (_SLOWED, "slowed down to 7")):
+    bars(STARTED)
+    for event, note in ((RETRIED, "retrying after timeout"), (SLOWED, "slowed down to 7")):
         bars(event)
         assert isinstance(bars._jobs, tqdm.tqdm)
         assert note in str(bars._jobs.postfix)
-    bars(_FINISHED)
+    bars(FINISHED)
     bars.close()
 
 
@@ -122,7 +122,7 @@ def test_without_a_terminal_there_are_no_bars(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w+") as log:
         for stream in (log, io.StringIO(), None):
             bars = Bars(stream)
-            for event in _ALL:
+            for event in ALL:
                 bars(event)
             bars.close()
             if stream is not None:
@@ -131,14 +131,14 @@ def test_without_a_terminal_there_are_no_bars(tmp_path: Path) -> None:
 
 def test_a_stop_is_told_where_no_bar_is(terminal: Terminal) -> None:
     """Whoever pressed Ctrl-C before the first job reads that it was heard."""
-    Bars(terminal.stream)(_STOPPING)
+    Bars(terminal.stream)(STOPPING)
     assert terminal.seen().startswith("stopping: SIGINT: open sessions have 30 s; once more")
 
 
 def test_a_limit_that_is_reached_is_a_line_above_the_bars(terminal: Terminal) -> None:
     """It is longer than any bar's end, and what follows still goes on."""
     bars = Bars(terminal.stream)
-    bars(_STARTED)
+    bars(STARTED)
     bars(LimitReached(message="--max-characters 40, over all runs, leaves no room for 'a'"))
     drawn = terminal.seen()
     assert "--max-characters 40, over all runs, leaves no room for 'a'\r\n" in drawn
@@ -150,58 +150,58 @@ def test_whoever_asked_for_more_reads_it_above_the_bars(terminal: Terminal) -> N
     """One -v tells failed attempts, two tell every job."""
     for verbosity, retry, job in ((0, False, False), (1, True, False), (2, True, True)):
         bars = Bars(terminal.stream, verbosity=verbosity)
-        for event in (_STARTED, _DONE, _RETRIED):
+        for event in (STARTED, DONE, RETRIED):
             bars(event)
         bars.close()
         drawn = terminal.seen()
         assert ("a: attempt 1 failed, timeout: m; again in 1.5 s" in drawn) is retry
-        assert (f"{_ARABIC}: done, 2.5 s of audio" in drawn) is job
+        assert (f"{ARABIC}: done, 2.5 s of audio" in drawn) is job
 
 
 def test_with_nothing_to_do_there_are_no_bars(terminal: Terminal) -> None:
     """A run that is done already draws nothing."""
     bars = Bars(terminal.stream)
     bars(RunStarted(rows=3, to_do=0, folder="f"))
-    bars(_FINISHED)
+    bars(FINISHED)
     assert terminal.seen() == ""
 
 
-@pytest.mark.parametrize("when", range(len(_ALL) + 1))
+@pytest.mark.parametrize("when", range(len(ALL) + 1))
 def test_a_terminal_that_goes_away_never_stops_the_run(terminal: Terminal, when: int) -> None:
     """At whatever moment the window is closed, every later event passes."""
     bars = Bars(terminal.stream)
-    for event in _ALL[:when]:
+    for event in ALL[:when]:
         bars(event)
     terminal.hang_up()
-    for event in _ALL[when:]:
+    for event in ALL[when:]:
         bars(event)
     bars.close()
     assert bars._jobs is None
 
 
-@pytest.mark.parametrize("when", range(len(_ALL) + 1))
+@pytest.mark.parametrize("when", range(len(ALL) + 1))
 def test_a_terminal_that_fails_never_stops_the_run(terminal: Terminal, when: int) -> None:
     """A write that fails for whatever reason ends the bars, and nothing else, for good."""
     bars = Bars(terminal.stream)
-    for event in _ALL[:when]:
+    for event in ALL[:when]:
         bars(event)
     terminal.refuse()
-    for event in _ALL[when:-1]:
+    for event in ALL[when:-1]:
         bars(event)
     bars.close()
-    for event in _ALL:
+    for event in ALL:
         bars(event)
     assert bars._jobs is None
 
 
-@pytest.mark.parametrize("when", range(len(_ALL) + 1))
+@pytest.mark.parametrize("when", range(len(ALL) + 1))
 def test_a_stream_that_is_closed_never_stops_the_run(terminal: Terminal, when: int) -> None:
     """A standard error that somebody closed is no reason to lose paid work."""
     bars = Bars(terminal.stream)
-    for event in _ALL[:when]:
+    for event in ALL[:when]:
         bars(event)
     terminal.stream.close()
-    for event in _ALL[when:]:
+    for event in ALL[when:]:
         bars(event)
     bars.close()
     assert bars._audio is None
@@ -210,11 +210,11 @@ def test_a_stream_that_is_closed_never_stops_the_run(terminal: Terminal, when: i
 def test_an_interrupted_run_takes_its_bars_away(terminal: Terminal) -> None:
     """Closing takes the bars off in the middle too, and twice is once."""
     bars = Bars(terminal.stream)
-    bars(_STARTED)
-    bars(_DONE)
+    bars(STARTED)
+    bars(DONE)
     bars.close()
     terminal.seen()
     bars.close()
-    bars(_DONE)
-    bars(_SLOWED)
+    bars(DONE)
+    bars(SLOWED)
     assert terminal.seen() == ""

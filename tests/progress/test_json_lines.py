@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from batchjobs.progress import JsonLines
-from tests.progress.events import _ALL, _ARABIC
+from tests.progress.events import ALL, ARABIC
 
 
 def test_every_event_is_a_line_of_json() -> None:
     """Each names itself and has its facts, Arabic as it is."""
     stream = io.StringIO()
     lines = JsonLines(stream)
-    for event in _ALL:
+    for event in ALL:
         lines(event)
-    assert _ARABIC in stream.getvalue()
+    assert ARABIC in stream.getvalue()
     found = [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
     assert [line.pop("event") for line in found] == [
         "run_started",
@@ -28,8 +28,8 @@ def test_every_event_is_a_line_of_json() -> None:
         "run_stopping",
         "run_finished",
     ]
-    assert found[0] == {"rows": 3, "to_do": 2, "folder": f"outputs/{_ARABIC}"}
-    assert found[1]["record"]["text"] == _ARABIC
+    assert found[0] == {"rows": 3, "to_do": 2, "folder": f"outputs/{ARABIC}"}
+    assert found[1]["record"]["text"] == ARABIC
     assert found[1]["record"]["evidence"]["ending"] == "settled"
     assert found[4]["record"]["status"] == "failed"
     totals = found[6]["totals"]
@@ -42,11 +42,11 @@ def test_the_locale_costs_no_letter(encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     lines = JsonLines(stream)
-    for event in _ALL:
+    for event in ALL:
         lines(event)
     found = [json.loads(line) for line in raw.getvalue().decode(encoding).splitlines()]
-    assert len(found) == len(_ALL)
-    assert found[1]["record"]["text"] == _ARABIC
+    assert len(found) == len(ALL)
+    assert found[1]["record"]["text"] == ARABIC
 
 
 def test_a_reader_that_goes_away_never_stops_the_run() -> None:
@@ -59,7 +59,7 @@ def test_a_reader_that_goes_away_never_stops_the_run() -> None:
     closed.close()
     for stream in (pipe, full, closed, None):
         lines = JsonLines(stream)
-        for event in _ALL:
+        for event in ALL:
             lines(event)
         assert lines._stream is None
     for stream in (pipe, full):

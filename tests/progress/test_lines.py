@@ -12,7 +12,15 @@ from batchjobs.progress import (
     ServiceBack,
     ServiceLost,
 )
-from tests.progress.events import _ALL, _FAILED, _FINISHED, _RETRIED, _SLOWED, _STOPPING, _record
+from tests.progress.events import (
+    ALL,
+    FAILED,
+    FINISHED,
+    RETRIED,
+    SLOWED,
+    STOPPING,
+    make_transcript_record,
+)
 
 
 class _Clock:
@@ -40,12 +48,12 @@ def test_plain_lines_come_at_the_first_result_and_once_a_minute() -> None:
     """A log of a long run has a line a minute, with how far it is and how long it will take."""
     stream, clock = io.StringIO(), _Clock()
     lines = Lines(stream, clock=clock)
-    done = JobFinished(record=_record(), sessions_open=4)
+    done = JobFinished(record=make_transcript_record(), sessions_open=4)
     assert _told(lines, stream, RunStarted(rows=400, to_do=300, folder="f")) == []
     clock.seconds += 5.0
     assert _told(lines, stream, done) == ["1 of 300 jobs done, 4 sessions open"]
     clock.seconds += 30.0
-    assert _told(lines, stream, *[done] * 97, _FAILED) == []
+    assert _told(lines, stream, *[done] * 97, FAILED) == []
     clock.seconds += 65.0
     assert _told(lines, stream, done, done) == [
         "100 of 300 jobs done, 1 of them failed, 4 sessions open, 60.0 jobs/min, about 4 min left"
@@ -57,16 +65,16 @@ def test_what_holds_a_run_up_is_told_at_once() -> None:
     stream = io.StringIO()
     lines = Lines(stream)
     lost = ServiceLost(provider="munsit", message="connection refused")
-    assert _told(lines, stream, _SLOWED, _SLOWED, lost, ServiceBack(provider="munsit")) == [
+    assert _told(lines, stream, SLOWED, SLOWED, lost, ServiceBack(provider="munsit")) == [
         "munsit: slowed down to 7 sessions",
         "munsit cannot be reached; waiting for it: connection refused",
         "munsit is back",
     ]
     assert _told(lines, stream, LimitReached(message="--budget 1 …")) == ["--budget 1 …"]
-    assert _told(lines, stream, _RETRIED, _STOPPING, _FINISHED) == [
+    assert _told(lines, stream, RETRIED, STOPPING, FINISHED) == [
         "stopping: SIGINT: open sessions have 30 s; once more to stop at once"
     ]
-    assert _told(Lines(stream, verbosity=1), stream, _RETRIED) == [
+    assert _told(Lines(stream, verbosity=1), stream, RETRIED) == [
         "a: attempt 1 failed, timeout: m; again in 1.5 s"
     ]
 
@@ -79,6 +87,6 @@ def test_plain_lines_never_stop_the_run() -> None:
     closed.close()
     for stream in (ascii_only, closed, None):
         lines = Lines(stream, verbosity=2)
-        for event in _ALL:
+        for event in ALL:
             lines(event)
     assert b"1 of 2 jobs done" in raw.getvalue()

@@ -2,8 +2,8 @@
 
 import base64
 
-_PCM = b"\x00\x01\xff\x7f"
+PCM = b"\x00\x01\xff\x7f"
 
-_B64 = base64.b64encode(_PCM).decode()
+BASE64 = base64.b64encode(PCM).decode()
 
-_ARABIC = "مَرْحَبًا بِكـم ١٢٣ في Faseeh \u200d\u200c😀 "
+ARABIC = "مَرْحَبًا بِكـم ١٢٣ في Faseeh \u200d\u200c😀 "

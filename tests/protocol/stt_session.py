@@ -7,27 +7,22 @@ import pytest
 
 from batchjobs.errors import SessionError
 from batchjobs.protocol.stt import SttClient, TranscriptJudge
-from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.providers import Provider
+from tests.builders import HOSTED
 
-_HOSTED = BUILT_IN["munsit"]
+ANSWERING = dataclasses.replace(HOSTED, name="answers", transcript_per_chunk=True, pace=0.0)
 
-_ANSWERING = dataclasses.replace(_HOSTED, name="answers", transcript_per_chunk=True, pace=0.0)
+SECOND = bytes(range(250)) * 128
 
-_SECOND = bytes(range(250)) * 128
-
-_ARABIC = "السَّلامُ عليكـم ١٢٣ ok \u200d\u200c"
-
-
-def _heard(text: str) -> str:
-    return json.dumps({"event": "transcription", "data": text})
+ARABIC = "السَّلامُ عليكـم ١٢٣ ok \u200d\u200c"
 
 
-class _Session:
+class Session:
     """One machine, a clock, and what was sent."""
 
     def __init__(
         self,
-        provider: Provider = _HOSTED,
+        provider: Provider = HOSTED,
         *,
         start: float = 100.0,
         judge: TranscriptJudge | None = None,
@@ -36,7 +31,7 @@ class _Session:
         self.sent: list[bytes] = []
         self.machine = SttClient(provider=provider, now=start, judge=judge)
 
-    def send(self, *chunks: bytes) -> "_Session":
+    def send(self, *chunks: bytes) -> "Session":
         """Send chunks at the provider's pace."""
         for pcm in chunks:
             self.after(max(0.0, self.machine.next_chunk_at - self.now))
@@ -49,12 +44,12 @@ class _Session:
             self.machine.note_sent(self.now)
         return self
 
-    def end(self) -> "_Session":
+    def end(self) -> "Session":
         """Say that all was sent."""
         self.machine.note_all_sent(self.now)
         return self
 
-    def after(self, seconds: float) -> "_Session":
+    def after(self, seconds: float) -> "Session":
         """Let time pass, waking the machine whenever it wants to be."""
         end = self.now + seconds
         while not self.machine.has_ended and self.machine.wait_until <= end:
@@ -63,13 +58,13 @@ class _Session:
         self.now = end
         return self
 
-    def hear(self, *payloads: str | bytes) -> "_Session":
+    def hear(self, *payloads: str | bytes) -> "Session":
         """Receive messages now."""
         for payload in payloads:
             self.machine.receive(payload, self.now)
         return self
 
-    def close(self, code: int | None, reason: str = "") -> "_Session":
+    def close(self, code: int | None, reason: str = "") -> "Session":
         """Let the peer close now."""
         self.machine.receive_close(code, reason, self.now)
         return self
@@ -82,6 +77,6 @@ class _Session:
         return caught.value
 
 
-def _sent(provider: Provider = _HOSTED, seconds: int = 2) -> _Session:
+def send_seconds(provider: Provider = HOSTED, seconds: int = 2) -> Session:
     """Give a session that has sent its recording and heard nothing."""
-    return _Session(provider).send(*[_SECOND] * seconds).end()
+    return Session(provider).send(*[SECOND] * seconds).end()

@@ -28,7 +28,7 @@ from batchjobs.protocol.messages import (
     encode,
 )
 from tests.canary import KEY
-from tests.protocol.samples import _ARABIC, _B64, _PCM
+from tests.protocol.samples import ARABIC, BASE64, PCM
 
 _PARSERS = (
     parsing.parse_tts_request,
@@ -55,7 +55,7 @@ _JSON = st.recursive(
                 ),
                 st.sampled_from(["error", "transcription", "transcription_error", "audio_chunk"]),
                 st.just([0, 255]),
-                st.just(_B64),
+                st.just(BASE64),
             ),
             max_size=5,
         ),
@@ -100,7 +100,7 @@ _JSON = st.recursive(
         (Clear(), '{"type":"clear"}'),
         (CloseConnection(), '{"type":"closeConnection"}'),
         (Ready(), '{"type":"connectionInitialized"}'),
-        (Audio(pcm=_PCM, sample_rate=24_000), '{"audio":"AAH/fw==","sampleRate":24000}'),
+        (Audio(pcm=PCM, sample_rate=24_000), '{"audio":"AAH/fw==","sampleRate":24000}'),
         (
             Audio(pcm=b"", sample_rate=16_000, is_final=True),
             '{"audio":"","sampleRate":16000,"isFinal":true}',
@@ -144,7 +144,7 @@ def test_the_roles_are_each_others_peers() -> None:
     assert (Role.CLIENT.peer, Role.SERVER.peer) == (Role.SERVER, Role.CLIENT)
 
 
-_TEXTS = st.one_of(st.text(max_size=60), st.just(_ARABIC))
+_TEXTS = st.one_of(st.text(max_size=60), st.just(ARABIC))
 
 
 @given(

@@ -18,7 +18,7 @@ from batchjobs.protocol.messages import (
     TranscriptionError,
     Unknown,
 )
-from tests.protocol.samples import _ARABIC, _B64, _PCM
+from tests.protocol.samples import ARABIC, BASE64, PCM
 
 
 @pytest.mark.parametrize(
@@ -26,31 +26,31 @@ from tests.protocol.samples import _ARABIC, _B64, _PCM
     [
         ({"type": "connectionInitialized"}, Ready()),
         ({"type": "connectionInitialized", "sessionId": "x", "code": 200}, Ready()),
-        ({"audio": _B64, "sampleRate": 24000}, Audio(pcm=_PCM, sample_rate=24000)),
-        ({"audio": _B64}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"audio": _B64, "sampleRate": None, "isFinal": None}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"audio": _B64, "sampleRate": "16000"}, Audio(pcm=_PCM, sample_rate=16000)),
-        ({"audio": _B64, "sampleRate": 16000.0}, Audio(pcm=_PCM, sample_rate=16000)),
-        ({"audio": _B64, "sampleRate": -5}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"audio": _B64, "sampleRate": []}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"type": "audio", "audio": _B64}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"type": 5, "audio": _B64}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"audio": _B64, "isFinal": True}, Audio(pcm=_PCM, sample_rate=0, is_final=True)),
-        ({"audio": _B64, "isFinal": "true"}, Audio(pcm=_PCM, sample_rate=0, is_final=True)),
-        ({"audio": _B64, "isFinal": "no"}, Audio(pcm=_PCM, sample_rate=0)),
+        ({"audio": BASE64, "sampleRate": 24000}, Audio(pcm=PCM, sample_rate=24000)),
+        ({"audio": BASE64}, Audio(pcm=PCM, sample_rate=0)),
+        ({"audio": BASE64, "sampleRate": None, "isFinal": None}, Audio(pcm=PCM, sample_rate=0)),
+        ({"audio": BASE64, "sampleRate": "16000"}, Audio(pcm=PCM, sample_rate=16000)),
+        ({"audio": BASE64, "sampleRate": 16000.0}, Audio(pcm=PCM, sample_rate=16000)),
+        ({"audio": BASE64, "sampleRate": -5}, Audio(pcm=PCM, sample_rate=0)),
+        ({"audio": BASE64, "sampleRate": []}, Audio(pcm=PCM, sample_rate=0)),
+        ({"type": "audio", "audio": BASE64}, Audio(pcm=PCM, sample_rate=0)),
+        ({"type": 5, "audio": BASE64}, Audio(pcm=PCM, sample_rate=0)),
+        ({"audio": BASE64, "isFinal": True}, Audio(pcm=PCM, sample_rate=0, is_final=True)),
+        ({"audio": BASE64, "isFinal": "true"}, Audio(pcm=PCM, sample_rate=0, is_final=True)),
+        ({"audio": BASE64, "isFinal": "no"}, Audio(pcm=PCM, sample_rate=0)),
         ({"audio": "", "isFinal": []}, Audio(pcm=b"", sample_rate=0)),
         ({"audio": "", "isFinal": True}, Audio(pcm=b"", sample_rate=0, is_final=True)),
         ({"audio": None, "isFinal": True}, Audio(pcm=b"", sample_rate=0, is_final=True)),
         ({"isFinal": True}, Audio(pcm=b"", sample_rate=0, is_final=True)),
-        ({"audio": _B64, "errorCode": 0, "error": None}, Audio(pcm=_PCM, sample_rate=0)),
-        ({"audio": _B64, "errorCode": None, "message": "x"}, Audio(pcm=_PCM, sample_rate=0)),
+        ({"audio": BASE64, "errorCode": 0, "error": None}, Audio(pcm=PCM, sample_rate=0)),
+        ({"audio": BASE64, "errorCode": None, "message": "x"}, Audio(pcm=PCM, sample_rate=0)),
         ({"type": "error", "errorCode": 40101, "errorMessage": "m"}, ("40101", "m")),
         ({"type": "error", "errorCode": "40101", "errorMessage": "m"}, ("40101", "m")),
         ({"type": "error", "errorCode": 40101.0, "errorMessage": "m"}, ("40101", "m")),
         ({"type": "error", "errorCode": 42901, "message": "m"}, ("42901", "m")),
         ({"type": "error"}, ("", "")),
         ({"type": "error", "errorCode": None, "message": None}, ("", "")),
-        ({"type": "error", "audio": _B64}, ("", "")),
+        ({"type": "error", "audio": BASE64}, ("", "")),
         ({"type": "error", "code": 50001, "message": ["x"]}, ("50001", "")),
         ({"type": "error", "errorCode": [], "code": 50001, "message": "m"}, ("50001", "m")),
         ({"errorCode": 40201, "errorMessage": "m"}, ("40201", "m")),
@@ -59,7 +59,7 @@ from tests.protocol.samples import _ARABIC, _B64, _PCM
         ({"error": "m"}, ("", "m")),
         ({"error": {"code": 50001, "message": "m"}}, ("50001", "m")),
         ({"error": {"message": "m"}, "errorCode": 40101}, ("40101", "m")),
-        ({"audio": _B64, "errorCode": 50001, "errorMessage": "m"}, ("50001", "m")),
+        ({"audio": BASE64, "errorCode": 50001, "errorMessage": "m"}, ("50001", "m")),
         ({"audio": "", "error": "m"}, ("", "m")),
         ({"audio": 5, "errorCode": 50001}, ("50001", "")),
         ("Unauthorized", ("", "Unauthorized")),
@@ -87,7 +87,7 @@ def test_tts_replies_of_every_shape(payload: object, expected: object) -> None:
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        ({"event": "transcription", "data": _ARABIC}, Transcription(_ARABIC)),
+        ({"event": "transcription", "data": ARABIC}, Transcription(ARABIC)),
         ({"type": "transcription", "data": "x"}, Transcription("x")),
         ({"event": None, "type": "transcription", "text": "x"}, Transcription("x")),
         ({"event": "transcription", "text": "x"}, Transcription("x")),
@@ -132,7 +132,7 @@ def test_stt_replies_of_every_shape(payload: object, expected: object) -> None:
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        ({"type": "text", "text": _ARABIC}, Text(text=_ARABIC)),
+        ({"type": "text", "text": ARABIC}, Text(text=ARABIC)),
         ({"text": "x", "flush": True, "type": "text"}, Text(text="x", flush=True)),
         ({"type": "text", "text": "x", "flush": None}, Text(text="x")),
         ({"type": "text", "text": "x", "more": [1]}, Text(text="x")),
@@ -239,4 +239,4 @@ def test_damaged_audio_is_garbage(audio: str) -> None:
 def test_an_impossible_rate_is_garbage(rate: float) -> None:
     """A rate that no file can hold ends the attempt, not the run."""
     with pytest.raises(InvalidMessageError, match="sample rate"):
-        parsing.parse_tts_reply(json.dumps({"audio": _B64, "sampleRate": rate}))
+        parsing.parse_tts_reply(json.dumps({"audio": BASE64, "sampleRate": rate}))

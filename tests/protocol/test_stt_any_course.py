@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from batchjobs.errors import SessionError
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.providers import BUILT_IN, Provider
-from tests.protocol.stt_session import _ANSWERING, _ARABIC, _HOSTED, _heard, _Session
+from tests.builders import HOSTED, transcript_message
+from tests.protocol.stt_session import ANSWERING, ARABIC, Session
 
 _PAYLOADS = st.sampled_from(
     [
-        _heard(""),
-        _heard("a"),
-        _heard(_ARABIC),
+        transcript_message(""),
+        transcript_message("a"),
+        transcript_message(ARABIC),
         "{}",
         '{"event":"transcription","data":null}',
         '{"event":"transcription_error","data":"x"}',
@@ -24,7 +25,9 @@ _PAYLOADS = st.sampled_from(
 
 _STEPS = st.one_of(
     st.tuples(st.just("hear"), _PAYLOADS),
-    st.tuples(st.just("hear"), st.sampled_from([_heard("a"), _heard("b"), "{}"])),
+    st.tuples(
+        st.just("hear"), st.sampled_from([transcript_message("a"), transcript_message("b"), "{}"])
+    ),
     st.tuples(st.just("after"), st.floats(0, 20)),
     st.tuples(st.just("chunk"), st.booleans()),
     st.tuples(st.just("woken"), st.just(0)),
@@ -33,7 +36,7 @@ _STEPS = st.one_of(
 )
 
 
-def _step(session: _Session, name: str, value: object) -> None:
+def _step(session: Session, name: str, value: object) -> None:
     machine = session.machine
     match name, value:
         case "hear", str() | bytes() as payload:
@@ -54,7 +57,7 @@ def _step(session: _Session, name: str, value: object) -> None:
 
 @given(
     st.lists(_STEPS, max_size=20),
-    st.sampled_from([_HOSTED, _ANSWERING, BUILT_IN["local"]]),
+    st.sampled_from([HOSTED, ANSWERING, BUILT_IN["local"]]),
     st.booleans(),
 )
 @settings(max_examples=100, deadline=None)
@@ -64,7 +67,7 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     ends: bool,
 ) -> None:
     """Whatever happens in whatever order, a silent peer leaves only a few wakes to the outcome."""
-    session = _Session(provider)
+    session = Session(provider)
     for name, value in steps:
         _step(session, name, value)
     if ends:
@@ -81,4 +84,4 @@ def test_any_course_ends_in_a_result_or_a_session_error(
         return
     assert isinstance(result, TranscriptResult)
     assert result.evidence.messages > 0
-    assert result.text in {"", "a", "b", _ARABIC}
+    assert result.text in {"", "a", "b", ARABIC}

@@ -7,28 +7,19 @@ from batchjobs.errors import SessionError
 from batchjobs.jobs import Ending
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider
-from tests.protocol.tts_session import (
-    _DRAINING,
-    _FINAL,
-    _HOSTED,
-    _READY,
-    _TEXTS,
-    _audio,
-    _Judge,
-    _message,
-    _Session,
-)
+from tests.builders import HOSTED, READY, audio_message
+from tests.protocol.tts_session import DRAINING, FINAL, TEXTS, Judge, Session, sound
 
 _PAYLOADS = st.sampled_from(
     [
-        _READY,
-        _audio(0.1),
-        _audio(2.0),
-        _audio(0.1, rate=16_000),
-        _audio(0.1, final=True),
-        _message(b"\0"),
-        _message(b"\0\0", None),
-        _FINAL,
+        READY,
+        sound(0.1),
+        sound(2.0),
+        sound(0.1, rate=16_000),
+        sound(0.1, final=True),
+        audio_message(b"\0"),
+        audio_message(b"\0\0", None),
+        FINAL,
         "{}",
         "<html>",
         b"\xff",
@@ -44,7 +35,7 @@ _WAITS = st.floats(0, 40)
 
 _STEPS = st.one_of(
     st.tuples(st.just("hear"), _PAYLOADS),
-    st.tuples(st.just("hear"), st.sampled_from([_READY, _audio(1.0)])),
+    st.tuples(st.just("hear"), st.sampled_from([READY, sound(1.0)])),
     st.tuples(st.just("after"), _WAITS),
     st.tuples(st.just("send"), st.booleans()),
     st.tuples(st.just("woken"), st.just(0)),
@@ -52,7 +43,7 @@ _STEPS = st.one_of(
 )
 
 
-def _step(session: _Session, name: str, value: object) -> None:
+def _step(session: Session, name: str, value: object) -> None:
     machine = session.machine
     match name, value:
         case "hear", str() | bytes() as payload:
@@ -70,7 +61,7 @@ def _step(session: _Session, name: str, value: object) -> None:
 
 @given(
     st.lists(_STEPS, max_size=25),
-    st.sampled_from([_HOSTED, _DRAINING]),
+    st.sampled_from([HOSTED, DRAINING]),
     st.floats(0, 5),
     st.booleans(),
 )
@@ -82,10 +73,10 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     starts: bool,
 ) -> None:
     """Whatever happens in whatever order, a silent peer leaves only a few wakes to the outcome."""
-    session = _Session(provider, judge=_Judge(minimum_seconds=minimum))
+    session = Session(provider, judge=Judge(minimum_seconds=minimum))
     if starts:
         session.send()
-        session.hear(_READY)
+        session.hear(READY)
     for name, value in steps:
         _step(session, name, value)
     wakes = 0
@@ -103,5 +94,5 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     assert result.pcm
     assert len(result.pcm) % 2 == 0
     is_whole = result.evidence.ending is not Ending.STOPPED
-    assert result.evidence.sent_characters == sum(map(len, _TEXTS)) or not is_whole
+    assert result.evidence.sent_characters == sum(map(len, TEXTS)) or not is_whole
     assert session.kinds.count("text") <= 3

@@ -7,30 +7,21 @@ import pytest
 from batchjobs.errors import MuteError, TimedOutError
 from batchjobs.jobs import Ending, Sign
 from batchjobs.providers import Provider
-from tests.protocol.tts_session import (
-    _DRAINING,
-    _FINAL,
-    _HOSTED,
-    _READY,
-    _audio,
-    _Judge,
-    _message,
-    _open,
-    _Session,
-)
+from tests.builders import HOSTED, READY, audio_message
+from tests.protocol.tts_session import DRAINING, FINAL, Judge, Session, open_session, sound
 
-_NOISE = ("{}", '{"type":"ping"}', '{"audio":"","sampleRate":24000}', _FINAL, "[]", "5")
+_NOISE = ("{}", '{"type":"ping"}', '{"audio":"","sampleRate":24000}', FINAL, "[]", "5")
 
 
-@pytest.mark.parametrize("provider", [_HOSTED, _DRAINING])
+@pytest.mark.parametrize("provider", [HOSTED, DRAINING])
 @pytest.mark.parametrize("noise", _NOISE)
 def test_only_audio_feeds_the_deadlines(provider: Provider, noise: str) -> None:
     """Unknown and empty messages, however many, keep no session alive."""
-    session = _open(provider)
+    session = open_session(provider)
     for _ in range(40):
         session.hear(noise).after(1)
     assert "no audio came" in session.failure().message
-    session = _open(provider).after(1).hear(_audio())
+    session = open_session(provider).after(1).hear(sound())
     for _ in range(40):
         session.hear(noise).after(0.5)
     assert session.machine.has_ended
@@ -38,7 +29,7 @@ def test_only_audio_feeds_the_deadlines(provider: Provider, noise: str) -> None:
 
 def test_a_service_that_never_gets_ready() -> None:
     """Without connectionInitialized the attempt ends after its own time."""
-    session = _Session()
+    session = Session()
     session.send()
     session.after(19.9).hear('{"type":"ping"}')
     assert not session.machine.has_ended
@@ -49,9 +40,9 @@ def test_a_service_that_never_gets_ready() -> None:
 
 def test_a_service_that_stops_taking_text() -> None:
     """A text that does not go out ends the attempt after its own time, each text anew."""
-    session = _Session()
+    session = Session()
     session.send()
-    session.machine.receive(_READY, session.now)
+    session.machine.receive(READY, session.now)
     for _ in range(2):
         assert session.machine.next_payload()
         session.after(19).machine.note_sent(session.now)
@@ -60,10 +51,10 @@ def test_a_service_that_stops_taking_text() -> None:
     assert "stopped taking text" in session.after(21).failure().message
 
 
-@pytest.mark.parametrize("provider", [_HOSTED, _DRAINING])
+@pytest.mark.parametrize("provider", [HOSTED, DRAINING])
 def test_a_service_that_stays_silent(provider: Provider) -> None:
     """No audio within its time is a failure, never an empty file."""
-    session = _open(provider).after(29.9)
+    session = open_session(provider).after(29.9)
     assert not session.machine.has_ended
     error = session.after(0.2).failure()
     assert type(error) is MuteError
@@ -72,7 +63,7 @@ def test_a_service_that_stays_silent(provider: Provider) -> None:
 
 def test_a_draining_service_that_stops_in_the_middle() -> None:
     """Where the close is the end, silence is not: the attempt fails after the drain time."""
-    session = _open(_DRAINING).after(1).hear(_audio()).after(5.1)
+    session = open_session(DRAINING).after(1).hear(sound()).after(5.1)
     error = session.failure()
     assert type(error) is TimedOutError
     assert "before the service closed" in error.message
@@ -80,9 +71,9 @@ def test_a_draining_service_that_stops_in_the_middle() -> None:
 
 def test_a_byte_a_second_is_no_audio() -> None:
     """Audio far below its own pace ends the attempt, however steadily it drips."""
-    session = _open(judge=_Judge(minimum_seconds=1.0)).after(1)
+    session = open_session(judge=Judge(minimum_seconds=1.0)).after(1)
     for _ in range(60):
-        session.hear(_message(b"\0")).after(1)
+        session.hear(audio_message(b"\0")).after(1)
     error = session.failure()
     assert type(error) is TimedOutError
     assert "slower than a tenth" in error.message
@@ -91,10 +82,10 @@ def test_a_byte_a_second_is_no_audio() -> None:
 
 def test_audio_without_end_ends_at_the_limit() -> None:
     """A stream that never stops is not taken for a quiet one when the session's time is over."""
-    short = dataclasses.replace(_HOSTED, session_limit_seconds=60.0)
-    session = _open(short, texts=("كلمة " * 100,)).after(1)
+    short = dataclasses.replace(HOSTED, session_limit_seconds=60.0)
+    session = open_session(short, texts=("كلمة " * 100,)).after(1)
     for _ in range(100):
-        session.hear(_audio(0.5)).after(1)
+        session.hear(sound(0.5)).after(1)
     error = session.failure()
     assert type(error) is TimedOutError
     assert "limit" in error.message
@@ -103,23 +94,23 @@ def test_audio_without_end_ends_at_the_limit() -> None:
 
 def test_a_quiet_that_began_before_the_limit_counts() -> None:
     """If the limit falls into the draining after a quiet time, the audio is complete."""
-    short = dataclasses.replace(_HOSTED, session_limit_seconds=5.0)
-    session = _open(short).hear(_audio()).after(2.6)
+    short = dataclasses.replace(HOSTED, session_limit_seconds=5.0)
+    session = open_session(short).hear(sound()).after(2.6)
     assert session.kinds[-1] == "closeConnection"
     assert session.after(2).machine.result().evidence.ending is Ending.QUIET
 
 
 def test_the_limit_grows_with_the_text() -> None:
     """A text that takes long to speak has the time for it."""
-    session = _Session(judge=_Judge(minimum_seconds=1_000.0))
+    session = Session(judge=Judge(minimum_seconds=1_000.0))
     assert session.machine._limit() == 100 + 900 + 10_000
 
 
 def test_far_more_audio_than_text_ends_the_session() -> None:
     """A service that does not stop talking fills no memory; what came until then is kept."""
-    session = _open(texts=("نعم",))
+    session = open_session(texts=("نعم",))
     for _ in range(100):
-        session.hear(_audio(1))
+        session.hear(sound(1))
     result = session.machine.result()
     assert [doubt.sign for doubt in result.doubts] == [Sign.LONG]
     assert "far more audio" in result.doubts[0].message

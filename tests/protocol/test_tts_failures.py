@@ -11,8 +11,9 @@ from batchjobs.errors import (
     TransientError,
 )
 from batchjobs.protocol.messages import InvalidMessageError
+from tests.builders import READY
 from tests.canary import KEY
-from tests.protocol.tts_session import _DRAINING, _FINAL, _READY, _audio, _open, _Session
+from tests.protocol.tts_session import DRAINING, FINAL, Session, open_session, sound
 
 
 @pytest.mark.parametrize("when", ["at once", "ready", "in mid-audio", "draining"])
@@ -37,12 +38,12 @@ def test_an_error_fails_the_attempt_at_any_time(
 ) -> None:
     """Whatever has come before, an error message or garbage ends the attempt in its class."""
     if when == "at once":
-        session = _Session()
+        session = Session()
         session.send()
     else:
-        session = _open().after(1)
+        session = open_session().after(1)
     if when in {"in mid-audio", "draining"}:
-        session.hear(_audio(30))
+        session.hear(sound(30))
     if when == "draining":
         session.after(3)
     error = session.hear(payload).failure()
@@ -52,29 +53,29 @@ def test_an_error_fails_the_attempt_at_any_time(
 
 def test_messages_out_of_turn_fail_the_attempt() -> None:
     """Audio before readiness, or readiness twice, is garbage; no text is bought twice."""
-    session = _Session()
+    session = Session()
     session.send()
-    assert type(session.hear(_audio()).failure()) is InvalidMessageError
-    session = _open().hear(_READY)
+    assert type(session.hear(sound()).failure()) is InvalidMessageError
+    session = open_session().hear(READY)
     assert type(session.failure()) is InvalidMessageError
     assert session.kinds.count("text") == 3
 
 
 def test_readiness_after_closing_sends_nothing_again() -> None:
     """A second connectionInitialized while draining is passed over."""
-    session = _open(_DRAINING).hear(_READY)
+    session = open_session(DRAINING).hear(READY)
     assert not session.machine.has_ended
     assert session.kinds.count("text") == 3
 
 
 def test_nothing_after_the_end_changes_the_result() -> None:
     """A peer that goes on sending, closing and erring after the decision is not heard."""
-    done = _open().hear(_audio()).after(9)
+    done = open_session().hear(sound()).after(9)
     result = done.machine.result()
-    failed = _open().close(1011)
+    failed = open_session().close(1011)
     error = failed.failure()
     for session in (done, failed):
-        session.hear(_audio(), _READY, "<html>", '{"type":"error","errorCode":40101}')
+        session.hear(sound(), READY, "<html>", '{"type":"error","errorCode":40101}')
         session.close(1006).close(1000).after(1_000)
         session.machine.note_sent(session.now)
         session.machine.wake(session.now)
@@ -85,7 +86,7 @@ def test_nothing_after_the_end_changes_the_result() -> None:
 
 def test_a_result_before_the_end_is_a_failed_attempt() -> None:
     """A session given up half-way says so, in a class that is tried again."""
-    session = _open()
+    session = open_session()
     with pytest.raises(TransientError, match="given up"):
         session.machine.result()
     assert not session.machine.has_ended
@@ -93,7 +94,7 @@ def test_a_result_before_the_end_is_a_failed_attempt() -> None:
 
 def test_waking_early_does_nothing() -> None:
     """A wake before its time changes neither the deadline nor the phase."""
-    session = _open().after(1)
+    session = open_session().after(1)
     before = session.machine.wait_until
     session.machine.wake(before - 0.001)
     assert session.machine.wait_until == before
@@ -102,15 +103,15 @@ def test_waking_early_does_nothing() -> None:
 
 def test_audio_proves_the_key() -> None:
     """Readiness proves nothing, one piece of audio does."""
-    session = _open()
+    session = open_session()
     assert not session.machine.is_proven
-    session.hear(_FINAL)
+    session.hear(FINAL)
     assert not session.machine.is_proven
-    assert session.hear(_audio(0.1)).machine.is_proven
+    assert session.hear(sound(0.1)).machine.is_proven
 
 
 def test_the_key_shows_nowhere() -> None:
     """Neither the machine nor its result nor any failure shows the key."""
-    session = _open().hear(_audio()).after(9)
+    session = open_session().hear(sound()).after(9)
     shown = f"{session.machine!r} {session.machine.result().evidence!r}"
     assert KEY not in shown

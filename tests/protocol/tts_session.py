@@ -1,6 +1,5 @@
 """A synthesis on a clock of plain numbers, and messages for it."""
 
-import base64
 import dataclasses
 import json
 from dataclasses import dataclass, field
@@ -11,24 +10,21 @@ from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
 from batchjobs.jobs import Doubt, Ending, SpeechSettings, Verdict
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.providers import BUILT_IN, Provider
+from batchjobs.providers import Provider
+from tests.builders import HOSTED, READY, audio_message
 from tests.canary import KEY
 
 _SPEECH = SpeechSettings(voice_id="ar-najdi-male-2", model_id="faseeh-v1-preview", speed=0.9)
 
-_TEXTS = ("مَرْحَبًا بِكـم. ", "العدد ١٢٣ في Faseeh\u200d\u200c. ", "End 😀")
+TEXTS = ("مَرْحَبًا بِكـم. ", "العدد ١٢٣ في Faseeh\u200d\u200c. ", "End 😀")
 
-_READY = '{"type":"connectionInitialized"}'
+FINAL = '{"audio":"","sampleRate":24000,"isFinal":true}'
 
-_FINAL = '{"audio":"","sampleRate":24000,"isFinal":true}'
-
-_HOSTED = BUILT_IN["munsit"]
-
-_DRAINING = dataclasses.replace(_HOSTED, name="drains", close_drains=True)
+DRAINING = dataclasses.replace(HOSTED, name="drains", close_drains=True)
 
 
 @dataclass(slots=True)
-class _Judge:
+class Judge:
     """A judge that says what it was told to say, and remembers what it was asked."""
 
     minimum_seconds: float = 0.0
@@ -36,44 +32,40 @@ class _Judge:
     endings: list[Ending] = field(default_factory=list)
     finds_ample: bool = True
 
-    def is_ample(self, pcm: bytes, sample_rate: int) -> bool:
+    def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
+        """Say what was told."""
         return self.finds_ample
 
-    def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+    def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
+        """Remember the ending, and doubt what was told."""
         assert sample_rate > 0
         assert len(pcm) % 2 == 0
         self.endings.append(ending)
         return Verdict(doubts=self.doubts, support=("it is known",))
 
 
-def _audio(
+def sound(
     seconds: float = 1.0, *, rate: int = 24_000, final: bool = False, fill: bytes = b"\1\2"
 ) -> str:
+    """Write a message with so many seconds of audio."""
     pcm = fill * round(seconds * rate)
-    return _message(pcm, rate, final=final)
+    return audio_message(pcm, rate, **({"isFinal": True} if final else {}))
 
 
-def _message(pcm: bytes, rate: int | None = 24_000, *, final: bool = False) -> str:
-    message: dict[str, object] = {"audio": base64.b64encode(pcm).decode()}
-    if rate is not None:
-        message["sampleRate"] = rate
-    return json.dumps(message | ({"isFinal": True} if final else {}))
-
-
-class _Session:
+class Session:
     """One machine, a clock, and what was sent."""
 
     def __init__(
         self,
-        provider: Provider = _HOSTED,
+        provider: Provider = HOSTED,
         *,
-        texts: tuple[str, ...] = _TEXTS,
-        judge: _Judge | None = None,
+        texts: tuple[str, ...] = TEXTS,
+        judge: Judge | None = None,
         key: str = KEY,
         start: float = 100.0,
         quiet_seconds: float | None = None,
     ) -> None:
-        self.judge = judge or _Judge()
+        self.judge = judge or Judge()
         self.now = start
         self.sent: list[str] = []
         self.machine = TtsClient(
@@ -93,7 +85,7 @@ class _Session:
             self.sent.append(payload)
             self.machine.note_sent(self.now)
 
-    def after(self, seconds: float) -> "_Session":
+    def after(self, seconds: float) -> "Session":
         """Let time pass, waking the machine whenever it wants to be."""
         end = self.now + seconds
         while not self.machine.has_ended and self.machine.wait_until <= end:
@@ -103,14 +95,14 @@ class _Session:
         self.now = end
         return self
 
-    def hear(self, *payloads: str | bytes) -> "_Session":
+    def hear(self, *payloads: str | bytes) -> "Session":
         """Receive messages now."""
         for payload in payloads:
             self.machine.receive(payload, self.now)
         self.send()
         return self
 
-    def close(self, code: int | None, reason: str = "") -> "_Session":
+    def close(self, code: int | None, reason: str = "") -> "Session":
         """Let the peer close now."""
         self.machine.receive_close(code, reason, self.now)
         return self
@@ -129,8 +121,8 @@ class _Session:
         return caught.value
 
 
-def _open(provider: Provider = _HOSTED, **options: object) -> _Session:
+def open_session(provider: Provider = HOSTED, **options: object) -> Session:
     """Give a session whose texts have all gone out."""
-    session = _Session(provider, **options)  # type: ignore[arg-type]
+    session = Session(provider, **options)  # type: ignore[arg-type]
     session.send()
-    return session.after(0.5).hear(_READY)
+    return session.after(0.5).hear(READY)

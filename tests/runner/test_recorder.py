@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import trio
 
-from batchjobs.checkpoint import AttemptEnd, AttemptStart, Checkpoint, JobRecord
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, InternalError, OutputError
 from batchjobs.files.atomic import write_part
-from batchjobs.jobs import Kind, Status
 from batchjobs.runner.recorder import Recorder
+from tests.builders import make_end, make_record, make_start
 from tests.clocks import PATIENCE_SECONDS
 
-START = AttemptStart(key="k", job="a", provider="p", started_at=1.0)
+START = make_start()
 
 
 class Watched(Checkpoint):
@@ -38,7 +38,7 @@ class Watched(Checkpoint):
 
 def record(name: str) -> JobRecord:
     """Make a finished job."""
-    return JobRecord(id=name, key=name, kind=Kind.TTS, status=Status.DONE, output=f"{name}.wav")
+    return make_record(id=name, key=name, output=f"{name}.wav")
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def test_what_is_told_is_published_and_committed(tmp_path: Path) -> None:
         target = tmp_path / "صوت.wav"
         write_part(target, b"sound")
         assert not target.exists()
-        end = AttemptEnd(number=number, ended_at=2.0, result="done", characters=5)
+        end = make_end(number, characters=5)
         await recorder.finish(end=end, record=record("a"), targets=[target])
         assert target.read_bytes() == b"sound"
         with Checkpoint.read(tmp_path) as reader:
@@ -83,8 +83,7 @@ async def test_a_slow_disk_makes_larger_groups(tmp_path: Path) -> None:
         numbers: dict[int, int] = {}
 
         async def begin(index: int) -> None:
-            start = AttemptStart(key=str(index), job=str(index), provider="p", started_at=1.0)
-            numbers[index] = await recorder.begin(start)
+            numbers[index] = await recorder.begin(make_start(index))
 
         async with trio.open_nursery() as nursery:
             for index in range(500):

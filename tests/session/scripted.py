@@ -137,7 +137,7 @@ async def listens(peer: Peer) -> None:
         await peer.send(heard(said))
 
 
-class _CancelAt(trio.abc.Instrument):
+class CancelAt(trio.abc.Instrument):
     """Cancels a scope at the n-th step of any task."""
 
     def __init__(self, scope: trio.CancelScope, step: int) -> None:

@@ -15,7 +15,7 @@ from tests.session.scripted import (
     ARABIC,
     DRAINING,
     PCM,
-    _CancelAt,
+    CancelAt,
     chunks_of,
     endpoint_at,
     listens,
@@ -41,7 +41,7 @@ async def _cancelled_at(step: int, kind: Kind, provider: Provider) -> tuple[bool
             else TranscriptSession(endpoint, chunks=chunks_of(2))
         )
         scope = trio.CancelScope()
-        instrument = _CancelAt(scope, step)
+        instrument = CancelAt(scope, step)
         trio.lowlevel.add_instrument(instrument)
         try:
             with scope:

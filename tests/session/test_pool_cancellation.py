@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.session.far_service import far
-from tests.session.scripted import _CancelAt as CancelAt
+from tests.session.scripted import CancelAt
 from tests.streams import FaultyStream, Service, head_of
 
 

@@ -17,7 +17,7 @@ from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.errors import EngineError
 from batchjobs.server.engines import espeak_helper
 from batchjobs.server.engines.espeak import EspeakSynthesiser, runs, voice_variant
-from tests.server.engines.speaking import _say, _settings
+from tests.server.engines.speaking import make_settings, say
 
 # Forks of a process with threads; the child only calls what a fork may.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -47,7 +47,7 @@ def _seconds(pcm: bytes, rate: int = 24_000) -> float:
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000])
 def test_every_rate_is_the_same_speech(engine: EspeakSynthesiser, text: str, rate: int) -> None:
     """A text takes the same time and is as loud at every rate the API offers."""
-    pcm, native = _say(engine, text, _settings(rate)), _say(engine, text, _settings(22_050))
+    pcm, native = say(engine, text, make_settings(rate)), say(engine, text, make_settings(22_050))
     assert _seconds(pcm, rate) == pytest.approx(_seconds(native, 22_050), abs=0.002)
     levels = [np.frombuffer(each, "<i2").astype(float).std() for each in (pcm, native)]
     assert levels[0] > 500
@@ -57,7 +57,7 @@ def test_every_rate_is_the_same_speech(engine: EspeakSynthesiser, text: str, rat
 @pytest.mark.parametrize("text", [_ARABIC, _VOWELLED, _ENGLISH])
 def test_a_longer_text_takes_longer(engine: EspeakSynthesiser, text: str) -> None:
     """The duration grows with the text, in both scripts, with and without diacritics."""
-    once, thrice = (_seconds(_say(engine, ". ".join([text] * count))) for count in (1, 3))
+    once, thrice = (_seconds(say(engine, ". ".join([text] * count))) for count in (1, 3))
     assert 1.5 < once < 6
     assert 2.4 * once < thrice < 3.6 * once
 
@@ -66,7 +66,7 @@ def test_a_longer_text_takes_longer(engine: EspeakSynthesiser, text: str) -> Non
 def test_speed_is_honoured(engine: EspeakSynthesiser, text: str) -> None:
     """A lower speed takes longer, in about the proportion asked for."""
     slow, even, fast = (
-        _seconds(_say(engine, text * 3, _settings(speed=speed))) for speed in (0.7, 1.0, 1.2)
+        _seconds(say(engine, text * 3, make_settings(speed=speed))) for speed in (0.7, 1.0, 1.2)
     )
     assert slow / even == pytest.approx(1 / 0.7, rel=0.12)
     assert fast / even == pytest.approx(1 / 1.2, rel=0.12)
@@ -78,8 +78,8 @@ def test_the_same_request_gives_the_same_bytes_from_any_thread(engine: EspeakSyn
 
     def speak(own: str) -> None:
         for _ in range(13):
-            hashes.append(hashlib.sha256(_say(engine, _LISTING)).hexdigest())
-            _say(engine, own, _settings(speed=1.2, voice_id=own))
+            hashes.append(hashlib.sha256(say(engine, _LISTING)).hexdigest())
+            say(engine, own, make_settings(speed=1.2, voice_id=own))
 
     threads = [
         threading.Thread(target=speak, args=(own,)) for own in (_ARABIC, _ENGLISH, "x", "ثلاثة")
@@ -95,9 +95,9 @@ def test_the_same_request_gives_the_same_bytes_from_any_thread(engine: EspeakSyn
 def test_different_voices_sound_different(engine: EspeakSynthesiser) -> None:
     """Every voice id gives its own audio, and always the same."""
     ids = ["ar-najdi-male-1", "ar-najdi-male-2", "ar-hijazi-female-1", "en-female-7", "Noura"]
-    clips = {voice_id: _say(engine, _ARABIC, _settings(voice_id=voice_id)) for voice_id in ids}
+    clips = {voice_id: say(engine, _ARABIC, make_settings(voice_id=voice_id)) for voice_id in ids}
     assert len(set(clips.values())) == len(ids)
-    assert _say(engine, _ARABIC, _settings(voice_id="Noura")) == clips["Noura"]
+    assert say(engine, _ARABIC, make_settings(voice_id="Noura")) == clips["Noura"]
 
 
 def test_a_voice_id_that_says_so_is_female_or_male() -> None:
@@ -114,18 +114,18 @@ def test_a_voice_id_that_says_so_is_female_or_male() -> None:
 
 def test_blocks_are_short_and_whole(engine: EspeakSynthesiser) -> None:
     """Audio comes in blocks of whole samples and at most half a second, and ends in silence."""
-    blocks = list(engine.synthesise(f"{_ARABIC}. {_ENGLISH}.", _settings()))
+    blocks = list(engine.synthesise(f"{_ARABIC}. {_ENGLISH}.", make_settings()))
     assert all(0 < len(block) <= 24_000 and len(block) % 2 == 0 for block in blocks)
     assert not ends_abruptly(b"".join(blocks), sample_rate=24_000)
 
 
 def test_a_long_text_begins_before_it_is_finished(engine: EspeakSynthesiser) -> None:
     """Closing the iterator of a book after its first block leaves the rest unspoken."""
-    blocks = engine.synthesise(f"{_ARABIC}. " * 20_000, _settings())
+    blocks = engine.synthesise(f"{_ARABIC}. " * 20_000, make_settings())
     first = next(blocks)
     blocks.close()  # type: ignore[attr-defined]
     assert 0 < len(first) <= 24_000
-    assert _say(engine, "نعم")
+    assert say(engine, "نعم")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_runs_go_by_script(text: str, expected: list[tuple[str, str]]) -> None:
 def test_a_foreign_word_gets_its_own_voice(engine: EspeakSynthesiser) -> None:
     """An English word in an Arabic sentence is spoken as English, not spelt or skipped."""
     alone, mixed = (
-        _seconds(_say(engine, text)) for text in ("أعمل في اليوم", "أعمل في Microsoft اليوم")
+        _seconds(say(engine, text)) for text in ("أعمل في اليوم", "أعمل في Microsoft اليوم")
     )
     assert 0.3 < mixed - alone < 1.5
 
@@ -164,7 +164,7 @@ def test_a_foreign_word_gets_its_own_voice(engine: EspeakSynthesiser) -> None:
 )
 def test_odd_texts_do_no_harm(engine: EspeakSynthesiser, text: str) -> None:
     """What is no ordinary text is spoken somehow, without an error."""
-    assert _say(engine, text)
+    assert say(engine, text)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_arabic_separators_are_read_as_such(
     engine: EspeakSynthesiser, written: str, read: str
 ) -> None:
     """Two and a half is not two and five, and a thousand not one and three noughts."""
-    assert _say(engine, written) == _say(engine, read)
+    assert say(engine, written) == say(engine, read)
 
 
 def test_nothing_to_say_is_no_audio(engine: EspeakSynthesiser) -> None:
     """An empty text gives no audio."""
-    assert _say(engine, "") == b""
+    assert say(engine, "") == b""
 
 
 def _helper_pid(engine: EspeakSynthesiser) -> int:
@@ -190,23 +190,23 @@ def _helper_pid(engine: EspeakSynthesiser) -> int:
 
 def test_a_killed_helper_is_replaced(engine: EspeakSynthesiser) -> None:
     """After a SIGKILL of the helper the next text is spoken as before, by a new helper."""
-    before, killed = _say(engine, _ARABIC), _helper_pid(engine)
+    before, killed = say(engine, _ARABIC), _helper_pid(engine)
     os.kill(killed, signal.SIGKILL)
-    assert _say(engine, _ARABIC) == before
+    assert say(engine, _ARABIC) == before
     assert _helper_pid(engine) != killed
 
 
 def test_a_closed_engine_says_so() -> None:
     """A closed engine refuses to speak instead of starting a new helper; closing twice is fine."""
     engine = EspeakSynthesiser()
-    assert _say(engine, "نعم")
+    assert say(engine, "نعم")
     pid = _helper_pid(engine)
     engine.close()
     engine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     with pytest.raises(EngineError, match="closed"):
-        _say(engine, "نعم")
+        say(engine, "نعم")
 
 
 def test_no_helper_outlives_its_server() -> None:

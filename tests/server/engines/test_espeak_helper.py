@@ -16,7 +16,7 @@ import pytest
 from batchjobs.errors import EngineError
 from batchjobs.server.engines import espeak_helper
 from batchjobs.server.engines.espeak import EspeakSynthesiser
-from tests.server.engines.speaking import _say
+from tests.server.engines.speaking import say
 
 # Forks of a process with threads; the child only calls what a fork may.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -76,10 +76,10 @@ def test_one_bad_utterance_spoils_only_itself(
     faulty: EspeakSynthesiser, text: str, message: str
 ) -> None:
     """A crash, refusal or hang is an engine error in time, and the next text is spoken."""
-    assert _say(faulty, "good")
+    assert say(faulty, "good")
     with pytest.raises(EngineError, match=message):
-        _say(faulty, text)
-    assert _say(faulty, "good")
+        say(faulty, text)
+    assert say(faulty, "good")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_helper_that_cannot_start_is_an_error(tmp_path: Path, program: str, me
     path.write_text(program)
     engine = EspeakSynthesiser(program=path)
     with pytest.raises(EngineError, match=message):
-        _say(engine, "hi")
+        say(engine, "hi")
     engine.close()
 
 
@@ -210,6 +210,6 @@ def test_a_helper_that_resists_is_killed(tmp_path: Path) -> None:
     )
     engine = EspeakSynthesiser(program=path, patience_seconds=0.1)
     with contextlib.suppress(EngineError):
-        _say(engine, "hi")
+        say(engine, "hi")
     engine.close()
     assert engine._helper is None

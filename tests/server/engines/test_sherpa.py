@@ -20,7 +20,7 @@ from batchjobs.server.engines.sherpa import (
     check,
 )
 from batchjobs.server.engines.sherpa_model import RECIPES, find_model
-from tests.server.engines.hearing import _heard
+from tests.server.engines.hearing import hear
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -138,7 +138,7 @@ def streaming_model(tmp_path: Path) -> Path:
 def test_an_offline_model_hears_utterance_by_utterance(offline_model: Path) -> None:
     """A model for whole utterances gives a cumulative transcript of a long recording."""
     recogniser = SherpaRecogniser(offline_model)
-    seen = _heard(recogniser, _bursts(8))
+    seen = hear(recogniser, _bursts(8))
     assert seen[0] == ""
     assert seen[-1].split() == ["\u0633"] * 8
     assert all(late.startswith(early) for early, late in itertools.pairwise(seen))
@@ -150,7 +150,7 @@ def test_a_streaming_model_hears_to_the_last_sample(streaming_model: Path) -> No
     """A streaming model gives what was said last without any more audio behind it."""
     recogniser = SherpaRecogniser(streaming_model)
     pcm = _bursts(2)[: -2 * 8_000]
-    seen = _heard(recogniser, pcm, chunk_bytes=16_000)
+    seen = hear(recogniser, pcm, chunk_bytes=16_000)
     assert set(seen[-1].split()) == {"\u0633"}
     assert len(seen[-1]) > len(seen[len(seen) // 2]) > 0
     assert "streaming NeMo CTC" in str(recogniser)
@@ -162,7 +162,7 @@ def test_a_streaming_model_hears_to_the_last_sample(streaming_model: Path) -> No
 def test_a_models_other_rate_is_resampled(offline_model: Path) -> None:
     """Audio at 8 kHz is heard by a model for 16 kHz."""
     recogniser = SherpaRecogniser(offline_model)
-    assert _heard(recogniser, _bursts(1), 8_000)[-1] == "\u0633"
+    assert hear(recogniser, _bursts(1), 8_000)[-1] == "\u0633"
 
 
 def test_check_is_quiet_about_a_good_model(offline_model: Path) -> None:

@@ -16,7 +16,7 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines import sphinx_helper
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from batchjobs.server.engines.sphinx import SphinxRecogniser, SphinxStream
-from tests.server.engines.hearing import _heard
+from tests.server.engines.hearing import hear
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -67,7 +67,7 @@ def test_expected_sentences_are_recognised_exactly(
     expecting: SphinxRecogniser, clips: dict[tuple[str, str], bytes]
 ) -> None:
     """With a grammar every sentence of both voices is recognised word by word."""
-    heard = {key: _heard(expecting, pcm)[-1] for key, pcm in clips.items()}
+    heard = {key: hear(expecting, pcm)[-1] for key, pcm in clips.items()}
     assert heard == {key: key[1] for key in clips}
 
 
@@ -76,9 +76,9 @@ def test_the_same_audio_is_heard_the_same(
 ) -> None:
     """Open dictation gives the same partial transcripts each time, whatever it heard before."""
     pcm = clips["en-male", "please open the door"]
-    first = _heard(dictation, pcm)
-    _heard(dictation, clips["en-female", "hello world"])
-    assert _heard(dictation, pcm) == first
+    first = hear(dictation, pcm)
+    hear(dictation, clips["en-female", "hello world"])
+    assert hear(dictation, pcm) == first
     assert first[-1]
 
 
@@ -87,7 +87,7 @@ def test_other_rates_are_resampled(
 ) -> None:
     """Audio at another rate is recognised as well as at its own."""
     samples = np.frombuffer(clips["en-male", "hello world"], "<i2").repeat(2)
-    assert _heard(expecting, samples.astype("<i2").tobytes(), 32_000)[-1] == "hello world"
+    assert hear(expecting, samples.astype("<i2").tobytes(), 32_000)[-1] == "hello world"
 
 
 def test_long_audio_is_heard_in_utterances(
@@ -96,13 +96,13 @@ def test_long_audio_is_heard_in_utterances(
     """After a pause a new utterance begins, and the transcript keeps the one before."""
     pause = bytes(2 * 16_000 * 5)
     pcm = clips["en-male", _SENTENCES[3]] + pause + clips["en-male", _SENTENCES[1]]
-    seen = _heard(expecting, pcm)
+    seen = hear(expecting, pcm)
     assert seen[-1] == f"{_SENTENCES[3]} {_SENTENCES[1]}"
 
 
 def test_silence_is_no_words(dictation: SphinxRecogniser) -> None:
     """Digital silence is heard as nothing, and no audio too."""
-    assert _heard(dictation, bytes(64_000)) == ["", ""]
+    assert hear(dictation, bytes(64_000)) == ["", ""]
     stream = dictation.start()
     assert stream.accept(b"", 16_000) == ""
     stream.close()
@@ -120,7 +120,7 @@ def test_streams_do_not_disturb_each_other(
     heard: dict[str, str] = {}
 
     def listen(sentence: str) -> None:
-        heard[sentence] = _heard(expecting, clips["en-male", sentence], chunk_bytes=8_000)[-1]
+        heard[sentence] = hear(expecting, clips["en-male", sentence], chunk_bytes=8_000)[-1]
 
     threads = [threading.Thread(target=listen, args=(sentence,)) for sentence in _SENTENCES]
     for thread in threads:
@@ -149,11 +149,11 @@ def test_a_killed_helper_of_sphinx_is_replaced(clips: dict[tuple[str, str], byte
     """After a SIGKILL of the helper the next session works, by a new helper."""
     recogniser = SphinxRecogniser(grammar=_SENTENCES)
     pcm = clips["en-male", "hello world"]
-    assert _heard(recogniser, pcm)[-1] == "hello world"
+    assert hear(recogniser, pcm)[-1] == "hello world"
     assert recogniser._process is not None
     killed = recogniser._process.pid
     _kill(killed)
-    assert _heard(recogniser, pcm)[-1] == "hello world"
+    assert hear(recogniser, pcm)[-1] == "hello world"
     recogniser.close()
 
 
