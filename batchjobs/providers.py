@@ -112,6 +112,13 @@ class Provider:
     stt_price_per_hour: float = 0.0
     currency: str = "USD"
 
+    def cost_of(self, *, characters: int = 0, seconds: float = 0.0) -> float:
+        """Price characters spoken and seconds of audio transcribed, in `currency`."""
+        return (
+            characters * self.tts_price_per_million_characters / 1_000_000
+            + seconds * self.stt_price_per_hour / 3_600
+        )
+
 
 _USD_PER_CREDIT = 100 / 3_000_000
 # 2 credits a character, as third parties were billed in 2025.

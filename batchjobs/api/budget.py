@@ -10,7 +10,7 @@ from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import money, plural
 from batchjobs.jobs import Kind
 from batchjobs.limits import Budget, Price
-from batchjobs.planning import Plan, cost_of
+from batchjobs.planning import Plan
 from batchjobs.providers import Provider
 
 __all__ = ["budget_of", "check_budget", "with_what_is_left"]
@@ -30,7 +30,7 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
         request.providers[name].currency
         for name, _, characters, seconds in checkpoint.totals.sum_sent()
         if name in request.providers
-        and cost_of(request.providers[name], characters=characters, seconds=seconds)
+        and request.providers[name].cost_of(characters=characters, seconds=seconds)
     }
     currencies = sorted(earlier | made.cost_by_currency.keys())
     if len(currencies) > 1:
@@ -57,9 +57,7 @@ def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
     spent = Price()
     for name, _, characters, seconds in checkpoint.totals.sum_sent():
         provider = request.providers.get(name)
-        cost = (
-            0.0 if provider is None else cost_of(provider, characters=characters, seconds=seconds)
-        )
+        cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
         spent = Price(
             money=spent.money + cost,
             characters=spent.characters + characters,
@@ -82,7 +80,7 @@ def with_what_is_left(
         rows += count
         provider = providers.get(name)
         if provider is not None:
-            cost = cost_of(provider, characters=characters, seconds=seconds)
+            cost = provider.cost_of(characters=characters, seconds=seconds)
             costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
     sums = " + ".join(money(cost, code) for code, cost in sorted(costs.items()) if cost)
     left = f"{plural(rows, 'job')} {'is' if rows == 1 else 'are'} left"

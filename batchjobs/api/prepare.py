@@ -12,7 +12,7 @@ from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
 from batchjobs.files import run_folder
-from batchjobs.planning import Plan, fingerprint
+from batchjobs.planning import Plan, fingerprint_of
 from batchjobs.process import signals
 
 __all__ = ["facts_of", "keys_of", "opened", "planned"]
@@ -73,7 +73,7 @@ def _fingerprint(request: Request) -> str:
     if not isinstance(request.source, Path):
         return ""
     options = request.options
-    return fingerprint(
+    return fingerprint_of(
         request.source,
         request.name,
         request.manifest_folder.resolve(),

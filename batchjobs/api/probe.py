@@ -19,7 +19,6 @@ from batchjobs.errors import (
     SessionError,
 )
 from batchjobs.jobs import Kind, Segment, SpeechSettings
-from batchjobs.planning import cost_of
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts import SpeechResult
 from batchjobs.providers import Provider, check_base_url
@@ -70,7 +69,7 @@ class ProbeReport:
 
 def probe_cost(provider: Provider) -> float:
     """What a probe costs at most, in the provider's currency."""
-    return cost_of(provider, characters=PROBE_CHARACTERS, seconds=0.0)
+    return provider.cost_of(characters=PROBE_CHARACTERS, seconds=0.0)
 
 
 def probe(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind, Status
-from batchjobs.planning import decode_row
 
 __all__ = ["Album", "Chapter", "read_album"]
 
@@ -86,7 +85,7 @@ def read_album(folder: Path) -> Album:
                 album.missing.append(row.id)
                 album.suspects += record is not None and record.status is Status.SUSPECT
                 continue
-            columns = {name: str(value) for name, value in decode_row(row).row.items() if value}
+            columns = {name: str(value) for name, value in row.read().row.items() if value}
             _learn(album, columns, beside)
             album.sample_rate = max(album.sample_rate, record.sample_rate)
             album.chapters.append(

@@ -16,7 +16,6 @@ from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.outputs.summary import RunSummary, summarise
-from batchjobs.planning import decode_row
 from batchjobs.providers import Provider
 
 __all__ = [
@@ -188,7 +187,7 @@ def result_lines(
 
 def _line_with_status(row: Row, record: JobRecord | None, status: str) -> bytes:
     """Say what became of a row, with its status."""
-    job = decode_row(row)
+    job = row.read()
     ours: dict[str, object] = {"id": row.id, "line": row.line, "status": status}
     if record is not None and record.status is Status.DONE:
         ours |= _result_of(row, record, job)
@@ -213,7 +212,7 @@ def _join_lines(lines: Iterable[bytes], check: Callable[[], None] | None = None)
 def _done_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
     for row, record in checkpoint.rows.stream_outcomes(Status.DONE):
         assert record is not None
-        job = decode_row(row)  # once: of a million rows it is a tenth of the time
+        job = row.read()  # once: of a million rows it is a tenth of the time
         yield _encode_line(dict(job.row), _result_of(row, record, job))
 
 
@@ -221,7 +220,7 @@ def _failed_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
     found = (checkpoint.rows.stream_outcomes(status) for status in (Status.FAILED, Status.SUSPECT))
     for row, record in heapq.merge(*found, key=lambda outcome: outcome[0].position):
         assert record is not None
-        yield _encode_line(dict(decode_row(row).row), _failure_of(row, record))
+        yield _encode_line(dict(row.read().row), _failure_of(row, record))
 
 
 def _failure_of(row: Row, record: JobRecord) -> dict[str, object]:

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.planning import cost_of
 from batchjobs.providers import Provider
 
 __all__ = ["RunSummary", "summarise"]
@@ -94,7 +93,7 @@ def summarise(
         provider = providers.get(name)
         if provider is None:
             continue
-        cost = cost_of(provider, characters=characters, seconds=seconds)
+        cost = provider.cost_of(characters=characters, seconds=seconds)
         for sums in (spent,) if was_useful else (spent, wasted):
             sums[provider.currency] = round(sums.get(provider.currency, 0.0) + cost, 6)
     return RunSummary(

@@ -1,8 +1,10 @@
 """Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
 
-from batchjobs.planning.decisions import refuse_foreign_files
-from batchjobs.planning.fingerprint import fingerprint
+from batchjobs.planning.fingerprint import fingerprint_of
+from batchjobs.planning.intact import find_held_segments, is_intact, serves
+from batchjobs.planning.keys import cut_text, recording_key
 from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.ownership import refuse_foreign_files
 from batchjobs.planning.plan import (
     TO_BUY,
     TO_DO,
@@ -12,13 +14,7 @@ from batchjobs.planning.plan import (
     Superseded,
     Use,
     Work,
-    cost_of,
-    decode_row,
-    held_segments,
-    is_intact,
-    serves,
 )
-from batchjobs.planning.row_builder import recording_key, text_segments
 from batchjobs.planning.totals import LETTERS_PER_SECOND
 
 __all__ = [
@@ -31,14 +27,12 @@ __all__ = [
     "Superseded",
     "Use",
     "Work",
-    "cost_of",
-    "decode_row",
-    "fingerprint",
-    "held_segments",
+    "cut_text",
+    "find_held_segments",
+    "fingerprint_of",
     "is_intact",
     "make_plan",
     "recording_key",
     "refuse_foreign_files",
     "serves",
-    "text_segments",
 ]

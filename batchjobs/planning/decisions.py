@@ -1,116 +1,116 @@
 """A planned row x what the checkpoint knows: what is to be done about it."""
 
-import os
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
-from batchjobs.errors import OutputError
-from batchjobs.files import run_folder
 from batchjobs.jobs import Status
-from batchjobs.planning.output_paths import Places
-from batchjobs.planning.plan import TO_DO, Action, is_intact, serves
+from batchjobs.planning.intact import is_intact, serves
+from batchjobs.planning.output_paths import move, second_path
+from batchjobs.planning.ownership import refuse_foreign_files
+from batchjobs.planning.plan import TO_BUY, TO_DO, Action
+from batchjobs.planning.row_builder import RowBuilder
 
-__all__ = ["decide", "refuse_foreign", "refuse_foreign_files", "refuse_foreign_reports"]
+__all__ = ["Decider"]
 
 
-def decide(
-    row: Row, record: JobRecord | None, checkpoint: Checkpoint, *, retries_all: bool
-) -> Action:
-    """Compare a row with what is known of its job, and of others that ask the same.
+@dataclass(slots=True, kw_only=True)
+class Decider:
+    """Decides about rows, one by one.
 
-    Args:
-        row: The row.
-        record: What is known of its job.
-        checkpoint: Knows the others.
+    Attributes:
+        checkpoint: Knows what was done.
+        builder: Made the rows.
         retries_all: Try again what failed for good or is in doubt, too.
+        replaced: Finished results that another provider would replace: how many, by (theirs, the
+            other).
     """
-    is_same = record is not None and record.key == row.key
-    if (
-        record is not None
-        and is_same
-        and record.status is Status.DONE
-        and record.output == row.output
-        and record.has_layout_of(row)
-        and is_intact(checkpoint.folder, record)
-    ):
-        return Action.DONE
-    if _has_donor(row, checkpoint):
-        return Action.COPY
-    if record is None or not is_same:
-        if not retries_all and _is_kept_elsewhere(row, checkpoint):
-            return Action.FOLLOW
-        return Action.NEW if record is None else Action.CHANGED
-    if record.status is Status.DONE:
-        return Action.REMAKE
-    return _tried(record, checkpoint.folder, retries_all=retries_all)
+
+    checkpoint: Checkpoint
+    builder: RowBuilder
+    retries_all: bool
+    replaced: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def decide(self, row: Row, record: JobRecord | None, *, is_bought: bool = True) -> Row:
+        """Say what is to be done about a row, and what of it is still to be sent.
+
+        Args:
+            row: The row.
+            record: What is known of its job.
+            is_bought: Whether some job may have what it asks for.
+
+        Raises:
+            OutputError: Its result would overwrite a file that is not this run's.
+        """
+        # A job keeps the second path it once had to take, in whatever order the rows come now.
+        if record is not None and record.output != row.output:
+            other = second_path(row.id, row.output)
+            row = move(row, other) if record.output == other else row
+        action = Action.NEW
+        if record is not None or is_bought:
+            action = self._choose_action(row, record)
+        if action in TO_BUY:
+            row = self.builder.leave_out_held(row)
+        if action is Action.CHANGED and record is not None:
+            self._note_replaced(row, record)
+        decided = row if row.action == action else row._replace(action=action.value)
+        if action in TO_DO and (record is None or record.output != row.output):
+            refuse_foreign_files(decided, self.checkpoint, self.builder.paths)
+        return decided
+
+    def look_up_and_decide(self, row: Row) -> Row:
+        """Decide about a row whose id or path has changed."""
+        return self.decide(row, self.checkpoint.lookups.find([row.id]).get(row.id))
+
+    def _choose_action(self, row: Row, record: JobRecord | None) -> Action:
+        """Compare a row with what is known of its job, and of others that ask the same."""
+        folder = self.checkpoint.folder
+        is_same = record is not None and record.key == row.key
+        if (
+            record is not None
+            and is_same
+            and record.status is Status.DONE
+            and record.output == row.output
+            and record.has_layout_of(row)
+            and is_intact(folder, record)
+        ):
+            return Action.DONE
+        if any(
+            serves(folder, donor, row) for donor in self.checkpoint.lookups.find_donors(row.key)
+        ):
+            return Action.COPY
+        if record is None or not is_same:
+            if not self.retries_all and self._is_kept_elsewhere(row):
+                return Action.FOLLOW
+            return Action.NEW if record is None else Action.CHANGED
+        if record.status is Status.DONE:
+            return Action.REMAKE
+        return _choose_about_tried(record, folder, retries_all=self.retries_all)
+
+    def _is_kept_elsewhere(self, row: Row) -> bool:
+        """Whether what the row asks for is kept in doubt, for another row or an earlier content."""
+        return any(
+            not kept.is_passing and serves(self.checkpoint.folder, kept, row)
+            for kept in self.checkpoint.lookups.find_suspects(row.key)
+        )
+
+    def _note_replaced(self, row: Row, record: JobRecord) -> None:
+        """Count what was paid for, and is no longer asked of the same provider."""
+        provider = self.builder.providers.get(record.provider)
+        if (
+            record.provider != row.provider
+            and provider is not None
+            and not provider.engine
+            and not row.read_job().row.get("provider")
+            and is_intact(self.checkpoint.folder, record)
+        ):
+            self.replaced[record.provider, row.provider] += 1
 
 
-def _tried(record: JobRecord, folder: Path, *, retries_all: bool) -> Action:
+def _choose_about_tried(record: JobRecord, folder: Path, *, retries_all: bool) -> Action:
     if record.is_passing or retries_all:
         return Action.RETRY
     if record.status is not Status.SUSPECT:
         return Action.KEPT
     return Action.SUSPECT if is_intact(folder, record) else Action.RETRY
-
-
-def _is_kept_elsewhere(row: Row, checkpoint: Checkpoint) -> bool:
-    """Whether what the row asks for is kept in doubt, for another row or its own earlier content."""
-    return any(
-        not kept.is_passing and serves(checkpoint.folder, kept, row)
-        for kept in checkpoint.lookups.find_suspects(row.key)
-    )
-
-
-def _has_donor(row: Row, checkpoint: Checkpoint) -> bool:
-    """Whether a finished job's files are there and can become this row's."""
-    return any(
-        serves(checkpoint.folder, donor, row) for donor in checkpoint.lookups.find_donors(row.key)
-    )
-
-
-def refuse_foreign(
-    row: Row, record: JobRecord | None, checkpoint: Checkpoint, places: Places
-) -> None:
-    """Stop before a result would overwrite a file that is not this run's.
-
-    Raises:
-        OutputError: There is such a file.
-    """
-    if row.action in TO_DO and (record is None or record.output != row.output):
-        refuse_foreign_files(row, checkpoint, places)
-
-
-def refuse_foreign_files(row: Row, checkpoint: Checkpoint, places: Places | None = None) -> None:
-    """Stop before a row's files would overwrite one that is not this run's.
-
-    Args:
-        row: The row.
-        checkpoint: Knows which files are.
-        places: What is known of the folders; looked at anew without it.
-
-    Raises:
-        OutputError: There is such a file.
-    """
-    places = places or Places(checkpoint.folder)
-    for target in run_folder.files_of_result(row.output):
-        if places.is_there(target) and not checkpoint.lookups.is_own_file(row.output):
-            raise _not_ours(checkpoint.folder / target)
-
-
-def refuse_foreign_reports(checkpoint: Checkpoint) -> None:
-    """Stop before a first run in a folder would overwrite what others keep under its names.
-
-    Raises:
-        OutputError: There is such a file.
-    """
-    for name in run_folder.REPORTS:
-        path = checkpoint.folder / name
-        if os.path.lexists(path) and not checkpoint.has_begun():
-            raise _not_ours(path)
-
-
-def _not_ours(path: Path) -> OutputError:
-    return OutputError(
-        f"{path} is there already and is not this run's",
-        hint="move it away, or choose another --output",
-    )

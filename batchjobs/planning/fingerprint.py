@@ -4,10 +4,10 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint_of"]
 
 
-def fingerprint(manifest: Path, *facts: object) -> str:
+def fingerprint_of(manifest: Path, *facts: object) -> str:
     """Hash a manifest's bytes, this version of the product, and what else the rows depend on.
 
     Args:

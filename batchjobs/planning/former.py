@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import Job, Kind, Status
-from batchjobs.planning.plan import TO_BUY, Superseded, held_segments, is_intact
-from batchjobs.planning.row_builder import recording_key, speech_key, text_segments
+from batchjobs.planning.intact import find_held_segments, is_intact
+from batchjobs.planning.keys import cut_text, recording_key, speech_key
+from batchjobs.planning.plan import TO_BUY, Superseded
 from batchjobs.providers import FORMER_STT_MODELS, FORMER_TTS_MODELS, Provider
 
 __all__ = ["FormerDefaults"]
@@ -82,7 +81,7 @@ class FormerDefaults:
             former = FORMER_TTS_MODELS.get(provider.tts_model)
         if former is None:
             return None
-        job = msgspec.json.decode(row.job, type=Job)
+        job = row.read_job()
         if row.kind == Kind.STT:
             source = self._checkpoint.lookups.find_source(job.audio)
             provider = replace(provider, stt_model=former)
@@ -111,5 +110,5 @@ class FormerDefaults:
         """Whether parts of a long job were bought, though never the whole."""
         if asked.job.kind is Kind.STT:
             return self._checkpoint.segments.sum_transcribed_seconds(asked.key) > 0
-        keys = [segment.key for segment, _ in text_segments(asked.job, asked.provider)]
-        return bool(held_segments(self._checkpoint, keys))
+        keys = [segment.key for segment, _ in cut_text(asked.job, asked.provider)]
+        return bool(find_held_segments(self._checkpoint, keys))

@@ -5,17 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
-from batchjobs.planning.decisions import refuse_foreign_reports
+from batchjobs.planning.decisions import Decider
 from batchjobs.planning.former import FormerDefaults
-from batchjobs.planning.plan import (
-    TO_BUY,
-    Action,
-    BadRowsError,
-    Plan,
-)
-from batchjobs.planning.row_builder import Rows
+from batchjobs.planning.ownership import refuse_foreign_reports
+from batchjobs.planning.plan import TO_BUY, Action, BadRowsError, Plan
+from batchjobs.planning.row_builder import RowBuilder
 from batchjobs.planning.stager import Stager
-from batchjobs.planning.totals import summed
+from batchjobs.planning.totals import sum_plan
 from batchjobs.providers import Provider
 
 __all__ = ["make_plan"]
@@ -48,7 +44,7 @@ def make_plan(
         progress: Called with the number of rows seen so far.
 
     Returns:
-        The plan; the staged rows wait in the checkpoint for `Checkpoint.staging.adopt`.
+        The plan; the staged rows wait in `Checkpoint.staging` to be adopted.
 
     Raises:
         BadRowsError: Rows that cannot be run, unless they are to be skipped.
@@ -56,25 +52,26 @@ def make_plan(
         OutputError: A result would overwrite a file that is not this run's.
     """
     refuse_foreign_reports(checkpoint)
-    is_known = fingerprint and fingerprint == checkpoint.read_fingerprint()
-    checkpoint.staging.begin(keeps_rest=bool(is_known))
+    is_known = bool(fingerprint) and fingerprint == checkpoint.read_fingerprint()
+    checkpoint.staging.begin(keeps_rest=is_known)
+    builder = RowBuilder(checkpoint, providers, options)
     stager = Stager(
         checkpoint=checkpoint,
-        rows=Rows(checkpoint, providers, options),
+        builder=builder,
+        decider=Decider(checkpoint=checkpoint, builder=builder, retries_all=options.retry_failed),
         former=FormerDefaults(checkpoint, providers),
-        retries_all=options.retry_failed,
-        progress=progress,
         inputs_folder=inputs_folder,
+        progress=progress,
     )
     if is_known:
         stager.stage_what_is_open()
     else:
         stager.stage_all(rows)
-    if stager.bad_total and not options.skip_bad_rows:
-        raise BadRowsError(name, stager.bad, stager.bad_total)
+    if stager.bad.total and not options.skip_bad_rows:
+        raise BadRowsError(name, stager.bad.first, stager.bad.total)
     if options.limit is not None:
         # Before there are followers: a row that waits buys nothing for others. A bad row is told
         # every time and never done: counted, it would use up the limit of every run.
         checkpoint.staging.postpone_beyond((*TO_BUY, Action.COPY), options.limit)
     checkpoint.staging.mark_followers(TO_BUY, Action.FOLLOW)
-    return summed(checkpoint, providers, stager)
+    return sum_plan(checkpoint, providers, stager)

@@ -1,19 +1,25 @@
-"""Where results are to stand: inside the run folder, and on nobody else's file."""
+"""Where results are to stand: inside the run folder, on no file that is not the run's, each its own."""
 
+import hashlib
 import os
 import stat
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from batchjobs.audio import formats
+from batchjobs.checkpoint import Row
 from batchjobs.files.paths import path_inside
 
-__all__ = ["Places"]
+__all__ = ["OutputPaths", "fold", "folders_like_results", "move", "second_path"]
 
 _FOLDERS_REMEMBERED: Final = 1_000
+_RESULT_ENDINGS: Final = (*formats.ENDINGS, ".txt")
+_DIGEST_HEX_DIGITS: Final = 10
 
 
-class Places:
-    """Looks at places below a run folder, for a million rows: by strings, remembering folders.
+class OutputPaths:
+    """Looks at paths below a run folder, for a million rows: by strings, remembering folders.
 
     pathlib takes longer than the system does.
 
@@ -28,9 +34,9 @@ class Places:
         self._absent: set[str] = set()
 
     def check_inside(self, output: str) -> None:
-        """Check that a place is in the run folder: following every path to its end takes long.
+        """Check that a path stays in the run folder: following every one to its end takes long.
 
-        What stands beside a place that was checked is inside if it is no link.
+        What stands beside a path that was checked is inside if it is no link.
 
         Raises:
             PathEscapeError: It leads out.
@@ -55,9 +61,32 @@ class Places:
                 self._absent.add(above)
 
     def is_there(self, output: str) -> bool:
-        """Whether anything stands at a place, a link that leads nowhere too."""
+        """Whether anything stands at a path, a link that leads nowhere too."""
         above = output.rpartition("/")[0]
         return above not in self._absent and _is_there(f"{self._folder}/{output}")
+
+
+def fold(output: str) -> str:
+    """Give a path as file systems see it that ignore case and ways of writing a letter."""
+    return unicodedata.normalize("NFC", output).casefold()
+
+
+def move(row: Row, output: str) -> Row:
+    """Give a row another path."""
+    return row._replace(output=output, place=fold(output))
+
+
+def folders_like_results(row: Row) -> list[str]:
+    """Give the folded paths of the folders above a row's output that have a result's ending."""
+    above = [str(folder) for folder in PurePosixPath(row.place or "").parents]
+    return [folder for folder in above if folder.endswith(_RESULT_ENDINGS)]
+
+
+def second_path(row_id: str, output: str) -> str:
+    """Give the path for a job whose own is taken by an id that differs only in case."""
+    digest = hashlib.sha256(row_id.encode()).hexdigest()[:_DIGEST_HEX_DIGITS]
+    path = Path(output)
+    return str(path.with_stem(f"{path.stem}-{digest}"))
 
 
 def _is_there(path: str) -> bool:

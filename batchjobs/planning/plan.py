@@ -1,19 +1,12 @@
-"""What a plan says: actions, work, money, bad rows; and how to read a planned row back."""
+"""What a plan says: actions, work, money, bad rows."""
 
 import enum
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
 from batchjobs.errors import ManifestError
-from batchjobs.jobs import BadRow, Job, Kind
-from batchjobs.providers import Provider
+from batchjobs.jobs import BadRow, Kind
 
 __all__ = [
     "TO_BUY",
@@ -24,12 +17,6 @@ __all__ = [
     "Superseded",
     "Use",
     "Work",
-    "cost_of",
-    "decode_row",
-    "held_segments",
-    "is_as_it_was",
-    "is_intact",
-    "serves",
 ]
 
 
@@ -183,71 +170,3 @@ class Plan:
     def to_do(self) -> int:
         """Rows that a run would touch."""
         return sum(self.by_action[action].rows for action in TO_DO)
-
-
-def cost_of(provider: Provider, *, characters: int, seconds: float) -> float:
-    """Price characters spoken and seconds of audio transcribed, in the provider's currency."""
-    return (
-        characters * provider.tts_price_per_million_characters / 1_000_000
-        + seconds * provider.stt_price_per_hour / 3_600
-    )
-
-
-def decode_row(row: Row) -> Job | BadRow:
-    """Read back the job, or the bad row, that a planned row carries."""
-    if not row.kind:
-        return msgspec.json.decode(row.job, type=BadRow)
-    return msgspec.json.decode(row.job, type=Job)
-
-
-def is_intact(folder: Path, record: JobRecord) -> bool:
-    """Whether a finished job's files are there with their sizes, and `verify` found nothing else."""
-    if not record.files or record.is_damaged:
-        return False
-    # Strings, for a million paths: pathlib takes longer than the system does.
-    return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
-
-
-def serves(folder: Path, record: JobRecord, row: Row) -> bool:
-    """Whether a job's files are there and can become those of a row that asks the same."""
-    return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
-
-
-def is_as_it_was(folder: str, file: FinishedFile) -> bool:
-    """Whether a file of the run folder, or a recording with its time, has not changed."""
-    if file.modified_ns is None:
-        return _has_size(f"{folder}/{file.path}", file.bytes)
-    try:
-        status = os.stat(file.path)  # noqa: PTH116  # for a million paths
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (file.bytes, file.modified_ns)
-
-
-def held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
-    """Find the segments of these keys that are there: transcripts, and files of the right size.
-
-    Whether a file holds what it should is seen when it is read.
-    """
-    folder = checkpoint.folder
-    sizes: dict[tuple[str, int], bool] = {}
-    found = {}
-    for key, places in checkpoint.segments.find(keys).items():
-        # A good one before one in doubt, wherever they are.
-        for segment in sorted(places, key=lambda place: bool(place.doubts)):
-            place = segment.path, segment.bytes
-            if place not in sizes:
-                path = f"{folder}/{segment.path}"
-                sizes[place] = not segment.path or _has_size(path, segment.bytes)
-            if sizes[place]:
-                found[key] = segment
-                break
-    return found
-
-
-def _has_size(path: str, size: int) -> bool:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == size

@@ -12,7 +12,7 @@ from batchjobs.checkpoint import SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import Job, Kind, Segment
-from batchjobs.planning import held_segments, recording_key, text_segments
+from batchjobs.planning import cut_text, find_held_segments, recording_key
 from batchjobs.protocol.codec import wav_of
 from batchjobs.protocol.stt import SAMPLE_RATE
 from batchjobs.providers import Provider
@@ -59,8 +59,7 @@ class Cutter:
         if job.kind is Kind.STT:
             return list(self._cut_recording(job, provider))
         return [
-            Part(segment=segment, ends_paragraph=ends)
-            for segment, ends in text_segments(job, provider)
+            Part(segment=segment, ends_paragraph=ends) for segment, ends in cut_text(job, provider)
         ]
 
     def _cut_recording(self, job: Job, provider: Provider) -> Iterator[Part]:
@@ -96,7 +95,9 @@ class Cutter:
         """Find the segments that are there, by key; in a thread."""
         held: dict[str, SegmentRecord] = {}
         for start in range(0, len(keys), _LOOKED_UP_AT_ONCE):
-            held |= held_segments(self._run.checkpoint, keys[start : start + _LOOKED_UP_AT_ONCE])
+            held |= find_held_segments(
+                self._run.checkpoint, keys[start : start + _LOOKED_UP_AT_ONCE]
+            )
         return held
 
     def _is_there(self, held: SegmentRecord | None) -> bool:

@@ -20,7 +20,6 @@ from batchjobs.limits import (
     QuietTime,
     SettleTime,
 )
-from batchjobs.planning import cost_of
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.protocol.tts import SpeechResult
@@ -201,7 +200,7 @@ class Service:
         return self._price(session.sent_characters, session.sent_audio_seconds)
 
     def _price(self, characters: int, seconds: float) -> Price:
-        money = cost_of(self.endpoint.provider, characters=characters, seconds=seconds)
+        money = self.endpoint.provider.cost_of(characters=characters, seconds=seconds)
         return Price(money=money, characters=characters, audio_seconds=seconds)
 
     # -- what it is learnt from -----------------------------------------------------------------

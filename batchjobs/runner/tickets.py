@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from batchjobs.checkpoint import JobRecord, Row, SegmentRecord
 from batchjobs.jobs import BadRow, Job, Segment
-from batchjobs.planning import TO_BUY, decode_row
+from batchjobs.planning import TO_BUY
 from batchjobs.runner.reactions import Tries
 
 __all__ = [
@@ -168,7 +168,7 @@ class LongJob:
 
 def make_ticket(row: Row) -> Ticket:
     """Make the ticket of a planned row."""
-    job = decode_row(row)
+    job = row.read()
     if isinstance(job, BadRow):
         return Ticket(row=row, step=Refuse(bad=job))
     step = to_purchase(row, job) if row.action in TO_BUY else Copy(job=job)

@@ -16,7 +16,7 @@ from batchjobs.jobs import Ending, Job, Status, Verdict
 from batchjobs.limits import RetryPolicy
 from batchjobs.outputs import suspects, writing
 from batchjobs.planning import Action, decisions
-from batchjobs.planning.stager import Stager
+from batchjobs.planning.decisions import Decider
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.runner import reactions
 from batchjobs.runner.reactions import TicketFacts
@@ -109,16 +109,16 @@ def test_a_resume_by_row_number_is_caught(world: World, monkeypatch: pytest.Monk
     """A runner for which row 3 is done because row 3 was done breaks as soon as rows change."""
 
     def decided(
-        stager: Stager, row: Row, record: JobRecord | None, *, is_bought: bool = True
+        decider: Decider, row: Row, record: JobRecord | None, *, is_bought: bool = True
     ) -> Row:
-        before = {old.position: found for old, found in stager.checkpoint.rows.stream_outcomes()}
+        before = {old.position: found for old, found in decider.checkpoint.rows.stream_outcomes()}
         found = before.get(row.position)
         if found is not None and found.status is Status.DONE:
             return row._replace(action=Action.DONE)
-        return honest(stager, row, record, is_bought=is_bought)
+        return honest(decider, row, record, is_bought=is_bought)
 
-    honest = Stager._decided
-    monkeypatch.setattr(Stager, "_decided", decided)
+    honest = Decider.decide
+    monkeypatch.setattr(Decider, "decide", decided)
     assert caught(world)
 
 
@@ -159,7 +159,7 @@ def test_buying_again_what_is_in_doubt_is_caught(
         is_open = record.is_passing or retries_all or record.status is Status.SUSPECT
         return Action.RETRY if is_open else Action.KEPT
 
-    monkeypatch.setattr(decisions, "_tried", tried)
+    monkeypatch.setattr(decisions, "_choose_about_tried", tried)
     breach = caught(world)
     assert "bought what was missing" in breach or "is not missing" in breach
 

@@ -11,7 +11,7 @@ from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
-from batchjobs.planning import Action, BadRowsError, Plan, fingerprint, make_plan
+from batchjobs.planning import Action, BadRowsError, Plan, fingerprint_of, make_plan
 from batchjobs.providers import BUILT_IN, with_settings
 from tests.builders import write_recording
 from tests.planning.desk import Desk
@@ -206,15 +206,15 @@ def test_a_fingerprint_tells_every_fact_apart(tmp_path: Path) -> None:
     """The bytes, the records beside them, and what can be read only once."""
     path = tmp_path / "بيان.csv"
     path.write_bytes("id,text\na,نَصّ\n".encode())
-    first = fingerprint(path, "m", BUILT_IN)
+    first = fingerprint_of(path, "m", BUILT_IN)
     assert len(first) == 64
-    assert fingerprint(path, "m", BUILT_IN) == first
-    assert fingerprint(path, "n", BUILT_IN) != first
-    assert fingerprint(path, "m", dict(BUILT_IN) | {"local": _SHORT}) != first
+    assert fingerprint_of(path, "m", BUILT_IN) == first
+    assert fingerprint_of(path, "n", BUILT_IN) != first
+    assert fingerprint_of(path, "m", dict(BUILT_IN) | {"local": _SHORT}) != first
     path.write_bytes("id,text\na,نَصٌّ\n".encode())
-    assert fingerprint(path, "m", BUILT_IN) != first
-    assert fingerprint(tmp_path, "m") == ""
-    assert fingerprint(tmp_path / "none", "m") == ""
+    assert fingerprint_of(path, "m", BUILT_IN) != first
+    assert fingerprint_of(tmp_path, "m") == ""
+    assert fingerprint_of(tmp_path / "none", "m") == ""
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from batchjobs.checkpoint import Checkpoint, SegmentChanges, SegmentRecord
 from batchjobs.errors import UsageError
 from batchjobs.jobs import Job, Kind
 from batchjobs.planning import Plan, Superseded
-from batchjobs.planning.row_builder import text_segments
+from batchjobs.planning.keys import cut_text
 from batchjobs.providers import BUILT_IN, Provider, with_settings
 from batchjobs.server.child import local_server
 from tests.planning.desk import Desk
@@ -105,7 +105,7 @@ def test_parts_of_a_long_text_count_as_finished(then: Desk) -> None:
     begun.plan(table)
     job = next(iter(begun.rows(table)))
     assert isinstance(job, Job)
-    segment = text_segments(job, short)[0][0]
+    segment = cut_text(job, short)[0][0]
     path = begun.folder / "segments" / "1.wav"
     path.parent.mkdir()
     path.write_bytes(b"RIFF")

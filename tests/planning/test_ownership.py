@@ -10,7 +10,7 @@ from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.outputs import writing
 from batchjobs.planning import BadRowsError
-from batchjobs.planning.row_builder import Rows
+from batchjobs.planning.row_builder import RowBuilder
 from batchjobs.providers import BUILT_IN
 from tests.planning.desk import SPOKEN, Desk, text_rows, write_sound
 
@@ -130,7 +130,7 @@ def test_a_link_that_comes_back_in_opens_no_way_out(desk: Desk) -> None:
     ]
     (desk.folder / "in" / "d.wav").write_bytes(b"mine")
     with Checkpoint.none(desk.folder) as checkpoint:
-        rows = Rows(checkpoint, BUILT_IN, Options())
+        builder = RowBuilder(checkpoint, BUILT_IN, Options())
         jobs = [job for job in desk.rows(table) if isinstance(job, Job)]
-        made = [rows.of(job, number) for number, job in enumerate(jobs)]
+        made = [builder.build(job, number) for number, job in enumerate(jobs)]
     assert [row.id for row in made if isinstance(row, BadRow)] == ["b", "e", "f"]

@@ -16,8 +16,6 @@ from batchjobs.planning import (
     TO_DO,
     Action,
     BadRowsError,
-    cost_of,
-    decode_row,
     is_intact,
     make_plan,
 )
@@ -76,7 +74,7 @@ def test_bad_rows_that_are_skipped_can_be_read_back(desk: Desk) -> None:
         made = desk.plan(table, skip_bad_rows=True, limit=limit)
         assert made["b"] == "bad"
         with Checkpoint.read(desk.folder) as checkpoint:
-            rows = [decode_row(row) for row, _ in checkpoint.rows.stream_outcomes()]
+            rows = [row.read() for row, _ in checkpoint.rows.stream_outcomes()]
         assert isinstance(rows[0], Job)
         assert isinstance(rows[1], BadRow)
         assert (rows[1].line, rows[1].column) == (3, "text")
@@ -149,7 +147,7 @@ def test_what_it_costs_is_summed_per_currency(desk: Desk) -> None:
     assert made.providers == ("faseeh", "local", "munsit", "other")
     assert made.speech_seconds == pytest.approx(4_000 / 13)
     assert set(made.by_action) == set(Action)
-    assert cost_of(priced, characters=0, seconds=3_600) == 36.0
+    assert priced.cost_of(characters=0, seconds=3_600) == 36.0
 
 
 def test_the_format_option_names_the_default_files(desk: Desk) -> None:

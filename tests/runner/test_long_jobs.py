@@ -23,7 +23,7 @@ from batchjobs.jobs import Status
 from batchjobs.options import Pauses
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import SegmentLostError, Span
-from batchjobs.planning import held_segments, make_plan
+from batchjobs.planning import find_held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
 from tests.builders import audio_message
@@ -207,11 +207,11 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
     def held(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
         both.wait(timeout=PATIENCE_SECONDS)
         if len(keys) == len(pieces_of(one.text)):
-            return held_segments(checkpoint, keys)
+            return find_held_segments(checkpoint, keys)
         time.sleep(0.2)
         return {}
 
-    monkeypatch.setattr("batchjobs.runner.cutting.held_segments", held)
+    monkeypatch.setattr("batchjobs.runner.cutting.find_held_segments", held)
     proof = job("p")  # as long as the service may not be there, books come one by one
     run = await told(tmp_path, [proof, one, two], Sold())
     assert run.end == RunEnd()

@@ -1,0 +1,64 @@
+"""What shows that a result is still there: its files, with the sizes that they had."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
+
+__all__ = ["find_held_segments", "is_as_it_was", "is_intact", "serves"]
+
+
+def is_intact(folder: Path, record: JobRecord) -> bool:
+    """Whether a finished job's files are there with their sizes, and `verify` found nothing else."""
+    if not record.files or record.is_damaged:
+        return False
+    # Strings, for a million paths: pathlib takes longer than the system does.
+    return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
+
+
+def serves(folder: Path, record: JobRecord, row: Row) -> bool:
+    """Whether a job's files are there and can become those of a row that asks the same."""
+    return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
+
+
+def is_as_it_was(folder: str, file: FinishedFile) -> bool:
+    """Whether a file of the run folder, or a recording with its time, has not changed."""
+    _, path, size, modified_ns = file
+    if modified_ns is None:
+        return _has_size(f"{folder}/{path}", size)
+    try:
+        status = os.stat(path)  # noqa: PTH116  # for a million paths
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, modified_ns)
+
+
+def find_held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str, SegmentRecord]:
+    """Find the segments of these keys that are there: transcripts, and files of the right size.
+
+    Whether a file holds what it should is seen when it is read.
+    """
+    folder = checkpoint.folder
+    sizes: dict[tuple[str, int], bool] = {}
+    found = {}
+    for key, places in checkpoint.segments.find(keys).items():
+        # A good one before one in doubt, wherever they are.
+        for segment in sorted(places, key=lambda place: bool(place.doubts)):
+            place = segment.path, segment.bytes
+            if place not in sizes:
+                path = f"{folder}/{segment.path}"
+                sizes[place] = not segment.path or _has_size(path, segment.bytes)
+            if sizes[place]:
+                found[key] = segment
+                break
+    return found
+
+
+def _has_size(path: str, size: int) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size

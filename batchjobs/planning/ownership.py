@@ -1,0 +1,49 @@
+"""Stops a run before it would overwrite a file that is not its own."""
+
+import os
+from pathlib import Path
+
+from batchjobs.checkpoint import Checkpoint, Row
+from batchjobs.errors import OutputError
+from batchjobs.files import run_folder
+from batchjobs.planning.output_paths import OutputPaths
+
+__all__ = ["refuse_foreign_files", "refuse_foreign_reports"]
+
+
+def refuse_foreign_files(
+    row: Row, checkpoint: Checkpoint, paths: OutputPaths | None = None
+) -> None:
+    """Stop before a row's files would overwrite one that is not this run's.
+
+    Args:
+        row: The row.
+        checkpoint: Knows which files are.
+        paths: What is known of the folders; looked at anew without it.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    paths = paths or OutputPaths(checkpoint.folder)
+    for path in run_folder.files_of_result(row.output):
+        if paths.is_there(path) and not checkpoint.lookups.is_own_file(row.output):
+            raise _not_ours(checkpoint.folder / path)
+
+
+def refuse_foreign_reports(checkpoint: Checkpoint) -> None:
+    """Stop before a first run in a folder would overwrite what others keep under its names.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    for name in run_folder.REPORTS:
+        path = checkpoint.folder / name
+        if os.path.lexists(path) and not checkpoint.has_begun():
+            raise _not_ours(path)
+
+
+def _not_ours(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} is there already and is not this run's",
+        hint="move it away, or choose another --output",
+    )
