@@ -65,7 +65,7 @@ class BatchjobsError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """Give the message and, after a semicolon, the hint."""
+        """Return the message and, after a semicolon, the hint."""
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
@@ -119,9 +119,9 @@ class JobsFailedError(BatchjobsError):
 
     def __init__(self, folder: Path, *, failed: int, suspect: int) -> None:
         counts = {"failed": failed, "are suspect": suspect}
-        told = " and ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        shown = " and ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         super().__init__(
-            f"of the jobs in {folder}, {told}", hint=f"{folder / 'failed.jsonl'} says why"
+            f"of the jobs in {folder}, {shown}", hint=f"{folder / 'failed.jsonl'} says why"
         )
         self.folder = folder
         self.failed = failed

@@ -89,7 +89,7 @@ class Course(Generic[_Result]):
         return kind(f"{what} ({now - self.opened_at:.1f} s into the session)")
 
     def outcome(self) -> _Result:
-        """Give the result.
+        """Return the result.
 
         Raises:
             SessionError: The attempt failed; the class says how.

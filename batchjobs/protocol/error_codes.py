@@ -33,13 +33,13 @@ _HINTS: Final = {
 
 
 def quote(text: str) -> str:
-    """Give a service's own words as a log can take them: short, without control characters."""
+    """Shorten a service's own words for a log, without control characters."""
     clean = _CONTROL.sub(" ", text[: _QUOTED_CHARACTERS + 1]).strip()
     return clean if len(text) <= _QUOTED_CHARACTERS else clean[:_QUOTED_CHARACTERS] + "…"
 
 
 def from_code(code: str, message: str) -> SessionError:
-    """Class an error message by its code: an HTTP status and two digits.
+    """Classify an error message by its code: an HTTP status and two digits.
 
     Args:
         code: As sent, as text; an unknown code goes by its first three digits.
@@ -54,7 +54,7 @@ def from_code(code: str, message: str) -> SessionError:
 
 
 def from_status(status: int, *, retry_after_seconds: float | None = None) -> SessionError:
-    """Class a refused WebSocket handshake by its HTTP status."""
+    """Classify a refused WebSocket handshake by its HTTP status."""
     shown = f"the service refused the connection with HTTP {status}"
     return _by_status(str(status), shown, str(status), retry_after_seconds)
 
@@ -78,7 +78,7 @@ def is_normal_close(code: int | None) -> bool:
 
 
 def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
-    """Class a close that came when nothing was complete.
+    """Classify a close that came when nothing was complete.
 
     Args:
         code: The close code; None if there was none.

@@ -1,4 +1,4 @@
-"""Fields of JSON objects whose types nobody has promised, read as far as they make sense."""
+"""Reads fields of JSON objects, of whatever type they come, as far as they make sense."""
 
 import re
 from typing import Final
@@ -19,7 +19,7 @@ def is_plain_number(text: str) -> bool:
 
 
 def find_text(values: dict[object, object], *names: str) -> str | None:
-    """Give the first named field that holds text or a number, looking one level down."""
+    """Find the first named field that holds text or a number, looking one level down."""
     for name in names:
         value = values.get(name)
         below = (

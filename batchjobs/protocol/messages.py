@@ -190,7 +190,7 @@ def encode(message: Message, encoding: ChunkEncoding = ChunkEncoding.COMPACT) ->
         encoding: How to write a chunk of audio.
 
     Raises:
-        TypeError: An `Unknown` message, which nobody sends.
+        TypeError: An `Unknown` message: it can only be received.
     """
     match message:
         case AudioChunk(data=data):

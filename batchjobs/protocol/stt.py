@@ -17,7 +17,7 @@ __all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "TranscriptJudge",
 SAMPLE_RATE: Final = 16_000
 """Samples a second of the audio sent; 16 kHz mono 16-bit is the services' safe format."""
 TRANSCRIPTION_ERROR: Final = "transcription_error"
-"""The code of failures told in free text: worth one more try, not more."""
+"""The code of failures that come as free text: worth one more try, not more."""
 _BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
 _REVISIONS: Final = 4.0
 """A shortened settling time is at least so many times what a revision took in the same session."""
@@ -81,7 +81,7 @@ class TranscriptResult:
 class SttClient:
     """Transcribes one recording through one connection, without any I/O.
 
-    The adapter asks `payload_of` for each chunk of audio when `next_chunk_at` has come, notes when
+    The adapter asks `write_chunk` for each chunk of audio when `next_chunk_at` has come, notes when
     it went out and when all have, says what it received, and wakes the machine at `wait_until`.
 
     Args:
@@ -149,7 +149,7 @@ class SttClient:
 
     @property
     def wait_until(self) -> float:
-        """When to call `woken` if nothing else happens."""
+        """When to call `wake` if nothing else happens."""
         provider, course = self._provider, self._course
         pace = provider.pace or 1.0
         sending_seconds = self.sent_seconds / min(1.0, pace)
@@ -167,7 +167,7 @@ class SttClient:
         return min(deadline, limit)
 
     def _settles_at(self) -> float:
-        """When the transcript will stand if nothing more comes, or be given up."""
+        """Return when the transcript will stand if nothing more comes, or be given up."""
         provider = self._provider
         sent = self._course.sent_all_at
         if self._owes_answers():
@@ -181,21 +181,21 @@ class SttClient:
         return min(max(self._changed_at, sent) + self._settle_seconds(), cap)
 
     def _settle_seconds(self) -> float:
-        """How long the transcript has to stand unchanged: long enough for this session's own ways."""
+        """Return how long the transcript has to stand unchanged, by what this session has shown."""
         asked = self._provider.settle_seconds
         if self._short_settle_seconds is None:
             return asked
         return min(asked, max(self._short_settle_seconds, _REVISIONS * self._revision_seconds))
 
     def result(self) -> TranscriptResult:
-        """Give the transcript and the evidence.
+        """Return the transcript and the evidence.
 
         Raises:
             SessionError: The attempt failed; the class says how.
         """
         return self._course.outcome()
 
-    def payload_of(self, pcm: bytes) -> str:
+    def write_chunk(self, pcm: bytes) -> str:
         """Write the next chunk of 16 kHz mono samples as its message."""
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
@@ -264,7 +264,7 @@ class SttClient:
     # -- inside ---------------------------------------------------------------------------------
 
     def _seems_to_owe_one(self) -> bool:
-        """Whether every chunk but one has had its answer, of a service that need not give any.
+        """Say whether every chunk but one has its answer, of a service that need not give any.
 
         The answer to the chunk before the last may come after the last was sent: it is not the last.
         """

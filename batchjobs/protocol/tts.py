@@ -103,7 +103,7 @@ class TtsClient(Generic[_Sink]):
         return self._sent_characters
 
     def result(self) -> SpeechResult[_Sink]:
-        """Give the audio and the evidence.
+        """Return the audio and the evidence.
 
         Raises:
             SessionError: The attempt failed; the class says how.
@@ -136,7 +136,7 @@ class TtsClient(Generic[_Sink]):
         )
 
     def _quiet_seconds(self) -> float:
-        """How long a silent line has to be to mean the end.
+        """Return how long the line has to be silent to mean the end.
 
         As long as there is less audio than the text can possibly take, or none since the last text,
         a pause is a pause: waiting costs nothing, a second purchase does.
@@ -148,7 +148,7 @@ class TtsClient(Generic[_Sink]):
         return min(seconds, self._short_seconds()) if self._is_ample else seconds
 
     def _short_seconds(self) -> float:
-        """The shortest silence that may mean the end, of audio that is ample.
+        """Return the shortest silence that may mean the end, of audio that is ample.
 
         An empty message marked `isFinal` ends a part of the audio, not always all of it.
         """
@@ -165,7 +165,7 @@ class TtsClient(Generic[_Sink]):
         return bool(self._outgoing) and not self.has_ended
 
     def next_payload(self) -> str | None:
-        """Give the next message to send, if one may be sent now."""
+        """Return the next message to send, if one may be sent now."""
         if not self.has_payload:
             return None
         message = self._outgoing.popleft()
@@ -266,7 +266,7 @@ class TtsClient(Generic[_Sink]):
         self._progress_at = now
 
     def _was_quiet(self) -> bool:
-        """Whether we asked to close because of a quiet time, and nothing has belied it since."""
+        """Say whether we asked to close because of a quiet time, and nothing has belied it since."""
         is_draining = self._course.phase is Phase.DRAINING
         return is_draining and not self._provider.close_drains and not self._has_late_audio
 
@@ -331,7 +331,7 @@ class TtsClient(Generic[_Sink]):
         )
 
     def _ending_to_judge(self, ending: Ending, *, was_quiet: bool) -> Ending:
-        """A silence below the provider's quiet time, or one that was belied, is a mere close."""
+        """Return the ending as the judge takes it: too short or belied, a silence is a mere close."""
         was_short = self._silent_seconds < self._provider.quiet_seconds
         shows_little = ending is Ending.QUIET and (was_short or not was_quiet)
         return Ending.CLOSED_BY_SERVER if shows_little else ending

@@ -43,13 +43,13 @@ async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio
 
 
 def most_open_files() -> int:
-    """Give how many files, sockets among them, we may have open."""
+    """Return how many files, sockets among them, this process may have open."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limit if limit != resource.RLIM_INFINITY else 1 << 30
 
 
 def _files_for_connections() -> int:
-    """Give the first file descriptor that is kept for the disk.
+    """Return the first file descriptor that is kept for the disk.
 
     The lowest free number is always taken: a connection with a high one leaves too few to write
     down what is paid for. Without this, every second run under a low limit ended with EMFILE on

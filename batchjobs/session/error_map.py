@@ -1,4 +1,4 @@
-"""Foreign errors become ours here, once: the table of what the libraries raise."""
+"""Translates what the libraries raise into our errors: the one table of foreign errors."""
 
 import errno
 import ssl
@@ -31,7 +31,7 @@ _Found = TypeVar("_Found", bound=Exception)
 
 
 def first_of(group: BaseExceptionGroup[_Found], kind: type[_Found]) -> _Found:
-    """Give the first error inside a group, at whatever depth."""
+    """Find the first error inside a group, at whatever depth."""
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
@@ -40,7 +40,12 @@ def first_of(group: BaseExceptionGroup[_Found], kind: type[_Found]) -> _Found:
 
 
 def translate(error: Exception, *, was_open: bool) -> SessionError:
-    """Turn a library's error into ours: the table of foreign errors."""
+    """Translate a library's error into ours.
+
+    Args:
+        error: What was raised.
+        was_open: Whether the connection had been opened.
+    """
     if isinstance(error, ConnectionRejected):  # 1xx other than 101; the rest ends in the guard
         return error_codes.from_status(error.status_code)
     reasons = list(_chain(error))

@@ -36,7 +36,7 @@ class Exchange:
         on_proven: Called when the service first does useful work.
         shield: Is shielded as soon as the outcome is decided.
         was_pooled: Whether the connection was opened beforehand. If it ends before the service has
-            said anything, it is stale, and the machine is not told.
+            said anything, it is stale, and the machine does not hear of it.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class Exchange:
         self._may_be_stale = was_pooled
         self._was_proven = False
         self._mailbox = mailbox_of(connection)
-        self._surprise: Exception | None = None
-        self._has_left = False
+        self._unexpected: Exception | None = None
+        self._has_stopped = False
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
         try:
             await self._listen()
         finally:
-            self._has_left = True  # a connection may outlive its session, and have more to say
+            self._has_stopped = True  # a pooled connection may outlive its session, and go on
 
     async def _listen(self) -> None:
         machine = self.machine
@@ -83,8 +83,8 @@ class Exchange:
             self._scope = trio.CancelScope(deadline=machine.wait_until)
             with self._scope:
                 await self._receive_until_ended()
-            if self._surprise is not None:
-                raise self._surprise
+            if self._unexpected is not None:
+                raise self._unexpected
             if self.is_stale:
                 return
         self._keep_outcome()
@@ -94,7 +94,7 @@ class Exchange:
         machine, mailbox = self.machine, self._mailbox
         while not machine.has_ended:
             if mailbox is not None and mailbox.is_empty:
-                mailbox.take = self._take_directly  # from now on all that comes here is the end
+                mailbox.take = self._take_directly  # the queue then brings nothing but the end
             try:
                 payload = await self.connection.get_message()
             except ConnectionClosed as closed:
@@ -124,13 +124,16 @@ class Exchange:
         self.rearm()
 
     def _take_directly(self, payload: str | bytes) -> None:
-        """Feed the machine from the library's reader, which no surprise of ours may end."""
-        if self._has_left or self.machine.has_ended or self._surprise is not None:
+        """Feed the machine with a message that trio-websocket's reader task hands over.
+
+        An exception would end the reader: it is stored, and `listen` raises it.
+        """
+        if self._has_stopped or self.machine.has_ended or self._unexpected is not None:
             return
         try:
             self._take(payload)
-        except Exception as error:  # noqa: BLE001  # the listener raises it
-            self._surprise = error
+        except Exception as error:  # noqa: BLE001  # `listen` raises it
+            self._unexpected = error
             self._scope.cancel()
 
     def _wake_sender(self) -> None:
@@ -138,9 +141,12 @@ class Exchange:
             self.wake.set()
 
     async def is_fresh(self) -> bool:
-        """Find out if a connection that was opened beforehand still leads anywhere.
+        """Ask the service for a pong, if the connection was opened beforehand.
 
-        For protocols that begin with what is paid for: it must not go down a dead line.
+        For protocols that begin with what is paid for: that must not go down a dead line.
+
+        Returns:
+            Whether the connection still leads anywhere.
         """
         if self._may_be_stale:
             with trio.move_on_after(_PONG_SECONDS) as scope:
@@ -153,12 +159,12 @@ class Exchange:
         return not self.is_stale
 
     def note_sent(self) -> None:
-        """Tell the machine that its message went out; its deadline may have moved either way."""
+        """Note that the machine's message went out; its deadline may have moved either way."""
         self.machine.note_sent(trio.current_time())
         self.rearm()
 
     def rearm(self) -> None:
-        """Let the listener wait for what the machine now waits for."""
+        """Make `listen` wake in time for what the machine now waits for."""
         if self.machine.has_ended:
             self._keep_outcome()
             self._scope.cancel()
@@ -168,7 +174,7 @@ class Exchange:
             self._scope.deadline = wait_until
 
     def _keep_outcome(self) -> None:
-        """Let no cancellation from outside take back what is decided, and paid for."""
+        """Shield the outcome, which is paid for, from a cancellation from outside."""
         self._shield.shield = True
 
 
@@ -224,7 +230,7 @@ async def _converse_once(
     *,
     pooled: PooledConnection | None = None,
 ) -> bool:
-    """Have a connection, converse over it, and close it; its failures become ours here.
+    """Converse over a pooled or a new connection, and close it; translate what fails.
 
     Once the machine has its outcome, nothing takes it back: no cancellation from outside, and
     nothing that the peer does while the connection closes.
@@ -269,7 +275,7 @@ async def _converse_once(
 
 
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:
-    """Give the close code and reason; without any close message the connection broke."""
+    """Read the close code and the reason; without a close message the connection broke."""
     if closed.reason is None:  # a close without a code has 1005: this is a peer's broken framing
         return close_codes.ABNORMAL, "the service broke the WebSocket protocol"
     return int(closed.reason.code), closed.reason.reason or ""

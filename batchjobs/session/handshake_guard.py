@@ -35,7 +35,7 @@ class GuardedStream(trio.abc.Stream):
         self._is_opening = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send; a break during the handshake is the service's leaving."""
+        """Send; a break during the handshake means that the service left."""
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError as error:
@@ -48,7 +48,7 @@ class GuardedStream(trio.abc.Stream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive; raises what refuses or breaks off the handshake."""
+        """Receive; end the handshake with an error if the peer refuses or breaks it off."""
         try:
             data = await self._stream.receive_some(max_bytes)
         except trio.BrokenResourceError as error:
@@ -56,10 +56,10 @@ class GuardedStream(trio.abc.Stream):
                 raise _HandshakeBrokenError(_LEFT) from error
             raise
         if self._is_opening:
-            self._look_at(data)
+            self._follow_head(data)
         return data
 
-    def _look_at(self, data: bytes | bytearray) -> None:
+    def _follow_head(self, data: bytes | bytearray) -> None:
         """Follow the handshake's answer to the end of its head; h11 ends one beyond 16 KiB."""
         self._head += data
         line, end = _STATUS_LINE.match(self._head), _HEAD_END.search(self._head)
@@ -79,7 +79,12 @@ class GuardedStream(trio.abc.Stream):
 
 
 def _refusal(status: int, retry_after: re.Match[bytes] | None) -> SessionError:
-    """Class a handshake's refusal."""
+    """Classify a refused handshake.
+
+    Args:
+        status: The HTTP status.
+        retry_after: The header, if there is one.
+    """
     if 300 <= status < 400:
         shown = f"the service redirects elsewhere (HTTP {status})"
         hint = "the key goes to the configured host only; check --base-url"

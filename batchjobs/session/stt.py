@@ -142,7 +142,7 @@ async def _send_audio(
         async for pcm in chunks:
             if machine.next_chunk_at > trio.current_time():
                 await trio.sleep_until(machine.next_chunk_at)
-            await exchange.connection.send_message(machine.payload_of(pcm))
+            await exchange.connection.send_message(machine.write_chunk(pcm))
             exchange.note_sent()
     except ConnectionClosed:
         return  # the listener sees it too

@@ -17,8 +17,8 @@ class Mailbox:
     """The end of a connection's queue that its reader has, with a way past the queue.
 
     A queue costs two turns of the event loop a message, a tenth of a session's time (measured). The
-    queue stays in use until somebody takes messages, and for the end of the connection, of which
-    it tells whoever waits for a message.
+    queue stays in use until `take` is set, and for the end of the connection, of which
+    it tells the task that waits for a message.
 
     Args:
         queue: The library's.
@@ -48,7 +48,7 @@ class Mailbox:
         await self._queue.aclose()
 
     async def __aenter__(self) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,6 +74,6 @@ def deliver_directly(reader: Callable[[], Awaitable[None]]) -> bool:
 
 
 def mailbox_of(connection: WebSocketConnection) -> Mailbox | None:
-    """Give a connection's mailbox, if it has one."""
+    """Return a connection's mailbox, if it has one."""
     mailbox = getattr(connection, _ATTRIBUTE, None)
     return mailbox if isinstance(mailbox, Mailbox) else None

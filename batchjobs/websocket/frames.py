@@ -94,8 +94,8 @@ class FastConnection(WSConnection):
         if data[cut:]:
             self.receive_data(data[cut:])
 
-    def events(self) -> Iterator[Event]:  # type: ignore[override]  # nobody sends into wsproto's
-        """Give what has happened since the last call."""
+    def events(self) -> Iterator[Event]:  # type: ignore[override]  # no one sends into wsproto's
+        """Yield what has happened since the last call."""
         if not self._has_frames:
             yield from super().events()
             return
@@ -217,7 +217,7 @@ def _write_frame(first: int, payload: bytes) -> memoryview:
 
 
 def install_fast_frames(reader: Callable[[], Awaitable[None]]) -> bool:
-    """Let a client's connection of trio-websocket read and write so.
+    """Let a client's connection of trio-websocket read and write whole messages.
 
     Args:
         reader: The library's task, as for `hooks.replace_machine`.

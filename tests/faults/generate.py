@@ -255,7 +255,7 @@ def tts_messages(dice: random.Random, folder: Path) -> bool:
 def stt_messages(dice: random.Random, folder: Path) -> bool:
     """A transcription between damaged messages, likewise."""
     client = SttClient(provider=BUILT_IN["munsit"], now=0.0)
-    client.payload_of(bytes(3_200))
+    client.write_chunk(bytes(3_200))
     client.note_sent(0.0)
     said = [message_of(dice, corpus_messages.STT) for _ in range(dice.randint(1, 4))]
     for number, message in enumerate(said):

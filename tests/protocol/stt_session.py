@@ -37,7 +37,7 @@ class Session:
             self.after(max(0.0, self.machine.next_chunk_at - self.now))
             if self.machine.has_ended:
                 return self
-            payload = json.loads(self.machine.payload_of(pcm))
+            payload = json.loads(self.machine.write_chunk(pcm))
             assert list(payload) == ["event", "data"]
             assert payload["event"] == "audio_chunk"
             self.sent.append(bytes(payload["data"]["audioBuffer"]))

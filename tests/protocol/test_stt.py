@@ -153,7 +153,7 @@ def test_nothing_after_the_end_changes_the_result() -> None:
     error = failed.failure()
     for session in (done, failed):
         session.hear(transcript_message("b"), "<html>", '{"errorCode":40101}').close(1006).end()
-        session.machine.payload_of(SECOND)
+        session.machine.write_chunk(SECOND)
         session.machine.note_sent(session.now)
         session.after(1_000).machine.wake(session.now)
     assert done.machine.result() is result

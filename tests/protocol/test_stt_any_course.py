@@ -44,7 +44,7 @@ def _step(session: Session, name: str, value: object) -> None:
         case "after", float() as seconds:
             session.now += seconds
         case "chunk", bool() as tells:
-            machine.payload_of(b"\0\0")
+            machine.write_chunk(b"\0\0")
             if tells:
                 machine.note_sent(session.now)
         case "woken", _:

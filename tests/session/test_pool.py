@@ -31,10 +31,10 @@ async def test_recordings_go_over_them_too(autojump_clock: object) -> None:
     assert beforehand < 0.9 * plain
 
 
-async def test_a_refused_spare_is_nobody_s_failure_and_not_asked_for_again_soon(
+async def test_a_refused_connection_fails_no_session_and_is_not_asked_for_again_soon(
     autojump_clock: object,
 ) -> None:
-    """Sessions go on as if there were no spares, and the service is left alone for half a minute."""
+    """Sessions go on as if there were no pool, and the service is left alone for half a minute."""
     refused = 0
 
     def dial(service: Service) -> Any:
@@ -64,11 +64,11 @@ async def test_what_nobody_takes_is_closed_after_a_while(autojump_clock: object)
         await trio.sleep(10)
         assert place.service.open == 0
         place.pool.replenish(("/b", []))
-        spare = await place.pool.take(("/b", []))
+        pooled = await place.pool.take(("/b", []))
         await trio.sleep(100)
-        assert spare is not None
-        assert spare.is_open  # whoever has it keeps it
-        spare.close()
+        assert pooled is not None
+        assert pooled.is_open  # the one who has it keeps it
+        pooled.close()
 
 
 async def test_only_the_same_request_shares_a_connection(autojump_clock: object) -> None:
@@ -76,6 +76,6 @@ async def test_only_the_same_request_shares_a_connection(autojump_clock: object)
     async with far() as place:
         place.pool.replenish(("/a", []))
         assert await place.pool.take(("/b", [])) is None
-        spare = await place.pool.take(("/a", []))
-        assert spare is not None
-        spare.close()
+        pooled = await place.pool.take(("/a", []))
+        assert pooled is not None
+        pooled.close()

@@ -11,7 +11,7 @@ from tests.session.scripted import CancelAt
 from tests.streams import FaultyStream, Service, head_of
 
 
-async def test_cancelled_with_spares_open_or_opening_nothing_stays(
+async def test_cancelled_with_a_pool_open_or_opening_nothing_stays(
     autojump_clock: object,
 ) -> None:
     """Wherever a cancellation strikes, streams are closed and tasks gone: `far` looks."""
@@ -23,7 +23,7 @@ async def test_cancelled_with_spares_open_or_opening_nothing_stays(
             assert scope.cancelled_caught
 
 
-async def test_cancelled_at_any_step_of_a_session_over_a_spare_nothing_stays(
+async def test_cancelled_at_any_step_of_a_session_over_a_pooled_connection_nothing_stays(
     autojump_clock: object,
 ) -> None:
     """Taking it, talking over it, closing it: at every step of any task."""
@@ -48,7 +48,7 @@ async def test_cancelled_at_any_step_of_a_session_over_a_spare_nothing_stays(
 async def test_a_surprise_while_opening_one_is_not_the_run_s_end(
     autojump_clock: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong with a spare, sessions go on without, and a line tells of it."""
+    """Whatever goes wrong with a pooled connection, sessions go on without, and a line tells of it."""
 
     def dial(service: Service) -> Any:
         async def connect(host: str, port: int, context: object) -> FaultyStream:
@@ -67,7 +67,7 @@ async def test_a_surprise_while_opening_one_is_not_the_run_s_end(
     assert "failed unexpectedly" in caplog.text
 
 
-async def test_who_waits_for_a_spare_that_is_opening_can_be_cancelled(
+async def test_who_waits_for_a_connection_that_is_opening_can_be_cancelled(
     autojump_clock: object,
 ) -> None:
     """A connection that was about to be given is closed."""

@@ -1,4 +1,4 @@
-"""A spare connection that turns out dead costs nothing."""
+"""A pooled connection that turns out dead costs nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def impatient(talk: Talk, seconds: float, code: int | None) -> Talk:
 async def test_a_service_that_closes_idle_connections_costs_nothing(
     code: int | None, autojump_clock: object
 ) -> None:
-    """A spare that is gone is not used: every session succeeds, at its usual length."""
+    """A pooled connection that is gone is not used: every session succeeds, at its usual length."""
     async with far(impatient(speaks, 0.3, code), beforehand=False) as place:
         plain = await place.speak()
     async with far(impatient(speaks, 0.3, code)) as place:
@@ -72,7 +72,7 @@ def dying(kind: str) -> Callable[[Service], Any]:
 
 @pytest.mark.parametrize("kind", ["swallows", "breaks", "reads"])
 @pytest.mark.parametrize("session", ["speak", "transcribe"])
-async def test_a_spare_that_turns_out_dead_is_replaced(
+async def test_a_pooled_connection_that_turns_out_dead_is_replaced(
     kind: str, session: str, autojump_clock: object
 ) -> None:
     """The session begins again on a new connection: it does not fail, and sends nothing twice."""
@@ -104,7 +104,7 @@ async def test_a_close_in_answer_to_the_first_message_is_a_stale_connection(
             await place.speak()
 
 
-async def test_a_dead_spare_and_then_no_connection_is_no_connection(
+async def test_a_dead_pooled_connection_and_then_no_connection_is_no_connection(
     autojump_clock: object,
 ) -> None:
     """The run has to see that the service was not reached, and that nothing was sent."""
@@ -131,7 +131,7 @@ async def test_a_dead_spare_and_then_no_connection_is_no_connection(
     assert session.sent_characters == 0
 
 
-async def test_what_a_service_says_over_a_spare_is_its_word(autojump_clock: object) -> None:
+async def test_what_a_service_says_over_a_pooled_connection_counts(autojump_clock: object) -> None:
     """An error message is no stale connection: it is classed as always."""
 
     async def fails(peer: Peer) -> None:

@@ -62,7 +62,7 @@ async def test_connections_altogether_stay_within_the_concurrency(
 async def test_a_service_that_leaves_idle_connections_takes_no_job_an_attempt(
     tmp_path: Path, standing_clock: object
 ) -> None:
-    """Spares that are gone when they are needed are replaced, and nobody is told."""
+    """Pooled connections that are gone when they are needed are replaced without a word."""
 
     async def impatient(peer: Peer) -> None:
         with trio.move_on_after(PATIENCE_SECONDS) as scope:
@@ -79,7 +79,7 @@ async def test_a_service_that_leaves_idle_connections_takes_no_job_an_attempt(
     assert by_use(run.service.peers)[False] > ROWS / 2
 
 
-async def test_refusals_for_want_of_room_close_the_spares(autojump_clock: object) -> None:
+async def test_refusals_for_want_of_room_empty_the_pool(autojump_clock: object) -> None:
     """They are room that the service has not got; what was open counts with them."""
     async with trio.open_nursery() as nursery:
         place = ScriptedService(nursery, talk=obeys)
@@ -113,7 +113,7 @@ async def test_refusals_for_want_of_room_close_the_spares(autojump_clock: object
         nursery.cancel_scope.cancel()
 
 
-async def test_a_run_that_is_stopped_closes_its_spares_at_once(
+async def test_a_run_that_is_stopped_empties_its_pools_at_once(
     tmp_path: Path, standing_clock: object
 ) -> None:
     """What nobody will use is not held for the time of grace, while what is open finishes."""
