@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ENDINGS", "EXACT_ENDINGS", "FORMATS", "ResultFormat"]
+__all__ = ["ENDINGS", "EXACT_ENDINGS", "FORMATS", "LOSSY_ENDINGS", "ResultFormat"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +53,6 @@ FORMATS: Final[Mapping[str, ResultFormat]] = MappingProxyType(
 """By name, which is a file's ending without its dot."""
 
 ENDINGS: Final = tuple(f".{name}" for name in FORMATS)
-EXACT_ENDINGS: Final = frozenset(f".{name}" for name, each in FORMATS.items() if each.is_exact)
+EXACT_ENDINGS: Final = tuple(f".{name}" for name, each in FORMATS.items() if each.is_exact)
 """Of formats that give back the very samples: such a file can serve as another's source."""
+LOSSY_ENDINGS: Final = tuple(ending for ending in ENDINGS if ending not in EXACT_ENDINGS)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import JobRecord, SourceRecord, read_record
+from batchjobs.checkpoint.schema import IS_LOSSY
 from batchjobs.files import run_folder
 
 __all__ = ["Lookups", "SuspectFiles"]
@@ -50,10 +51,8 @@ class Lookups:
 
         Those whose files hold the samples exactly come first: they can become every format.
         """
-        query = """SELECT record FROM jobs WHERE key = ?1 AND status = 'done'
-                       AND lower(substr(output, -4)) NOT IN ('.ogg', '.mp3')
-                   UNION ALL SELECT record FROM jobs WHERE key = ?1 AND status = 'done'
-                       AND lower(substr(output, -4)) IN ('.ogg', '.mp3') LIMIT ?2"""
+        found = "SELECT record FROM jobs WHERE key = ?1 AND status = 'done'"
+        query = f"{found} AND NOT {IS_LOSSY} UNION ALL {found} AND {IS_LOSSY} LIMIT ?2"
         return self._select(query, key, _DONORS)
 
     def find_suspects(self, key: str) -> list[JobRecord]:

@@ -4,9 +4,18 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-__all__ = ["ROW_COLUMNS", "ROW_INDEXES", "check_version", "create", "is_empty", "upgrade"]
+__all__ = [
+    "IS_LOSSY",
+    "ROW_COLUMNS",
+    "ROW_INDEXES",
+    "check_version",
+    "create",
+    "is_empty",
+    "upgrade",
+]
 
 _SCHEMA_VERSION: Final = 4
 ROW_COLUMNS: Final = """(
@@ -31,6 +40,8 @@ CREATE UNIQUE INDEX rows_place ON rows (place);
 CREATE INDEX rows_key ON rows (key);
 """
 """Apart from the table: a million rows are indexed three times as fast once they are all there."""
+IS_LOSSY: Final = f"lower(substr(output, -4)) IN {LOSSY_ENDINGS}"
+"""Whether an output gives back other samples than it was given."""
 _JOBS: Final = """
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,

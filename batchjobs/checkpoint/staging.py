@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from batchjobs.checkpoint import finished
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
-from batchjobs.checkpoint.schema import ROW_COLUMNS, ROW_INDEXES
+from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
 __all__ = ["StagedTotal", "Staging", "VoiceUse"]
 
@@ -130,10 +130,10 @@ class Staging:
             follow: The action of a follower.
         """
         self._write(
-            """WITH shared AS MATERIALIZED (SELECT key FROM temp.staged WHERE key <> ''
+            f"""WITH shared AS MATERIALIZED (SELECT key FROM temp.staged WHERE key <> ''
                        GROUP BY key HAVING count(*) > 1),
                    buys AS (SELECT position, key, lower(substr(output, -4)) AS ending,
-                       lower(substr(output, -4)) NOT IN ('.ogg', '.mp3') AS is_exact
+                       NOT {IS_LOSSY} AS is_exact
                    FROM shared JOIN temp.staged USING (key)
                    WHERE action IN (SELECT value FROM json_each(?1)))
                UPDATE temp.staged SET action = ?2 WHERE position IN (
