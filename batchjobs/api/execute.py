@@ -10,14 +10,13 @@ import trio
 
 from batchjobs.api.budget import budget_of
 from batchjobs.api.interim import Interim, write_interim
+from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
 from batchjobs.audio.voice_activity import SileroDetector
-from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import KeyRefusedError
 from batchjobs.limits import RetryPolicy
-from batchjobs.planning import Plan
 from batchjobs.process import signals
-from batchjobs.progress import Observer, RunStarted
+from batchjobs.progress import RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
 from batchjobs.runner import RunEnd, Runner, RunSettings, sweep
@@ -28,20 +27,17 @@ from batchjobs.websocket import masking
 __all__ = ["do_work"]
 
 
-async def do_work(
-    request: Request,
-    checkpoint: Checkpoint,
-    made: Plan,
-    facts: Mapping[str, str],
-    keys: Mapping[str, str],
-    *,
-    observe: Observer,
-    noted: signals.Noted | None,
-) -> RunEnd:
-    """Start the local server if it is needed, adopt the plan, and do what there is to do."""
+async def do_work(run: PreparedRun, noted: signals.Noted | None = None) -> RunEnd:
+    """Start the local server if it is needed, adopt the plan, and do what there is to do.
+
+    Args:
+        run: What to do.
+        noted: Signals that came so far; None leaves signals alone.
+    """
+    request, checkpoint, plan = run.request, run.checkpoint, run.plan
     options = request.options
-    if not made.to_do:
-        await trio.to_thread.run_sync(checkpoint.staging.adopt, facts)
+    if not plan.to_do:
+        await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
         # Killed at its very end, a run leaves files that nobody needs any more.
         await trio.to_thread.run_sync(sweep, checkpoint)
@@ -50,12 +46,12 @@ async def do_work(
         masking.install_fast_masker()
     else:
         masking.remove_fast_masker()
-    observe(RunStarted(rows=made.rows, to_do=made.to_do, folder=str(request.folder)))
+    run.observe(RunStarted(rows=plan.rows, to_do=plan.to_do, folder=str(request.folder)))
     async with AsyncExitStack() as stack:
-        links = await _links(request, keys, stack)
+        links = await _links(request, run.keys, stack)
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
-        await trio.to_thread.run_sync(checkpoint.staging.adopt, facts)
-        # A signal that came before the runner listens counts; None leaves signals alone.
+        await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
+        # A signal that came before the runner listens counts.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)
         runner = Runner(
@@ -73,10 +69,10 @@ async def do_work(
                 detector=SileroDetector if options.vad else None,
                 rebuys_doubted=options.retry_failed,
             ),
-            observe=observe,
+            observe=run.observe,
             beside=Interim(functools.partial(write_interim, request)).run,
         )
-        return _explained(await runner.run(), request, keys)
+        return _explained(await runner.run(), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
 
 

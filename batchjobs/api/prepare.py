@@ -2,11 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchjobs import config, manifest, planning
+from batchjobs.api.budget import check_budget
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import Checkpoint
@@ -14,12 +16,34 @@ from batchjobs.errors import ConfigurationError, ManifestError, OutputError, Usa
 from batchjobs.files import run_folder
 from batchjobs.planning import Plan, fingerprint_of
 from batchjobs.process import signals
+from batchjobs.progress import Observer, shield_observer
 
-__all__ = ["facts_of", "keys_of", "opened", "planned"]
+__all__ = ["PreparedRun", "make_plan", "open_run_folder", "prepare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRun:
+    """A run that can begin.
+
+    Attributes:
+        request: What was asked for.
+        checkpoint: The run folder's, held.
+        plan: What there is to do.
+        keys: The key of every provider that the plan uses.
+        facts: What the checkpoint is to keep about the run.
+        observe: Gets every event.
+    """
+
+    request: Request
+    checkpoint: Checkpoint
+    plan: Plan
+    keys: Mapping[str, str]
+    facts: Mapping[str, str]
+    observe: Observer
 
 
 @contextmanager
-def opened(request: Request) -> Iterator[Checkpoint]:
+def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     """Hold the run folder; leaves no trace of a run that was refused before it began."""
     existed = request.folder.exists()
     with signals.noted() as noted:
@@ -38,7 +62,34 @@ def opened(request: Request) -> Iterator[Checkpoint]:
             raise
 
 
-def planned(
+def prepare(
+    request: Request,
+    checkpoint: Checkpoint,
+    observe: Observer | None,
+    progress: Callable[[int], None] | None = None,
+) -> PreparedRun:
+    """Plan a run, find its keys, and look at its limits; nothing is spent or changed.
+
+    Args:
+        request: What was asked for.
+        checkpoint: The run folder's.
+        observe: Gets every event; None if nobody listens.
+        progress: Called with the number of rows checked so far.
+    """
+    plan, kept = make_plan(request, checkpoint, progress)
+    keys = _find_keys(request, plan)
+    check_budget(request, plan, checkpoint)
+    return PreparedRun(
+        request=request,
+        checkpoint=checkpoint,
+        plan=plan,
+        keys=keys,
+        facts=_facts_of(request, kept),
+        observe=shield_observer(observe),
+    )
+
+
+def make_plan(
     request: Request, checkpoint: Checkpoint, progress: Callable[[int], None] | None
 ) -> tuple[Plan, str]:
     """Plan; give the fingerprint too, under which the same manifest need not be read again."""
@@ -52,7 +103,7 @@ def planned(
         input_root=input_root(request),
     )
     before = _fingerprint(request)
-    made = planning.make_plan(
+    plan = planning.make_plan(
         rows,
         checkpoint=checkpoint,
         providers=request.providers,
@@ -62,10 +113,10 @@ def planned(
         inputs_folder="" if input_root(request) else str(request.manifest_folder.resolve()),
         progress=progress,
     )
-    refuse_replacing(request, checkpoint, made)
+    refuse_replacing(request, checkpoint, plan)
     # What changed while it was read cannot be told by what it was before.
-    is_told = made.tells_all and _fingerprint(request) == before
-    return made, before if is_told else ""
+    is_told = plan.tells_all and _fingerprint(request) == before
+    return plan, before if is_told else ""
 
 
 def _fingerprint(request: Request) -> str:
@@ -86,7 +137,7 @@ def _fingerprint(request: Request) -> str:
     )
 
 
-def facts_of(request: Request, fingerprint_kept: str) -> dict[str, str]:
+def _facts_of(request: Request, fingerprint_kept: str) -> dict[str, str]:
     """Give what the checkpoint keeps about this run, for `status` and for the next plan."""
     return {
         "fingerprint": fingerprint_kept,
@@ -110,19 +161,19 @@ def _working_folder() -> str:
     return here
 
 
-def keys_of(request: Request, made: Plan) -> dict[str, str]:
+def _find_keys(request: Request, plan: Plan) -> dict[str, str]:
     """Find the key of every provider that the plan uses.
 
     Raises:
         ConfigurationError: One is missing or cannot be read.
     """
     keys = {}
-    for name in (*made.providers, *made.copied_providers):
+    for name in (*plan.providers, *plan.copied_providers):
         provider = request.providers[name]
         key_file = request.options.key_file if name == request.options.provider else None
         key = config.read_key(provider, key_file=key_file, environment=os.environ)
         if not key and not provider.engine:
-            if name not in made.providers:
+            if name not in plan.providers:
                 continue  # only needed if what is to be copied turns out to be damaged
             raise ConfigurationError(
                 f"no key for the provider '{name}'",

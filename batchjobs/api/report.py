@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,14 +10,13 @@ from typing import Self
 from msgspec import UNSET, structs
 
 from batchjobs.api.budget import with_what_is_left
-from batchjobs.api.request import Request
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.outputs import reports
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning import Action, Plan
 from batchjobs.process.signals import Interrupted
-from batchjobs.progress import Observer, RunFinished
+from batchjobs.progress import RunFinished
 from batchjobs.runner import RunEnd
 
 __all__ = ["RunReport", "write_broken_report", "write_report"]
@@ -67,21 +65,17 @@ class RunReport:
         return self
 
 
-def write_report(
-    request: Request, checkpoint: Checkpoint, plan: Plan, end: RunEnd, observe: Observer
-) -> RunReport:
+def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     """Write the run's files and say how it ended; where nothing has changed, they stay.
 
     Args:
-        request: What was asked for.
-        checkpoint: The run folder's.
-        plan: What there was to do.
+        run: What there was to do.
         end: How the runner ended.
-        observe: Gets the last event.
     """
+    request, checkpoint, plan = run.request, run.checkpoint, run.plan
     last = None if plan.to_do else reports.find_last_summary(checkpoint)
     if last is not None and end == RunEnd() and last.exit_code == 0:
-        observe(RunFinished(exit_code=0, totals=last))
+        run.observe(RunFinished(exit_code=0, totals=last))
         return RunReport(folder=request.folder, exit_code=0, summary=last, plan=plan)
     summary = summarise(checkpoint, request.providers)
     error = end.error
@@ -101,7 +95,7 @@ def write_report(
     except BatchjobsError as disk_error:
         error = error or disk_error
         code = error.exit_code
-    observe(RunFinished(exit_code=code, totals=summary))
+    run.observe(RunFinished(exit_code=code, totals=summary))
     return RunReport(
         folder=request.folder,
         exit_code=code,
@@ -112,24 +106,21 @@ def write_report(
     )
 
 
-def write_broken_report(
-    request: Request, checkpoint: Checkpoint, facts: Mapping[str, str], error: BaseException
-) -> None:
+def write_broken_report(run: PreparedRun, error: BaseException) -> None:
     """Write the run's files though it came to no end: cancelled, or broken by a mistake of ours.
 
     Where it had not begun, the last run's stay. `error` is the one to raise, whatever keeps the
     files from being written.
 
     Args:
-        request: What was asked for.
-        checkpoint: The run folder's.
-        facts: What the checkpoint was to keep about the run.
+        run: What there was to do.
         error: What broke it.
     """
+    checkpoint = run.checkpoint
     with contextlib.suppress(BatchjobsError):
-        if checkpoint.read_settings().get("planned_at") == facts["planned_at"]:
+        if checkpoint.read_settings().get("planned_at") == run.facts["planned_at"]:
             code = getattr(error, "exit_code", InternalError.exit_code)
-            summary = summarise(checkpoint, request.providers)
+            summary = summarise(checkpoint, run.request.providers)
             summary = _close(summary, code if isinstance(error, Exception) else None, error)
             reports.write_results(checkpoint, summary)
 

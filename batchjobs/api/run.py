@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from batchjobs.api.budget import check_budget
 from batchjobs.api.carry_out import carry_out, carry_out_within_trio
-from batchjobs.api.prepare import planned
+from batchjobs.api.prepare import make_plan
 from batchjobs.api.report import RunReport
 from batchjobs.api.request import request_of
 from batchjobs.checkpoint import Checkpoint
@@ -41,7 +41,7 @@ def plan(
     folder = request.folder
     exists = (folder / run_folder.CHECKPOINT).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        made, _ = planned(request, checkpoint, progress)
+        made, _ = make_plan(request, checkpoint, progress)
         check_budget(request, made, checkpoint)
     return made
 
