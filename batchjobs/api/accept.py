@@ -11,7 +11,7 @@ from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
 from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import Sign, Status
-from batchjobs.outputs import reports, writing
+from batchjobs.outputs import reports, reuse
 from batchjobs.planning import refuse_foreign_files
 from batchjobs.providers import Provider
 from batchjobs.runner import sweep
@@ -154,7 +154,7 @@ def _accept(checkpoint: Checkpoint, row: Row, kept: JobRecord) -> bool:
     """Put a job's files in their places and say that it is done; false if they are damaged."""
     refuse_foreign_files(row, checkpoint)
     # A copy, not a rename: until it is committed, what is kept stays where it is.
-    written = writing.copied(checkpoint.folder, row.output, kept)
+    written = reuse.copy_result(checkpoint.folder, row.output, kept)
     if written is None:
         return False
     # The row may have another place by now than when it was bought: a kill that leaves a file there

@@ -10,7 +10,7 @@ from typing import Final
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import OutputError, RunLockedError
 from batchjobs.jobs import Status
-from batchjobs.outputs import writing
+from batchjobs.outputs import reuse
 
 __all__ = ["VerifyReport", "verify"]
 
@@ -50,7 +50,7 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
     with Checkpoint.read(folder) as checkpoint:
         for record in itertools.chain(checkpoint.lookups.stream_done(), _suspects(checkpoint)):
             checked += 1
-            changes = writing.file_changes(folder, record.files)
+            changes = reuse.find_changes(folder, record.files)
             if bool(changes) != record.is_damaged:
                 judged[bool(changes)].append(record)
             elif (

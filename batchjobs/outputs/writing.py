@@ -1,13 +1,9 @@
-"""A finished job's files: written beside their places, put together, or copied from others."""
+"""Writes a job's files beside their places, ready to be published."""
 
-import contextlib
 import functools
 import hashlib
 import os
-import re
-import stat
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,11 +12,9 @@ import msgspec
 
 from batchjobs.audio import decoding, encoding
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.audio.decoding import read_span
 from batchjobs.audio.encoding import write_pcm
-from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.checkpoint import FileRecord, JobRecord, SegmentRecord
-from batchjobs.errors import OutputError, RecordingError
+from batchjobs.checkpoint import FileRecord
+from batchjobs.errors import OutputError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import fill_part, write_part
 from batchjobs.files.paths import PathEscapeError, plain_path_inside
@@ -29,20 +23,14 @@ from batchjobs.transcripts import cues
 from batchjobs.transcripts.joining import Transcript
 
 __all__ = [
-    "SegmentLostError",
-    "Span",
     "Written",
-    "assembled",
-    "copied",
-    "file_changes",
-    "remove_segments",
-    "spoken",
-    "sweep_segments",
-    "transcribed",
+    "find_target",
+    "write_contents",
+    "write_samples",
+    "write_speech",
+    "write_transcript",
 ]
 
-_OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
-_BLOCK_BYTES: Final = 131_072
 _WHOLE_BYTES: Final = 4 * 1024 * 1024
 """Longer speech is written piece by piece; at once is faster, 0.1 ms for 10 s (measured)."""
 
@@ -62,7 +50,9 @@ class Written:
     pcm_sha256: str = ""
 
 
-def spoken(folder: Path, output: str, pcm: bytes | ReceivedAudio, sample_rate: int) -> Written:
+def write_speech(
+    folder: Path, output: str, pcm: bytes | ReceivedAudio, sample_rate: int
+) -> Written:
     """Encode speech in the format of its path's ending and write it beside its place.
 
     Args:
@@ -77,14 +67,14 @@ def spoken(folder: Path, output: str, pcm: bytes | ReceivedAudio, sample_rate: i
     """
     if len(pcm) > _WHOLE_BYTES:
         pieces = [pcm] if isinstance(pcm, bytes) else pcm
-        return _encoded(folder, output, pieces, frames=len(pcm) // 2, sample_rate=sample_rate)
+        return write_samples(folder, output, pieces, frames=len(pcm) // 2, sample_rate=sample_rate)
     pcm = bytes(pcm)
     ending = Path(output).suffix.removeprefix(".").lower()
     digest = hashlib.sha256(pcm)
     pcm_sha256 = digest.hexdigest()
     if ending == "wav":
         head, *samples = encoding.wav_pieces((pcm,), sample_rate=sample_rate)
-        target = _inside(folder, output)
+        target = find_target(folder, output)
         write_part(target, (head, *samples))
         # The samples are hashed once for both: a fifth of the time that writing a file takes.
         digest.update(head)
@@ -93,10 +83,10 @@ def spoken(folder: Path, output: str, pcm: bytes | ReceivedAudio, sample_rate: i
         file = FileRecord(path=output, bytes=size, sha256=sha256, head_bytes=len(head))
         return Written(targets=(target,), files=(file,), pcm_sha256=pcm_sha256)
     content = encoding.encode(pcm, sample_rate=sample_rate, format=ending)
-    return replace(_write(folder, {output: content}), pcm_sha256=pcm_sha256)
+    return replace(write_contents(folder, {output: content}), pcm_sha256=pcm_sha256)
 
 
-def transcribed(
+def write_transcript(
     folder: Path,
     output: str,
     transcript: Transcript,
@@ -125,7 +115,7 @@ def transcribed(
         "words": transcript.words,
     }
     content = msgspec.json.format(msgspec.json.encode(details), indent=2) + b"\n"
-    return _write(
+    return write_contents(
         folder,
         {
             output: transcript.text.encode(),
@@ -136,167 +126,45 @@ def transcribed(
     )
 
 
-def copied(folder: Path, output: str, donor: JobRecord) -> Written | None:
-    """Make a job's files from an equal job's, without buying anything.
+def write_contents(folder: Path, contents: Mapping[str, bytes]) -> Written:
+    """Write whole files beside their places.
 
     Args:
         folder: The run folder.
-        output: The new main file's path below it.
-        donor: The job that has the result.
-
-    Returns:
-        The written files; None if the donor's are damaged, or cannot become this format
-        without loss.
+        contents: What is to stand in each, by its path below the folder, the main one first.
 
     Raises:
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
     """
-    if not donor.files or not donor.can_become(output):
-        return None
-    # What is read is what is hashed: the donor's own row may be replacing its file at this moment.
-    try:
-        if donor.sample_rate == 0:
-            main, *others = donor.files
-            endings = [Path(file.path).suffix for file in others]
-            names = [output, *(run_folder.beside(output, ending) for ending in endings)]
-            contents = [b"".join(_intact(folder / file.path, file)) for file in (main, *others)]
-            return _write(folder, dict(zip(names, contents, strict=True)))
-        main = donor.files[0]
-        source = folder / main.path
-        if Path(output).suffix.lower() == source.suffix.lower():
-            target = _inside(folder, output)
-            write_part(target, _intact(source, main))
-            file = replace(main, path=output)
-            return Written(targets=(target,), files=(file,), pcm_sha256=donor.pcm_sha256)
-        pcm = _checked(read_span(source, 0, donor.frames), donor.pcm_sha256, source)
-        return _encoded(folder, output, pcm, frames=donor.frames, sample_rate=donor.sample_rate)
-    except RecordingError:
-        return None
+    targets, files = [], []
+    for output, content in contents.items():
+        target = find_target(folder, output)
+        write_part(target, content)
+        targets.append(target)
+        digest = hashlib.sha256(content).hexdigest()
+        files.append(FileRecord(path=output, bytes=len(content), sha256=digest))
+    return Written(targets=tuple(targets), files=tuple(files))
 
 
-def _intact(path: Path, known: FileRecord) -> Iterator[bytes]:
-    """Read a file that is as it was.
-
-    Raises:
-        RecordingError: It is not, or cannot be read; what was given before is worth nothing. Says
-            why, without the path.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise RecordingError("cannot be read: it is not a plain file")
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            head = file.read(known.head_bytes)
-            yield head
-            while piece := file.read(_BLOCK_BYTES):
-                digest.update(piece)
-                yield piece
-        digest.update(head)
-    except OSError as error:
-        raise RecordingError(f"cannot be read: {error.strerror}") from error
-    if digest.hexdigest() != known.sha256:
-        raise RecordingError("its content has changed")
-
-
-def _checked(pieces: Iterable[bytes], sha256: str, path: Path) -> Iterator[bytes]:
-    """Pass pieces on; at their end, be sure that they were what was expected."""
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-        yield piece
-    if digest.hexdigest() != sha256:
-        raise RecordingError(f"{path} has another content")
-
-
-# -- long jobs ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A segment's place in a job's file.
-
-    Attributes:
-        segment: What stands there.
-        pause_frames: How much silence follows it.
-    """
-
-    segment: SegmentRecord
-    pause_frames: int
-
-
-class SegmentLostError(RecordingError):
-    """A segment's samples are not where they were, or not what they were.
-
-    Args:
-        segment: The segment.
-        reason: What is wrong.
-    """
-
-    def __init__(self, segment: SegmentRecord, reason: str) -> None:
-        super().__init__(reason)
-        self.segment = segment
-
-
-def assembled(
-    folder: Path,
-    output: str,
-    spans: Sequence[Span],
-    *,
-    go_on: Callable[[], None] = lambda: None,
-) -> tuple[Written, tuple[SegmentRecord, ...]]:
-    """Put a long job's file together beside its place; its length needs no memory.
+def write_samples(
+    folder: Path, output: str, pcm: Iterable[bytes], *, frames: int, sample_rate: int
+) -> Written:
+    """Write samples beside a path in the format of its ending; their length needs no memory.
 
     Args:
         folder: The run folder.
         output: The file's path below it.
-        spans: Its segments in order, all of one sample rate.
-        go_on: Called every now and then; whatever it raises ends the work, and leaves no file.
-
-    Returns:
-        The file, and where its segments stand in it: nowhere if its format is not exact.
+        pcm: 16-bit mono samples, in pieces.
+        frames: How many there are.
+        sample_rate: In hertz.
 
     Raises:
-        SegmentLostError: A segment is not what it was.
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
+        Exception: What reading the samples raises; then no file is left.
     """
-    rate = spans[0].segment.sample_rate
-    frames = sum(span.segment.frames + span.pause_frames for span in spans)
-    written = _encoded(
-        folder, output, _joined(folder, spans, go_on), frames=frames, sample_rate=rate
-    )
-    if Path(output).suffix.lower() not in EXACT_ENDINGS:
-        return written, ()
-    homes: dict[str, SegmentRecord] = {}
-    first_frame = 0
-    for span in spans:
-        home = replace(
-            span.segment, path=output, bytes=written.files[0].bytes, first_frame=first_frame
-        )
-        homes.setdefault(home.key, home)
-        first_frame += span.segment.frames + span.pause_frames
-    return written, tuple(homes.values())
-
-
-def _joined(folder: Path, spans: Sequence[Span], go_on: Callable[[], None]) -> Iterator[bytes]:
-    for span in spans:
-        go_on()
-        segment = span.segment
-        path = folder / segment.path
-        pcm = read_span(path, segment.first_frame, segment.frames)
-        try:
-            yield from _checked(pcm, segment.pcm_sha256, path)
-        except RecordingError as error:
-            raise SegmentLostError(segment, error.message) from error
-        yield bytes(2 * span.pause_frames)
-
-
-def _encoded(
-    folder: Path, output: str, pcm: Iterable[bytes], *, frames: int, sample_rate: int
-) -> Written:
-    """Write samples in the format of a path's ending, beside it."""
-    target = _inside(folder, output)
+    target = find_target(folder, output)
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
@@ -313,42 +181,12 @@ def _encoded(
     return Written(targets=(target,), files=(file,), pcm_sha256=digest.hexdigest())
 
 
-def file_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:
-    """Compare files with what the checkpoint remembers: size and SHA-256.
+def find_target(folder: Path, output: str) -> Path:
+    """Resolve the place of a result in a run folder.
 
-    Returns:
-        What is wrong, a line a file; nothing if all is as it was.
+    Raises:
+        OutputError: A link leads out of the folder.
     """
-    found = []
-    for file in files:
-        path = folder / file.path
-        try:
-            size = path.stat().st_size
-            if size != file.bytes:
-                found.append(f"{file.path}: {size:,} bytes, not {file.bytes:,}")
-            else:
-                deque(_intact(path, file), maxlen=0)
-        except FileNotFoundError:
-            found.append(f"{file.path}: is missing")
-        except OSError as error:
-            found.append(f"{file.path}: cannot be read: {error.strerror}")
-        except RecordingError as error:
-            found.append(f"{file.path}: {error.message}")
-    return found
-
-
-def _write(folder: Path, contents: dict[str, bytes]) -> Written:
-    targets, files = [], []
-    for output, content in contents.items():
-        target = _inside(folder, output)
-        write_part(target, content)
-        targets.append(target)
-        digest = hashlib.sha256(content).hexdigest()
-        files.append(FileRecord(path=output, bytes=len(content), sha256=digest))
-    return Written(targets=tuple(targets), files=tuple(files))
-
-
-def _inside(folder: Path, output: str) -> Path:
     try:
         base = "" if folder.is_absolute() else os.getcwd()  # noqa: PTH109
         return plain_path_inside(_resolved(folder, base), output)
@@ -360,27 +198,3 @@ def _inside(folder: Path, output: str) -> Path:
 def _resolved(folder: Path, _base: str) -> Path:
     """Resolve a run folder once; `publish` sees what has become a link since."""
     return folder.resolve()
-
-
-def sweep_segments(folder: Path, kept: Collection[str]) -> None:
-    """Remove what killed runs have left in the folder of segments, and the folder if it is empty.
-
-    Args:
-        folder: The run folder.
-        kept: Paths below it of the files that are still needed.
-    """
-    place = folder / run_folder.SEGMENTS
-    if place.is_symlink() or not place.is_dir():
-        return
-    with contextlib.suppress(OSError):  # what cannot be removed does no harm
-        for path in place.iterdir():
-            if f"{run_folder.SEGMENTS}/{path.name}" not in kept and _OWN_NAME.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-        place.rmdir()  # unless something is left in it
-
-
-def remove_segments(folder: Path, paths: Iterable[str]) -> None:
-    """Remove the files of segments that stand in their job's file now."""
-    for path in paths:
-        with contextlib.suppress(OSError):  # the next run's sweep finds it
-            (folder / path).unlink(missing_ok=True)

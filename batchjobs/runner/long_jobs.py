@@ -18,7 +18,8 @@ from batchjobs.files import run_folder
 from batchjobs.formatting import timestamp
 from batchjobs.jobs import Doubt, Kind, Status, combined, severity
 from batchjobs.outputs import writing
-from batchjobs.outputs.writing import SegmentLostError, Span, Written
+from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
+from batchjobs.outputs.writing import Written
 from batchjobs.progress import SegmentFinished
 from batchjobs.protocol.stt import TranscriptResult
 from batchjobs.runner.attempts import Attempt
@@ -156,7 +157,7 @@ class LongJobs:
         await run.recorder.finish(end=end, changes=changes, targets=targets)
         if not record.path and is_over:  # a transcript: what was to be sent is sent
             left = [run_folder.segment_path(record.key)]
-        writing.remove_segments(folder, left)
+        remove_segments(folder, left)
 
     def _hand_over(self, record: SegmentRecord) -> None:
         """Give a segment to the jobs that wait; others may have come while it was committed."""
@@ -198,7 +199,7 @@ class LongJobs:
         if kept is not None and kept.path == path:
             path = run_folder.segment_path(ticket.key, 2)
         write = functools.partial(
-            writing.spoken, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
+            writing.write_speech, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
         )
         written = await trio.to_thread.run_sync(write, limiter=self._run.disk)
         file = written.files[0]
@@ -241,7 +242,7 @@ class LongJobs:
         place, kept = await self._choose_place(job)
         try:
             # Hours take minutes to encode: after a second Ctrl-C they are not waited for.
-            put = functools.partial(writing.assembled, go_on=trio.from_thread.check_cancelled)
+            put = functools.partial(assemble, go_on=trio.from_thread.check_cancelled)
             written, homes = await trio.to_thread.run_sync(
                 put, run.checkpoint.folder, place, spans, limiter=run.disk
             )
@@ -288,7 +289,7 @@ class LongJobs:
         changes = SegmentChanges(homes=homes, left_files=left)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(record=record, changes=changes, targets=written.targets)
-        await trio.to_thread.run_sync(writing.remove_segments, run.checkpoint.folder, left)
+        await trio.to_thread.run_sync(remove_segments, run.checkpoint.folder, left)
         return record
 
     def _spans(self, job: LongJob) -> list[Span]:
@@ -327,7 +328,7 @@ class LongJobs:
 
         def write() -> tuple[str, Written]:
             transcript = joining.join_parts(list(_transcript_parts(job)))
-            written = writing.transcribed(
+            written = writing.write_transcript(
                 run.checkpoint.folder,
                 place,
                 transcript,

@@ -8,7 +8,7 @@ import trio
 from batchjobs.checkpoint import JobRecord, Row
 from batchjobs.errors import SuspectError
 from batchjobs.jobs import Job, Status, severity
-from batchjobs.outputs import writing
+from batchjobs.outputs import reuse
 from batchjobs.outputs.writing import Written
 from batchjobs.planning import Action, is_intact, serves
 from batchjobs.runner.doubts import reserve_place
@@ -109,7 +109,7 @@ class Reuse:
     async def _copy_files(self, donor: JobRecord, output: str) -> Written | None:
         folder = self._run.checkpoint.folder
         return await trio.to_thread.run_sync(
-            writing.copied, folder, output, donor, limiter=self._run.disk
+            reuse.copy_result, folder, output, donor, limiter=self._run.disk
         )
 
     async def _record_copy(

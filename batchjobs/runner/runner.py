@@ -11,7 +11,8 @@ import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
-from batchjobs.outputs import suspects, writing
+from batchjobs.outputs import suspects
+from batchjobs.outputs.segments import sweep_segments
 from batchjobs.process.signals import listened_to
 from batchjobs.progress import Observer
 from batchjobs.runner.feeder import Feeder, Handout
@@ -140,5 +141,5 @@ def sweep(checkpoint: Checkpoint) -> None:
         BatchjobsError: The checkpoint cannot be read.
     """
     folder = checkpoint.folder
-    writing.sweep_segments(folder, checkpoint.segments.find_own_files())
+    sweep_segments(folder, checkpoint.segments.find_own_files())
     suspects.sweep_suspects(folder, *checkpoint.lookups.find_suspect_files())

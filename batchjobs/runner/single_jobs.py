@@ -113,14 +113,14 @@ class SingleJobs:
 
         def write() -> Written:
             if isinstance(result, SpeechResult):
-                return writing.spoken(folder, output, result.pcm, result.sample_rate)
+                return writing.write_speech(folder, output, result.pcm, result.sample_rate)
             part = TranscriptPart(
                 start_seconds=0.0,
                 seconds=row.seconds,
                 text=result.text,
                 word_end_seconds=result.word_end_seconds,
             )
-            return writing.transcribed(
+            return writing.write_transcript(
                 folder,
                 output,
                 joining.join_parts([part]),

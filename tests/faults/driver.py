@@ -25,7 +25,7 @@ import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
 from batchjobs.files import atomic
-from batchjobs.outputs import suspects, writing
+from batchjobs.outputs import reuse, suspects, writing
 from batchjobs.runner import recorder, sessions, worker
 
 __all__ = ["BROKEN", "CALLS"]
@@ -111,7 +111,7 @@ def _no_file_sync() -> None:
         part.write_bytes(data if isinstance(data, bytes) else b"".join(data))
         return part
 
-    writing.write_part = write_part
+    writing.write_part = reuse.write_part = write_part
 
 
 def _commit_first() -> None:
@@ -139,7 +139,7 @@ def _torn_tail_glued() -> None:
         os.close(descriptor)
         return part
 
-    writing.write_part = write_part
+    writing.write_part = reuse.write_part = write_part
 
 
 def _slot_released_early() -> None:
@@ -227,7 +227,7 @@ def _accept_moves() -> None:
         main = dataclasses.replace(donor.files[0], path=output)
         return writing.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
 
-    writing.copied = moved
+    reuse.copy_result = moved
 
 
 def _kept_written_over() -> None:

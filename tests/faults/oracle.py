@@ -14,7 +14,7 @@ from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, NoRunError
 from batchjobs.jobs import SpeechSettings
-from batchjobs.outputs.writing import file_changes
+from batchjobs.outputs.reuse import find_changes
 from batchjobs.server.engines.registry import make_synthesiser
 from tests.faults.bench import Bench
 from tests.whole_runs import ARABIC, write_manifest
@@ -255,7 +255,7 @@ class Case:
                 self.note("wrong", f"the checkpoint cannot be read: {error}")
                 return set(), 0
         for record in records:
-            for change in file_changes(self.folder, record.files):
+            for change in find_changes(self.folder, record.files):
                 self.note("corrupt", f"{record.id} is {record.status}, but {change}")
         return {record.id for record in records}, attempts
 

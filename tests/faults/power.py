@@ -26,7 +26,7 @@ from pathlib import Path
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.jobs import Status
-from batchjobs.outputs.writing import file_changes
+from batchjobs.outputs.reuse import find_changes
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.crash import commit_id
 from tests.faults.disk import NEVER, Recording
@@ -262,7 +262,7 @@ def _looked_at(
         if found.get(name) not in {status, "done"}
     ]
     wrong += [
-        f"{r.id} is {r.status}, but {c}" for r in records for c in file_changes(folder, r.files)
+        f"{r.id} is {r.status}, but {c}" for r in records for c in find_changes(folder, r.files)
     ]
     if attempts < connects:
         wrong.append(f"{connects} sessions were begun, {attempts} are on the disk")

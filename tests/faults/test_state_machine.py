@@ -14,7 +14,7 @@ from batchjobs.errors import SessionError, TransientError
 from batchjobs.files import atomic
 from batchjobs.jobs import Ending, Job, Status, Verdict
 from batchjobs.limits import RetryPolicy
-from batchjobs.outputs import suspects, writing
+from batchjobs.outputs import reuse, suspects, writing
 from batchjobs.planning import Action, decisions
 from batchjobs.planning.decisions import Decider
 from batchjobs.plausibility.clips import SpeechRates
@@ -187,7 +187,7 @@ def test_an_accept_that_looks_at_no_content_is_caught(
             atomic.part_path(written.targets[0]).write_bytes(b"another")
         return written
 
-    honest = writing.copied
+    honest = reuse.copy_result
     machine = RunFolder(world)
     try:
         machine.begin(texts=list(TEXTS[:5]))
@@ -195,7 +195,7 @@ def test_an_accept_that_looks_at_no_content_is_caught(
             machine.make_work()
             machine.settle(attempts=1)
         with monkeypatch.context() as patch:
-            patch.setattr(writing, "copied", copied)
+            patch.setattr(reuse, "copy_result", copied)
             with pytest.raises(AssertionError, match="what is done is whole"):
                 machine.accept_now()
     finally:
@@ -208,7 +208,7 @@ def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.Mo
     def unchecked(path: Path, _: FileRecord) -> list[bytes]:
         return [path.read_bytes()]
 
-    monkeypatch.setattr(writing, "_intact", unchecked)
+    monkeypatch.setattr(reuse, "_read_intact", unchecked)
     with pytest.raises(AssertionError, match="bought what was missing"):
         test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
 

@@ -8,8 +8,8 @@ import soundfile
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import Sign, Status
 from batchjobs.outputs import suspects
+from batchjobs.outputs.reuse import find_changes
 from batchjobs.outputs.summary import summarise
-from batchjobs.outputs.writing import file_changes
 from batchjobs.progress import JobFinished, JobRetried
 from tests.builders import audio_message, make_row
 from tests.runner.runs import QUICK, RATE, TEXT, job, jobs, ran, speech_for
@@ -34,7 +34,7 @@ async def test_a_job_that_is_suspect_twice_alike_is_kept_and_told(tmp_path: Path
     whole = speech_for(f"{TEXT} 002")
     assert rate == RATE
     assert pcm.tobytes() == whole[: int(len(whole) * TOO_SHORT) // 2 * 2]
-    assert not file_changes(tmp_path, record.files)
+    assert not find_changes(tmp_path, record.files)
     assert record.cost == 2 * len(job("002").text)
     assert ledger_of(tmp_path).count("kept") == 1
     assert ledger_of(tmp_path).count("suspect") == 1

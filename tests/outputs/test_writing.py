@@ -15,8 +15,9 @@ from batchjobs.checkpoint import FileRecord, JobRecord
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import part_path, publish
 from batchjobs.jobs import Ending, Kind
-from batchjobs.outputs import writing
-from batchjobs.outputs.writing import Written, copied, file_changes, spoken, transcribed
+from batchjobs.outputs import reuse, writing
+from batchjobs.outputs.reuse import copy_result, find_changes
+from batchjobs.outputs.writing import Written, write_speech, write_transcript
 from batchjobs.transcripts.joining import Transcript, TranscriptPart, join_parts
 from tests.builders import make_evidence, make_record
 from tests.recordings import read_pcm
@@ -53,7 +54,7 @@ def _job(written: Written, *, sample_rate: int = _RATE) -> JobRecord:
 @pytest.mark.parametrize("name", ["audio/a.wav", "audio/صوت.FLAC", "a.wav"])
 def test_exact_formats_hold_exactly_the_samples(tmp_path: Path, name: str) -> None:
     """A WAV or FLAC gives back every sample, and stands beside its place until it is published."""
-    written = spoken(tmp_path, name, _PCM, _RATE)
+    written = write_speech(tmp_path, name, _PCM, _RATE)
     assert written.targets == (tmp_path / name,)
     assert not (tmp_path / name).exists()
     assert part_path(tmp_path / name).exists()
@@ -73,7 +74,7 @@ def test_exact_formats_hold_exactly_the_samples(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
 def test_formats_with_losses_keep_the_length(tmp_path: Path, name: str) -> None:
     """An MP3 or OGG is a second long too, and its record has the hash of what was sent."""
-    written = spoken(tmp_path, name, _PCM, _RATE)
+    written = write_speech(tmp_path, name, _PCM, _RATE)
     publish(written.targets)
     frames, rate = decoding.measure(tmp_path / name)
     assert frames == pytest.approx(rate, rel=0.1)
@@ -86,14 +87,14 @@ def test_what_cannot_be_a_result_is_told(tmp_path: Path) -> None:
     (tmp_path / "run" / "link").symlink_to(tmp_path)
     for name in ("a.txt", "a", "../a.wav", "link/a.wav"):
         with pytest.raises(OutputError):
-            spoken(tmp_path / "run", name, _PCM, _RATE)
+            write_speech(tmp_path / "run", name, _PCM, _RATE)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["link", "run"]
 
 
 @pytest.mark.parametrize("text", _TRANSCRIPTS)
 def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> None:
     """The text file holds the text, trimmed, and nothing else; the JSON has it too, with the evidence."""
-    written = transcribed(
+    written = write_transcript(
         tmp_path, "t/أ.txt", _heard(text), audio_seconds=1.23456, evidence=_EVIDENCE
     )
     publish(written.targets)
@@ -105,12 +106,14 @@ def test_a_transcript_is_written_byte_for_byte(tmp_path: Path, text: str) -> Non
     assert details["text"] == text.strip()
     assert details["audio_seconds"] == 1.235
     assert details["evidence"]["ending"] == "answered"
-    assert file_changes(tmp_path, written.files) == []
+    assert find_changes(tmp_path, written.files) == []
 
 
 def test_a_transcript_named_json_has_its_details_beside_it(tmp_path: Path) -> None:
     """The two files of a transcript are never one."""
-    written = transcribed(tmp_path, "a.json", _heard("x"), audio_seconds=1.0, evidence=_EVIDENCE)
+    written = write_transcript(
+        tmp_path, "a.json", _heard("x"), audio_seconds=1.0, evidence=_EVIDENCE
+    )
     assert [file.path for file in written.files] == ["a.json", "a.json.json", "a.srt", "a.vtt"]
 
 
@@ -120,8 +123,8 @@ def test_a_transcript_named_json_has_its_details_beside_it(tmp_path: Path) -> No
 )
 def test_exact_copies_are_exact(tmp_path: Path, held: str, wanted: str) -> None:
     """From one exact format to another, every sample is kept."""
-    donor = _job(spoken(tmp_path, held, _PCM, _RATE))
-    written = copied(tmp_path, wanted, donor)
+    donor = _job(write_speech(tmp_path, held, _PCM, _RATE))
+    written = copy_result(tmp_path, wanted, donor)
     assert written is not None
     publish(written.targets)
     assert read_pcm(tmp_path / wanted) == _PCM
@@ -131,24 +134,26 @@ def test_exact_copies_are_exact(tmp_path: Path, held: str, wanted: str) -> None:
 
 def test_from_wav_to_flac_to_mp3_nothing_is_bought(tmp_path: Path) -> None:
     """Each format comes of the one before; the MP3 then only makes MP3s, byte for byte."""
-    job = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
+    job = _job(write_speech(tmp_path, "a.wav", _PCM, _RATE))
     for wanted in ("a.flac", "a.mp3", "b.mp3"):
-        written = copied(tmp_path, wanted, job)
+        written = copy_result(tmp_path, wanted, job)
         assert written is not None
         assert written.pcm_sha256 == job.pcm_sha256
         job = _job(written)
     assert (tmp_path / "a.mp3").read_bytes() == (tmp_path / "b.mp3").read_bytes()
     for wanted in ("c.wav", "c.flac", "c.ogg"):
-        assert copied(tmp_path, wanted, job) is None
+        assert copy_result(tmp_path, wanted, job) is None
     assert not list(tmp_path.glob("*c.*"))
 
 
 @pytest.mark.parametrize("text", _TRANSCRIPTS)
 def test_a_copied_transcript_is_the_same_bytes(tmp_path: Path, text: str) -> None:
     """Both files are copied, under the new name."""
-    written = transcribed(tmp_path, "a.txt", _heard(text), audio_seconds=1.0, evidence=_EVIDENCE)
+    written = write_transcript(
+        tmp_path, "a.txt", _heard(text), audio_seconds=1.0, evidence=_EVIDENCE
+    )
     donor = _job(written, sample_rate=0)
-    again = copied(tmp_path, "x/b.txt", donor)
+    again = copy_result(tmp_path, "x/b.txt", donor)
     assert again is not None
     publish(again.targets)
     for ending in ("txt", "json"):
@@ -158,8 +163,8 @@ def test_a_copied_transcript_is_the_same_bytes(tmp_path: Path, text: str) -> Non
 
 def test_a_copy_onto_its_own_place_keeps_it(tmp_path: Path) -> None:
     """What was set aside and comes back to its own path is the same file."""
-    donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
-    written = copied(tmp_path, "a.wav", donor)
+    donor = _job(write_speech(tmp_path, "a.wav", _PCM, _RATE))
+    written = copy_result(tmp_path, "a.wav", donor)
     assert written is not None
     publish(written.targets)
     assert read_pcm(tmp_path / "a.wav") == _PCM
@@ -170,32 +175,32 @@ def test_a_donor_replaced_while_it_is_read_gives_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
 ) -> None:
     """Its own row may be made anew at that moment: the copy has the old content, or is none."""
-    donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
+    donor = _job(write_speech(tmp_path, "a.wav", _PCM, _RATE))
     content = (tmp_path / "a.wav").read_bytes()
     other = content[:44] + content[:43:-1]
-    name = "write_part" if wanted == "b.wav" else "fill_part"
-    write = getattr(writing, name)
+    module, name = (reuse, "write_part") if wanted == "b.wav" else (writing, "fill_part")
+    write = getattr(module, name)
 
     def replaced_and_written(target: Path, content: Any) -> Path:
         (tmp_path / "a.wav").write_bytes(other)
         return Path(write(target, content))
 
-    monkeypatch.setattr(writing, name, replaced_and_written)
-    assert copied(tmp_path, wanted, donor) is None
+    monkeypatch.setattr(module, name, replaced_and_written)
+    assert copy_result(tmp_path, wanted, donor) is None
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
 def test_a_damaged_donor_gives_nothing(tmp_path: Path) -> None:
     """Another byte, another size, a missing file, or no files at all: no copy is made."""
-    donor = _job(spoken(tmp_path, "a.wav", _PCM, _RATE))
-    assert copied(tmp_path, "b.wav", replace(donor, files=())) is None
+    donor = _job(write_speech(tmp_path, "a.wav", _PCM, _RATE))
+    assert copy_result(tmp_path, "b.wav", replace(donor, files=())) is None
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[1_000] ^= 1
     for damaged in (bytes(content), bytes(content[:-2]), b""):
         (tmp_path / "a.wav").write_bytes(damaged)
-        assert copied(tmp_path, "b.wav", donor) is None
+        assert copy_result(tmp_path, "b.wav", donor) is None
     (tmp_path / "a.wav").unlink()
-    assert copied(tmp_path, "b.wav", donor) is None
+    assert copy_result(tmp_path, "b.wav", donor) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -210,7 +215,7 @@ def test_changes_are_told_a_line_a_file(tmp_path: Path) -> None:
         path.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         files.append(FileRecord(path=name, bytes=len(content), sha256=digest))
-    assert file_changes(tmp_path, files) == []
+    assert find_changes(tmp_path, files) == []
     (tmp_path / "size.wav").write_bytes(b"x" * 1_234)
     (tmp_path / "content.wav").write_bytes(b"CONTENT of content.wav")
     (tmp_path / "gone.wav").unlink()
@@ -219,7 +224,7 @@ def test_changes_are_told_a_line_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "fifo.txt").unlink()
     os.mkfifo(tmp_path / "fifo.txt")
-    changes = file_changes(tmp_path, files)
+    changes = find_changes(tmp_path, files)
     assert changes[:4] == [
         "size.wav: 1,234 bytes, not 19",
         "content.wav: its content has changed",

@@ -13,7 +13,7 @@ from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
-from batchjobs.outputs import writing
+from batchjobs.outputs import reuse, writing
 from batchjobs.planning import TO_BUY, Action, Plan, make_plan
 from batchjobs.providers import Provider
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
@@ -110,7 +110,7 @@ class Desk:
         if row.action in {Action.COPY, Action.FOLLOW}:
             donors = checkpoint.lookups.find_donors(row.key)
             written = next(
-                filter(None, (writing.copied(self.folder, row.output, d) for d in donors)), None
+                filter(None, (reuse.copy_result(self.folder, row.output, d) for d in donors)), None
             )
             assert written is not None, f"{row.action} of {row.id} has no donor: a lie of the plan"
             publish(written.targets)
@@ -121,10 +121,10 @@ class Desk:
             starts=[AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)]
         )
         if row.kind == Kind.TTS:
-            written = writing.spoken(self.folder, row.output, SPOKEN, 24_000)
+            written = writing.write_speech(self.folder, row.output, SPOKEN, 24_000)
         else:
             heard = join_parts([TranscriptPart(start_seconds=0.0, seconds=row.seconds, text="نَصّ")])
-            written = writing.transcribed(
+            written = writing.write_transcript(
                 self.folder, row.output, heard, audio_seconds=row.seconds, evidence=_EVIDENCE
             )
         publish(written.targets)

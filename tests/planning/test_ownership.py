@@ -83,7 +83,7 @@ def test_a_left_over_of_our_own_is_accepted(desk: Desk) -> None:
         start = AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)
         checkpoint.commit(starts=[start])
         for name in ("r1", "r2"):
-            publish(writing.spoken(desk.folder, f"audio/{name}.wav", SPOKEN, 24_000).targets)
+            publish(writing.write_speech(desk.folder, f"audio/{name}.wav", SPOKEN, 24_000).targets)
     assert desk.plan(table) == {"r1": "new", "r2": "follow", "r3": "new"}
     assert desk.run(table) == ["r1", "r3"]
 

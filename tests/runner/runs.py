@@ -17,7 +17,7 @@ from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.limits import RetryPolicy
 from batchjobs.options import Options
-from batchjobs.outputs.writing import file_changes
+from batchjobs.outputs.reuse import find_changes
 from batchjobs.planning import is_intact, make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
@@ -197,7 +197,7 @@ async def ran(
         answered = total.done + total.suspect + total.failed + total.not_run
         tally.count(runs=1, lost=total.rows - answered, corrupt=len(broken))
         assert not broken
-        assert not [change for record in done for change in file_changes(folder, record.files)]
+        assert not [change for record in done for change in find_changes(folder, record.files)]
         assert answered == total.rows
         assert total.done + total.suspect + total.failed == len(records)
         query = "SELECT count(*) FROM attempts WHERE ended_at IS NULL"

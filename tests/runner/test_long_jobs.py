@@ -21,8 +21,8 @@ from batchjobs.files.atomic import publish
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Status
 from batchjobs.options import Pauses
-from batchjobs.outputs import writing
-from batchjobs.outputs.writing import SegmentLostError, Span
+from batchjobs.outputs import segments, writing
+from batchjobs.outputs.segments import SegmentLostError, Span, assemble
 from batchjobs.planning import find_held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
@@ -318,11 +318,11 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
 
 def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
     """Whatever is wrong with it, what was begun is removed."""
-    written = writing.spoken(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
+    written = writing.write_speech(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
     publish(written.targets)
     file = written.files[0]
     frames = len(speech_for("ا" * 20)) // 2
-    segment = writing.SegmentRecord(
+    segment = SegmentRecord(
         key="a" * 64,
         job_key="j",
         path=file.path,
@@ -337,7 +337,7 @@ def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
         replace(segment, path="segments/none.wav"),
     ):
         with pytest.raises(SegmentLostError) as caught:
-            writing.assembled(tmp_path, "x.flac", [Span(segment=wrong, pause_frames=0)])
+            assemble(tmp_path, "x.flac", [Span(segment=wrong, pause_frames=0)])
         assert isinstance(caught.value, RecordingError)
         assert caught.value.segment == wrong
         assert [path.name for path in tmp_path.iterdir()] == ["segments"]
@@ -348,13 +348,13 @@ async def test_cancelled_while_it_is_put_together_a_book_costs_nothing_more(
 ) -> None:
     """No file is left half written; the next run puts together what is there."""
     with trio.CancelScope() as scope:
-        read = writing.read_span
+        read = segments.read_span
 
         def cancelling(*span: Any) -> Any:
             trio.from_thread.run_sync(scope.cancel)
             return read(*span)
 
-        monkeypatch.setattr(writing, "read_span", cancelling)
+        monkeypatch.setattr(segments, "read_span", cancelling)
         await told(tmp_path, [job("b", book())], Sold())
     assert scope.cancelled_caught
     assert not list((tmp_path / "audio").iterdir())

@@ -1,0 +1,124 @@
+"""The files of long jobs: put together from their segments, which have files of their own until then."""
+
+import contextlib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from batchjobs.audio.decoding import read_span
+from batchjobs.audio.formats import EXACT_ENDINGS
+from batchjobs.checkpoint import SegmentRecord
+from batchjobs.errors import RecordingError
+from batchjobs.files import run_folder
+from batchjobs.outputs.reuse import check_samples
+from batchjobs.outputs.writing import Written, write_samples
+
+__all__ = ["SegmentLostError", "Span", "assemble", "remove_segments", "sweep_segments"]
+
+_OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A segment's place in a job's file.
+
+    Attributes:
+        segment: What stands there.
+        pause_frames: How much silence follows it.
+    """
+
+    segment: SegmentRecord
+    pause_frames: int
+
+
+class SegmentLostError(RecordingError):
+    """A segment's samples are not where they were, or not what they were.
+
+    Args:
+        segment: The segment.
+        reason: What is wrong.
+    """
+
+    def __init__(self, segment: SegmentRecord, reason: str) -> None:
+        super().__init__(reason)
+        self.segment = segment
+
+
+def assemble(
+    folder: Path,
+    output: str,
+    spans: Sequence[Span],
+    *,
+    go_on: Callable[[], None] = lambda: None,
+) -> tuple[Written, tuple[SegmentRecord, ...]]:
+    """Put a long job's file together beside its place; its length needs no memory.
+
+    Args:
+        folder: The run folder.
+        output: The file's path below it.
+        spans: Its segments in order, all of one sample rate.
+        go_on: Called every now and then; whatever it raises ends the work, and leaves no file.
+
+    Returns:
+        The file, and where its segments stand in it: nowhere if its format is not exact.
+
+    Raises:
+        SegmentLostError: A segment is not what it was.
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    rate = spans[0].segment.sample_rate
+    frames = sum(span.segment.frames + span.pause_frames for span in spans)
+    written = write_samples(
+        folder, output, _join_spans(folder, spans, go_on), frames=frames, sample_rate=rate
+    )
+    if Path(output).suffix.lower() not in EXACT_ENDINGS:
+        return written, ()
+    homes: dict[str, SegmentRecord] = {}
+    first_frame = 0
+    for span in spans:
+        home = replace(
+            span.segment, path=output, bytes=written.files[0].bytes, first_frame=first_frame
+        )
+        homes.setdefault(home.key, home)
+        first_frame += span.segment.frames + span.pause_frames
+    return written, tuple(homes.values())
+
+
+def sweep_segments(folder: Path, kept: Collection[str]) -> None:
+    """Remove what killed runs have left in the folder of segments, and the folder if it is empty.
+
+    Args:
+        folder: The run folder.
+        kept: Paths below it of the files that are still needed.
+    """
+    place = folder / run_folder.SEGMENTS
+    if place.is_symlink() or not place.is_dir():
+        return
+    with contextlib.suppress(OSError):  # what cannot be removed does no harm
+        for path in place.iterdir():
+            if f"{run_folder.SEGMENTS}/{path.name}" not in kept and _OWN_NAME.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        place.rmdir()  # unless something is left in it
+
+
+def remove_segments(folder: Path, paths: Iterable[str]) -> None:
+    """Remove the files of segments that stand in their job's file now."""
+    for path in paths:
+        with contextlib.suppress(OSError):  # the next run's sweep finds it
+            (folder / path).unlink(missing_ok=True)
+
+
+def _join_spans(folder: Path, spans: Sequence[Span], go_on: Callable[[], None]) -> Iterator[bytes]:
+    for span in spans:
+        go_on()
+        segment = span.segment
+        path = folder / segment.path
+        pcm = read_span(path, segment.first_frame, segment.frames)
+        try:
+            yield from check_samples(pcm, segment.pcm_sha256, path)
+        except RecordingError as error:
+            raise SegmentLostError(segment, error.message) from error
+        yield bytes(2 * span.pause_frames)
