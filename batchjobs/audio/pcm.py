@@ -14,10 +14,10 @@ __all__ = [
     "is_silent",
     "quantise",
     "silent_edges_seconds",
-    "stretch_frames",
-    "stretch_powers",
     "to_floats",
     "wav_header",
+    "window_frames",
+    "window_powers",
 ]
 
 _FULL_SCALE = 32_768
@@ -138,12 +138,12 @@ def is_silent(pcm: bytes | bytearray) -> bool:
     return not np.frombuffer(pcm, dtype=np.uint8).any()
 
 
-def stretch_frames(sample_rate: int) -> int:
+def window_frames(sample_rate: int) -> int:
     """Give the frames of 20 ms, by which the loudness of speech is compared."""
     return max(1, round(sample_rate * _EDGE_SECONDS))
 
 
-def stretch_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.float64]:
+def window_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.float64]:
     """Measure the mean square of each 20 ms, counted back from the end; a shorter rest is left out.
 
     Args:
@@ -151,7 +151,7 @@ def stretch_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.fl
         sample_rate: In hertz.
     """
     samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2).astype(np.float64)
-    width = stretch_frames(sample_rate)
+    width = window_frames(sample_rate)
     count = len(samples) // width
     powers: NDArray[np.float64] = (
         np.square(samples[len(samples) - count * width :]).reshape(count, width).mean(axis=1)
@@ -164,26 +164,26 @@ def ends_abruptly(
 ) -> bool:
     """Tell whether speech seems to be cut off in mid-sound.
 
-    The last 20 ms are compared with the voiced part: all stretches of 20 ms of the last half a minute,
+    The last 20 ms are compared with the voiced part: all windows of 20 ms of the last half a minute,
     counted back from the end, that have at least a tenth of the loudest one's RMS. It is evidence,
     not proof: a voice may stop on a loud sound, and a cut may fall into a pause.
 
     Args:
         pcm: Little-endian signed 16-bit samples of one channel.
         sample_rate: In hertz.
-        earlier_powers: The `stretch_powers` of what came before, if that is not at hand.
+        earlier_powers: The `window_powers` of what came before, if that is not at hand.
 
     Returns:
         Whether the end's RMS is more than 0.3 times that of the voiced part; False for less than
         0.2 s of audio.
     """
     # More would hold the event loop: ten minutes took 90 ms.
-    width = stretch_frames(sample_rate)
-    stretches = round(_ABRUPT_WITHIN_SECONDS / _EDGE_SECONDS)
-    pcm = pcm[max(0, len(pcm) // 2 - stretches * width) * 2 :]
-    earlier_powers = earlier_powers[-stretches:]
+    width = window_frames(sample_rate)
+    windows = round(_ABRUPT_WITHIN_SECONDS / _EDGE_SECONDS)
+    pcm = pcm[max(0, len(pcm) // 2 - windows * width) * 2 :]
+    earlier_powers = earlier_powers[-windows:]
     frames = len(pcm) // 2 + len(earlier_powers) * width
-    last_powers = stretch_powers(pcm, sample_rate=sample_rate)
+    last_powers = window_powers(pcm, sample_rate=sample_rate)
     if frames < sample_rate * _ABRUPT_FROM_SECONDS or not len(last_powers):
         return False
     powers = np.concatenate((np.asarray(earlier_powers, np.float64), last_powers))
@@ -199,13 +199,13 @@ def silent_edges_seconds(
     Args:
         pcm: Little-endian signed 16-bit samples of one channel.
         sample_rate: In hertz.
-        earlier_powers: The `stretch_powers` of what came before, if that is not at hand.
+        earlier_powers: The `window_powers` of what came before, if that is not at hand.
 
     Returns:
-        Seconds in whole stretches of 20 ms, before the first and after the last that has at least
+        Seconds in whole windows of 20 ms, before the first and after the last that has at least
         0.03 times the RMS of the loudest of those looked at.
     """
-    width = stretch_frames(sample_rate)
+    width = window_frames(sample_rate)
     most = round(_EDGES_SECONDS / _EDGE_SECONDS)
     size = 2 * most * width
     end = len(pcm) // 2 * 2
@@ -223,15 +223,15 @@ def silent_edges_seconds(
 
 
 def _rough_powers(pcm: bytes | bytearray, width: int) -> NDArray[np.float64]:
-    """Measure as `stretch_powers` does, by every fourth frame: all of them took ten times as long."""
+    """Measure as `window_powers` does, by every fourth frame: all of them took ten times as long."""
     samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
     count = len(samples) // width
-    stretches = samples[len(samples) - count * width :].reshape(count, width)[:, ::4]
-    powers: NDArray[np.float64] = np.square(stretches.astype(np.float32)).mean(axis=1, dtype=float)
+    windows = samples[len(samples) - count * width :].reshape(count, width)[:, ::4]
+    powers: NDArray[np.float64] = np.square(windows.astype(np.float32)).mean(axis=1, dtype=float)
     return powers
 
 
 def _count_silent(powers: NDArray[np.float64], loudest: float) -> int:
-    """Count the silent stretches before the first that is not."""
+    """Count the silent windows before the first that is not."""
     heard = np.flatnonzero(powers >= loudest * _SILENT_BELOW**2)
     return int(heard[0]) if len(heard) else len(powers)

@@ -8,11 +8,11 @@ from pathlib import Path
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind, Status
 
-__all__ = ["Album", "Chapter", "read_album"]
+__all__ = ["Album", "SpokenChapter", "read_album"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
+class SpokenChapter:
     """A chapter that is done.
 
     Attributes:
@@ -53,7 +53,7 @@ class Album:
         sample_rate: The highest of its chapters, in hertz.
     """
 
-    chapters: list[Chapter] = field(default_factory=list)
+    chapters: list[SpokenChapter] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     suspects: int = 0
     title: str = ""
@@ -89,7 +89,7 @@ def read_album(folder: Path) -> Album:
             _learn(album, columns, beside)
             album.sample_rate = max(album.sample_rate, record.sample_rate)
             album.chapters.append(
-                Chapter(
+                SpokenChapter(
                     title=columns.get("title", row.id),
                     path=folder / record.output,
                     frames=record.frames,

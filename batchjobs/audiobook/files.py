@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchjobs.audio import decoding
-from batchjobs.audiobook.album import Album, Chapter
+from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import Picture, add_cover
 from batchjobs.audiobook.kinds import FileKind
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, level_filters
@@ -31,11 +31,11 @@ class Volume:
     """One file to make."""
 
     target: Path
-    chapters: Sequence[Chapter]
+    chapters: Sequence[SpokenChapter]
     tags: dict[str, str]
 
 
-def read_blocks(chapter: Chapter, sample_rate: int) -> Iterator[bytes]:
+def read_blocks(chapter: SpokenChapter, sample_rate: int) -> Iterator[bytes]:
     """Read a chapter as 16-bit mono, exactly as long as the checkpoint says."""
     left = chapter.frames_at(sample_rate)  # what the marks count on
     for block in decoding.pcm_chunks(
@@ -180,13 +180,13 @@ class Maker:
         _encode_frames(container, stream, chain.end())
         container.mux(stream.encode(None))
 
-    def _read_sound(self, chapters: Sequence[Chapter]) -> Iterator[bytes]:
+    def _read_sound(self, chapters: Sequence[SpokenChapter]) -> Iterator[bytes]:
         for number, chapter in enumerate(chapters):
             if number and self._pause_frames:
                 yield bytes(2 * self._pause_frames)
             yield from read_blocks(chapter, self._rate)
 
-    def _make_marks(self, chapters: Sequence[Chapter]) -> "list[Mark]":
+    def _make_marks(self, chapters: Sequence[SpokenChapter]) -> "list[Mark]":
         marks: list[Mark] = []
         start = 0
         for number, chapter in enumerate(chapters, start=1):

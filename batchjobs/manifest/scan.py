@@ -1,27 +1,20 @@
-"""A folder of recordings as a manifest: each content once, with its length; and new ones as they arrive."""
+"""A folder of recordings as a manifest: each content once, with its length."""
 
-import contextlib
 import hashlib
-import itertools
 import os
 import re
-import stat
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import orjson
 
 from batchjobs.audio import decoding
-from batchjobs.errors import ConfigurationError, ManifestError, RecordingError
+from batchjobs.errors import ManifestError, RecordingError
 from batchjobs.files.atomic import disk_error, write_whole
 
-if TYPE_CHECKING:
-    from watchfiles import Change
-
-__all__ = ["ENDINGS", "Scan", "ScanReport", "arrivals", "scan"]
+__all__ = ["ENDINGS", "Scan", "ScanReport", "scan", "walk_recordings"]
 
 ENDINGS: Final = frozenset(
     """
@@ -116,7 +109,7 @@ class Scan:
         """
         found = ScanReport()
         rows = []
-        for number, path in enumerate(_walk_recordings(self._folder), start=1):
+        for number, path in enumerate(walk_recordings(self._folder), start=1):
             rows += [row for row in [self._row(path, found)] if row]
             if progress is not None:
                 progress(number)
@@ -231,7 +224,7 @@ def _read_head(path: Path) -> bytes:
         return b""
 
 
-def _walk_recordings(folder: Path) -> Iterator[Path]:
+def walk_recordings(folder: Path) -> Iterator[Path]:
     """Walk through a folder in order, without what is hidden or leads elsewhere."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -242,7 +235,7 @@ def _walk_recordings(folder: Path) -> Iterator[Path]:
         if entry.name.startswith(".") or not _is_text(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk_recordings(path)
+            yield from walk_recordings(path)
         elif path.suffix.lower() in ENDINGS and entry.is_file(follow_symlinks=False):
             yield path
 
@@ -254,73 +247,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-# -- watching -----------------------------------------------------------------------------------
-
-
-def arrivals(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
-    """Wait for recordings to arrive below a folder, for ever; from the call on, none is missed.
-
-    Args:
-        folder: Where.
-        settle_seconds: How long a file must not have grown: it may still be copied.
-
-    Returns:
-        Gives each recording once it stands still; again whenever it is written again.
-
-    Raises:
-        ConfigurationError: The extra ``scan`` is not installed.
-    """
-    try:
-        from watchfiles import watch
-    except ImportError as error:
-        raise ConfigurationError(
-            "watching a folder needs the extra 'scan'", hint="pip install 'batchjobs[scan]'"
-        ) from error
-    step = max(50, round(settle_seconds * 250))
-    changes = watch(folder, yield_on_timeout=True, rust_timeout=step, step=50, raise_interrupt=True)
-    first = next(changes)  # it watches only once it is asked
-    return _watch(folder, itertools.chain([first], changes), settle_seconds)
-
-
-def _watch(
-    folder: Path, changes: "Iterable[set[tuple[Change, str]]]", settle_seconds: float
-) -> Iterator[Path]:
-    waiting: dict[Path, tuple[int, float]] = {}
-    for changed in changes:
-        for _, name in changed:
-            for path in _recordings_of(Path(name)):
-                if not _is_hidden(path, folder):
-                    waiting[path] = (-1, 0.0)
-        yield from _pop_settled(waiting, settle_seconds)
-
-
-def _recordings_of(path: Path) -> Iterator[Path]:
-    """Find the recordings of a change: all those of a new folder, which may be older than the watch."""
-    if path.is_dir() and not path.is_symlink():
-        with contextlib.suppress(ManifestError):  # it is gone again
-            yield from _walk_recordings(path)
-    elif path.suffix.lower() in ENDINGS:
-        yield path
-
-
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _pop_settled(waiting: dict[Path, tuple[int, float]], settle_seconds: float) -> Iterator[Path]:
-    now = time.monotonic()
-    for path, (size, since) in list(waiting.items()):
-        try:
-            status = path.lstat()
-        except OSError:
-            del waiting[path]
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            del waiting[path]
-        elif status.st_size != size:
-            waiting[path] = (status.st_size, now)
-        elif now - since >= settle_seconds:
-            del waiting[path]
-            yield path

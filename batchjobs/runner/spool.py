@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import trio
 
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.audio.pcm import is_silent, stretch_frames, stretch_powers
+from batchjobs.audio.pcm import is_silent, window_frames, window_powers
 from batchjobs.errors import BatchjobsError, OutputError
 from batchjobs.files.atomic import disk_error
 
@@ -112,7 +112,7 @@ class AudioSpool:
         for audio in sorted(self._open, key=lambda audio: audio.held_bytes, reverse=True):
             if excess <= 0 or audio.held_bytes < _LEAST_BYTES:
                 break
-            pcm = audio.start_move(2 * stretch_frames(audio.sample_rate))
+            pcm = audio.start_move(2 * window_frames(audio.sample_rate))
             if pcm is not None:
                 moves.append((audio, pcm))
                 excess -= len(pcm)
@@ -153,7 +153,7 @@ def _move_all(folder: Path, moves: Sequence[_Move]) -> list[tuple["array[float]"
             _append(audio.path, pcm, audio.moved_bytes)
         except OSError as error:
             raise disk_error(error, audio.path) from error
-        powers = stretch_powers(pcm, sample_rate=audio.sample_rate)
+        powers = window_powers(pcm, sample_rate=audio.sample_rate)
         told.append((array("d", powers.tobytes()), not is_silent(pcm)))
     return told
 

@@ -15,9 +15,9 @@ from batchjobs.audio.pcm import (
     is_silent,
     quantise,
     silent_edges_seconds,
-    stretch_powers,
     to_floats,
     wav_header,
+    window_powers,
 )
 from batchjobs.errors import OutputError
 
@@ -118,7 +118,7 @@ def test_a_tiny_sample_rate_has_edges_too() -> None:
 @pytest.mark.parametrize("after", [0.0, 0.3, 2.9])
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 9.0])
 def test_the_silence_around_speech_is_measured(before: float, after: float, seconds: float) -> None:
-    """In stretches of 20 ms at both ends, however long the speech between them is."""
+    """In windows of 20 ms at both ends, however long the speech between them is."""
     sound = b"\x00\x20" * round(seconds * 16_000)
     pcm = bytes(round(before * 32_000)) + sound + bytes(round(after * 32_000))
     assert silent_edges_seconds(pcm, sample_rate=16_000) == pytest.approx(before + after, abs=0.02)
@@ -129,7 +129,7 @@ def test_the_silence_around_speech_is_measured(before: float, after: float, seco
 def test_silence_before_what_is_at_hand_is_known_by_its_powers() -> None:
     """What was moved to a file is not read again."""
     beginning, rest = bytes(16_000) + b"\x00\x20" * 8_000, b"\x00\x20" * 8_000 + bytes(9_600)
-    powers = list(stretch_powers(beginning, sample_rate=16_000))
+    powers = list(window_powers(beginning, sample_rate=16_000))
     told = silent_edges_seconds(rest, sample_rate=16_000, earlier_powers=powers)
     assert told == pytest.approx(0.5 + 0.3)
 

@@ -14,7 +14,7 @@ import pytest
 
 from batchjobs import api
 from batchjobs.audiobook import BindSettings, bind
-from batchjobs.audiobook.album import Album, Chapter
+from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import read_picture
 from batchjobs.audiobook.files import Maker, Volume, read_blocks
 from batchjobs.audiobook.kinds import KINDS
@@ -105,7 +105,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     """Such as a sample rate that MP3 does not know."""
     path = tmp_path / "a.wav"
     write_recording(path, bytes(20_000), 10_000)
-    chapter = Chapter(title="a", path=path, frames=10_000, sample_rate=10_000)
+    chapter = SpokenChapter(title="a", path=path, frames=10_000, sample_rate=10_000)
     maker = Maker(
         Album(chapters=[chapter], sample_rate=10_000),
         KINDS["mp3"],
@@ -124,7 +124,7 @@ def test_rates_are_brought_together(tmp_path: Path) -> None:
     """A chapter at another rate is as long as it was."""
     path = tmp_path / "a.wav"
     write_recording(path, bytes(32_000))
-    chapter = Chapter(title="a", path=path, frames=16_000, sample_rate=16_000)
+    chapter = SpokenChapter(title="a", path=path, frames=16_000, sample_rate=16_000)
     assert sum(map(len, read_blocks(chapter, 24_000))) == 48_000
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchjobs import api
 from batchjobs.audiobook import BindSettings, bind
-from batchjobs.audiobook.album import Chapter
+from batchjobs.audiobook.album import SpokenChapter
 from batchjobs.audiobook.files import read_blocks
 from batchjobs.audiobook.levels import Chain, Level, Meter, fit_level, level_filters
 from tests.books import alice, kalila
@@ -97,7 +97,7 @@ def test_silence_stays_silence(tmp_path: Path) -> None:
     """There is no gain that makes it louder."""
     path = tmp_path / "a.wav"
     write_recording(path, bytes(48_000), 24_000)
-    chapter = Chapter(title="a", path=path, frames=36_000, sample_rate=24_000)
+    chapter = SpokenChapter(title="a", path=path, frames=36_000, sample_rate=24_000)
     held = b"".join(read_blocks(chapter, 24_000))
     assert held == bytes(72_000)  # as long as the checkpoint says, whatever the file
     chain, meter = Chain(24_000, level_filters(Level(), 24_000)), Meter()

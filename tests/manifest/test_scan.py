@@ -16,8 +16,9 @@ import soundfile
 from watchfiles import Change
 
 from batchjobs.errors import ConfigurationError, ManifestError
-from batchjobs.manifest import scan
-from batchjobs.manifest.scan import Scan, arrivals
+from batchjobs.manifest import arrivals
+from batchjobs.manifest.arrivals import watch_folder
+from batchjobs.manifest.scan import Scan
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.whole_runs import batchjobs, environment
 
@@ -156,7 +157,7 @@ def test_recordings_are_added_as_they_arrive(tmp_path: Path) -> None:
 def test_what_still_grows_has_not_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly it is copied: it is there once it has not grown for as long as was told."""
     now = 0.0
-    monkeypatch.setattr(scan, "time", types.SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(arrivals, "time", types.SimpleNamespace(monotonic=lambda: now))
     whole = record(tmp_path / "whole.wav", seed=2).read_bytes()
     copy = tmp_path / "copy.wav"
     grown: list[int] = []
@@ -172,14 +173,14 @@ def test_what_still_grows_has_not_arrived(tmp_path: Path, monkeypatch: pytest.Mo
         now += 0.02
         yield set()
 
-    assert list(scan._watch(tmp_path, changes(), 0.3)) == [copy]
+    assert list(arrivals._wait_settled(tmp_path, changes(), 0.3)) == [copy]
     assert grown[-1] == len(whole)
     assert len(grown) == 5
 
 
 def test_what_arrives_while_the_folder_is_looked_through_is_not_missed(tmp_path: Path) -> None:
     """It is watched from the call on, not from when somebody first asks what has come."""
-    arriving = arrivals(tmp_path, settle_seconds=0.2)
+    arriving = watch_folder(tmp_path, settle_seconds=0.2)
     early = record(tmp_path / "early.wav")
     late = record(tmp_path / "late.wav", seed=1)
     assert {next(arriving), next(arriving)} == {early, late}
@@ -189,5 +190,5 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """With what to install."""
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(ConfigurationError) as caught:
-        next(arrivals(tmp_path, settle_seconds=1.0))
+        next(watch_folder(tmp_path, settle_seconds=1.0))
     assert "batchjobs[scan]" in caught.value.hint

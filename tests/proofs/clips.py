@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchjobs.audio.pcm import ends_abruptly, stretch_frames, stretch_powers
+from batchjobs.audio.pcm import ends_abruptly, window_frames, window_powers
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from tests.books import PROSE
@@ -166,11 +166,11 @@ class Speaker:
 
 def trimmed(pcm: bytes) -> bytes:
     """Take the silence off both ends, and then as much of the last sound's fading as ends loud."""
-    powers = stretch_powers(pcm, sample_rate=RATE)
+    powers = window_powers(pcm, sample_rate=RATE)
     if not len(powers) or not powers.any():
         return b""
     heard = np.nonzero(powers >= powers.max() * _SOUND_RMS**2)[0]
-    width = stretch_frames(RATE)
+    width = window_frames(RATE)
     offset = len(pcm) // 2 - len(powers) * width
     start, end = (2 * (offset + edge * width) for edge in (heard[0], heard[-1] + 1))
     for faded in range(_MOST_FADED):

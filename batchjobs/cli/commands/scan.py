@@ -48,14 +48,17 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
         batchjobs scan archive && batchjobs run archive.jsonl
         batchjobs scan inbox -o inbox.jsonl --watch
     """
-    from batchjobs.manifest.scan import Scan, arrivals
+    from batchjobs.manifest.arrivals import watch_folder
+    from batchjobs.manifest.scan import Scan
 
     target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
     unreadable: set[tuple[str, str]] = set()
     with exit_on_error(), signals.raised():
         scanner = Scan(folder, target)
         # Watched from before it is looked through: what arrives meanwhile is in neither otherwise.
-        arriving = arrivals(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
+        arriving = (
+            watch_folder(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
+        )
         found = scanner.run(_shown if sys.stderr.isatty() else None)
         _tell(found, unreadable)
         _conclude(found, scanner, folder, target)
