@@ -1,4 +1,4 @@
-"""A run's work: links to its providers, the local server if it is needed, the runner."""
+"""A run's work: endpoints of its providers, the local server if it is needed, the runner."""
 
 import dataclasses
 import functools
@@ -48,7 +48,7 @@ async def do_work(run: PreparedRun, noted: signals.Noted | None = None) -> RunEn
         masking.remove_fast_masker()
     run.observe(RunStarted(rows=plan.rows, to_do=plan.to_do, folder=str(request.folder)))
     async with AsyncExitStack() as stack:
-        links = await _links(request, run.keys, stack)
+        endpoints = await _make_endpoints(request, run.keys, stack)
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         # A signal that came before the runner listens counts.
@@ -56,7 +56,7 @@ async def do_work(run: PreparedRun, noted: signals.Noted | None = None) -> RunEn
             return RunEnd(signal_number=noted.number)
         runner = Runner(
             checkpoint,
-            links=links,
+            endpoints=endpoints,
             settings=RunSettings(
                 concurrency=options.concurrency,
                 preopens=options.preopen,
@@ -76,12 +76,12 @@ async def do_work(run: PreparedRun, noted: signals.Noted | None = None) -> RunEn
     raise AssertionError  # the stack never swallows an exception
 
 
-async def _links(
+async def _make_endpoints(
     request: Request, keys: Mapping[str, str], stack: AsyncExitStack
 ) -> dict[str, Endpoint]:
-    """Make the link to every provider; the local server is started where one needs it."""
+    """Make every provider's endpoint; the local server is started where one needs it."""
     options = request.options
-    links = {}
+    endpoints = {}
     for name, given in keys.items():
         provider, key = request.providers[name], given
         base_url = request.base_url if name == options.provider else ""
@@ -98,7 +98,7 @@ async def _links(
                 )
             )
             base_url, key = child.base_url, child.token
-        links[name] = Endpoint(
+        endpoints[name] = Endpoint(
             provider,
             base_url=check_base_url(base_url, insecure=options.insecure),
             key=key,
@@ -106,7 +106,7 @@ async def _links(
             compresses=options.compress,
             library_hooks=options.library_hooks,
         )
-    return links
+    return endpoints
 
 
 def _explained(end: RunEnd, request: Request, keys: Mapping[str, str]) -> RunEnd:

@@ -20,10 +20,10 @@ from batchjobs.errors import (
 )
 from batchjobs.jobs import Kind, Segment, SpeechSettings
 from batchjobs.plausibility.clips import SpeechRates
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import Provider, check_base_url
 from batchjobs.server.child import local_server
-from batchjobs.session import Dial, Endpoint, SpeechSession, dial_tcp
+from batchjobs.session import Dial, Endpoint, TtsSession, dial_tcp
 
 __all__ = ["PROBE_CHARACTERS", "ProbeReport", "probe", "probe_cost", "probe_service"]
 
@@ -180,20 +180,20 @@ def _endpoint(provider: Provider, url: str, key: str, dial: Dial, *, drains: boo
     return Endpoint(replace(provider, close_drains=drains), base_url=url, key=key, dial=dial)
 
 
-async def _speak(endpoint: Endpoint, voice: str) -> SpeechResult[ReceivedAudio] | SessionError:
+async def _speak(endpoint: Endpoint, voice: str) -> TtsResult[ReceivedAudio] | SessionError:
     speech = SpeechSettings(voice_id=voice, model_id=endpoint.provider.tts_model)
     segment = Segment(key="probe", kind=Kind.TTS, text=_TEXT, speech=speech)
     judge = SpeechRates().make_judge(voice=voice, spoken=_TEXT, speed=speech.speed)
     try:
-        return await SpeechSession(endpoint, segment, texts=[_TEXT], judge=judge).run()
+        return await TtsSession(endpoint, segment, texts=[_TEXT], judge=judge).run()
     except SessionError as error:
         return error
 
 
 def _compare(
     provider: Provider,
-    quiet: SpeechResult[ReceivedAudio],
-    closed: SpeechResult[ReceivedAudio] | SessionError,
+    quiet: TtsResult[ReceivedAudio],
+    closed: TtsResult[ReceivedAudio] | SessionError,
 ) -> ProbeReport:
     evidence = quiet.evidence
     whole, got, spared = evidence.received_audio_seconds, 0.0, 0.0

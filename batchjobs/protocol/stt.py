@@ -12,7 +12,7 @@ from batchjobs.protocol.conversation import STT, Conversation, Phase
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
 
-__all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "TranscriptJudge", "TranscriptResult"]
+__all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "SttJudge", "SttResult"]
 
 SAMPLE_RATE: Final = 16_000
 """Samples a second of the audio sent; 16 kHz mono 16-bit is the services' safe format."""
@@ -27,7 +27,7 @@ _CHANGING_SEVERITY: Final = 0.5
 """What a transcript that still changes has to lose is its end."""
 
 
-class TranscriptJudge(Protocol):
+class SttJudge(Protocol):
     """Says whether a transcript can be that of the audio which was sent for it; one a session."""
 
     def hear(self, pcm: bytes) -> None:
@@ -50,7 +50,7 @@ class _Trusting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TranscriptResult:
+class SttResult:
     """A transcript and why we believe it, or not; empty text means that no speech was heard.
 
     Attributes:
@@ -100,12 +100,12 @@ class SttClient:
         now: float,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
         settle_seconds: float | None = None,
-        judge: TranscriptJudge | None = None,
+        judge: SttJudge | None = None,
     ) -> None:
         self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
-        self._course: Course[TranscriptResult] = Course(Phase.SENDING, now)
+        self._course: Course[SttResult] = Course(Phase.SENDING, now)
         self._provider = provider
-        self._judge: TranscriptJudge = judge or _Trusting()
+        self._judge: SttJudge = judge or _Trusting()
         self._progress_at = now
         self._changed_at = now
         self._chunks = 0
@@ -187,7 +187,7 @@ class SttClient:
             return asked
         return min(asked, max(self._short_settle_seconds, _REVISIONS * self._revision_seconds))
 
-    def result(self) -> TranscriptResult:
+    def result(self) -> SttResult:
         """Return the transcript and the evidence.
 
         Raises:
@@ -337,7 +337,7 @@ class SttClient:
             return
         verdict = self._judge.verdict(verbatim)
         evidence = course.evidence(ending, close_code, now, asked_at=course.opened_at)
-        result = TranscriptResult(
+        result = SttResult(
             text=verbatim.strip(),
             verbatim=verbatim,
             doubts=doubts + verdict.doubts,

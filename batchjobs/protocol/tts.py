@@ -13,10 +13,10 @@ from batchjobs.protocol import close_codes, error_codes, messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.conversation import TTS, Conversation, Phase, State, Step
 from batchjobs.protocol.messages import Role
-from batchjobs.protocol.tts_audio import AudioIntake, AudioSink, SpeechResult, TtsJudge
+from batchjobs.protocol.tts_audio import AudioIntake, AudioSink, TtsJudge, TtsResult
 from batchjobs.providers import Provider
 
-__all__ = ["AudioSink", "SpeechResult", "TtsClient", "TtsJudge"]
+__all__ = ["TtsClient"]
 
 _Sink = TypeVar("_Sink", bound=AudioSink)
 
@@ -68,7 +68,7 @@ class TtsClient(Generic[_Sink]):
         quiet_seconds: float | None = None,
     ) -> None:
         self._conversation = Conversation(TTS, Role.CLIENT)
-        self._course: Course[SpeechResult[_Sink]] = Course(Phase.INITIALISING, now)
+        self._course: Course[TtsResult[_Sink]] = Course(Phase.INITIALISING, now)
         self._provider = provider
         self._judge = judge
         self._outgoing: deque[messages.Message] = deque([_init_message(speech, key)])
@@ -102,7 +102,7 @@ class TtsClient(Generic[_Sink]):
         """Characters of text sent so far: what a service may bill, whatever comes of it."""
         return self._sent_characters
 
-    def result(self) -> SpeechResult[_Sink]:
+    def result(self) -> TtsResult[_Sink]:
         """Return the audio and the evidence.
 
         Raises:
@@ -317,7 +317,7 @@ class TtsClient(Generic[_Sink]):
         known = {doubt.sign for doubt in doubts}
         evidence = course.evidence(ending, close_code, now, asked_at=course.sent_all_at)
         course.decide(
-            SpeechResult(
+            TtsResult(
                 pcm=intake.sink,
                 sample_rate=intake.sample_rate,
                 doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),

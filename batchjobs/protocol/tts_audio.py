@@ -6,7 +6,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["AudioIntake", "AudioSink", "SpeechResult", "TtsJudge"]
+__all__ = ["AudioIntake", "AudioSink", "TtsJudge", "TtsResult"]
 
 
 _HALF_SAMPLE_SEVERITY: Final = 0.02
@@ -49,7 +49,7 @@ class TtsJudge(Protocol[_Sink_contra]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechResult(Generic[_Sink]):
+class TtsResult(Generic[_Sink]):
     """A synthesis that was paid for, and why we believe that it is whole, or do not.
 
     Attributes:

@@ -9,7 +9,7 @@ from batchjobs.checkpoint import JobRecord, Row, SegmentChanges, SegmentRecord
 from batchjobs.errors import SuspectError
 from batchjobs.jobs import Doubt, Status
 from batchjobs.outputs import suspects
-from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.stt import SttResult
 from batchjobs.runner.service import Result
 from batchjobs.runner.state import RunState
 
@@ -25,7 +25,7 @@ def is_as_before(kept: JobRecord | SegmentRecord | None, result: Result) -> bool
     """Whether what is kept already is as good as the same: a third time would say no more."""
     if kept is None:
         return False
-    if isinstance(result, TranscriptResult):
+    if isinstance(result, SttResult):
         return kept.text.strip() == result.text
     return suspects.agree(kept.audio_seconds, result.evidence.received_audio_seconds)
 

@@ -21,7 +21,7 @@ from batchjobs.outputs import writing
 from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
 from batchjobs.outputs.writing import Written
 from batchjobs.progress import SegmentFinished
-from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.stt import SttResult
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.doubts import reserve_place, to_suspect
 from batchjobs.runner.reactions import Fail
@@ -191,7 +191,7 @@ class LongJobs:
             doubts=result.doubts,
             support=result.support if result.doubts else (),
         )
-        if isinstance(result, TranscriptResult):
+        if isinstance(result, SttResult):
             ends = result.word_end_seconds
             return replace(record, text=result.verbatim, word_end_seconds=ends), None
         # Until this is committed what is kept stays, in a file of its own.

@@ -32,7 +32,7 @@ class Runner:
 
     Args:
         checkpoint: The run folder's, with the plan adopted.
-        links: The way to each provider that the plan uses.
+        endpoints: The way to each provider that the plan uses.
         settings: How fast and how patiently, and what it may cost.
         observe: Told of everything that happens.
         random_source: For the jitter of retries.
@@ -43,7 +43,7 @@ class Runner:
         self,
         checkpoint: Checkpoint,
         *,
-        links: Mapping[str, Endpoint],
+        endpoints: Mapping[str, Endpoint],
         settings: RunSettings,
         observe: Observer,
         random_source: random.Random | None = None,
@@ -51,7 +51,7 @@ class Runner:
     ) -> None:
         self._state = RunState(
             checkpoint,
-            links=links,
+            endpoints=endpoints,
             settings=settings,
             observe=observe,
         )

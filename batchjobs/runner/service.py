@@ -21,17 +21,17 @@ from batchjobs.limits import (
     SettleTime,
 )
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
-from batchjobs.protocol.stt import TranscriptResult
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.stt import SttResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.reactions import Contact, ServiceFacts
 from batchjobs.runner.settings import RunSettings
 from batchjobs.runner.tickets import Ticket
-from batchjobs.session import ConnectionPool, Endpoint, SpeechSession, TranscriptSession
+from batchjobs.session import ConnectionPool, Endpoint, SttSession, TtsSession
 
 __all__ = ["Result", "Service", "Session", "Slot"]
 
-Session = SpeechSession | TranscriptSession
-Result = SpeechResult[ReceivedAudio] | TranscriptResult
+Session = TtsSession | SttSession
+Result = TtsResult[ReceivedAudio] | SttResult
 
 _logger = logging.getLogger(__name__)
 _AUTO_INITIAL: Final = 4
@@ -279,7 +279,7 @@ class Service:
             now: The time.
         """
         self._limit.succeeded()
-        if isinstance(result, SpeechResult):
+        if isinstance(result, TtsResult):
             self.quiet.heard(result.evidence.longest_gap_seconds)
             has_drifted = self._is_adaptive and self._drift.add(
                 result.evidence.first_result_seconds
@@ -297,7 +297,7 @@ class Service:
 
     def doubt(self, session: Session) -> None:
         """A suspect result: what was learnt of the ends of such sessions is not to be relied on."""
-        (self.settle if isinstance(session, TranscriptSession) else self.quiet).doubt()
+        (self.settle if isinstance(session, SttSession) else self.quiet).doubt()
 
     def count_mute(self, key: str, *, has_spoken: bool) -> None:
         """It took a text with words and left without any audio.

@@ -8,7 +8,7 @@ from batchjobs.jobs import Kind, Segment
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.plausibility.transcripts import TranscriptRates
 from batchjobs.runner.service import Service, Session
-from batchjobs.session import SpeechSession, TranscriptSession, recording_chunks
+from batchjobs.session import SttSession, TtsSession, recording_chunks
 
 __all__ = ["SessionMaker"]
 
@@ -30,7 +30,7 @@ class SessionMaker:
         """
         endpoint = service.endpoint
         if segment.kind is Kind.STT:
-            return TranscriptSession(
+            return SttSession(
                 endpoint,
                 chunks=recording_chunks(Path(segment.audio), endpoint.provider.chunk_seconds),
                 pool=service.pool,
@@ -43,7 +43,7 @@ class SessionMaker:
         speech = segment.speech
         assert speech is not None
         voice = f"{service.name}/{speech.model_id}/{speech.voice_id}"
-        return SpeechSession(
+        return TtsSession(
             endpoint,
             segment,
             texts=text.split_messages(segment.text),

@@ -10,7 +10,7 @@ from batchjobs.checkpoint import AttemptEnd, JobRecord, Row
 from batchjobs.jobs import Kind, Status, severity
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Written
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.doubts import reserve_place, to_suspect
 from batchjobs.runner.reactions import Fail
@@ -47,7 +47,7 @@ class SingleJobs:
         ticket = attempt.ticket
         written = await self._write(ticket.row, ticket.row.output, result)
         record = _make_record(ticket, result, written, output=ticket.row.output)
-        if not isinstance(result, SpeechResult) and not result.text.strip():
+        if not isinstance(result, TtsResult) and not result.text.strip():
             record = replace(record, error_class="no_speech")
         durable = self._run.recorder.finish(end=end, record=record, targets=written.targets)
         # The next session may begin: it opens once this is durable, so a kill loses no more.
@@ -112,7 +112,7 @@ class SingleJobs:
         folder = self._run.checkpoint.folder
 
         def write() -> Written:
-            if isinstance(result, SpeechResult):
+            if isinstance(result, TtsResult):
                 return writing.write_speech(folder, output, result.pcm, result.sample_rate)
             part = TranscriptPart(
                 start_seconds=0.0,
@@ -128,7 +128,7 @@ class SingleJobs:
                 evidence=result.evidence,
             )
 
-        if isinstance(result, SpeechResult) and Path(output).suffix.lower() != ".wav":
+        if isinstance(result, TtsResult) and Path(output).suffix.lower() != ".wav":
             # To encode takes the processor, not the hop: each file for itself.
             return await trio.to_thread.run_sync(write, limiter=self._run.disk)
         return await self._run.batches.run_sync(write)
@@ -196,7 +196,7 @@ def _make_record(ticket: Ticket, result: Result, written: Written, *, output: st
         started_at=ticket.started_at,
         finished_at=time.time(),
     )
-    if isinstance(result, SpeechResult):
+    if isinstance(result, TtsResult):
         return replace(
             record,
             sample_rate=result.sample_rate,

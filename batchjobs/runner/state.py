@@ -34,7 +34,7 @@ class RunState:
 
     Args:
         checkpoint: The run folder's, with the plan adopted.
-        links: The way to each provider.
+        endpoints: The way to each provider.
         settings: How fast and how patiently.
         observe: Told of everything that happens.
     """
@@ -43,7 +43,7 @@ class RunState:
         self,
         checkpoint: Checkpoint,
         *,
-        links: Mapping[str, Endpoint],
+        endpoints: Mapping[str, Endpoint],
         settings: RunSettings,
         observe: Observer,
     ) -> None:
@@ -62,7 +62,7 @@ class RunState:
                 tell=self.tell,
                 notify=self.queue.notify,
             )
-            for name, endpoint in links.items()
+            for name, endpoint in endpoints.items()
         }
         self.recorder = Recorder(checkpoint)
         self.attempts = OpenAttempts(self.recorder, self.stop)

@@ -4,8 +4,8 @@ from batchjobs.session.dial import Dial, dial_tcp
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import CONNECTION_CODE
 from batchjobs.session.pool import ConnectionPool
-from batchjobs.session.stt import RECORDING_CODE, TranscriptSession, recording_chunks
-from batchjobs.session.tts import SpeechSession
+from batchjobs.session.stt import RECORDING_CODE, SttSession, recording_chunks
+from batchjobs.session.tts import TtsSession
 
 __all__ = [
     "CONNECTION_CODE",
@@ -13,8 +13,8 @@ __all__ = [
     "ConnectionPool",
     "Dial",
     "Endpoint",
-    "SpeechSession",
-    "TranscriptSession",
+    "SttSession",
+    "TtsSession",
     "dial_tcp",
     "recording_chunks",
 ]

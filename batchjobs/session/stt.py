@@ -10,19 +10,19 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs.audio import decoding
 from batchjobs.errors import PermanentError, RecordingError, SessionError
-from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, TranscriptJudge, TranscriptResult
+from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange, try_conversation
 from batchjobs.session.pool import ConnectionPool
 
-__all__ = ["RECORDING_CODE", "TranscriptSession", "recording_chunks"]
+__all__ = ["RECORDING_CODE", "SttSession", "recording_chunks"]
 
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""
 _CHUNKS_A_HOP: Final = 8
 
 
-class TranscriptSession:
+class SttSession:
     """Transcribes one recording through one connection.
 
     Args:
@@ -42,7 +42,7 @@ class TranscriptSession:
         pool: ConnectionPool | None = None,
         on_proven: Callable[[], None] = lambda: None,
         settle_seconds: float | None = None,
-        judge: TranscriptJudge | None = None,
+        judge: SttJudge | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._chunks = chunks
@@ -67,7 +67,7 @@ class TranscriptSession:
         """Seconds of audio sent, also of a session that failed or was cancelled."""
         return self._machine.sent_seconds if self._machine else 0.0
 
-    async def run(self) -> TranscriptResult:
+    async def run(self) -> SttResult:
         """Open the connection, send the recording, wait for the transcript, close.
 
         Raises:

@@ -7,15 +7,16 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Segment
-from batchjobs.protocol.tts import SpeechResult, TtsClient, TtsJudge
+from batchjobs.protocol.tts import TtsClient
+from batchjobs.protocol.tts_audio import TtsJudge, TtsResult
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange, try_conversation
 from batchjobs.session.pool import ConnectionPool
 
-__all__ = ["SpeechSession"]
+__all__ = ["TtsSession"]
 
 
-class SpeechSession:
+class TtsSession:
     """Speaks one text through one connection.
 
     Args:
@@ -66,7 +67,7 @@ class SpeechSession:
         """Always 0: a synthesis sends no audio."""
         return 0.0
 
-    async def run(self) -> SpeechResult[ReceivedAudio]:
+    async def run(self) -> TtsResult[ReceivedAudio]:
         """Open the connection, speak the text, close.
 
         Raises:

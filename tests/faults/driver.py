@@ -156,7 +156,7 @@ def _slot_released_early() -> None:
 
         return run_and_tell
 
-    for session in (sessions.SpeechSession, sessions.TranscriptSession):
+    for session in (sessions.TtsSession, sessions.SttSession):
         session.run = telling(session.run)  # type: ignore[assignment,method-assign]
 
     async def buy_on_the_side(self: worker.Worker, *arguments: object) -> None:

@@ -25,7 +25,7 @@ from batchjobs.protocol.messages import InvalidMessageError
 from batchjobs.protocol.parsing import parse_stt_reply, parse_tts_reply
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.session import Endpoint, SpeechSession, TranscriptSession
+from batchjobs.session import Endpoint, SttSession, TtsSession
 from tests import tally
 from tests.builders import (
     LenientJudge,
@@ -380,7 +380,7 @@ async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
 
     segment = Segment(key="k", kind=Kind.TTS, speech=make_speech())
     endpoint = dialled.link(talk)
-    session = SpeechSession(endpoint, segment, texts=["نص", " آخر"], judge=LenientJudge())
+    session = TtsSession(endpoint, segment, texts=["نص", " آخر"], judge=LenientJudge())
     result = await session.run()
     if result.doubts:
         return str(Status.SUSPECT)
@@ -401,12 +401,12 @@ async def transcript_of(case: MessageCase, dialled: "Dialled") -> str:
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield bytes(32_000)
 
-    result = await TranscriptSession(dialled.link(talk), chunks=chunks()).run()
+    result = await SttSession(dialled.link(talk), chunks=chunks()).run()
     return "done" if result.text == "النص الأخير" else f"done with {result.text!r}"
 
 
 class Dialled:
-    """Makes links to scripted services."""
+    """Makes endpoints of scripted services."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery

@@ -12,7 +12,7 @@ from batchjobs.jobs import Ending, Verdict
 from batchjobs.limits import QuietTime
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Endpoint, SpeechSession
+from batchjobs.session import Endpoint, TtsSession
 from tests.builders import audio_message, make_endpoint, make_segment, make_speech, make_tone
 from tests.streams import Peer, Service
 
@@ -123,7 +123,7 @@ class Course:
         for _ in range(sessions):
             judge = self.rates.make_judge(voice="v", spoken=TEXT, speed=1.0)
             segment = make_segment(TEXT, speech=SPEECH)
-            session = SpeechSession(
+            session = TtsSession(
                 endpoint, segment, texts=[TEXT], judge=judge, quiet_seconds=self.quiet.seconds
             )
             result = await session.run()

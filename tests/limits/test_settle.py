@@ -12,10 +12,10 @@ import trio
 
 from batchjobs.jobs import Ending
 from batchjobs.limits import SettleTime
-from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.stt import SttResult
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import Runner
-from batchjobs.session import Endpoint, TranscriptSession
+from batchjobs.session import Endpoint, SttSession
 from tests.builders import make_endpoint, make_recording_job, transcript_message
 from tests.runner.runs import SETTINGS, ran
 from tests.streams import Peer, Service
@@ -149,9 +149,9 @@ class Course:
             if self.settle.heard(result.revision_seconds, settled_seconds=result.settled_seconds):
                 self.doubted.append(len(self.texts))
 
-    async def once(self, settle_seconds: float | None) -> TranscriptResult:
+    async def once(self, settle_seconds: float | None) -> SttResult:
         """Have one session."""
-        session = TranscriptSession(self.endpoint, chunks=chunks(), settle_seconds=settle_seconds)
+        session = SttSession(self.endpoint, chunks=chunks(), settle_seconds=settle_seconds)
         result = await session.run()
         assert result.evidence.ending is Ending.SETTLED
         self.texts.append(result.text)

@@ -11,9 +11,9 @@ from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
 from batchjobs.limits import QuietTime
 from batchjobs.outputs.suspects import agree
 from batchjobs.plausibility.clips import SpeechRates
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Endpoint, SpeechSession
+from batchjobs.session import Endpoint, TtsSession
 from tests.builders import audio_message, make_endpoint
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service
@@ -43,7 +43,7 @@ class Bought:
     attempts: int
     is_suspect: bool
     clip: Clip
-    result: SpeechResult[ReceivedAudio]
+    result: TtsResult[ReceivedAudio]
 
 
 @dataclass
@@ -93,12 +93,10 @@ class Buyer:
                 break
         return Bought(first[1].doubts, attempts, bool(kept[1].doubts), *kept)
 
-    async def _taken(self, clip: Clip) -> tuple[Clip, SpeechResult[ReceivedAudio]]:
+    async def _taken(self, clip: Clip) -> tuple[Clip, TtsResult[ReceivedAudio]]:
         return clip, await self.take(clip)
 
-    async def take(
-        self, clip: Clip, rates: SpeechRates | None = None
-    ) -> SpeechResult[ReceivedAudio]:
+    async def take(self, clip: Clip, rates: SpeechRates | None = None) -> TtsResult[ReceivedAudio]:
         """Open one session.
 
         Args:
@@ -114,7 +112,7 @@ class Buyer:
             voice=clip.voice, spoken=clip.text, speed=clip.speed
         )
         segment = Segment(key="k", kind=Kind.TTS, text=clip.text, speech=speech)
-        session = SpeechSession(
+        session = TtsSession(
             self.endpoint,
             segment,
             texts=[clip.text],

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from batchjobs.errors import SessionError
-from batchjobs.protocol.stt import SttClient, TranscriptJudge
+from batchjobs.protocol.stt import SttClient, SttJudge
 from batchjobs.providers import Provider
 from tests.builders import HOSTED
 
@@ -25,7 +25,7 @@ class Session:
         provider: Provider = HOSTED,
         *,
         start: float = 100.0,
-        judge: TranscriptJudge | None = None,
+        judge: SttJudge | None = None,
     ) -> None:
         self.now = start
         self.sent: list[bytes] = []

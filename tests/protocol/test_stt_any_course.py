@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import SessionError
-from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.stt import SttResult
 from batchjobs.providers import BUILT_IN, Provider
 from tests.builders import HOSTED, transcript_message
 from tests.protocol.stt_session import ANSWERING, ARABIC, Session
@@ -82,6 +82,6 @@ def test_any_course_ends_in_a_result_or_a_session_error(
         result = session.machine.result()
     except SessionError:
         return
-    assert isinstance(result, TranscriptResult)
+    assert isinstance(result, SttResult)
     assert result.evidence.messages > 0
     assert result.text in {"", "a", "b", ARABIC}

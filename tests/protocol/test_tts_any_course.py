@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from batchjobs.errors import SessionError
 from batchjobs.jobs import Ending
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import Provider
 from tests.builders import HOSTED, READY, audio_message
 from tests.protocol.tts_session import DRAINING, FINAL, TEXTS, Judge, Session, sound
@@ -90,7 +90,7 @@ def test_any_course_ends_in_a_result_or_a_session_error(
         result = session.machine.result()
     except SessionError:
         return
-    assert isinstance(result, SpeechResult)
+    assert isinstance(result, TtsResult)
     assert result.pcm
     assert len(result.pcm) % 2 == 0
     is_whole = result.evidence.ending is not Ending.STOPPED

@@ -170,13 +170,13 @@ async def ran(
             async with trio.open_nursery() as nursery:
                 service = Service(nursery, talk=None if raw else talk, raw=raw)
                 dial = dial or service.dial
-                links = {provider.name: make_endpoint(dial, provider)}
+                endpoints = {provider.name: make_endpoint(dial, provider)}
                 for name, (other, other_talk) in (others or {}).items():
                     place = Service(nursery, talk=other_talk)
-                    links[name] = make_endpoint(place.dial, other)
+                    endpoints[name] = make_endpoint(place.dial, other)
                 runner = Runner(
                     checkpoint,
-                    links=links,
+                    endpoints=endpoints,
                     settings=run_settings,
                     observe=told,
                     random_source=random.Random(7),

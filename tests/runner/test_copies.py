@@ -109,6 +109,6 @@ async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Pa
             jobs(3), checkpoint=checkpoint, providers=providers, options=plan_options, name="t.csv"
         )
         checkpoint.staging.adopt({})
-        runner = Runner(checkpoint, links={}, settings=SETTINGS, observe=lambda _: None)
+        runner = Runner(checkpoint, endpoints={}, settings=SETTINGS, observe=lambda _: None)
         end = await runner.run()
     assert isinstance(end.error, ConfigurationError)

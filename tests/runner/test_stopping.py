@@ -207,7 +207,7 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
             service = Service(nursery, talk=stuck)
             endpoint = make_endpoint(service.dial, QUICK)
             runner = Runner(
-                checkpoint, links={"quick": endpoint}, settings=SETTINGS, observe=lambda _: None
+                checkpoint, endpoints={"quick": endpoint}, settings=SETTINGS, observe=lambda _: None
             )
             with trio.CancelScope() as scope:
 

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from batchjobs.session import ConnectionPool, Endpoint, SpeechSession, TranscriptSession
+from batchjobs.session import ConnectionPool, Endpoint, SttSession, TtsSession
 from tests.builders import (
     EAGER,
     LenientJudge,
@@ -65,7 +65,7 @@ class Place:
         """Have one session, and say how long it took."""
         began = trio.current_time()
         segment = make_segment("مرحبا")
-        session = SpeechSession(
+        session = TtsSession(
             self.endpoint, segment, texts=["مرحبا"], judge=LenientJudge(), pool=self.session_pool
         )
         assert bytes((await session.run()).pcm) == PCM
@@ -81,7 +81,7 @@ class Place:
             for _ in range(2):
                 yield bytes(32_000)
 
-        session = TranscriptSession(self.endpoint, chunks=chunks(), pool=self.session_pool)
+        session = SttSession(self.endpoint, chunks=chunks(), pool=self.session_pool)
         assert (await session.run()).text == "نعم"
         assert session.sent_audio_seconds == 2.0
         return trio.current_time() - began

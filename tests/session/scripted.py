@@ -11,9 +11,9 @@ import trio
 import trio.testing
 
 from batchjobs.errors import SessionError
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import Provider
-from batchjobs.session import Endpoint, SpeechSession
+from batchjobs.session import Endpoint, TtsSession
 from tests.builders import (
     HOSTED,
     LenientJudge,
@@ -43,10 +43,10 @@ def endpoint_at(
     return make_endpoint(service.dial, provider, key=key, **others)
 
 
-def speech(endpoint: Endpoint, texts: list[str] | None = None, **others: Any) -> SpeechSession:
+def speech(endpoint: Endpoint, texts: list[str] | None = None, **others: Any) -> TtsSession:
     """Make a session that speaks."""
     segment = make_segment(ARABIC)
-    return SpeechSession(
+    return TtsSession(
         endpoint,
         segment,
         texts=[ARABIC] if texts is None else texts,
@@ -88,7 +88,7 @@ async def spoken(
     provider: Provider = HOSTED,
     texts: list[str] | None = None,
     **faults: Any,
-) -> SpeechResult:
+) -> TtsResult:
     """Run one session that speaks against a scripted service."""
     async with serving(talk, raw=raw, **faults) as service:
         return await speech(endpoint_at(service, provider), texts).run()

@@ -7,9 +7,9 @@ import trio
 import trio.testing
 
 from batchjobs.jobs import Kind
-from batchjobs.protocol.tts import SpeechResult
+from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import Provider
-from batchjobs.session import TranscriptSession
+from batchjobs.session import SttSession
 from tests.builders import HOSTED, READY, audio_message
 from tests.session.scripted import (
     ARABIC,
@@ -38,7 +38,7 @@ async def _cancelled_at(step: int, kind: Kind, provider: Provider) -> tuple[bool
         session = (
             speech(endpoint, [ARABIC, "b"])
             if kind is Kind.TTS
-            else TranscriptSession(endpoint, chunks=chunks_of(2))
+            else SttSession(endpoint, chunks=chunks_of(2))
         )
         scope = trio.CancelScope()
         instrument = CancelAt(scope, step)
@@ -48,7 +48,7 @@ async def _cancelled_at(step: int, kind: Kind, provider: Provider) -> tuple[bool
                 result = await session.run()
         finally:
             trio.lowlevel.remove_instrument(instrument)
-    if isinstance(result, SpeechResult):
+    if isinstance(result, TtsResult):
         assert bytes(result.pcm) == PCM
     return instrument.steps >= step, result is not None, 0.0
 

@@ -14,7 +14,7 @@ import trio.testing
 import trustme
 
 from batchjobs.errors import StopError, TransientError
-from batchjobs.session import Endpoint, TranscriptSession
+from batchjobs.session import Endpoint, SttSession
 from batchjobs.session.handshake_guard import GuardedStream
 from tests.builders import HOSTED
 from tests.canary import place_in
@@ -57,7 +57,7 @@ async def test_the_key_travels_only_as_the_provider_says(
         assert _ways_seen(service.peers[0]) == set(ways)
         assert not place_in(repr(endpoint))
     async with serving(listens) as service:
-        await TranscriptSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
+        await SttSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
         assert _ways_seen(service.peers[0]) == set(ways) - {"init"}
     shown = caplog.text + "".join(capfd.readouterr())
     assert not place_in(shown)
@@ -68,7 +68,7 @@ async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: ob
     """Percent-encoded, as all that does."""
     async with serving(listens) as service:
         provider = replace(HOSTED, stt_model="munsit en&ar")
-        await TranscriptSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
+        await SttSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
         path = service.peers[0].request.path
     assert path == "/api/v1/websocket/speech-to-text?model=munsit%20en%26ar"
 
@@ -77,7 +77,7 @@ async def test_transcription_by_munsit_names_its_model(autojump_clock: object) -
     """As built in, as the vendor's newest clients do: in the request's query, the key not."""
     async with serving(listens) as service:
         endpoint = endpoint_at(service, HOSTED)
-        await TranscriptSession(endpoint, chunks=chunks_of(1)).run()
+        await SttSession(endpoint, chunks=chunks_of(1)).run()
         path = service.peers[0].request.path
     assert path == "/api/v1/websocket/speech-to-text?model=munsit"
 

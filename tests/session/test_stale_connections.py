@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from batchjobs.errors import TransientError
-from batchjobs.session import SpeechSession
+from batchjobs.session import TtsSession
 from tests.builders import LenientJudge, make_segment
 from tests.session.far_service import far, listens, speaks
 from tests.streams import FaultyStream, Peer, Service, Talk
@@ -122,7 +122,7 @@ async def test_a_dead_pooled_connection_and_then_no_connection_is_no_connection(
     async with far(dial=dial) as place:
         await place.speak()
         segment = make_segment("مرحبا")
-        session = SpeechSession(
+        session = TtsSession(
             place.endpoint, segment, texts=["مرحبا"], judge=LenientJudge(), pool=place.pool
         )
         with pytest.raises(TransientError, match="no connection: gone"):

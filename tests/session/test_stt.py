@@ -14,10 +14,10 @@ from batchjobs.errors import PermanentError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Sign
 from batchjobs.plausibility.transcripts import TranscriptRates
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.protocol.stt import TranscriptResult
+from batchjobs.protocol.stt import SttResult
 from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneSynthesiser
-from batchjobs.session import RECORDING_CODE, TranscriptSession, recording_chunks
+from batchjobs.session import RECORDING_CODE, SttSession, recording_chunks
 from tests.builders import HOSTED, make_speech
 from tests.session.scripted import (
     ARABIC,
@@ -37,12 +37,10 @@ TONES = make_speech(16_000)
 
 async def transcribed(
     talk: Talk, *, provider: Provider = HOSTED, chunks: AsyncGenerator[bytes, None] | None = None
-) -> TranscriptResult:
+) -> SttResult:
     """Run one session that transcribes."""
     async with serving(talk) as service:
-        return await TranscriptSession(
-            endpoint_at(service, provider), chunks=chunks or chunks_of(3)
-        ).run()
+        return await SttSession(endpoint_at(service, provider), chunks=chunks or chunks_of(3)).run()
     raise AssertionError
 
 
@@ -72,7 +70,7 @@ async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock:
     for pcm in (sound, bytes(len(sound))):
         async with serving(hears_nothing) as service:
             judge = TranscriptRates().make_judge("service/model")
-            session = TranscriptSession(endpoint_at(service), chunks=chunks(pcm), judge=judge)
+            session = SttSession(endpoint_at(service), chunks=chunks(pcm), judge=judge)
             result = await session.run()
             assert result.text == ""
             found.append([doubt.sign for doubt in result.doubts])
@@ -113,7 +111,7 @@ async def test_chunks_are_whole_files_or_only_the_first(
     """The chunk form is the provider's."""
     async with serving(listens) as service:
         provider = replace(HOSTED, chunk_form=form)
-        await TranscriptSession(endpoint_at(service, provider), chunks=chunks_of(3)).run()
+        await SttSession(endpoint_at(service, provider), chunks=chunks_of(3)).run()
         sent = [bytes(m["data"]["audioBuffer"]) for m in service.peers[0].messages]
     assert [data.startswith(b"RIFF") for data in sent] == whole
     assert [data[-2:] for data in sent] == [b"\x01\x00", b"\x02\x00", b"\x03\x00"]
@@ -126,7 +124,7 @@ async def test_chunks_are_written_as_asked(encoding: ChunkEncoding, autojump_clo
     for asked in (ChunkEncoding.COMPACT, encoding):
         async with serving(listens) as service:
             endpoint = endpoint_at(service, encoding=asked)
-            await TranscriptSession(endpoint, chunks=chunks_of(3)).run()
+            await SttSession(endpoint, chunks=chunks_of(3)).run()
             sent[asked] = len(service.streams[0].sent), service.peers[0].messages
     assert sent[encoding][1] == sent[ChunkEncoding.COMPACT][1]
     is_padded = encoding is ChunkEncoding.PADDED
@@ -145,7 +143,7 @@ async def test_a_recording_damaged_midway_is_nobodys_fault_but_its_own(
         raise RecordingError("cut off", hint="copy it again")
 
     async with serving(listens) as service:
-        session = TranscriptSession(endpoint_at(service), chunks=damaged())
+        session = SttSession(endpoint_at(service), chunks=damaged())
         assert session.sent_audio_seconds == 0.0
         assert not session.was_connected
         with pytest.raises(PermanentError, match="cut off") as caught:
@@ -188,7 +186,7 @@ async def test_a_send_that_breaks_leaves_the_verdict_to_the_listener(
     """The failure is the connection's, with its code."""
     async with serving(listens, break_sends_after=100_000) as service:
         with pytest.raises(TransientError) as caught:
-            await TranscriptSession(endpoint_at(service), chunks=chunks_of(9)).run()
+            await SttSession(endpoint_at(service), chunks=chunks_of(9)).run()
     assert caught.value.code == "1006"
 
 
@@ -213,7 +211,7 @@ async def test_a_service_that_stops_taking_audio_ends_by_its_deadline(
     async with serving(listens, stall_sends_after=300_000) as service:
         began = trio.current_time()
         with pytest.raises(TimedOutError, match="stopped taking audio"):
-            await TranscriptSession(endpoint_at(service), chunks=chunks_of(10)).run()
+            await SttSession(endpoint_at(service), chunks=chunks_of(10)).run()
         allowed = 4 + 1 + HOSTED.ready_seconds + CLOSE_SECONDS
         assert trio.current_time() - began <= allowed + 0.1
 

@@ -18,7 +18,7 @@ from batchjobs.errors import (
 )
 from batchjobs.jobs import Doubt, Ending, Sign, Verdict
 from batchjobs.providers import Provider
-from batchjobs.session import SpeechSession, exchange
+from batchjobs.session import TtsSession, exchange
 from tests.builders import HOSTED, LenientJudge, audio_message, make_segment, make_tone
 from tests.session.scripted import (
     CLOSE_SECONDS,
@@ -221,7 +221,7 @@ async def test_an_implausible_result_is_handed_out_with_its_doubts(
 
     async with serving(speaks) as service:
         segment = make_segment("x")
-        session = SpeechSession(endpoint_at(service), segment, texts=["x"], judge=Strict())
+        session = TtsSession(endpoint_at(service), segment, texts=["x"], judge=Strict())
         result = await session.run()
     assert result.doubts == (doubt,)
     assert bytes(result.pcm) == PCM

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Endpoint, TranscriptSession
+from batchjobs.session import Endpoint, SttSession
 
 QUICK = replace(BUILT_IN["munsit"], pace=0.0, transcript_per_chunk=True)
 
@@ -19,4 +19,4 @@ async def chunks_of(pcm: bytes) -> AsyncGenerator[bytes, None]:
 
 async def transcribed(endpoint: Endpoint, pcm: bytes) -> str:
     """Send a recording and give its transcript."""
-    return (await TranscriptSession(endpoint, chunks=chunks_of(pcm)).run()).verbatim
+    return (await SttSession(endpoint, chunks=chunks_of(pcm)).run()).verbatim

@@ -21,7 +21,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from batchjobs.session import TranscriptSession
+from batchjobs.session import SttSession
 from batchjobs.websocket import frames, hooks
 from batchjobs.websocket.frames import FastConnection
 from tests.builders import make_endpoint, transcript_message
@@ -216,7 +216,7 @@ async def test_sessions_use_it_where_the_library_is_known(
         for fast in (True, True, False):
             endpoint = make_endpoint(service.dial, QUICK, library_hooks=fast)
             chunks = chunks_of(bytes(range(256)) * 500)
-            heard.append((await TranscriptSession(endpoint, chunks=chunks).run()).text)
+            heard.append((await SttSession(endpoint, chunks=chunks).run()).text)
         nursery.cancel_scope.cancel()
     assert heard[0] == heard[1] == heard[2]
     assert heard[0].startswith(ARABIC)

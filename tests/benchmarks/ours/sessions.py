@@ -12,7 +12,7 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.process.tuning import tune_process
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Endpoint, SpeechSession, TranscriptSession
+from batchjobs.session import Endpoint, SttSession, TtsSession
 from batchjobs.websocket.masking import install_fast_masker
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter, resident_bytes
@@ -43,7 +43,7 @@ class Sessions:
         self._rates = SpeechRates()
         self._chunks = program.recording() if not arguments.kind.is_speech else []
         self._todo = iter(range(arguments.sessions))
-        self.open: list[SpeechSession] = []
+        self.open: list[TtsSession] = []
         self.messages = self.bytes = 0
 
     def all_open(self) -> bool:
@@ -61,7 +61,7 @@ class Sessions:
 
     async def _speak(self) -> None:
         spoken = self._arguments.kind.text
-        session = SpeechSession(
+        session = TtsSession(
             self._endpoint,
             Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH),
             texts=text.split_messages(spoken),
@@ -74,7 +74,7 @@ class Sessions:
         self.bytes += len(result.pcm)
 
     async def _transcribe(self) -> None:
-        result = await TranscriptSession(self._endpoint, chunks=self._recording()).run()
+        result = await SttSession(self._endpoint, chunks=self._recording()).run()
         assert result.text
         self.messages += result.evidence.messages
 
