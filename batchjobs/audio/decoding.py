@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 import soxr
 
 from batchjobs.audio.containers import open_container
@@ -25,11 +24,10 @@ from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Containe
 from batchjobs.audio.uncompressed import open_samples
 from batchjobs.errors import RecordingError
 
-__all__ = ["Recording", "measure", "pcm_chunks", "probe", "read_span", "sha256_of"]
+__all__ = ["Recording", "measure", "pcm_chunks", "probe", "sha256_of"]
 
 _BLOCK_FRAMES: Final = 32_768
 """Frames held at once; 8 MiB at the worst (32 channels of doubles)."""
-_SPAN_BLOCK_FRAMES: Final = 65_536
 
 
 def probe(path: Path) -> Recording:
@@ -111,34 +109,6 @@ def measure(path: Path) -> tuple[int, int]:
     with _open_source(path) as source:
         frames = sum(len(block) for block in _read_mono(source, _BLOCK_FRAMES))
         return frames, source.recording.sample_rate
-
-
-def read_span(path: Path, first_frame: int, frames: int) -> Iterator[bytes]:
-    """Read a span of a WAV or FLAC result of one channel, in pieces.
-
-    Args:
-        path: The file.
-        first_frame: Where the span begins.
-        frames: How long it is.
-
-    Yields:
-        16-bit samples.
-
-    Raises:
-        RecordingError: The file is missing or damaged, or ends before the span does.
-    """
-    left = frames
-    try:
-        with soundfile.SoundFile(path) as file:
-            file.seek(first_frame)
-            while left:
-                block = file.read(min(left, _SPAN_BLOCK_FRAMES), dtype="int16")
-                if not len(block):
-                    raise RecordingError(f"{path} ends {left:,} frames too early")
-                left -= len(block)
-                yield block.tobytes()
-    except (OSError, soundfile.SoundFileError) as error:
-        raise RecordingError(f"{path} cannot be read: {error}") from error
 
 
 # -- opening ------------------------------------------------------------------------------------

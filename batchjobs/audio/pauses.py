@@ -19,7 +19,7 @@ from batchjobs.audio.speech_frames import (
     to_frames,
 )
 
-__all__ = ["SpeechDetector", "Stretch", "plan_stretches", "split_at_pauses"]
+__all__ = ["SpeechDetector", "Stretch", "split_at_pauses"]
 
 _BLOCK_FRAMES: Final = 256
 _MARGIN_SECONDS: Final = 0.256
@@ -102,7 +102,7 @@ def split_at_pauses(
         speech = np.array(chances) > 0.5
         loudness = np.array(chances, dtype=np.float32)
     longest = to_frames(longest_seconds)
-    places = list(plan_stretches(speech, loudness, to_frames(target_seconds), longest))
+    places = list(_plan_stretches(speech, loudness, to_frames(target_seconds), longest))
     shortest = to_frames(_PAUSE_SECONDS)
     for (first, last, _), stretch in zip(
         places, _cut_stretches(blocks(), places, frame), strict=True
@@ -118,7 +118,7 @@ def _cut_frames(pcm: bytes, frame: int) -> Iterator[bytes]:
         yield pcm[start : start + 2 * frame].ljust(2 * frame, b"\0")
 
 
-def plan_stretches(
+def _plan_stretches(
     speech: NDArray[np.bool_], levels: NDArray[np.float32], target: int, longest: int
 ) -> Iterator[tuple[int, int, int]]:
     """Decide which frames go into which stretch.

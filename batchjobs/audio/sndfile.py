@@ -1,4 +1,4 @@
-"""FLAC, Ogg and MP3, which libsndfile decodes."""
+"""What libsndfile reads: recordings as FLAC, Ogg and MP3, and spans of result files."""
 
 import os
 from collections.abc import Iterator
@@ -22,10 +22,11 @@ from batchjobs.audio.source import (
 )
 from batchjobs.errors import RecordingError
 
-__all__ = ["open_encoded"]
+__all__ = ["open_encoded", "read_span"]
 
 _MOST_FRAMES_PER_BYTE: Final = 8_192
 """Beyond what any decoder here makes of silence: a FLAC's longest frame, 65,535, takes 11 bytes."""
+_SPAN_BLOCK_FRAMES: Final = 65_536
 
 
 class _Decoder(Protocol):
@@ -116,3 +117,31 @@ def _check_end(recording: Recording, decoder: _Decoder, size: int) -> None:
             decoder.seek(0)
         except soundfile.LibsndfileError as error:
             raise decoding_error(f"{recording.path}", error.error_string) from error
+
+
+def read_span(path: Path, first_frame: int, frames: int) -> Iterator[bytes]:
+    """Read a span of a WAV or FLAC result of one channel, in pieces.
+
+    Args:
+        path: The file.
+        first_frame: Where the span begins.
+        frames: How long it is.
+
+    Yields:
+        16-bit samples.
+
+    Raises:
+        RecordingError: The file is missing or damaged, or ends before the span does.
+    """
+    left = frames
+    try:
+        with soundfile.SoundFile(path) as file:
+            file.seek(first_frame)
+            while left:
+                block = file.read(min(left, _SPAN_BLOCK_FRAMES), dtype="int16")
+                if not len(block):
+                    raise RecordingError(f"{path} ends {left:,} frames too early")
+                left -= len(block)
+                yield block.tobytes()
+    except (OSError, soundfile.SoundFileError) as error:
+        raise RecordingError(f"{path} cannot be read: {error}") from error

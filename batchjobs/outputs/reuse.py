@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from batchjobs.audio.decoding import read_span
+from batchjobs.audio.sndfile import read_span
 from batchjobs.checkpoint import FileRecord, JobRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from batchjobs.audio.decoding import read_span
 from batchjobs.audio.formats import EXACT_ENDINGS
+from batchjobs.audio.sndfile import read_span
 from batchjobs.checkpoint import SegmentRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder

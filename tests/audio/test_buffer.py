@@ -11,7 +11,7 @@ from batchjobs.errors import DiskError
 UNIT = 4
 
 
-def moved(audio: ReceivedAudio) -> bytes:
+def move(audio: ReceivedAudio) -> bytes:
     """Do by hand what the spool does: append what is moved to the file."""
     pcm = audio.start_move(UNIT)
     assert pcm is not None
@@ -30,7 +30,7 @@ def test_all_of_it_comes_back_from_file_and_memory(tmp_path: Path) -> None:
         everything += pcm
         audio.add(pcm)
         if number < 3:
-            moved(audio)
+            move(audio)
             audio.end_move(array("d", [1.0]), has_sound=True)
     assert audio.moved_bytes > 0
     assert len(audio) == len(everything)
@@ -42,7 +42,7 @@ def test_the_account_is_told_of_every_byte(tmp_path: Path) -> None:
     told: list[int] = []
     audio = ReceivedAudio(count=told.append, path=tmp_path / "a")
     audio.add(bytes(100))
-    size = len(moved(audio))
+    size = len(move(audio))
     assert sum(told) == 100
     audio.end_move(array("d"), has_sound=False)
     assert sum(told) == 100 - size == len(audio.rest)
@@ -55,7 +55,7 @@ def test_what_is_on_its_way_to_the_file_is_still_there(tmp_path: Path) -> None:
     """A reader that comes before the disk is done finds it in memory, and is left alone."""
     audio = ReceivedAudio(path=tmp_path / "a")
     audio.add(bytes(range(100)))
-    moved(audio)
+    move(audio)
     audio.add(b"more")
     assert bytes(audio.rest) == bytes(range(100)) + b"more"
     audio.seal()
@@ -84,7 +84,7 @@ def test_a_file_that_lost_something_is_told(tmp_path: Path, left: bytes | None) 
     """Audio is never shorter than it was, without a word."""
     audio = ReceivedAudio(path=tmp_path / "a")
     audio.add(bytes(100))
-    moved(audio)
+    move(audio)
     audio.end_move(array("d"), has_sound=True)
     assert audio.path is not None
     audio.path.unlink()
@@ -99,7 +99,7 @@ def test_the_last_byte_can_be_taken_back(tmp_path: Path) -> None:
     told: list[int] = []
     audio = ReceivedAudio(count=told.append, path=tmp_path / "a")
     audio.add(b"ab" * 500 + b"c")
-    moved(audio)
+    move(audio)
     audio.add(b"dd")
     audio.drop(1)
     assert bytes(audio) == b"ab" * 500 + b"cd"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from batchjobs.audio import decoding, encoding
-from batchjobs.audio.decoding import read_span
 from batchjobs.audio.encoding import write_pcm
+from batchjobs.audio.sndfile import read_span
 from batchjobs.errors import DiskError, DiskFullError, OutputError, RecordingError
 from batchjobs.files.atomic import fill_part, part_path
 
@@ -24,7 +24,7 @@ def pieces() -> Iterator[bytes]:
         yield PCM[start : start + 70_002]
 
 
-def written(target: Path, ending: str) -> Path:
+def write_result(target: Path, ending: str) -> Path:
     """Write a file as results are written."""
 
     def fill(descriptor: int) -> None:
@@ -37,7 +37,7 @@ def written(target: Path, ending: str) -> Path:
 @pytest.mark.parametrize("ending", ["wav", "flac"])
 def test_exact_formats_give_back_any_span(tmp_path: Path, ending: str) -> None:
     """From any sample on, as many as asked, whatever the pieces were."""
-    path = written(tmp_path / f"a.{ending}", ending)
+    path = write_result(tmp_path / f"a.{ending}", ending)
     for first, frames in ((0, RATE * 5), (1, 7), (70_001, 40_000), (RATE * 5 - 1, 1), (5, 0)):
         span = b"".join(read_span(path, first, frames))
         assert span == PCM[2 * first : 2 * (first + frames)]
@@ -45,14 +45,14 @@ def test_exact_formats_give_back_any_span(tmp_path: Path, ending: str) -> None:
 
 def test_a_wav_is_the_same_in_pieces_and_at_once(tmp_path: Path) -> None:
     """Byte for byte."""
-    path = written(tmp_path / "a.wav", "wav")
+    path = write_result(tmp_path / "a.wav", "wav")
     assert path.read_bytes() == encoding.encode(PCM, sample_rate=RATE, format="wav")
 
 
 @pytest.mark.parametrize("ending", ["ogg", "mp3"])
 def test_lossy_formats_are_whole(tmp_path: Path, ending: str) -> None:
     """About as long, and readable to the end."""
-    frames, rate = decoding.measure(written(tmp_path / f"a.{ending}", ending))
+    frames, rate = decoding.measure(write_result(tmp_path / f"a.{ending}", ending))
     assert rate == RATE
     assert abs(frames - RATE * 5) < 3_000
 
@@ -67,7 +67,7 @@ def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
 
 def test_a_span_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Beyond the end, in a missing file, in one that is none."""
-    path = written(tmp_path / "a.flac", "flac")
+    path = write_result(tmp_path / "a.flac", "flac")
     (tmp_path / "b.wav").write_bytes(b"RIFF")
     with pytest.raises(RecordingError, match="too early"):
         list(read_span(path, RATE * 4, RATE * 2))
@@ -84,16 +84,16 @@ def test_a_full_disk_is_told(
     write = os.write
     room = 10_000
 
-    def limited(descriptor: int, data: bytes) -> int:
+    def write_some(descriptor: int, data: bytes) -> int:
         nonlocal room
         if room <= 0:
             raise OSError(errno.ENOSPC, "full")
         room -= len(data)
         return write(descriptor, data)
 
-    monkeypatch.setattr(os, "write", limited)
+    monkeypatch.setattr(os, "write", write_some)
     with pytest.raises(DiskFullError) as caught:
-        written(tmp_path / f"a.{ending}", ending)
+        write_result(tmp_path / f"a.{ending}", ending)
     assert isinstance(caught.value, DiskError)
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr().err == ""

@@ -31,7 +31,7 @@ def silence(seconds: float, *, level_db: float = -200.0, seed: int = 2) -> _Samp
     return dice.standard_normal(round(seconds * RATE)) * 10 ** (level_db / 20)
 
 
-def written(path: Path, *parts: _Samples, noise_db: float | None = None) -> Path:
+def write_recording(path: Path, *parts: _Samples, noise_db: float | None = None) -> Path:
     """Write a recording."""
     wave = np.concatenate(parts)
     if noise_db is not None:
@@ -45,7 +45,7 @@ def spans(stretches: list[Stretch]) -> list[tuple[float, float]]:
     return [(s.first_frame / RATE, (s.first_frame + len(s.pcm) // 2) / RATE) for s in stretches]
 
 
-def cut(path: Path, target: float = 10.0, longest: float = 15.0) -> list[Stretch]:
+def split(path: Path, target: float = 10.0, longest: float = 15.0) -> list[Stretch]:
     """Split into short stretches."""
     return list(split_at_pauses(path, target_seconds=target, longest_seconds=longest))
 
@@ -56,7 +56,7 @@ def test_the_samples_are_those_of_the_recording(tmp_path: Path) -> None:
     stereo = np.stack([wave, wave * 0.5], axis=1).repeat(3, axis=0)  # 48 kHz
     soundfile.write(tmp_path / "in.flac", np.clip(stereo, -1, 1), 48_000)
     pcm = b"".join(decoding.pcm_chunks(tmp_path / "in.flac", sample_rate=RATE))
-    found = cut(tmp_path / "in.flac")
+    found = split(tmp_path / "in.flac")
     assert len(found) > 2
     for stretch in found:
         start = 2 * stretch.first_frame
@@ -73,7 +73,7 @@ def test_speech_is_sent_and_silence_is_not(
     """However quiet it is, at ten decibels over the noise and more."""
     parts = [silence(6), syllables(8, level_db=level_db), silence(8)]
     parts += [syllables(5, level_db=level_db, seed=3), silence(7)]
-    found = spans(cut(written(tmp_path / "in.wav", *parts, noise_db=noise_db)))
+    found = spans(split(write_recording(tmp_path / "in.wav", *parts, noise_db=noise_db)))
     for begin, end in ((6, 14), (22, 27)):
         assert any(a <= begin + 0.05 and b >= end - 0.05 for a, b in found)
     assert sum(b - a for a, b in found) <= 13 + 4 * 0.35
@@ -81,15 +81,15 @@ def test_speech_is_sent_and_silence_is_not(
 
 def test_a_recording_of_silence_has_no_stretch(tmp_path: Path) -> None:
     """Digital silence, a quiet room, and direct current."""
-    assert cut(written(tmp_path / "a.wav", silence(30))) == []
-    assert cut(written(tmp_path / "b.wav", silence(30, level_db=-80.0))) == []
-    assert cut(written(tmp_path / "c.wav", silence(30) + 0.2)) == []
+    assert split(write_recording(tmp_path / "a.wav", silence(30))) == []
+    assert split(write_recording(tmp_path / "b.wav", silence(30, level_db=-80.0))) == []
+    assert split(write_recording(tmp_path / "c.wav", silence(30) + 0.2)) == []
 
 
 def test_direct_current_hides_no_pause(tmp_path: Path) -> None:
     """The level is that of the sound."""
     wave = np.concatenate([syllables(8), silence(8), syllables(8)]) + 0.1
-    assert len(cut(written(tmp_path / "a.wav", wave))) == 2
+    assert len(split(write_recording(tmp_path / "a.wav", wave))) == 2
 
 
 def test_cuts_fall_into_pauses(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_cuts_fall_into_pauses(tmp_path: Path) -> None:
     parts = []
     for number in range(30):
         parts += [syllables(2.3, seed=number), silence(0.5)]
-    found = spans(cut(written(tmp_path / "in.wav", *parts)))
+    found = spans(split(write_recording(tmp_path / "in.wav", *parts)))
     assert all(4.5 <= b - a <= 15 for a, b in found[:-1])
     for (_, end), (begin, _) in itertools.pairwise(found):
         assert begin == end
@@ -108,7 +108,7 @@ def test_cuts_fall_into_pauses(tmp_path: Path) -> None:
 
 def test_continuous_speech_is_cut_with_an_overlap(tmp_path: Path) -> None:
     """No stretch is longer than may be, and the next one hears the end of it again."""
-    found = cut(written(tmp_path / "in.wav", syllables(100)))
+    found = split(write_recording(tmp_path / "in.wav", syllables(100)))
     assert all(len(s.pcm) / 2 / RATE <= 15.04 for s in found)
     assert [s.overlap_frames > 0 for s in found] == [False] + [True] * (len(found) - 1)
     for one, other in itertools.pairwise(found):
@@ -121,7 +121,7 @@ def test_steady_sound_is_heard(tmp_path: Path) -> None:
     """A chord has no pauses and no noise below it: it is not taken for silence."""
     times = np.arange(40 * RATE) / RATE
     chord = sum(np.sin(times * 2 * np.pi * pitch) for pitch in (220, 277, 330)) * 0.1
-    found = spans(cut(written(tmp_path / "in.wav", chord)))
+    found = spans(split(write_recording(tmp_path / "in.wav", chord)))
     assert found[0][0] == 0
     assert found[-1][1] >= 40 - 0.05
 
@@ -129,14 +129,14 @@ def test_steady_sound_is_heard(tmp_path: Path) -> None:
 def test_a_quiet_speaker_after_a_loud_one_is_heard(tmp_path: Path) -> None:
     """Thirty decibels below, at once and for long."""
     parts = [syllables(20, level_db=-15), silence(1.0), syllables(20, level_db=-45, seed=9)]
-    found = spans(cut(written(tmp_path / "in.wav", *parts, noise_db=-75.0)))
+    found = spans(split(write_recording(tmp_path / "in.wav", *parts, noise_db=-75.0)))
     covered = sum(min(b, 41) - max(a, 21) for a, b in found if b > 21)
     assert covered >= 19.9
 
 
 def test_a_detector_decides_in_place_of_the_level(tmp_path: Path) -> None:
     """What it calls speech is sent, and nothing else."""
-    path = written(tmp_path / "in.wav", syllables(30))
+    path = write_recording(tmp_path / "in.wav", syllables(30))
     seen = []
 
     def detector(pcm: bytes) -> float:

@@ -11,7 +11,7 @@ from tests.books import picture
 
 
 @pytest.fixture(scope="module")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spoken_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three chapters; gives its folder."""
     home = tmp_path_factory.mktemp("book")
     rows = [

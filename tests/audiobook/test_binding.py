@@ -40,12 +40,12 @@ from tests.audiobook.recordings import CHAPTERS
 from tests.builders import write_recording
 
 
-def test_an_m4b_has_its_chapters_where_they_begin(spoken: Path, tmp_path: Path) -> None:
+def test_an_m4b_has_its_chapters_where_they_begin(spoken_run: Path, tmp_path: Path) -> None:
     """To the frame, with their titles; and the book's title, author and cover."""
-    made = bind(spoken, BindSettings(pause_seconds=1.5), output=tmp_path / "a.m4b")
+    made = bind(spoken_run, BindSettings(pause_seconds=1.5), output=tmp_path / "a.m4b")
     file = mutagen.File(made.path)
     starts, at = [], 0.0
-    for row in read_results(spoken):
+    for row in read_results(spoken_run):
         starts.append(at)
         at += int(str(row["frames"])) / 24_000 + 1.5
     assert [c.title for c in file.chapters] == list(CHAPTERS)
@@ -59,42 +59,42 @@ def test_an_m4b_has_its_chapters_where_they_begin(spoken: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["a.m4b"]
 
 
-def test_a_file_of_another_kind_is_refused(spoken: Path, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_refused(spoken_run: Path, tmp_path: Path) -> None:
     """An M4B is not called MP3, nor is a folder replaced, and a cover is a picture."""
     for name, hint in (("a.mp3", "--to mp3"), ("a", "BOOK.m4b")):
         with pytest.raises(UsageError) as caught:
-            bind(spoken, BindSettings(), output=tmp_path / name)
+            bind(spoken_run, BindSettings(), output=tmp_path / name)
         assert hint in caught.value.hint
     for name in ("single.mp3", "single.M4B", "single.flac"):
         with pytest.raises(UsageError, match="names a file") as caught:
-            bind(spoken, BindSettings(form="mp3"), output=tmp_path / name)
+            bind(spoken_run, BindSettings(form="mp3"), output=tmp_path / name)
         assert "single-mp3" in caught.value.hint
     (tmp_path / "b.m4b").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
-        bind(spoken, BindSettings(), output=tmp_path / "b.m4b")
+        bind(spoken_run, BindSettings(), output=tmp_path / "b.m4b")
     (tmp_path / "c").write_text("no picture")
     with pytest.raises(UsageError, match="is no picture"):
-        bind(spoken, BindSettings(cover=tmp_path / "c"), output=tmp_path / "c.m4b")
+        bind(spoken_run, BindSettings(cover=tmp_path / "c"), output=tmp_path / "c.m4b")
     with pytest.raises(OutputError):
-        bind(spoken, BindSettings(), output=tmp_path / "c" / "d.m4b")
+        bind(spoken_run, BindSettings(), output=tmp_path / "c" / "d.m4b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.m4b", "c"]
 
 
-def test_a_full_disk_leaves_nothing(spoken: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing(spoken_run: Path, tmp_path: Path) -> None:
     """It is told as such, and what was begun is gone."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("not ours")
     (tmp_path / ".a.m4b.part").symlink_to(elsewhere)
 
-    def filled(what: str, share: float) -> None:
+    def fill_disk(what: str, share: float) -> None:
         assert 0 <= share <= 1
         if what == "encoding":
             resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
 
     try:
         with pytest.raises(DiskError):
-            bind(spoken, BindSettings(), output=tmp_path / "a.m4b", progress=filled)
+            bind(spoken_run, BindSettings(), output=tmp_path / "a.m4b", progress=fill_disk)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == [elsewhere]
@@ -175,9 +175,9 @@ def test_a_cover_is_sought_beside_what_names_it(tmp_path: Path, way: str) -> Non
 
 
 @pytest.mark.parametrize("form", ["mp3", "flac"])
-def test_a_set_of_files_has_tags(spoken: Path, form: str) -> None:
+def test_a_set_of_files_has_tags(spoken_run: Path, form: str) -> None:
     """Title, album, author, number and cover each; the names are good names."""
-    made = bind(spoken, BindSettings(form=form))
+    made = bind(spoken_run, BindSettings(form=form))
     files = sorted(made.path.iterdir())
     assert [path.name for path in files] == [
         f"01 الفصل الأول.{form}",
@@ -193,19 +193,21 @@ def test_a_set_of_files_has_tags(spoken: Path, form: str) -> None:
     assert pictures[0].data == picture()
 
 
-def test_exact_files_hold_the_exact_samples_but_for_the_level(spoken: Path, tmp_path: Path) -> None:
+def test_exact_files_hold_the_exact_samples_but_for_the_level(
+    spoken_run: Path, tmp_path: Path
+) -> None:
     """No frame is lost or added."""
-    made = bind(spoken, BindSettings(form="flac"), output=tmp_path / "a")
-    for path, row in zip(sorted(made.path.iterdir()), read_results(spoken), strict=True):
+    made = bind(spoken_run, BindSettings(form="flac"), output=tmp_path / "a")
+    for path, row in zip(sorted(made.path.iterdir()), read_results(spoken_run), strict=True):
         bound = np.frombuffer(read_pcm(path), dtype="<i2").astype(float)
-        held = read_pcm(spoken / str(row["output"]))
+        held = read_pcm(spoken_run / str(row["output"]))
         before = np.frombuffer(held, dtype="<i2") * 10 ** (made.gain_db / 20)
         assert len(bound) == len(before)
         if not made.is_limited:
             assert np.abs(bound - before).max() <= 1.0
 
 
-def test_missing_chapters_are_refused_and_named(spoken: Path, tmp_path: Path) -> None:
+def test_missing_chapters_are_refused_and_named(spoken_run: Path, tmp_path: Path) -> None:
     """Unless what is there is to be bound."""
     manifest = tmp_path / "m.jsonl"
     rows = [{"id": "a", "text": "نصّ أول"}, {"id": "b", "text": "نصّ ثانٍ"}]
@@ -221,7 +223,7 @@ def test_missing_chapters_are_refused_and_named(spoken: Path, tmp_path: Path) ->
     with pytest.raises(RecordingError):
         bind(tmp_path / "run", BindSettings(is_partial=True), output=tmp_path / "b.m4b")
     assert not list(tmp_path.glob(".b*"))
-    assert spoken.exists()
+    assert spoken_run.exists()
 
 
 def test_an_empty_run_is_told(tmp_path: Path) -> None:
@@ -235,11 +237,11 @@ def test_an_empty_run_is_told(tmp_path: Path) -> None:
         bind(tmp_path / "run", BindSettings(form="ogg"))
 
 
-def test_a_missing_extra_is_named(spoken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(spoken_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to install."""
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError) as caught:
-        bind(spoken, BindSettings())
+        bind(spoken_run, BindSettings())
     assert "batchjobs[book]" in caught.value.hint
 
 

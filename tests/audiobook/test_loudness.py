@@ -40,11 +40,11 @@ def loudness(path: Path) -> tuple[float, float]:
 
 @pytest.mark.parametrize(("target", "peak"), [(-19.0, -1.5), (-14.0, -3.0), (-30.0, -1.5)])
 def test_loudness_and_true_peak_are_reached(
-    spoken: Path, tmp_path: Path, target: float, peak: float
+    spoken_run: Path, tmp_path: Path, target: float, peak: float
 ) -> None:
     """For the whole book; peaks are held down where the gain would go beyond."""
     settings = BindSettings(form="flac", loudness_lufs=target, true_peak_db=peak, pause_seconds=0)
-    made = bind(spoken, settings, output=tmp_path / "a")
+    made = bind(spoken_run, settings, output=tmp_path / "a")
     whole = b"".join(read_pcm(path) for path in sorted(made.path.iterdir()))
     write_recording(tmp_path / "whole.wav", whole, 24_000)
     measured, highest = loudness(tmp_path / "whole.wav")

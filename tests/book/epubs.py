@@ -38,7 +38,7 @@ def body(content: str) -> str:
     return f"{HEAD}<body>{content}</body></html>"
 
 
-def changed(path: Path, name: str, content: bytes | str) -> Path:
+def change_file(path: Path, name: str, content: bytes | str) -> Path:
     """Write a book again with another file in it."""
     with zipfile.ZipFile(path) as archive:
         contents: dict[str, str | bytes] = {n: archive.read(n) for n in archive.namelist()}

@@ -9,7 +9,7 @@ import pytest
 
 from batchjobs.book import read_book
 from batchjobs.errors import ManifestError
-from tests.book.epubs import body, changed, epub2, point
+from tests.book.epubs import body, change_file, epub2, point
 from tests.books import CONTAINER, write_epub, write_zip
 
 
@@ -68,7 +68,7 @@ def test_a_page_without_end_is_told(tmp_path: Path) -> None:
     """It is not even parsed."""
     path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
     with pytest.raises(ManifestError, match="longer than any book"):
-        read_book(changed(path, "OEBPS/a.xhtml", b" " * (33 << 20)))
+        read_book(change_file(path, "OEBPS/a.xhtml", b" " * (33 << 20)))
 
 
 def test_a_locked_archive_is_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from batchjobs.book import Book, read_book
 from batchjobs.errors import ManifestError
-from tests.book.epubs import body, changed, epub2, point
+from tests.book.epubs import body, change_file, epub2, point
 from tests.books import HEAD, alice, chapter_text, kalila, picture, write_epub
 
 
@@ -122,7 +122,7 @@ def test_pages_are_read_in_the_encoding_that_they_say(tmp_path: Path, encoding: 
     path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
     said = encoding.removesuffix("-sig")
     page = f'<?xml version="1.0" encoding="{said}"?><html><body><p>سلام</p></body></html>'
-    book = read_book(changed(path, "OEBPS/a.xhtml", page.encode(encoding)))
+    book = read_book(change_file(path, "OEBPS/a.xhtml", page.encode(encoding)))
     assert book.chapters[0].text == "سلام"
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be_decoded_is_not_bought_as_question_marks(
     """The page is named."""
     path = epub2(tmp_path / "a.epub", {"a.xhtml": body("<p>x</p>")}, "", ["a.xhtml"])
     with pytest.raises(ManifestError, match=r"a\.xhtml"):
-        read_book(changed(path, "OEBPS/a.xhtml", page))
+        read_book(change_file(path, "OEBPS/a.xhtml", page))
 
 
 def test_named_characters_stand_in_contents_and_nothing_else_does(tmp_path: Path) -> None:
@@ -158,15 +158,15 @@ def test_pages_that_the_guide_calls_something_else_are_not_read(tmp_path: Path) 
     path = epub2(tmp_path / "a.epub", pages, ncx, list(pages))
     package = zipfile.ZipFile(path).read("OEBPS/book.opf").decode()
 
-    def guided(*lines: str) -> Book:
+    def read_with_guide(*lines: str) -> Book:
         guide = "".join(f"<reference type='{k}' href='{f}'/>" for k, f in map(str.split, lines))
         with_guide = package.replace("</package>", f"<guide>{guide}</guide></package>")
-        return read_book(changed(path, "OEBPS/book.opf", with_guide))
+        return read_book(change_file(path, "OEBPS/book.opf", with_guide))
 
-    book = guided("toc t.xhtml", "notes n.xhtml", "cover a.xhtml#x", "text t.xhtml")
+    book = read_with_guide("toc t.xhtml", "notes n.xhtml", "cover a.xhtml#x", "text t.xhtml")
     assert [c.title for c in book.chapters] == ["A"]
     assert len(book.left_out) == 2
-    every = guided("toc t.xhtml", "notes n.xhtml", "cover a.xhtml")
+    every = read_with_guide("toc t.xhtml", "notes n.xhtml", "cover a.xhtml")
     assert [c.title for c in every.chapters] == ["Contents", "A", "Notes"]
 
 
@@ -177,10 +177,10 @@ def test_landmarks_and_contents_of_epub_3(tmp_path: Path) -> None:
 <li><a href="c1.xhtml">A</a></li></ol></li><li><a href="c2.xhtml">B</a></li></ol></nav>
 <nav epub:type="landmarks"><ol><li><a epub:type="endnotes" href="c2.xhtml">n</a></li></ol></nav>
 </body></html>"""
-    book = read_book(changed(path, "OEBPS/nav.xhtml", nav))
+    book = read_book(change_file(path, "OEBPS/nav.xhtml", nav))
     assert [c.title for c in book.chapters] == ["A"]
     without = f"{HEAD}<body><nav epub:type='page-list'/></body></html>"
-    assert len(read_book(changed(path, "OEBPS/nav.xhtml", without)).chapters) == 3
+    assert len(read_book(change_file(path, "OEBPS/nav.xhtml", without)).chapters) == 3
 
 
 def test_a_book_in_one_page_is_split_below_its_title(tmp_path: Path) -> None:
@@ -202,6 +202,6 @@ def test_what_is_no_page_is_not_read(tmp_path: Path) -> None:
     package = package.replace("</metadata>", "<dc:date>1865</dc:date></metadata>")
     package = package.replace("<spine>", "<spine><itemref idref='gone'/>")
     package = package.replace("</manifest>", "<item id='gone' href='gone.xhtml'/></manifest>")
-    book = read_book(changed(path, "OEBPS/book.opf", package))
+    book = read_book(change_file(path, "OEBPS/book.opf", package))
     assert [c.title for c in book.chapters] == ["A"]
     assert book.facts == {"date": "1865"}

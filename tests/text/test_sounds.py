@@ -43,17 +43,17 @@ def test_digits_are_the_same_in_every_script(number: str, other: str) -> None:
 def test_a_number_is_as_long_as_its_words() -> None:
     """A million is two words, and eight hundred million and so on are many."""
 
-    def heard(text: str) -> float:
+    def sounds_of(text: str) -> float:
         return count_sounds(text).numbers
 
-    assert heard("7") < heard("1000000") < 3 * heard("7")
-    assert heard("1000000") == heard("1,000,000")
-    assert heard("1000000") < heard("1234567") / 4
-    assert heard("1984") < heard("2984")  # a year is read in two halves
-    assert heard("05012345") == 8 * heard("7")  # digit by digit, as a telephone number
-    assert heard("0") == heard("7")
-    assert heard("9" * 400) == 400 * heard("7")
-    assert heard("عام 100") < heard("year 100")  # Arabic has no "one" before it
+    assert sounds_of("7") < sounds_of("1000000") < 3 * sounds_of("7")
+    assert sounds_of("1000000") == sounds_of("1,000,000")
+    assert sounds_of("1000000") < sounds_of("1234567") / 4
+    assert sounds_of("1984") < sounds_of("2984")  # a year is read in two halves
+    assert sounds_of("05012345") == 8 * sounds_of("7")  # digit by digit, as a telephone number
+    assert sounds_of("0") == sounds_of("7")
+    assert sounds_of("9" * 400) == 400 * sounds_of("7")
+    assert sounds_of("عام 100") < sounds_of("year 100")  # Arabic has no "one" before it
 
 
 def test_pauses_are_where_a_sentence_goes_on() -> None:

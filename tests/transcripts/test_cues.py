@@ -32,14 +32,14 @@ def part(text: str, start: float = 0.0, seconds: float = 20.0, **others: object)
     return TranscriptPart(start_seconds=start, seconds=seconds, text=text, **others)  # type: ignore[arg-type]
 
 
-def parsed(transcript: Transcript) -> tuple[list[srt_parser.Subtitle], list[webvtt.Caption]]:
+def parse(transcript: Transcript) -> tuple[list[srt_parser.Subtitle], list[webvtt.Caption]]:
     """Let libraries read the files."""
     return list(srt_parser.parse(to_srt(transcript))), webvtt.from_string(
         to_vtt(transcript)
     ).captions
 
 
-def shown(lines: Sequence[str]) -> str:
+def join_shown(lines: Sequence[str]) -> str:
     """What a viewer reads."""
     return " ".join(" ".join(lines).replace("\u2067", "").replace("\u2069", "").split())
 
@@ -116,7 +116,7 @@ def test_words_never_overlap(
     found = make_cues(transcript.words)
     assert all(cue.start < cue.end or not cue.lines for cue in found)
     assert all(a.end <= b.start + 1e-9 for a, b in pairwise(found))
-    titles, captions = parsed(transcript)
+    titles, captions = parse(transcript)
     assert len(titles) == len(captions) == len(found)
 
 
@@ -158,8 +158,8 @@ def test_without_an_overlap_nothing_is_merged() -> None:
 def test_cues_are_as_players_want_them(text: str) -> None:
     """At most 7 s and two lines of 42 characters; all words in order; the parsers agree."""
     transcript = join_parts([part(text, 3_600.0 * 99 + 59 * 60 + 50, 40.0)])
-    titles, captions = parsed(transcript)
-    assert shown([title.content for title in titles]) == " ".join(text.split())
+    titles, captions = parse(transcript)
+    assert join_shown([title.content for title in titles]) == " ".join(text.split())
     for title, caption, cue in zip(titles, captions, make_cues(transcript.words), strict=True):
         assert title.end - title.start <= timedelta(seconds=7)
         assert len(cue.lines) <= 2
@@ -169,7 +169,7 @@ def test_cues_are_as_players_want_them(text: str) -> None:
         assert title.start == timedelta(seconds=round(cue.start, 3))
         assert title.end == timedelta(seconds=round(cue.end, 3))
         assert caption.start.startswith(("99:59", "100:00"))
-    assert shown([c.text for c in captions]).replace("&lt;", "<").replace("&gt;", ">").replace(
+    assert join_shown([c.text for c in captions]).replace("&lt;", "<").replace("&gt;", ">").replace(
         "&amp;", "&"
     ) == " ".join(text.split())
 
@@ -227,7 +227,7 @@ def test_nothing_said_is_a_valid_file() -> None:
     """An empty one."""
     assert to_srt(join_parts([part("")])) == ""
     assert to_vtt(join_parts([part("")])) == "WEBVTT\n"
-    assert parsed(join_parts([part(" \n ")])) == ([], [])
+    assert parse(join_parts([part(" \n ")])) == ([], [])
 
 
 @pytest.mark.unmeasured
@@ -240,6 +240,6 @@ def test_a_talk_of_hours_is_in_order() -> None:
         ends = tuple(sorted(dice.uniform(0, 60) for _ in range(count)))
         text = " ".join(dice.choice(ARABIC.split()) for _ in range(count))
         parts.append(part(text, number * 61.0, 60.0, word_end_seconds=ends))
-    titles, _ = parsed(join_parts(parts))
+    titles, _ = parse(join_parts(parts))
     assert all(a.end <= b.start for a, b in pairwise(titles))
     assert all(title.start < title.end for title in titles)
