@@ -12,14 +12,13 @@ from batchjobs.api.budget import budget_of
 from batchjobs.api.interim import Interim, write_interim
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
-from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.errors import KeyRefusedError
 from batchjobs.limits import RetryPolicy
 from batchjobs.process import signals
 from batchjobs.progress import RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
-from batchjobs.runner import RunEnd, Runner, RunSettings, sweep
+from batchjobs.runner import RunEnd, Runner, sweep
 from batchjobs.server.child import local_server
 from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
@@ -57,22 +56,13 @@ async def do_work(run: PreparedRun, noted: signals.Noted | None = None) -> RunEn
         runner = Runner(
             checkpoint,
             endpoints=endpoints,
-            settings=RunSettings(
-                concurrency=options.concurrency,
-                preopens=options.preopen,
-                starts_per_second=options.starts_per_second,
-                retries=RetryPolicy(attempts=options.attempts),
-                grace_seconds=options.grace_seconds,
-                handles_signals=noted is not None,
-                budget=budget_of(request, checkpoint),
-                pauses=options.pauses,
-                detector=SileroDetector if options.vad else None,
-                rebuys_doubted=options.retry_failed,
-            ),
+            options=options,
+            retries=RetryPolicy(attempts=options.attempts),
+            budget=budget_of(request, checkpoint),
             observe=run.observe,
             beside=Interim(functools.partial(write_interim, request)).run,
         )
-        return _explained(await runner.run(), request, run.keys)
+        return _explained(await runner.run(handles_signals=noted is not None), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
 
 

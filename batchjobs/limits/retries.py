@@ -22,7 +22,7 @@ class RetryPolicy:
         throttle_seconds: Pause after a refusal that does not say how long.
     """
 
-    attempts: int = 5
+    attempts: int
     base_seconds: float = 1.0
     limit_seconds: float = 60.0
     throttle_seconds: float = 2.0

@@ -1,6 +1,5 @@
 """The nursery: a feeder, fixed workers, a recorder, and the signals that stop them."""
 
-from batchjobs.runner.runner import Runner, sweep
-from batchjobs.runner.settings import RunEnd, RunSettings
+from batchjobs.runner.runner import RunEnd, Runner, sweep
 
-__all__ = ["RunEnd", "RunSettings", "Runner", "sweep"]
+__all__ = ["RunEnd", "Runner", "sweep"]

@@ -8,6 +8,7 @@ from typing import Final
 import trio
 
 from batchjobs.audio import pauses
+from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.checkpoint import SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
@@ -65,13 +66,12 @@ class Cutter:
     def _cut_recording(self, job: Job, provider: Provider) -> Iterator[Part]:
         """Cut a recording, and write what is to be sent of it to files: it is decoded once."""
         run = self._run
-        detector = run.settings.detector
         stretches = pauses.split_at_pauses(
             Path(job.audio),
             sample_rate=SAMPLE_RATE,
             target_seconds=provider.audio_target_seconds,
             longest_seconds=provider.audio_limit_seconds,
-            detector=None if detector is None else detector(),
+            detector=SileroDetector() if run.options.vad else None,
         )
         for stretch in stretches:
             trio.from_thread.check_cancelled()
@@ -104,4 +104,4 @@ class Cutter:
         """Whether a segment need not be bought: it is held, and not in doubt that a run can settle."""
         if held is None or self._run.segments.is_settled(held.key):
             return held is not None
-        return not held.is_wanted_again(rebuys_doubted=self._run.settings.rebuys_doubted)
+        return not held.is_wanted_again(rebuys_doubted=self._run.options.retry_failed)

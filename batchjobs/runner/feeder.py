@@ -39,7 +39,7 @@ class Feeder:
     def __init__(self, run: RunState, send: trio.MemorySendChannel[Handout]) -> None:
         self._run = run
         self._send = send
-        self._rate = StartRate(run.settings.starts_per_second)
+        self._rate = StartRate(run.options.starts_per_second)
 
     async def run(self) -> None:
         """Hand out every row that there is to do, until all have their answers.

@@ -293,7 +293,7 @@ class LongJobs:
         return record
 
     def _spans(self, job: LongJob) -> list[Span]:
-        pauses = self._run.settings.pauses
+        pauses = self._run.options.pauses
         spans = []
         for number, part in enumerate(job.parts, start=1):
             segment = job.held[part.segment.key]

@@ -5,26 +5,41 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
+from batchjobs.limits import Budget, RetryPolicy
+from batchjobs.options import Options
 from batchjobs.outputs import suspects
 from batchjobs.outputs.segments import sweep_segments
 from batchjobs.process.signals import listened_to
 from batchjobs.progress import Observer
 from batchjobs.runner.feeder import Feeder, Handout
-from batchjobs.runner.settings import RunEnd, RunSettings
 from batchjobs.runner.state import RunState
 from batchjobs.runner.worker import Worker
 from batchjobs.session import Endpoint
 
-__all__ = ["Runner", "sweep"]
+__all__ = ["RunEnd", "Runner", "sweep"]
 
 _COMMITTING_AT_ONCE: Final = 256
 """So many workers more than sessions: those whose results are being committed hold no slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        error: What stopped it; None if it came to its end.
+        signal_number: The signal that stopped it; 0 if none did.
+    """
+
+    error: BatchjobsError | None = None
+    signal_number: int = 0
 
 
 class Runner:
@@ -33,7 +48,9 @@ class Runner:
     Args:
         checkpoint: The run folder's, with the plan adopted.
         endpoints: The way to each provider that the plan uses.
-        settings: How fast and how patiently, and what it may cost.
+        options: How fast and how patiently.
+        retries: When to try again.
+        budget: What may be spent, with what has been; None for no limit.
         observe: Told of everything that happens.
         random_source: For the jitter of retries.
         beside: Runs beside the work, and is cancelled at its end.
@@ -44,15 +61,19 @@ class Runner:
         checkpoint: Checkpoint,
         *,
         endpoints: Mapping[str, Endpoint],
-        settings: RunSettings,
+        options: Options,
+        retries: RetryPolicy,
         observe: Observer,
+        budget: Budget | None = None,
         random_source: random.Random | None = None,
         beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._state = RunState(
             checkpoint,
             endpoints=endpoints,
-            settings=settings,
+            options=options,
+            retries=retries,
+            budget=budget or Budget(),
             observe=observe,
         )
         self._random = random_source or random.Random()  # noqa: S311  # jitter is no secret
@@ -60,8 +81,11 @@ class Runner:
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
 
-    async def run(self) -> RunEnd:
+    async def run(self, *, handles_signals: bool = False) -> RunEnd:
         """Work until everything has its answer, or something stops the run.
+
+        Args:
+            handles_signals: Whether to listen for signals; not in somebody else's event loop.
 
         Returns:
             How it ended.
@@ -83,7 +107,7 @@ class Runner:
                 if service.pool is not None:
                     nursery.start_soon(service.pool.run)
             try:
-                if run.settings.handles_signals:
+                if handles_signals:
                     await nursery.start(self._watch_signals)
                 with self._work_scope:
                     await self._work()
@@ -127,7 +151,7 @@ class Runner:
                     continue  # a third must not strike the commits that are under way
                 self._signal_number = number
                 name = signal.Signals(number).name
-                grace = self._state.settings.grace_seconds
+                grace = self._state.options.grace_seconds
                 self._state.start_no_more(
                     f"{name}: open sessions have {grace:g} s; once more to stop at once"
                 )

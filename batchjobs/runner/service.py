@@ -20,11 +20,11 @@ from batchjobs.limits import (
     QuietTime,
     SettleTime,
 )
+from batchjobs.options import Options
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import SttResult
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.reactions import Contact, ServiceFacts
-from batchjobs.runner.settings import RunSettings
 from batchjobs.runner.tickets import Ticket
 from batchjobs.session import ConnectionPool, Endpoint, SttSession, TtsSession
 
@@ -81,7 +81,7 @@ class Service:
 
     Args:
         endpoint: The way to it.
-        settings: The run's.
+        options: The run's.
         budget: What the run may spend.
         tell: Told when the service is lost, is back, or has too little room.
         notify: Called when another session may be able to start.
@@ -90,21 +90,21 @@ class Service:
     def __init__(
         self,
         endpoint: Endpoint,
-        settings: RunSettings,
+        options: Options,
         *,
         budget: Budget,
         tell: Observer,
         notify: Callable[[], None],
     ) -> None:
         provider = endpoint.provider
-        asked = provider.concurrency if settings.concurrency is None else settings.concurrency
+        asked = provider.concurrency if options.concurrency is None else options.concurrency
         self.endpoint = endpoint
         self.most = asked or _AUTO_MAXIMUM
         self._limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
         self.quiet = QuietTime(provider.quiet_seconds)
         self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
-        self.pool = ConnectionPool(endpoint, self._may_open_another) if settings.preopens else None
+        self.pool = ConnectionPool(endpoint, self._may_open_another) if options.preopen else None
         """Connections for the next sessions, where the run opens any beforehand."""
         self.line: deque[Ticket] = deque()
         """Those who wait until it is ready, where others may go on at other services."""

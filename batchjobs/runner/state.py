@@ -8,7 +8,8 @@ import trio
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, BudgetReachedError
 from batchjobs.files import run_folder
-from batchjobs.limits import Budget
+from batchjobs.limits import Budget, RetryPolicy
+from batchjobs.options import Options
 from batchjobs.progress import (
     JobFinished,
     LimitReached,
@@ -20,13 +21,15 @@ from batchjobs.runner.attempts import OpenAttempts
 from batchjobs.runner.queue import TicketQueue
 from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.service import Service
-from batchjobs.runner.settings import RunSettings
 from batchjobs.runner.spool import AudioSpool
 from batchjobs.runner.thread_batches import ThreadBatches
 from batchjobs.runner.wanted import WantedSegments
 from batchjobs.session import Endpoint
 
 __all__ = ["RunState"]
+
+AUDIO_MEMORY_BYTES = 64 * 1024 * 1024
+"""Received audio held in memory, over all sessions; more goes to files."""
 
 
 class RunState:
@@ -35,7 +38,9 @@ class RunState:
     Args:
         checkpoint: The run folder's, with the plan adopted.
         endpoints: The way to each provider.
-        settings: How fast and how patiently.
+        options: How fast and how patiently.
+        retries: When to try again.
+        budget: What may be spent, with what has been.
         observe: Told of everything that happens.
     """
 
@@ -44,20 +49,23 @@ class RunState:
         checkpoint: Checkpoint,
         *,
         endpoints: Mapping[str, Endpoint],
-        settings: RunSettings,
+        options: Options,
+        retries: RetryPolicy,
+        budget: Budget,
         observe: Observer,
     ) -> None:
         self.checkpoint = checkpoint
-        self.settings = settings
+        self.options = options
+        self.retries = retries
         self.tell = shield_observer(observe)
         """Tells the observer; one that fails is told no more, and stops no paid work."""
         self.queue = TicketQueue()
         self.segments = WantedSegments(self.queue)
-        self.budget = settings.budget or Budget()
+        self.budget = budget
         self.services = {
             name: Service(
                 endpoint,
-                settings,
+                options,
                 budget=self.budget,
                 tell=self.tell,
                 notify=self.queue.notify,
@@ -68,7 +76,7 @@ class RunState:
         self.attempts = OpenAttempts(self.recorder, self.stop)
         self.spool = AudioSpool(
             checkpoint.folder / run_folder.SEGMENTS,
-            limit_bytes=settings.audio_memory_bytes,
+            limit_bytes=AUDIO_MEMORY_BYTES,
             on_error=self.stop,
         )
         self.disk = trio.CapacityLimiter(os.cpu_count() or 2)

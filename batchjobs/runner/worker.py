@@ -168,7 +168,7 @@ class Worker:
             facts,
             attempt.service.facts(now),
             error,
-            self._run.settings.retries,
+            self._run.retries,
             now=now,
             random_source=self._random,
         )
@@ -280,7 +280,7 @@ class Worker:
             self._retry_budget.job_began()
         failure = find_failure(
             ticket.tries,
-            run.settings.retries,
+            run.retries,
             is_affordable=is_affordable,
             is_kept=ticket.kept is not None,
         )

@@ -6,7 +6,7 @@ import pytest
 
 from batchjobs.limits import RetryBudget, RetryPolicy
 
-_POLICY = RetryPolicy()
+_POLICY = RetryPolicy(attempts=5)
 
 
 def test_the_retries_of_a_run_are_bounded() -> None:
@@ -64,5 +64,5 @@ def test_a_refusal_for_want_of_room_is_followed_by_a_pause(
 
 def test_tests_with_short_pauses_may_have_shorter_ones() -> None:
     """The least pause is never longer than the policy's own first one."""
-    policy = RetryPolicy(throttle_seconds=0.01)
+    policy = RetryPolicy(attempts=5, throttle_seconds=0.01)
     assert policy.pause_seconds(1, 0.0) == 0.01

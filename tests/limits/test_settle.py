@@ -17,7 +17,7 @@ from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import Runner
 from batchjobs.session import Endpoint, SttSession
 from tests.builders import make_endpoint, make_recording_job, transcript_message
-from tests.runner.runs import SETTINGS, ran
+from tests.runner.runs import OPTIONS, ran
 from tests.streams import Peer, Service
 
 ASKED_SECONDS = 2.5
@@ -277,7 +277,7 @@ async def test_a_run_learns_and_tells(
         rows,
         talk,
         provider=replace(LEARNING, name="quick"),
-        run_settings=replace(SETTINGS, concurrency=1),
+        run_options=replace(OPTIONS, concurrency=1),
         during=prepare,
         patience=1_000,
     )

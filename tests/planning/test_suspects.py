@@ -15,7 +15,7 @@ from batchjobs.errors import BatchjobsError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Doubt, Sign, Status
 from batchjobs.progress import JobRetried
-from tests.runner.runs import SETTINGS, TEXT, job, jobs, ran, speech_for
+from tests.runner.runs import RETRIES, TEXT, job, jobs, ran, speech_for
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files, ledger_of, shares
 
@@ -57,19 +57,19 @@ async def test_a_run_that_ends_between_two_attempts_goes_on_with_what_is_left(
         held.append(runner)
         await trio.lowlevel.checkpoint()
 
-    two = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=3))
+    two = replace(RETRIES, attempts=3)
     run = await ran(
         tmp_path,
         jobs(2),
         shares({"001": [0.1]}),
         during=during,
         observe=stop(held),
-        run_settings=two,
+        retries=two,
     )
     record = run.records["001"]
     assert (record.status, record.is_passing, record.attempts) == (Status.SUSPECT, True, 1)
     assert kept_files(tmp_path) == ["001.wav"]
-    run = await ran(tmp_path, jobs(2), shares({"001": [0.2, 0.15]}), run_settings=two)
+    run = await ran(tmp_path, jobs(2), shares({"001": [0.2, 0.15]}), retries=two)
     record = run.records["001"]
     assert (record.status, record.is_passing, record.attempts) == (Status.SUSPECT, False, 3)
     assert len(run.service.streams) == 2
@@ -186,7 +186,7 @@ async def test_those_who_wait_for_a_copy_follow_into_doubt(tmp_path: Path) -> No
 async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) -> None:
     """It says what speaks against it, and of no process that died."""
     await ran(tmp_path, jobs(1), shares({"000": [0.1]}))
-    one = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=1))
+    one = replace(RETRIES, attempts=1)
     with Checkpoint.open(tmp_path) as checkpoint:
         kept = replace(
             checkpoint.lookups.find(["000"])["000"],
@@ -196,7 +196,7 @@ async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) ->
             error_message="too short",
         )
         checkpoint.commit(records=[kept])
-    run = await ran(tmp_path, jobs(1), run_settings=one)
+    run = await ran(tmp_path, jobs(1), retries=one)
     assert not run.service.streams
     assert (run.statuses, run.records["000"].error_message) == ({"suspect": 1}, "too short")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchjobs.jobs import Job
 from batchjobs.options import Options
-from tests.runner.runs import QUICK, SETTINGS, Ran, ran
+from tests.runner.runs import OPTIONS, QUICK, Ran, ran
 
 SHORT = replace(QUICK, text_limit_characters=400, audio_limit_seconds=4.0, audio_target_seconds=3.0)
 
@@ -15,10 +15,10 @@ PLAN = Options(skip_bad_rows=True, sentence_pause_seconds=0.05, paragraph_pause_
 
 PAUSES = PLAN.pauses
 
-RUN = replace(SETTINGS, pauses=PAUSES)
+RUN = replace(OPTIONS, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
 
 async def told(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> Ran:
     """Run rows with short segments and known pauses."""
-    settings = {"provider": SHORT, "plan_options": PLAN, "run_settings": RUN}
+    settings = {"provider": SHORT, "plan_options": PLAN, "run_options": RUN}
     return await ran(folder, rows, service, **(settings | others))

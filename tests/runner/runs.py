@@ -15,13 +15,13 @@ from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import DiskError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import BadRow, Job, Kind, Status
-from batchjobs.limits import RetryPolicy
+from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
 from batchjobs.outputs.reuse import find_changes
 from batchjobs.planning import is_intact, make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
-from batchjobs.runner import RunEnd, Runner, RunSettings
+from batchjobs.runner import RunEnd, Runner
 from tests import tally
 from tests.builders import audio_message, make_endpoint, make_speech, make_tone
 from tests.streams import Peer, Raw, Service, Talk
@@ -45,7 +45,7 @@ QUICK = replace(
 
 RETRIES = RetryPolicy(attempts=3, base_seconds=0.02, limit_seconds=0.04, throttle_seconds=0.01)
 
-SETTINGS = RunSettings(concurrency=4, retries=RETRIES, handles_signals=False, grace_seconds=5.0)
+OPTIONS = Options(concurrency=4, grace_seconds=5.0)
 
 TEXT = "مَرْحَبًا بكم في البرنامج"
 
@@ -141,7 +141,10 @@ async def ran(
     dial: Any = None,
     provider: Provider = QUICK,
     others: dict[str, tuple[Provider, Talk]] | None = None,
-    run_settings: RunSettings = SETTINGS,
+    run_options: Options = OPTIONS,
+    retries: RetryPolicy = RETRIES,
+    budget: Budget | None = None,
+    handles_signals: bool = False,
     observe: Callable[[Event], None] | None = None,
     opener: type[Checkpoint] = Checkpoint,
     plan_options: Options | None = None,
@@ -177,13 +180,15 @@ async def ran(
                 runner = Runner(
                     checkpoint,
                     endpoints=endpoints,
-                    settings=run_settings,
+                    options=run_options,
+                    retries=retries,
+                    budget=budget,
                     observe=told,
                     random_source=random.Random(7),
                 )
                 if during is not None:
                     nursery.start_soon(during, runner)
-                end = await runner.run()
+                end = await runner.run(handles_signals=handles_signals)
                 nursery.cancel_scope.cancel()
         assert all(stream.is_closed for stream in service.streams)
         records = {

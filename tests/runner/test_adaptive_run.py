@@ -20,8 +20,9 @@ import trio
 
 from batchjobs.errors import BudgetReachedError
 from batchjobs.limits import ConcurrencyLimit, RetryPolicy
+from batchjobs.options import Options
 from batchjobs.providers import with_settings
-from batchjobs.runner import Runner, RunSettings
+from batchjobs.runner import Runner
 from tests.builders import audio_message
 from tests.clocks import standing
 from tests.runner.runs import QUICK, RATE, Ran, job, ran, speech_for
@@ -33,7 +34,7 @@ WAYS = ("42901", "HTTP 429", "HTTP 429 with Retry-After", "close 1013")
 ROUND_TRIP_SECONDS = 0.05
 RETRY_AFTER_SECONDS = 3.0
 MEAN_SESSION_SECONDS = 2.0
-SETTINGS = RunSettings(concurrency=0, retries=RetryPolicy(), handles_signals=False)
+OPTIONS = Options(concurrency=0)
 PATIENT = with_settings(QUICK, {"connect_seconds": 60.0, "drain_seconds": 60.0}, where="test")
 
 
@@ -164,7 +165,7 @@ class Crowded:
 
 
 async def run_against(
-    folder: Path, service: Crowded, seconds: float, *, settings: RunSettings = SETTINGS
+    folder: Path, service: Crowded, seconds: float, *, options: Options = OPTIONS
 ) -> Ran:
     """Run more rows than can be done in the time, and stop when it is over."""
     most = max(service.room(float(at)) for at in range(int(seconds)))
@@ -181,7 +182,8 @@ async def run_against(
             rows,
             dial=service.dial(nursery),
             provider=PATIENT,
-            run_settings=settings,
+            run_options=options,
+            retries=RetryPolicy(attempts=5),
             during=until_over,
             patience=1e6,
         )
@@ -280,8 +282,8 @@ async def test_after_an_outage_room_is_tried_before_it_is_asked_for(
 ) -> None:
     """Twenty went in before the outage, five can go in after it: not fifteen are refused."""
     service = Crowded(falling(50, 30.0, 1e9), "42901", seed=1, away=(20.0, 45.0))
-    settings = replace(SETTINGS, concurrency=20)
-    await run_against(tmp_path, service, 72.0, settings=settings)
+    options = replace(OPTIONS, concurrency=20)
+    await run_against(tmp_path, service, 72.0, options=options)
     assert service.missed <= 20 + 6
     assert service.used(62.0, 72.0) >= 0.7
     assert service.refused <= 6

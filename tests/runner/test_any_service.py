@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.clocks import standing
-from tests.runner.runs import SETTINGS, TEXT, Ran, job, ran, sometimes
+from tests.runner.runs import OPTIONS, TEXT, Ran, job, ran, sometimes
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -43,7 +43,7 @@ def test_every_row_has_its_answer_whatever_the_service_does(
                 Path(folder),
                 rows,
                 sometimes(script),
-                run_settings=replace(SETTINGS, concurrency=concurrency),
+                run_options=replace(OPTIONS, concurrency=concurrency),
             )
 
     with standing() as clock:

@@ -7,7 +7,7 @@ import pytest
 from batchjobs.errors import BudgetReachedError
 from batchjobs.limits import Budget, Price, RetryPolicy
 from tests.runner.runs import job, jobs, ran
-from tests.runner.trouble import fails_by_chance, settings
+from tests.runner.trouble import fails_by_chance, troubled
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
 
@@ -27,9 +27,7 @@ async def test_a_budget_is_never_exceeded_at_any_concurrency(
         tmp_path,
         rows,
         fails_by_chance(0.3, seed),  # type: ignore[arg-type]
-        run_settings=settings(
-            retries=policy, concurrency=concurrency, budget=Budget(characters=limit)
-        ),
+        **troubled(retries=policy, concurrency=concurrency, budget=Budget(characters=limit)),
     )
     sent = sum(characters for *_, characters in result.attempts)
     assert sent <= limit
@@ -42,9 +40,7 @@ async def test_a_budget_that_suffices_is_no_reason_to_stop(tmp_path: Path) -> No
     """What fits exactly is done, also if it takes turns to fit."""
     rows = jobs(8)
     whole = sum(len(row.text) for row in rows)
-    result = await ran(
-        tmp_path, rows, run_settings=settings(concurrency=8, budget=Budget(characters=whole))
-    )
+    result = await ran(tmp_path, rows, **troubled(concurrency=8, budget=Budget(characters=whole)))
     assert result.end.error is None
     assert result.statuses == {"done": 8}
 
@@ -72,6 +68,6 @@ async def test_a_budget_that_is_settled_only_after_is_caught(tmp_path: Path) -> 
     result = await ran(
         tmp_path,
         rows,
-        run_settings=settings(concurrency=16, budget=SettledOnlyAfter(characters=400)),
+        **troubled(concurrency=16, budget=SettledOnlyAfter(characters=400)),
     )
     assert sum(characters for *_, characters in result.attempts) > SettledOnlyAfter.limit_characters

@@ -12,7 +12,7 @@ from batchjobs.jobs import BadRow
 from batchjobs.options import Options
 from batchjobs.planning import make_plan
 from batchjobs.runner import Runner
-from tests.runner.runs import QUICK, SETTINGS, asked, fails_with, job, jobs, ran
+from tests.runner.runs import OPTIONS, QUICK, RETRIES, asked, fails_with, job, jobs, ran
 from tests.streams import Peer
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -23,8 +23,8 @@ async def test_equal_rows_are_bought_once(tmp_path: Path) -> None:
     """The first is bought, the others are copies: no session, no slot, no rate."""
     rows = [job("a", "same words here"), *[job(f"b{n}", "same words here") for n in range(20)]]
     began = trio.current_time()
-    slow = replace(SETTINGS, starts_per_second=2.0)
-    run = await ran(tmp_path, rows, run_settings=slow)
+    slow = replace(OPTIONS, starts_per_second=2.0)
+    run = await ran(tmp_path, rows, run_options=slow)
     assert run.statuses == {"done": 21}
     assert len(run.service.streams) == 1
     assert run.records["b7"].copied_from == "a"
@@ -109,6 +109,8 @@ async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Pa
             jobs(3), checkpoint=checkpoint, providers=providers, options=plan_options, name="t.csv"
         )
         checkpoint.staging.adopt({})
-        runner = Runner(checkpoint, endpoints={}, settings=SETTINGS, observe=lambda _: None)
+        runner = Runner(
+            checkpoint, endpoints={}, options=OPTIONS, retries=RETRIES, observe=lambda _: None
+        )
         end = await runner.run()
     assert isinstance(end.error, ConfigurationError)

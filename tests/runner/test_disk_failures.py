@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ from batchjobs.checkpoint.rows import Rows
 from batchjobs.errors import BatchjobsError, DiskError, InternalError, OutputError
 from batchjobs.files.run_folder import SEGMENTS
 from batchjobs.progress import Event, JobFinished, RunStopping
-from batchjobs.runner import Runner
+from batchjobs.runner import Runner, state
 from tests.builders import audio_message
-from tests.runner.runs import RATE, SETTINGS, TEXT, Failing, job, jobs, ran, speech_for
+from tests.runner.runs import RATE, TEXT, Failing, job, jobs, ran, speech_for
 from tests.streams import Peer
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -113,7 +112,7 @@ async def streams_slowly(peer: Peer) -> None:
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])
 async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
-    tmp_path: Path, ending: str
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most of the audio goes through scratch files; the results are exact and nothing is left."""
     seen: set[int] = set()
@@ -126,6 +125,7 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
             seen.add(spools())
             await trio.sleep(0.001)
 
+    monkeypatch.setattr(state, "AUDIO_MEMORY_BYTES", 40_000)
     leftover = tmp_path / SEGMENTS / f"{'a' * 64}.1.spool"
     leftover.parent.mkdir()
     leftover.write_bytes(b"of a run that was killed")
@@ -134,7 +134,6 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
         tmp_path,
         rows,
         streams_slowly,
-        run_settings=replace(SETTINGS, audio_memory_bytes=40_000),
         during=look,
     )
     assert run.statuses == {"done": 8}
@@ -145,14 +144,16 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
         assert pcm.tobytes() == speech_for(row.text)
 
 
-async def test_a_disk_that_is_full_of_received_audio_stops_the_run(tmp_path: Path) -> None:
+async def test_a_disk_that_is_full_of_received_audio_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """74 and room to make, and the sessions that are open come home."""
+    monkeypatch.setattr(state, "AUDIO_MEMORY_BYTES", 40_000)
     (tmp_path / SEGMENTS).symlink_to(tmp_path / "nowhere")
     run = await ran(
         tmp_path,
         [job(f"{n}", TEXT * 4 + f" {n}") for n in range(12)],
         streams_slowly,
-        run_settings=replace(SETTINGS, audio_memory_bytes=40_000),
     )
     assert isinstance(run.end.error, BatchjobsError)
     assert "segments" in run.end.error.message

@@ -148,7 +148,7 @@ async def test_other_pauses_cost_nothing(tmp_path: Path) -> None:
         [job("b", book())],
         service,
         plan_options=plan,
-        run_settings=replace(RUN, pauses=plan.pauses),
+        run_options=replace(RUN, sentence_pause_seconds=0.0, paragraph_pause_seconds=1.0),
     )
     assert not service.texts
     assert heard(tmp_path / run.records["b"].output) == expected(book(), plan.pauses)
@@ -169,7 +169,7 @@ async def test_one_failed_segment_fails_its_job_and_keeps_the_others(tmp_path: P
     """What was bought is not bought again when the failed ones are tried once more."""
     service = Sold(fails=["رقم 20 "])
     one = replace(RUN, concurrency=1)
-    run = await told(tmp_path, [job("b", book())], service, run_settings=one)
+    run = await told(tmp_path, [job("b", book())], service, run_options=one)
     assert run.records["b"].status is Status.FAILED
     assert run.records["b"].error_code == "40001"
     assert set(service.texts) < pieces_of(book())  # what had not begun was not begun any more

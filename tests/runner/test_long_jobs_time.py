@@ -25,7 +25,7 @@ import trio
 
 from batchjobs.audio import pauses
 from batchjobs.limits import RetryPolicy
-from batchjobs.runner import RunSettings
+from batchjobs.options import Options
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.server.engines.tone_signal import (
     HEADER_BYTES,
@@ -55,11 +55,6 @@ SYMBOL_SECONDS = 0.05
 SILENCE_SECONDS = 0.7
 TTS = replace(QUICK, text_limit_characters=2_000, session_limit_seconds=3_600.0)
 STT = replace(QUICK, pace=1.0, chunk_seconds=0.5)
-
-
-def settings(concurrency: int) -> RunSettings:
-    """So many sessions, patiently."""
-    return RunSettings(concurrency=concurrency, retries=RetryPolicy(), handles_signals=False)
 
 
 # -- speech --------------------------------------------------------------------------------------
@@ -92,7 +87,8 @@ async def one_text(folder: Path, characters: int, concurrency: int, limit: int) 
         [job("book", text)],
         speaks,
         provider=provider,
-        run_settings=settings(concurrency),
+        run_options=Options(concurrency=concurrency),
+        retries=RetryPolicy(attempts=5),
         patience=10**6,
     )
     assert run.statuses == {"done": 1}
@@ -182,7 +178,8 @@ async def one_talk(folder: Path, talk: Talk, concurrency: int) -> tuple[Ran, flo
         [row],
         hears,
         provider=STT,
-        run_settings=settings(concurrency),
+        run_options=Options(concurrency=concurrency),
+        retries=RetryPolicy(attempts=5),
         patience=10**6,
     )
     return run, trio.current_time() - began

@@ -10,6 +10,7 @@ import soundfile
 from batchjobs.jobs import Job, Status
 from tests.builders import make_recording_job, transcript_message
 from tests.runner.books import PLAN, RUN, told
+from tests.runner.runs import RETRIES
 from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -69,9 +70,11 @@ async def test_a_recording_goes_on_where_it_was(tmp_path: Path) -> None:
     """A failed part is heard again; the others are not."""
     spoken_stretches(tmp_path / "in.wav", 6)
     rows = [listen(tmp_path / "in.wav")]
-    once = replace(RUN, retries=replace(RUN.retries, attempts=1), concurrency=1)
+    once = replace(RETRIES, attempts=1)
     first = Listener(fails_at=3)
-    run = await told(tmp_path / "run", rows, first, run_settings=once)
+    run = await told(
+        tmp_path / "run", rows, first, run_options=replace(RUN, concurrency=1), retries=once
+    )
     assert run.records["t"].status is Status.FAILED
     second = Listener()
     retry = replace(PLAN, retry_failed=True)

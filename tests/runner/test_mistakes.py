@@ -11,7 +11,7 @@ from batchjobs.errors import DiskError, InternalError
 from batchjobs.jobs import Status
 from batchjobs.progress import Event
 from batchjobs.runner import RunEnd
-from tests.runner.runs import SETTINGS, Failing, job, jobs, obeys, ran
+from tests.runner.runs import OPTIONS, Failing, job, jobs, obeys, ran
 from tests.streams import Service
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -66,8 +66,8 @@ async def test_five_surprises_alike_stop_the_run(tmp_path: Path) -> None:
         assert run.statuses["failed"] in range(5, 5 * 5 + 5)
         kinds = [ZeroDivisionError, ValueError]
         mixed = Clumsy(service, lambda call: kinds[call % 2]() if call > 4 else None)
-        one = replace(SETTINGS, concurrency=1)
-        run = await ran(tmp_path / "mixed", jobs(40), dial=mixed, run_settings=one)
+        one = replace(OPTIONS, concurrency=1)
+        run = await ran(tmp_path / "mixed", jobs(40), dial=mixed, run_options=one)
         assert run.end.error is None
         assert run.statuses == {"done": 4, "failed": 36}
         nursery.cancel_scope.cancel()

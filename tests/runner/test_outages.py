@@ -13,7 +13,7 @@ from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
 from batchjobs.providers import with_settings
 from tests.clocks import standing
 from tests.runner.runs import QUICK, Ran, job, jobs, obeys, ran
-from tests.runner.trouble import POLICY, settings
+from tests.runner.trouble import POLICY, troubled
 from tests.streams import FaultyStream, Service, answers
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -52,7 +52,7 @@ def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: object) 
                 folder,
                 jobs(rows),
                 dial=outage.of(service),
-                run_settings=settings(retries=POLICY),
+                **troubled(retries=POLICY),
                 patience=6_000.0,
                 **others,  # type: ignore[arg-type]
             )
@@ -95,7 +95,7 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
                 [job(f"{n:02}", provider="other" if n % 2 else "quick") for n in range(40)],
                 dial=outage.of(service),
                 others={"other": (replace(QUICK, name="other"), obeys)},
-                run_settings=settings(retries=POLICY),
+                **troubled(retries=POLICY),
                 observe=note,
                 patience=6_000.0,
             )

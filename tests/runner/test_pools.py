@@ -13,14 +13,14 @@ from batchjobs.limits import Budget, Price
 from batchjobs.runner import Runner
 from batchjobs.runner.service import Service
 from tests.builders import READY, audio_message, make_endpoint
-from tests.runner.runs import QUICK, RATE, SETTINGS, jobs, ran, speech_for
+from tests.runner.runs import OPTIONS, QUICK, RATE, jobs, ran, speech_for
 from tests.streams import Peer
 from tests.streams import Service as ScriptedService
 
 ROWS = 24
 PATIENCE_SECONDS = 0.5
 SPEAKING_SECONDS = 1.0
-PREOPENING = replace(SETTINGS, preopens=True)
+PREOPENING = replace(OPTIONS, preopen=True)
 
 
 def by_use(peers: list[Peer]) -> Counter[bool]:
@@ -50,7 +50,7 @@ async def test_connections_altogether_stay_within_the_concurrency(
 ) -> None:
     """Half of them are sessions; with one alone nothing is opened beforehand."""
     settings = replace(PREOPENING, concurrency=concurrency)
-    run = await ran(tmp_path, jobs(ROWS), obeys, run_settings=settings, patience=300)
+    run = await ran(tmp_path, jobs(ROWS), obeys, run_options=settings, patience=300)
     assert run.statuses == {"done": ROWS}
     assert all(record.attempts == 1 for record in run.records.values())
     assert run.service.most_open <= concurrency
@@ -72,7 +72,7 @@ async def test_a_service_that_leaves_idle_connections_takes_no_job_an_attempt(
         else:
             await speaks(peer)
 
-    run = await ran(tmp_path, jobs(ROWS), impatient, run_settings=PREOPENING, patience=300)
+    run = await ran(tmp_path, jobs(ROWS), impatient, run_options=PREOPENING, patience=300)
     assert run.statuses == {"done": ROWS}
     assert all(record.attempts == 1 for record in run.records.values())
     assert {result for _, result, _, _ in run.attempts} == {"done"}
@@ -137,7 +137,7 @@ async def test_a_run_that_is_stopped_empties_its_pools_at_once(
 
     stopped_at = 0.0
     run = await ran(
-        tmp_path, jobs(ROWS), watched, run_settings=PREOPENING, during=stop, patience=300
+        tmp_path, jobs(ROWS), watched, run_options=PREOPENING, during=stop, patience=300
     )
     assert set(run.statuses) == {"done"}
     assert len(run.records) < ROWS

@@ -40,7 +40,7 @@ from batchjobs.runner.reactions import (
 from batchjobs.session import CONNECTION_CODE, RECORDING_CODE
 
 NOW = 1_000.0
-POLICY = RetryPolicy()
+POLICY = RetryPolicy(attempts=5)
 FRESH = ServiceFacts(name="quick", is_proven=False, was_reached=False, allowed=1)
 REACHED = replace(FRESH, was_reached=True)
 PROVEN = replace(REACHED, is_proven=True, allowed=8)

@@ -14,7 +14,7 @@ from batchjobs.jobs import Status
 from batchjobs.options import Options
 from batchjobs.progress import JobRetried, SlowedDown
 from tests.builders import make_recording_job, write_recording
-from tests.runner.runs import SETTINGS, asked, fails_with, job, jobs, obeys, ran, sometimes
+from tests.runner.runs import OPTIONS, asked, fails_with, job, jobs, obeys, ran, sometimes
 from tests.streams import Peer, Service, answers
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -118,7 +118,7 @@ async def test_one_burst_of_refusals_cuts_once(tmp_path: Path) -> None:
         burst_over = True
         await fails_with(peer, 42901)
 
-    run = await ran(tmp_path, jobs(30), bursts, run_settings=replace(SETTINGS, concurrency=10))
+    run = await ran(tmp_path, jobs(30), bursts, run_options=replace(OPTIONS, concurrency=10))
     assert run.statuses == {"done": 30}
     assert {event.concurrency for event in run.of(SlowedDown)} == {7}
 
@@ -127,7 +127,7 @@ async def test_retries_fall_due_while_the_feeder_waits_for_room(tmp_path: Path) 
     """With one slot the feeder nearly always waits: everything still gets its turn."""
     script: dict[str, list[Any]] = {f"{n:03}": [50001] for n in range(0, 12, 2)}
     run = await ran(
-        tmp_path, jobs(12), sometimes(script), run_settings=replace(SETTINGS, concurrency=1)
+        tmp_path, jobs(12), sometimes(script), run_options=replace(OPTIONS, concurrency=1)
     )
     assert run.statuses == {"done": 12}
     assert len(run.service.streams) == 18

@@ -11,7 +11,7 @@ import trio
 from batchjobs.limits import RetryBudget, RetryPolicy
 from batchjobs.progress import ServiceLost
 from tests.runner.runs import Ran, fails_with, jobs, obeys, ran
-from tests.runner.trouble import fails_by_chance, settings
+from tests.runner.trouble import fails_by_chance, troubled
 from tests.streams import FaultyStream, Peer, Service, Talk, answers
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -28,7 +28,7 @@ async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
         tmp_path,
         jobs(60),
         fails_by_chance(share, seed=3),  # type: ignore[arg-type]
-        run_settings=settings(retries=policy, concurrency=8),
+        **troubled(retries=policy, concurrency=8),
     )
     assert result.end.error is None
     assert sum(result.statuses.values()) == 60
@@ -75,7 +75,7 @@ async def run_against_failures(
             folder,
             jobs(rows),
             dial=of(service),
-            run_settings=settings(retries=RetryPolicy(attempts=attempts), concurrency=8),
+            **troubled(retries=RetryPolicy(attempts=attempts), concurrency=8),
             patience=1e6,
         )
         nursery.cancel_scope.cancel()
@@ -127,7 +127,7 @@ async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
     async def throttles(peer: Peer) -> None:
         await (fails_with(peer, 42901) if next(sessions) < 12 else obeys(peer))
 
-    result = await ran(tmp_path, jobs(5), throttles, run_settings=settings())
+    result = await ran(tmp_path, jobs(5), throttles, **troubled())
     assert result.statuses == {"done": 5}
     assert began == 5
 

@@ -14,7 +14,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.runner import RunEnd
 from tests.builders import audio_message, make_recording_job, transcript_message, write_recording
-from tests.runner.runs import QUICK, RATE, SETTINGS, TEXT, job, jobs, obeys, ran, speech_for
+from tests.runner.runs import OPTIONS, QUICK, RATE, TEXT, job, jobs, obeys, ran, speech_for
 from tests.streams import Peer, Talk
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -83,7 +83,7 @@ async def test_concurrency_is_reached_and_never_exceeded(tmp_path: Path) -> None
         await peer.connection.aclose(1000)
 
     run = await ran(
-        tmp_path, jobs(30), waits_for_company, run_settings=replace(SETTINGS, concurrency=5)
+        tmp_path, jobs(30), waits_for_company, run_options=replace(OPTIONS, concurrency=5)
     )
     assert run.statuses == {"done": 30}
     assert run.service.most_open == 5
@@ -126,9 +126,7 @@ async def test_the_rate_of_starts_holds(tmp_path: Path) -> None:
         await obeys(peer)
 
     began = trio.current_time()
-    run = await ran(
-        tmp_path, jobs(6), timed, run_settings=replace(SETTINGS, starts_per_second=50.0)
-    )
+    run = await ran(tmp_path, jobs(6), timed, run_options=replace(OPTIONS, starts_per_second=50.0))
     assert run.statuses == {"done": 6}
     assert times[-1] - began >= 5 / 50
 

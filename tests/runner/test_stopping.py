@@ -18,7 +18,18 @@ from batchjobs.planning import make_plan
 from batchjobs.progress import Event, RunStopping
 from batchjobs.runner import RunEnd, Runner
 from tests.builders import audio_message, make_endpoint
-from tests.runner.runs import QUICK, RATE, SETTINGS, attempts_of, job, jobs, obeys, ran, speech_for
+from tests.runner.runs import (
+    OPTIONS,
+    QUICK,
+    RATE,
+    RETRIES,
+    attempts_of,
+    job,
+    jobs,
+    obeys,
+    ran,
+    speech_for,
+)
 from tests.streams import Peer, Service, Talk
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -76,7 +87,7 @@ async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path:
         tmp_path,
         jobs(40),
         patient,
-        run_settings=replace(SETTINGS, handles_signals=True),
+        handles_signals=True,
         during=strikes,
         observe=listen,
     )
@@ -113,7 +124,8 @@ async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
         tmp_path,
         jobs(20),
         sometimes_first(stuck),
-        run_settings=replace(SETTINGS, handles_signals=True, grace_seconds=grace),
+        handles_signals=True,
+        run_options=replace(OPTIONS, grace_seconds=grace),
         during=strikes,
     )
     assert trio.current_time() - began < 10
@@ -173,7 +185,8 @@ async def test_a_third_signal_strikes_no_commit(tmp_path: Path) -> None:
         jobs(3),
         stuck,
         opener=Struck,
-        run_settings=replace(SETTINGS, handles_signals=True, grace_seconds=60.0),
+        handles_signals=True,
+        run_options=replace(OPTIONS, grace_seconds=60.0),
         during=strikes,
     )
     assert Struck.strikes
@@ -207,7 +220,11 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
             service = Service(nursery, talk=stuck)
             endpoint = make_endpoint(service.dial, QUICK)
             runner = Runner(
-                checkpoint, endpoints={"quick": endpoint}, settings=SETTINGS, observe=lambda _: None
+                checkpoint,
+                endpoints={"quick": endpoint},
+                options=OPTIONS,
+                retries=RETRIES,
+                observe=lambda _: None,
             )
             with trio.CancelScope() as scope:
 
@@ -255,7 +272,7 @@ async def test_what_was_cut_off_is_written_down_at_once(tmp_path: Path) -> None:
         runner._work_scope.cancel()
 
     Grouped.closing.clear()
-    wide = replace(SETTINGS, concurrency=40)
-    await ran(tmp_path, jobs(60), stuck, opener=Grouped, run_settings=wide, during=stop)
+    wide = replace(OPTIONS, concurrency=40)
+    await ran(tmp_path, jobs(60), stuck, opener=Grouped, run_options=wide, during=stop)
     assert Grouped.closing["attempts"] >= 29
     assert Grouped.closing["commits"] <= 3

@@ -10,7 +10,7 @@ import pytest
 from batchjobs import api
 from batchjobs.jobs import Status
 from tests.builders import audio_message
-from tests.runner.runs import QUICK, RATE, SETTINGS, job, ran, speech_for
+from tests.runner.runs import OPTIONS, QUICK, RATE, job, ran, speech_for
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files
 
@@ -58,14 +58,14 @@ async def test_a_long_job_with_a_segment_in_doubt_is_suspect_as_a_whole(tmp_path
     assert "0:00:0" in record.error_message
     again = await ran(tmp_path, rows, provider=BY_SENTENCE)
     assert not again.service.streams
-    settings = replace(SETTINGS, rebuys_doubted=True)
+    settings = replace(OPTIONS, retry_failed=True)
     again = await ran(
         tmp_path,
         rows,
         sentence_shares({}),
         provider=BY_SENTENCE,
         plan_options=AGAIN,
-        run_settings=settings,
+        run_options=settings,
     )
     assert len(again.service.streams) == 1
     assert again.statuses == {"done": 1}
@@ -96,8 +96,8 @@ async def test_what_is_kept_of_a_long_job_stays_its_home_in_an_exact_format(tmp_
     rows = [job("book", "\n\n".join(SENTENCES))]
     await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
     mp3 = replace(AGAIN, audio_format="mp3")
-    settings = replace(SETTINGS, rebuys_doubted=True)
-    run = await ran(tmp_path, rows, provider=BY_SENTENCE, plan_options=mp3, run_settings=settings)
+    settings = replace(OPTIONS, retry_failed=True)
+    run = await ran(tmp_path, rows, provider=BY_SENTENCE, plan_options=mp3, run_options=settings)
     assert (len(run.service.streams), run.statuses) == (1, {"done": 1})
     edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
     run = await ran(tmp_path, edited, provider=BY_SENTENCE, plan_options=replace(mp3))
@@ -109,9 +109,9 @@ async def test_a_good_segment_goes_before_one_in_doubt(tmp_path: Path) -> None:
     first = job("zz", "\n\n".join(SENTENCES[:2]), output="zz/b1.wav")
     second = job("b2", "\n\n".join([SENTENCES[1], SENTENCES[2]]), output="audio/b2.wav")
     await ran(tmp_path, [first, second], sentence_shares({1: [0.1] * 4}), provider=BY_SENTENCE)
-    settings = replace(SETTINGS, rebuys_doubted=True)
+    settings = replace(OPTIONS, retry_failed=True)
     run = await ran(
-        tmp_path, [first], provider=BY_SENTENCE, plan_options=AGAIN, run_settings=settings
+        tmp_path, [first], provider=BY_SENTENCE, plan_options=AGAIN, run_options=settings
     )
     assert run.records["zz"].status is Status.DONE
     edited = replace(first, text="\n\n".join([SENTENCES[2], SENTENCES[1]]))

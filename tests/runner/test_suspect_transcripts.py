@@ -10,7 +10,7 @@ from batchjobs import api
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Sign, Status
 from tests.builders import make_recording_job, transcript_message
-from tests.runner.runs import QUICK, SETTINGS, ran
+from tests.runner.runs import OPTIONS, QUICK, RETRIES, ran
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files
 
@@ -65,8 +65,8 @@ async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: 
             await peer.send(transcript_message(heard))
 
     listen = make_recording_job(source)
-    run_settings = replace(SETTINGS, retries=replace(SETTINGS.retries, attempts=1))
-    run = await ran(tmp_path / "o", [listen], hears, provider=provider, run_settings=run_settings)
+    once = replace(RETRIES, attempts=1)
+    run = await ran(tmp_path / "o", [listen], hears, provider=provider, retries=once)
     record = run.records["t"]
     assert record.status is Status.SUSPECT
     assert len(sessions) == 3
@@ -74,9 +74,15 @@ async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: 
     assert doubt.sign is Sign.UNHEARD
     assert 7.0 < doubt.end_seconds - doubt.start_seconds < 9.5
     assert "كلمات" in record.text
-    again = replace(run_settings, rebuys_doubted=True)
+    again = replace(OPTIONS, retry_failed=True)
     run = await ran(
-        tmp_path / "o", [listen], hears, provider=provider, run_settings=again, plan_options=AGAIN
+        tmp_path / "o",
+        [listen],
+        hears,
+        provider=provider,
+        run_options=again,
+        retries=once,
+        plan_options=AGAIN,
     )
     assert run.statuses == {"done": 1}
     assert len(run.service.streams) == 1

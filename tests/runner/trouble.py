@@ -1,19 +1,21 @@
 """Settings for runs under trouble that lasts."""
 
 import random
+from typing import Any
 
-from batchjobs.limits import RetryPolicy
-from batchjobs.runner import RunSettings
+from batchjobs.limits import Budget, RetryPolicy
+from batchjobs.options import Options
 from tests.runner.runs import fails_with, obeys
 from tests.streams import Peer
 
 POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
 
 
-def settings(**others: object) -> RunSettings:
-    """Four sessions at once, two attempts, little patience, but for what a test says."""
-    given: dict[str, object] = {"concurrency": 4, "retries": POLICY, "handles_signals": False}
-    return RunSettings(**(given | others))  # type: ignore[arg-type]
+def troubled(
+    *, concurrency: int = 4, retries: RetryPolicy = POLICY, budget: Budget | None = None
+) -> dict[str, Any]:
+    """Say how to run: four sessions at once, two attempts, but for what a test says."""
+    return {"run_options": Options(concurrency=concurrency), "retries": retries, "budget": budget}
 
 
 def fails_by_chance(share: float, seed: int) -> object:
