@@ -1,6 +1,13 @@
-"""How numbers, sums of money and lengths of time are put into words."""
+"""How numbers, sums of money, lengths of time and nameless manifests are put into words."""
 
-__all__ = ["duration", "money", "plural", "timestamp"]
+from typing import Final
+
+__all__ = ["GIVEN_ROWS", "STANDARD_INPUT", "duration", "money", "plural", "timestamp"]
+
+STANDARD_INPUT: Final = "<stdin>"
+"""What a manifest is called that came as a stream."""
+GIVEN_ROWS: Final = "<rows>"
+"""What a manifest is called that a program gave as rows."""
 
 
 def duration(seconds: float) -> str:

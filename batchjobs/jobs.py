@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from batchjobs.formatting import GIVEN_ROWS
 from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
 
 __all__ = [
@@ -130,9 +131,10 @@ class BadRow:
 
     def located(self, source: str) -> str:
         """Say where and what, as ``talks.csv:17: column 'speed': …; what to do``."""
+        where = f"row {self.line}" if source == GIVEN_ROWS else f"{source}:{self.line}"
         column = f"column '{self.column}': " if self.column else ""
         hint = f"; {self.hint}" if self.hint else ""
-        return f"{source}:{self.line}: {column}{self.message}{hint}"
+        return f"{where}: {column}{self.message}{hint}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,9 @@ probed: batchjobs.ProbeReport = batchjobs.probe("munsit", voice="v")
 assert_type(probed.close_drains, bool)
 options = batchjobs.Options(speech=batchjobs.Defaults(voice_id="v"))
 plan: batchjobs.Plan = batchjobs.plan("talks.csv", options)
+rows: list[dict[str, str]] = [{"text": "مرحبا"}]
+plan = batchjobs.plan(rows, batchjobs.Options(output="run"))
+batchjobs.plan([1])  # type: ignore[list-item]
 try:
     report = batchjobs.run("talks.csv", options, observe=watch).raise_for_status()
 except batchjobs.errors.JobsFailedError as error:

@@ -2,8 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO
 
 import trio
 
@@ -12,6 +10,7 @@ from batchjobs.api.prepare import open_run_folder, prepare
 from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import request_of
 from batchjobs.errors import UsageError
+from batchjobs.manifest import Source
 from batchjobs.options import Options
 from batchjobs.process import signals
 from batchjobs.progress import Observer
@@ -20,7 +19,7 @@ __all__ = ["carry_out", "carry_out_within_trio"]
 
 
 def carry_out(
-    source: str | Path | BinaryIO,
+    source: str | Source,
     options: Options,
     *,
     observe: Observer | None = None,
@@ -53,7 +52,7 @@ def carry_out(
 
 
 async def carry_out_within_trio(
-    source: str | Path | BinaryIO, options: Options, *, observe: Observer | None = None
+    source: str | Source, options: Options, *, observe: Observer | None = None
 ) -> RunReport:
     """Run as `batchjobs.api.run_async` does."""
     if not trio.lowlevel.in_trio_task():

@@ -6,7 +6,7 @@ from pathlib import Path
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import UsageError
-from batchjobs.formatting import plural
+from batchjobs.formatting import GIVEN_ROWS, plural
 from batchjobs.jobs import Kind
 from batchjobs.planning import Plan, Superseded, is_intact
 
@@ -45,7 +45,10 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, plan: Plan) -> No
         return
     loss = _loss(checkpoint, plan, is_other_there=other.is_file())
     if loss:
-        whose = "rows from the standard input" if other == Path() else f"another manifest, {other}"
+        whose = f"another manifest, {other}"
+        if other == Path():
+            is_given = settings.get("manifest") == GIVEN_ROWS
+            whose = "rows that a program gave" if is_given else "rows from the standard input"
         raise UsageError(
             f"{request.folder} is the run of {whose}: {loss}",
             hint="give --replace if they are the same rows, edited; if not, give these a folder of "

@@ -120,7 +120,7 @@ def make_plan(
 
 
 def _fingerprint(request: Request) -> str:
-    """Tell the manifest and what its rows are made with from others; empty for a stream."""
+    """Tell the manifest and what its rows are made with from others; empty for a stream or rows."""
     if not isinstance(request.source, Path):
         return ""
     options = request.options

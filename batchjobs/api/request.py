@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from batchjobs import config
 from batchjobs.audio.voice_activity import SileroDetector
@@ -12,6 +12,8 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import ConfigurationError, UsageError
 from batchjobs.files import run_folder
+from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
+from batchjobs.manifest import Source, is_rows
 from batchjobs.options import Options, check
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, check_base_url, with_settings
 
@@ -25,7 +27,7 @@ class Request:
     """What `plan` and `run` were asked for, made definite.
 
     Attributes:
-        source: The manifest: its path, or an open binary stream.
+        source: The manifest: its path, an open binary stream, or its rows.
         name: The manifest, for messages.
         folder: The run folder.
         manifest_folder: What the manifest's paths are relative to.
@@ -34,7 +36,7 @@ class Request:
         base_url: Where the options say that their provider is; empty if they do not.
     """
 
-    source: Path | BinaryIO
+    source: Source
     name: str
     folder: Path
     manifest_folder: Path
@@ -43,11 +45,11 @@ class Request:
     base_url: str
 
 
-def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
+def request_of(source: str | Source, options: Options) -> Request:
     """Make a request definite, or refuse it; looks at nothing but the settings.
 
     Args:
-        source: The manifest: a path, or an open binary stream.
+        source: The manifest: a path, an open binary stream, or rows.
         options: How to run it.
 
     Raises:
@@ -71,14 +73,12 @@ def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
                 hint="run its manifest with --retry-failed, or give another --output",
             )
         name, manifest_folder = str(source), path.parent
-        definite: Path | BinaryIO = path
+        definite: Source = path
     else:
+        name = GIVEN_ROWS if is_rows(source) else STANDARD_INPUT
         if options.output is None:
-            raise UsageError(
-                "a manifest from the standard input has no name", hint="give --output DIR"
-            )
-        folder, name = Path(options.output), "<stdin>"
-        manifest_folder, definite = Path(), source
+            raise _nameless(name)
+        folder, manifest_folder, definite = Path(options.output), Path(), source
     base_url = options.base_url and check_base_url(options.base_url, insecure=options.insecure)
     return Request(
         source=definite,
@@ -89,6 +89,13 @@ def request_of(source: str | Path | BinaryIO, options: Options) -> Request:
         providers=providers,
         base_url=base_url,
     )
+
+
+def _nameless(name: str) -> UsageError:
+    if name == GIVEN_ROWS:
+        hint = "give Options(output=…): a folder, the same one to continue the run"
+        return UsageError("rows have no name to call a run folder by", hint=hint)
+    return UsageError("a manifest from the standard input has no name", hint="give --output DIR")
 
 
 def _name_provider(options: Options) -> Options:
@@ -142,5 +149,5 @@ def input_root(request: Request) -> Path | None:
 
 
 def path_of(request: Request) -> str:
-    """Give the manifest's whole path; empty for a stream."""
+    """Give the manifest's whole path; empty for a stream or rows."""
     return str(request.source.absolute()) if isinstance(request.source, Path) else ""

@@ -1,8 +1,6 @@
 """The same as the command line, for Python: plan, run, look, verify."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO
 
 from batchjobs.api.budget import check_budget
 from batchjobs.api.carry_out import carry_out, carry_out_within_trio
@@ -11,6 +9,7 @@ from batchjobs.api.report import RunReport
 from batchjobs.api.request import request_of
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.files import run_folder
+from batchjobs.manifest import Source
 from batchjobs.options import Options
 from batchjobs.planning import Plan
 from batchjobs.process import signals
@@ -20,7 +19,7 @@ __all__ = ["plan", "run", "run_async"]
 
 
 def plan(
-    source: str | Path | BinaryIO,
+    source: str | Source,
     options: Options | None = None,
     *,
     progress: Callable[[int], None] | None = None,
@@ -28,7 +27,8 @@ def plan(
     """Check every row, price it, and say what a run would do; spends and changes nothing.
 
     Args:
-        source: The manifest: a path, or an open binary stream.
+        source: The manifest: a path, an open binary stream, or rows: mappings of columns to what a line
+            of JSON Lines can hold, read once, one at a time. A stream and rows need `Options.output`.
         options: As for `run`.
         progress: Called with the number of rows seen so far.
 
@@ -47,7 +47,7 @@ def plan(
 
 
 def run(
-    source: str | Path | BinaryIO,
+    source: str | Source,
     options: Options | None = None,
     *,
     observe: Observer | None = None,
@@ -56,7 +56,8 @@ def run(
     """Run a manifest, or continue it: the same call.
 
     Args:
-        source: The manifest: a path, or an open binary stream.
+        source: The manifest: a path, an open binary stream, or rows: mappings of columns to what a line
+            of JSON Lines can hold, read once, one at a time. A stream and rows need `Options.output`.
         options: How to run it.
         observe: Told of everything that happens, from the event loop: must be quick.
         progress: Called with the number of rows checked so far, before the run begins.
@@ -83,7 +84,7 @@ def run(
 
 
 async def run_async(
-    source: str | Path | BinaryIO,
+    source: str | Source,
     options: Options | None = None,
     *,
     observe: Observer | None = None,

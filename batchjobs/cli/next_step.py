@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
+
 if TYPE_CHECKING:
     from batchjobs.outputs.summary import RunSummary
 
@@ -41,7 +43,7 @@ def command_from_here(folder: str, command: str) -> str:
 
 def has_no_file(manifest: str) -> bool:
     """Say whether the rows came from the standard input, or from Python."""
-    return manifest in {"<stdin>", "<rows>"}
+    return manifest in {STANDARD_INPUT, GIVEN_ROWS}
 
 
 def next_step(summary: "RunSummary", command: str, folder: str | Path) -> str:

@@ -3,16 +3,18 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import orjson
 
 from batchjobs.jobs import BadRow, derived_id
 from batchjobs.manifest.columns import ColumnCheck, RowError
-from batchjobs.manifest.source import decode_line
+from batchjobs.manifest.source import Rows, decode_line
 
 __all__ = ["read_jsonl", "read_mappings"]
 
+_Item = TypeVar("_Item")
 _ERROR_FIELDS = {"class", "code", "message"}
 _FAILURE_FIELDS = {"error", "line", "attempts"}
 
@@ -32,53 +34,46 @@ def read_jsonl(
     Raises:
         ManifestError: A line that is not UTF-8, or holds a NUL byte.
     """
-    columns = ColumnCheck()
-    for number, line in enumerate(lines, 1):
-        text = decode_line(line, number, name)
-        if text.isspace():
-            continue
-        row: dict[str, object] = {}
-        try:
-            row = _without_failure(_parse_object(text))
-            columns.check(tuple(row))
-        except RowError as error:
-            yield _bad_row(error, number, row, job_id="" if row else derived_id({"": text}))
-        else:
-            yield number, row
+    texts = (
+        (number, text)
+        for number, line in enumerate(lines, 1)
+        if not (text := decode_line(line, number, name)).isspace()
+    )
+    return _check_rows(texts, _parse_object)
 
 
-def read_mappings(
-    rows: Iterable[Mapping[str, object]],
-) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+def read_mappings(rows: Rows) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Take rows from a program, each as if it were a line of JSON Lines.
 
     Yields:
         Number from 1 and row, or what is wrong with it.
     """
+    return _check_rows(enumerate(rows, 1), _copy_row)
+
+
+def _check_rows(
+    items: Iterable[tuple[int, _Item]], parse: Callable[[_Item], dict[str, object]]
+) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     columns = ColumnCheck()
-    for number, given in enumerate(rows, 1):
-        row = dict(given)
+    for number, item in items:
+        row: dict[str, object] = {}
         try:
-            _check_writable(row)
+            row = _without_failure(parse(item))
             columns.check(tuple(row))
         except RowError as error:
-            yield _bad_row(error, number, row)
+            yield BadRow(
+                line=number,
+                column=error.column,
+                message=error.message,
+                hint=error.hint,
+                id=_id_of(row or (item if isinstance(item, Mapping) else {"": item})),
+                row=row,
+            )
         else:
             yield number, row
 
 
-def _bad_row(error: RowError, number: int, row: dict[str, object], *, job_id: str = "") -> BadRow:
-    return BadRow(
-        line=number,
-        column=error.column,
-        message=error.message,
-        hint=error.hint,
-        id=job_id or _id_of(row),
-        row=row,
-    )
-
-
-def _id_of(row: dict[str, object]) -> str:
+def _id_of(row: Mapping[str, object]) -> str:
     given = row.get("id")
     usable = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
     return str(given) if usable else derived_id(row)
@@ -106,8 +101,30 @@ def _check_writable(value: object) -> None:
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError as error:
-        message = f"holds a value that cannot be written as JSON again: {error}"
-        raise RowError("", message, hint="write long numbers and odd characters as text") from error
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: Exception) -> RowError:
+    message = f"holds a value that cannot be written as JSON again: {error}"
+    return RowError("", message, hint="write long numbers and odd characters as text")
+
+
+def _copy_row(given: object) -> dict[str, object]:
+    """Read a program's row as the line that it would be.
+
+    Raises:
+        RowError: It is no mapping, or holds what a line cannot.
+    """
+    if not isinstance(given, Mapping):
+        hint = 'give {"id": "…", "text": "…"}'
+        raise RowError("", f"is no mapping of columns to values but {given!r:.60}", hint=hint)
+    row = dict(given)
+    _check_writable(row)
+    try:
+        text = json.dumps(row)
+    except TypeError as error:  # a date, for one, which has no form in JSON of its own
+        raise _unwritable(error) from error
+    return _parse_object(text)
 
 
 def _parse_object(text: str) -> dict[str, object]:

@@ -2,22 +2,29 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest.csv_rows import read_csv
 from batchjobs.manifest.jsonl_rows import read_jsonl, read_mappings
 from batchjobs.manifest.rules import Rules
-from batchjobs.manifest.source import Form, open_source, read_blocks, recognise_form, split_lines
+from batchjobs.manifest.source import (
+    Form,
+    Source,
+    is_rows,
+    open_source,
+    read_blocks,
+    recognise_form,
+    split_lines,
+)
 from batchjobs.options import Defaults
 from batchjobs.providers import Provider
 
-__all__ = ["judge_rows", "read_rows"]
+__all__ = ["read_rows"]
 
 
 def read_rows(
-    source: Path | BinaryIO,
+    source: Source,
     *,
     name: str,
     folder: Path,
@@ -30,7 +37,8 @@ def read_rows(
     Whether ids and outputs are unique is for the caller to see, who sees them all.
 
     Args:
-        source: The manifest: a path, or an open binary stream. gzip is recognised by its first
+        source: The manifest: a path, an open binary stream, or rows, each as if it were a line of
+            JSON Lines. gzip is recognised by its first
             bytes. A path's ending tells CSV (``.csv``, ``.tsv``, ``.txt``) from JSON Lines
             (``.jsonl``, ``.ndjson``); for anything else the first character does.
         name: What messages call it.
@@ -47,6 +55,9 @@ def read_rows(
         UsageError: The defaults are wrong.
     """
     rules = Rules(folder=folder, input_root=input_root, providers=providers, defaults=defaults)
+    if is_rows(source):
+        yield from _judge_all(read_mappings(source), rules, f"{name}: there is", "give one a job")
+        return
     path = PurePath(source.name.lower()) if isinstance(source, Path) else PurePath()
     gzipped = path.suffix == ".gz"
     ending = PurePath(path.stem).suffix if gzipped else path.suffix
@@ -59,36 +70,6 @@ def read_rows(
         else:
             rows, where = read_jsonl(lines, name), f"{name}: there is"
         yield from _judge_all(rows, rules, where, "add a line for every job")
-
-
-def judge_rows(
-    rows: Iterable[Mapping[str, object]],
-    *,
-    name: str,
-    folder: Path,
-    providers: Mapping[str, Provider],
-    defaults: Defaults,
-    input_root: Path | None = None,
-) -> Iterator[Job | BadRow]:
-    """Take the rows of a manifest from a program, row by row, by the same rules.
-
-    Args:
-        rows: Column to value; what JSON has no form for makes a bad row.
-        name: What messages call them; a row's number from 1 stands for its line.
-        folder: As for `read_rows`, like the others.
-        providers: The providers that rows may name, by name.
-        defaults: What holds for rows that leave a column empty.
-        input_root: A second folder for recordings and text files.
-
-    Yields:
-        A job for every good row and a `BadRow` for every other, in order.
-
-    Raises:
-        ManifestError: There is no row.
-        UsageError: The defaults are wrong.
-    """
-    rules = Rules(folder=folder, input_root=input_root, providers=providers, defaults=defaults)
-    yield from _judge_all(read_mappings(rows), rules, f"{name}: there is", "give one for every job")
 
 
 def _judge_all(

@@ -1,20 +1,26 @@
-"""A manifest's bytes: opened, unpacked, recognise_form and cut into numbered lines of UTF-8."""
+"""A manifest's bytes: opened, unpacked, recognised and cut into numbered lines of UTF-8."""
 
 import contextlib
 import enum
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from batchjobs.errors import ManifestError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = [
     "ROW_LIMIT_BYTES",
     "Form",
+    "Rows",
+    "Source",
     "decode_line",
+    "is_rows",
     "open_source",
     "read_blocks",
     "recognise_form",
@@ -51,12 +57,23 @@ _FORM_OF_ENDING = {
 }
 
 
+Rows: TypeAlias = Iterable[Mapping[str, object]]
+"""A program's rows: column to what JSON can hold."""
+Source: TypeAlias = Path | BinaryIO | Rows
+"""A manifest: its path, an open binary stream, or its rows."""
+
+
+def is_rows(source: str | Source) -> "TypeIs[Rows]":
+    """Whether a manifest is neither a path nor a stream."""
+    return not isinstance(source, str | Path) and not hasattr(source, "read")
+
+
 @contextlib.contextmanager
 def open_source(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
     """Open a manifest for reading; a stream that is open already is left open.
 
     Raises:
-        ManifestError: It cannot be open_source.
+        ManifestError: It cannot be opened.
     """
     if not isinstance(source, Path):
         yield source

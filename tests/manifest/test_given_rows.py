@@ -9,7 +9,7 @@ import pytest
 
 from batchjobs.errors import ManifestError, UsageError
 from batchjobs.jobs import BadRow, Job
-from batchjobs.manifest import judge_rows
+from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults
 from tests.manifest.reading import PROVIDERS, read_manifest
 
@@ -28,7 +28,7 @@ _GIVEN: list[dict[str, object]] = [
 def _judged(
     rows: Iterable[Mapping[str, object]], folder: Path, defaults: Defaults | None = None
 ) -> Iterator[Job | BadRow]:
-    return judge_rows(
+    return read_rows(
         rows,
         name="rows",
         folder=folder,
