@@ -137,6 +137,16 @@ def test_foreign_packages_stay_with_their_owners(path: Path) -> None:
         assert owners is None or unit in owners, f"{unit} imports {name}"
 
 
+def test_the_protocol_knows_neither_files_nor_tasks() -> None:
+    """Its machines are handed what they need: bytes, times, and a sink for the audio."""
+    known = {f"batchjobs.{name}" for name in ("errors", "jobs", "providers", "speech", "audio.pcm")}
+    imported = files_imported()
+    used = set().union(*(imported[name] for name in imported if ".protocol." in name))
+    assert {name for name in used if ".protocol" not in name} <= known
+    foreign = {name for path in (PACKAGE / "protocol").glob("*.py") for name in imports_of(path)}
+    assert not foreign & {"os", "pathlib.Path", "time", "trio", "tempfile"}
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_file_says_its_role_first(path: Path) -> None:
     """A file's first line is a docstring that says what it is for."""

@@ -38,17 +38,6 @@ class SttJudge(Protocol):
         ...
 
 
-class _Trusting:
-    """Doubts nothing."""
-
-    def hear(self, pcm: bytes) -> None:
-        """Take no notice."""
-
-    def verdict(self, text: str) -> Verdict:  # noqa: ARG002
-        """Find nothing for or against."""
-        return Verdict()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SttResult:
     """A transcript and why we believe it, or not; empty text means that no speech was heard.
@@ -105,7 +94,7 @@ class SttClient:
         self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
         self._course: Course[SttResult] = Course(Phase.SENDING, now)
         self._provider = provider
-        self._judge: SttJudge = judge or _Trusting()
+        self._judge = judge
         self._progress_at = now
         self._changed_at = now
         self._chunks = 0
@@ -203,7 +192,8 @@ class SttClient:
         self._chunks += 1
         self._has_replied_since_chunk = False
         self._sent_bytes += len(pcm)
-        self._judge.hear(pcm)
+        if self._judge is not None:
+            self._judge.hear(pcm)
         return self._conversation.send(messages.AudioChunk(data))
 
     # -- what the adapter reports ---------------------------------------------------------------
@@ -335,7 +325,7 @@ class SttClient:
             hint = "send slower (--pace), or raise settle_limit_seconds"
             course.decide(SuspectError(doubts[0].message, hint=hint))
             return
-        verdict = self._judge.verdict(verbatim)
+        verdict = Verdict() if self._judge is None else self._judge.verdict(verbatim)
         evidence = course.evidence(ending, close_code, now, asked_at=course.opened_at)
         result = SttResult(
             text=verbatim.strip(),

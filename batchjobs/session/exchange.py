@@ -1,29 +1,21 @@
-"""Drives one machine over one connection, from the handshake to the close."""
+"""Drives one machine over one open connection, until its outcome is decided."""
 
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.errors import SessionError
 from batchjobs.protocol import close_codes
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
-from batchjobs.session.connect import Request, open_connection
-from batchjobs.session.endpoint import Endpoint
-from batchjobs.session.error_map import FOREIGN, first_of, translate
-from batchjobs.session.pool import ConnectionPool, PooledConnection
 from batchjobs.websocket.direct_delivery import mailbox_of
 
-__all__ = ["Exchange", "try_conversation"]
+__all__ = ["Exchange", "Machine"]
 
-_logger = logging.getLogger(__name__)
-_Machine = TypeVar("_Machine", TtsClient[ReceivedAudio], SttClient)
+Machine: TypeAlias = TtsClient[ReceivedAudio] | SttClient
 
-_CLOSE_SECONDS: Final = 2.0
 _PONG_SECONDS: Final = 5.0
 
 
@@ -42,7 +34,7 @@ class Exchange:
     def __init__(
         self,
         connection: WebSocketConnection,
-        machine: TtsClient[ReceivedAudio] | SttClient,
+        machine: Machine,
         on_proven: Callable[[], None],
         shield: trio.CancelScope,
         *,
@@ -176,102 +168,6 @@ class Exchange:
     def _keep_outcome(self) -> None:
         """Shield the outcome, which is paid for, from a cancellation from outside."""
         self._shield.shield = True
-
-
-async def try_conversation(
-    endpoint: Endpoint,
-    request: Request,
-    make_machine: Callable[[float], _Machine],
-    converse: Callable[[Exchange, _Machine], Awaitable[None]],
-    on_proven: Callable[[], None],
-    *,
-    pool: ConnectionPool | None,
-) -> bool:
-    """Open a connection, or take one that is open, and converse over it.
-
-    Args:
-        endpoint: The way to the provider.
-        request: What to connect to.
-        make_machine: Makes the machine, given the time at which the connection is open.
-        converse: Sends what is to be sent, and listens until the machine has its outcome.
-        on_proven: Called when the service first does useful work.
-        pool: Connections opened beforehand, if the run opens any.
-
-    Returns:
-        False if the connection had been opened beforehand and was dead: nothing has happened, and
-        this is to be called again.
-
-    Raises:
-        SessionError: The connection failed; once the machine has its outcome, that stands.
-    """
-    if pool is None:
-        return await _converse_once(endpoint, request, make_machine, converse, on_proven)
-
-    def replenish() -> None:
-        on_proven()
-        pool.replenish(request)
-
-    pooled = await pool.take(request)
-    try:
-        return await _converse_once(
-            endpoint, request, make_machine, converse, replenish, pooled=pooled
-        )
-    finally:
-        if pooled is not None:
-            pooled.close()
-
-
-async def _converse_once(
-    endpoint: Endpoint,
-    request: Request,
-    make_machine: Callable[[float], _Machine],
-    converse: Callable[[Exchange, _Machine], Awaitable[None]],
-    on_proven: Callable[[], None],
-    *,
-    pooled: PooledConnection | None = None,
-) -> bool:
-    """Converse over a pooled or a new connection, and close it; translate what fails.
-
-    Once the machine has its outcome, nothing takes it back: no cancellation from outside, and
-    nothing that the peer does while the connection closes.
-
-    Returns:
-        Whether there was a conversation: not over a pooled connection that was dead.
-    """
-    streams: list[trio.abc.Stream] = []
-    exchange: Exchange | None = None
-    error: SessionError | None = None
-    with trio.CancelScope() as shield:
-        try:
-            async with trio.open_nursery() as nursery:
-                connection = pooled.connection if pooled else None
-                connection = connection or await open_connection(
-                    endpoint, request, nursery, streams
-                )
-                machine = make_machine(trio.current_time())
-                exchange = Exchange(
-                    connection, machine, on_proven, shield, was_pooled=pooled is not None
-                )
-                await converse(exchange, machine)
-                if not exchange.is_closed:
-                    with trio.move_on_after(_CLOSE_SECONDS):
-                        await connection.aclose()
-                nursery.cancel_scope.cancel()
-        except* SessionError as group:
-            error = first_of(group, SessionError)
-        except* FOREIGN as group:
-            error = error or translate(first_of(group, Exception), was_open=exchange is not None)
-        except* Exception:
-            if exchange is None or not exchange.machine.has_ended:
-                raise
-            _logger.exception("a connection ended unexpectedly, after its session")
-        finally:
-            for stream in streams:
-                await trio.aclose_forcefully(stream)
-    is_settled = exchange is not None and (exchange.machine.has_ended or exchange.is_stale)
-    if error is not None and not is_settled:
-        raise error
-    return exchange is None or not exchange.is_stale
 
 
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:

@@ -9,10 +9,11 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from batchjobs.audio import decoding
-from batchjobs.errors import PermanentError, RecordingError, SessionError
+from batchjobs.errors import PermanentError, RecordingError
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
+from batchjobs.session.attempt import Attempt
 from batchjobs.session.endpoint import Endpoint
-from batchjobs.session.exchange import Exchange, try_conversation
+from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
 
 __all__ = ["RECORDING_CODE", "SttSession", "recording_chunks"]
@@ -46,16 +47,15 @@ class SttSession:
     ) -> None:
         self._endpoint = endpoint
         self._chunks = chunks
-        self._pool = pool
-        self._on_proven = on_proven
         self._settle_seconds = settle_seconds
         self._judge = judge
-        self._machine: SttClient | None = None
+        self._attempt: Attempt[SttClient] = Attempt(endpoint, pool, on_proven)
+        self._damage: PermanentError | None = None
 
     @property
     def was_connected(self) -> bool:
         """Whether the service took the connection, with the key if that travels in the request."""
-        return self._machine is not None
+        return self._attempt.machine is not None
 
     @property
     def sent_characters(self) -> int:
@@ -65,7 +65,8 @@ class SttSession:
     @property
     def sent_audio_seconds(self) -> float:
         """Seconds of audio sent, also of a session that failed or was cancelled."""
-        return self._machine.sent_seconds if self._machine else 0.0
+        machine = self._attempt.machine
+        return machine.sent_seconds if machine else 0.0
 
     async def run(self) -> SttResult:
         """Open the connection, send the recording, wait for the transcript, close.
@@ -75,9 +76,8 @@ class SttSession:
         """
         endpoint, provider = self._endpoint, self._endpoint.provider
         ways = provider.stt_auth
-        failure: list[SessionError] = []
 
-        def machine(now: float) -> SttClient:
+        def make_machine(now: float) -> SttClient:
             return SttClient(
                 provider=provider,
                 now=now,
@@ -86,27 +86,40 @@ class SttSession:
                 judge=self._judge,
             )
 
-        async def converse(exchange: Exchange, heard: SttClient) -> None:
-            self._machine = heard
-            if not await exchange.is_fresh():
-                return
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_send_audio, exchange, heard, self._chunks, failure, nursery)
-                await exchange.listen()
-                nursery.cancel_scope.cancel()
-
         target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
         request = (target, endpoint.headers(ways))
         with endpoint.redactor.redact_errors():
             async with aclosing(self._chunks):
-                while not await try_conversation(
-                    endpoint, request, machine, converse, self._on_proven, pool=self._pool
-                ):
-                    self._machine = None
-            if failure:
-                raise failure[0]
-            assert self._machine is not None
-            return self._machine.result()
+                machine = await self._attempt.run(request, make_machine, self._converse)
+            if self._damage is not None:
+                raise self._damage
+            return machine.result()
+
+    async def _converse(self, exchange: Exchange, machine: SttClient) -> None:
+        if not await exchange.is_fresh():
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_audio, exchange, machine, nursery)
+            await exchange.listen()
+            nursery.cancel_scope.cancel()
+
+    async def _send_audio(
+        self, exchange: Exchange, machine: SttClient, nursery: trio.Nursery
+    ) -> None:
+        try:
+            async for pcm in self._chunks:
+                if machine.next_chunk_at > trio.current_time():
+                    await trio.sleep_until(machine.next_chunk_at)
+                await exchange.connection.send_message(machine.write_chunk(pcm))
+                exchange.note_sent()
+        except ConnectionClosed:
+            return  # the listener sees it too
+        except RecordingError as error:
+            self._damage = PermanentError(error.message, code=RECORDING_CODE, hint=error.hint)
+            nursery.cancel_scope.cancel()
+            return
+        machine.note_all_sent(trio.current_time())
+        exchange.rearm()
 
 
 async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[bytes, None]:
@@ -129,26 +142,3 @@ async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[b
 
 def _take(chunks: Iterator[bytes], count: int) -> list[bytes]:
     return [chunk for _, chunk in zip(range(count), chunks, strict=False)]
-
-
-async def _send_audio(
-    exchange: Exchange,
-    machine: SttClient,
-    chunks: AsyncGenerator[bytes, None],
-    failure: list[SessionError],
-    nursery: trio.Nursery,
-) -> None:
-    try:
-        async for pcm in chunks:
-            if machine.next_chunk_at > trio.current_time():
-                await trio.sleep_until(machine.next_chunk_at)
-            await exchange.connection.send_message(machine.write_chunk(pcm))
-            exchange.note_sent()
-    except ConnectionClosed:
-        return  # the listener sees it too
-    except RecordingError as error:
-        failure.append(PermanentError(error.message, code=RECORDING_CODE, hint=error.hint))
-        nursery.cancel_scope.cancel()
-        return
-    machine.note_all_sent(trio.current_time())
-    exchange.rearm()

@@ -9,8 +9,9 @@ from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Segment
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.protocol.tts_audio import TtsJudge, TtsResult
+from batchjobs.session.attempt import Attempt
 from batchjobs.session.endpoint import Endpoint
-from batchjobs.session.exchange import Exchange, try_conversation
+from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
 
 __all__ = ["TtsSession"]
@@ -46,21 +47,20 @@ class TtsSession:
         self._segment = segment
         self._texts = texts
         self._judge = judge
-        self._pool = pool
-        self._on_proven = on_proven
         self._audio = ReceivedAudio() if audio is None else audio
         self._quiet_seconds = quiet_seconds
-        self._machine: TtsClient[ReceivedAudio] | None = None
+        self._attempt: Attempt[TtsClient[ReceivedAudio]] = Attempt(endpoint, pool, on_proven)
 
     @property
     def was_connected(self) -> bool:
         """Whether the service took the connection, with the key if that travels in the request."""
-        return self._machine is not None
+        return self._attempt.machine is not None
 
     @property
     def sent_characters(self) -> int:
         """Characters sent, also of a session that failed or was cancelled."""
-        return self._machine.sent_characters if self._machine else 0
+        machine = self._attempt.machine
+        return machine.sent_characters if machine else 0
 
     @property
     def sent_audio_seconds(self) -> float:
@@ -78,7 +78,7 @@ class TtsSession:
         speech = self._segment.speech
         ways = provider.tts_auth
 
-        def machine(now: float) -> TtsClient[ReceivedAudio]:
+        def make_machine(now: float) -> TtsClient[ReceivedAudio]:
             return TtsClient(
                 texts=self._texts,
                 speech=speech,
@@ -90,21 +90,16 @@ class TtsSession:
                 quiet_seconds=self._quiet_seconds,
             )
 
-        async def converse(exchange: Exchange, spoken: TtsClient[ReceivedAudio]) -> None:
-            self._machine = spoken
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_send_texts, exchange, spoken)
-                await exchange.listen()
-                nursery.cancel_scope.cancel()
-
         request = (endpoint.target(provider.tts_path, ways), endpoint.headers(ways))
         with endpoint.redactor.redact_errors():
-            while not await try_conversation(
-                endpoint, request, machine, converse, self._on_proven, pool=self._pool
-            ):
-                self._machine = None
-            assert self._machine is not None
-            return self._machine.result()
+            return (await self._attempt.run(request, make_machine, _converse)).result()
+
+
+async def _converse(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_send_texts, exchange, machine)
+        await exchange.listen()
+        nursery.cancel_scope.cancel()
 
 
 async def _send_texts(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> None:
