@@ -38,8 +38,8 @@ class Breaker:
         """Seconds since the outage began; 0 if there is none."""
         return now - self._streak_began_at if self.is_open else 0.0
 
-    def failed(self, now: float) -> bool:
-        """A session could not reach the service.
+    def add_failure(self, now: float) -> bool:
+        """Count a session that could not reach the service.
 
         Returns:
             Whether this opened the breaker.
@@ -58,8 +58,8 @@ class Breaker:
             self._next_probe_at = now + self._pause_seconds
         return not was_open
 
-    def reached(self, now: float, *, began_at: float) -> bool:
-        """A session reached the service.
+    def add_contact(self, now: float, *, began_at: float) -> bool:
+        """Count a session that reached the service.
 
         Args:
             now: The time.

@@ -97,7 +97,7 @@ class Budget:
         return any(amounts[index] for index in self._closed)
 
     def settle(self, reserved: Price, actual: Price) -> None:
-        """A session has ended: what it really cost takes the place of what was set aside."""
+        """Put what a session has cost in the place of what was set aside for it."""
         self._reservations -= 1
         for index, (held, cost) in enumerate(
             zip(_amounts(reserved), _amounts(actual), strict=True)

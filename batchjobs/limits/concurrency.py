@@ -61,8 +61,8 @@ class ConcurrencyLimit:
         self._hold_until = float("-inf")
         self._resumed_at = float("-inf")
 
-    def allowed(self, now: float) -> int:
-        """Sessions that may be open at this time."""
+    def room(self, now: float) -> int:
+        """Give how many sessions may be open at this time."""
         if not self._is_slow_start and self._last_cut_at > float("-inf"):
             elapsed = now - self._last_cut_at - self._return_seconds
             if elapsed > 0.0:
@@ -81,21 +81,21 @@ class ConcurrencyLimit:
         """Start nothing before this time, and then one after the other: room may have gone."""
         self._hold_until = self._resumed_at = max(self._hold_until, when)
 
-    def started(self, now: float) -> None:
-        """A session starts; after a pause the next does not start at once."""
-        allowed = self.allowed(now)
+    def add_start(self, now: float) -> None:
+        """Count a session that starts; after a pause the next does not start at once."""
+        allowed = self.room(now)
         if allowed > 1 and now < self._resumed_at + _RESUME_SECONDS:
             self._hold_until = max(self._hold_until, now + _RESUME_SECONDS / allowed)
 
-    def succeeded(self) -> None:
-        """A session came through: in slow start, one more may open."""
+    def add_success(self) -> None:
+        """Count a session that came through: in slow start, one more may open."""
         if self._is_slow_start:
             self._allowed = min(self._maximum, self._allowed + 1.0)
 
-    def throttled(
+    def add_refusal(
         self, *, started_at: float, now: float, active: int, pause_seconds: float = 0.0
     ) -> None:
-        """The service refused a session for want of room.
+        """Count a session that the service refused for want of room.
 
         Args:
             started_at: When that session began.
@@ -111,15 +111,15 @@ class ConcurrencyLimit:
             rest = min(_LONGEST_REST_SECONDS, pause * _REST_A_PAUSE)
             self._rest_seconds = max(self._rest_seconds, rest)
 
-    def slowed(self, *, started_at: float, now: float) -> None:
-        """The service answers much later than it did: a gentler cut, by the same rule."""
-        reached = float(self.allowed(now))
+    def add_delay(self, *, started_at: float, now: float) -> None:
+        """Cut more gently, by the same rule: the service answers much later than it did."""
+        reached = float(self.room(now))
         self._cut(_DRIFT_CUT, started_at=started_at, now=now, reached=reached)
 
     def _cut(self, share: float, *, started_at: float, now: float, reached: float) -> None:
         if started_at <= self._last_cut_at:
             return
-        reached = min(reached, float(self.allowed(now)))
+        reached = min(reached, float(self.room(now)))
         self._is_slow_start = False
         self._last_cut_at = now
         self._rest_seconds = 0.0

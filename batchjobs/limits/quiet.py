@@ -34,22 +34,22 @@ class QuietTime:
             return self._asked_seconds
         return min(self._asked_seconds, max(_LEAST_SECONDS, _GAPS * self._longest_seconds))
 
-    def heard(self, longest_gap_seconds: float) -> None:
-        """A session is done.
+    def add_session(self, longest_gap_seconds: float) -> None:
+        """Learn from a whole session.
 
         Args:
             longest_gap_seconds: Between two of its messages of audio, also after a silence that was
                 taken for the end.
         """
-        self.seen(longest_gap_seconds)
+        self.add_gap(longest_gap_seconds)
         self._sessions += 1
 
-    def seen(self, gap_seconds: float) -> None:
-        """There was a gap, in a session that shows nothing more."""
+    def add_gap(self, gap_seconds: float) -> None:
+        """Learn from a gap in a session that shows nothing more."""
         if gap_seconds >= self.seconds:
             self.doubt()
         self._longest_seconds = max(self._longest_seconds, gap_seconds)
 
     def doubt(self) -> None:
-        """Something says that a silence was not the end."""
+        """Learn anew: something says that a silence was not the end."""
         self._sessions = 0

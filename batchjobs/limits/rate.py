@@ -25,8 +25,8 @@ class StartRate:
         """The earliest time for the next start."""
         return self._next_at
 
-    def started(self, now: float) -> None:
-        """A session starts now."""
+    def add_start(self, now: float) -> None:
+        """Count a session that starts now."""
         self._next_at = max(now, self._next_at) + self._interval_seconds
 
 

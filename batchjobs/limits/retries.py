@@ -30,7 +30,7 @@ class RetryPolicy:
     def wait_seconds(
         self, used: int, asked_seconds: float | None, random_source: random.Random
     ) -> float:
-        """How long to wait after the failure of attempt number `used`.
+        """Draw how long to wait after the failure of attempt number `used`.
 
         Full jitter: spread over the whole interval, so that a thousand sessions broken at once do
         not come back at once.
@@ -47,7 +47,7 @@ class RetryPolicy:
         return random_source.uniform(bound * 0.1, bound)
 
     def pause_seconds(self, throttled: int, asked_seconds: float | None) -> float:
-        """How long to wait after a refusal for want of room.
+        """Say how long to wait after a refusal for want of room.
 
         Retry-After: 0 would hammer, a day would be asleep when the service is back.
 
@@ -82,8 +82,8 @@ class RetryBudget:
         """Whether no retry is left."""
         return self._left < 1.0
 
-    def job_began(self) -> None:
-        """A job has its first attempt."""
+    def add_job(self) -> None:
+        """Count a job that has its first attempt."""
         self._left += self._per_job
 
     def take(self) -> bool:

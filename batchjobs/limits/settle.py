@@ -19,7 +19,7 @@ class SettleTime:
     quiet time of speech, after 200 sessions four times the longest pause before one is enough, never
     less than half a second nor more than what was asked, and a longer pause puts it back at once.
 
-    What comes after our close nobody reads: a session that waited less shows by its silence nothing
+    What comes after our close is not read: a session that waited less shows by its silence nothing
     of what would have come. So only sessions that waited in full count as evidence, and one in four
     goes on doing so. The others still show their revisions from before the end.
 
@@ -49,8 +49,8 @@ class SettleTime:
         is_sample = self._begun % _FULL_ONE_IN == 0
         return self._asked_seconds if is_sample or not self._shrinks else self._quiet.seconds
 
-    def heard(self, revision_seconds: float, *, settled_seconds: float) -> bool:
-        """A session is done.
+    def add_session(self, revision_seconds: float, *, settled_seconds: float) -> bool:
+        """Learn from a session.
 
         Args:
             revision_seconds: The longest pause before a revision; 0 if there was none.
@@ -62,13 +62,13 @@ class SettleTime:
         """
         was_short = self._quiet.seconds < self._asked_seconds
         if settled_seconds >= self._asked_seconds:
-            self._quiet.heard(revision_seconds)
+            self._quiet.add_session(revision_seconds)
         else:
             self._taken_sooner += settled_seconds > 0.0
-            self._quiet.seen(revision_seconds)
+            self._quiet.add_gap(revision_seconds)
         is_short = self._quiet.seconds < self._asked_seconds
         return self._shrinks and was_short and not is_short
 
     def doubt(self) -> None:
-        """Something says that a transcript did not stand."""
+        """Learn anew: something says that a transcript did not stand."""
         self._quiet.doubt()

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart
 from batchjobs.errors import BatchjobsError, SessionError
-from batchjobs.limits import Price
 from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.service import Service, Session, Slot
 from batchjobs.runner.tickets import Ticket
@@ -16,32 +15,33 @@ from batchjobs.runner.tickets import Ticket
 __all__ = ["Attempt", "OpenAttempts"]
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Attempt:
     """One session for a ticket.
 
     Attributes:
-        number: Its number in the checkpoint.
         ticket: Whose it is.
         service: Whom it is with.
         session: What is sent and received.
         slot: Its place among the open sessions.
         began_at: When it began, on trio's clock.
+        number: Its number in the checkpoint; 0 until it is there.
     """
 
-    number: int
     ticket: Ticket
     service: Service
     session: Session
     slot: Slot
-    began_at: float
+    began_at: float = field(default_factory=trio.current_time)
+    number: int = 0
 
-    @property
-    def price(self) -> Price:
-        """What it has cost by now."""
-        return self.service.price_so_far(self.session)
+    def settle(self) -> None:
+        """Count what it has cost: for its ticket, and for the budget in place of what was set aside."""
+        price = self.service.price_so_far(self.session)
+        self.ticket.cost += price.money
+        self.slot.settle(price)
 
-    def end(
+    def to_end(
         self, result: str, error: SessionError | None = None, *, replaces_kept: bool = False
     ) -> AttemptEnd:
         """Say how it ended and what was sent in it.
@@ -68,22 +68,21 @@ class OpenAttempts:
 
     Args:
         recorder: Makes their starts and ends durable.
-        on_error: Told if the disk fails as the run ends.
+        on_error: Called if the disk fails as the run ends.
     """
 
     def __init__(self, recorder: Recorder, on_error: Callable[[BatchjobsError], None]) -> None:
         self._recorder = recorder
         self._on_error = on_error
-        self._open: dict[int, Attempt] = {}
+        self._open: set[Attempt] = set()
 
-    async def begin(
-        self, ticket: Ticket, service: Service, session: Session, slot: Slot, *, began_at: float
-    ) -> Attempt:
+    async def begin(self, attempt: Attempt) -> None:
         """Put an attempt on the disk before its session opens.
 
         Raises:
             BatchjobsError: The disk failed.
         """
+        ticket = attempt.ticket
         start = AttemptStart(
             key=ticket.key,
             job=ticket.row.id,
@@ -93,17 +92,8 @@ class OpenAttempts:
             audio_seconds=ticket.seconds,
         )
         with trio.CancelScope(shield=True):
-            number = await self._recorder.begin(start)
-        attempt = Attempt(
-            number=number,
-            ticket=ticket,
-            service=service,
-            session=session,
-            slot=slot,
-            began_at=began_at,
-        )
-        self._open[number] = attempt
-        return attempt
+            attempt.number = await self._recorder.begin(start)
+        self._open.add(attempt)
 
     async def end(self, attempt: Attempt, result: str, error: SessionError | None = None) -> None:
         """Write down how a session without a result ended, and what was sent in it.
@@ -112,21 +102,21 @@ class OpenAttempts:
             BatchjobsError: The disk failed.
         """
         self.forget(attempt)
-        attempt.ticket.cost += attempt.price.money
-        await self._recorder.finish(end=attempt.end(result, error))
+        attempt.settle()
+        await self._recorder.finish(end=attempt.to_end(result, error))
 
     def forget(self, attempt: Attempt) -> None:
-        """An attempt's end is on the disk, or on its way there."""
-        del self._open[attempt.number]
+        """Forget an attempt whose end is on the disk, or on its way there."""
+        self._open.remove(attempt)
 
     def find(self, ticket: Ticket) -> list[Attempt]:
         """Find the attempts of a ticket."""
-        return [attempt for attempt in self._open.values() if attempt.ticket is ticket]
+        return [attempt for attempt in self._open if attempt.ticket is ticket]
 
     async def end_all(self) -> None:
         """Write down what the sessions that were cut off had sent, in as few commits as it takes."""
         async with trio.open_nursery() as nursery:
-            for attempt in list(self._open.values()):
+            for attempt in list(self._open):
                 nursery.start_soon(self._cancel, attempt)
 
     async def _cancel(self, attempt: Attempt) -> None:

@@ -35,19 +35,19 @@ class Cutter:
     def __init__(self, run: RunState) -> None:
         self._run = run
 
-    async def cut(self, ticket: Ticket, job: Job, provider: Provider) -> None:
+    async def cut(self, ticket: Ticket, job: Job) -> None:
         """Find a job's segments, and put those that are not there yet in line.
 
         Args:
             ticket: The job's.
             job: What it asks for.
-            provider: Who is to do it.
 
         Raises:
             RecordingError: The recording is damaged.
             DiskError: The disk failed or is full.
         """
         run = self._run
+        provider = run.services[job.provider].endpoint.provider
         parts = await trio.to_thread.run_sync(self._parts, job, provider, limiter=run.disk)
         whole = LongJob(ticket=ticket, job=job, parts=parts, held={})
         # First the job waits, then it looks: what others bring in between, it is given.

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import trio
 
 from batchjobs.checkpoint import Row
-from batchjobs.errors import BatchjobsError
+from batchjobs.errors import BatchjobsError, ConfigurationError
 from batchjobs.limits import Price, StartRate
 from batchjobs.planning import TO_BUY, Action
 from batchjobs.runner.service import Service, Slot
@@ -53,7 +53,7 @@ class Feeder:
                 rows = run.checkpoint.rows.stream_to_do(actions)
                 try:
                     await self._feed(rows)
-                except BatchjobsError as error:  # of the disk: what is open may still finish
+                except BatchjobsError as error:  # what is open may still finish
                     run.stop(error)
 
     async def _feed(self, rows: Iterator[Row]) -> None:
@@ -78,19 +78,27 @@ class Feeder:
 
     async def _hand_out(self, ticket: Ticket) -> None:
         """Give a ticket to a worker, with a slot if its session needs one, unless it has to wait."""
-        run, step = self._run, ticket.step
-        service = run.services.get(ticket.row.provider)
-        slot = None
-        if service is not None and isinstance(step, Buy | Cut):
+        run, slot = self._run, None
+        if isinstance(ticket.step, Buy | Cut):
+            service = self._find_service(ticket.row)
             price = service.price_of(ticket)
             if run.budget.is_closed_to(price):
                 return
-            if isinstance(step, Buy):
+            if isinstance(ticket.step, Buy):
                 slot = await self._wait_slot(service, ticket, price)
                 if slot is None:
                     return
         run.queue.start(ticket)
         await self._send.send((ticket, slot))
+
+    def _find_service(self, row: Row) -> Service:
+        service = self._run.services.get(row.provider)
+        if service is None:
+            raise ConfigurationError(
+                f"'{row.id}' has to be bought again, and there is no key for '{row.provider}'",
+                hint="its earlier result is damaged; set the key and run this again",
+            )
+        return service
 
     def _takes_new_rows(self) -> bool:
         """Whether another row may be looked at: not while too many jobs wait for another try.
@@ -159,7 +167,7 @@ class Feeder:
             not_before = max(service.not_before, self._rate.next_at)
             has_room = service.has_room(now)
             if has_room and now >= not_before and self._set_aside(price, ticket):
-                self._rate.started(now)
+                self._rate.add_start(now)
                 return service.take_slot(now, price)
             later = now + _LOOK_AGAIN_SECONDS if service.active else float("inf")
             is_early = has_room and now < not_before

@@ -1,4 +1,4 @@
-"""Long jobs: their segments are kept as they come in any order, and put together at the end."""
+"""Long jobs whose segments are all there: put together, and made durable."""
 
 import functools
 import itertools
@@ -8,26 +8,16 @@ from dataclasses import replace
 
 import trio
 
-from batchjobs.checkpoint import (
-    AttemptEnd,
-    JobRecord,
-    SegmentChanges,
-    SegmentRecord,
-)
+from batchjobs.checkpoint import JobRecord, SegmentChanges, SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.formatting import timestamp
-from batchjobs.jobs import Doubt, Kind, Status, combined, severity
+from batchjobs.jobs import Doubt, Kind, Status, combined
 from batchjobs.outputs import writing
 from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
 from batchjobs.outputs.writing import Written
-from batchjobs.progress import SegmentFinished
-from batchjobs.protocol.stt import SttResult
-from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.doubts import reserve_place, to_suspect
-from batchjobs.runner.reactions import Fail
-from batchjobs.runner.service import Result
 from batchjobs.runner.state import RunState
-from batchjobs.runner.tickets import LongJob, Ticket
+from batchjobs.runner.tickets import LongJob
 from batchjobs.transcripts import joining
 from batchjobs.transcripts.joining import TranscriptPart
 
@@ -35,7 +25,7 @@ __all__ = ["LongJobs"]
 
 
 class LongJobs:
-    """What the workers do about jobs of several segments, once they are cut.
+    """What the workers do about jobs of several segments, once those are all there.
 
     Args:
         run: The run.
@@ -43,188 +33,6 @@ class LongJobs:
 
     def __init__(self, run: RunState) -> None:
         self._run = run
-
-    # -- keeping --------------------------------------------------------------------------------
-
-    async def keep(self, attempt: Attempt, result: Result, end: AttemptEnd) -> None:
-        """Make a bought segment durable, and give it to the jobs that wait for it.
-
-        Args:
-            attempt: What brought it.
-            result: What came.
-            end: How the attempt ended.
-
-        Raises:
-            BatchjobsError: The disk failed.
-        """
-        record, written = await self._write(attempt.ticket, result)
-        await self._commit(attempt.ticket, record, written, end=end)
-        self._hand_over(record)
-
-    async def keep_in_doubt(
-        self, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
-    ) -> None:
-        """Make a segment that is in doubt durable, if none with less against it is kept already.
-
-        Args:
-            attempt: What brought it.
-            result: What came.
-            end: How the attempt ended.
-            is_last: Whether no other attempt follows; the jobs that wait for it then have it so.
-
-        Raises:
-            BatchjobsError: The disk failed.
-        """
-        ticket = attempt.ticket
-        kept, written = _find_kept(ticket), None
-        if kept is not None and severity(kept.doubts) <= severity(result.doubts):
-            record, end = kept, replace(end, result="suspect")
-        else:
-            record, written = await self._write(ticket, result)
-            end = replace(end, replaces_kept=kept is not None)
-        await self._settle(ticket, record, written, end=end, is_last=is_last)
-
-    async def settle_in_doubt(self, ticket: Ticket, failure: Fail) -> None:
-        """Let the jobs have what is kept of a segment whose other attempts failed.
-
-        Args:
-            ticket: The segment's.
-            failure: How the last of them failed.
-
-        Raises:
-            BatchjobsError: The disk failed.
-        """
-        kept = _find_kept(ticket)
-        assert kept is not None
-        first, *others = kept.doubts
-        error = f"{failure.error_class}: {failure.message}"
-        first = replace(first, message=f"{first.message}; the last attempt failed: {error}")
-        record = replace(kept, doubts=(first, *others))
-        await self._settle(ticket, record, None, end=None, is_last=True)
-
-    async def _settle(
-        self,
-        ticket: Ticket,
-        record: SegmentRecord,
-        written: Written | None,
-        *,
-        end: AttemptEnd | None,
-        is_last: bool,
-    ) -> None:
-        record = replace(
-            record,
-            attempts=ticket.tries.attempts,
-            cost=round(ticket.cost, 6),
-            is_passing=not is_last,
-        )
-        await self._commit(ticket, record, written, end=end, is_over=is_last)
-        ticket.kept = record
-        if is_last:
-            self._run.segments.settle(record.key)
-            self._hand_over(record)
-
-    async def _commit(
-        self,
-        ticket: Ticket,
-        record: SegmentRecord,
-        written: Written | None,
-        *,
-        end: AttemptEnd | None,
-        is_over: bool = True,
-    ) -> None:
-        """Make a segment durable in the place of what was kept of it.
-
-        Args:
-            ticket: The segment's.
-            record: What is known of it.
-            written: Its file, if it is a new one.
-            end: How its attempt ended, if one did.
-            is_over: Whether the jobs that wait for it need not wait any longer.
-        """
-        run, kept = self._run, _find_kept(ticket)
-        folder = run.checkpoint.folder
-        jobs = run.segments.find_waiting(record.key) if is_over else ()
-        left = [] if kept is None or written is None else [kept.path]
-        left = [path for path in left if run_folder.is_segment_file(path)]
-        changes = SegmentChanges(
-            bought=record,
-            characters=ticket.characters if is_over else 0,
-            seconds=ticket.seconds if is_over else 0.0,
-            jobs=tuple(job.ticket.row.id for job in jobs),
-            left_files=tuple(left),
-        )
-        targets = written.targets if written is not None else ()
-        await run.recorder.finish(end=end, changes=changes, targets=targets)
-        if not record.path and is_over:  # a transcript: what was to be sent is sent
-            left = [run_folder.segment_path(record.key)]
-        remove_segments(folder, left)
-
-    def _hand_over(self, record: SegmentRecord) -> None:
-        """Give a segment to the jobs that wait; others may have come while it was committed."""
-        run = self._run
-        for job in run.segments.forget(record.key):
-            job.held[record.key] = record
-            missing = len(job.missing)
-            if not missing and job.is_cut:
-                run.segments.assemble(job)
-            total = len({part.segment.key for part in job.parts})
-            run.tell(
-                SegmentFinished(
-                    id=job.ticket.row.id,
-                    done=total - missing,
-                    segments=total,
-                    audio_seconds=record.audio_seconds,
-                )
-            )
-
-    async def _write(self, ticket: Ticket, result: Result) -> tuple[SegmentRecord, Written | None]:
-        """Write a segment's samples beside their place, if it is speech, and make its record."""
-        evidence, kept = result.evidence, _find_kept(ticket)
-        record = SegmentRecord(
-            key=ticket.key,
-            job_key=ticket.row.key,
-            audio_seconds=ticket.seconds or evidence.received_audio_seconds,
-            evidence=evidence,
-            attempts=ticket.tries.attempts,
-            cost=round(ticket.cost, 6),
-            started_at=ticket.started_at,
-            doubts=result.doubts,
-            support=result.support if result.doubts else (),
-        )
-        if isinstance(result, SttResult):
-            ends = result.word_end_seconds
-            return replace(record, text=result.verbatim, word_end_seconds=ends), None
-        # Until this is committed what is kept stays, in a file of its own.
-        path = run_folder.segment_path(ticket.key)
-        if kept is not None and kept.path == path:
-            path = run_folder.segment_path(ticket.key, 2)
-        write = functools.partial(
-            writing.write_speech, self._run.checkpoint.folder, path, result.pcm, result.sample_rate
-        )
-        written = await trio.to_thread.run_sync(write, limiter=self._run.disk)
-        file = written.files[0]
-        record = replace(
-            record,
-            path=file.path,
-            bytes=file.bytes,
-            frames=len(result.pcm) // 2,
-            sample_rate=result.sample_rate,
-            pcm_sha256=written.pcm_sha256,
-        )
-        return record, written
-
-    def give_up(self, ticket: Ticket) -> list[LongJob]:
-        """End the jobs that wait for a segment which cannot be had.
-
-        Returns:
-            Those jobs.
-        """
-        jobs = self._run.segments.forget(ticket.key)
-        for job in jobs:
-            job.is_over = True
-        return jobs
-
-    # -- putting together -----------------------------------------------------------------------
 
     async def assemble(self, job: LongJob) -> JobRecord | None:
         """Make a job's file out of its segments.
@@ -283,9 +91,11 @@ class LongJobs:
         )
         if job.is_in_doubt:
             record = _to_suspect(record, job, _starts(spans))
-        left = tuple({s.path for s in job.held.values() if _is_own_file(s)}) if homes else ()
-        if kept is not None and homes:  # else its segments have no other
-            left += (kept.output,)
+        left: tuple[str, ...] = ()
+        if homes:  # else its segments have no other place
+            left = tuple({segment.path for segment in job.held.values()})
+            left = tuple(path for path in left if run_folder.is_segment_file(path))
+            left += () if kept is None else (kept.output,)
         changes = SegmentChanges(homes=homes, left_files=left)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(record=record, changes=changes, targets=written.targets)
@@ -415,12 +225,3 @@ def _transcript_parts(job: LongJob) -> Iterator[TranscriptPart]:
             word_end_seconds=heard.word_end_seconds,
             silences=part.silences,
         )
-
-
-def _find_kept(ticket: Ticket) -> SegmentRecord | None:
-    assert ticket.kept is None or isinstance(ticket.kept, SegmentRecord)
-    return ticket.kept
-
-
-def _is_own_file(segment: SegmentRecord) -> bool:
-    return run_folder.is_segment_file(segment.path)

@@ -13,7 +13,7 @@ __all__ = ["TicketQueue"]
 class TicketQueue:
     """Holds tickets until they are due, and counts those that are handed out.
 
-    Whoever changes something that may let another ticket start calls `notify`.
+    What changes something that may let another ticket start calls `notify`.
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class TicketQueue:
 
     @property
     def in_hand(self) -> int:
-        """Tickets that workers have."""
+        """How many tickets workers have."""
         return self._in_hand
 
     @property
     def being_cut(self) -> int:
-        """Long jobs among them that are being cut."""
+        """How many of those are long jobs being cut."""
         return self._being_cut
 
     @property
@@ -60,13 +60,13 @@ class TicketQueue:
         self._being_cut += isinstance(ticket.step, Cut)
 
     def finish(self, ticket: Ticket) -> None:
-        """A worker is done with a ticket."""
+        """Count a ticket as done with."""
         self._in_hand -= 1
         self._being_cut -= isinstance(ticket.step, Cut)
         self.notify()
 
     def notify(self) -> None:
-        """Something has changed: another ticket may be able to start."""
+        """Wake what waits for a change: another ticket may be able to start."""
         self._changed.set()
 
     async def wait_changed(self, deadline: float) -> None:

@@ -100,6 +100,7 @@ class ServiceFacts:
 
     Attributes:
         name: The provider's name, for messages.
+        now: The time.
         is_proven: Whether it has done useful work in this run.
         was_reached: Whether it has taken any session in this run.
         allowed: Sessions that may be open now.
@@ -110,6 +111,7 @@ class ServiceFacts:
     """
 
     name: str
+    now: float
     is_proven: bool
     was_reached: bool
     allowed: int
@@ -199,8 +201,6 @@ def react(
     service: ServiceFacts,
     error: SessionError,
     policy: RetryPolicy,
-    *,
-    now: float,
     random_source: random.Random,
 ) -> Decision:
     """Decide what follows from a failed attempt.
@@ -210,29 +210,28 @@ def react(
         service: Whom it was made with.
         error: How it failed; a result in doubt is a `SuspectError`.
         policy: How many attempts there are, and how far apart.
-        now: The time.
         random_source: For the jitter of waits.
     """
-    stop = find_stop(error) or _find_silence(ticket, service, error)
+    stop = find_stop(error) or _find_mute(ticket, service, error)
     if stop is not None:
         return stop
-    contact = find_contact(error, was_connected=ticket.was_connected, is_proven=service.is_proven)
-    if contact is Contact.LOST:
-        return _hold(ticket, service, error, policy, now=now, random_source=random_source)
     if error.reaction is Reaction.THROTTLE:
-        return _throttle(ticket, service, error, policy)
+        return _throttle(ticket.tries, service, error, policy)
+    tries = replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
+    wait = policy.wait_seconds(tries.attempts, error.retry_after_seconds, random_source)
+    if _contact_of(ticket, service, error) is Contact.LOST:
+        undecided = (*tries.unreachable_at, service.now)
+        tries = replace(tries, unreachable_at=undecided, last_error=error)
+        return _find_outage(service, error) or Hold(tries=tries, wait_seconds=wait)
     is_worth_it = _is_worth_another(ticket, error, policy)
     if is_worth_it and ticket.can_be_retried:
-        tries = replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
-        return Retry(tries=tries, wait_seconds=_backoff(tries, error, policy, random_source))
+        return Retry(tries=tries, wait_seconds=wait)
     if _is_away(ticket, service, error):
         # No request differs from this one in what the service has seen of it.
-        shown = f"{service.name}: {error.message}"
         hint = "nothing was spent; check --base-url and the network, then run this again"
-        return Stop(error=ServiceUnavailableError(shown, hint=hint))
-    is_used_up = is_worth_it or ticket.tries.attempts >= policy.attempts
-    is_passing = error.reaction is Reaction.RETRY and is_used_up
-    return _fail(error, is_passing=is_passing)
+        return _stop(f"{service.name}: {error.message}", hint)
+    is_used_up = is_worth_it or tries.attempts >= policy.attempts
+    return _fail(error, is_passing=error.reaction is Reaction.RETRY and is_used_up)
 
 
 def find_stop(error: SessionError) -> Stop | None:
@@ -260,7 +259,11 @@ def find_contact(error: SessionError, *, was_connected: bool, is_proven: bool) -
     return Contact.LOST if is_lost else Contact.UNKNOWN
 
 
-def _find_silence(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> Stop | None:
+def _contact_of(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> Contact:
+    return find_contact(error, was_connected=ticket.was_connected, is_proven=service.is_proven)
+
+
+def _find_mute(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> Stop | None:
     """Decide whether a session without any audio shows that no other would have some.
 
     If the service has spoken to this run folder before, it may be the text: then another one has
@@ -270,65 +273,41 @@ def _find_silence(ticket: TicketFacts, service: ServiceFacts, error: SessionErro
     if not isinstance(error, MuteError) or service.is_proven or service.mute_texts < enough:
         return None
     name = service.name
-    return Stop(
-        error=ServiceUnavailableError(
-            f"{name} connected, initialised and took the text of '{ticket.job}', "
-            f"and {error.message}",
-            hint=f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', "
-            "another --model or --voice, or look at the service's status page; the other texts "
-            "were not sent",
-        )
+    return _stop(
+        f"{name} connected, initialised and took the text of '{ticket.job}', and {error.message}",
+        f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', another "
+        "--model or --voice, or look at the service's status page; the other texts were not sent",
     )
 
 
-def _hold(
-    ticket: TicketFacts,
-    service: ServiceFacts,
-    error: SessionError,
-    policy: RetryPolicy,
-    *,
-    now: float,
-    random_source: random.Random,
-) -> Hold | Stop:
+def _find_outage(service: ServiceFacts, error: SessionError) -> Stop | None:
+    """Decide whether a service has been out of reach for too long."""
     limit = service.outage_limit_seconds
-    if service.outage_seconds > limit:
-        shown = f"{service.name} has been out of reach for {limit:,.0f} s: {error.message}"
-        hint = "no job lost an attempt; run this again when it is back"
-        return Stop(error=ServiceUnavailableError(shown, hint=hint))
-    tries = replace(
-        ticket.tries,
-        codes=(*ticket.tries.codes, error.code),
-        unreachable_at=(*ticket.tries.unreachable_at, now),
-        last_error=error,
-    )
-    return Hold(tries=tries, wait_seconds=_backoff(tries, error, policy, random_source))
+    if service.outage_seconds <= limit:
+        return None
+    shown = f"{service.name} has been out of reach for {limit:,.0f} s: {error.message}"
+    return _stop(shown, "no job lost an attempt; run this again when it is back")
 
 
 def _throttle(
-    ticket: TicketFacts, service: ServiceFacts, error: SessionError, policy: RetryPolicy
+    tries: Tries, service: ServiceFacts, error: SessionError, policy: RetryPolicy
 ) -> Throttle:
-    attempts, throttled = ticket.tries.attempts - 1, ticket.tries.throttled + 1
-    wait = policy.pause_seconds(throttled, error.retry_after_seconds)
+    tries = replace(tries, attempts=tries.attempts - 1, throttled=tries.throttled + 1)
+    wait = policy.pause_seconds(tries.throttled, error.retry_after_seconds)
     # Without its asking only this job waits: the cut alone frees enough room for the others, unless
     # one session is too many already.
     pauses_all = error.retry_after_seconds is not None or service.allowed == 1
-    return Throttle(
-        tries=replace(ticket.tries, attempts=attempts, throttled=throttled),
-        wait_seconds=wait,
-        pause_seconds=wait if pauses_all else 0.0,
-    )
+    return Throttle(tries=tries, wait_seconds=wait, pause_seconds=wait if pauses_all else 0.0)
+
+
+def _stop(shown: str, hint: str) -> Stop:
+    return Stop(error=ServiceUnavailableError(shown, hint=hint))
 
 
 def _fail(error: SessionError, *, is_passing: bool) -> Fail:
     return Fail(
         error_class=error.label, code=error.code, message=error.message, is_passing=is_passing
     )
-
-
-def _backoff(
-    tries: Tries, error: SessionError, policy: RetryPolicy, random_source: random.Random
-) -> float:
-    return policy.wait_seconds(tries.attempts, error.retry_after_seconds, random_source)
 
 
 def _is_worth_another(ticket: TicketFacts, error: SessionError, policy: RetryPolicy) -> bool:

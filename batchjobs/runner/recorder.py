@@ -58,7 +58,7 @@ class Recorder:
     """Commits in the order that survives a power cut.
 
     The files are written and synced beside their places by then; here they are renamed, their
-    folders synced, and one transaction says so. Only then do those who wait go on.
+    folders synced, and one transaction says so. Only then do the tasks that wait go on.
 
     While one group is on its way to the disk the next one gathers, so a slow disk makes larger
     groups and not a slower run; on a fast one a group gathers for a moment. The first does not wait.
@@ -76,9 +76,9 @@ class Recorder:
         self._limiter = trio.CapacityLimiter(1)
 
     async def run(self) -> None:
-        """Commit what comes until `close`, whoever cancels meanwhile.
+        """Commit what comes until `close`, also if cancelled.
 
-        Those who wait here do so shielded: what they have was paid for.
+        Tasks wait here shielded: what they have was paid for.
         """
         with trio.CancelScope(shield=True):
             await self._run()
@@ -97,7 +97,7 @@ class Recorder:
                 self._not_before = trio.current_time() + _GATHERING_SECONDS
 
     def close(self) -> None:
-        """Let `run` end once nobody waits."""
+        """Let `run` end once all is durable."""
         self._send.close()
 
     async def _commit(self, group: list[_Entry]) -> None:
@@ -107,7 +107,7 @@ class Recorder:
             except BatchjobsError as error:
                 # What a failed sync has lost no later one brings back: nothing more is called done.
                 self._error = error
-            except Exception as error:  # whatever it is, those who wait must not wait for ever
+            except Exception as error:  # whatever it is, no task may wait for ever
                 _logger.exception("the checkpoint could not be written")
                 shown = f"the checkpoint could not be written: {type(error).__name__}: {error}"
                 self._error = InternalError(shown)

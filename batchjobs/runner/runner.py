@@ -5,7 +5,6 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -19,27 +18,14 @@ from batchjobs.outputs.segments import sweep_segments
 from batchjobs.process.signals import listened_to
 from batchjobs.progress import Observer
 from batchjobs.runner.feeder import Feeder, Handout
-from batchjobs.runner.state import RunState
+from batchjobs.runner.state import RunEnd, RunState
 from batchjobs.runner.worker import Worker
 from batchjobs.session import Endpoint
 
-__all__ = ["RunEnd", "Runner", "sweep"]
+__all__ = ["Runner", "sweep"]
 
 _COMMITTING_AT_ONCE: Final = 256
 """So many workers more than sessions: those whose results are being committed hold no slot."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
-    """How a run ended.
-
-    Attributes:
-        error: What stopped it; None if it came to its end.
-        signal_number: The signal that stopped it; 0 if none did.
-    """
-
-    error: BatchjobsError | None = None
-    signal_number: int = 0
 
 
 class Runner:
@@ -51,7 +37,7 @@ class Runner:
         options: How fast and how patiently.
         retries: When to try again.
         budget: What may be spent, with what has been; None for no limit.
-        observe: Told of everything that happens.
+        observe: Gets an event for everything that happens.
         random_source: For the jitter of retries.
         beside: Runs beside the work, and is cancelled at its end.
     """
@@ -117,11 +103,10 @@ class Runner:
                 run.batches.close()
                 run.recorder.close()
             nursery.cancel_scope.cancel()
-        # An error of the disk was told, if it mattered.
+        # If an error of the disk mattered, it has stopped the run.
         with trio.CancelScope(shield=True), contextlib.suppress(BatchjobsError):
             await trio.to_thread.run_sync(sweep, run.checkpoint)
-        out_of_budget = None if self._signal_number else run.budget_error
-        return RunEnd(error=run.error or out_of_budget, signal_number=self._signal_number)
+        return run.to_end(self._signal_number)
 
     def stop(self, error: BatchjobsError) -> None:
         """End the run early, from outside: open sessions may finish."""
@@ -140,7 +125,7 @@ class Runner:
 
     async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
         wanted = listened_to()
-        if not wanted:  # switched off by whoever started us, or this is no main thread
+        if not wanted:  # switched off for this process, or this is no main thread
             task_status.started()
             return
         with trio.open_signal_receiver(*wanted) as received:

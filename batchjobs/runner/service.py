@@ -4,7 +4,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Self, assert_never
+from typing import Final, Self
 
 import trio
 
@@ -24,7 +24,7 @@ from batchjobs.options import Options
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import SttResult
 from batchjobs.protocol.tts_audio import TtsResult
-from batchjobs.runner.reactions import Contact, ServiceFacts
+from batchjobs.runner.reactions import Contact, ServiceFacts, find_contact
 from batchjobs.runner.tickets import Ticket
 from batchjobs.session import ConnectionPool, Endpoint, SttSession, TtsSession
 
@@ -83,7 +83,7 @@ class Service:
         endpoint: The way to it.
         options: The run's.
         budget: What the run may spend.
-        tell: Told when the service is lost, is back, or has too little room.
+        tell: Called with an event when the service is lost, is back, or has too little room.
         notify: Called when another session may be able to start.
     """
 
@@ -107,7 +107,7 @@ class Service:
         self.pool = ConnectionPool(endpoint, self._may_open_another) if options.preopen else None
         """Connections for the next sessions, where the run opens any beforehand."""
         self.line: deque[Ticket] = deque()
-        """Those who wait until it is ready, where others may go on at other services."""
+        """Tickets that wait until it is ready, while others go on at other services."""
         self._budget = budget
         self._tell = tell
         self._notify = notify
@@ -150,7 +150,7 @@ class Service:
         """
         if self.breaker.is_open:
             return not self._is_probing
-        allowed = self._limit.allowed(now) if self._is_proven else 1
+        allowed = self._limit.room(now) if self._is_proven else 1
         return self._active < (allowed if self.pool is None else max(1, allowed // 2))
 
     @property
@@ -175,14 +175,14 @@ class Service:
 
         self._active += 1
         self._is_probing = is_probe
-        self._limit.started(now)
+        self._limit.add_start(now)
         return Slot(self._budget, price, let_go)
 
     def _may_open_another(self, waiting: int) -> bool:
         """Whether the pool may open one more: at most one for each session, and all counted."""
         if self.breaker.is_open or not self._is_proven or waiting >= self._active:
             return False
-        return self._active + waiting < self._limit.allowed(trio.current_time())
+        return self._active + waiting < self._limit.room(trio.current_time())
 
     def close_pool(self) -> None:
         """Close all connections that wait for sessions, and open no more."""
@@ -206,48 +206,42 @@ class Service:
     # -- what it is learnt from -----------------------------------------------------------------
 
     def prove(self) -> None:
-        """It has done useful work."""
+        """Remember that it has done useful work."""
         self._is_proven = True
         self._notify()
 
-    def learn_contact(
-        self, contact: Contact, error: SessionError, *, began_at: float, now: float
+    def learn_failure(
+        self, error: SessionError, *, was_connected: bool, began_at: float, now: float
     ) -> None:
         """Take into account what a failed session says of the service.
 
         Args:
-            contact: What it says.
             error: How it failed.
-            began_at: When the session began.
+            was_connected: Whether it was connected.
+            began_at: When it began.
             now: The time.
         """
-        match contact:
-            case Contact.UNKNOWN:
-                pass
-            case Contact.JUDGED:
-                self._is_proven = True
-                self.reach(began_at=began_at, now=now)
-            case Contact.REACHED:
-                self.reach(began_at=began_at, now=now)
-            case Contact.LOST:
-                self._lose(error, began_at=began_at, now=now)
-            case _:
-                assert_never(contact)
+        contact = find_contact(error, was_connected=was_connected, is_proven=self._is_proven)
+        if contact is Contact.LOST:
+            self._lose(error, began_at=began_at, now=now)
+        elif contact is not Contact.UNKNOWN:
+            self._is_proven = self._is_proven or contact is Contact.JUDGED
+            self.reach(began_at=began_at, now=now)
 
     def reach(self, *, began_at: float, now: float) -> None:
-        """It was there for a session that began then."""
+        """Remember that it was there for a session that began then."""
         self._was_reached = True
         self._refusals.add(is_refused=False)
-        if self.breaker.reached(now, began_at=began_at):
+        if self.breaker.add_contact(now, began_at=began_at):
             self._limit.resume(now)
             self._tell(ServiceBack(provider=self.name))
 
     def _lose(self, error: SessionError, *, began_at: float, now: float) -> None:
-        """It works for us, and could not be reached."""
+        """Count a failure to reach it."""
         is_crowded = not self.breaker.is_open and self._refusals.add(is_refused=True)
         if is_crowded and self._is_adaptive:  # handshakes are refused in numbers
             self.throttle(error, began_at=began_at, now=now)
-        if self.breaker.failed(now):
+        if self.breaker.add_failure(now):
             self._tell(ServiceLost(provider=self.name, message=error.message))
 
     def throttle(
@@ -262,12 +256,12 @@ class Service:
             pause_seconds: For how long to start nothing.
         """
         open_ones = self._active + (0 if self.pool is None else len(self.pool))
-        self._limit.throttled(
+        self._limit.add_refusal(
             started_at=began_at, now=now, active=open_ones, pause_seconds=pause_seconds
         )
         if self.pool is not None:
             self.pool.rest()
-        allowed = self._limit.allowed(now)
+        allowed = self._limit.room(now)
         self._tell(SlowedDown(provider=self.name, concurrency=allowed, message=str(error)))
 
     def learn_result(self, result: Result, *, began_at: float, now: float) -> None:
@@ -278,15 +272,17 @@ class Service:
             began_at: When its session began.
             now: The time.
         """
-        self._limit.succeeded()
+        self._limit.add_success()
         if isinstance(result, TtsResult):
-            self.quiet.heard(result.evidence.longest_gap_seconds)
+            self.quiet.add_session(result.evidence.longest_gap_seconds)
             has_drifted = self._is_adaptive and self._drift.add(
                 result.evidence.first_result_seconds
             )
             if has_drifted:
-                self._limit.slowed(started_at=began_at, now=now)
-        elif self.settle.heard(result.revision_seconds, settled_seconds=result.settled_seconds):
+                self._limit.add_delay(started_at=began_at, now=now)
+        elif self.settle.add_session(
+            result.revision_seconds, settled_seconds=result.settled_seconds
+        ):
             _logger.warning(
                 "%s revised a transcript after %.1f s: the settling time is again what was asked; "
                 "%d transcripts of this run were taken sooner",
@@ -296,11 +292,11 @@ class Service:
             )
 
     def doubt(self, session: Session) -> None:
-        """A suspect result: what was learnt of the ends of such sessions is not to be relied on."""
+        """Forget what was learnt of the ends of such sessions: a result is suspect."""
         (self.settle if isinstance(session, SttSession) else self.quiet).doubt()
 
     def count_mute(self, key: str, *, has_spoken: bool) -> None:
-        """It took a text with words and left without any audio.
+        """Count a text with words that it took and left without any audio.
 
         Args:
             key: The text's.
@@ -313,9 +309,10 @@ class Service:
         """Say what decisions have to know of it."""
         return ServiceFacts(
             name=self.name,
+            now=now,
             is_proven=self._is_proven,
             was_reached=self._was_reached,
-            allowed=self._limit.allowed(now),
+            allowed=self._limit.room(now),
             outage_seconds=self.breaker.open_for(now),
             outage_limit_seconds=self.endpoint.provider.outage_limit_seconds,
             mute_texts=len(self._mute_keys),

@@ -20,13 +20,13 @@ class SessionMaker:
         self._speech_rates = SpeechRates()
         self._transcript_rates = TranscriptRates()
 
-    def make(self, segment: Segment, service: Service, received: ReceivedAudio) -> Session:
+    def make(self, segment: Segment, service: Service, audio: ReceivedAudio) -> Session:
         """Make a session, which is yet to be run.
 
         Args:
             segment: What it is asked to do.
             service: Whom it is with.
-            received: Where its audio goes.
+            audio: Where its audio goes.
         """
         endpoint = service.endpoint
         if segment.kind is Kind.STT:
@@ -52,6 +52,6 @@ class SessionMaker:
             ),
             pool=service.pool,
             on_proven=service.prove,
-            audio=received,
+            audio=audio,
             quiet_seconds=service.quiet.seconds,
         )

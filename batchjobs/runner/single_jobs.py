@@ -33,17 +33,25 @@ class SingleJobs:
     def __init__(self, run: RunState) -> None:
         self._run = run
 
-    async def keep(self, attempt: Attempt, result: Result, end: AttemptEnd) -> JobRecord:
-        """Make a result that is beyond doubt durable.
+    async def keep(
+        self, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
+    ) -> JobRecord:
+        """Make a result durable; one in doubt only if none with less against it is kept already.
 
         Args:
-            attempt: What brought it; its slot is let go before the commit.
+            attempt: What brought it.
             result: What came.
             end: How the attempt ended.
+            is_last: Whether no other attempt follows.
+
+        Returns:
+            The job's record.
 
         Raises:
             BatchjobsError: The disk failed.
         """
+        if result.doubts:
+            return await self._keep_in_doubt(attempt, result, end, is_last=is_last)
         ticket = attempt.ticket
         written = await self._write(ticket.row, ticket.row.output, result)
         record = _make_record(ticket, result, written, output=ticket.row.output)
@@ -55,20 +63,9 @@ class SingleJobs:
         await durable
         return record
 
-    async def keep_in_doubt(
+    async def _keep_in_doubt(
         self, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
     ) -> JobRecord:
-        """Make a result that is in doubt durable, if none with less against it is kept already.
-
-        Args:
-            attempt: What brought it.
-            result: What came.
-            end: How the attempt ended.
-            is_last: Whether no other attempt follows.
-
-        Raises:
-            BatchjobsError: The disk failed.
-        """
         ticket = attempt.ticket
         kept, targets = _find_kept(ticket), tuple[Path, ...]()
         # An MP3 that is kept is of no use to a row that asks for a WAV by now.
@@ -82,7 +79,7 @@ class SingleJobs:
             targets = written.targets
             record = _make_record(ticket, result, written, output=place)
             record = to_suspect(record, result.doubts, result.support)
-            end = replace(end, result="kept", replaces_kept=True)
+            end = replace(end, replaces_kept=True)
         record = _count(record, ticket, is_passing=not is_last)
         await self._run.recorder.finish(end=end, record=record, targets=targets)
         ticket.kept = record

@@ -30,7 +30,7 @@ _Move: TypeAlias = tuple[ReceivedAudio, bytes]
 class AudioSpool:
     """Bounds the received audio in memory over all sessions.
 
-    As long as there is little of it, nothing happens. Above the limit those who hold most write it
+    As long as there is little of it, nothing happens. Above the limit those that hold most write it
     to files of their own, opened, appended to and closed at once by a thread: no session waits for
     the disk, none holds a descriptor. The files are scratch: never synced, and of no use to any
     later run, which removes what a killed one has left.
@@ -38,7 +38,7 @@ class AudioSpool:
     Args:
         folder: Where the files go; it is made when it is needed.
         limit_bytes: How much may be in memory.
-        on_error: Told once if the disk fails; nothing is lost then, and nothing more is moved.
+        on_error: Called once if the disk fails; nothing is lost then, and nothing more is moved.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class AudioSpool:
         self._thread = trio.CapacityLimiter(1)
 
     @contextmanager
-    def received(self, key: str) -> Iterator[ReceivedAudio]:
+    def open_buffer(self, key: str) -> Iterator[ReceivedAudio]:
         """Hold a session's audio for as long as the block lasts.
 
         Args:
@@ -85,7 +85,7 @@ class AudioSpool:
             while True:
                 await self._wake.wait()
                 self._wake = trio.Event()
-                await self._round()
+                await self._move_excess()
         finally:
             _remove(self._doomed)
 
@@ -94,17 +94,17 @@ class AudioSpool:
         if self.held_bytes > self._look_at_bytes:
             self._wake.set()
 
-    async def _round(self) -> None:
+    async def _move_excess(self) -> None:
         doomed, self._doomed = self._doomed, []
-        moves = self._moves()
+        moves = self._take_moves()
         if moves or doomed:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(_remove, doomed, limiter=self._thread)
                 await self._carry_out(moves)
         self._look_at_bytes = max(self._limit_bytes, int(self.held_bytes * _PATIENCE))
 
-    def _moves(self) -> list[_Move]:
-        """Take from those who hold most, until enough is taken."""
+    def _take_moves(self) -> list[_Move]:
+        """Take from the buffers that hold most, until enough is taken."""
         excess = self.held_bytes - int(self._limit_bytes * _ENOUGH)
         if self.held_bytes <= self._limit_bytes or self._has_failed:
             return []
@@ -120,14 +120,14 @@ class AudioSpool:
 
     async def _carry_out(self, moves: Sequence[_Move]) -> None:
         try:
-            told = await trio.to_thread.run_sync(
+            moved = await trio.to_thread.run_sync(
                 _move_all, self._folder, moves, limiter=self._thread
             )
         except BatchjobsError as error:
             self._has_failed = True
             self._on_error(error)
             return
-        for (audio, _), (powers, has_sound) in zip(moves, told, strict=True):
+        for (audio, _), (powers, has_sound) in zip(moves, moved, strict=True):
             audio.end_move(powers, has_sound=has_sound)
 
 
@@ -146,7 +146,7 @@ def _move_all(folder: Path, moves: Sequence[_Move]) -> list[tuple["array[float]"
     if folder.is_symlink():
         shown = f"{folder} has become a symbolic link"
         raise OutputError(shown, hint="the run folder was tampered with")
-    told = []
+    moved = []
     for audio, pcm in moves:
         assert audio.path is not None
         try:
@@ -154,8 +154,8 @@ def _move_all(folder: Path, moves: Sequence[_Move]) -> list[tuple["array[float]"
         except OSError as error:
             raise disk_error(error, audio.path) from error
         powers = window_powers(pcm, sample_rate=audio.sample_rate)
-        told.append((array("d", powers.tobytes()), not is_silent(pcm)))
-    return told
+        moved.append((array("d", powers.tobytes()), not is_silent(pcm)))
+    return moved
 
 
 def _append(path: Path, pcm: bytes, offset: int) -> None:

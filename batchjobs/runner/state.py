@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 import trio
 
@@ -26,10 +28,23 @@ from batchjobs.runner.thread_batches import ThreadBatches
 from batchjobs.runner.wanted import WantedSegments
 from batchjobs.session import Endpoint
 
-__all__ = ["RunState"]
+__all__ = ["RunEnd", "RunState"]
 
-AUDIO_MEMORY_BYTES = 64 * 1024 * 1024
+AUDIO_MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Received audio held in memory, over all sessions; more goes to files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        error: What stopped it; None if it came to its end.
+        signal_number: The signal that stopped it; 0 if none did.
+    """
+
+    error: BatchjobsError | None = None
+    signal_number: int = 0
 
 
 class RunState:
@@ -41,7 +56,7 @@ class RunState:
         options: How fast and how patiently.
         retries: When to try again.
         budget: What may be spent, with what has been.
-        observe: Told of everything that happens.
+        observe: Gets an event for everything that happens.
     """
 
     def __init__(
@@ -58,7 +73,7 @@ class RunState:
         self.options = options
         self.retries = retries
         self.tell = shield_observer(observe)
-        """Tells the observer; one that fails is told no more, and stops no paid work."""
+        """Hands an event to the observer; one that has failed gets no more, and stops no paid work."""
         self.queue = TicketQueue()
         self.segments = WantedSegments(self.queue)
         self.budget = budget
@@ -88,21 +103,12 @@ class RunState:
         self._is_stopping = False
         self._error: BatchjobsError | None = None
         self._budget_error: BudgetReachedError | None = None
+        """The first limit that had no room; what needs none of it goes on."""
 
     @property
     def is_stopping(self) -> bool:
         """Whether no more sessions start."""
         return self._is_stopping
-
-    @property
-    def error(self) -> BatchjobsError | None:
-        """The first error that stopped the run."""
-        return self._error
-
-    @property
-    def budget_error(self) -> BudgetReachedError | None:
-        """The first limit that had no room; what needs none of it goes on."""
-        return self._budget_error
 
     def stop(self, error: BatchjobsError) -> None:
         """End the run with an error: start no more sessions; the first error counts."""
@@ -119,6 +125,11 @@ class RunState:
         self.tell(RunStopping(reason=reason))
         self.queue.notify()
 
+    def to_end(self, signal_number: int) -> RunEnd:
+        """Say how the run ended, if a signal stopped it or none (0) did."""
+        out_of_budget = None if signal_number else self._budget_error
+        return RunEnd(error=self._error or out_of_budget, signal_number=signal_number)
+
     def give_up_limit(self, limit: str, job: str) -> None:
         """Buy nothing more that needs a limit which will never have room again.
 
@@ -134,6 +145,6 @@ class RunState:
         self.queue.notify()
 
     def tell_finished(self, record: JobRecord) -> None:
-        """Tell that a job has its outcome, and that it is durable."""
+        """Tell the observer that a job has its outcome, durably."""
         active = sum(service.active for service in self.services.values())
         self.tell(JobFinished(record=record, sessions_open=active))

@@ -41,14 +41,14 @@ class ThreadBatches:
         self._send, self._receive = trio.open_memory_channel[_Piece](math.inf)
 
     async def run(self) -> None:
-        """Do what comes until `close`, whoever cancels meanwhile: those who wait may be shielded."""
+        """Do what comes until `close`, also if cancelled: tasks that wait may be shielded."""
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
                 for _ in range(self._threads):
                     nursery.start_soon(self._serve)
 
     def close(self) -> None:
-        """Let `run` end once nobody waits."""
+        """Let `run` end once all work is done."""
         self._send.close()
 
     async def run_sync(self, work: Callable[[], _Result]) -> _Result:
@@ -72,7 +72,7 @@ class ThreadBatches:
             pieces = [first, *(self._receive.receive_nowait() for _ in range(fair))]
             try:
                 await trio.to_thread.run_sync(_do_all, pieces, limiter=self._limiter)
-            except Exception as error:  # noqa: BLE001  # no thread: those who wait must not wait for ever
+            except Exception as error:  # noqa: BLE001  # no thread: no task may wait for ever
                 for piece in pieces:
                     piece.error = piece.error or error
             for piece in pieces:

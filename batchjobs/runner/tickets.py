@@ -122,7 +122,7 @@ class Part:
         ends_paragraph: Whether a paragraph of the text ends with it.
         start_seconds: Where it begins in the recording.
         overlap_seconds: How much of the part before it repeats, where speech had to be cut.
-        silences: Where nobody speaks in it, in seconds from its start.
+        silences: Where no one speaks in it, in seconds from its start.
     """
 
     segment: Segment

@@ -9,10 +9,9 @@ from typing import Final, assert_never
 import trio
 
 from batchjobs import text
-from batchjobs.checkpoint import JobRecord, SegmentRecord
+from batchjobs.checkpoint import AttemptEnd, JobRecord, SegmentRecord
 from batchjobs.errors import (
     BatchjobsError,
-    ConfigurationError,
     InternalError,
     MuteError,
     PermanentError,
@@ -38,13 +37,13 @@ from batchjobs.runner.reactions import (
     Throttle,
     TicketFacts,
     Tries,
-    find_contact,
     find_failure,
     find_stop,
     react,
     settle_outages,
 )
 from batchjobs.runner.reuse import Reuse
+from batchjobs.runner.segments import Segments
 from batchjobs.runner.service import Result, Service, Slot
 from batchjobs.runner.sessions import SessionMaker
 from batchjobs.runner.single_jobs import SingleJobs
@@ -74,6 +73,7 @@ class Worker:
         self._reuse = Reuse(run)
         self._cutter = Cutter(run)
         self._single_jobs = SingleJobs(run)
+        self._segments = Segments(run)
         self._long_jobs = LongJobs(run)
         self._internal_alike: list[str] = []
 
@@ -105,6 +105,7 @@ class Worker:
             case Cut(job=job):
                 await self._cut(ticket, job)
             case Buy() as buy:
+                assert slot is not None
                 await self._buy(ticket, buy, slot)
             case Assemble(whole=whole):
                 await self._assemble(whole)
@@ -113,17 +114,16 @@ class Worker:
 
     # -- an attempt -----------------------------------------------------------------------------
 
-    async def _buy(self, ticket: Ticket, buy: Buy, slot: Slot | None) -> None:
+    async def _buy(self, ticket: Ticket, buy: Buy, slot: Slot) -> None:
         """Open a session, and bring its result home or react to its failure."""
-        run, service = self._run, self._find_service(ticket)
-        assert slot is not None
+        run, service = self._run, self._run.services[ticket.row.provider]
         if not await self._may_begin(ticket, buy, service):
             return
-        began_at = trio.current_time()
         ticket.tries = ticket.tries.begin()
-        with run.spool.received(ticket.key) as received:
-            session = self._sessions.make(buy.segment, service, received)
-            attempt = await run.attempts.begin(ticket, service, session, slot, began_at=began_at)
+        with run.spool.open_buffer(ticket.key) as audio:
+            session = self._sessions.make(buy.segment, service, audio)
+            attempt = Attempt(ticket=ticket, service=service, session=session, slot=slot)
+            await run.attempts.begin(attempt)
             try:
                 result = await session.run()
             except SessionError as error:
@@ -132,7 +132,7 @@ class Worker:
                 with trio.CancelScope(shield=True):
                     await self._miss(attempt, buy, error)
                 return
-            slot.settle(attempt.price)
+            attempt.settle()
             # What was paid for is brought home, also if the run is being stopped.
             with trio.CancelScope(shield=True):
                 await self._bring_home(attempt, buy, result)
@@ -143,20 +143,19 @@ class Worker:
         if isinstance(error, SuspectError):  # nothing of it can be kept
             service.doubt(attempt.session)
         await self._run.attempts.end(attempt, error.label, error)
-        attempt.slot.settle(attempt.price)
         if isinstance(error, MuteError):
             await self._count_mute(buy.segment, service)
-        contact = find_contact(
-            error, was_connected=attempt.session.was_connected, is_proven=service.is_proven
+        was_connected, now = attempt.session.was_connected, trio.current_time()
+        service.learn_failure(
+            error, was_connected=was_connected, began_at=attempt.began_at, now=now
         )
-        service.learn_contact(contact, error, began_at=attempt.began_at, now=trio.current_time())
         await self._carry_out(self._react(attempt, error), attempt, error)
 
     def _react(
         self, attempt: Attempt, error: SessionError, *, is_as_before: bool = False
     ) -> Decision:
         """Decide what follows from a failure; a retry is taken out of the budget at once."""
-        ticket, now = attempt.ticket, trio.current_time()
+        ticket = attempt.ticket
         facts = TicketFacts(
             job=ticket.row.id,
             tries=ticket.tries,
@@ -164,14 +163,8 @@ class Worker:
             is_as_before=is_as_before,
             can_be_retried=not self._retry_budget.is_spent,
         )
-        decision = react(
-            facts,
-            attempt.service.facts(now),
-            error,
-            self._run.retries,
-            now=now,
-            random_source=self._random,
-        )
+        service = attempt.service.facts(trio.current_time())
+        decision = react(facts, service, error, self._run.retries, self._random)
         if isinstance(decision, Retry):
             self._retry_budget.take()
         return decision
@@ -208,42 +201,33 @@ class Worker:
         self._run.queue.put_after(ticket, decision.wait_seconds)
 
     async def _bring_home(self, attempt: Attempt, buy: Buy, result: Result) -> None:
-        """Make what was bought durable."""
-        run, ticket, service = self._run, attempt.ticket, attempt.service
-        ticket.cost += attempt.price.money
+        """Make what was bought durable, and buy it again if that may bring something better."""
+        ticket, service = attempt.ticket, attempt.service
         service.reach(began_at=attempt.began_at, now=trio.current_time())
-        if result.doubts:
-            service.doubt(attempt.session)
-            await self._keep_in_doubt(attempt, buy, result)
-            run.attempts.forget(attempt)
+        if not result.doubts:
+            end = attempt.to_end("done", replaces_kept=ticket.kept is not None)
+            await self._keep(attempt, buy, result, end, is_last=True)
+            service.learn_result(result, began_at=attempt.began_at, now=trio.current_time())
+            self._internal_alike.clear()
             return
-        end = attempt.end("done", replaces_kept=ticket.kept is not None)
-        record = None
-        if buy.is_part:
-            await self._long_jobs.keep(attempt, result, end)
-        else:
-            record = await self._single_jobs.keep(attempt, result, end)
-        run.attempts.forget(attempt)
-        service.learn_result(result, began_at=attempt.began_at, now=trio.current_time())
-        self._internal_alike.clear()
-        if record is not None:
-            self._finish(ticket, record)
-
-    async def _keep_in_doubt(self, attempt: Attempt, buy: Buy, result: Result) -> None:
-        """Keep what something speaks against, and buy it again if that may bring a better one."""
-        ticket = attempt.ticket
+        service.doubt(attempt.session)
         error = SuspectError(describe_doubts(result.doubts))
-        end = attempt.end("kept", error)
+        end = attempt.to_end("kept", error)
         decision = self._react(attempt, error, is_as_before=is_as_before(ticket.kept, result))
-        is_last = not isinstance(decision, Retry)
-        if buy.is_part:
-            await self._long_jobs.keep_in_doubt(attempt, result, end, is_last=is_last)
-        else:
-            record = await self._single_jobs.keep_in_doubt(attempt, result, end, is_last=is_last)
-            if is_last:
-                self._finish(ticket, record)
+        await self._keep(attempt, buy, result, end, is_last=not isinstance(decision, Retry))
         if isinstance(decision, Retry):
             self._try_again(ticket, decision, error)
+
+    async def _keep(
+        self, attempt: Attempt, buy: Buy, result: Result, end: AttemptEnd, *, is_last: bool
+    ) -> None:
+        if buy.is_part:
+            await self._segments.keep(attempt, result, end, is_last=is_last)
+        else:
+            record = await self._single_jobs.keep(attempt, result, end, is_last=is_last)
+            if is_last:
+                self._finish(attempt.ticket, record)
+        self._run.attempts.forget(attempt)
 
     async def _count_mute(self, segment: Segment, service: Service) -> None:
         """Count a text that a service took and left without any audio, before it was proven.
@@ -258,16 +242,6 @@ class Worker:
 
     # -- before an attempt ----------------------------------------------------------------------
 
-    def _find_service(self, ticket: Ticket) -> Service:
-        service = self._run.services.get(ticket.row.provider)
-        if service is None:
-            name = ticket.row.provider
-            raise ConfigurationError(
-                f"'{ticket.row.id}' has to be bought again, and there is no key for '{name}'",
-                hint="its earlier result is damaged; set the key and run this again",
-            )
-        return service
-
     async def _may_begin(self, ticket: Ticket, buy: Buy, service: Service) -> bool:
         """Whether a session may open: not if its attempts are used up, nor while the run stops."""
         run = self._run
@@ -277,7 +251,7 @@ class Worker:
         is_affordable = all(self._retry_budget.take() for _ in range(charged))
         if not ticket.tries.has_begun:
             await self._take_up(ticket, buy)
-            self._retry_budget.job_began()
+            self._retry_budget.add_job()
         failure = find_failure(
             ticket.tries,
             run.retries,
@@ -313,9 +287,8 @@ class Worker:
             self._run.tell_finished(answer)
 
     async def _cut(self, ticket: Ticket, job: Job) -> None:
-        provider = self._find_service(ticket).endpoint.provider
         try:
-            await self._cutter.cut(ticket, job, provider)
+            await self._cutter.cut(ticket, job)
         except RecordingError as error:
             label = PermanentError.label
             failure = Fail(error_class=label, code=RECORDING_CODE, message=error.message)
@@ -337,10 +310,10 @@ class Worker:
         """Give a row its failure, or all rows that wait for a segment."""
         match ticket.step:
             case Buy(is_part=True) if ticket.kept is not None:
-                await self._long_jobs.settle_in_doubt(ticket, failure)
+                await self._segments.settle_in_doubt(ticket, failure)
                 return
             case Buy(is_part=True):
-                tickets = [job.ticket for job in self._long_jobs.give_up(ticket)]
+                tickets = [job.ticket for job in self._segments.give_up(ticket)]
             case Assemble(whole=whole):
                 tickets = [whole.ticket]
             case _:
@@ -363,7 +336,6 @@ class Worker:
         try:
             for attempt in run.attempts.find(ticket):
                 await run.attempts.end(attempt, "internal")
-                attempt.slot.settle(attempt.price)
             await self._fail(ticket, Fail(error_class="internal", message=shown))
         except BatchjobsError as disk_error:
             run.stop(disk_error)

@@ -16,64 +16,64 @@ def test_a_burst_of_refusals_is_one_cut() -> None:
     """Two hundred sessions refused at once take the limit from 200 to 140, not to 1."""
     limit = ConcurrencyLimit(maximum=200, initial=200)
     for number in range(200):
-        limit.throttled(started_at=number / 1000, now=1.0 + number / 1000, active=200 - number)
-    assert 140 <= limit.allowed(1.2) <= 145
+        limit.add_refusal(started_at=number / 1000, now=1.0 + number / 1000, active=200 - number)
+    assert 140 <= limit.room(1.2) <= 145
 
 
 def test_each_epoch_cuts_once() -> None:
     """A session that began after the cut may cut again; one that began with it may not."""
     limit = ConcurrencyLimit(maximum=200, initial=200)
-    limit.throttled(started_at=0.0, now=1.0, active=200)
-    limit.throttled(started_at=1.0, now=1.001, active=200)
-    assert limit.allowed(1.001) == 140
-    limit.throttled(started_at=1.1, now=1.101, active=200)
-    assert 97 <= limit.allowed(1.101) <= 100
+    limit.add_refusal(started_at=0.0, now=1.0, active=200)
+    limit.add_refusal(started_at=1.0, now=1.001, active=200)
+    assert limit.room(1.001) == 140
+    limit.add_refusal(started_at=1.1, now=1.101, active=200)
+    assert 97 <= limit.room(1.101) <= 100
 
 
 def test_a_limit_never_falls_below_one_session() -> None:
     """However often a service refuses, one session goes on asking."""
     limit = ConcurrencyLimit(maximum=8, initial=8)
     for epoch in range(100):
-        limit.throttled(started_at=epoch + 0.5, now=epoch + 1.0, active=8)
-        assert limit.allowed(epoch + 1.0) >= 1
-    assert limit.allowed(100.0) == 1
-    assert limit.allowed(200.0) > 1
+        limit.add_refusal(started_at=epoch + 0.5, now=epoch + 1.0, active=8)
+        assert limit.room(epoch + 1.0) >= 1
+    assert limit.room(100.0) == 1
+    assert limit.room(200.0) > 1
 
 
 def test_a_cut_is_made_good_quickly_then_growth_waits_then_goes_on() -> None:
     """The way back is fast up to just below the refused number, slow near it, fast beyond."""
     limit = ConcurrencyLimit(maximum=1_000, initial=200)
-    limit.throttled(started_at=0.0, now=0.5, active=200)  # ends the slow start
+    limit.add_refusal(started_at=0.0, now=0.5, active=200)  # ends the slow start
     limit = ConcurrencyLimit(maximum=1_000, initial=1_000)
-    limit.throttled(started_at=0.0, now=1.0, active=1_000)
-    allowed = [limit.allowed(1.0 + seconds) for seconds in (0, 4, 8, 12, 16, 20)]
+    limit.add_refusal(started_at=0.0, now=1.0, active=1_000)
+    allowed = [limit.room(1.0 + seconds) for seconds in (0, 4, 8, 12, 16, 20)]
     steps = [after - before for before, after in itertools.pairwise(allowed)]
     assert allowed[0] == 700
     assert all(step >= 0 for step in steps)
     assert steps[0] > steps[1] > steps[2]
-    assert 930 <= limit.allowed(14.0) <= 1_000
+    assert 930 <= limit.room(14.0) <= 1_000
 
 
 def test_slow_start_doubles_a_round_and_ends_with_the_first_cut() -> None:
     """From four sessions, a round of successes makes eight; after a refusal it does not."""
     limit = ConcurrencyLimit(maximum=256, initial=4)
     for expected in (8, 16, 32):
-        for _ in range(limit.allowed(0.0)):
-            limit.succeeded()
-        assert limit.allowed(0.0) == expected
-    limit.throttled(started_at=0.0, now=1.0, active=200)
-    assert limit.allowed(1.0) == 22
+        for _ in range(limit.room(0.0)):
+            limit.add_success()
+        assert limit.room(0.0) == expected
+    limit.add_refusal(started_at=0.0, now=1.0, active=200)
+    assert limit.room(1.0) == 22
     for _ in range(22):
-        limit.succeeded()
-    assert limit.allowed(1.0) == 22
+        limit.add_success()
+    assert limit.room(1.0) == 22
 
 
 def test_a_slow_service_is_cut_more_gently() -> None:
     """Answers that come later and later cut by a tenth, once an epoch."""
     limit = ConcurrencyLimit(maximum=200, initial=200)
-    limit.slowed(started_at=0.0, now=1.0)
-    limit.slowed(started_at=0.5, now=1.0)
-    assert limit.allowed(1.0) == 180
+    limit.add_delay(started_at=0.0, now=1.0)
+    limit.add_delay(started_at=0.5, now=1.0)
+    assert limit.room(1.0) == 180
 
 
 def test_drift_is_told_by_medians_not_by_outliers() -> None:
@@ -100,12 +100,14 @@ def test_a_limit_stays_between_one_and_its_maximum(
     limit = ConcurrencyLimit(maximum=maximum, initial=initial)
     for now, step in enumerate(steps):
         if step == "good":
-            limit.succeeded()
+            limit.add_success()
         elif step == "throttled":
-            limit.throttled(started_at=now - 0.5, now=float(now), active=active, pause_seconds=1.0)
+            limit.add_refusal(
+                started_at=now - 0.5, now=float(now), active=active, pause_seconds=1.0
+            )
         else:
-            limit.slowed(started_at=now - 0.5, now=float(now))
-        assert 1 <= limit.allowed(float(now)) <= maximum
+            limit.add_delay(started_at=now - 0.5, now=float(now))
+        assert 1 <= limit.room(float(now)) <= maximum
 
 
 class Simulated:
@@ -134,7 +136,7 @@ class Simulated:
             if now > seconds:
                 return
             if what == "tick":
-                self.allowed.append((now, limit.allowed(now)))
+                self.allowed.append((now, limit.room(now)))
                 self._at(now + 0.1, "tick", 0.0)
             elif what == "asked" and served < room(now):
                 served += 1
@@ -149,10 +151,10 @@ class Simulated:
                 self.done += what == "done"
                 self.refused += what == "refused"
                 if what == "done":
-                    limit.succeeded()
+                    limit.add_success()
                 else:
-                    limit.throttled(started_at=began, now=now, active=active + 1)
-            while active < limit.allowed(now):
+                    limit.add_refusal(started_at=began, now=now, active=active + 1)
+            while active < limit.room(now):
                 active += 1
                 self._at(now + 0.05, "asked", now)
 
@@ -189,50 +191,50 @@ def test_a_pause_holds_back_every_start_and_is_never_shortened() -> None:
     """The longest of the pauses asked for holds, also if its session did not cut."""
     limit = ConcurrencyLimit(maximum=8, initial=8)
     assert limit.hold_until == float("-inf")
-    limit.throttled(started_at=0.0, now=1.0, active=8, pause_seconds=30.0)
-    limit.throttled(started_at=0.0, now=2.0, active=8, pause_seconds=1.0)
+    limit.add_refusal(started_at=0.0, now=1.0, active=8, pause_seconds=30.0)
+    limit.add_refusal(started_at=0.0, now=2.0, active=8, pause_seconds=1.0)
     assert limit.hold_until == 31.0
-    limit.throttled(started_at=0.0, now=2.0, active=8, pause_seconds=60.0)
+    limit.add_refusal(started_at=0.0, now=2.0, active=8, pause_seconds=60.0)
     assert limit.hold_until == 62.0
 
 
 def test_a_service_cannot_put_a_run_to_sleep_for_ever() -> None:
     """A pause of a year, or without end, is an hour."""
     limit = ConcurrencyLimit(maximum=8, initial=8)
-    limit.throttled(started_at=0.0, now=10.0, active=8, pause_seconds=float("inf"))
+    limit.add_refusal(started_at=0.0, now=10.0, active=8, pause_seconds=float("inf"))
     assert limit.hold_until == 3610.0
 
 
 def test_after_a_pause_sessions_start_one_after_the_other() -> None:
     """As many as are allowed take a second to start; then nothing holds them back."""
     limit = ConcurrencyLimit(maximum=100, initial=100)
-    limit.throttled(started_at=0.0, now=1.0, active=100, pause_seconds=3.0)
+    limit.add_refusal(started_at=0.0, now=1.0, active=100, pause_seconds=3.0)
     now, starts = limit.hold_until, 0
     assert now == 4.0
     while limit.hold_until < 5.0:
         now = max(now, limit.hold_until)
-        limit.started(now)
+        limit.add_start(now)
         starts += 1
-    assert abs(starts - limit.allowed(now)) <= 3
+    assert abs(starts - limit.room(now)) <= 3
     for _ in range(100):
-        limit.started(5.5)
+        limit.add_start(5.5)
     assert limit.hold_until <= 5.5
 
 
 def test_a_cut_starts_from_what_was_open() -> None:
     """Refused when only seven were open, it is no use to ask for a hundred."""
     limit = ConcurrencyLimit(maximum=100, initial=100)
-    limit.throttled(started_at=0.0, now=1.0, active=7)
-    assert limit.allowed(1.0) == 4
+    limit.add_refusal(started_at=0.0, now=1.0, active=7)
+    assert limit.room(1.0) == 4
 
 
 def test_who_asks_for_pauses_is_asked_for_more_less_often() -> None:
     """A refusal that costs a pause of 3 s puts the search for more off by half a minute."""
     limits = [ConcurrencyLimit(maximum=1_000, initial=1_000) for _ in range(2)]
     for limit, pause in zip(limits, (0.0, 3.0), strict=True):
-        limit.throttled(started_at=0.0, now=0.0, active=100, pause_seconds=pause)
-        limit.throttled(started_at=0.0, now=0.0, active=99)  # takes nothing back
+        limit.add_refusal(started_at=0.0, now=0.0, active=100, pause_seconds=pause)
+        limit.add_refusal(started_at=0.0, now=0.0, active=99)  # takes nothing back
     often, seldom = (
-        next(now for now in range(1, 200) if limit.allowed(float(now)) > 100) for limit in limits
+        next(now for now in range(1, 200) if limit.room(float(now)) > 100) for limit in limits
     )
     assert often + 28 <= seldom <= often + 32

@@ -27,27 +27,27 @@ def test_it_shrinks_after_two_hundred_sessions_and_not_below_half_a_second() -> 
     for gap, expected in ((0.0, 0.5), (0.1, 0.5), (0.2, 0.8), (0.7, 2.5), (2.0, 2.5)):
         quiet = QuietTime(2.5)
         for _ in range(199):
-            quiet.heard(gap)
+            quiet.add_session(gap)
             assert quiet.seconds == 2.5
-        quiet.heard(gap)
+        quiet.add_session(gap)
         assert quiet.seconds == pytest.approx(expected)
     small = QuietTime(0.3)
     for _ in range(300):
-        small.heard(0.01)
+        small.add_session(0.01)
     assert small.seconds == 0.3
 
 
 def test_it_goes_back_at_the_first_doubt_and_learns_anew() -> None:
     """A suspect result, or a gap as long as what was taken for the end."""
-    for doubtful in (QuietTime.doubt, lambda quiet: quiet.heard(0.5)):
+    for doubtful in (QuietTime.doubt, lambda quiet: quiet.add_session(0.5)):
         quiet = QuietTime(2.5)
         for _ in range(200):
-            quiet.heard(0.1)
+            quiet.add_session(0.1)
         assert quiet.seconds == 0.5
         doubtful(quiet)
         assert quiet.seconds == 2.5
         for _ in range(200):
-            quiet.heard(0.1)
+            quiet.add_session(0.1)
         assert quiet.seconds < 2.5
 
 
@@ -131,7 +131,7 @@ class Course:
                 self.suspect += 1
                 self.quiet.doubt()
                 continue
-            self.quiet.heard(result.evidence.longest_gap_seconds)
+            self.quiet.add_session(result.evidence.longest_gap_seconds)
             self.cut += bytes(result.pcm) != self.voice.whole
             self.held.append(trio.current_time() - self.voice.last_sent_at)
 
@@ -172,7 +172,7 @@ async def test_gaps_that_grow_in_mid_run_cut_nothing(
         async with course(voice) as (run, endpoint):
             await run.go(endpoint, 30)
             for _ in range(170):
-                run.quiet.heard(0.1)
+                run.quiet.add_session(0.1)
             assert run.quiet.seconds == 0.5
             await run.go(endpoint, 10)
         assert run.cut == 0

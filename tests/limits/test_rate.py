@@ -12,16 +12,16 @@ def test_starts_are_spaced_evenly_and_a_pause_saves_nothing_up() -> None:
     rate = StartRate(1.0)
     assert rate.next_at == float("-inf")
     for number in range(10):
-        rate.started(0.0)
+        rate.add_start(0.0)
         assert rate.next_at == number + 1.0
-    rate.started(100.0)
+    rate.add_start(100.0)
     assert rate.next_at == 101.0
 
 
 def test_no_rate_holds_nothing_back() -> None:
     """Without a limit the next start is due at once."""
     rate = StartRate(0.0)
-    rate.started(5.0)
+    rate.add_start(5.0)
     assert rate.next_at == 5.0
 
 

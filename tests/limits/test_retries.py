@@ -13,7 +13,7 @@ def test_the_retries_of_a_run_are_bounded() -> None:
     """A run retries at most its stock and once a job, however many attempts its jobs have."""
     budget = RetryBudget(stock=3.0, per_job=1.0)
     assert [budget.take() for _ in range(4)] == [True, True, True, False]
-    budget.job_began()
+    budget.add_job()
     assert not budget.is_spent
     assert [budget.take(), budget.take()] == [True, False]
     assert budget.is_spent

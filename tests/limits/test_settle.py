@@ -38,7 +38,7 @@ def learnt(gap: float = 0.0, *, shrinks: bool = True) -> SettleTime:
     settle = SettleTime(ASKED_SECONDS, shrinks=shrinks)
     for _ in range(EVIDENCE):
         assert settle.next_seconds() == ASKED_SECONDS
-        assert not settle.heard(gap, settled_seconds=ASKED_SECONDS)
+        assert not settle.add_session(gap, settled_seconds=ASKED_SECONDS)
     return settle
 
 
@@ -55,7 +55,7 @@ def test_it_stays_where_it_is_not_allowed_to_shrink() -> None:
     """The default: nothing in a transcript tells that its last revision is missing."""
     settle = learnt(shrinks=False)
     assert {settle.next_seconds() for _ in range(100)} == {ASKED_SECONDS}
-    assert not settle.heard(2.0, settled_seconds=ASKED_SECONDS)
+    assert not settle.add_session(2.0, settled_seconds=ASKED_SECONDS)
     assert not any(provider.settle_shrinks for provider in BUILT_IN.values())
 
 
@@ -63,8 +63,8 @@ def test_only_sessions_that_waited_in_full_are_evidence() -> None:
     """One that closed sooner, or was ended by the service, shows nothing of what would have come."""
     settle = SettleTime(ASKED_SECONDS, shrinks=True)
     for _ in range(5 * EVIDENCE):
-        settle.heard(0.0, settled_seconds=0.5)
-        settle.heard(0.0, settled_seconds=0.0)
+        settle.add_session(0.0, settled_seconds=0.5)
+        settle.add_session(0.0, settled_seconds=0.0)
     assert settle.next_seconds() == ASKED_SECONDS
     assert settle.taken_sooner == 5 * EVIDENCE
 
@@ -73,13 +73,13 @@ def test_only_sessions_that_waited_in_full_are_evidence() -> None:
 def test_a_late_revision_puts_it_back_at_once(settled: float) -> None:
     """In whatever session it shows, and it is learnt anew, with that revision known."""
     settle = learnt()
-    assert settle.heard(0.6, settled_seconds=settled)
-    assert not settle.heard(0.6, settled_seconds=settled)  # told once
+    assert settle.add_session(0.6, settled_seconds=settled)
+    assert not settle.add_session(0.6, settled_seconds=settled)  # told once
     for _ in range(EVIDENCE - 2):
         assert settle.next_seconds() == ASKED_SECONDS
-        settle.heard(0.0, settled_seconds=ASKED_SECONDS)
+        settle.add_session(0.0, settled_seconds=ASKED_SECONDS)
     for _ in range(2):
-        settle.heard(0.0, settled_seconds=ASKED_SECONDS)
+        settle.add_session(0.0, settled_seconds=ASKED_SECONDS)
     assert min(settle.next_seconds() for _ in range(SAMPLE)) == pytest.approx(4 * 0.6)
 
 
@@ -146,7 +146,9 @@ class Course:
         """Do as the runner does."""
         for _ in range(sessions):
             result = await self.once(self.settle.next_seconds())
-            if self.settle.heard(result.revision_seconds, settled_seconds=result.settled_seconds):
+            if self.settle.add_session(
+                result.revision_seconds, settled_seconds=result.settled_seconds
+            ):
                 self.doubted.append(len(self.texts))
 
     async def once(self, settle_seconds: float | None) -> SttResult:

@@ -124,7 +124,7 @@ class Buyer:
         if rates is None and result.doubts:
             self.quiet.doubt()
         elif rates is None:
-            self.quiet.heard(result.evidence.longest_gap_seconds)
+            self.quiet.add_session(result.evidence.longest_gap_seconds)
         return result
 
 

@@ -263,7 +263,7 @@ async def test_handshakes_refused_in_numbers_say_that_there_is_no_room(
 class Stubborn(ConcurrencyLimit):
     """A limit with a mistake: no refusal impresses it."""
 
-    def throttled(self, **_: object) -> None:
+    def add_refusal(self, **_: object) -> None:
         """Learn nothing."""
 
 

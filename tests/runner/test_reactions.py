@@ -41,7 +41,7 @@ from batchjobs.session import CONNECTION_CODE, RECORDING_CODE
 
 NOW = 1_000.0
 POLICY = RetryPolicy(attempts=5)
-FRESH = ServiceFacts(name="quick", is_proven=False, was_reached=False, allowed=1)
+FRESH = ServiceFacts(name="quick", now=NOW, is_proven=False, was_reached=False, allowed=1)
 REACHED = replace(FRESH, was_reached=True)
 PROVEN = replace(REACHED, is_proven=True, allowed=8)
 DAY_SECONDS = 86_400.0
@@ -67,7 +67,7 @@ def outside(tries: Tries = FIRST, **others: bool) -> TicketFacts:
 
 def decide(facts: TicketFacts, service: ServiceFacts, error: SessionError) -> Decision:
     """Decide by the usual policy, with dice of its own."""
-    return react(facts, service, error, POLICY, now=NOW, random_source=random.Random(7))
+    return react(facts, service, error, POLICY, random.Random(7))
 
 
 @dataclass(frozen=True)
@@ -329,9 +329,9 @@ def outage(*failed_at: float, ended_at: float | None = None) -> Breaker:
     """Make a breaker that has seen these failures in a row."""
     breaker = Breaker()
     for at in failed_at:
-        breaker.failed(at)
+        breaker.add_failure(at)
     if ended_at is not None:
-        breaker.reached(ended_at, began_at=ended_at)
+        breaker.add_contact(ended_at, began_at=ended_at)
     return breaker
 
 

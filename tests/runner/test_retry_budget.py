@@ -116,10 +116,10 @@ async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
     began = 0
 
     class Counting(RetryBudget):
-        def job_began(self) -> None:
+        def add_job(self) -> None:
             nonlocal began
             began += 1
-            super().job_began()
+            super().add_job()
 
     monkeypatch.setattr("batchjobs.runner.worker.RetryBudget", Counting)
     sessions = itertools.count()

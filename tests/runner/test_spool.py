@@ -64,7 +64,7 @@ async def test_memory_is_bounded_over_all_sessions_and_nothing_is_lost(tmp_path:
     most = 0
     async with spooling(folder) as spool:
         with contextlib.ExitStack() as stack:
-            audios = [stack.enter_context(spool.received(KEY)) for _ in range(10)]
+            audios = [stack.enter_context(spool.open_buffer(KEY)) for _ in range(10)]
             expected = [bytearray() for _ in audios]
             for step in range(100):
                 for number, audio in enumerate(audios):
@@ -84,7 +84,7 @@ async def test_memory_is_bounded_over_all_sessions_and_nothing_is_lost(tmp_path:
 async def test_below_the_limit_no_file_is_made(tmp_path: Path) -> None:
     """The disk is not touched for what fits."""
     async with spooling(tmp_path / "segments") as spool:
-        with spool.received(KEY) as audio:
+        with spool.open_buffer(KEY) as audio:
             given(audio, bytes(LIMIT))
             await trio.testing.wait_all_tasks_blocked()
             assert audio.moved_bytes == 0
@@ -95,7 +95,7 @@ async def test_a_cancelled_run_leaves_no_file(tmp_path: Path) -> None:
     """What is done with is removed even if nothing else ever happens."""
     folder = tmp_path / "segments"
     async with spooling(folder) as spool:
-        with spool.received(KEY) as audio:
+        with spool.open_buffer(KEY) as audio:
             given(audio, bytes(2 * LIMIT))
             await until_it_fits(spool)
         assert list(folder.iterdir())
@@ -107,7 +107,7 @@ async def test_many_small_sessions_do_not_make_files_of_nothing(tmp_path: Path) 
     async with spooling(tmp_path / "segments") as spool:
         with contextlib.ExitStack() as stack:
             for _ in range(120):
-                given(stack.enter_context(spool.received(KEY)), bytes(1_000))
+                given(stack.enter_context(spool.open_buffer(KEY)), bytes(1_000))
             await trio.testing.wait_all_tasks_blocked()
             assert spool.held_bytes == 120_000
     assert not (tmp_path / "segments").exists()
@@ -123,7 +123,7 @@ async def test_the_judge_says_the_same_of_what_was_moved(
     at_once = ReceivedAudio()
     given(at_once, pcm)
     async with spooling(tmp_path / "segments") as spool:
-        with spool.received(KEY) as audio:
+        with spool.open_buffer(KEY) as audio:
             given(audio, pcm[:120_000])
             await until_it_fits(spool)
             given(audio, pcm[120_000:])
@@ -141,7 +141,7 @@ async def test_the_judge_says_the_same_of_what_was_moved(
 async def test_moved_silence_is_still_silence(tmp_path: Path) -> None:
     """No sample other than zero: not in the file, not in memory."""
     async with spooling(tmp_path / "segments") as spool:
-        with spool.received(KEY) as audio:
+        with spool.open_buffer(KEY) as audio:
             given(audio, bytes(2 * LIMIT))
             await until_it_fits(spool)
             judge = SpeechRates().make_judge(voice="v", spoken="a" * 100, speed=1.0)
@@ -163,7 +163,7 @@ async def test_a_disk_that_fails_is_told_once_and_loses_nothing(tmp_path: Path, 
         resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, limits[1]))
     try:
         async with spooling(folder, errors) as spool:
-            with spool.received(KEY) as audio:
+            with spool.open_buffer(KEY) as audio:
                 given(audio, bytes(range(200)) * 1_000)
                 await until_soon(lambda: bool(spool._has_failed))
                 given(audio, bytes(2 * LIMIT))
