@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import pytest
 import trio
 import trio.testing
 
@@ -51,8 +52,6 @@ def standing() -> Iterator[trio.testing.MockClock]:
             if not busy:
                 clock.autojump_threshold = 0
 
-    trio.to_thread.run_sync = run_sync
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trio.to_thread, "run_sync", run_sync)
         yield clock
-    finally:
-        trio.to_thread.run_sync = hop

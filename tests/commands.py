@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,11 +64,12 @@ def command(
     return run
 
 
-def process(*arguments: object, **settings: object) -> subprocess.Popen[str]:
+def process(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
     """Start a command line in a process of its own."""
-    return subprocess.Popen(
+    started: subprocess.Popen[str] = subprocess.Popen(
         [sys.executable, "-m", "batchjobs", *map(str, arguments)],
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         **settings,
     )
+    return started

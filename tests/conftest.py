@@ -5,7 +5,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis  # before trio, which registers with it when both are there
 import pytest
@@ -63,7 +63,7 @@ def standing_clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockC
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure coverage, but of some."""
     with unmeasured() if item.get_closest_marker("unmeasured") else contextlib.nullcontext():
         return (yield)
@@ -102,6 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     clock = pyfuncitem.funcargs.get("autojump_clock")
+    assert clock is None or isinstance(clock, trio.testing.MockClock)
 
     async def body() -> None:
         with trio.fail_after(PATIENCE_SECONDS if clock is None else 1e6):

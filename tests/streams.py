@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import trio
 import trio.testing
@@ -107,7 +107,7 @@ class Peer:
 
     async def get(self) -> dict[str, Any]:
         """Receive one message."""
-        message = json.loads(await self.connection.get_message())
+        message: dict[str, Any] = json.loads(await self.connection.get_message())
         self.messages.append(message)
         return message
 
@@ -203,11 +203,14 @@ class Service:
             self.open -= 1
             await trio.aclose_forcefully(stream)
 
-    async def _converse(self, stream: FaultyStream, number: int, nursery: trio.Nursery) -> None:
+    async def _converse(self, stream: trio.abc.Stream, number: int, nursery: trio.Nursery) -> None:
         readers: trio.Nursery = await nursery.start(_hold)
         starter = readers if self._extension is None else Compressing(readers, self._extension())
         request = await wrap_server_stream(
-            starter, stream, max_message_size=LIMIT, message_queue_size=100
+            cast("trio.Nursery", starter),  # all that is asked of it is to start the reader
+            stream,
+            max_message_size=LIMIT,
+            message_queue_size=100,
         )
         peer = Peer(request, await request.accept(), stream, readers.cancel_scope, number)
         self.peers.append(peer)

@@ -33,7 +33,7 @@ class Watch:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Look at what passes through pipes and fixtures, and at folders before they are gone."""
-        self._folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        self._folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # set by the plugin
         self._wrap(subprocess.Popen, "communicate", after=_reject)
         self._wrap(pytest.CaptureFixture, "readouterr", after=_reject)
         self._wrap(shutil, "rmtree", before=self._look_into)

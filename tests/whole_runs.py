@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
@@ -66,15 +67,16 @@ def served(folder: Path, *arguments: object) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    said = process.stdout
+    assert said is not None
     try:
-        assert process.stdout is not None
-        found = re.search(r"ws://\S+", process.stdout.readline())
+        found = re.search(r"ws://\S+", said.readline())
         assert found is not None
         yield found[0]
     finally:
         process.terminate()
         process.wait(PATIENCE_SECONDS)
-        process.stdout.close()
+        said.close()
 
 
 def write_manifest(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
@@ -86,16 +88,16 @@ def write_manifest(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     return path
 
 
-def results(folder: Path) -> list[dict[str, object]]:
+def results(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's results.jsonl."""
     return [json.loads(line) for line in (folder / "results.jsonl").read_bytes().splitlines()]
 
 
-def summary(folder: Path) -> dict[str, object]:
+def summary(folder: Path) -> dict[str, Any]:
     """A run's summary.json."""
     return dict(json.loads((folder / "summary.json").read_bytes()))
 
 
-def ledger_of(path: Path) -> list[dict[str, object]]:
+def ledger_of(path: Path) -> list[dict[str, Any]]:
     """What a server wrote down about its sessions."""
     return [json.loads(line) for line in path.read_text().splitlines()]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -130,7 +131,12 @@ def test_accepting_needs_a_run_and_to_be_told_what(tmp_path: Path) -> None:
     with pytest.raises(NoRunError):
         api.accept(tmp_path / "none", every=True)
     assert not (tmp_path / "none").exists()
-    for wrong in ({}, {"ids": ["a"], "every": True}, {"every": True, "reasons": ["short"]}):
+    wrongs: list[dict[str, Any]] = [
+        {},
+        {"ids": ["a"], "every": True},
+        {"every": True, "reasons": ["short"]},
+    ]
+    for wrong in wrongs:
         with pytest.raises(UsageError, match=r"said.* what to accept"):
             api.accept(tmp_path, **wrong)
     with pytest.raises(UsageError, match="no reason 'loud'"):

@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -75,10 +74,15 @@ def test_two_providers_are_refused(manifest: Path, other: str) -> None:
 # -- how it ended ------------------------------------------------------------------------------
 
 
-def _report(**told: object) -> batchjobs.RunReport:
+def _report(**told: Any) -> batchjobs.RunReport:
     plan = Plan(rows=9, by_action={}, to_buy=Work(), cost_by_currency={})
-    base = {"folder": Path("مجلد"), "exit_code": 0, "summary": RunSummary(), "plan": plan}
-    return batchjobs.RunReport(**(base | told))  # type: ignore[arg-type]
+    base: dict[str, Any] = {
+        "folder": Path("مجلد"),
+        "exit_code": 0,
+        "summary": RunSummary(),
+        "plan": plan,
+    }
+    return batchjobs.RunReport(**(base | told))
 
 
 def test_a_good_end_raises_nothing(manifest: Path) -> None:
@@ -222,10 +226,8 @@ def test_a_run_that_did_not_begin_leaves_the_last_one_s_results(
     folder = batchjobs.run(manifest, TONE).folder
     before = (folder / "summary.json").read_bytes()
 
-    @asynccontextmanager
-    async def missing(**_: object) -> AsyncIterator[None]:
+    def missing(**_: object) -> NoReturn:
         raise batchjobs.errors.ConfigurationError("its extra is not installed")
-        yield
 
     monkeypatch.setattr(execute, "local_server", missing)
     manifest.write_text(SHORT + "د,نص جديد\n", encoding="utf-8")

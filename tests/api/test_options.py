@@ -13,7 +13,7 @@ from tests.api.manifests import MANIFEST
     "options", [{"encoding": "padded"}, {"compress": True}, {"preopen": True}], ids=str
 )
 def test_the_line_s_options_change_no_transcript(
-    options: dict[str, object], manifest: Path, caplog: pytest.LogCaptureFixture
+    options: dict[str, Any], manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Through the local server, what was spoken is heard again however it travels."""
     spoken = batchjobs.run(manifest, batchjobs.Options(engine="tone"))

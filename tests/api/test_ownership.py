@@ -1,8 +1,7 @@
 """What was paid for under one name is not replaced by a mistake in another."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trio
@@ -82,10 +81,8 @@ def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
     """Its plan is adopted once everything it needs is there."""
     batchjobs.run(manifest, batchjobs.Options(engine="tone"))
 
-    @asynccontextmanager
-    async def missing(**_: object) -> AsyncIterator[None]:
+    def missing(**_: object) -> NoReturn:
         raise batchjobs.errors.ConfigurationError("its extra is not installed", hint="install it")
-        yield
 
     monkeypatch.setattr(execute, "local_server", missing)
     with pytest.raises(batchjobs.errors.ConfigurationError):

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,8 @@ def _write(path: Path, rows: dict[str, str], **columns: str) -> Path:
     return path
 
 
-def _options(folder: Path, **more: object) -> batchjobs.Options:
-    return batchjobs.Options(engine="tone", output=folder / "run", **more)  # type: ignore[arg-type]
+def _options(folder: Path, **more: Any) -> batchjobs.Options:
+    return batchjobs.Options(engine="tone", output=folder / "run", **more)
 
 
 @pytest.fixture

@@ -40,13 +40,14 @@ def write(
 ) -> Path:
     """Write a recording with the library."""
     with av.open(str(path), "w", format=name, options=options) as container:
-        if picture:
-            video = container.add_stream("mpeg4", rate=10)
+        video = container.add_stream("mpeg4", rate=10) if picture else None
+        if video is not None:
             video.width = video.height = 16
             video.pix_fmt = "yuv420p"
         stream = container.add_stream(codec, rate=RATE, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
         stream.bit_rate = 128_000
-        if picture:
+        if video is not None:
             for number in range(100):
                 image = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
                 image.pts = number

@@ -6,10 +6,11 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 from numpy.typing import NDArray
 
 from batchjobs.audio import decoding, encoding, pcm
@@ -19,9 +20,9 @@ from tests.builders import write_recording
 from tests.recordings import read_pcm
 
 
-def pcm_from(path: Path, **options: object) -> NDArray[np.float64]:
+def pcm_from(path: Path, **options: Any) -> NDArray[np.float64]:
     """Decode a recording as a job would, to floats."""
-    pcm = b"".join(decoding.pcm_chunks(path, **options))  # type: ignore[arg-type]
+    pcm = b"".join(decoding.pcm_chunks(path, **options))
     return np.frombuffer(pcm, "<i2") / 32_768
 
 

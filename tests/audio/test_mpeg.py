@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 
 from batchjobs.audio import decoding
 from batchjobs.audio.mpeg import mpeg_length

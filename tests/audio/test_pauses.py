@@ -22,7 +22,8 @@ def syllables(seconds: float, *, level_db: float = -20.0, seed: int = 1) -> _Sam
     times = np.arange(round(seconds * RATE)) / RATE
     envelope = 0.15 + np.abs(np.sin(times * np.pi * 4))
     wave = dice.standard_normal(len(times)) * envelope
-    return wave / np.sqrt(np.mean(wave**2)) * 10 ** (level_db / 20)
+    wave *= 10 ** (level_db / 20) / np.sqrt(np.mean(wave**2))
+    return wave
 
 
 def silence(seconds: float, *, level_db: float = -200.0, seed: int = 2) -> _Samples:
@@ -120,7 +121,7 @@ def test_continuous_speech_is_cut_with_an_overlap(tmp_path: Path) -> None:
 def test_steady_sound_is_heard(tmp_path: Path) -> None:
     """A chord has no pauses and no noise below it: it is not taken for silence."""
     times = np.arange(40 * RATE) / RATE
-    chord = sum(np.sin(times * 2 * np.pi * pitch) for pitch in (220, 277, 330)) * 0.1
+    chord = np.sum([np.sin(times * 2 * np.pi * pitch) for pitch in (220, 277, 330)], axis=0) * 0.1
     found = spans(split(write_recording(tmp_path / "in.wav", chord)))
     assert found[0][0] == 0
     assert found[-1][1] >= 40 - 0.05

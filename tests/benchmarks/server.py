@@ -220,9 +220,10 @@ class _Connection(asyncio.Protocol):
                 self._out.write(bytes((0x80 | _PONG, len(content))) + content)
             case 10:
                 pass
-            case _ if is_last:
-                self._counters.received_messages += 1
-                self._heard(payload, mask)
+            case _:
+                if is_last:
+                    self._counters.received_messages += 1
+                    self._heard(payload, mask)
 
     def _heard_close(self) -> None:
         if not self._has_closed:
@@ -246,6 +247,8 @@ class _Connection(asyncio.Protocol):
             case "closeConnection":
                 self._is_asked_to_close = True
                 self._close_if_said()
+            case _:
+                pass
 
     # -- what is said
 

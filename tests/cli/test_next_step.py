@@ -61,7 +61,7 @@ def test_rows_from_the_standard_input_cannot_be_edited(greeting: Path) -> None:
 def test_trying_again_is_suggested_as_it_can_help(command: Command, folder: Path) -> None:
     """Bad rows are to be mended, what may pass passes by itself, the rest needs --retry-failed."""
     Path("some.csv").write_text("id,text,speed\na,Hello to you,1.0\nb,Hello again,9\n")
-    given = ("run", "some.csv", "--engine", "tone", "--skip-bad-rows")
+    given: tuple[str, ...] = ("run", "some.csv", "--engine", "tone", "--skip-bad-rows")
     assert command(*given).out.splitlines()[-1] == (
         "mend the bad rows, then: batchjobs run some.csv --engine tone --skip-bad-rows"
     )

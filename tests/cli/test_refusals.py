@@ -81,14 +81,15 @@ def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
     first = process(
         "run", greeting, "--engine", "tone", "--fault", "hang", "--json", stdout=subprocess.PIPE
     )
-    assert first.stdout is not None
-    assert "run_started" in first.stdout.readline()
+    said = first.stdout
+    assert said is not None
+    assert "run_started" in said.readline()
     second = process("run", greeting, "--engine", "tone", stderr=subprocess.PIPE)
     _, message = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 75
     assert "another run" in message
     first.send_signal(signal.SIGTERM)
-    until(lambda: "run_stopping" in first.stdout.readline())
+    until(lambda: "run_stopping" in said.readline())
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == -signal.SIGTERM

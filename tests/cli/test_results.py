@@ -97,16 +97,16 @@ def test_a_table_s_columns_do_not_depend_on_what_is_in_it_by_now(
 ) -> None:
     """Before the first job has ended they are those of its end: done, suspect, and failed."""
     words = ("run", manifest, "--engine", "tone", "-o", "run", "--attempts", 1)
-    headers = []
+    tables: list[list[dict[str, str]]] = []
     for more in (("--limit", 0), ("--fault", fault) if fault else ()):
         command(*words, *more)
         told = command("results", "run", "--to", "csv", "--status", "all").out
-        rows = list(csv.DictReader(io.StringIO(told, newline="")))
-        assert len(rows) == 3
-        headers.append(list(rows[0]))
-    assert headers[0] == headers[1]
+        tables.append(list(csv.DictReader(io.StringIO(told, newline=""))))
+    before, after = tables
+    assert (len(before), len(after)) == (3, 3)
+    assert list(before[0]) == list(after[0])
     expected = {"": "done", "silence": "suspect"}.get(fault, "failed")
-    assert {row["status"] for row in rows} == {expected}
+    assert {row["status"] for row in after} == {expected}
 
 
 @pytest.mark.parametrize("words", [[], ["--to", "csv"], ["--status", "all"]], ids=str)

@@ -31,8 +31,7 @@ def test_failures_between_successes_open_nothing_and_are_charged() -> None:
     """Four failures and a success, again and again, are no outage."""
     breaker = Breaker()
     for round_number in range(10):
-        for number in range(4):
-            at = round_number * 10.0 + number
+        for at in (round_number * 10.0 + number for number in range(4)):
             assert not breaker.add_failure(at)
             assert breaker.is_undecided(at)
         assert not breaker.add_contact(at + 2.0, began_at=at + 1.0)

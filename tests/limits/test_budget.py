@@ -15,7 +15,7 @@ def test_a_budget_is_never_exceeded_in_any_schedule(
     budget = Budget(characters=limit, spent=Price(characters=spent))
     open_prices: list[Price] = []
     for _ in range(data.draw(st.integers(0, 60))):
-        if open_prices and data.draw(st.booleans()):
+        if bool(open_prices) and data.draw(st.booleans()):
             price = open_prices.pop(data.draw(st.integers(0, len(open_prices) - 1)))
             actual = data.draw(st.integers(0, price.characters))
             budget.settle(price, Price(characters=actual))

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Literal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,14 +28,18 @@ _CELL_CHARACTERS = st.sampled_from("abc 12,;\t\"'\n\rمرحبا،ًـ\u200d\u200
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
 )
 def test_csv_comes_back_cell_by_cell(
-    tmp_path: Path, cells: list[tuple[str, str]], delimiter: str, end: str, quoting: int
+    tmp_path: Path,
+    cells: list[tuple[str, str]],
+    delimiter: str,
+    end: str,
+    quoting: Literal[0, 1, 2],
 ) -> None:
     """What Python's writer writes is read back exactly, or refused for holding a row in a cell."""
     if quoting == csv.QUOTE_MINIMAL:  # that writer leaves the other line ends without quotes
         plain = [[cell.replace("\r", "\n").replace("\n", end) for cell in row] for row in cells]
         cells = [(spoken, note) for spoken, note in plain]
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerow(["text", "note", "voice_id"])
     writer.writerows([(spoken, note, "v") for spoken, note in cells])
     try:

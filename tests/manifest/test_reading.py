@@ -90,10 +90,12 @@ def test_empty_cells_take_the_defaults_then_the_providers(tmp_path: Path) -> Non
     content = "text,voice_id,speed,stability,take\nhello,,, ,\n"
     job = read_job(tmp_path, content, defaults=defaults)
     assert job.provider == "faseeh"
-    assert dataclasses.astuple(job.speech) == ("dv", "dm", 0.1, 0.2, 0.9, "pcm_16000")  # type: ignore[arg-type]
+    assert job.speech is not None
+    assert dataclasses.astuple(job.speech) == ("dv", "dm", 0.1, 0.2, 0.9, "pcm_16000")
     local = read_job(tmp_path, content)
     assert local.provider == "local"
-    assert dataclasses.astuple(local.speech) == (  # type: ignore[arg-type]
+    assert local.speech is not None
+    assert dataclasses.astuple(local.speech) == (
         BUILT_IN["local"].voice,
         BUILT_IN["local"].tts_model,
         0.5,

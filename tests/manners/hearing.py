@@ -22,6 +22,7 @@ _WRONG_WORD: Final = "ماذا"
 async def hear(desk: Desk, connection: ServerConnection, session: Session) -> None:
     """Take a recording in chunks, and answer them while more come."""
     answers: list[asyncio.Task[None]] = []
+    began_at, fault = 0.0, None
     try:
         async for message in messages_of(connection):
             is_first = not session.audio

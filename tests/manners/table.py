@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tests.manners import sound
 from tests.manners.desk import Recording
@@ -99,14 +99,16 @@ RECORDINGS: Final = {
 ROOM: Final = {f"n{n}": Recording(name=f"n{n}", pcm=sound.noise(f"n{n}")) for n in range(2)}
 
 
-def speaks(*, expect: Mapping[str, object] | None = None, **manners: object) -> Row:
+def speaks(*, expect: Mapping[str, Any] | None = None, **manners: Any) -> Row:
     """Give a service that is asked to speak."""
-    return Row(manners=Manners(**manners), **{"texts": TEXTS, **(expect or {})})
+    given: dict[str, Any] = {"texts": TEXTS, **(expect or {})}
+    return Row(manners=Manners(**manners), **given)
 
 
-def hears(*, expect: Mapping[str, object] | None = None, **manners: object) -> Row:
+def hears(*, expect: Mapping[str, Any] | None = None, **manners: Any) -> Row:
     """Give a service that is asked to transcribe."""
-    return Row(manners=Manners(**manners), **{"recordings": RECORDINGS, **(expect or {})})
+    given: dict[str, Any] = {"recordings": RECORDINGS, **(expect or {})}
+    return Row(manners=Manners(**manners), **given)
 
 
 def _error(code: int | str, text: str, *, field: str = "errorMessage") -> dict[str, object]:

@@ -108,7 +108,8 @@ def test_a_finished_job_has_all_of_its_row_and_what_came_of_it(tmp_path: Path) -
     assert row.items() <= found.items()
     assert found["kind"] == "tts"
     assert found["line"] == 1
-    assert found["output"] == found["files"][0]  # type: ignore[index]
+    assert isinstance(found["files"], list)
+    assert found["output"] == found["files"][0]
     assert str(found["output"]).startswith("audio/أ-1-")
     assert (found["sample_rate"], found["frames"], found["audio_seconds"]) == (24_000, 36_000, 1.5)
     assert found["pcm_sha256"] == "p"

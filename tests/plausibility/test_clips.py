@@ -73,9 +73,10 @@ def test_signs_without_letters_may_take_their_time() -> None:
 def test_what_was_stopped_in_the_middle_teaches_nothing() -> None:
     """Audio that ended by our decision may be any part of the text."""
     rates = SpeechRates()
+    judge = _judge("abcde fghij " * 5, rates=rates)
     for _ in range(30):
-        judge = _judge("abcde fghij " * 5, rates=rates)
         judge.verdict(make_hum(2.5), RATE, Ending.STOPPED)
+        judge = _judge("abcde fghij " * 5, rates=rates)
     assert judge.verdict(make_hum(4.0), RATE, Ending.QUIET).support == ()
 
 

@@ -1,5 +1,6 @@
 """Cut clips are noticed among whole ones, also where whole ones end loud."""
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -35,7 +36,7 @@ async def test_two_hundred_clips_that_end_loud_are_two_hundred_sessions(
     """With the settings as built in, as a run hands them: no doubt, nothing is bought twice."""
     async with served(provider) as buyer:
         for clip in _loud_clips(200):
-            bought = await buyer.buy(lambda _, clip=clip: clip)
+            bought = await buyer.buy(itertools.repeat(clip))
             assert bought.doubts == ()
             assert bought.result.evidence.ending is Ending.QUIET
             assert ends_abruptly(clip.pcm, sample_rate=RATE)
@@ -49,8 +50,7 @@ async def test_cut_clips_are_noticed_among_whole_ones(share: float, autojump_clo
     async with served() as buyer:
         for number, clip in enumerate(_loud_clips(160)):
             lost = dice.uniform(0.3, 0.6) if dice.random() < share else 0.0
-            takes = [clip.cut(lost), clip]
-            bought = await buyer.buy(lambda attempt, takes=takes: takes[min(attempt, 2) - 1])
+            bought = await buyer.buy(itertools.chain([clip.cut(lost)], itertools.repeat(clip)))
             if not lost:
                 assert (bought.attempts, bought.is_suspect) == (1, False)
             elif number >= 60:
@@ -66,7 +66,7 @@ async def test_a_text_that_is_cut_at_the_same_place_each_time_ends_suspect(
     """Two takes that agree are enough: the rest is the user's to judge."""
     async with served() as buyer:
         for clip in _loud_clips(60):
-            await buyer.buy(lambda _, clip=clip: clip)
+            await buyer.buy(itertools.repeat(clip))
         (clip,) = _loud_clips(1)
-        bought = await buyer.buy(lambda _: clip.cut(0.5))
+        bought = await buyer.buy(itertools.repeat(clip.cut(0.5)))
     assert (bought.attempts, bought.is_suspect) == (2, True)

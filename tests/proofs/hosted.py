@@ -1,6 +1,6 @@
 """A service with hosted manners that plays given clips, and a buyer with the runner's rules."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,9 +22,6 @@ __all__ = ["Bought", "Buyer", "served"]
 
 _MESSAGE_SECONDS = 2.0
 _ATTEMPTS = 5
-
-Take = Callable[[int], Clip]
-"""Gives the clip that the service makes at the n-th attempt, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,17 @@ class Buyer:
     rates: SpeechRates = field(default_factory=SpeechRates)
     sessions: int = 0
 
-    async def buy(self, take: Take) -> Bought:
-        """Buy one text until a take is done, two doubted ones agree, or there was enough of it."""
-        kept = first = await self._taken(take(1))
+    async def buy(self, takes: Iterator[Clip]) -> Bought:
+        """Buy one text until a take is done, two doubted ones agree, or there was enough of it.
+
+        Args:
+            takes: What the service makes of it, an attempt each.
+        """
+        kept = first = await self._taken(next(takes))
         attempts = 1
         while kept[1].doubts and attempts < _ATTEMPTS:
             attempts += 1
-            last = await self._taken(take(attempts))
+            last = await self._taken(next(takes))
             is_as_before = agree(kept[0].seconds, last[0].seconds)
             kept = min(kept, last, key=lambda one: severity(one[1].doubts))
             if is_as_before:

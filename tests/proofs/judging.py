@@ -20,10 +20,12 @@ than 30 %, once 20 clips of the voice are known, at least 90 % noticed.
 
 import argparse
 import copy
+import itertools
 import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,8 +114,7 @@ async def one_by_one(
                 before = copy.deepcopy(buyer.rates)
                 result = await buyer.take(clip.cut(lost), before)
                 tally.cut.append((lost, bool(result.doubts)))
-            takes = (clip, second)
-            bought = await buyer.buy(lambda attempt, takes=takes: takes[1 - attempt % 2])
+            bought = await buyer.buy(itertools.cycle((clip, second)))
             heard[clip.voice] += 1
             _count_whole(tally, bought.attempts, is_suspect=bought.is_suspect)
         tally.sessions = buyer.sessions
@@ -144,13 +145,13 @@ async def _mixed(
     """Buy one text, whose takes are cut at random."""
     taken: list[tuple[Clip, float]] = []
 
-    def take(attempt: int) -> Clip:
-        clip = takes[1 - attempt % 2]
-        lost = dice.uniform(LEAST_LOST, MOST_LOST) if dice.random() < share else 0.0
-        taken.append((clip.cut(lost) if lost else clip, lost))
-        return taken[-1][0]
+    def cut_some() -> Iterator[Clip]:
+        for clip in itertools.cycle(takes):
+            lost = dice.uniform(LEAST_LOST, MOST_LOST) if dice.random() < share else 0.0
+            taken.append((clip.cut(lost) if lost else clip, lost))
+            yield taken[-1][0]
 
-    bought = await buyer.buy(take)
+    bought = await buyer.buy(cut_some())
     first, first_lost = taken[0]
     if first_lost and heard[first.voice] >= KNOWN_AFTER:
         tally.cut.append((first_lost, bool(bought.doubts)))
@@ -180,7 +181,8 @@ def spreads(clips: list[Clip]) -> list[str]:
             size = "1-4 words" if words < 5 else "5-12 words" if words < 13 else "13-60 words"
             found.setdefault((language, size), []).append(ratio)
     lines = []
-    for (language, size), ratios in sorted(found.items()):
+    for (language, size), measured in sorted(found.items()):
+        ratios = np.array(measured)
         deviation = 1.4826 * np.median(np.abs(ratios - np.median(ratios)))
         low, high = np.quantile(ratios, [0.02, 0.98])
         shown = f"deviation {100 * deviation:4.1f}%, 96% within {low:+.2f} to {high:+.2f}"

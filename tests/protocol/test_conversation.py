@@ -166,7 +166,7 @@ def test_messages_may_cross_on_the_wire(wire: Wire, data: st.DataObject) -> None
     on_the_way: dict[Role, deque[str]] = {role: deque() for role in Role}  # by who will hear it
     for _ in range(16):
         role = data.draw(st.sampled_from(list(Role)))
-        if on_the_way[role] and data.draw(st.booleans()):
+        if bool(on_the_way[role]) and data.draw(st.booleans()):
             pair[role].receive(on_the_way[role].popleft())
         elif sayable := _sayable(wire, pair[role]):
             on_the_way[role.peer].append(pair[role].send(data.draw(st.sampled_from(sayable))))

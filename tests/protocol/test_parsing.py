@@ -78,7 +78,7 @@ def test_tts_replies_of_every_shape(payload: object, expected: object) -> None:
     match expected:
         case None:
             assert isinstance(got, Unknown)
-        case (code, message):
+        case (str() as code, str() as message):
             assert got == Failure(code=code, message=message)
         case _:
             assert got == expected
@@ -123,7 +123,7 @@ def test_stt_replies_of_every_shape(payload: object, expected: object) -> None:
     match expected:
         case None:
             assert isinstance(got, Unknown)
-        case (code, message):
+        case (str() as code, str() as message):
             assert got == Failure(code=code, message=message)
         case _:
             assert got == expected

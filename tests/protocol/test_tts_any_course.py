@@ -55,8 +55,9 @@ def _step(session: Session, name: str, value: object) -> None:
                 machine.note_sent(session.now)
         case "woken", _:
             machine.wake(session.now)
-        case _, int() | None as code:
-            machine.receive_close(code, "", session.now)
+        case _:
+            assert value is None or isinstance(value, int)
+            machine.receive_close(value, "", session.now)
 
 
 @given(

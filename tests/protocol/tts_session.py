@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -121,8 +122,8 @@ class Session:
         return caught.value
 
 
-def open_session(provider: Provider = HOSTED, **options: object) -> Session:
+def open_session(provider: Provider = HOSTED, **options: Any) -> Session:
     """Give a session whose texts have all gone out."""
-    session = Session(provider, **options)  # type: ignore[arg-type]
+    session = Session(provider, **options)
     session.send()
     return session.after(0.5).hear(READY)

@@ -20,5 +20,5 @@ RUN = replace(OPTIONS, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25
 
 async def told(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> Ran:
     """Run rows with short segments and known pauses."""
-    settings = {"provider": SHORT, "plan_options": PLAN, "run_options": RUN}
+    settings: dict[str, Any] = {"provider": SHORT, "plan_options": PLAN, "run_options": RUN}
     return await ran(folder, rows, service, **(settings | others))

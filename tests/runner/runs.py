@@ -241,7 +241,7 @@ class Failing(Checkpoint):
     error: Exception = DiskError("the disk is gone")
     commits_left = 12
 
-    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+    def commit(self, **content: Sequence[Any]) -> list[int]:
         """Commit, or fail."""
         type(self).commits_left -= 1
         if type(self).commits_left < 0:

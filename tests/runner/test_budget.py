@@ -26,7 +26,7 @@ async def test_a_budget_is_never_exceeded_at_any_concurrency(
     result = await ran(
         tmp_path,
         rows,
-        fails_by_chance(0.3, seed),  # type: ignore[arg-type]
+        fails_by_chance(0.3, seed),
         **troubled(retries=policy, concurrency=concurrency, budget=Budget(characters=limit)),
     )
     sent = sum(characters for *_, characters in result.attempts)

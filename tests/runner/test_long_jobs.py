@@ -15,6 +15,7 @@ import soundfile
 import trio
 
 from batchjobs import text
+from batchjobs.audio.sndfile import read_span
 from batchjobs.checkpoint import Checkpoint, SegmentRecord
 from batchjobs.errors import ConfigurationError, DiskError, RecordingError
 from batchjobs.files.atomic import publish
@@ -348,7 +349,7 @@ async def test_cancelled_while_it_is_put_together_a_book_costs_nothing_more(
 ) -> None:
     """No file is left half written; the next run puts together what is there."""
     with trio.CancelScope() as scope:
-        read = segments.read_span
+        read = read_span
 
         def cancelling(*span: Any) -> Any:
             trio.from_thread.run_sync(scope.cancel)

@@ -3,6 +3,7 @@
 import errno
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -42,7 +43,7 @@ class Outage:
         return dial
 
 
-def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: object) -> Ran:
+def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: Any) -> Ran:
     """Run rows while the service goes away, in virtual time."""
 
     async def body() -> Ran:
@@ -54,7 +55,7 @@ def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: object) 
                 dial=outage.of(service),
                 **troubled(retries=POLICY),
                 patience=6_000.0,
-                **others,  # type: ignore[arg-type]
+                **others,
             )
             nursery.cancel_scope.cancel()
         return result

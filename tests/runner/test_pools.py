@@ -118,6 +118,7 @@ async def test_a_run_that_is_stopped_empties_its_pools_at_once(
 ) -> None:
     """What nobody will use is not held for the time of grace, while what is open finishes."""
     ended_at: dict[int, float] = {}
+    stopped_at = 0.0
 
     async def watched(peer: Peer) -> None:
         try:
@@ -135,7 +136,6 @@ async def test_a_run_that_is_stopped_empties_its_pools_at_once(
         runner.stop(BatchjobsError("enough"))
         assert not len(pool)
 
-    stopped_at = 0.0
     run = await ran(
         tmp_path, jobs(ROWS), watched, run_options=PREOPENING, during=stop, patience=300
     )

@@ -26,7 +26,7 @@ class Watched(Checkpoint):
     gate: threading.Event | None = None
     failure: Exception | None = None
 
-    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+    def commit(self, **content: Sequence[Any]) -> list[int]:
         """Commit, unless told otherwise."""
         self.commits += 1
         if self.gate is not None:

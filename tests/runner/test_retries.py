@@ -23,7 +23,11 @@ pytestmark = pytest.mark.usefixtures("standing_clock")
 
 async def test_passing_failures_are_tried_again(tmp_path: Path) -> None:
     """Transient and suspect results get another attempt; every attempt is paid and counted."""
-    script = {"001": [50001, "silence"], "002": ["hang up"], "003": ["hang up"] * 3}
+    script: dict[str, list[Any]] = {
+        "001": [50001, "silence"],
+        "002": ["hang up"],
+        "003": ["hang up"] * 3,
+    }
     run = await ran(tmp_path, jobs(6), sometimes(script))
     assert run.end.error is None
     assert run.statuses == {"done": 5, "failed": 1}
@@ -85,7 +89,7 @@ async def test_throttling_uses_up_no_attempt(way: str, tmp_path: Path) -> None:
             head = f"HTTP/1.1 429 Busy\r\nRetry-After: {wait}\r\n\r\n"
             await answers(head.encode())(stream)
             return
-        await service_of[0]._converse(stream, 0, nurseries[0])  # type: ignore[arg-type]
+        await service_of[0]._converse(stream, 0, nurseries[0])
 
     service_of: list[Service] = []
     nurseries: list[trio.Nursery] = []

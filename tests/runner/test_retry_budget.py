@@ -27,7 +27,7 @@ async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
     result = await ran(
         tmp_path,
         jobs(60),
-        fails_by_chance(share, seed=3),  # type: ignore[arg-type]
+        fails_by_chance(share, seed=3),
         **troubled(retries=policy, concurrency=8),
     )
     assert result.end.error is None

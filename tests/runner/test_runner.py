@@ -136,7 +136,7 @@ class Slow(Checkpoint):
 
     durable = 0
 
-    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+    def commit(self, **content: Sequence[Any]) -> list[int]:
         """Commit, late."""
         threading.Event().wait(0.01)
         numbers = super().commit(**content)

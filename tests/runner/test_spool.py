@@ -152,12 +152,11 @@ async def test_moved_silence_is_still_silence(tmp_path: Path) -> None:
 async def test_a_disk_that_fails_is_told_once_and_loses_nothing(tmp_path: Path, kind: str) -> None:
     """The run is to stop; what came stays in memory, also what was on its way."""
     folder, errors = tmp_path / "segments", list[BatchjobsError]()
-    match kind:
-        case "file":
-            folder.write_text("not a folder")
-        case "link":
-            (tmp_path / "elsewhere").mkdir()
-            folder.symlink_to(tmp_path / "elsewhere")
+    if kind == "file":
+        folder.write_text("not a folder")
+    elif kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     if kind == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, limits[1]))

@@ -158,7 +158,7 @@ class Struck(Checkpoint):
 
     strikes = 0
 
-    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+    def commit(self, **content: Sequence[Any]) -> list[int]:
         """Be struck, and commit."""
         if any(end.result == "cancelled" for end in content.get("ends", ())):
             for number in (signal.SIGHUP, signal.SIGINT):
@@ -247,7 +247,7 @@ class Grouped(Checkpoint):
 
     closing: ClassVar[Counter[str]] = Counter()
 
-    def commit(self, **content: Sequence[Any]) -> list[int]:  # type: ignore[override]
+    def commit(self, **content: Sequence[Any]) -> list[int]:
         """Commit, late."""
         cut = sum(end.result == "cancelled" for end in content.get("ends", ()))
         self.closing.update(commits=bool(cut), attempts=cut)

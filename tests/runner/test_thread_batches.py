@@ -1,5 +1,6 @@
 """Short work in threads: each gets what is its own, and what comes together goes together."""
 
+import functools
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -99,9 +100,13 @@ async def test_a_cancelled_run_still_serves_those_who_wait_shielded() -> None:
     written: list[int] = []
     batches = ThreadBatches(threads=THREADS)
 
+    def write(number: int) -> None:
+        if gate.wait(PATIENCE_SECONDS):
+            written.append(number)
+
     async def bring_home(number: int) -> None:
         with trio.CancelScope(shield=True):
-            await batches.run_sync(lambda: gate.wait(PATIENCE_SECONDS) and written.append(number))
+            await batches.run_sync(functools.partial(write, number))
 
     async with trio.open_nursery() as outer:
         outer.start_soon(batches.run)

@@ -6,7 +6,7 @@ from typing import Any
 from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
 from tests.runner.runs import fails_with, obeys
-from tests.streams import Peer
+from tests.streams import Peer, Talk
 
 POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
 
@@ -18,7 +18,7 @@ def troubled(
     return {"run_options": Options(concurrency=concurrency), "retries": retries, "budget": budget}
 
 
-def fails_by_chance(share: float, seed: int) -> object:
+def fails_by_chance(share: float, seed: int) -> Talk:
     """Make a service that answers a share of the sessions with 50001."""
     dice = random.Random(seed)
 

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import trio
@@ -148,14 +149,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place(**settings: object) -> AsyncIterator[Place]:
+async def place(*, fault: str = "", **settings: Any) -> AsyncIterator[Place]:
     """Run a server with a parrot for an engine."""
-    faults = tuple(parse_fault(spec) for spec in settings.pop("fault", "").split())  # type: ignore[attr-defined]
+    faults = tuple(parse_fault(spec) for spec in fault.split())
     parrot, ear = Parrot(), ParrotEar()
     async with trio.open_nursery() as nursery:
         base_url = await nursery.start(
             lambda task_status: serve(
-                ServerSettings(token=TOKEN, faults=faults, **settings),  # type: ignore[arg-type]
+                ServerSettings(token=TOKEN, faults=faults, **settings),
                 synthesiser=parrot,
                 recogniser=ear,
                 task_status=task_status,

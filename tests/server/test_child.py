@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -119,12 +120,12 @@ async def test_faults_and_pace_reach_the_child() -> None:
     ],
 )
 async def test_a_child_that_cannot_start_raises_its_own_error_here(
-    settings: dict[str, object], error: type[Exception], said: str
+    settings: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     """The class, the message and the hint are those of the child, and no process is left."""
     before = _children()
     with pytest.raises(error) as caught:
-        async with local_server(**settings):  # type: ignore[arg-type]
+        async with local_server(**settings):
             pass
     assert said in str(caught.value)
     assert _children() == before

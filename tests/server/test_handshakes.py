@@ -1,6 +1,7 @@
 """Who gets in: keys, hosts, origins and paths, on real sockets."""
 
 import contextlib
+from typing import Any
 
 import pytest
 import trio
@@ -70,7 +71,7 @@ async def test_speech_with_a_wrong_key_is_told_40101_and_closed(*, is_greeting: 
 
 async def test_wrong_keys_take_no_session_s_place() -> None:
     """Not of those that are open, nor of those that may begin in a second, and no fault's count."""
-    limits = {
+    limits: dict[str, Any] = {
         "greeting_seconds": 0.01,
         "session_limit": 1,
         "sessions_per_second": 0.01,
@@ -109,7 +110,7 @@ async def test_those_with_a_wrong_key_who_stay_are_few() -> None:
         {"greeting_seconds": 0.1, "close_seconds": 0.1},
     ],
 )
-async def test_those_with_a_wrong_key_who_stay_are_cut_off(times: dict[str, float]) -> None:
+async def test_those_with_a_wrong_key_who_stay_are_cut_off(times: dict[str, Any]) -> None:
     """As soon as a handshake may take no longer, or a close, though they never answer one."""
     async with place(**times) as where, where.silent("text-to-speech?x-api-key=wrong") as stream:
         with trio.fail_after(30), contextlib.suppress(trio.BrokenResourceError):

@@ -124,15 +124,14 @@ async def test_what_a_trigger_left_can_be_cleared() -> None:
         )
         assert words_of(heard) == "one.three"
         buffer = TextBuffer()
-        assert buffer.add(messages.Text(text="a", try_trigger_generation=True)) == ""
-        assert buffer.is_due
+        said = buffer.add(messages.Text(text="a", try_trigger_generation=True))
+        assert (said, buffer.is_due) == ("", True)
         buffer.clear()
-        assert not buffer.is_due
-        assert buffer.add(messages.Text(text="c. ", try_trigger_generation=True)) == "c."
-        assert not buffer.is_due
+        assert buffer.is_due is False
+        said = buffer.add(messages.Text(text="c. ", try_trigger_generation=True))
+        assert (said, buffer.is_due) == ("c.", False)
         assert buffer.take_all() == " "
-        assert buffer.add(messages.Text(text="b")) == ""
-        assert not buffer.is_due
+        assert (buffer.add(messages.Text(text="b")), buffer.is_due) == ("", False)
 
 
 async def test_text_without_any_flag_waits_for_a_flush_or_the_close() -> None:

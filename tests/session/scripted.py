@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import Provider
@@ -88,7 +89,7 @@ async def spoken(
     provider: Provider = HOSTED,
     texts: list[str] | None = None,
     **faults: Any,
-) -> TtsResult:
+) -> TtsResult[ReceivedAudio]:
     """Run one session that speaks against a scripted service."""
     async with serving(talk, raw=raw, **faults) as service:
         return await speech(endpoint_at(service, provider), texts).run()

@@ -109,7 +109,9 @@ async def test_the_key_goes_over_verified_tls_only(case: str) -> None:
             return
 
     listeners = await trio.open_ssl_over_tcp_listeners(0, server_context, host="127.0.0.1")
-    port = listeners[0].transport_listener.socket.getsockname()[1]
+    listener = listeners[0].transport_listener
+    assert isinstance(listener, trio.SocketListener)
+    port = listener.socket.getsockname()[1]
     endpoint = Endpoint(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
     assert endpoint.context is not None
     if case != "unknown authority":

@@ -77,7 +77,7 @@ async def test_who_waits_for_a_connection_that_is_opening_can_be_cancelled(
         await trio.sleep_forever()
 
     async with far() as place:
-        request = ("/", [])
+        request: tuple[str, list[tuple[bytes, bytes]]] = ("/", [])
         place.service._raw = hangs
         place.pool.replenish(request)
         with trio.move_on_after(5) as scope:

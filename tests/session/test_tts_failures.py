@@ -7,6 +7,7 @@ import trio
 import trio.testing
 from trio_websocket import ConnectionClosed
 
+from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import (
     MuteError,
     PermanentError,
@@ -216,7 +217,7 @@ async def test_an_implausible_result_is_handed_out_with_its_doubts(
     doubt = Doubt(sign=Sign.SHORT, message="too short")
 
     class Strict(LenientJudge):
-        def verdict(self, pcm: bytes, sample_rate: int, ending: Ending) -> Verdict:
+        def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
             return Verdict(doubts=(doubt,))
 
     async with serving(speaks) as service:

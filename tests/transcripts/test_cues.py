@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import srt as srt_parser
@@ -27,9 +28,9 @@ NASTY = st.text(
 )
 
 
-def part(text: str, start: float = 0.0, seconds: float = 20.0, **others: object) -> TranscriptPart:
+def part(text: str, start: float = 0.0, seconds: float = 20.0, **others: Any) -> TranscriptPart:
     """One session's transcript, without known times."""
-    return TranscriptPart(start_seconds=start, seconds=seconds, text=text, **others)  # type: ignore[arg-type]
+    return TranscriptPart(start_seconds=start, seconds=seconds, text=text, **others)
 
 
 def parse(transcript: Transcript) -> tuple[list[srt_parser.Subtitle], list[webvtt.Caption]]:
@@ -96,7 +97,8 @@ def test_words_never_overlap(
     given_parts: list[tuple[str, float, float, list[float]]],
 ) -> None:
     """Whatever the times that came with them; and no cue does."""
-    parts, start = [], 0.0
+    parts: list[TranscriptPart] = []
+    start = 0.0
     for text, seconds, shared, times in given_parts:
         overlap = min(shared, seconds / 2) if parts else 0.0
         ends = sorted(times)[: len(text.split())]

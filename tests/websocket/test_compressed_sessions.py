@@ -50,6 +50,7 @@ def others_server(heard: list[bytes], agreed: list[str]) -> Iterator[str]:
     """Run the server of another library, which answers every chunk with its length."""
 
     def talk(connection: websockets.sync.server.ServerConnection) -> None:
+        assert connection.request is not None
         agreed.append(connection.request.headers.get("Sec-WebSocket-Extensions", ""))
         for message in connection:
             heard.append(bytes(json.loads(message)["data"]["audioBuffer"]))
@@ -98,6 +99,7 @@ async def test_the_local_server_takes_it_from_another_library_s_client() -> None
             additional_headers={"x-api-key": "token"},
             compression=compression,
         ) as client:
+            assert client.response is not None
             sizes.append(client.response.headers.get("Sec-WebSocket-Extensions"))
             client.send(codec.encode_audio_chunk(codec.wav_of(bytes(32_000), 16_000)))
             return str(client.recv())
@@ -112,6 +114,7 @@ async def test_the_local_server_takes_it_from_another_library_s_client() -> None
         ]
         nursery.cancel_scope.cancel()
     assert replies[0] == replies[1]
+    assert sizes[0] is not None
     assert sizes[0].startswith("permessage-deflate")
     assert sizes[1] is None
 

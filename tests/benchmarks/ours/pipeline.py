@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,9 +103,15 @@ def run(arguments: Arguments, folder: Path) -> None:
     paths = [report.folder / str(result["output"]) for result in results]
     # No more than a service would bill: a session that is tried again is measured twice.
     if report.summary.attempts != arguments.sessions:
-        sys.exit(f"{arguments.sessions} sessions took {report.summary['attempts']} attempts")
-    messages = sum(result["evidence"]["messages"] for result in results)
+        sys.exit(f"{arguments.sessions} sessions took {report.summary.attempts} attempts")
+    messages = sum(_messages_of(result) for result in results)
     conclude(meter, arguments, paths, messages, **turns.measured())
+
+
+def _messages_of(result: Mapping[str, object]) -> int:
+    evidence = result["evidence"]
+    assert isinstance(evidence, dict)
+    return int(evidence["messages"])
 
 
 def main() -> None:
