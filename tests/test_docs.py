@@ -16,6 +16,7 @@ import pytest
 
 import batchjobs
 from batchjobs import config, errors
+from batchjobs.cli.main import COMMANDS as NAMES
 from batchjobs.cli.main import cli
 from batchjobs.manifest import KNOWN_COLUMNS
 from batchjobs.server.engines.registry import ENGINES
@@ -33,6 +34,8 @@ DOCUMENTS = {
         *sorted(ROOT.glob("*/**/README.md")),
     )
 }
+CONTEXT = click.Context(cli)
+COMMANDS = {name: command for name in NAMES if (command := cli.get_command(CONTEXT, name))}
 ALL = "\n".join(DOCUMENTS.values())
 PICTURE = (ROOT / ".github/media/terminal.svg").read_text(encoding="utf-8")
 LONGEST_README_LINES = 180
@@ -64,7 +67,7 @@ def test_the_readme_can_be_read_in_one_go() -> None:
 def test_a_command_that_is_shown_is_one_that_exists(line: str) -> None:
     """Every batchjobs command that a document shows can be parsed by the command line."""
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command = cli.commands[name]
+    command = COMMANDS[name]
     if "--help" in arguments:
         return
     existing = {option for param in command.params for option in param.opts}
@@ -74,13 +77,13 @@ def test_a_command_that_is_shown_is_one_that_exists(line: str) -> None:
 
 def test_every_command_is_in_the_documents() -> None:
     """No command is left for the user to discover."""
-    for name in cli.commands:
+    for name in COMMANDS:
         assert re.search(rf"`?batchjobs {name}\b|`{name}`", ALL), name
 
 
 def test_every_command_and_option_has_help() -> None:
     """Every command says what it is for, and so does every option."""
-    for name, command in cli.commands.items():
+    for name, command in COMMANDS.items():
         assert command.help, name
         for param in command.params:
             if isinstance(param, click.Option):
@@ -89,7 +92,7 @@ def test_every_command_and_option_has_help() -> None:
 
 def test_every_option_has_an_environment_variable() -> None:
     """An option's environment variable is named after it."""
-    for command in cli.commands.values():
+    for command in COMMANDS.values():
         for param in command.params:
             if isinstance(param, click.Option) and param.name != "help":
                 long = next(name for name in param.opts if name.startswith("--"))
@@ -115,7 +118,7 @@ def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
     """Every code that an error can end with is explained where users look."""
     classes = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    help_text = cli.commands["run"].help or ""
+    help_text = COMMANDS["run"].help or ""
     for code in {error.exit_code for error in classes}:
         assert code in table
         assert re.search(rf"\b{code}\b", help_text), code
@@ -123,7 +126,7 @@ def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
 
 def test_every_fault_is_in_the_help_of_serve() -> None:
     """The help of serve names every way to misbehave."""
-    help_text = cli.commands["serve"].help or ""
+    help_text = COMMANDS["serve"].help or ""
     for name in FaultName:
         assert re.search(rf"(?<![\w-]){name.value}(?![\w-])", help_text), name
 
@@ -135,7 +138,7 @@ def test_every_engine_is_listed_wherever_engines_are() -> None:
     listed = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
     assert listed >= ENGINES.keys()
     for command in ("run", "plan", "serve"):
-        option = next(each for each in cli.commands[command].params if each.name == "engine")
+        option = next(each for each in COMMANDS[command].params if each.name == "engine")
         assert isinstance(option, click.Option)
         for name in ENGINES:
             assert name in (option.help or ""), (command, name)
@@ -147,7 +150,7 @@ def test_every_table_of_the_file_is_on_the_page_of_settings(tmp_path: Path) -> N
     sentence = re.search(r"a table for each command,(.*?), with the", page, re.DOTALL)
     assert sentence is not None
     tables = re.findall(r"`\[(\w+)\]`", sentence[1])
-    assert set(tables) == set(cli.commands) - {"providers"}
+    assert set(tables) == set(COMMANDS) - {"providers"}
     path = tmp_path / "batchjobs.toml"
     path.write_text("".join(f"[{table}]\n" for table in tables))
     assert config.load(path).defaults.keys() == set(tables)

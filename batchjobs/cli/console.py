@@ -1,7 +1,6 @@
 """What the commands say, and how they end: sentences, exit codes, broken streams."""
 
 import contextlib
-import logging
 import os
 import select
 import signal
@@ -144,6 +143,8 @@ def die_of(number: int) -> NoReturn:
 
 def set_logging(verbose: int, *, quiet: bool) -> None:
     """Log to the standard error, as much as was asked for."""
+    import logging
+
     level = (
         logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     )

@@ -2,35 +2,52 @@
 
 import contextlib
 import errno
-import logging
 import signal
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Final, NoReturn
 
 import click
 
-from batchjobs.cli.commands.accept import accept
-from batchjobs.cli.commands.book import bind, book
-from batchjobs.cli.commands.plan import plan
-from batchjobs.cli.commands.probe import probe
-from batchjobs.cli.commands.results import results
-from batchjobs.cli.commands.run import run
-from batchjobs.cli.commands.scan import scan
-from batchjobs.cli.commands.serve import serve
-from batchjobs.cli.commands.status import providers, status, verify
 from batchjobs.cli.console import detach, die_of, fill_streams, has_no_reader, say
 from batchjobs.errors import DiskFullError, InternalError
 from batchjobs.process.signals import Interrupted
 from batchjobs.process.tuning import tune_imports
 
-__all__ = ["cli", "main"]
+__all__ = ["COMMANDS", "cli", "main"]
 
+COMMANDS: Final = (
+    "accept",
+    "bind",
+    "book",
+    "plan",
+    "probe",
+    "providers",
+    "results",
+    "run",
+    "scan",
+    "serve",
+    "status",
+    "verify",
+)
+"""Each is in a file of its own, ``commands/NAME.py``, which is read when it is called."""
 _BUG_EXIT_CODE: Final = 70
 
 
 class _Commands(click.Group):
     """The commands, with broken pipes told apart before click ends them all with a silent 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        """Name the commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Read a command's file; all of them for a name that is none's, to suggest the nearest."""
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.add_command(getattr(import_module(f"batchjobs.cli.commands.{name}"), name))
+        return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; the help is printed here."""
@@ -78,23 +95,6 @@ def cli() -> None:
     """
 
 
-for _command in (
-    run,
-    plan,
-    status,
-    results,
-    verify,
-    accept,
-    scan,
-    book,
-    bind,
-    serve,
-    providers,
-    probe,
-):
-    cli.add_command(_command)
-
-
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     tune_imports()
@@ -125,6 +125,8 @@ def _exit_code() -> int:
     except Exception as error:
         if isinstance(error, OSError) and (error.errno, error.filename) == (errno.ENOSPC, None):
             return DiskFullError.exit_code  # there is no room for what click itself says
+        import logging
+
         logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
         return _BUG_EXIT_CODE
     return 0

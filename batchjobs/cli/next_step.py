@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 
 if TYPE_CHECKING:
+    from batchjobs.api import RunStatus
     from batchjobs.outputs.summary import RunSummary
 
-__all__ = ["command_from_here", "has_no_file", "next_step", "quote_command", "typed_command"]
+__all__ = [
+    "command_from_here",
+    "command_of",
+    "has_no_file",
+    "next_step",
+    "quote_command",
+    "typed_command",
+]
 
 
 def typed_command() -> str:
@@ -39,6 +47,14 @@ def command_from_here(folder: str, command: str) -> str:
     except OSError:
         is_here = False
     return command if is_here else f"cd {shlex.quote(folder)} && {command}"
+
+
+def command_of(found: "RunStatus", folder: Path) -> str:
+    """Give the command that runs a folder's manifest again, from here."""
+    # Called from Python, it was no command: then this one does the same with the defaults.
+    named = "-" if has_no_file(found.manifest) else found.manifest
+    command = found.command or quote_command("run", named, "-o", folder.absolute())
+    return command_from_here(found.working_folder, command)
 
 
 def has_no_file(manifest: str) -> bool:

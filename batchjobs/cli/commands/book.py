@@ -1,18 +1,16 @@
-"""The commands for audiobooks: `book` and `bind`."""
+"""The command `book`."""
 
-import dataclasses
 import shlex
-import sys
 from pathlib import Path
 
 import click
 
-from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.console import exit_on_error, say
 from batchjobs.cli.next_step import quote_command
-from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
-from batchjobs.formatting import duration, plural
+from batchjobs.cli.options import defaults_option, option
+from batchjobs.formatting import duration
 
-__all__ = ["bind", "book"]
+__all__ = ["book"]
 
 
 @click.command(short_help="Make a manifest of an EPUB, text or Markdown.")
@@ -76,104 +74,3 @@ def book(
     if not only_list:
         texts_folder = shlex.quote(str(target.with_suffix("")))
         say(f"next: look through {texts_folder}, then {quote_command('run', target)}")
-
-
-@click.command(short_help="Bind a run's chapters as an audiobook.")
-@RUN_FOLDER
-@option(
-    "-o",
-    "--output",
-    envvar=None,
-    type=click.Path(path_type=Path),
-    help="The file, or the folder of files.  [default: the book's title, in RUN]",
-)
-@option(
-    "--to",
-    "form",
-    type=click.Choice(["m4b", "mp3", "flac"]),
-    default="m4b",
-    show_default=True,
-    help="One M4B with chapter marks, or a folder with a tagged file for each chapter.",
-)
-@option(
-    "--loudness",
-    "loudness_lufs",
-    type=click.FloatRange(-40, -8),
-    default=-19.0,
-    show_default=True,
-    metavar="LUFS",
-    help="Integrated loudness of the whole (EBU R 128).",
-)
-@option(
-    "--true-peak",
-    "true_peak_db",
-    type=click.FloatRange(-12, 0),
-    default=-1.5,
-    show_default=True,
-    metavar="DBTP",
-    help="Its highest peak.",
-)
-@option(
-    "--bitrate",
-    type=click.IntRange(16_000, 320_000),
-    default=64_000,
-    show_default=True,
-    metavar="BITS/S",
-    help="For AAC and MP3.",
-)
-@option(
-    "--pause",
-    "pause_seconds",
-    type=click.FloatRange(0, 60),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Silence between chapters.",
-)
-@option(
-    "--cover",
-    type=click.Path(exists=True, path_type=Path),
-    help="A JPEG or PNG in place of the book's cover.",
-)
-@option("--partial", "is_partial", is_flag=True, help="Bind what is done, without the rest.")
-@json_option
-@defaults_option
-def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -> None:
-    """Bind the chapters of RUN as an audiobook, in the manifest's order.
-
-    \b
-    Example:
-        batchjobs bind outputs/alice -o alice.m4b
-    """
-    from batchjobs.audiobook import BindSettings
-    from batchjobs.audiobook import bind as bound
-
-    settings = BindSettings(**given)  # type: ignore[arg-type]
-    with exit_on_error():
-        made = bound(
-            folder, settings, output=output, progress=_shown if sys.stderr.isatty() else None
-        )
-    if made.lost_cover:
-        say(f"no cover: {made.lost_cover} is no JPEG or PNG here; give --cover", sys.stderr)
-    if as_json:
-        print_json(dataclasses.asdict(made) | {"path": str(made.path)})
-        return
-    say(f"{plural(made.chapters, 'chapter')}, {duration(made.seconds)}: {made.path}")
-    way = "raised" if made.gain_db >= 0 else "lowered"
-    held = ", with its peaks held down" if made.is_limited else ""
-    say(
-        f"loudness {made.reached_lufs:.1f} LUFS: {made.measured_lufs:.1f} LUFS {way} by "
-        f"{abs(made.gain_db):.1f} dB{held}; highest true peak {made.peak_db:.1f} dB"
-    )
-    if settings.loudness_lufs - made.reached_lufs > 0.5:
-        say(
-            f"quieter than {settings.loudness_lufs:g} LUFS: its peaks allow no more; "
-            "a higher --true-peak or --bitrate does"
-        )
-    if made.missing:
-        say(f"without: {', '.join(made.missing)}")
-
-
-def _shown(what: str, share: float) -> None:
-    sys.stderr.write(f"\r\x1b[K{what} {share:.0%}\r")
-    sys.stderr.flush()

@@ -1,0 +1,41 @@
+"""The command `verify`."""
+
+from pathlib import Path
+
+import click
+
+from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.next_step import command_of
+from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option
+from batchjobs.formatting import plural
+
+__all__ = ["verify"]
+
+
+@click.command(short_help="Check every output against the checkpoint.")
+@RUN_FOLDER
+@json_option
+@defaults_option
+def verify(folder: Path, *, as_json: bool) -> None:
+    """Check every output against the checkpoint: that it is there, whole and unchanged.
+
+    Exits with 1 if something is wrong; 'batchjobs run' then makes it again.
+    """
+    from batchjobs import api
+
+    with exit_on_error():
+        report = api.verify(folder)
+    wrong = report.wrong
+    if as_json:
+        print_json(report)
+    else:
+        for line in wrong:
+            say(line)
+        are = "is" if len(wrong) == 1 else "are"
+        verdict = (
+            f"{plural(len(wrong), 'file')} {are} not as they were" if wrong else "all as they were"
+        )
+        say(f"{plural(report.checked, 'job')} checked: {verdict}")
+        if wrong:
+            say(f"to make them again: {command_of(api.status(folder), folder)}")
+    raise SystemExit(1 if wrong else 0)
