@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import orjson
 
 from batchjobs.formatting import GIVEN_ROWS
@@ -76,9 +77,8 @@ class SpeechSettings:
         return int(self.output_format.removeprefix("pcm_"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One valid row of a manifest.
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One valid row of a manifest; made a million times, so a struct (a quarter of the time).
 
     Attributes:
         id: Unique in its manifest; names the result's file.
@@ -106,7 +106,7 @@ class Job:
     output: str = ""
     take: int = 0
     reference: str = ""
-    row: Mapping[str, object] = field(default_factory=dict)
+    row: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pybase64
+from msgspec import structs
 
 from batchjobs.audio import encoding
 from batchjobs.audio.buffer import ReceivedAudio
@@ -45,7 +46,7 @@ def make_segment(text: str, **changes: Any) -> Segment:
 def make_job(name: str, text: str, **changes: Any) -> Job:
     """Make a row that is to be spoken."""
     job = Job(id=name, line=1, kind=Kind.TTS, provider="quick", text=text, speech=make_speech())
-    return replace(job, **changes)
+    return structs.replace(job, **changes)
 
 
 def make_recording_job(path: Path, name: str = "t") -> Job:

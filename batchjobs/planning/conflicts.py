@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import structs
 
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import Job
@@ -83,7 +84,7 @@ class Conflicts:
     def _name_twin(self, row: Row, job: Job) -> Row:
         """Name the second of two equal rows without ids: it does not matter which of them it is."""
         number = self._twins[row.id] = self._twins.get(row.id, 1) + 1
-        job = replace(job, id=f"{row.id}-{number}")
+        job = structs.replace(job, id=f"{row.id}-{number}")
         row = row._replace(id=job.id, job=msgspec.json.encode(job))
         return self.decider.look_up_and_decide(move(row, self.decider.builder.output_of(job)))
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import Job, Kind, Status
 from batchjobs.planning.intact import find_held_segments, is_intact
@@ -91,7 +93,7 @@ class FormerDefaults:
         is_named = str(job.row.get("model_id") or "").strip()
         if is_named or job.speech.model_id != provider.tts_model:
             return None
-        job = replace(job, speech=replace(job.speech, model_id=former))
+        job = structs.replace(job, speech=replace(job.speech, model_id=former))
         return _Asked(row=row, key=speech_key(job, provider), job=job, provider=provider)
 
     def _is_kept(self, asked: _Asked, record: JobRecord | None) -> bool:
