@@ -128,7 +128,7 @@ class Database:
             make: Makes of a row's columns what is given.
         """
         with self.reading() as connection:
-            return [make(values) for values in connection.execute(query, parameters)]
+            return list(map(make, connection.execute(query, parameters)))
 
     def stream_pages(
         self,
@@ -153,7 +153,7 @@ class Database:
         while True:
             with self.reading() as connection:
                 found = connection.execute(query, (*last, *parameters, page_rows)).fetchall()
-                page = [make(values) for values in found]
+                page = list(map(make, found))
             if not found:
                 return
             yield page

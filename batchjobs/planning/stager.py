@@ -124,10 +124,10 @@ def _find_open(checkpoint: Checkpoint) -> Iterator[tuple[int, Sequence[int]]]:
     for page in checkpoint.rows.stream_finished_files():
         found: list[int] = []
         for file in page:
-            position = file[0]
-            if position > last:
+            position = file.position
+            if position > last + 1:
                 found += range(last + 1, position)
-                last = position
+            last = position
             if not is_as_it_was(folder, file):
                 found.append(position)
         yield last, found
