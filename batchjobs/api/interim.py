@@ -92,7 +92,7 @@ def write_interim(request: Request, check: Callable[[], None]) -> None:
     """
     if _is_scarce(request.folder):
         return
-    with Checkpoint.read(request.folder) as checkpoint, checkpoint.steady():
+    with Checkpoint.read(request.folder) as checkpoint, checkpoint.hold_steady():
         summary = summarise(checkpoint, request.providers, is_running=True)
         check()
         now = round(time.time(), 3)

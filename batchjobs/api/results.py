@@ -41,7 +41,7 @@ def encode_results(
     with tempfile.SpooledTemporaryFile(_TABLE_BYTES) as table:
         # One state for both readings, whatever a run does meanwhile; but only as long as it takes,
         # and not as long as somebody looks at a page of it: a run's log grows all that time.
-        with Checkpoint.read(Path(folder)) as checkpoint, checkpoint.steady():
+        with Checkpoint.read(Path(folder)) as checkpoint, checkpoint.hold_steady():
             lines = functools.partial(reports.result_lines, checkpoint, asked)
             for piece in csv_pieces(lambda: map(orjson.loads, lines()), asked):
                 table.write(piece)

@@ -1,7 +1,7 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Self
 
@@ -94,22 +94,19 @@ class Checkpoint:
         """Whether a run is going on in the folder: not ours, of one opened to look."""
         return is_locked(self.folder)
 
-    @contextmanager
-    def steady(self) -> Iterator[None]:
+    def hold_steady(self) -> AbstractContextManager[None]:
         """See one state throughout a block, of a checkpoint opened to look while a run goes on."""
-        with self._database.steady():
-            yield
+        return self._database.hold_steady()
 
     # -- facts about the run --------------------------------------------------------------------
 
     def has_begun(self) -> bool:
         """Whether a plan was ever adopted here."""
-        with self._database.reading() as connection:
-            return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM rows)").fetchone()[0])
+        return bool(self._database.select_number("SELECT EXISTS (SELECT 1 FROM rows)"))
 
     def read_settings(self) -> dict[str, str]:
         """Read what was kept about the run."""
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
     def read_fingerprint(self) -> str:

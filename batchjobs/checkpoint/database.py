@@ -51,7 +51,7 @@ class Database:
         lock = lock_folder(folder)
         path = folder / run_folder.CHECKPOINT
         try:
-            with _translated(path):
+            with _translate_errors(path):
                 connection = _connect(path)
         except BaseException:
             os.close(lock)
@@ -69,7 +69,7 @@ class Database:
         path = folder / run_folder.CHECKPOINT
         if not path.is_file():
             raise _no_run(folder)
-        with _translated(path):
+        with _translate_errors(path):
             try:
                 connection = _connect_read_only(path, "mode=ro")
             except sqlite3.OperationalError as error:
@@ -104,14 +104,14 @@ class Database:
 
         What was held for planning made a run of 30,000 jobs 8 MB larger than one of 1,000 (measured).
         """
-        with self.reading() as connection:
+        with self.use() as connection:
             connection.execute(f"PRAGMA cache_size = -{_SMALL_CACHE_KIB}")
             connection.execute("PRAGMA shrink_memory")
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def use(self) -> Iterator[sqlite3.Connection]:
         """Have the connection to oneself."""
-        with self._turn, _translated(self.folder / run_folder.CHECKPOINT):
+        with self._turn, _translate_errors(self.folder / run_folder.CHECKPOINT):
             yield self._connection
 
     def select(
@@ -127,8 +127,17 @@ class Database:
             parameters: Its parameters, by place or by name.
             make: Makes of a row's columns what is given.
         """
-        with self.reading() as connection:
+        with self.use() as connection:
             return list(map(make, connection.execute(query, parameters)))
+
+    def select_texts(self, query: str, *parameters: object) -> set[str]:
+        """Read the first column of a query's rows."""
+        return set(self.select(query, parameters, lambda columns: str(columns[0])))
+
+    def select_number(self, query: str, *parameters: object) -> int:
+        """Read the one number that a query gives; 0 if that is null."""
+        with self.use() as connection:
+            return int(connection.execute(query, parameters).fetchone()[0] or 0)
 
     def stream_pages(
         self,
@@ -151,7 +160,7 @@ class Database:
         """
         last = start
         while True:
-            with self.reading() as connection:
+            with self.use() as connection:
                 found = connection.execute(query, (*last, *parameters, page_rows)).fetchall()
                 page = list(map(make, found))
             if not found:
@@ -162,7 +171,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """See one state throughout a block, whatever another process commits meanwhile."""
-        with self.reading() as connection:
+        with self.use() as connection:
             is_steady = connection.in_transaction
             if is_steady:
                 yield connection
@@ -175,9 +184,9 @@ class Database:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def steady(self) -> Iterator[None]:
+    def hold_steady(self) -> Iterator[None]:
         """Let all that is read within a block be of one state."""
-        with self.reading() as connection:
+        with self.use() as connection:
             connection.execute("BEGIN")
         try:
             yield
@@ -187,7 +196,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write all of a block durably, or nothing of it."""
-        with self.reading() as connection:
+        with self.use() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -258,13 +267,13 @@ def _no_run(folder: Path) -> NoRunError:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
         raise _disk_error(error, path) from error
     except msgspec.DecodeError as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def _primary_code(error: sqlite3.Error) -> int | None:
@@ -281,11 +290,11 @@ def _disk_error(error: sqlite3.Error, path: Path) -> BatchjobsError:
     if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return OutputError(f"cannot write {path}: {error}", hint="choose another --output")
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return _damaged(path, error)
+        return _damage_error(path, error)
     return DiskError(f"{path}: {error}", hint="check the disk before going on")
 
 
-def _damaged(path: Path, error: Exception) -> DiskError:
+def _damage_error(path: Path, error: Exception) -> DiskError:
     return DiskError(
         f"{path} is damaged: {error}",
         hint="restore it from a backup; moving it away makes everything be bought again",

@@ -3,6 +3,7 @@
 import dataclasses
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, read_record, to_json
@@ -10,6 +11,13 @@ from batchjobs.jobs import Kind, Status
 
 __all__ = ["accept", "close_lost", "end", "expect", "judge", "save", "start"]
 
+_START_VALUES: Final = attrgetter(
+    "key", "job", "provider", "started_at", "characters", "audio_seconds"
+)
+_END_VALUES: Final = attrgetter(
+    "ended_at", "result", "code", "message", "characters", "audio_seconds", "number"
+)
+_JOB_VALUES: Final = attrgetter("id", "key", "status", "output", "error_class")
 _LOST: Final = "lost"
 """Result of an attempt whose process died before it could tell."""
 _ANSWERED: Final = "answered"
@@ -35,14 +43,7 @@ def start(connection: sqlite3.Connection, starts: Sequence[AttemptStart]) -> lis
         cursor = connection.execute(
             """INSERT INTO attempts (key, job, provider, started_at, characters, audio_seconds)
                VALUES (?, ?, ?, ?, ?, ?)""",
-            (
-                attempt.key,
-                attempt.job,
-                attempt.provider,
-                attempt.started_at,
-                attempt.characters,
-                attempt.audio_seconds,
-            ),
+            _START_VALUES(attempt),
         )
         numbers.append(int(cursor.lastrowid or 0))
     return numbers
@@ -75,10 +76,7 @@ def end(connection: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
     connection.executemany(
         """UPDATE attempts SET ended_at = ?, result = ?, code = ?, message = ?,
            characters = ?, audio_seconds = ? WHERE number = ?""",
-        [
-            (e.ended_at, e.result, e.code, e.message, e.characters, e.audio_seconds, e.number)
-            for e in ends
-        ],
+        map(_END_VALUES, ends),
     )
     replacing = [(e.number, e.number) for e in ends if e.replaces_kept]
     if replacing:
@@ -104,14 +102,7 @@ def save(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
             connection.execute("DELETE FROM segments WHERE job_key = ?", (record.key,))
         connection.execute(
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                record.id,
-                record.key,
-                record.status,
-                record.output,
-                record.error_class,
-                to_json(record),
-            ),
+            (*_JOB_VALUES(record), to_json(record)),
         )
 
 

@@ -76,7 +76,7 @@ class Lookups:
         """Find which of these keys some job already has, done or in doubt."""
         query = """SELECT DISTINCT key FROM jobs WHERE status IN ('done', 'suspect')
                    AND key IN (SELECT value FROM json_each(?))"""
-        return self._select_texts(query, json.dumps(list(keys)))
+        return self._database.select_texts(query, json.dumps(list(keys)))
 
     def stream_done(self) -> Iterator[JobRecord]:
         """Read every finished job of the folder, by id, also those the manifest has lost."""
@@ -88,18 +88,18 @@ class Lookups:
     def count_suspects(self) -> int:
         """Count the rows whose result is in doubt."""
         query = "SELECT count(*) FROM jobs JOIN rows USING (id, key) WHERE status = 'suspect'"
-        return int(self._value(query))
+        return self._database.select_number(query)
 
     def has_bought_from(self, provider: str) -> bool:
         """Whether a session with this provider ever led to a result here."""
         query = """SELECT EXISTS (SELECT 1 FROM attempts
                    WHERE provider = ? AND result IN ('done', 'kept', 'suspect'))"""
-        return bool(self._value(query, provider))
+        return bool(self._database.select_number(query, provider))
 
     def is_asked_for(self, record: JobRecord) -> bool:
         """Whether a row asks for this very result, there, and not only for what is in it."""
         query = "SELECT count(*) FROM rows WHERE id = ? AND key = ? AND output = ?"
-        return bool(self._value(query, record.id, record.key, record.output))
+        return bool(self._database.select_number(query, record.id, record.key, record.output))
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -113,23 +113,23 @@ class Lookups:
         query = """SELECT EXISTS (SELECT 1 FROM own_files WHERE path = ?1)
                    OR EXISTS (SELECT 1 FROM rows WHERE output = ?1
                               AND action IN ('copy', 'follow'))"""
-        return bool(self._value(query, output))
+        return bool(self._database.select_number(query, output))
 
     def find_suspect_paths(self, job_id: str) -> set[str]:
         """Find the paths where results of a job are kept in doubt, of earlier contents too."""
         query = """SELECT output FROM jobs WHERE status = 'suspect'
                    AND (id = ?1 OR id > ?1 || char(31) AND id < ?1 || char(32))"""
-        return self._select_texts(query, job_id)
+        return self._database.select_texts(query, job_id)
 
     def find_suspect_files(self) -> SuspectFiles:
         """Find the files that results in doubt may be in, and those that they are in."""
-        ours = self._select_texts(f"SELECT path FROM own_files WHERE {_IS_SUSPECT}")
+        ours = self._database.select_texts(f"SELECT path FROM own_files WHERE {_IS_SUSPECT}")
         if not ours:
             return SuspectFiles(set(), set())
         query = f"""SELECT json_extract(file.value, '$.path') FROM jobs,
                     json_each(CAST(record AS TEXT), '$.files') AS file WHERE status = 'suspect'
                     UNION SELECT path FROM segments WHERE {_IS_SUSPECT}"""
-        return SuspectFiles(ours, self._select_texts(query))
+        return SuspectFiles(ours, self._database.select_texts(query))
 
     # -- recordings -----------------------------------------------------------------------------
 
@@ -147,13 +147,6 @@ class Lookups:
 
     def _select(self, query: str, *parameters: object) -> list[JobRecord]:
         return self._database.select(query, parameters, _read_last)
-
-    def _select_texts(self, query: str, *parameters: object) -> set[str]:
-        return set(self._database.select(query, parameters, lambda columns: str(columns[0])))
-
-    def _value(self, query: str, *parameters: object) -> int:
-        with self._database.reading() as connection:
-            return int(connection.execute(query, parameters).fetchone()[0])
 
 
 def _read_last(columns: Sequence[object]) -> JobRecord:

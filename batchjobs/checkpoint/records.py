@@ -314,7 +314,7 @@ def read_record(content: object) -> JobRecord:
     Raises:
         msgspec.DecodeError: It is none.
     """
-    return _record_decoder.decode(_stored(content))
+    return _record_decoder.decode(_check_bytes(content))
 
 
 def read_segment(content: object) -> SegmentRecord:
@@ -323,10 +323,10 @@ def read_segment(content: object) -> SegmentRecord:
     Raises:
         msgspec.DecodeError: It is none.
     """
-    return _segment_decoder.decode(_stored(content))
+    return _segment_decoder.decode(_check_bytes(content))
 
 
-def _stored(content: object) -> bytes:
+def _check_bytes(content: object) -> bytes:
     if not isinstance(content, bytes):
         raise msgspec.DecodeError("a record is no JSON")
     return content

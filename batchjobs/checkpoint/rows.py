@@ -43,8 +43,7 @@ class Rows:
 
     def count(self) -> int:
         """Count the adopted rows."""
-        with self._database.reading() as connection:
-            return int(connection.execute("SELECT max(position) FROM rows").fetchone()[0] or 0)
+        return self._database.select_number("SELECT max(position) FROM rows")
 
     def stream_to_do(self, actions: Iterable[str]) -> Iterator[Row]:
         """Read the rows with these actions, in the manifest's order."""

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from batchjobs.checkpoint.database import Database
@@ -12,6 +13,7 @@ from batchjobs.files import run_folder
 
 __all__ = ["Segments", "accept", "write"]
 
+_VALUES: Final = attrgetter("key", "path", "bytes", "first_frame", "job_key", "audio_seconds")
 _HAS_OWN_FILE: Final = f"path LIKE '{run_folder.SEGMENTS}/%'"
 
 
@@ -37,7 +39,7 @@ class Segments:
     def find_own_files(self) -> set[str]:
         """Find the files that hold one segment each and nothing else."""
         query = f"SELECT DISTINCT path FROM segments WHERE {_HAS_OWN_FILE}"
-        return set(self._database.select(query, (), lambda columns: str(columns[0])))
+        return self._database.select_texts(query)
 
     def sum_transcribed_seconds(self, job_key: str, *, rebuys_doubted: bool = False) -> float:
         """Sum the audio of a long recording's segments that are not to be bought again.
@@ -57,7 +59,7 @@ class Segments:
 def write(connection: sqlite3.Connection, changes: SegmentChanges) -> None:
     """Write what became of segments; after the records of the jobs that they were put into."""
     bought = (changes.bought,) if changes.bought is not None else ()
-    _put(connection, (*bought, *changes.homes))
+    _write_records(connection, (*bought, *changes.homes))
     connection.executemany(
         """UPDATE rows SET characters = max(0, characters - ?), seconds = max(0, seconds - ?),
            segments = max(1, segments - 1) WHERE id = ?""",
@@ -97,16 +99,13 @@ def accept(
             "DELETE FROM segments WHERE key = ? AND path = ? AND bytes = ? AND first_frame = ?",
             (old.key, old.path, old.bytes, old.first_frame),
         )
-        _put(connection, [new])
+        _write_records(connection, [new])
 
 
-def _put(connection: sqlite3.Connection, records: Sequence[SegmentRecord]) -> None:
+def _write_records(connection: sqlite3.Connection, records: Sequence[SegmentRecord]) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (s.key, s.path, s.bytes, s.first_frame, s.job_key, s.audio_seconds, to_json(s))
-            for s in records
-        ],
+        [(*_VALUES(record), to_json(record)) for record in records],
     )
 
 

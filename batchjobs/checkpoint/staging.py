@@ -60,7 +60,7 @@ class Staging:
                 stay as they are.
         """
         self._keeps_rest = keeps_rest
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             connection.execute("PRAGMA temp_store = FILE")
             connection.execute("DROP TABLE IF EXISTS temp.staged")
             connection.execute(f"CREATE TEMP TABLE staged {ROW_COLUMNS}")
@@ -78,7 +78,7 @@ class Staging:
             The positions of rows whose id or place an earlier row has, in order.
         """
         found: set[int] = set()
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             for column in ("id", "place", "key"):
                 connection.execute(f"CREATE INDEX temp.staged_{column} ON staged ({column})")
             for column in ("id", "place"):
@@ -94,7 +94,7 @@ class Staging:
         """Take a row out; gives it and the earlier row with its id or place, if there is one."""
         row = self._find_row("SELECT * FROM temp.staged WHERE position = ?", (position,))
         assert row is not None
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             connection.execute("DELETE FROM temp.staged WHERE position = ?", (position,))
         return row, self._find_holder(row, before=position)
 
@@ -186,8 +186,7 @@ class Staging:
         if self._keeps_rest:  # each of them has a finished job
             query += """ - (SELECT count(*) FROM rows
                             WHERE position NOT IN (SELECT position FROM temp.staged))"""
-        with self._database.reading() as connection:
-            return int(connection.execute(query).fetchone()[0])
+        return self._database.select_number(query)
 
     def count_replaced(self, counts: Callable[[JobRecord], bool]) -> int:
         """Count results here that would go if the staged rows were done: they ask something else.
@@ -205,7 +204,7 @@ class Staging:
                        UNION SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.output = staged.output
                        WHERE jobs.key <> staged.key)
                    AND status <> 'failed' AND instr(id, char(31)) = 0"""
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             return sum(counts(read_record(record)) for (record,) in connection.execute(query))
 
     # -- the end --------------------------------------------------------------------------------
@@ -237,11 +236,11 @@ class Staging:
         return self._find_row(query, (row.id, row.place, before))
 
     def _write(self, statement: str, *parameters: object) -> None:
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             connection.execute(statement, parameters)
 
     def _write_all(self, statement: str, values: Iterable[Sequence[object]]) -> None:
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             connection.execute("SAVEPOINT batch")
             connection.executemany(statement, values)
             connection.execute("RELEASE batch")

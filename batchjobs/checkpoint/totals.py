@@ -102,7 +102,7 @@ class Totals:
             OR EXISTS (SELECT 1 FROM segments WHERE segments.key = attempts.key))"""
         query = f"""SELECT provider, result = 'done' OR {is_kept} OR (? AND ended_at IS NULL),
                    total(characters), total(audio_seconds) FROM attempts GROUP BY 1, 2"""
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             found = connection.execute(query, (is_running,))
             return [SentTotal(p, bool(led), int(c), float(s)) for p, led, c, s in found]
 
@@ -111,7 +111,7 @@ class Totals:
         query = """SELECT provider, count(*), sum(characters), sum(seconds) FROM rows
                    WHERE provider <> '' AND NOT EXISTS (SELECT 1 FROM jobs
                        WHERE jobs.id = rows.id AND jobs.key = rows.key) GROUP BY provider"""
-        with self._database.reading() as connection:
+        with self._database.use() as connection:
             return [
                 UnsettledTotal(provider, int(rows), int(characters), float(seconds))
                 for provider, rows, characters, seconds in connection.execute(query)

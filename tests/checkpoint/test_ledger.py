@@ -24,7 +24,7 @@ def test_attempts_that_a_killed_process_left_open_are_lost(folder: Path) -> None
         checkpoint.commit(starts=[make_start(1)])
         assert checkpoint.recover(11.0) == {"k1": 1, "k2": 1}
         assert checkpoint.totals.count_rows().attempts_lost == 4
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             query = "SELECT ended_at FROM attempts ORDER BY number"
             ends = [row[0] for row in database.execute(query)]
         assert ends == [9.0, 9.0, 9.0, 2.0, 11.0]
@@ -68,14 +68,14 @@ def test_a_full_disk_is_told_and_nothing_is_called_done(folder: Path) -> None:
     """No room for a commit is exit 74 with its own advice; with room again the run goes on."""
     with Checkpoint.open(folder) as checkpoint:
         adopt(checkpoint, make_row(1))
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             pages = database.execute("PRAGMA page_count").fetchone()[0]
             database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(DiskFullError) as caught:
             checkpoint.commit(records=[make_record(1, text="x" * 1_000_000)])
         assert "make room" in caught.value.hint
         assert checkpoint.totals.count_rows().done == 0
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             database.execute("PRAGMA max_page_count = 1000000")
         checkpoint.commit(records=[make_record(1, text="x" * 1_000_000)])
         assert checkpoint.totals.count_rows().done == 1
@@ -84,7 +84,7 @@ def test_a_full_disk_is_told_and_nothing_is_called_done(folder: Path) -> None:
 def test_a_disk_that_fails_is_told(folder: Path) -> None:
     """Any other trouble with the file is a disk error with what to do."""
     with Checkpoint.open(folder) as checkpoint:
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             database.execute("DROP TABLE attempts")
         with pytest.raises(DiskError) as caught:
             checkpoint.totals.count_rows()

@@ -23,7 +23,7 @@ def _python(code: str, *arguments: object) -> list[str]:
 
 def test_a_commit_survives_a_power_cut(folder: Path) -> None:
     """The log is on, every commit is synced, and the file is where it is said to be."""
-    with Checkpoint.open(folder) as checkpoint, checkpoint._database.reading() as database:
+    with Checkpoint.open(folder) as checkpoint, checkpoint._database.use() as database:
         assert checkpoint.folder == folder
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)

@@ -89,7 +89,7 @@ def test_one_purchase_serves_every_format_that_can_be_made_of_it(
         ]
         checkpoint.staging.add([*rows, make_row(8), make_row(9, key="k", action="done")])
         checkpoint.staging.mark_followers(["new", "changed"], "follow")
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             query = "SELECT action FROM temp.staged ORDER BY position"
             found = [row[0] for row in database.execute(query)]
     assert " ".join(found) == f"{actions} new done"

@@ -244,7 +244,7 @@ def _looked_at(
     try:
         with Checkpoint.open(folder) as checkpoint:
             checkpoint.recover(time.time())
-            with checkpoint._database.reading() as database:
+            with checkpoint._database.use() as database:
                 sound = database.execute("PRAGMA integrity_check").fetchone()[0]
             suspects = [
                 record for _, record in checkpoint.rows.stream_outcomes(Status.SUSPECT) if record

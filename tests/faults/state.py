@@ -639,7 +639,7 @@ class RunFolder(RuleBasedStateMachine):
         query = "SELECT record FROM jobs WHERE status <> 'done' AND NOT instr(id, char(31))"
         with (
             Checkpoint.read(self.folder) as checkpoint,
-            checkpoint._database.reading() as database,
+            checkpoint._database.use() as database,
         ):
             records = [read_record(content) for (content,) in database.execute(query)]
         return {record.id: record for record in records}

@@ -326,7 +326,7 @@ def test_the_summary_adds_up_and_prices_what_was_sent(tmp_path: Path) -> None:
 def test_both_readings_of_a_table_are_of_one_state(tmp_path: Path) -> None:
     """A job that ends between them is in neither, or in both: no column comes too late."""
     with Checkpoint.open(tmp_path) as writer, Checkpoint.read(tmp_path) as reader:
-        with reader.steady():
+        with reader.hold_steady():
             before = reader.totals.count_rows().attempts
             writer.commit(starts=[make_start()])
             assert reader.totals.count_rows().attempts == before

@@ -53,7 +53,7 @@ def _full(desk: Desk, table: Table, **changes: Any) -> tuple[Plan, list[Row]]:
         made = desk.made(
             table, checkpoint, skip_bad_rows=True, inputs_folder=_home(desk), **changes
         )
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             found = database.execute("SELECT * FROM temp.staged ORDER BY position")
             return made, [Row(*values) for values in found]
 
@@ -155,7 +155,7 @@ def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:
         )
         assert (made.rows, made.to_do, made.by_action[Action.DONE].rows) == (700, 0, 700)
         assert seen[-1] == 700
-        with checkpoint._database.reading() as database:
+        with checkpoint._database.use() as database:
             assert database.execute("SELECT count(*) FROM temp.staged").fetchone() == (0,)
 
 
