@@ -113,16 +113,15 @@ class JobsFailedError(BatchjobsError):
         folder: The run folder.
         failed: How many failed.
         suspect: How many have a result that something speaks against.
+        report: The file that says why.
     """
 
     exit_code = 1
 
-    def __init__(self, folder: Path, *, failed: int, suspect: int) -> None:
+    def __init__(self, folder: Path, *, failed: int, suspect: int, report: Path) -> None:
         counts = {"failed": failed, "are suspect": suspect}
         shown = " and ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        super().__init__(
-            f"of the jobs in {folder}, {shown}", hint=f"{folder / 'failed.jsonl'} says why"
-        )
+        super().__init__(f"of the jobs in {folder}, {shown}", hint=f"{report} says why")
         self.folder = folder
         self.failed = failed
         self.suspect = suspect

@@ -12,6 +12,7 @@ from msgspec import UNSET, structs
 from batchjobs.api.budget import with_what_is_left
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
+from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning import Action, Plan
@@ -61,7 +62,8 @@ class RunReport:
             raise SystemExit(self.exit_code)
         failed, suspect = self.summary.failed, self.summary.suspect
         if failed or suspect:
-            raise JobsFailedError(self.folder, failed=failed, suspect=suspect)
+            why = self.folder / run_folder.FAILED
+            raise JobsFailedError(self.folder, failed=failed, suspect=suspect, report=why)
         return self
 
 

@@ -76,7 +76,7 @@ class Checkpoint:
     @classmethod
     def none(cls, folder: Path) -> Self:
         """Stand in for a run that does not exist yet: nothing is on disk, nothing will be."""
-        return cls(Database.in_memory(folder))
+        return cls(Database.open_in_memory(folder))
 
     def close(self) -> None:
         """Close the file and let go of the folder."""
@@ -132,7 +132,7 @@ class Checkpoint:
         Returns:
             For each key whose latest attempts were all lost: how many.
         """
-        self._database.keep_little()
+        self._database.shrink_cache()
         with self._database.transaction() as connection:
             return ledger.close_lost(connection, now)
 
@@ -154,13 +154,13 @@ class Checkpoint:
         """
         with self._database.transaction() as connection:
             connection.execute(_DROP_REPORT)
-            numbers = ledger.start(connection, starts)
-            ledger.end(connection, ends)
-            ledger.save(connection, records)
-            finished.note(connection, records)
+            numbers = ledger.write_starts(connection, starts)
+            ledger.write_ends(connection, ends)
+            ledger.write_records(connection, records)
+            finished.note_outcomes(connection, records)
             # Between a file's rename and its job's commit a kill may strike: then the segments that it
             # is put together from are found in the old file or in the new one, whichever is there.
-            ledger.expect(connection, [each.assembling for each in changes if each.assembling])
+            ledger.claim_files(connection, [each.assembling for each in changes if each.assembling])
             for change in changes:
                 segments.write(connection, change)
         return numbers
@@ -193,4 +193,4 @@ class Checkpoint:
             # First the job: where it stands now, older segments stood, and are gone.
             ledger.accept(connection, record, kept=kept)
             segments.accept(connection, keys=[doubt.key for doubt in kept.doubts], moved=moved)
-            finished.note(connection, [record])
+            finished.note_outcomes(connection, [record])

@@ -81,7 +81,7 @@ class Database:
         return cls(connection, folder=folder, lock=None)
 
     @classmethod
-    def in_memory(cls, folder: Path) -> Self:
+    def open_in_memory(cls, folder: Path) -> Self:
         """Stand in for a file that does not exist."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         schema.create(connection)
@@ -99,7 +99,7 @@ class Database:
             os.close(self._lock)
             self._lock = None
 
-    def keep_little(self) -> None:
+    def shrink_cache(self) -> None:
         """Hold few pages in memory: a run looks at each but once, where planning goes back and forth.
 
         What was held for planning made a run of 30,000 jobs 8 MB larger than one of 1,000 (measured).

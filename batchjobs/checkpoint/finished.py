@@ -7,14 +7,14 @@ from typing import Final
 from batchjobs.checkpoint.records import JobRecord
 from batchjobs.jobs import Kind, Status
 
-__all__ = ["fill", "forget_staged", "note"]
+__all__ = ["fill_from_staged", "forget_staged", "note_outcomes"]
 
 # A long job's row is looked at whole: what it still needs changes with every segment.
 _IS_ROW: Final = "id = ? AND key = ? AND output = ? AND layout = ''"
 _RECORDING: Final = "sources.path = json_extract(CAST(rows.job AS TEXT), '$.audio')"
 
 
-def note(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
+def note_outcomes(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Keep the files of rows that are done now, and drop those of rows that are not."""
     for record in records:
         asked = (record.id, record.key, record.output)
@@ -39,7 +39,7 @@ def note(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
             )
 
 
-def fill(connection: sqlite3.Connection) -> None:
+def fill_from_staged(connection: sqlite3.Connection) -> None:
     """Keep the files of staged rows that are done, once they are adopted."""
     found = """rows JOIN jobs ON rows.id = jobs.id AND rows.key = jobs.key
                AND rows.output = jobs.output AND jobs.status = 'done'"""

@@ -9,7 +9,15 @@ from typing import Final
 from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, read_record, to_json
 from batchjobs.jobs import Kind, Status
 
-__all__ = ["accept", "close_lost", "end", "expect", "judge", "save", "start"]
+__all__ = [
+    "accept",
+    "claim_files",
+    "close_lost",
+    "judge",
+    "write_ends",
+    "write_records",
+    "write_starts",
+]
 
 _START_VALUES: Final = attrgetter(
     "key", "job", "provider", "started_at", "characters", "audio_seconds"
@@ -35,9 +43,9 @@ def close_lost(connection: sqlite3.Connection, now: float) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query, (_ANSWERED,))}
 
 
-def start(connection: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
+def write_starts(connection: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
     """Write that attempts begin, and whose files will be ours; give their numbers."""
-    expect(connection, [attempt.job for attempt in starts])
+    claim_files(connection, [attempt.job for attempt in starts])
     numbers = []
     for attempt in starts:
         cursor = connection.execute(
@@ -49,7 +57,7 @@ def start(connection: sqlite3.Connection, starts: Sequence[AttemptStart]) -> lis
     return numbers
 
 
-def expect(connection: sqlite3.Connection, jobs: Sequence[str]) -> None:
+def claim_files(connection: sqlite3.Connection, jobs: Sequence[str]) -> None:
     """Write that the files of these jobs will be ours, and set results apart that they overwrite.
 
     A run killed between a file's rename and its commit leaves the new file under the old result's
@@ -71,7 +79,7 @@ def expect(connection: sqlite3.Connection, jobs: Sequence[str]) -> None:
     )
 
 
-def end(connection: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
+def write_ends(connection: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
     """Write how attempts ended."""
     connection.executemany(
         """UPDATE attempts SET ended_at = ?, result = ?, code = ?, message = ?,
@@ -87,9 +95,9 @@ def end(connection: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> None:
         )
 
 
-def save(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
+def write_records(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Write what became of jobs."""
-    _take_over(connection, records)
+    _replace_owners(connection, records)
     _keep_what_is_in_doubt(connection, records)
     for record in records:
         if record.status is not Status.DONE:
@@ -106,7 +114,7 @@ def save(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
         )
 
 
-def _take_over(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
+def _replace_owners(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
     """Write that files are these jobs' now, whoever had them before."""
     owners = {record.output: record.id for record in records if record.output}
     if not owners:
@@ -146,7 +154,7 @@ def judge(
 
 def accept(connection: sqlite3.Connection, record: JobRecord, *, kept: JobRecord) -> None:
     """Write that a suspect job is done: what was paid for it has led to something."""
-    save(connection, [record])
+    write_records(connection, [record])
     keys = to_json([kept.key, *(doubt.key for doubt in kept.doubts)]).decode()
     connection.execute(
         """UPDATE attempts SET result = 'done' WHERE result = 'kept'

@@ -266,14 +266,14 @@ def _put_in_place(connection: sqlite3.Connection, *, keeps_rest: bool) -> None:
         connection.execute("INSERT INTO rows SELECT * FROM temp.staged")
         for statement in filter(str.strip, ROW_INDEXES.split(";")):
             connection.execute(statement)
-    finished.fill(connection)
+    finished.fill_from_staged(connection)
     _put_in_doubt(connection)
 
 
 def _put_in_doubt(connection: sqlite3.Connection) -> None:
     """Set results apart that copies will overwrite, and those whose files are gone.
 
-    See `ledger.expect`: copies begin no attempts. A result that is made again is none until then,
+    See `ledger.claim_files`: copies begin no attempts. A result that is made again is none until then,
     should the run end before its turn.
     """
     connection.execute(

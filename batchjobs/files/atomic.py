@@ -90,7 +90,7 @@ def fill_part(target: Path, fill: Callable[[int], None]) -> Path:
     """
     part = part_path(target)
     try:
-        descriptor = _created(part)
+        descriptor = _create_part(part)
         try:
             fill(descriptor)
             os.fsync(descriptor)
@@ -105,7 +105,7 @@ def fill_part(target: Path, fill: Callable[[int], None]) -> Path:
     return part
 
 
-def _created(part: Path) -> int:
+def _create_part(part: Path) -> int:
     """Make an empty file, and the folders above it if they are not there; gives its descriptor.
 
     What may be in the way is looked at only if it is: every call lets go of the interpreter.

@@ -12,11 +12,11 @@ __all__ = [
     "SEGMENTS",
     "SUMMARY",
     "SUSPECTS",
-    "beside",
     "files_of_result",
     "is_in_usual_place",
     "is_reserved",
     "is_segment_file",
+    "path_beside",
     "segment_path",
     "suspect_path",
     "usual_path",
@@ -64,7 +64,7 @@ def is_in_usual_place(output: str) -> bool:
     return str(PurePosixPath(output).parent) in {_AUDIO, _TRANSCRIPTS}
 
 
-def beside(output: str, ending: str) -> str:
+def path_beside(output: str, ending: str) -> str:
     """Give the path of another file of a transcript."""
     path = Path(output)
     other = path.with_suffix(ending)
@@ -75,7 +75,7 @@ def files_of_result(output: str) -> list[str]:
     """Give the paths of all files of a result, the main one first."""
     if not output.lower().endswith(_TRANSCRIPT):  # a string, for a million rows
         return [output]
-    return [output, *(beside(output, ending) for ending in _BESIDE_TRANSCRIPT)]
+    return [output, *(path_beside(output, ending) for ending in _BESIDE_TRANSCRIPT)]
 
 
 def segment_path(key: str, number: int = 1) -> str:

@@ -43,7 +43,7 @@ def copy_result(folder: Path, output: str, donor: JobRecord) -> Written | None:
         if donor.sample_rate == 0:
             main, *others = donor.files
             endings = [Path(file.path).suffix for file in others]
-            names = [output, *(run_folder.beside(output, ending) for ending in endings)]
+            names = [output, *(run_folder.path_beside(output, ending) for ending in endings)]
             contents = [
                 b"".join(_read_intact(folder / file.path, file)) for file in (main, *others)
             ]

@@ -12,15 +12,15 @@ from batchjobs.checkpoint import Row
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import part_path
 
-__all__ = ["agree", "place_of", "sweep_suspects"]
+__all__ = ["choose_path", "is_same_length", "sweep_suspects"]
 
 _DIGEST_HEX_DIGITS: Final = 10
 _SAME_LENGTH: Final = 0.1
 """How far the logarithms of two lengths may be apart: a voice that is sampled varies by as much."""
 
 
-def place_of(row: Row, taken: Collection[str]) -> str:
-    """Give the path below the run folder for a result in doubt.
+def choose_path(row: Row, taken: Collection[str]) -> str:
+    """Choose a path below the run folder for a result in doubt.
 
     Never the path where an earlier one is kept: until the better of the two is committed, both are
     there, and so is what the row had before it was edited.
@@ -37,7 +37,7 @@ def place_of(row: Row, taken: Collection[str]) -> str:
     return run_folder.suspect_path(stem, output.suffix, taken)
 
 
-def agree(seconds: float, other_seconds: float) -> bool:
+def is_same_length(seconds: float, other_seconds: float) -> bool:
     """Whether two results in doubt of one text are as long as each other.
 
     Then it is the service's way to speak that text, and a third would cost more and say no more.

@@ -119,9 +119,9 @@ def write_transcript(
         folder,
         {
             output: transcript.text.encode(),
-            run_folder.beside(output, ".json"): content,
-            run_folder.beside(output, ".srt"): cues.to_srt(transcript).encode(),
-            run_folder.beside(output, ".vtt"): cues.to_vtt(transcript).encode(),
+            run_folder.path_beside(output, ".json"): content,
+            run_folder.path_beside(output, ".srt"): cues.to_srt(transcript).encode(),
+            run_folder.path_beside(output, ".vtt"): cues.to_vtt(transcript).encode(),
         },
     )
 
@@ -167,14 +167,14 @@ def write_samples(
     target = find_target(folder, output)
     digest = hashlib.sha256()
 
-    def hashed() -> Iterator[bytes]:
+    def hash_pieces() -> Iterator[bytes]:
         for piece in pcm:
             digest.update(piece)
             yield piece
 
     def write(descriptor: int) -> None:
         ending = target.suffix.removeprefix(".").lower()
-        write_pcm(descriptor, hashed(), frames=frames, sample_rate=sample_rate, format=ending)
+        write_pcm(descriptor, hash_pieces(), frames=frames, sample_rate=sample_rate, format=ending)
 
     part = fill_part(target, write)
     file = FileRecord(path=output, bytes=part.stat().st_size, sha256=decoding.sha256_of(part))
@@ -189,12 +189,12 @@ def find_target(folder: Path, output: str) -> Path:
     """
     try:
         base = "" if folder.is_absolute() else os.getcwd()  # noqa: PTH109
-        return plain_path_inside(_resolved(folder, base), output)
+        return plain_path_inside(_resolve_once(folder, base), output)
     except PathEscapeError as error:
         raise OutputError(error.message, hint="the run folder was tampered with") from error
 
 
 @functools.lru_cache(maxsize=16)
-def _resolved(folder: Path, _base: str) -> Path:
+def _resolve_once(folder: Path, _base: str) -> Path:
     """Resolve a run folder once; `publish` sees what has become a link since."""
     return folder.resolve()

@@ -1,7 +1,7 @@
 """Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
 
 from batchjobs.planning.fingerprint import fingerprint_of
-from batchjobs.planning.intact import find_held_segments, is_intact, serves
+from batchjobs.planning.intact import can_serve, find_held_segments, is_intact
 from batchjobs.planning.keys import cut_text, recording_key
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.planning.ownership import refuse_foreign_files
@@ -27,6 +27,7 @@ __all__ = [
     "Superseded",
     "Use",
     "Work",
+    "can_serve",
     "cut_text",
     "find_held_segments",
     "fingerprint_of",
@@ -34,5 +35,4 @@ __all__ = [
     "make_plan",
     "recording_key",
     "refuse_foreign_files",
-    "serves",
 ]

@@ -11,7 +11,7 @@ from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import Job
 from batchjobs.planning.bad_rows import BadRows, blame
 from batchjobs.planning.decisions import Decider
-from batchjobs.planning.output_paths import move, second_path
+from batchjobs.planning.output_paths import move_row, second_path
 from batchjobs.planning.plan import Action
 
 __all__ = ["Conflicts"]
@@ -79,14 +79,14 @@ class Conflicts:
         if row.output == other:
             message = f"its file '{other}' is already that of line {holder.line}"
             return self.bad.add(blame(job, "id", message, "rename one of them"), row.position)
-        return self.decider.look_up_and_decide(move(row, other))
+        return self.decider.look_up_and_decide(move_row(row, other))
 
     def _name_twin(self, row: Row, job: Job) -> Row:
         """Name the second of two equal rows without ids: it does not matter which of them it is."""
         number = self._twins[row.id] = self._twins.get(row.id, 1) + 1
         job = structs.replace(job, id=f"{row.id}-{number}")
         row = row._replace(id=job.id, job=msgspec.json.encode(job))
-        return self.decider.look_up_and_decide(move(row, self.decider.builder.output_of(job)))
+        return self.decider.look_up_and_decide(move_row(row, self.decider.builder.output_of(job)))
 
 
 def _endings() -> Iterator[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.jobs import Status
-from batchjobs.planning.intact import is_intact, serves
-from batchjobs.planning.output_paths import move, second_path
+from batchjobs.planning.intact import can_serve, is_intact
+from batchjobs.planning.output_paths import move_row, second_path
 from batchjobs.planning.ownership import refuse_foreign_files
 from batchjobs.planning.plan import TO_BUY, TO_DO, Action
 from batchjobs.planning.row_builder import RowBuilder
@@ -46,7 +46,7 @@ class Decider:
         # A job keeps the second path it once had to take, in whatever order the rows come now.
         if record is not None and record.output != row.output:
             other = second_path(row.id, row.output)
-            row = move(row, other) if record.output == other else row
+            row = move_row(row, other) if record.output == other else row
         action = Action.NEW
         if record is not None or is_bought:
             action = self._choose_action(row, record)
@@ -77,7 +77,7 @@ class Decider:
         ):
             return Action.DONE
         if any(
-            serves(folder, donor, row) for donor in self.checkpoint.lookups.find_donors(row.key)
+            can_serve(folder, donor, row) for donor in self.checkpoint.lookups.find_donors(row.key)
         ):
             return Action.COPY
         if record is None or not is_same:
@@ -91,7 +91,7 @@ class Decider:
     def _is_kept_elsewhere(self, row: Row) -> bool:
         """Whether what the row asks for is kept in doubt, for another row or an earlier content."""
         return any(
-            not kept.is_passing and serves(self.checkpoint.folder, kept, row)
+            not kept.is_passing and can_serve(self.checkpoint.folder, kept, row)
             for kept in self.checkpoint.lookups.find_suspects(row.key)
         )
 

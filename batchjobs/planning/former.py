@@ -49,7 +49,7 @@ class FormerDefaults:
         """
         if not self._has_results:
             return
-        asked = [self._asked_before(row) for row in rows if row.action in TO_BUY]
+        asked = [self._ask_as_before(row) for row in rows if row.action in TO_BUY]
         known = [one for one in asked if one is not None]
         bought = self._checkpoint.lookups.find_bought_keys([one.key for one in known])
         for one in known:
@@ -60,8 +60,8 @@ class FormerDefaults:
             ):
                 self._rows[one.row.provider, Kind(one.row.kind)] += 1
 
-    def found(self) -> tuple[Superseded, ...]:
-        """Give what was counted, by provider and kind."""
+    def list_superseded(self) -> tuple[Superseded, ...]:
+        """Sum up what was counted, by provider and kind."""
         return tuple(
             Superseded(provider=name, kind=kind, rows=rows, **self._models(name, kind))
             for (name, kind), rows in sorted(self._rows.items())
@@ -74,7 +74,7 @@ class FormerDefaults:
             return {"model": FORMER_TTS_MODELS[wanted], "wanted": wanted}
         return {"model": FORMER_STT_MODELS[provider.stt_model], "wanted": provider.stt_model}
 
-    def _asked_before(self, row: Row) -> _Asked | None:
+    def _ask_as_before(self, row: Row) -> _Asked | None:
         """Say what the row asked for when another model was the default; None if that never was."""
         provider = self._providers[row.provider]
         if row.kind == Kind.STT:

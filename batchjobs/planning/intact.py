@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
 
-__all__ = ["find_held_segments", "is_as_it_was", "is_intact", "serves"]
+__all__ = ["can_serve", "find_held_segments", "is_as_it_was", "is_intact"]
 
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
@@ -18,7 +18,7 @@ def is_intact(folder: Path, record: JobRecord) -> bool:
     return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
 
 
-def serves(folder: Path, record: JobRecord, row: Row) -> bool:
+def can_serve(folder: Path, record: JobRecord, row: Row) -> bool:
     """Whether a job's files are there and can become those of a row that asks the same."""
     return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
 

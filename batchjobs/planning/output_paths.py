@@ -11,7 +11,7 @@ from batchjobs.audio import formats
 from batchjobs.checkpoint import Row
 from batchjobs.files.paths import path_inside
 
-__all__ = ["OutputPaths", "fold", "folders_like_results", "move", "second_path"]
+__all__ = ["OutputPaths", "fold", "folders_like_results", "move_row", "second_path"]
 
 _FOLDERS_REMEMBERED: Final = 1_000
 _RESULT_ENDINGS: Final = (*formats.ENDINGS, ".txt")
@@ -71,7 +71,7 @@ def fold(output: str) -> str:
     return unicodedata.normalize("NFC", output).casefold()
 
 
-def move(row: Row, output: str) -> Row:
+def move_row(row: Row, output: str) -> Row:
     """Give a row another path."""
     return row._replace(output=output, place=fold(output))
 

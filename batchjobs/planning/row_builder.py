@@ -50,7 +50,7 @@ class RowBuilder:
         """Find a job's key and the path of its result, or say why it has none."""
         output = self.output_of(job)
         try:
-            key, seconds, layout = self._asked_by(job)
+            key, seconds, layout = self._find_key(job)
             self.paths.check_inside(output)
         except RecordingError as error:
             return blame(job, "audio", error.message, error.hint)
@@ -107,7 +107,7 @@ class RowBuilder:
             self._checkpoint.lookups.remember_sources(self._sources)
             self._sources.clear()
 
-    def _asked_by(self, job: Job) -> tuple[str, float, str]:
+    def _find_key(self, job: Job) -> tuple[str, float, str]:
         """Give the key of what a job asks, the seconds of its recording, and its layout.
 
         Raises:

@@ -59,7 +59,7 @@ def sum_plan(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: 
         orphans=checkpoint.staging.count_orphans(),
         bad_rows=tuple(stager.bad.first),
         replaced=dict(stager.decider.replaced),
-        superseded=stager.former.found(),
+        superseded=stager.former.list_superseded(),
         tells_all=not stager.bad.total and not stager.reads_texts,
         providers=tuple(sorted(used)),
         uses=_uses_of(checkpoint, providers),

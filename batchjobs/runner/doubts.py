@@ -27,7 +27,7 @@ def is_as_before(kept: JobRecord | SegmentRecord | None, result: Result) -> bool
         return False
     if isinstance(result, SttResult):
         return kept.text.strip() == result.text
-    return suspects.agree(kept.audio_seconds, result.evidence.received_audio_seconds)
+    return suspects.is_same_length(kept.audio_seconds, result.evidence.received_audio_seconds)
 
 
 def to_suspect(record: JobRecord, doubts: Sequence[Doubt], support: Sequence[str]) -> JobRecord:
@@ -65,7 +65,7 @@ async def reserve_place(run: RunState, row: Row) -> str:
         BatchjobsError: The disk failed.
     """
     taken = await trio.to_thread.run_sync(run.checkpoint.lookups.find_suspect_paths, row.id)
-    place = suspects.place_of(row, taken)
+    place = suspects.choose_path(row, taken)
     # First whose file it will be: whatever a kill leaves there, the next run knows it.
     with trio.CancelScope(shield=True):
         await run.recorder.finish(changes=SegmentChanges(expected=(place,)))

@@ -10,7 +10,7 @@ from batchjobs.errors import SuspectError
 from batchjobs.jobs import Job, Status, severity
 from batchjobs.outputs import reuse
 from batchjobs.outputs.writing import Written
-from batchjobs.planning import Action, is_intact, serves
+from batchjobs.planning import Action, can_serve, is_intact
 from batchjobs.runner.doubts import reserve_place
 from batchjobs.runner.reactions import Fail
 from batchjobs.runner.state import RunState
@@ -87,7 +87,7 @@ class Reuse:
         kept = [
             record
             for record in checkpoint.lookups.find_suspects(row.key)
-            if record != own and serves(checkpoint.folder, record, row)
+            if record != own and can_serve(checkpoint.folder, record, row)
         ]
         if kept:
             return min(kept, key=lambda record: severity(record.doubts))

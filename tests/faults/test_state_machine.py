@@ -169,10 +169,10 @@ def test_what_is_in_doubt_under_its_final_name_is_caught(
 ) -> None:
     """A runner that keeps what is in doubt where the result belongs hands it out as one."""
 
-    def place_of(row: Row, taken: Collection[str]) -> str:
+    def choose_path(row: Row, taken: Collection[str]) -> str:
         return row.output
 
-    monkeypatch.setattr(suspects, "place_of", place_of)
+    monkeypatch.setattr(suspects, "choose_path", choose_path)
     assert "is kept apart" in caught(world)
 
 

@@ -111,10 +111,10 @@ def row(name: str, output: str) -> Row:
 
 def test_places_tell_apart_what_outputs_tell_apart() -> None:
     """An id is the file's name where it is that of the result; elsewhere a hash is added."""
-    assert suspects.place_of(row("a", "audio/a.wav"), ()) == "suspect/a.wav"
-    assert suspects.place_of(row("a", "transcripts/a.txt"), ()) == "suspect/a.txt"
+    assert suspects.choose_path(row("a", "audio/a.wav"), ()) == "suspect/a.wav"
+    assert suspects.choose_path(row("a", "transcripts/a.txt"), ()) == "suspect/a.txt"
     others = {
-        suspects.place_of(row(name, output), ())
+        suspects.choose_path(row(name, output), ())
         for name, output in (
             ("a", "audio/a.wav"),
             ("a", "audio/b.wav"),
@@ -130,10 +130,10 @@ def test_places_tell_apart_what_outputs_tell_apart() -> None:
 def test_what_is_kept_is_never_written_over() -> None:
     """The better of two stands beside the other until it is committed."""
     here = row("a", "audio/a.wav")
-    second = suspects.place_of(here, {"suspect/a.wav"})
+    second = suspects.choose_path(here, {"suspect/a.wav"})
     assert second == "suspect/a~2.wav"
-    assert suspects.place_of(here, {second}) == "suspect/a.wav"
-    assert suspects.place_of(here, {"suspect/a.wav", second}) == "suspect/a~3.wav"
+    assert suspects.choose_path(here, {second}) == "suspect/a.wav"
+    assert suspects.choose_path(here, {"suspect/a.wav", second}) == "suspect/a~3.wav"
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_what_is_kept_is_never_written_over() -> None:
 )
 def test_results_agree_if_they_are_as_long(one: float, other: float, *, same: bool) -> None:
     """Within what a voice varies by from one time to the next."""
-    assert suspects.agree(one, other) is same
+    assert suspects.is_same_length(one, other) is same

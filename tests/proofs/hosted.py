@@ -9,7 +9,7 @@ import trio
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
 from batchjobs.limits import QuietTime
-from batchjobs.outputs.suspects import agree
+from batchjobs.outputs.suspects import is_same_length
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import BUILT_IN
@@ -88,7 +88,7 @@ class Buyer:
         while kept[1].doubts and attempts < _ATTEMPTS:
             attempts += 1
             last = await self._taken(next(takes))
-            is_as_before = agree(kept[0].seconds, last[0].seconds)
+            is_as_before = is_same_length(kept[0].seconds, last[0].seconds)
             kept = min(kept, last, key=lambda one: severity(one[1].doubts))
             if is_as_before:
                 break

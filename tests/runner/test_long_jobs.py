@@ -17,13 +17,11 @@ import trio
 from batchjobs import text
 from batchjobs.audio.sndfile import read_span
 from batchjobs.checkpoint import Checkpoint, SegmentRecord
-from batchjobs.errors import ConfigurationError, DiskError, RecordingError
-from batchjobs.files.atomic import publish
+from batchjobs.errors import ConfigurationError, DiskError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Status
 from batchjobs.options import Pauses
-from batchjobs.outputs import segments, writing
-from batchjobs.outputs.segments import SegmentLostError, Span, assemble
+from batchjobs.outputs import segments
 from batchjobs.planning import find_held_segments, make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
@@ -315,33 +313,6 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
     run = await told(tmp_path, [job("a"), job("b", book())], service)
     assert run.statuses == {"done": 2}
     assert job("a").text not in service.texts
-
-
-def test_a_lost_segment_leaves_no_file(tmp_path: Path) -> None:
-    """Whatever is wrong with it, what was begun is removed."""
-    written = writing.write_speech(tmp_path, f"segments/{'a' * 64}.wav", speech_for("ا" * 20), RATE)
-    publish(written.targets)
-    file = written.files[0]
-    frames = len(speech_for("ا" * 20)) // 2
-    segment = SegmentRecord(
-        key="a" * 64,
-        job_key="j",
-        path=file.path,
-        bytes=file.bytes,
-        frames=frames,
-        sample_rate=RATE,
-        pcm_sha256=written.pcm_sha256,
-    )
-    for wrong in (
-        replace(segment, pcm_sha256="0" * 64),
-        replace(segment, frames=frames + 1),
-        replace(segment, path="segments/none.wav"),
-    ):
-        with pytest.raises(SegmentLostError) as caught:
-            assemble(tmp_path, "x.flac", [Span(segment=wrong, pause_frames=0)])
-        assert isinstance(caught.value, RecordingError)
-        assert caught.value.segment == wrong
-        assert [path.name for path in tmp_path.iterdir()] == ["segments"]
 
 
 async def test_cancelled_while_it_is_put_together_a_book_costs_nothing_more(
