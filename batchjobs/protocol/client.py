@@ -4,7 +4,9 @@ from typing import Generic, TypeVar
 
 from batchjobs.errors import SessionError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Evidence
-from batchjobs.protocol.conversation import PHASES, Phase, Step
+from batchjobs.protocol import error_codes
+from batchjobs.protocol.conversation import PHASES, Conversation, Phase, Step
+from batchjobs.protocol.messages import Failure, Message
 
 __all__ = ["Course"]
 
@@ -15,35 +17,25 @@ class Course(Generic[_Result]):
     """How far a client's session has come, and what it ended in. Times are on a monotonic clock.
 
     Args:
+        conversation: Writes our messages, and reads the service's.
         phase: The first phase.
         now: The time at which the connection was open.
 
     Attributes:
         phase: What the client is about.
-        opened_at: When the connection was open.
-        sent_all_at: When all was sent; until then `opened_at`.
+        opened_at: When the connection was open; until they come, the other times are the same.
+        sent_all_at: When all was sent.
         results: How many messages with a result have come.
-        first_result_at: When the first one came; until then `opened_at`.
-        last_result_at: The same of the last one.
+        first_result_at: When the first one came.
+        last_result_at: When the last one came.
         longest_gap_seconds: The longest wait between two of them.
     """
 
-    __slots__ = (
-        "_outcome",
-        "first_result_at",
-        "last_result_at",
-        "longest_gap_seconds",
-        "opened_at",
-        "phase",
-        "results",
-        "sent_all_at",
-    )
-
-    def __init__(self, phase: Phase, now: float) -> None:
+    def __init__(self, conversation: Conversation, phase: Phase, now: float) -> None:
+        self.conversation = conversation
         self.phase = phase
-        self.opened_at = self.sent_all_at = now
+        self.opened_at = self.sent_all_at = self.first_result_at = self.last_result_at = now
         self.results = 0
-        self.first_result_at = self.last_result_at = now
         self.longest_gap_seconds = 0.0
         self._outcome: _Result | SessionError | None = None
 
@@ -52,9 +44,36 @@ class Course(Generic[_Result]):
         """Whether there is more to send."""
         return self.phase in {Phase.SENDING, Phase.STREAMING}
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether the service has done useful work for us: the key is good."""
+        return self.results > 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the outcome is decided."""
+        return self.phase is Phase.ENDED
+
     def advance(self, step: Step) -> None:
         """Take a step to the next phase, by the table."""
         self.phase = PHASES[self.phase][step]
+
+    def read(self, payload: str | bytes) -> Message | None:
+        """Read a message of the service; an error, whoever's it is, decides the outcome.
+
+        Returns:
+            The message; None if there is nothing more to do about it.
+        """
+        if self.phase is Phase.ENDED:
+            return None
+        try:
+            message = self.conversation.receive(payload)
+        except SessionError as error:
+            self.decide(error)
+            return None
+        if isinstance(message, Failure):
+            self.decide(error_codes.from_code(message.code, message.message))
+        return message
 
     def note_all_sent(self, now: float) -> None:
         """Note that all was sent."""
@@ -76,19 +95,11 @@ class Course(Generic[_Result]):
         self.advance(Step.DECIDE)
         self._outcome = outcome
 
-    def timeout(
-        self, what: str, now: float, kind: type[TimedOutError] = TimedOutError
-    ) -> TimedOutError:
-        """Make the error for a deadline that passed.
+    def time_out(self, what: str, now: float, kind: type[TimedOutError] = TimedOutError) -> None:
+        """Fail because of a deadline: say what did not come, or came too late."""
+        self.decide(kind(f"{what} ({now - self.opened_at:.1f} s into the session)"))
 
-        Args:
-            what: What did not come, or came too late.
-            now: The time.
-            kind: The error's class.
-        """
-        return kind(f"{what} ({now - self.opened_at:.1f} s into the session)")
-
-    def outcome(self) -> _Result:
+    def result(self) -> _Result:
         """Return the result.
 
         Raises:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from batchjobs.errors import SessionError, SuspectError, TransientError
+from batchjobs.errors import SuspectError, TransientError
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.protocol import codec, error_codes, messages
 from batchjobs.protocol.client import Course
@@ -74,25 +74,29 @@ class SttClient:
     it went out and when all have, says what it received, and wakes the machine at `wait_until`.
 
     Args:
-        provider: Pace, chunk form, deadlines, and what is known of the service's manners.
         now: The time, in seconds of a monotonic clock.
+        provider: Pace, chunk form, deadlines, and what is known of the service's manners.
         encoding: How to write the chunks.
         settle_seconds: A settling time below the provider's, for a transcript that is revised soon or
             not at all.
         judge: Told of the audio that is sent, and asked about the transcript; None doubts nothing.
+
+    Attributes:
+        course: How far the session has come, and its outcome.
     """
 
     def __init__(
         self,
+        now: float,
         *,
         provider: Provider,
-        now: float,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
         settle_seconds: float | None = None,
         judge: SttJudge | None = None,
     ) -> None:
-        self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
-        self._course: Course[SttResult] = Course(Phase.SENDING, now)
+        self.course: Course[SttResult] = Course(
+            Conversation(STT, Role.CLIENT, encoding=encoding), Phase.SENDING, now
+        )
         self._provider = provider
         self._judge = judge
         self._progress_at = now
@@ -110,19 +114,9 @@ class SttClient:
     # -- what the adapter asks ------------------------------------------------------------------
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the outcome is decided."""
-        return self._course.phase is Phase.ENDED
-
-    @property
     def has_payload(self) -> bool:
         """Never: the recording's chunks are the adapter's to bring."""
         return False
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the service has done useful work for us: the key is good."""
-        return self._course.results > 0
 
     @property
     def sent_seconds(self) -> float:
@@ -133,13 +127,13 @@ class SttClient:
     def next_chunk_at(self) -> float:
         """The earliest time for the next chunk, by the provider's pace."""
         if not self._provider.pace:
-            return self._course.opened_at
-        return self._course.opened_at + self.sent_seconds / self._provider.pace
+            return self.course.opened_at
+        return self.course.opened_at + self.sent_seconds / self._provider.pace
 
     @property
     def wait_until(self) -> float:
         """When to call `wake` if nothing else happens."""
-        provider, course = self._provider, self._course
+        provider, course = self._provider, self.course
         pace = provider.pace or 1.0
         sending_seconds = self.sent_seconds / min(1.0, pace)
         limit = course.opened_at + provider.session_limit_seconds + sending_seconds
@@ -158,10 +152,10 @@ class SttClient:
     def _settles_at(self) -> float:
         """Return when the transcript will stand if nothing more comes, or be given up."""
         provider = self._provider
-        sent = self._course.sent_all_at
+        sent = self.course.sent_all_at
         if self._owes_answers():
             # A busy server still owes answers: as long as they come, none is the last.
-            return max(self._course.last_result_at, sent) + provider.settle_seconds
+            return max(self.course.last_result_at, sent) + provider.settle_seconds
         cap = sent + max(provider.settle_limit_seconds, provider.settle_seconds)
         if not self._has_replied_since_chunk or self._seems_to_owe_one():
             # What stands may not hold the last words yet: they have their own time to come.
@@ -176,25 +170,17 @@ class SttClient:
             return asked
         return min(asked, max(self._short_settle_seconds, _REVISIONS * self._revision_seconds))
 
-    def result(self) -> SttResult:
-        """Return the transcript and the evidence.
-
-        Raises:
-            SessionError: The attempt failed; the class says how.
-        """
-        return self._course.outcome()
-
     def write_chunk(self, pcm: bytes) -> str:
         """Write the next chunk of 16 kHz mono samples as its message."""
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
-        self._answers_each = self._answers_each and 0 <= self._chunks - self._course.results <= 1
+        self._answers_each = self._answers_each and 0 <= self._chunks - self.course.results <= 1
         self._chunks += 1
         self._has_replied_since_chunk = False
         self._sent_bytes += len(pcm)
         if self._judge is not None:
             self._judge.hear(pcm)
-        return self._conversation.send(messages.AudioChunk(data))
+        return self.course.conversation.send(messages.AudioChunk(data))
 
     # -- what the adapter reports ---------------------------------------------------------------
 
@@ -204,35 +190,26 @@ class SttClient:
 
     def note_all_sent(self, now: float) -> None:
         """Note that the recording has ended, and all of it was sent."""
-        if not self._course.is_sending:
+        if not self.course.is_sending:
             return
-        self._course.note_all_sent(now)
+        self.course.note_all_sent(now)
         self._finish_if_answered(now)
 
     def receive(self, payload: str | bytes, now: float) -> None:
         """Take a message of the service."""
-        if self.has_ended:
-            return
-        try:
-            message = self._conversation.receive(payload)
-        except SessionError as error:
-            self._course.decide(error)
-            return
-        match message:
+        match self.course.read(payload):
             case messages.Transcription(text=text):
                 self._take_text(text, now)
             case messages.TranscriptionError(message=text):
                 shown = f"the recogniser failed: {error_codes.quote(text)}".rstrip(": ")
-                self._course.decide(TransientError(shown, code=TRANSCRIPTION_ERROR))
-            case messages.Failure(code=code, message=text):
-                self._course.decide(error_codes.from_code(code, text))
+                self.course.decide(TransientError(shown, code=TRANSCRIPTION_ERROR))
             case _:
                 return
 
     def receive_close(self, code: int | None, reason: str, now: float) -> None:
         """Take the end of the connection; a break without a close message has code 1006."""
-        course = self._course
-        if self.has_ended:
+        course = self.course
+        if self.course.has_ended:
             return
         if course.phase is Phase.LISTENING and error_codes.is_normal_close(code):
             self._finish(Ending.CLOSED_BY_SERVER, code, now)
@@ -242,14 +219,14 @@ class SttClient:
 
     def wake(self, now: float) -> None:
         """Do what is due if `wait_until` has come; else nothing."""
-        course = self._course
-        if self.has_ended or now < self.wait_until:
+        course = self.course
+        if self.course.has_ended or now < self.wait_until:
             return
         if course.phase is Phase.LISTENING:
             self._settle(now)
             return
         what = "the service stopped taking audio" if course.is_sending else "no transcript came"
-        course.decide(course.timeout(what, now))
+        course.time_out(what, now)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -258,14 +235,14 @@ class SttClient:
 
         The answer to the chunk before the last may come after the last was sent: it is not the last.
         """
-        return self._answers_each and _STEADY_REPLIES <= self._course.results == self._chunks - 1
+        return self._answers_each and _STEADY_REPLIES <= self.course.results == self._chunks - 1
 
     def _owes_answers(self) -> bool:
-        return self._provider.transcript_per_chunk and self._course.results < self._chunks
+        return self._provider.transcript_per_chunk and self.course.results < self._chunks
 
     def _take_text(self, text: str, now: float) -> None:
         was_answered = self._has_replied_since_chunk
-        self._course.note_result(now)
+        self.course.note_result(now)
         self._has_replied_since_chunk = True
         if text != self._text:
             if was_answered:
@@ -278,7 +255,7 @@ class SttClient:
 
     def _finish_if_answered(self, now: float) -> None:
         """Finish if every chunk has been sent and has the answer that the service owes it."""
-        is_listening = self._course.phase is Phase.LISTENING
+        is_listening = self.course.phase is Phase.LISTENING
         if is_listening and self._provider.transcript_per_chunk and not self._owes_answers():
             self._finish(Ending.ANSWERED, None, now)
 
@@ -301,7 +278,7 @@ class SttClient:
     def _heard_seconds(self) -> float:
         """How much of the audio the last transcript is of."""
         if self._provider.transcript_per_chunk:
-            return min(self.sent_seconds, self._course.results * self._provider.chunk_seconds)
+            return min(self.sent_seconds, self.course.results * self._provider.chunk_seconds)
         return self.sent_seconds
 
     @property
@@ -312,12 +289,12 @@ class SttClient:
         return tuple(round(end, 3) for end in self._word_ends)
 
     def _settle(self, now: float) -> None:
-        unchanged = max(self._changed_at, self._course.sent_all_at) + self._settle_seconds()
+        unchanged = max(self._changed_at, self.course.sent_all_at) + self._settle_seconds()
         is_short = now < unchanged and not self._owes_answers()
         self._finish(Ending.UNSETTLED if is_short else Ending.SETTLED, None, now)
 
     def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
-        course, verbatim = self._course, self._text or ""
+        course, verbatim = self.course, self._text or ""
         if self._owes_answers() and ending is Ending.SETTLED:
             ending = Ending.UNSETTLED
         doubts = self._find_unsettled(ending, now)
@@ -341,7 +318,7 @@ class SttClient:
 
     def _find_unsettled(self, ending: Ending, now: float) -> tuple[Doubt, ...]:
         """Say what was still to come when the transcript was taken."""
-        answers = self._course.results
+        answers = self.course.results
         if self._owes_answers():
             return (
                 Doubt(
@@ -354,6 +331,6 @@ class SttClient:
             )
         if ending is not Ending.UNSETTLED:
             return ()
-        late = now - self._course.sent_all_at
+        late = now - self.course.sent_all_at
         message = f"the transcript still changed {late:.1f} s after the last audio"
         return (Doubt(sign=Sign.UNSETTLED, message=message, severity=_CHANGING_SEVERITY),)

@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar, assert_never
 
 import msgspec
 
-from batchjobs.errors import MuteError, SessionError, SuspectError, TimedOutError
+from batchjobs.errors import MuteError, SuspectError, TimedOutError
 from batchjobs.jobs import Doubt, Ending, Sign, SpeechSettings
 from batchjobs.protocol import close_codes, error_codes, messages
 from batchjobs.protocol.client import Course
@@ -42,21 +42,25 @@ class TtsClient(Generic[_Sink]):
     """Speaks one text through one connection, without any I/O.
 
     The adapter sends what `next_payload` gives, says what it received and what time it is, wakes
-    the machine at `wait_until`, and stops when it `has_ended`.
+    the machine at `wait_until`, and stops when its `course` has ended.
 
     Args:
+        now: The time, in seconds of a monotonic clock.
         texts: The text, cut into the messages to send; joined they are what is billed.
         speech: How to speak it.
         provider: Deadlines, and what is known of the service's manners.
         key: The key, if it travels in the init message; else empty.
         judge: Says whether the audio is plausible.
         sink: Where the audio goes.
-        now: The time, in seconds of a monotonic clock.
         quiet_seconds: A quiet time below the provider's, for audio that the judge finds ample.
+
+    Attributes:
+        course: How far the session has come, and its outcome.
     """
 
     def __init__(
         self,
+        now: float,
         *,
         texts: Sequence[str],
         speech: SpeechSettings,
@@ -64,11 +68,11 @@ class TtsClient(Generic[_Sink]):
         key: str,
         judge: TtsJudge[_Sink],
         sink: _Sink,
-        now: float,
         quiet_seconds: float | None = None,
     ) -> None:
-        self._conversation = Conversation(TTS, Role.CLIENT)
-        self._course: Course[TtsResult[_Sink]] = Course(Phase.INITIALISING, now)
+        self.course: Course[TtsResult[_Sink]] = Course(
+            Conversation(TTS, Role.CLIENT), Phase.INITIALISING, now
+        )
         self._provider = provider
         self._judge = judge
         self._outgoing: deque[messages.Message] = deque([_init_message(speech, key)])
@@ -88,32 +92,14 @@ class TtsClient(Generic[_Sink]):
     # -- what the adapter asks ------------------------------------------------------------------
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the outcome is decided."""
-        return self._course.phase is Phase.ENDED
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the service has done useful work for us: the key is good."""
-        return self._course.results > 0
-
-    @property
     def sent_characters(self) -> int:
         """Characters of text sent so far: what a service may bill, whatever comes of it."""
         return self._sent_characters
 
-    def result(self) -> TtsResult[_Sink]:
-        """Return the audio and the evidence.
-
-        Raises:
-            SessionError: The attempt failed; the class says how.
-        """
-        return self._course.outcome()
-
     @property
     def wait_until(self) -> float:
         """When to call `wake` if nothing else happens."""
-        provider, course = self._provider, self._course
+        provider, course = self._provider, self.course
         match course.phase:
             case Phase.LISTENING:
                 deadline = self._progress_at + self._quiet_seconds()
@@ -131,9 +117,7 @@ class TtsClient(Generic[_Sink]):
 
     def _limit(self) -> float:
         spoken = self._judge.minimum_seconds
-        return (
-            self._course.opened_at + self._provider.session_limit_seconds + spoken / _SLOWEST_PACE
-        )
+        return self.course.opened_at + self._provider.session_limit_seconds + spoken / _SLOWEST_PACE
 
     def _quiet_seconds(self) -> float:
         """Return how long the line has to be silent to mean the end.
@@ -141,7 +125,7 @@ class TtsClient(Generic[_Sink]):
         As long as there is less audio than the text can possibly take, or none since the last text,
         a pause is a pause: waiting costs nothing, a second purchase does.
         """
-        has_answered = self._course.last_result_at >= self._course.sent_all_at
+        has_answered = self.course.last_result_at >= self.course.sent_all_at
         if not has_answered or self._intake.seconds < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
         seconds = self._provider.quiet_seconds
@@ -162,7 +146,7 @@ class TtsClient(Generic[_Sink]):
     @property
     def has_payload(self) -> bool:
         """Whether there is a message to send now."""
-        return bool(self._outgoing) and not self.has_ended
+        return bool(self._outgoing) and not self.course.has_ended
 
     def next_payload(self) -> str | None:
         """Return the next message to send, if one may be sent now."""
@@ -171,45 +155,36 @@ class TtsClient(Generic[_Sink]):
         message = self._outgoing.popleft()
         if isinstance(message, messages.Text):
             self._sent_characters += len(message.text)
-        return self._conversation.send(message)
+        return self.course.conversation.send(message)
 
     # -- what the adapter reports ---------------------------------------------------------------
 
     def note_sent(self, now: float) -> None:
         """Note that the last payload has gone out."""
-        if not self._course.is_sending:
+        if not self.course.is_sending:
             return
         self._progress_at = now
         if self._outgoing:
             return
-        self._course.note_all_sent(now)
+        self.course.note_all_sent(now)
         if self._provider.close_drains:
             self._ask_to_close(now)
 
     def receive(self, payload: str | bytes, now: float) -> None:
         """Take a message of the service."""
-        if self.has_ended:
-            return
-        try:
-            message = self._conversation.receive(payload)
-        except SessionError as error:
-            self._fail(error)
-            return
-        match message:
-            case messages.Audio():
-                self._take_audio(message, now)
-            case messages.Ready() if self._course.phase is Phase.INITIALISING:
+        match self.course.read(payload):
+            case messages.Audio() as audio:
+                self._take_audio(audio, now)
+            case messages.Ready() if self.course.phase is Phase.INITIALISING:
                 self._outgoing.extend(self._texts)
-                self._course.advance(Step.READY)
+                self.course.advance(Step.READY)
                 self._progress_at = now
-            case messages.Failure(code=code, message=text):
-                self._fail(error_codes.from_code(code, text))
             case _:
                 return
 
     def receive_close(self, code: int | None, reason: str, now: float) -> None:
         """Take the end of the connection; a break without a close message has code 1006."""
-        course = self._course
+        course = self.course
         is_normal = error_codes.is_normal_close(code)
         match course.phase:
             case Phase.ENDED:
@@ -222,20 +197,20 @@ class TtsClient(Generic[_Sink]):
             ):
                 self._finish(self._ending_of_drain(), code, now)
             case Phase.AWAITING | Phase.CLOSING if is_normal:
-                self._fail(MuteError("the service closed without any audio"))
+                self.course.decide(MuteError("the service closed without any audio"))
             case _:
-                when = "in mid-audio" if self.is_proven else "before any audio"
-                self._fail(error_codes.from_close(code, reason, when=when))
+                when = "in mid-audio" if self.course.is_proven else "before any audio"
+                self.course.decide(error_codes.from_close(code, reason, when=when))
 
     def wake(self, now: float) -> None:
         """Do what is due if `wait_until` has come; else nothing."""
-        course = self._course
-        if self.has_ended or now < self.wait_until:
+        course = self.course
+        if self.course.has_ended or now < self.wait_until:
             return
         overdue = self._overdue(now)
         if overdue:
             kind = MuteError if course.phase in _MUTE else TimedOutError
-            self._fail(course.timeout(overdue, now, kind))
+            course.time_out(overdue, now, kind)
         elif course.phase is Phase.LISTENING:
             self._end_quiet(now)
         else:
@@ -247,9 +222,9 @@ class TtsClient(Generic[_Sink]):
         """Say what should have come by now; empty if silence was to be expected."""
         if now >= self._limit() and self._is_still_coming(now):
             return "audio still came at the session's time limit"
-        if self._course.phase is Phase.DRAINING and self._provider.close_drains:
+        if self.course.phase is Phase.DRAINING and self._provider.close_drains:
             return "the audio stopped before the service closed"
-        return _OVERDUE.get(self._course.phase, "")
+        return _OVERDUE.get(self.course.phase, "")
 
     def _end_quiet(self, now: float) -> None:
         """Ask to close, unless the silence was a short one and there may be more to come."""
@@ -262,22 +237,22 @@ class TtsClient(Generic[_Sink]):
 
     def _ask_to_close(self, now: float) -> None:
         self._outgoing.append(messages.CloseConnection())
-        self._course.advance(Step.CLOSE)
+        self.course.advance(Step.CLOSE)
         self._progress_at = now
 
     def _was_quiet(self) -> bool:
         """Say whether we asked to close because of a quiet time, and nothing has belied it since."""
-        is_draining = self._course.phase is Phase.DRAINING
+        is_draining = self.course.phase is Phase.DRAINING
         return is_draining and not self._provider.close_drains and not self._has_late_audio
 
     def _is_still_coming(self, now: float) -> bool:
-        is_fresh = now - self._course.last_result_at < self._provider.quiet_seconds
-        return self.is_proven and is_fresh and not self._was_quiet()
+        is_fresh = now - self.course.last_result_at < self._provider.quiet_seconds
+        return self.course.is_proven and is_fresh and not self._was_quiet()
 
     def _ending_of_drain(self) -> Ending:
         if not self._provider.close_drains:
             return Ending.QUIET
-        has_asked = self._conversation.state is State.CLOSING
+        has_asked = self.course.conversation.state is State.CLOSING
         return Ending.DRAINED if has_asked else Ending.CLOSED_BY_SERVER
 
     def _take_audio(self, audio: messages.Audio, now: float) -> None:
@@ -292,24 +267,24 @@ class TtsClient(Generic[_Sink]):
             self._finish(Ending.STOPPED, None, now, doubt)
             return
         intake.add(audio.pcm, rate)
-        self._course.note_result(now)
+        self.course.note_result(now)
         self._progress_at = now
         self._is_ample = True
-        self._has_late_audio = self._course.phase is Phase.DRAINING
-        elapsed = now - self._course.first_result_at
+        self._has_late_audio = self.course.phase is Phase.DRAINING
+        elapsed = now - self.course.first_result_at
         if intake.seconds > self._most_seconds:
             shown = "far more audio came than the text can take"
             self._finish(Ending.STOPPED, None, now, Doubt(sign=Sign.LONG, message=shown))
         elif elapsed > _PACE_GRACE_SECONDS and intake.seconds < elapsed * _SLOWEST_PACE:
             slow = "the audio came slower than a tenth of its own pace"
-            self._fail(self._course.timeout(slow, now))
+            self.course.time_out(slow, now)
 
     def _finish(self, ending: Ending, close_code: int | None, now: float, *seen: Doubt) -> None:
         """End with what came, whatever speaks against it: it was paid for."""
-        course, intake = self._course, self._intake
+        course, intake = self.course, self._intake
         doubts = seen + intake.end()
         if not intake.size_bytes:
-            self._fail(SuspectError("half a sample of audio came, and nothing more"))
+            self.course.decide(SuspectError("half a sample of audio came, and nothing more"))
             return
         was_quiet = close_code is None or not self._has_late_audio
         judged_as = self._ending_to_judge(ending, was_quiet=was_quiet)
@@ -350,10 +325,6 @@ class TtsClient(Generic[_Sink]):
                 return ("the service closed normally by itself",)
             case _:
                 return ()
-
-    def _fail(self, error: SessionError) -> None:
-        self._course.decide(error)
-        self._intake.sink.discard()
 
 
 def _init_message(speech: SpeechSettings, key: str) -> messages.InitConnection:

@@ -26,9 +26,6 @@ class AudioSink(Protocol):
     def seal(self) -> None:
         """Know that no more comes."""
 
-    def discard(self) -> None:
-        """Let go of all of it."""
-
 
 _Sink = TypeVar("_Sink", bound=AudioSink)
 _Sink_contra = TypeVar("_Sink_contra", bound=AudioSink, contravariant=True)
@@ -78,8 +75,6 @@ class AudioIntake(Generic[_Sink]):
         size_bytes: How many bytes have come.
         seconds: How much audio that is.
     """
-
-    __slots__ = ("sample_rate", "seconds", "sink", "size_bytes")
 
     def __init__(self, sink: _Sink) -> None:
         self.sink = sink

@@ -25,33 +25,36 @@ class Attempt(Generic[_Machine]):
 
     Args:
         endpoint: The way to the provider.
-        pool: Connections opened beforehand, if the run opens any.
+        request: What to connect to.
+        make_machine: Makes the machine, given the time at which the connection is open.
+        converse: Sends what is to be sent, and listens until the machine has its outcome.
         on_proven: Called when the service first does useful work.
+        pool: Connections opened beforehand, if the run opens any.
 
     Attributes:
         machine: The machine, once the connection is open.
     """
 
     def __init__(
-        self, endpoint: Endpoint, pool: ConnectionPool | None, on_proven: Callable[[], None]
-    ) -> None:
-        self._endpoint = endpoint
-        self._pool = pool
-        self._on_proven = on_proven
-        self.machine: _Machine | None = None
-
-    async def run(
         self,
+        endpoint: Endpoint,
         request: Request,
         make_machine: Callable[[float], _Machine],
         converse: Callable[[Exchange, _Machine], Awaitable[None]],
-    ) -> _Machine:
-        """Converse, again and again as long as a pooled connection turns out to be dead.
+        on_proven: Callable[[], None],
+        *,
+        pool: ConnectionPool | None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._request = request
+        self._make_machine = make_machine
+        self._converse = converse
+        self._on_proven = on_proven
+        self._pool = pool
+        self.machine: _Machine | None = None
 
-        Args:
-            request: What to connect to.
-            make_machine: Makes the machine, given the time at which the connection is open.
-            converse: Sends what is to be sent, and listens until the machine has its outcome.
+    async def run(self) -> _Machine:
+        """Converse; begin again as long as a pooled connection turns out to be dead.
 
         Returns:
             The machine, with its outcome.
@@ -60,9 +63,9 @@ class Attempt(Generic[_Machine]):
             SessionError: The connection failed before the machine had its outcome.
         """
         while True:
-            pooled = await self._pool.take(request) if self._pool is not None else None
+            pooled = None if self._pool is None else await self._pool.take(self._request)
             try:
-                exchange = await self._converse(request, make_machine, converse, pooled)
+                exchange = await self._have_exchange(pooled)
             finally:
                 if pooled is not None:
                     pooled.close()
@@ -71,13 +74,7 @@ class Attempt(Generic[_Machine]):
                 return self.machine
             self.machine = None
 
-    async def _converse(
-        self,
-        request: Request,
-        make_machine: Callable[[float], _Machine],
-        converse: Callable[[Exchange, _Machine], Awaitable[None]],
-        pooled: PooledConnection | None,
-    ) -> Exchange:
+    async def _have_exchange(self, pooled: PooledConnection | None) -> Exchange:
         """Converse over one connection, and close it; translate what fails.
 
         Once the machine has its outcome, nothing takes it back: no cancellation from outside, and
@@ -91,17 +88,17 @@ class Attempt(Generic[_Machine]):
                 async with trio.open_nursery() as nursery:
                     connection = pooled.connection if pooled else None
                     connection = connection or await open_connection(
-                        self._endpoint, request, nursery, streams
+                        self._endpoint, self._request, nursery, streams
                     )
-                    machine = self.machine = make_machine(trio.current_time())
+                    machine = self.machine = self._make_machine(trio.current_time())
                     exchange = Exchange(
                         connection,
                         machine,
-                        lambda: self._prove(request),
+                        self._prove,
                         shield,
                         was_pooled=pooled is not None,
                     )
-                    await converse(exchange, machine)
+                    await self._converse(exchange, machine)
                     if not exchange.is_closed:
                         with trio.move_on_after(_CLOSE_SECONDS):
                             await connection.aclose()
@@ -112,20 +109,22 @@ class Attempt(Generic[_Machine]):
                 failed = first_of(group, Exception)
                 error = error or translate(failed, was_open=exchange is not None)
             except* Exception:
-                if exchange is None or not exchange.machine.has_ended:
+                if exchange is None or not exchange.machine.course.has_ended:
                     raise
                 _logger.exception("a connection ended unexpectedly, after its session")
             finally:
                 for stream in streams:
                     await trio.aclose_forcefully(stream)
-        is_settled = exchange is not None and (exchange.machine.has_ended or exchange.is_stale)
+        is_settled = exchange is not None and (
+            exchange.machine.course.has_ended or exchange.is_stale
+        )
         if error is not None and not is_settled:
             raise error
         assert exchange is not None
         return exchange
 
-    def _prove(self, request: Request) -> None:
+    def _prove(self) -> None:
         """Report that the service does useful work: connections like this one are worth opening."""
         self._on_proven()
         if self._pool is not None:
-            self._pool.replenish(request)
+            self._pool.replenish(self._request)

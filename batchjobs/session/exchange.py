@@ -63,7 +63,7 @@ class Exchange:
 
     async def _listen(self) -> None:
         machine = self.machine
-        while not machine.has_ended:
+        while not machine.course.has_ended:
             now = trio.current_time()
             if now >= machine.wait_until:
                 if self._may_be_stale:
@@ -84,7 +84,7 @@ class Exchange:
     async def _receive_until_ended(self) -> None:
         """Feed the machine with messages, until the deadline of the scope cuts this off."""
         machine, mailbox = self.machine, self._mailbox
-        while not machine.has_ended:
+        while not machine.course.has_ended:
             if mailbox is not None and mailbox.is_empty:
                 mailbox.take = self._take_directly  # the queue then brings nothing but the end
             try:
@@ -110,7 +110,7 @@ class Exchange:
         self._may_be_stale = False
         machine.receive(payload, trio.current_time())
         self._wake_sender()
-        if not self._was_proven and machine.is_proven:
+        if not self._was_proven and machine.course.is_proven:
             self._was_proven = True
             self._on_proven()
         self.rearm()
@@ -120,7 +120,7 @@ class Exchange:
 
         An exception would end the reader: it is stored, and `listen` raises it.
         """
-        if self._has_stopped or self.machine.has_ended or self._unexpected is not None:
+        if self._has_stopped or self.machine.course.has_ended or self._unexpected is not None:
             return
         try:
             self._take(payload)
@@ -157,7 +157,7 @@ class Exchange:
 
     def rearm(self) -> None:
         """Make `listen` wake in time for what the machine now waits for."""
-        if self.machine.has_ended:
+        if self.machine.course.has_ended:
             self._keep_outcome()
             self._scope.cancel()
             return

@@ -1,5 +1,6 @@
 """Transcribes one recording through one connection."""
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -45,12 +46,22 @@ class SttSession:
         settle_seconds: float | None = None,
         judge: SttJudge | None = None,
     ) -> None:
+        provider, ways = endpoint.provider, endpoint.provider.stt_auth
         self._endpoint = endpoint
         self._chunks = chunks
-        self._settle_seconds = settle_seconds
-        self._judge = judge
-        self._attempt: Attempt[SttClient] = Attempt(endpoint, pool, on_proven)
         self._damage: PermanentError | None = None
+        make_machine = functools.partial(
+            SttClient,
+            provider=provider,
+            encoding=endpoint.encoding,
+            settle_seconds=settle_seconds,
+            judge=judge,
+        )
+        target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
+        request = (target, endpoint.headers(ways))
+        self._attempt = Attempt(
+            endpoint, request, make_machine, self._converse, on_proven, pool=pool
+        )
 
     @property
     def was_connected(self) -> bool:
@@ -74,26 +85,12 @@ class SttSession:
         Raises:
             SessionError: The attempt failed; the class says what to do about it.
         """
-        endpoint, provider = self._endpoint, self._endpoint.provider
-        ways = provider.stt_auth
-
-        def make_machine(now: float) -> SttClient:
-            return SttClient(
-                provider=provider,
-                now=now,
-                encoding=endpoint.encoding,
-                settle_seconds=self._settle_seconds,
-                judge=self._judge,
-            )
-
-        target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
-        request = (target, endpoint.headers(ways))
-        with endpoint.redactor.redact_errors():
+        with self._endpoint.redactor.redact_errors():
             async with aclosing(self._chunks):
-                machine = await self._attempt.run(request, make_machine, self._converse)
+                machine = await self._attempt.run()
             if self._damage is not None:
                 raise self._damage
-            return machine.result()
+            return machine.course.result()
 
     async def _converse(self, exchange: Exchange, machine: SttClient) -> None:
         if not await exchange.is_fresh():

@@ -1,5 +1,6 @@
 """Speaks one text through one connection."""
 
+import functools
 from collections.abc import Callable
 
 import trio
@@ -43,13 +44,21 @@ class TtsSession:
         audio: ReceivedAudio | None = None,
         quiet_seconds: float | None = None,
     ) -> None:
+        provider, ways, speech = endpoint.provider, endpoint.provider.tts_auth, segment.speech
+        assert speech is not None
         self._endpoint = endpoint
-        self._segment = segment
-        self._texts = texts
-        self._judge = judge
-        self._audio = ReceivedAudio() if audio is None else audio
-        self._quiet_seconds = quiet_seconds
-        self._attempt: Attempt[TtsClient[ReceivedAudio]] = Attempt(endpoint, pool, on_proven)
+        make_machine: Callable[[float], TtsClient[ReceivedAudio]] = functools.partial(
+            TtsClient,
+            texts=texts,
+            speech=speech,
+            provider=provider,
+            key=endpoint.key if "init" in ways else "",
+            judge=judge,
+            sink=ReceivedAudio() if audio is None else audio,
+            quiet_seconds=quiet_seconds,
+        )
+        request = (endpoint.target(provider.tts_path, ways), endpoint.headers(ways))
+        self._attempt = Attempt(endpoint, request, make_machine, _converse, on_proven, pool=pool)
 
     @property
     def was_connected(self) -> bool:
@@ -73,26 +82,8 @@ class TtsSession:
         Raises:
             SessionError: The attempt failed; the class says what to do about it.
         """
-        endpoint, provider = self._endpoint, self._endpoint.provider
-        assert self._segment.speech is not None
-        speech = self._segment.speech
-        ways = provider.tts_auth
-
-        def make_machine(now: float) -> TtsClient[ReceivedAudio]:
-            return TtsClient(
-                texts=self._texts,
-                speech=speech,
-                provider=provider,
-                key=endpoint.key if "init" in ways else "",
-                judge=self._judge,
-                now=now,
-                sink=self._audio,
-                quiet_seconds=self._quiet_seconds,
-            )
-
-        request = (endpoint.target(provider.tts_path, ways), endpoint.headers(ways))
-        with endpoint.redactor.redact_errors():
-            return (await self._attempt.run(request, make_machine, _converse)).result()
+        with self._endpoint.redactor.redact_errors():
+            return (await self._attempt.run()).course.result()
 
 
 async def _converse(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> None:
@@ -103,7 +94,7 @@ async def _converse(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> No
 
 
 async def _send_texts(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> None:
-    while not machine.has_ended:
+    while not machine.course.has_ended:
         exchange.wake = trio.Event()
         payload = machine.next_payload()
         if payload is None:

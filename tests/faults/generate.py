@@ -272,14 +272,14 @@ def ended(
 ) -> bool:
     """Let a session run out: it must end, as done or as one of our errors."""
     for _ in range(9):
-        if client.has_ended:
+        if client.course.has_ended:
             break
         now = max(now, client.wait_until) + 0.01
         client.wake(now)
-    if not client.has_ended:
+    if not client.course.has_ended:
         raise Wrong(f"it never ends: {said}")
     try:
-        client.result()
+        client.course.result()
     except SessionError as error:
         str(error).encode()
         if any(ord(c) < 0x20 for c in error.message):

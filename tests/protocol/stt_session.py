@@ -35,7 +35,7 @@ class Session:
         """Send chunks at the provider's pace."""
         for pcm in chunks:
             self.after(max(0.0, self.machine.next_chunk_at - self.now))
-            if self.machine.has_ended:
+            if self.machine.course.has_ended:
                 return self
             payload = json.loads(self.machine.write_chunk(pcm))
             assert list(payload) == ["event", "data"]
@@ -52,7 +52,7 @@ class Session:
     def after(self, seconds: float) -> "Session":
         """Let time pass, waking the machine whenever it wants to be."""
         end = self.now + seconds
-        while not self.machine.has_ended and self.machine.wait_until <= end:
+        while not self.machine.course.has_ended and self.machine.wait_until <= end:
             self.now = max(self.now, self.machine.wait_until)
             self.machine.wake(self.now)
         self.now = end
@@ -71,9 +71,9 @@ class Session:
 
     def failure(self) -> SessionError:
         """The error the attempt ended with."""
-        assert self.machine.has_ended
+        assert self.machine.course.has_ended
         with pytest.raises(SessionError) as caught:
-            self.machine.result()
+            self.machine.course.result()
         return caught.value
 
 

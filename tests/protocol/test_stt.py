@@ -56,7 +56,7 @@ def test_the_pace_follows_the_sound_not_the_count() -> None:
 def test_a_transcript_has_no_white_space_around_it(text: str) -> None:
     """Live answers begin with a space; what came is kept for whoever joins several."""
     session = Session(ANSWERING).send(SECOND).hear(transcript_message(" السَّلامُ")).send(SECOND).end()
-    result = session.hear(transcript_message(text)).machine.result()
+    result = session.hear(transcript_message(text)).machine.course.result()
     assert (result.text, result.verbatim) == (ARABIC, text)
     assert len(result.word_end_seconds) == len(ARABIC.split())
     assert not result.doubts
@@ -85,7 +85,9 @@ def test_the_judge_hears_what_is_sent_and_has_the_last_word() -> None:
     doubt = Doubt(sign=Sign.UNHEARD, message="no words", start_seconds=0.5, end_seconds=2.0)
     judge = _Judge(Verdict(doubts=(doubt,), support=("a clause",)))
     session = Session(ANSWERING, judge=judge).send(SECOND, SECOND[:6_400])
-    result = session.hear(transcript_message(""), transcript_message(" ")).end().machine.result()
+    result = (
+        session.hear(transcript_message(""), transcript_message(" ")).end().machine.course.result()
+    )
     assert judge.heard == [SECOND, SECOND[:6_400]]
     assert judge.asked == [" "]
     assert (result.text, result.doubts, result.support) == ("", (doubt,), ("a clause",))
@@ -97,7 +99,7 @@ def test_doubts_of_both_kinds_stand_side_by_side() -> None:
     few = Doubt(sign=Sign.FEW_WORDS, message="2 letters")
     session = Session(ANSWERING, judge=_Judge(Verdict(doubts=(few,))))
     session.send(SECOND, SECOND).hear(transcript_message("ab")).end().after(3)
-    signs = [doubt.sign for doubt in session.machine.result().doubts]
+    signs = [doubt.sign for doubt in session.machine.course.result().doubts]
     assert signs == [Sign.UNSETTLED, Sign.FEW_WORDS]
 
 
@@ -148,7 +150,7 @@ def test_an_endless_error_text_is_cut() -> None:
 def test_nothing_after_the_end_changes_the_result() -> None:
     """A peer that goes on after the decision is not heard, and a late chunk is no crash."""
     done = send_seconds().hear(transcript_message("a")).after(9)
-    result = done.machine.result()
+    result = done.machine.course.result()
     failed = Session().send(SECOND).hear('{"event":"transcription_error","data":"x"}')
     error = failed.failure()
     for session in (done, failed):
@@ -156,14 +158,14 @@ def test_nothing_after_the_end_changes_the_result() -> None:
         session.machine.write_chunk(SECOND)
         session.machine.note_sent(session.now)
         session.after(1_000).machine.wake(session.now)
-    assert done.machine.result() is result
+    assert done.machine.course.result() is result
     assert failed.failure() is error
 
 
 def test_a_result_before_the_end_is_a_failed_attempt() -> None:
     """A session given up half-way says so."""
     with pytest.raises(TransientError, match="given up"):
-        send_seconds().machine.result()
+        send_seconds().machine.course.result()
 
 
 def test_waking_early_does_nothing() -> None:
@@ -172,11 +174,11 @@ def test_waking_early_does_nothing() -> None:
     before = session.machine.wait_until
     session.machine.wake(before - 0.001)
     assert session.machine.wait_until == before
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
 
 
 def test_a_transcript_proves_the_key() -> None:
     """An open connection proves nothing, one transcript does, also an empty one."""
     session = send_seconds()
-    assert not session.machine.is_proven
-    assert session.hear(transcript_message("")).machine.is_proven
+    assert not session.machine.course.is_proven
+    assert session.hear(transcript_message("")).machine.course.is_proven

@@ -74,13 +74,13 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     if ends:
         session.end()
     wakes = 0
-    while not session.machine.has_ended:
+    while not session.machine.course.has_ended:
         wakes += 1
         assert wakes <= 4
         session.now = max(session.now, session.machine.wait_until)
         session.machine.wake(session.now)
     try:
-        result = session.machine.result()
+        result = session.machine.course.result()
     except SessionError:
         return
     assert isinstance(result, SttResult)

@@ -24,13 +24,13 @@ def test_only_transcripts_feed_the_deadlines(noise: str) -> None:
     settling = send_seconds().hear(transcript_message("a"))
     for _ in range(6):
         settling.hear(noise).after(0.5)
-    assert settling.machine.result().text == "a"
+    assert settling.machine.course.result().text == "a"
 
 
 def test_no_transcript_in_time() -> None:
     """Without any transcript the attempt ends after its own time."""
     session = send_seconds().after(14.9)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     assert "no transcript came (16.0 s into the session)" in session.after(0.2).failure().message
 
 
@@ -50,7 +50,7 @@ def test_a_service_that_stops_taking_audio(pace: float) -> None:
 def test_a_pace_alone_never_times_out(pace: float) -> None:
     """However slow the pace, waiting for the next chunk is no stalled service."""
     session = Session(dataclasses.replace(HOSTED, pace=pace)).send(*[SECOND] * 200)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     assert session.machine.sent_seconds == 200
 
 
@@ -60,6 +60,6 @@ def test_transcripts_without_end_end_at_the_limit() -> None:
     session = send_seconds(endless)
     for count in range(40):
         session.after(1).hear(transcript_message(str(count)))
-    [doubt] = session.machine.result().doubts
+    [doubt] = session.machine.course.result().doubts
     assert doubt.sign is Sign.UNSETTLED
     assert session.machine.wait_until <= session.now

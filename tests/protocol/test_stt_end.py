@@ -20,8 +20,8 @@ def test_a_settled_transcript_is_complete() -> None:
         .hear(transcript_message(ARABIC))
         .after(2.4)
     )
-    assert not session.machine.has_ended
-    result = session.after(0.2).machine.result()
+    assert not session.machine.course.has_ended
+    result = session.after(0.2).machine.course.result()
     assert result.text == ARABIC
     evidence = result.evidence
     assert (evidence.ending, evidence.close_code, evidence.messages) == (Ending.SETTLED, None, 2)
@@ -37,7 +37,7 @@ def test_the_transcript_is_replaced_never_appended() -> None:
     session.hear(transcript_message("one too free four")).end().after(0.3).hear(
         transcript_message("one two")
     ).after(9)
-    assert session.machine.result().text == "one two"
+    assert session.machine.course.result().text == "one two"
 
 
 def test_a_repeated_transcript_settles() -> None:
@@ -49,7 +49,7 @@ def test_a_repeated_transcript_settles() -> None:
         .hear(transcript_message("a"))
         .after(0.6)
     )
-    assert session.machine.result().evidence.messages == 2
+    assert session.machine.course.result().evidence.messages == 2
 
 
 def test_a_change_starts_the_settling_anew() -> None:
@@ -57,13 +57,13 @@ def test_a_change_starts_the_settling_anew() -> None:
     session = send_seconds()
     for count in range(20):
         session.hear(transcript_message("كلمة " * count)).after(2.4)
-    assert not session.machine.has_ended
-    assert session.after(0.2).machine.result().text == ("كلمة " * 19).strip()
+    assert not session.machine.course.has_ended
+    assert session.after(0.2).machine.course.result().text == ("كلمة " * 19).strip()
 
 
 def test_no_speech_is_an_outcome_of_its_own() -> None:
     """An empty transcript is a result with empty text, not a failure."""
-    result = send_seconds().after(1).hear(transcript_message("")).after(9).machine.result()
+    result = send_seconds().after(1).hear(transcript_message("")).after(9).machine.course.result()
     assert result.text == ""
     assert result.evidence.messages == 1
 
@@ -71,7 +71,7 @@ def test_no_speech_is_an_outcome_of_its_own() -> None:
 def test_a_transcript_without_text_is_none() -> None:
     """A transcription message without any text neither counts nor wipes out what was heard."""
     session = send_seconds().hear(transcript_message("a"), '{"event":"transcription"}').after(9)
-    assert session.machine.result().text == "a"
+    assert session.machine.course.result().text == "a"
     silent = send_seconds().hear('{"event":"transcription","data":null}').after(15)
     assert "no transcript came" in silent.failure().message
 
@@ -87,10 +87,10 @@ def test_the_last_words_have_their_own_time() -> None:
         .end()
         .after(14.9)
     )
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     session.hear(transcript_message("one two")).after(2.4)
-    assert not session.machine.has_ended
-    assert session.after(0.2).machine.result().text == "one two"
+    assert not session.machine.course.has_ended
+    assert session.after(0.2).machine.course.result().text == "one two"
 
 
 def test_an_answer_that_comes_late_is_not_taken_for_the_last() -> None:
@@ -98,23 +98,23 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_last() -> None:
     session = Session().send(SECOND, SECOND).hear(transcript_message("one"))
     session.send(SECOND).hear(transcript_message("one two")).send(SECOND).end()
     session.hear(transcript_message("one two three")).after(HOSTED.settle_seconds + 2)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     session.hear(transcript_message("one two three four")).after(HOSTED.settle_seconds)
-    assert session.machine.result().text == "one two three four"
+    assert session.machine.course.result().text == "one two three four"
 
 
 def test_a_tail_of_silence_settles_after_all() -> None:
     """If nothing comes after the last chunk, what stands is the result after the longer wait."""
     session = Session().send(SECOND).after(0.5).hear(transcript_message("one")).send(SECOND).end()
     assert session.machine.wait_until == session.now + 15
-    assert session.after(15.1).machine.result().text == "one"
-    assert session.machine.result().evidence.ending is Ending.SETTLED
+    assert session.after(15.1).machine.course.result().text == "one"
+    assert session.machine.course.result().evidence.ending is Ending.SETTLED
 
 
 def test_an_answer_between_the_last_chunk_and_the_end_counts() -> None:
     """A transcript that came before the recording was known to be over starts the settling."""
     session = Session().send(SECOND).after(0.5).hear(transcript_message("one")).end().after(2.6)
-    assert session.machine.result().text == "one"
+    assert session.machine.course.result().text == "one"
 
 
 def test_a_text_that_still_changes_at_the_cap_is_doubted() -> None:
@@ -122,7 +122,7 @@ def test_a_text_that_still_changes_at_the_cap_is_doubted() -> None:
     session = send_seconds()
     for count in range(40):
         session.after(2).hear(transcript_message("كلمة " * count))
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert result.text == ("كلمة " * 28).strip()
     assert result.evidence.ending is Ending.UNSETTLED
     assert result.settled_seconds == 0.0
@@ -147,14 +147,16 @@ def test_the_cap_is_never_shorter_than_the_settling() -> None:
     """A settling time longer than its cap is waited for in full."""
     slow = dataclasses.replace(HOSTED, settle_seconds=90.0)
     session = send_seconds(slow).hear(transcript_message("a")).after(89)
-    assert not session.machine.has_ended
-    assert session.after(2).machine.result().text == "a"
+    assert not session.machine.course.has_ended
+    assert session.after(2).machine.course.result().text == "a"
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1005])
 def test_a_normal_close_while_draining_is_an_end(code: int | None) -> None:
     """After a transcript and the last chunk, the server's close ends it at once."""
-    result = send_seconds().hear(transcript_message("a")).after(0.1).close(code).machine.result()
+    result = (
+        send_seconds().hear(transcript_message("a")).after(0.1).close(code).machine.course.result()
+    )
     assert (result.evidence.ending, result.evidence.close_code) == (Ending.CLOSED_BY_SERVER, code)
     assert result.text == "a"
 
@@ -198,8 +200,8 @@ def test_all_chunks_answered_is_the_end() -> None:
         .hear(transcript_message("a"), transcript_message("a b"))
         .end()
     )
-    assert not session.machine.has_ended
-    result = session.hear(transcript_message("a b c")).machine.result()
+    assert not session.machine.course.has_ended
+    result = session.hear(transcript_message("a b c")).machine.course.result()
     assert (result.text, result.evidence.ending) == ("a b c", Ending.ANSWERED)
     assert result.evidence.messages == 3
 
@@ -207,8 +209,8 @@ def test_all_chunks_answered_is_the_end() -> None:
 def test_all_chunks_answered_before_the_end_is_told() -> None:
     """If the last answer came first, the end of the audio is the end."""
     session = Session(ANSWERING).send(SECOND).hear(transcript_message("a"))
-    assert not session.machine.has_ended
-    assert session.end().machine.result().evidence.ending is Ending.ANSWERED
+    assert not session.machine.course.has_ended
+    assert session.end().machine.course.result().evidence.ending is Ending.ANSWERED
 
 
 def test_owed_answers_are_waited_for_as_long_as_they_come() -> None:
@@ -216,8 +218,10 @@ def test_owed_answers_are_waited_for_as_long_as_they_come() -> None:
     session = Session(ANSWERING).send(*[SECOND] * 60).end()
     for count in range(59):
         session.after(2.4).hear(transcript_message(f"{count}"))
-    assert not session.machine.has_ended
-    assert session.after(2.4).hear(transcript_message("last")).machine.result().text == "last"
+    assert not session.machine.course.has_ended
+    assert (
+        session.after(2.4).hear(transcript_message("last")).machine.course.result().text == "last"
+    )
 
 
 def test_an_owed_answer_that_never_comes_is_doubted() -> None:
@@ -227,7 +231,7 @@ def test_an_owed_answer_that_never_comes_is_doubted() -> None:
         .hear(transcript_message("a"), transcript_message(" a b"))
         .after(3)
     )
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert (result.text, result.evidence.ending) == ("a b", Ending.UNSETTLED)
     [doubt] = result.doubts
     assert doubt.sign is Sign.UNSETTLED
@@ -238,7 +242,9 @@ def test_an_owed_answer_that_never_comes_is_doubted() -> None:
 
 def test_a_close_with_answers_owed_is_doubted() -> None:
     """Nor has one that closes half-way, with 1000."""
-    result = send_seconds(ANSWERING, 5).hear(transcript_message("a")).close(1000).machine.result()
+    result = (
+        send_seconds(ANSWERING, 5).hear(transcript_message("a")).close(1000).machine.course.result()
+    )
     assert (result.text, result.evidence.ending) == ("a", Ending.CLOSED_BY_SERVER)
     assert [doubt.sign for doubt in result.doubts] == [Sign.UNSETTLED]
 

@@ -26,7 +26,7 @@ def test_first_the_connection_is_initialised() -> None:
         "x_api_key": KEY,
     }
     assert session.machine.sent_characters == 0
-    assert not session.machine.is_proven
+    assert not session.machine.course.is_proven
 
 
 def test_a_key_that_travels_elsewhere_is_not_in_the_message() -> None:
@@ -79,7 +79,7 @@ def test_a_doubt_is_handed_out_with_the_audio() -> None:
     """What the judge finds implausible was paid for: it is a result, and says what is wrong."""
     doubt = Doubt(sign=Sign.SHORT, message="0.10 s is too short", severity=0.9)
     session = open_session(judge=Judge(doubts=(doubt,))).hear(sound(0.1)).after(9)
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert result.doubts == (doubt,)
     assert result.support == ("the line was silent for 2.5 s", "it is known")
     assert len(result.pcm) == 4_800
@@ -100,7 +100,7 @@ def test_only_a_silence_below_the_providers_is_a_short_one(
 ) -> None:
     """A run always hands a quiet time: one that is whole is believed, one that is short less."""
     session = open_session(BUILT_IN[name], quiet_seconds=asked).hear(*messages).after(9)
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert session.judge.endings == [ending]
     assert result.evidence.ending is Ending.QUIET
     assert shown in result.support[0]
@@ -108,11 +108,11 @@ def test_only_a_silence_below_the_providers_is_a_short_one(
 
 def test_what_showed_the_end_is_said() -> None:
     """A drain, a close, and audio that came after a silence each in their words."""
-    drained = open_session(DRAINING).hear(sound()).close(1000).machine.result()
+    drained = open_session(DRAINING).hear(sound()).close(1000).machine.course.result()
     assert drained.support[0] == "asked to close, the service sent what was pending and closed"
-    closed = open_session().hear(sound()).close(1000).machine.result()
+    closed = open_session().hear(sound()).close(1000).machine.course.result()
     assert closed.support[0] == "the service closed normally by itself"
-    late = open_session().hear(sound()).after(2.6).hear(sound()).after(9).machine.result()
+    late = open_session().hear(sound()).after(2.6).hear(sound()).after(9).machine.course.result()
     assert late.support[0] == "asked to close, the service sent more, and then nothing"
 
 
@@ -122,12 +122,12 @@ def test_odd_bytes_are_carried_over() -> None:
     session = open_session()
     for start in range(0, len(pcm), 3):
         session.hear(audio_message(pcm[start : start + 3]))
-    assert bytes(session.after(9).machine.result().pcm) == pcm
+    assert bytes(session.after(9).machine.course.result().pcm) == pcm
 
 
 def test_half_a_sample_at_the_end_is_cut_off_and_told() -> None:
     """An odd number of bytes in all may show that something is missing."""
-    result = open_session().hear(audio_message(b"\1\2\3")).after(9).machine.result()
+    result = open_session().hear(audio_message(b"\1\2\3")).after(9).machine.course.result()
     assert bytes(result.pcm) == b"\1\2"
     assert [doubt.sign for doubt in result.doubts] == [Sign.BROKEN]
     assert "half a sample" in result.doubts[0].message
@@ -143,12 +143,12 @@ def test_half_a_sample_alone_is_nothing_to_keep() -> None:
 def test_a_sample_rate_that_changes_ends_the_session() -> None:
     """One rate throughout, read from each message; what came of the first is kept."""
     session = open_session().hear(sound(2, rate=24_000), sound(rate=16_000))
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert (len(result.pcm), result.sample_rate) == (96_000, 24_000)
     assert [doubt.sign for doubt in result.doubts] == [Sign.BROKEN]
     assert "from 24000 to 16000" in result.doubts[0].message
     assert result.evidence.ending is Ending.STOPPED
-    half = open_session().hear(audio_message(b"\1\2\3")).after(9).machine.result()
+    half = open_session().hear(audio_message(b"\1\2\3")).after(9).machine.course.result()
     assert severity(half.doubts) < severity(result.doubts)
 
 
@@ -157,7 +157,7 @@ def test_the_services_rate_counts_not_the_asked_one() -> None:
     session = open_session().hear(
         audio_message(b"\0\0" * 8_000, 16_000), audio_message(b"\0\0" * 8_000, None)
     )
-    result = session.after(9).machine.result()
+    result = session.after(9).machine.course.result()
     assert result.sample_rate == 16_000
     assert result.evidence.received_audio_seconds == 1.0
 
@@ -165,11 +165,11 @@ def test_the_services_rate_counts_not_the_asked_one() -> None:
 def test_without_any_rate_the_asked_one_counts() -> None:
     """A service that never says its rate has the one it was asked for."""
     session = open_session().hear(audio_message(b"\0\0" * 12_000, None)).after(9)
-    assert session.machine.result().sample_rate == 24_000
-    assert session.machine.result().evidence.received_audio_seconds == 0.5
+    assert session.machine.course.result().sample_rate == 24_000
+    assert session.machine.course.result().evidence.received_audio_seconds == 0.5
 
 
 def test_an_empty_message_of_another_rate_changes_nothing() -> None:
     """Only audio has a rate."""
     session = open_session().hear(sound(), '{"audio":"","sampleRate":8000}').after(9)
-    assert session.machine.result().sample_rate == 24_000
+    assert session.machine.course.result().sample_rate == 24_000

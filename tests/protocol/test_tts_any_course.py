@@ -81,14 +81,14 @@ def test_any_course_ends_in_a_result_or_a_session_error(
     for name, value in steps:
         _step(session, name, value)
     wakes = 0
-    while not session.machine.has_ended:
+    while not session.machine.course.has_ended:
         wakes += 1
         assert wakes <= 8
         session.now = max(session.now, session.machine.wait_until)
         session.machine.wake(session.now)
         session.send()
     try:
-        result = session.machine.result()
+        result = session.machine.course.result()
     except SessionError:
         return
     assert isinstance(result, TtsResult)

@@ -24,7 +24,7 @@ def test_only_audio_feeds_the_deadlines(provider: Provider, noise: str) -> None:
     session = open_session(provider).after(1).hear(sound())
     for _ in range(40):
         session.hear(noise).after(0.5)
-    assert session.machine.has_ended
+    assert session.machine.course.has_ended
 
 
 def test_a_service_that_never_gets_ready() -> None:
@@ -32,7 +32,7 @@ def test_a_service_that_never_gets_ready() -> None:
     session = Session()
     session.send()
     session.after(19.9).hear('{"type":"ping"}')
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     error = session.after(0.2).failure()
     assert type(error) is TimedOutError
     assert "did not answer the first message (20.0 s into the session)" in error.message
@@ -46,7 +46,7 @@ def test_a_service_that_stops_taking_text() -> None:
     for _ in range(2):
         assert session.machine.next_payload()
         session.after(19).machine.note_sent(session.now)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     session.machine.next_payload()
     assert "stopped taking text" in session.after(21).failure().message
 
@@ -55,7 +55,7 @@ def test_a_service_that_stops_taking_text() -> None:
 def test_a_service_that_stays_silent(provider: Provider) -> None:
     """No audio within its time is a failure, never an empty file."""
     session = open_session(provider).after(29.9)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     error = session.after(0.2).failure()
     assert type(error) is MuteError
     assert "no audio came" in error.message
@@ -97,7 +97,7 @@ def test_a_quiet_that_began_before_the_limit_counts() -> None:
     short = dataclasses.replace(HOSTED, session_limit_seconds=5.0)
     session = open_session(short).hear(sound()).after(2.6)
     assert session.kinds[-1] == "closeConnection"
-    assert session.after(2).machine.result().evidence.ending is Ending.QUIET
+    assert session.after(2).machine.course.result().evidence.ending is Ending.QUIET
 
 
 def test_the_limit_grows_with_the_text() -> None:
@@ -111,7 +111,7 @@ def test_far_more_audio_than_text_ends_the_session() -> None:
     session = open_session(texts=("نعم",))
     for _ in range(100):
         session.hear(sound(1))
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert [doubt.sign for doubt in result.doubts] == [Sign.LONG]
     assert "far more audio" in result.doubts[0].message
     assert result.evidence.ending is Ending.STOPPED

@@ -15,7 +15,7 @@ def test_quiet_then_close_is_complete() -> None:
     """First audio, quiet time, closeConnection, the server's close: done, with the evidence."""
     session = open_session().after(1).hear(sound(0.5)).after(1.5).hear(sound(0.25, fill=b"\3\4"))
     session.after(3).close(1000)
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert bytes(result.pcm) == b"\1\2" * 12_000 + b"\3\4" * 6_000
     assert result.sample_rate == 24_000
     evidence = result.evidence
@@ -31,10 +31,10 @@ def test_quiet_then_close_is_complete() -> None:
 def test_a_peer_that_never_closes_is_complete_all_the_same() -> None:
     """After quiet time and drain time the outcome is decided without the server's close."""
     session = open_session().after(1).hear(sound()).after(2.5 + 4.9)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     session.after(0.2)
-    assert session.machine.result().evidence.ending is Ending.QUIET
-    assert session.machine.result().evidence.close_code is None
+    assert session.machine.course.result().evidence.ending is Ending.QUIET
+    assert session.machine.course.result().evidence.close_code is None
 
 
 def test_audio_while_draining_belongs_to_the_result() -> None:
@@ -48,7 +48,7 @@ def test_audio_while_draining_belongs_to_the_result() -> None:
         .after(1)
         .close(1000)
     )
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert bytes(result.pcm).endswith(b"\5\6")
     assert len(result.pcm) == 96_000
     assert result.evidence.longest_gap_seconds == 3.0
@@ -57,9 +57,9 @@ def test_audio_while_draining_belongs_to_the_result() -> None:
 def test_the_draining_ends_only_when_the_server_closes() -> None:
     """Where closing drains, pauses do not end it; the server's close does."""
     session = open_session(DRAINING).after(20).hear(sound()).after(4.9).hear(sound()).after(4.9)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     session.close(1000)
-    result = session.machine.result()
+    result = session.machine.course.result()
     assert (result.evidence.ending, result.evidence.close_code) == (Ending.DRAINED, 1000)
     assert session.judge.endings == [Ending.DRAINED]
 
@@ -68,8 +68,8 @@ def test_the_draining_ends_only_when_the_server_closes() -> None:
 def test_a_normal_close_in_mid_audio_may_be_the_end(code: int | None) -> None:
     """A close with 1000 or without a code after audio is an end that the judge is told of."""
     session = open_session().after(1).hear(sound()).after(0.1).close(code)
-    assert session.machine.result().evidence.ending is Ending.CLOSED_BY_SERVER
-    assert session.machine.result().evidence.close_code == code
+    assert session.machine.course.result().evidence.ending is Ending.CLOSED_BY_SERVER
+    assert session.machine.course.result().evidence.close_code == code
     assert session.judge.endings == [Ending.CLOSED_BY_SERVER]
 
 
@@ -82,7 +82,7 @@ def test_a_close_before_ours_went_out_is_not_called_drained() -> None:
     session.machine.note_sent(session.now)
     session.machine.receive(sound(), session.now)
     session.close(1000)
-    assert session.machine.result().evidence.ending is Ending.CLOSED_BY_SERVER
+    assert session.machine.course.result().evidence.ending is Ending.CLOSED_BY_SERVER
 
 
 @pytest.mark.parametrize("provider", [HOSTED, DRAINING])
@@ -132,8 +132,8 @@ def test_a_close_while_texts_are_going_out_fails(code: int | None) -> None:
 def test_a_line_dropped_after_the_quiet_time_is_complete() -> None:
     """The audio was complete before the peer dropped the line instead of closing."""
     session = open_session().after(1).hear(sound()).after(3).close(1006)
-    assert session.machine.result().evidence.ending is Ending.QUIET
-    assert session.machine.result().evidence.close_code == 1006
+    assert session.machine.course.result().evidence.ending is Ending.QUIET
+    assert session.machine.course.result().evidence.close_code == 1006
 
 
 def test_a_line_dropped_after_the_quiet_was_belied_fails() -> None:
@@ -154,7 +154,7 @@ def test_each_audio_message_starts_the_quiet_time_anew() -> None:
     for _ in range(100):
         session.hear(sound(1)).after(2.4)
     assert "closeConnection" not in session.kinds
-    assert len(session.after(10).machine.result().pcm) == 100 * 48_000
+    assert len(session.after(10).machine.course.result().pcm) == 100 * 48_000
 
 
 def test_audio_marked_final_ends_nothing() -> None:
@@ -187,7 +187,7 @@ def test_audio_after_a_final_message_brings_the_quiet_time_back() -> None:
 def test_final_before_any_audio_ends_nothing() -> None:
     """An empty `isFinal` message without audio is no audio."""
     session = open_session().after(1).hear(FINAL, '{"isFinal":true}').after(28)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     assert type(session.after(2).failure()) is MuteError
 
 
@@ -221,7 +221,7 @@ def test_audio_before_the_last_text_does_not_start_the_quiet_time() -> None:
     assert session.kinds.count("closeConnection") == 0
     session.hear(sound()).after(2.6)
     assert session.kinds.count("closeConnection") == 1
-    result = session.after(6).machine.result()
+    result = session.after(6).machine.course.result()
     assert len(result.pcm) == 96_000
     assert result.evidence.first_result_seconds == 0.0
     assert result.evidence.longest_gap_seconds == 30.0
@@ -237,4 +237,4 @@ def test_all_audio_before_the_last_text_is_not_lost() -> None:
     session.now += 1
     session.machine.note_sent(session.now)
     assert session.machine.wait_until == session.now + 30
-    assert session.after(40).machine.result().evidence.ending is Ending.QUIET
+    assert session.after(40).machine.course.result().evidence.ending is Ending.QUIET

@@ -64,14 +64,14 @@ def test_messages_out_of_turn_fail_the_attempt() -> None:
 def test_readiness_after_closing_sends_nothing_again() -> None:
     """A second connectionInitialized while draining is passed over."""
     session = open_session(DRAINING).hear(READY)
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
     assert session.kinds.count("text") == 3
 
 
 def test_nothing_after_the_end_changes_the_result() -> None:
     """A peer that goes on sending, closing and erring after the decision is not heard."""
     done = open_session().hear(sound()).after(9)
-    result = done.machine.result()
+    result = done.machine.course.result()
     failed = open_session().close(1011)
     error = failed.failure()
     for session in (done, failed):
@@ -79,7 +79,7 @@ def test_nothing_after_the_end_changes_the_result() -> None:
         session.close(1006).close(1000).after(1_000)
         session.machine.note_sent(session.now)
         session.machine.wake(session.now)
-    assert done.machine.result() is result
+    assert done.machine.course.result() is result
     assert failed.failure() is error
     assert done.machine.wait_until <= done.now
 
@@ -88,8 +88,8 @@ def test_a_result_before_the_end_is_a_failed_attempt() -> None:
     """A session given up half-way says so, in a class that is tried again."""
     session = open_session()
     with pytest.raises(TransientError, match="given up"):
-        session.machine.result()
-    assert not session.machine.has_ended
+        session.machine.course.result()
+    assert not session.machine.course.has_ended
 
 
 def test_waking_early_does_nothing() -> None:
@@ -98,20 +98,20 @@ def test_waking_early_does_nothing() -> None:
     before = session.machine.wait_until
     session.machine.wake(before - 0.001)
     assert session.machine.wait_until == before
-    assert not session.machine.has_ended
+    assert not session.machine.course.has_ended
 
 
 def test_audio_proves_the_key() -> None:
     """Readiness proves nothing, one piece of audio does."""
     session = open_session()
-    assert not session.machine.is_proven
+    assert not session.machine.course.is_proven
     session.hear(FINAL)
-    assert not session.machine.is_proven
-    assert session.hear(sound(0.1)).machine.is_proven
+    assert not session.machine.course.is_proven
+    assert session.hear(sound(0.1)).machine.course.is_proven
 
 
 def test_the_key_shows_nowhere() -> None:
     """Neither the machine nor its result nor any failure shows the key."""
     session = open_session().hear(sound()).after(9)
-    shown = f"{session.machine!r} {session.machine.result().evidence!r}"
+    shown = f"{session.machine!r} {session.machine.course.result().evidence!r}"
     assert KEY not in shown

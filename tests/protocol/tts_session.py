@@ -89,7 +89,7 @@ class Session:
     def after(self, seconds: float) -> "Session":
         """Let time pass, waking the machine whenever it wants to be."""
         end = self.now + seconds
-        while not self.machine.has_ended and self.machine.wait_until <= end:
+        while not self.machine.course.has_ended and self.machine.wait_until <= end:
             self.now = max(self.now, self.machine.wait_until)
             self.machine.wake(self.now)
             self.send()
@@ -115,9 +115,9 @@ class Session:
 
     def failure(self) -> SessionError:
         """The error the attempt ended with."""
-        assert self.machine.has_ended
+        assert self.machine.course.has_ended
         with pytest.raises(SessionError) as caught:
-            self.machine.result()
+            self.machine.course.result()
         assert KEY not in f"{caught.value!r} {caught.value}"
         return caught.value
 
