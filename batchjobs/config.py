@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs.errors import ConfigurationError
-from batchjobs.providers import BUILT_IN, Provider, providers_from
+from batchjobs.providers import BUILT_IN, Provider, read_providers
 
 __all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
 
@@ -74,7 +74,7 @@ def load(path: Path | None = None) -> Configuration:
     tables = content.get("providers", {})
     return Configuration(
         path=path,
-        providers=providers_from(tables, where=str(path)),
+        providers=read_providers(tables, where=str(path)),
         changed={name: frozenset(table) - {"like"} for name, table in tables.items()},
         defaults=defaults,
     )

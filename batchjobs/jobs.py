@@ -25,10 +25,10 @@ __all__ = [
     "SpeechSettings",
     "Status",
     "Verdict",
-    "combined",
-    "derived_id",
-    "segment_key",
+    "derive_id",
+    "make_segment_key",
     "severity",
+    "sum_evidence",
 ]
 
 _KEY_VERSION = "batchjobs-key-1"
@@ -129,7 +129,7 @@ class BadRow:
     id: str = ""
     row: Mapping[str, object] = field(default_factory=dict)
 
-    def located(self, source: str) -> str:
+    def describe(self, source: str) -> str:
         """Say where and what, as ``talks.csv:17: column 'speed': …; what to do``."""
         where = f"row {self.line}" if source == GIVEN_ROWS else f"{source}:{self.line}"
         column = f"column '{self.column}': " if self.column else ""
@@ -276,7 +276,7 @@ _CERTAINTY = (
 """The endings, the one that says most first."""
 
 
-def combined(evidence: Sequence[Evidence]) -> Evidence | None:
+def sum_evidence(evidence: Sequence[Evidence]) -> Evidence | None:
     """Sum up what was seen of a long job's sessions: as certain as the least certain of them.
 
     Returns:
@@ -298,7 +298,7 @@ def combined(evidence: Sequence[Evidence]) -> Evidence | None:
     )
 
 
-def segment_key(
+def make_segment_key(
     *,
     kind: Kind,
     service: str,
@@ -343,7 +343,7 @@ def _hashed(speech: SpeechSettings) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps(values))
 
 
-def derived_id(row: Mapping[str, object]) -> str:
+def derive_id(row: Mapping[str, object]) -> str:
     """Make an id out of a row's content: the same row has the same id wherever it stands."""
     try:
         content = orjson.dumps(dict(row), option=orjson.OPT_SORT_KEYS)

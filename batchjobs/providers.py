@@ -17,9 +17,9 @@ __all__ = [
     "FORMER_STT_MODELS",
     "FORMER_TTS_MODELS",
     "Provider",
+    "change_provider",
     "check_base_url",
-    "providers_from",
-    "with_settings",
+    "read_providers",
 ]
 
 DEFAULT_PROVIDER = "local"
@@ -180,7 +180,7 @@ _WAYS_OF_TTS = frozenset({"query", "init", "header", "bearer", "token"})
 _WAYS_OF_STT = _WAYS_OF_TTS - {"init"}  # its protocol has no first message to carry a key
 
 
-def with_settings(provider: Provider, settings: Mapping[str, object], *, where: str) -> Provider:
+def change_provider(provider: Provider, settings: Mapping[str, object], *, where: str) -> Provider:
     """Change some of a provider's fields, checked.
 
     Args:
@@ -233,7 +233,7 @@ def _check_ways(ways: tuple[str, ...], known: frozenset[str], where: str) -> Non
             raise ConfigurationError(f"{where}: unknown way to send the key: '{way}'", hint=hint)
 
 
-def providers_from(tables: Mapping[str, object], *, where: str) -> dict[str, Provider]:
+def read_providers(tables: Mapping[str, object], *, where: str) -> dict[str, Provider]:
     """Read the ``[providers.NAME]`` tables of a configuration file.
 
     A table named like a built-in one changes it; any other says ``like = "munsit"`` or gives at
@@ -262,7 +262,7 @@ def providers_from(tables: Mapping[str, object], *, where: str) -> dict[str, Pro
             hint = 'give both, or like = "munsit"'
             raise ConfigurationError(f"{here} needs base_url and key_variable", hint=hint)
         base = result[like] if like else Provider(name=name, base_url="", key_variable="")
-        result[name] = with_settings(dataclasses.replace(base, name=name), settings, where=here)
+        result[name] = change_provider(dataclasses.replace(base, name=name), settings, where=here)
     return result
 
 
@@ -282,7 +282,7 @@ def check_base_url(url: str, *, insecure: bool) -> str:
     # First, and without showing it: what stands there may be the key.
     if any(mark in url for mark in "@?#"):
         raise ConfigurationError("a base URL holds no user, password, query or fragment")
-    parts = _split(url)
+    parts = _split_url(url)
     if parts is None or parts.scheme not in {"ws", "wss"} or not parts.hostname:
         hint = "give wss://HOST/api/v1 or ws://127.0.0.1:PORT/api/v1"
         raise ConfigurationError(f"{url!r} is not a WebSocket URL", hint=hint)
@@ -294,7 +294,7 @@ def check_base_url(url: str, *, insecure: bool) -> str:
     return url.rstrip("/")
 
 
-def _split(url: str) -> SplitResult | None:
+def _split_url(url: str) -> SplitResult | None:
     """Split a URL; None if it cannot be one."""
     if not url.isprintable() or " " in url:  # urlsplit drops line breaks, the request would not
         return None

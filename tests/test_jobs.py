@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derived_id, segment_key
+from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derive_id, make_segment_key
 
 _SPEECH = SpeechSettings(voice_id="ar-najdi-male-2", model_id="faseeh-mini-v1-preview")
 
@@ -22,13 +22,15 @@ def _key(**changes: Any) -> str:
         "speech": _SPEECH,
         "text": "مرحبا",
     }
-    return segment_key(**(given_ | changes))
+    return make_segment_key(**(given_ | changes))
 
 
 def test_the_key_of_today_is_the_key_of_tomorrow() -> None:
     """A key never changes between versions by accident: finished work would be bought again."""
     assert _key() == "5d0a0f6fecee9c41ac09423e0c96dc29efcb31315ff28c70008caf3910760074"
-    stt = segment_key(kind=Kind.STT, service="local:tone", model="", audio_sha256="00" * 32, take=1)
+    stt = make_segment_key(
+        kind=Kind.STT, service="local:tone", model="", audio_sha256="00" * 32, take=1
+    )
     assert stt == "b2390bfd4383fe8c97c0215fa9b584f4580ed78a3c40017dde437f2040653985"
 
 
@@ -88,7 +90,7 @@ def test_fields_do_not_run_into_each_other(one: list[str], other: list[str]) -> 
 
     def key(fields: list[str]) -> str:
         service, model, text = fields
-        return segment_key(kind=Kind.TTS, service=service, model=model, text=text)
+        return make_segment_key(kind=Kind.TTS, service=service, model=model, text=text)
 
     assert (key(one) == key(other)) == (one == other)
 
@@ -101,9 +103,9 @@ def test_the_format_names_the_rate(rate: int) -> None:
 
 def test_an_id_depends_on_content_alone() -> None:
     """The same row has the same id wherever it stands and however its columns are ordered."""
-    assert derived_id({"text": "سلام", "take": 1}) == derived_id({"take": 1, "text": "سلام"})
-    assert derived_id({"text": "سلام"}) != derived_id({"text": "سلامٌ"})
-    assert derived_id({"text": "سلام"}) == "198eec51d0368125"
+    assert derive_id({"text": "سلام", "take": 1}) == derive_id({"take": 1, "text": "سلام"})
+    assert derive_id({"text": "سلام"}) != derive_id({"text": "سلامٌ"})
+    assert derive_id({"text": "سلام"}) == "198eec51d0368125"
 
 
 def _nested(levels: int) -> object:
@@ -126,9 +128,9 @@ def _nested(levels: int) -> object:
 )
 def test_every_row_gets_an_id(row: Mapping[str, object]) -> None:
     """Rows that JSON cannot hold have a stable id too: a bad row is told by it."""
-    assert derived_id(row) == derived_id(dict(row))
-    assert len(derived_id(row)) == 16
-    assert derived_id({**row, "more": 1}) != derived_id(row)
+    assert derive_id(row) == derive_id(dict(row))
+    assert len(derive_id(row)) == 16
+    assert derive_id({**row, "more": 1}) != derive_id(row)
 
 
 def test_a_bad_row_says_where_and_what_to_do() -> None:
@@ -137,8 +139,8 @@ def test_a_bad_row_says_where_and_what_to_do() -> None:
         line=17, column="voice_id", message="is empty", hint="give a voice, or pass --voice"
     )
     told = "talks.csv:17: column 'voice_id': is empty; give a voice, or pass --voice"
-    assert bad.located("talks.csv") == told
-    assert BadRow(line=2, column="", message="three cells").located("-") == "-:2: three cells"
+    assert bad.describe("talks.csv") == told
+    assert BadRow(line=2, column="", message="three cells").describe("-") == "-:2: three cells"
 
 
 def test_records_cannot_be_changed() -> None:

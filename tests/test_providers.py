@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import ConfigurationError
-from batchjobs.providers import BUILT_IN, Provider, check_base_url, providers_from, with_settings
+from batchjobs.providers import BUILT_IN, Provider, change_provider, check_base_url, read_providers
 
 _MUNSIT = BUILT_IN["munsit"]
 
@@ -19,7 +19,7 @@ def test_the_built_in_table() -> None:
     for name, provider in BUILT_IN.items():
         assert provider.name == name
         assert provider.tts_path == "/websocket/text-to-speech"
-        assert with_settings(provider, {}, where="x") == provider
+        assert change_provider(provider, {}, where="x") == provider
         assert not provider.base_url or check_base_url(provider.base_url, insecure=False)
     assert _MUNSIT.stt_path == "/websocket/speech-to-text"
     assert BUILT_IN["faseeh"].stt_path == ""
@@ -51,7 +51,7 @@ def test_the_local_server_keeps_the_model_of_its_earlier_results() -> None:
 def test_settings_change_their_fields_only() -> None:
     """Named fields change, checked and converted; the rest stays, and so does the original."""
     toml = tomllib.loads('tts_auth = ["header"]\npace = 4\nconcurrency = 2\nclose_drains = true')
-    changed = with_settings(_MUNSIT, toml, where="x")
+    changed = change_provider(_MUNSIT, toml, where="x")
     expected = dataclasses.replace(
         _MUNSIT, tts_auth=("header",), pace=4.0, concurrency=2, close_drains=True
     )
@@ -88,7 +88,7 @@ def test_settings_change_their_fields_only() -> None:
 def test_a_wrong_setting_is_told(settings_: dict[str, object], words: list[str]) -> None:
     """The message says where, which field, and what would be right."""
     with pytest.raises(ConfigurationError) as caught:
-        with_settings(_MUNSIT, settings_, where="batchjobs.toml: [providers.munsit]")
+        change_provider(_MUNSIT, settings_, where="batchjobs.toml: [providers.munsit]")
     assert str(caught.value).startswith("batchjobs.toml: [providers.munsit]: ")
     assert all(word in str(caught.value) for word in words)
     assert "did you mean 'name'" not in str(caught.value)
@@ -108,7 +108,7 @@ def test_a_file_changes_and_adds_providers() -> None:
         key_variable = "OUR_KEY"
         """
     )
-    found = providers_from(tables, where="batchjobs.toml")
+    found = read_providers(tables, where="batchjobs.toml")
     assert list(found) == ["local", "munsit", "faseeh", "uae", "ours"]
     assert found["uae"].name == "uae"
     assert found["uae"].base_url == found["faseeh"].base_url == "wss://ae.api.faseeh.ai/api/v1"
@@ -117,7 +117,7 @@ def test_a_file_changes_and_adds_providers() -> None:
         name="ours", base_url="wss://speech.example/api/v1", key_variable="OUR_KEY"
     )
     assert BUILT_IN["faseeh"].base_url == "wss://api.faseeh.ai/api/v1"
-    assert providers_from({}, where="x") == BUILT_IN
+    assert read_providers({}, where="x") == BUILT_IN
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_file_changes_and_adds_providers() -> None:
 def test_a_wrong_table_is_told(tables: dict[str, object], words: list[str]) -> None:
     """A table that describes no provider is named."""
     with pytest.raises(ConfigurationError) as caught:
-        providers_from(tables, where="batchjobs.toml")
+        read_providers(tables, where="batchjobs.toml")
     assert all(word in str(caught.value) for word in words)
 
 
@@ -158,7 +158,7 @@ def test_a_wrong_table_is_told(tables: dict[str, object], words: list[str]) -> N
 def test_any_table_is_a_provider_or_told(table: dict[str, object]) -> None:
     """Nothing a TOML file can hold raises anything but a configuration error."""
     try:
-        found = providers_from({"munsit": table}, where="x")
+        found = read_providers({"munsit": table}, where="x")
     except ConfigurationError:
         return
     assert found["munsit"].name == "munsit"

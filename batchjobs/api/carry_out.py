@@ -38,7 +38,7 @@ def carry_out(
             )
         run = prepare(request, checkpoint, observe, progress)
         # From here on a signal never leaves things half done: it drains, and the report is written.
-        with signals.noted() as noted:
+        with signals.note_first() as noted:
             try:
                 end = trio.run(do_work, run, noted)
             except BaseException as error:

@@ -26,7 +26,7 @@ from batchjobs.websocket import masking
 __all__ = ["do_work"]
 
 
-async def do_work(run: PreparedRun, noted: signals.Noted | None = None) -> RunEnd:
+async def do_work(run: PreparedRun, noted: signals.SignalNote | None = None) -> RunEnd:
     """Start the local server if it is needed, adopt the plan, and do what there is to do.
 
     Args:

@@ -46,7 +46,7 @@ class PreparedRun:
 def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     """Hold the run folder; leaves no trace of a run that was refused before it began."""
     existed = request.folder.exists()
-    with signals.noted() as noted:
+    with signals.note_first() as noted:
         checkpoint = Checkpoint.open(request.folder)
     with checkpoint:
         try:

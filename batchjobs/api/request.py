@@ -15,7 +15,7 @@ from batchjobs.files import run_folder
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 from batchjobs.manifest import Source, is_rows
 from batchjobs.options import Options, check
-from batchjobs.providers import DEFAULT_PROVIDER, Provider, check_base_url, with_settings
+from batchjobs.providers import DEFAULT_PROVIDER, Provider, change_provider, check_base_url
 
 __all__ = ["Request", "input_root", "path_of", "request_of"]
 
@@ -125,11 +125,11 @@ def _providers(configuration: Configuration, options: Options) -> dict[str, Prov
         )
     if options.pace is not None:
         pace: Mapping[str, object] = {"pace": options.pace}
-        providers = {n: with_settings(p, pace, where="--pace") for n, p in providers.items()}
+        providers = {n: change_provider(p, pace, where="--pace") for n, p in providers.items()}
     if options.engine:
         engine = {"engine": options.engine}
         local = providers[DEFAULT_PROVIDER]
-        providers[DEFAULT_PROVIDER] = with_settings(local, engine, where="--engine")
+        providers[DEFAULT_PROVIDER] = change_provider(local, engine, where="--engine")
     return providers
 
 

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchjobs.formatting import plural
-from batchjobs.jobs import BadRow, derived_id
+from batchjobs.jobs import BadRow, derive_id
 from batchjobs.manifest.csv_header import Header, read_header
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from batchjobs.manifest.stray_quotes import explain_broken_row, refuse_swallowed_rows
@@ -80,6 +80,6 @@ def _wrong_width(line: int, fields: Sequence[str], header: Header) -> BadRow:
         hint="put quotes around a text that holds the delimiter"
         if many
         else "an empty field still needs its delimiter",
-        id=str(row.get("id") or derived_id({"": list(fields)})),
+        id=str(row.get("id") or derive_id({"": list(fields)})),
         row=row,
     )

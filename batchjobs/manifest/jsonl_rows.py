@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import orjson
 
-from batchjobs.jobs import BadRow, derived_id
+from batchjobs.jobs import BadRow, derive_id
 from batchjobs.manifest.columns import ColumnCheck, RowError
 from batchjobs.manifest.source import Rows, decode_line
 
@@ -76,7 +76,7 @@ def _check_rows(
 def _id_of(row: Mapping[str, object]) -> str:
     given = row.get("id")
     usable = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
-    return str(given) if usable else derived_id(row)
+    return str(given) if usable else derive_id(row)
 
 
 def _without_failure(row: dict[str, object]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchjobs.errors import UsageError
 from batchjobs.files.paths import PathEscapeError, path_inside
-from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derived_id
+from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derive_id
 from batchjobs.manifest.cells import (
     NUMBER_RANGES,
     VOICE_COLUMNS,
@@ -79,7 +79,7 @@ class Rules:
             row: Column to value.
         """
         cells = convert_row(row)
-        job_id = cells.id or derived_id(row)
+        job_id = cells.id or derive_id(row)
         try:
             raise_first(cells.errors, "id", *SOURCES)
             source = _source(cells)

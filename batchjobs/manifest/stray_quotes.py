@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from batchjobs.errors import ManifestError
-from batchjobs.jobs import BadRow, derived_id
+from batchjobs.jobs import BadRow, derive_id
 from batchjobs.manifest.columns import NUMBERS, SOURCES
 from batchjobs.manifest.csv_header import Header
 from batchjobs.manifest.tape import MULTILINE_HINT, Tape
@@ -46,7 +46,7 @@ def explain_broken_row(tape: Tape, line: int, delimiter: str, error: csv.Error) 
         column="",
         message="text follows a closing quote",
         hint="double every quote inside a quoted text",
-        id=derived_id({"": tape.row}),
+        id=derive_id({"": tape.row}),
     )
 
 

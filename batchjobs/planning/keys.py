@@ -1,7 +1,7 @@
 """The key of what a job asks: two jobs with one key ask the same, and are bought once."""
 
 from batchjobs import text
-from batchjobs.jobs import Job, Kind, Segment, segment_key
+from batchjobs.jobs import Job, Kind, Segment, make_segment_key
 from batchjobs.providers import Provider
 
 __all__ = ["cut_text", "recording_key", "speech_key"]
@@ -16,7 +16,7 @@ def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
         spoken: The part; None for the whole.
     """
     assert job.speech is not None
-    return segment_key(
+    return make_segment_key(
         kind=job.kind,
         service=_service(provider),
         model=job.speech.model_id,
@@ -28,7 +28,7 @@ def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
 
 def recording_key(sha256: str, provider: Provider) -> str:
     """Give the key of the transcription of a recording, or of a part of it, with this hash."""
-    return segment_key(
+    return make_segment_key(
         kind=Kind.STT, service=_service(provider), model=provider.stt_model, audio_sha256=sha256
     )
 

@@ -56,7 +56,7 @@ class BadRowsError(ManifestError):
     """
 
     def __init__(self, name: str, rows: Sequence[BadRow], total: int) -> None:
-        lines = [row.located(name) for row in rows]
+        lines = [row.describe(name) for row in rows]
         if total > len(rows):
             lines.append(f"… and {total - len(rows):,} more")
         super().__init__(

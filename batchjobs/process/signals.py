@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
-__all__ = ["Interrupted", "Noted", "listened_to", "noted", "pass_on", "raised"]
+__all__ = ["Interrupted", "SignalNote", "list_stopping", "note_first", "pass_on", "raise_first"]
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-class Noted:
+class SignalNote:
     """What came while nothing could be done about it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Noted:
         self.number = 0
 
 
-def listened_to() -> tuple[signal.Signals, ...]:
+def list_stopping() -> tuple[signal.Signals, ...]:
     """Give the signals that may stop us: what ``nohup`` or a shell has switched off stays off.
 
     None outside the main thread: no other can listen.
@@ -47,26 +47,26 @@ def listened_to() -> tuple[signal.Signals, ...]:
 
 
 @contextlib.contextmanager
-def raised() -> Iterator[None]:
+def raise_first() -> Iterator[None]:
     """Let the first signal raise `Interrupted`, so that the command can tidy up and die of it."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for each in listened_to():
+        for each in list_stopping():
             signal.signal(each, signal.SIG_DFL)  # tidying up may hang: the second one ends it
         raise Interrupted(number)
 
-    with _handled(interrupt):
+    with _handle_with(interrupt):
         yield
 
 
 @contextlib.contextmanager
-def noted() -> Iterator[Noted]:
+def note_first() -> Iterator[SignalNote]:
     """Note the first signal and go on; a second one ends the process at once.
 
     For the moments that must come to their end and soon do: the start of a local server, and the
     writing of the results.
     """
-    found = Noted()
+    found = SignalNote()
 
     def note(number: int, _: FrameType | None) -> None:
         if found.number:
@@ -74,7 +74,7 @@ def noted() -> Iterator[Noted]:
             os.kill(os.getpid(), number)
         found.number = found.number or number
 
-    with _handled(note):
+    with _handle_with(note):
         yield found
 
 
@@ -95,9 +95,9 @@ def pass_on(number: int) -> None:
 
 
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _handle_with(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle the signals for as long as the block lasts."""
-    before = {number: signal.getsignal(number) for number in listened_to()}
+    before = {number: signal.getsignal(number) for number in list_stopping()}
     for number in before:
         signal.signal(number, handler)
     try:

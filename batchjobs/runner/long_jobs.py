@@ -11,7 +11,7 @@ import trio
 from batchjobs.checkpoint import JobRecord, SegmentChanges, SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.formatting import timestamp
-from batchjobs.jobs import Doubt, Kind, Status, combined
+from batchjobs.jobs import Doubt, Kind, Status, sum_evidence
 from batchjobs.outputs import writing
 from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
 from batchjobs.outputs.writing import Written
@@ -176,7 +176,7 @@ def _make_record(job: LongJob, written: Written | None) -> JobRecord:
         files=written.files if written is not None else (),
         provider=row.provider,
         attempts=sum(segment.attempts for segment in segments),
-        evidence=combined(evidence),
+        evidence=sum_evidence(evidence),
         cost=round(sum(segment.cost for segment in segments), 6),
         started_at=min((s.started_at for s in segments), default=ticket.started_at),
         finished_at=time.time(),

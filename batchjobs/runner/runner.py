@@ -15,7 +15,7 @@ from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
 from batchjobs.outputs import suspects
 from batchjobs.outputs.segments import sweep_segments
-from batchjobs.process.signals import listened_to
+from batchjobs.process.signals import list_stopping
 from batchjobs.progress import Observer
 from batchjobs.runner.feeder import Feeder, Handout
 from batchjobs.runner.state import RunEnd, RunState
@@ -124,7 +124,7 @@ class Runner:
             receive.close()
 
     async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
-        wanted = listened_to()
+        wanted = list_stopping()
         if not wanted:  # switched off for this process, or this is no main thread
             task_status.started()
             return

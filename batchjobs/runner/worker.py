@@ -98,7 +98,7 @@ class Worker:
             ticket.started_at = ticket.started_at or time.time()
         match ticket.step:
             case Refuse(bad=bad):
-                message = bad.located(self._run.manifest)
+                message = bad.describe(self._run.manifest)
                 await self._fail(ticket, Fail(error_class="bad_row", message=message))
             case Copy(job=job, has_waited=has_waited):
                 await self._copy(ticket, job, has_waited=has_waited)

@@ -108,7 +108,7 @@ def bug_inside() -> None:
 
 def planning_dies() -> None:
     """A signal in planning ends the process where it stands."""
-    run.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
+    run.signals.raise_first = contextlib.nullcontext  # type: ignore[assignment]
 
 
 def results_die() -> None:
@@ -116,15 +116,15 @@ def results_die() -> None:
 
     @contextlib.contextmanager
     def nothing() -> object:
-        yield signals.Noted()
+        yield signals.SignalNote()
 
-    signals.noted = nothing  # type: ignore[assignment]
-    run.signals.raised = contextlib.nullcontext  # type: ignore[assignment]
+    signals.note_first = nothing  # type: ignore[assignment]
+    run.signals.raise_first = contextlib.nullcontext  # type: ignore[assignment]
 
 
 def never_nohup() -> None:
     """Signals that were switched off are listened to all the same."""
-    runner.runner.listened_to = lambda: signals._STOPPING  # type: ignore[attr-defined]
+    runner.runner.list_stopping = lambda: signals._STOPPING  # type: ignore[attr-defined]
 
 
 def streams_trusted() -> None:

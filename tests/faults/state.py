@@ -46,7 +46,7 @@ from batchjobs.checkpoint.records import read_record
 from batchjobs.errors import BatchjobsError, DiskError, OutputError, RecordingError, RunLockedError
 from batchjobs.files.atomic import part_path
 from batchjobs.files.run_folder import CHECKPOINT
-from batchjobs.jobs import Evidence, Status, derived_id
+from batchjobs.jobs import Evidence, Status, derive_id
 from batchjobs.outputs.summary import RunSummary
 from batchjobs.progress import Event, JobFinished
 from batchjobs.server.engines.tone import ToneRecogniser
@@ -324,7 +324,7 @@ class RunFolder(RuleBasedStateMachine):
 
     def id_of(self, row: dict[str, object]) -> str:
         """Give the id that a row has or gets."""
-        return str(row.get("id") or derived_id(row))
+        return str(row.get("id") or derive_id(row))
 
     def key_of(self, row: dict[str, object]) -> tuple[str, str, int]:
         """Give all that a row's result depends on."""

@@ -105,7 +105,7 @@ def judged(case: ManifestCase, folder: Path) -> str:
         return f"not refused: {len(rows)} rows"
     good = sum(isinstance(row, Job) for row in rows)
     bad = [row for row in rows if isinstance(row, BadRow)]
-    shown = [row.located(case.file) for row in bad]
+    shown = [row.describe(case.file) for row in bad]
     if (good, len(bad)) != (case.good, len(case.bad)):
         return f"{good} jobs and {len(bad)} bad rows: {shown}"
     for row, line, verdict in zip(bad, shown, case.bad, strict=True):

@@ -113,7 +113,7 @@ def test_a_bad_row_names_its_column_and_what_to_do(
     bad = read_bad_row(tmp_path, content)
     assert bad.column == column
     assert bad.line == 2
-    assert words in bad.located("talks")
+    assert words in bad.describe("talks")
     assert bad.id
 
 
@@ -167,7 +167,7 @@ def test_a_bad_line_of_jsonl_is_one_bad_row(
     assert isinstance(last, Job)
     assert isinstance(bad, BadRow)
     assert (bad.line, bad.column) == (2, column)
-    assert words in bad.located("talks")
+    assert words in bad.describe("talks")
     assert bad.id
 
 

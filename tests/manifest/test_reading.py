@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.jobs import Job, Kind, derived_id
+from batchjobs.jobs import Job, Kind, derive_id
 from batchjobs.manifest import KNOWN_COLUMNS, read_rows
 from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN
@@ -72,7 +72,7 @@ def test_a_missing_id_is_derived_from_the_content_and_not_the_position(tmp_path:
     first, second, third = read_manifest(tmp_path, "id,text\n,one\n,two\n,one\n")
     assert isinstance(first, Job)
     assert first.id_is_derived
-    assert first.id == third.id == derived_id({"id": "", "text": "one"})
+    assert first.id == third.id == derive_id({"id": "", "text": "one"})
     assert first.id != second.id
 
 

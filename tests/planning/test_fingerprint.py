@@ -13,12 +13,12 @@ from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.planning import Action, BadRowsError, Plan, fingerprint_of, make_plan
-from batchjobs.providers import BUILT_IN, with_settings
+from batchjobs.providers import BUILT_IN, change_provider
 from tests.builders import write_recording
 from tests.planning.desk import Desk
 
 _KEPT = {"fingerprint": "f"}
-_SHORT = with_settings(BUILT_IN["local"], {"text_limit_characters": 40}, where="here")
+_SHORT = change_provider(BUILT_IN["local"], {"text_limit_characters": 40}, where="here")
 
 Table = Sequence[Mapping[str, object]]
 

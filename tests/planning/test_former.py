@@ -14,12 +14,12 @@ from batchjobs.errors import UsageError
 from batchjobs.jobs import Job, Kind
 from batchjobs.planning import Plan, Superseded
 from batchjobs.planning.keys import cut_text
-from batchjobs.providers import BUILT_IN, Provider, with_settings
+from batchjobs.providers import BUILT_IN, Provider, change_provider
 from batchjobs.server.child import local_server
 from tests.planning.desk import Desk
 
 _NOW = BUILT_IN["munsit"]
-_THEN = with_settings(
+_THEN = change_provider(
     _NOW, {"tts_model": "faseeh-mini-v1-preview", "stt_model": ""}, where="before"
 )
 _SPEECH = Superseded(

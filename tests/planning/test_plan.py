@@ -19,7 +19,7 @@ from batchjobs.planning import (
     is_intact,
     make_plan,
 )
-from batchjobs.providers import BUILT_IN, with_settings
+from batchjobs.providers import BUILT_IN, change_provider
 from tests.builders import make_record, make_speech
 from tests.planning.desk import Desk, text_rows, write_sound
 
@@ -106,10 +106,10 @@ def test_a_row_beyond_the_limit_buys_nothing_for_others(desk: Desk) -> None:
 
 def test_what_it_costs_is_summed_per_currency(desk: Desk) -> None:
     """Purchases are priced, copies and followers are not, currencies stay apart, free is named."""
-    priced = with_settings(
+    priced = change_provider(
         BUILT_IN["munsit"], {"stt_price_per_hour": 36.0, "currency": "AED"}, where="x"
     )
-    free = with_settings(BUILT_IN["faseeh"], {"tts_price_per_million_characters": 0.0}, where="x")
+    free = change_provider(BUILT_IN["faseeh"], {"tts_price_per_million_characters": 0.0}, where="x")
     other = replace(BUILT_IN["faseeh"], name="other")
     shop = Desk(
         home=desk.home,

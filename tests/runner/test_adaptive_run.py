@@ -21,7 +21,7 @@ import trio
 from batchjobs.errors import BudgetReachedError
 from batchjobs.limits import ConcurrencyLimit, RetryPolicy
 from batchjobs.options import Options
-from batchjobs.providers import with_settings
+from batchjobs.providers import change_provider
 from batchjobs.runner import Runner
 from tests.builders import audio_message
 from tests.clocks import standing
@@ -35,7 +35,7 @@ ROUND_TRIP_SECONDS = 0.05
 RETRY_AFTER_SECONDS = 3.0
 MEAN_SESSION_SECONDS = 2.0
 OPTIONS = Options(concurrency=0)
-PATIENT = with_settings(QUICK, {"connect_seconds": 60.0, "drain_seconds": 60.0}, where="test")
+PATIENT = change_provider(QUICK, {"connect_seconds": 60.0, "drain_seconds": 60.0}, where="test")
 
 
 # -- the service ---------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ from batchjobs.server.engines.tone_signal import (
     HEADER_BYTES,
     HEADER_SYMBOL_SECONDS,
     PILOT_SECONDS,
-    encoded,
-    pieces,
+    encode_text,
+    split_text,
 )
 from batchjobs.text import split_sentences
 from tests.books import PROSE
@@ -134,7 +134,7 @@ def spoken_talk(path: Path, seconds: float) -> Talk:
         while at < seconds * 16_000:
             number += 1  # said as well: equal stretches would be bought once
             sentence = f"{number} {every[number % len(every)]}"
-            for piece in pieces(f"{sentence} "):
+            for piece in split_text(f"{sentence} "):
                 pcm = np.frombuffer(b"".join(engine.synthesise(piece, SPEECH)), dtype="<i2")
                 file.write(pcm)
                 words += _placed(piece, at / 16_000)
@@ -151,8 +151,8 @@ def _placed(piece: str, start: float) -> list[tuple[str, float, float]]:
     return [
         (
             word[0],
-            start + len(encoded(piece[: word.start()])) * SYMBOL_SECONDS,
-            start + len(encoded(piece[: word.end()])) * SYMBOL_SECONDS,
+            start + len(encode_text(piece[: word.start()])) * SYMBOL_SECONDS,
+            start + len(encode_text(piece[: word.end()])) * SYMBOL_SECONDS,
         )
         for word in re.finditer(r"\S+", piece)
     ]

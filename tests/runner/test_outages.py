@@ -11,7 +11,7 @@ import trio
 from batchjobs.errors import ServiceUnavailableError
 from batchjobs.limits import Breaker, HandshakeRefusals
 from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
-from batchjobs.providers import with_settings
+from batchjobs.providers import change_provider
 from tests.clocks import standing
 from tests.runner.runs import QUICK, Ran, job, jobs, obeys, ran
 from tests.runner.trouble import POLICY, troubled
@@ -114,7 +114,7 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
 def test_a_service_that_stays_away_ends_the_run_with_every_job_untouched(tmp_path: Path) -> None:
     """After the provider's limit the run stops with 69; what is not done has not failed."""
     outage = Outage(after=6, seconds=1e9)
-    impatient = with_settings(QUICK, {"outage_limit_seconds": 120.0}, where="test")
+    impatient = change_provider(QUICK, {"outage_limit_seconds": 120.0}, where="test")
     result = run_in_an_outage(tmp_path, outage, 20, provider=impatient)
     assert isinstance(result.end.error, ServiceUnavailableError)
     assert result.statuses.keys() == {"done"}

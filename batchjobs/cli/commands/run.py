@@ -61,7 +61,7 @@ def run(
     set_logging(verbose, quiet=quiet)
     tune_process()
     with exit_on_error():
-        with signals.raised():
+        with signals.raise_first():
             report = carry_out(
                 manifest_source(manifest),
                 read_options(given),

@@ -53,7 +53,7 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
 
     target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
     unreadable: set[tuple[str, str]] = set()
-    with exit_on_error(), signals.raised():
+    with exit_on_error(), signals.raise_first():
         scanner = Scan(folder, target)
         # Watched from before it is looked through: what arrives meanwhile is in neither otherwise.
         arriving = (

@@ -22,7 +22,7 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.samples import Resampler
 from batchjobs.text import script_of, split_messages
 
-__all__ = ["EspeakSynthesiser", "runs", "voice_variant"]
+__all__ = ["EspeakSynthesiser", "choose_variant", "split_scripts"]
 
 _PROGRAM = Path(__file__).with_name("espeak_helper.py")
 _START_SECONDS = 20.0
@@ -52,7 +52,7 @@ _AS_ESPEAK_READS = {"\u066b": ".", "\u066c": ","}
 thousands separator of "١٬٠٠٠"; see findings/espeak-ng-arabic-numbers.sh."""
 
 
-def voice_variant(voice_id: str) -> tuple[str, int]:
+def choose_variant(voice_id: str) -> tuple[str, int]:
     """Choose the espeak variant and pitch for a voice id: always the same for the same id.
 
     Args:
@@ -84,7 +84,7 @@ def _word_script(word: str) -> str:
     return "latin" if any(map(str.isalpha, word)) else ""
 
 
-def runs(text: str, *, otherwise: str) -> list[tuple[str, str]]:
+def split_scripts(text: str, *, otherwise: str) -> list[tuple[str, str]]:
     """Cut a text into runs of words for the Arabic and the English voice.
 
     A word with an Arabic letter or Arabic-Indic digit is Arabic, one with other letters is Latin;
@@ -143,7 +143,7 @@ class EspeakSynthesiser:
         block_bytes = 2 * int(_BLOCK_SECONDS * rate)
         resampler: Resampler | None = None
         for sentence in split_messages(speakable, limit_characters=_PIECE_CHARACTERS):
-            native_rate, pcm = self._spoken(sentence, settings)
+            native_rate, pcm = self._speak(sentence, settings)
             resampler = resampler or Resampler(from_rate=native_rate, to_rate=rate)
             pause = bytes(2 * int(_PAUSE_SECONDS / settings.speed * native_rate))
             yield from _blocks(resampler, pcm + pause, block_bytes)
@@ -156,24 +156,26 @@ class EspeakSynthesiser:
             self._closed = True
             self._drop_helper()
 
-    def _spoken(self, sentence: str, settings: SpeechSettings) -> tuple[int, bytes]:
-        variant, pitch = voice_variant(settings.voice_id)
+    def _speak(self, sentence: str, settings: SpeechSettings) -> tuple[int, bytes]:
+        variant, pitch = choose_variant(settings.voice_id)
         otherwise = "arabic" if settings.voice_id.casefold().startswith("ar") else "latin"
         pace = round(_WORDS_PER_MINUTE * settings.speed)
         seconds = self._patience_seconds + _PATIENCE_PER_CHARACTER_SECONDS * len(sentence)
         request = {
             "runs": [
                 [f"{_BASE_VOICES[kind]}+{variant}", run]
-                for kind, run in runs(_with_readable_numbers(sentence), otherwise=otherwise)
+                for kind, run in split_scripts(
+                    _with_readable_numbers(sentence), otherwise=otherwise
+                )
             ],
             "words_per_minute": min(max(pace, _SLOWEST), _FASTEST),
             "pitch": pitch,
             "seconds": seconds,
         }
         with self._lock:
-            return self._asked(json.dumps(request).encode(), _GRACE * seconds)
+            return self._ask(json.dumps(request).encode(), _GRACE * seconds)
 
-    def _asked(self, request: bytes, seconds: float) -> tuple[int, bytes]:
+    def _ask(self, request: bytes, seconds: float) -> tuple[int, bytes]:
         """Ask the helper; one that turns out dead is replaced once."""
         for _ in range(2):
             if self._closed:

@@ -59,12 +59,12 @@ class _Espeak:
             TypeError: The request has no list of runs.
         """
 
-        def heard(wave: int | None, count: int, _events: int | None) -> int:
+        def hear(wave: int | None, count: int, _events: int | None) -> int:
             if wave and count > 0:
                 write(ctypes.string_at(wave, 2 * count))
             return 0
 
-        callback = _Callback(heard)
+        callback = _Callback(hear)
         self._library.espeak_SetSynthCallback(callback)
         runs = request["runs"]
         if not isinstance(runs, list):

@@ -104,7 +104,7 @@ class UtteranceEnd:
         self._samples = 0
         self._quiet = 0
 
-    def reached(self, samples: NDArray[np.float32]) -> bool:
+    def ends_behind(self, samples: NDArray[np.float32]) -> bool:
         """Hear more samples, shape (n,), and say whether the utterance can end behind them.
 
         If so, what comes next counts as a new utterance.

@@ -29,7 +29,7 @@ _NOISE_SEED = 20_240
 # -- loading it --------------------------------------------------------------------------------
 
 
-def _loaded(model: Model) -> _Transcribe:
+def _load(model: Model) -> _Transcribe:
     """Load a model. sherpa-onnx may end the process instead: see `check`.
 
     Raises:
@@ -46,7 +46,7 @@ def _loaded(model: Model) -> _Transcribe:
         **recipe.settings,
     )
 
-    def streaming(samples: NDArray[np.float32]) -> str:
+    def recognise_stream(samples: NDArray[np.float32]) -> str:
         stream = recognizer.create_stream()
         stream.accept_waveform(_RATE, samples)
         stream.accept_waveform(_RATE, np.zeros(int(_TAIL_SECONDS * _RATE), np.float32))
@@ -55,13 +55,13 @@ def _loaded(model: Model) -> _Transcribe:
             recognizer.decode_stream(stream)
         return str(recognizer.get_result(stream)).strip()
 
-    def whole(samples: NDArray[np.float32]) -> str:
+    def recognise_whole(samples: NDArray[np.float32]) -> str:
         stream = recognizer.create_stream()
         stream.accept_waveform(_RATE, samples)
         recognizer.decode_stream(stream)
         return str(stream.result.text).strip()
 
-    return streaming if recipe.streaming else whole
+    return recognise_stream if recipe.streaming else recognise_whole
 
 
 def check(folder: str) -> None:
@@ -71,7 +71,7 @@ def check(folder: str) -> None:
     do not fit: that must not be the server.
     """
     noise = np.random.default_rng(_NOISE_SEED).random(_RATE, np.float32) * 0.2 - 0.1
-    _loaded(find_model(Path(folder)))(noise.astype(np.float32))
+    _load(find_model(Path(folder)))(noise.astype(np.float32))
 
 
 _CHECK_PROGRAM = (
@@ -118,7 +118,7 @@ class SherpaRecogniser:
         _check_apart(self.model.tokens.parent)
         self._lock = threading.Lock()
         try:
-            self._transcribe = _loaded(self.model)
+            self._transcribe = _load(self.model)
         except RuntimeError as error:  # though the check went well: no memory, most likely
             raise ConfigurationError(f"the model in {model_folder} failed: {error}") from error
 
@@ -174,7 +174,7 @@ class SherpaStream:
         if len(samples):
             self._heard.append(samples)
             self._current = self._transcribe(np.concatenate(self._heard))
-            if self._end.reached(samples):
+            if self._end.ends_behind(samples):
                 self._finished.append(self._current)
                 self._current = ""
                 self._heard.clear()

@@ -106,14 +106,14 @@ def find_model(folder: Path | None) -> Model:
     tokens = sorted(folder.glob("*tokens.txt"))
     if not tokens:
         hint = f"{_NEEDED}; {_MODELS_AT}"
-        raise ConfigurationError(f"no tokens.txt in {_described(folder)}", hint=hint)
-    kind, found = _recognised(folder)
+        raise ConfigurationError(f"no tokens.txt in {_describe(folder)}", hint=hint)
+    kind, found = _recognise(folder)
     return Model(
         kind=kind, tokens=tokens[0], files=dict(zip(RECIPES[kind].parts, found, strict=True))
     )
 
 
-def _recognised(folder: Path) -> tuple[str, list[Path]]:
+def _recognise(folder: Path) -> tuple[str, list[Path]]:
     parts = {name: _best(folder, name) for name in ("encoder", "decoder", "joiner")}
     present = {name: path for name, path in parts.items() if path is not None}
     single = _best(folder, "")
@@ -132,7 +132,7 @@ def _recognised(folder: Path) -> tuple[str, list[Path]]:
     kind = _single_kind(_facts(single)) if single is not None and not present else ""
     if single is None or not kind:
         hint = f"{_NEEDED}; {_MODELS_AT}"
-        raise ConfigurationError(f"no model that is known in {_described(folder)}", hint=hint)
+        raise ConfigurationError(f"no model that is known in {_describe(folder)}", hint=hint)
     return kind, [single]
 
 
@@ -155,7 +155,7 @@ def _best(folder: Path, part: str) -> Path | None:
     return min(files, key=lambda path: ("int8" in path.name, path.name), default=None)
 
 
-def _described(folder: Path) -> str:
+def _describe(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir())
     listed = ", ".join(names[:_LISTED_FILES]) or "nothing"
     more = f" and {len(names) - _LISTED_FILES} more" if len(names) > _LISTED_FILES else ""

@@ -170,9 +170,9 @@ class SphinxStream:
         samples = self._reader.push(pcm, sample_rate)
         if len(samples):
             patience = self._patience_seconds + _PATIENCE_PER_SECOND * len(samples) / _RATE
-            self._current = self._asked(b"P" + self._conditioned(samples), patience)
-            if self._end.reached(samples):
-                self._finished.append(self._asked(b"E", patience))
+            self._current = self._ask(b"P" + self._condition(samples), patience)
+            if self._end.ends_behind(samples):
+                self._finished.append(self._ask(b"E", patience))
                 self._current = ""
         return " ".join(text for text in (*self._finished, self._current) if text)
 
@@ -180,12 +180,12 @@ class SphinxStream:
         """End the decoder's process."""
         self._session.close()
 
-    def _conditioned(self, samples: NDArray[np.float32]) -> bytes:
+    def _condition(self, samples: NDArray[np.float32]) -> bytes:
         # One double a sample, so the noise is the same however the audio is cut.
         noise = (self._noise.random(len(samples)) * 2 - 1) * (_NOISE_STEPS / 32768)
         return quantise((samples * _GAIN + noise).astype(np.float32))
 
-    def _asked(self, frame: bytes, seconds: float) -> str:
+    def _ask(self, frame: bytes, seconds: float) -> str:
         try:
             self._session.settimeout(seconds)
             send(self._session, frame)

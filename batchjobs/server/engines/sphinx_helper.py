@@ -49,7 +49,7 @@ class Decoder(Protocol):
         ...
 
 
-def _loaded(grammar: str) -> Decoder:
+def _load(grammar: str) -> Decoder:
     import pocketsphinx
 
     if not grammar:
@@ -173,7 +173,7 @@ def main(packages: str) -> None:  # pragma: no cover - only ever in the helper
         return
     sys.path.append(packages)
     try:
-        decoder = _loaded(grammar.decode())
+        decoder = _load(grammar.decode())
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         send(control, f"pocketsphinx cannot be loaded: {error}".encode())
         return

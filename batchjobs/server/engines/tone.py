@@ -22,10 +22,10 @@ from batchjobs.server.engines.tone_signal import (
     RATES,
     SYMBOL_SECONDS_ALLOWED,
     TONES_HZ,
-    decoded,
-    encoded,
-    header,
-    pieces,
+    decode_text,
+    encode_text,
+    make_header,
+    split_text,
 )
 
 __all__ = ["ToneRecogniser", "ToneStream", "ToneSynthesiser"]
@@ -99,18 +99,18 @@ class ToneSynthesiser:
         rate = settings.sample_rate
         if rate not in RATES:
             raise EngineError(f"the tone engine cannot speak at {rate} Hz")
-        for piece in pieces(text):
-            yield from _spoken(piece, rate, settings.speed)
+        for piece in split_text(text):
+            yield from _speak(piece, rate, settings.speed)
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-def _spoken(piece: str, rate: int, speed: float) -> Iterator[bytes]:
-    payload = encoded(piece)
+def _speak(piece: str, rate: int, speed: float) -> Iterator[bytes]:
+    payload = encode_text(piece)
     shortest, longest = SYMBOL_SECONDS_ALLOWED
     samples = round(min(max(_PAYLOAD_SYMBOL_SECONDS / speed, shortest), longest) * rate)
-    start = header(RATES.index(rate), samples, len(payload))
+    start = make_header(RATES.index(rate), samples, len(payload))
     fixed = _symbols(rate, round(HEADER_SYMBOL_SECONDS * rate))
     table = _symbols(rate, samples)
     codes = np.frombuffer(payload, np.uint8)
@@ -181,7 +181,7 @@ class _Decoder:
         """Hear samples, shape (n,), and give the texts that they completed."""
         self._kept = np.concatenate([self._kept, samples])
         self._read = []
-        for position in self._pilots_heard():
+        for position in self._find_pilots():
             self._follow()
             # Pilots end whatever was being read: if it was not whole by now, it never will be.
             self._current = _Utterance(position=position)
@@ -189,7 +189,7 @@ class _Decoder:
         self._forget()
         return "".join(self._read)
 
-    def _pilots_heard(self) -> list[float]:
+    def _find_pilots(self) -> list[float]:
         """Positions just after newly heard pilot pairs, in samples since the stream began."""
         window, hop = (
             round(_SCAN_WINDOW_SECONDS * self._rate),
@@ -230,7 +230,7 @@ class _Decoder:
 
     def _read_header(self, current: _Utterance) -> None:
         samples = HEADER_SYMBOL_SECONDS * self._rate
-        heard = self._whole(current, HEADER_BYTES, samples)
+        heard = self._read_group(current, HEADER_BYTES, samples)
         if heard is None:
             return
         fields = int.from_bytes(heard[:2], "big")
@@ -238,7 +238,7 @@ class _Decoder:
         shortest, longest = SYMBOL_SECONDS_ALLOWED
         seconds = (fields & 0xFFF) / RATES[index] if index < len(RATES) else 0.0
         # A rounded length may be half a sample off the limit.
-        if heard != header(index, fields & 0xFFF, length) or not (
+        if heard != make_header(index, fields & 0xFFF, length) or not (
             length and shortest - 0.001 <= seconds <= longest + 0.001
         ):
             self._current = None
@@ -249,9 +249,9 @@ class _Decoder:
 
     def _read_payload(self, current: _Utterance) -> None:
         missing = HEADER_BYTES + current.payload_bytes - len(current.received)
-        ready = min(missing, self._ready(current, current.symbol_samples))
+        ready = min(missing, self._count_ready(current, current.symbol_samples))
         if ready > 0:
-            symbols = self._symbols_at(current, ready, current.symbol_samples)
+            symbols = self._read_symbols(current, ready, current.symbol_samples)
             if symbols is None:
                 self._current = None
                 return
@@ -259,28 +259,28 @@ class _Decoder:
             missing -= ready
         if missing:
             return
-        check = self._whole(current, CHECK_BYTES, HEADER_SYMBOL_SECONDS * self._rate)
+        check = self._read_group(current, CHECK_BYTES, HEADER_SYMBOL_SECONDS * self._rate)
         if check is None:
             return
         self._current = None
         if zlib.crc32(current.received).to_bytes(CHECK_BYTES, "big") == check:
-            self._read.append(decoded(bytes(current.received[HEADER_BYTES:])))
+            self._read.append(decode_text(bytes(current.received[HEADER_BYTES:])))
 
-    def _whole(self, current: _Utterance, count: int, symbol_samples: float) -> bytes | None:
+    def _read_group(self, current: _Utterance, count: int, symbol_samples: float) -> bytes | None:
         """Read a group of symbols once all have come; an unclear one ends the utterance."""
-        if self._ready(current, symbol_samples) < count:
+        if self._count_ready(current, symbol_samples) < count:
             return None
-        symbols = self._symbols_at(current, count, symbol_samples)
+        symbols = self._read_symbols(current, count, symbol_samples)
         if symbols is None:
             self._current = None
         return symbols
 
-    def _ready(self, current: _Utterance, symbol_samples: float) -> int:
+    def _count_ready(self, current: _Utterance, symbol_samples: float) -> int:
         """How many symbols from the current position on have their window's samples here."""
         have = self._kept_from + len(self._kept) - current.position
         return int((have - 2) / symbol_samples + (1 - _WINDOW_SHARE) / 2)
 
-    def _symbols_at(self, current: _Utterance, count: int, symbol_samples: float) -> bytes | None:
+    def _read_symbols(self, current: _Utterance, count: int, symbol_samples: float) -> bytes | None:
         """Read symbols and move on behind them; None if one of them is none."""
         window = int(symbol_samples * _WINDOW_SHARE)
         starts = current.position + symbol_samples * np.arange(count) - self._kept_from

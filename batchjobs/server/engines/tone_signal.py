@@ -36,10 +36,10 @@ __all__ = [
     "RATES",
     "SYMBOL_SECONDS_ALLOWED",
     "TONES_HZ",
-    "decoded",
-    "encoded",
-    "header",
-    "pieces",
+    "decode_text",
+    "encode_text",
+    "make_header",
+    "split_text",
 ]
 
 # -- the signal --------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def _character_code(character: str) -> bytes:
     return code * _DIGIT_SYMBOLS if character.isdecimal() else code
 
 
-def encoded(text: str) -> bytes:
+def encode_text(text: str) -> bytes:
     """Give the payload that stands for a text."""
     return b"".join(map(_character_code, text))
 
@@ -95,16 +95,16 @@ def _character(match: re.Match[bytes]) -> str:
     return chr(point if point < 0x80 else _ARABIC.start + point - 0x80)
 
 
-def decoded(payload: bytes) -> str:
+def decode_text(payload: bytes) -> str:
     """Give the text, or nothing for bytes that no text has."""
     try:
         text = "".join(map(_character, _CODED.finditer(payload)))
     except UnicodeDecodeError:
         return ""
-    return text if encoded(text) == payload else ""
+    return text if encode_text(text) == payload else ""
 
 
-def pieces(text: str) -> Iterator[str]:
+def split_text(text: str) -> Iterator[str]:
     """Cut a text into what one utterance each speaks; together they are the text.
 
     After white space if there is any, else between two characters as a reader sees them.
@@ -134,7 +134,7 @@ def _between_characters(text: str, start: int, end: int) -> int:
     return end
 
 
-def header(rate_index: int, symbol_samples: int, length: int) -> bytes:
+def make_header(rate_index: int, symbol_samples: int, length: int) -> bytes:
     """Give an utterance's header.
 
     Args:

@@ -16,7 +16,7 @@ import pytest
 from batchjobs.audio.pcm import ends_abruptly
 from batchjobs.errors import EngineError
 from batchjobs.server.engines import espeak_helper
-from batchjobs.server.engines.espeak import EspeakSynthesiser, runs, voice_variant
+from batchjobs.server.engines.espeak import EspeakSynthesiser, choose_variant, split_scripts
 from tests.server.engines.speaking import make_settings, say
 
 # Forks of a process with threads; the child only calls what a fork may.
@@ -102,9 +102,9 @@ def test_different_voices_sound_different(engine: EspeakSynthesiser) -> None:
 
 def test_a_voice_id_that_says_so_is_female_or_male() -> None:
     """Ids that name a gender get such a voice; others any; the pitch stays near the usual."""
-    assert voice_variant("ar-hijazi-FEMALE-1")[0][0] == "f"
-    assert voice_variant("ar-najdi-male-2")[0][0] == "m"
-    others = {voice_variant(f"voice {number}") for number in range(60)}
+    assert choose_variant("ar-hijazi-FEMALE-1")[0][0] == "f"
+    assert choose_variant("ar-najdi-male-2")[0][0] == "m"
+    others = {choose_variant(f"voice {number}") for number in range(60)}
     assert {variant for variant, _ in others} == {
         *(f"f{number}" for number in range(1, 6)),
         *(f"m{number}" for number in range(1, 8)),
@@ -149,7 +149,7 @@ def test_a_long_text_begins_before_it_is_finished(engine: EspeakSynthesiser) -> 
 )
 def test_runs_go_by_script(text: str, expected: list[tuple[str, str]]) -> None:
     """Words go to the voice of their script, numbers with their neighbours; nothing is lost."""
-    assert runs(text, otherwise="otherwise") == expected
+    assert split_scripts(text, otherwise="otherwise") == expected
 
 
 def test_a_foreign_word_gets_its_own_voice(engine: EspeakSynthesiser) -> None:

@@ -142,14 +142,14 @@ def test_an_utterance_ends_in_a_pause_once_it_is_long() -> None:
     """Speech is cut in a pause after five seconds, and not before."""
     end = samples.UtteranceEnd(sample_rate=100)
     loud, quiet = np.full(100, 0.5, np.float32), np.zeros(50, np.float32)
-    assert [end.reached(block) for block in (loud, quiet, loud, loud, loud)] == [False] * 5
-    assert not end.reached(loud)
-    assert end.reached(quiet)
-    assert not end.reached(quiet)
+    assert [end.ends_behind(block) for block in (loud, quiet, loud, loud, loud)] == [False] * 5
+    assert not end.ends_behind(loud)
+    assert end.ends_behind(quiet)
+    assert not end.ends_behind(quiet)
 
 
 def test_an_endless_utterance_is_cut_anyway() -> None:
     """Speech without a pause is cut at twenty-five seconds, where recognisers reach their limit."""
     end = samples.UtteranceEnd(sample_rate=100)
     loud = np.full(100, 0.5, np.float32)
-    assert [end.reached(loud) for _ in range(26)].index(True) == 24
+    assert [end.ends_behind(loud) for _ in range(26)].index(True) == 24

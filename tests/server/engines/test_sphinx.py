@@ -241,7 +241,7 @@ def test_the_decoders_process_answers_frame_by_frame(
     clips: dict[tuple[str, str], bytes],
 ) -> None:
     """A session's process answers audio with the text so far, and an end with the utterance."""
-    decoder = sphinx_helper._loaded(f"#JSGF V1.0; grammar g; public <s> = {_SENTENCES[0]};")
+    decoder = sphinx_helper._load(f"#JSGF V1.0; grammar g; public <s> = {_SENTENCES[0]};")
     ours, theirs = socket.socketpair()
     process = threading.Thread(
         target=sphinx_helper._listen, args=(theirs, decoder), kwargs={"exact": True}
@@ -259,7 +259,7 @@ def test_the_decoders_process_answers_frame_by_frame(
 
 def test_the_helper_forks_for_every_socket_it_gets() -> None:
     """Each socket handed over is served by a fork, and the end of the line is the end."""
-    decoder = sphinx_helper._loaded("")
+    decoder = sphinx_helper._load("")
     ours, theirs = socket.socketpair()
     session, session_end = socket.socketpair()
     socket.send_fds(ours, [b"S"], [session_end.fileno()])

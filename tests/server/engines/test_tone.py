@@ -17,7 +17,12 @@ from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.server.engines.tone_signal import PIECE_LIMIT_BYTES, decoded, encoded, pieces
+from batchjobs.server.engines.tone_signal import (
+    PIECE_LIMIT_BYTES,
+    decode_text,
+    encode_text,
+    split_text,
+)
 from batchjobs.text import speech_weight
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
 from tests.builders import make_speech, write_recording
@@ -99,15 +104,15 @@ def test_any_unicode_in_any_chunks(text: str, rate: int, chunk_bytes: int) -> No
 @given(text=st.text())
 def test_a_payload_stands_for_its_text_only(text: str) -> None:
     """Every text has its bytes, and they give it back."""
-    assert decoded(encoded(text)) == text
+    assert decode_text(encode_text(text)) == text
 
 
 @settings(max_examples=100, deadline=None)
 @given(payload=st.binary(max_size=30))
 def test_bytes_that_no_text_has_give_nothing(payload: bytes) -> None:
     """Bytes that nobody encoded are no text, rather than a wrong one."""
-    text = decoded(payload)
-    assert text == "" or encoded(text) == payload
+    text = decode_text(payload)
+    assert text == "" or encode_text(text) == payload
 
 
 def test_tiny_chunks_are_enough() -> None:
@@ -259,10 +264,10 @@ def test_a_long_text_is_heard_exactly(text: str) -> None:
 @pytest.mark.parametrize("text", _LONG_TEXTS.values(), ids=_LONG_TEXTS)
 def test_a_long_text_is_spoken_in_short_pieces(text: str) -> None:
     """No piece is longer than a cut can wait for, and words, letters and their marks stay whole."""
-    cut = list(pieces(text))
+    cut = list(split_text(text))
     assert "".join(cut) == text
     assert len(cut) > 2
-    assert max(len(encoded(piece)) for piece in cut) <= PIECE_LIMIT_BYTES
+    assert max(len(encode_text(piece)) for piece in cut) <= PIECE_LIMIT_BYTES
     assert not any(unicodedata.category(piece[0])[0] == "M" for piece in cut)
     assert not any({piece[-1], after[0]} & set("\u200c\u200d") for piece, after in pairwise(cut))
     words = text.split()
@@ -273,10 +278,10 @@ def test_a_long_text_is_spoken_in_short_pieces(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("ab7٣ \n\u200d\u0301ب中"), max_size=900))
 def test_the_pieces_of_any_text_are_the_text(text: str) -> None:
-    """Nothing is lost between pieces, and none is empty or too long."""
-    cut = list(pieces(text))
+    """Nothing is lost between split_text, and none is empty or too long."""
+    cut = list(split_text(text))
     assert "".join(cut) == text
-    assert all(0 < len(encoded(piece)) <= PIECE_LIMIT_BYTES for piece in cut)
+    assert all(0 < len(encode_text(piece)) <= PIECE_LIMIT_BYTES for piece in cut)
 
 
 @pytest.mark.parametrize(
