@@ -78,27 +78,18 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
                 path, container, sample_rate=stream.rate, channels=stream.channels, frames=frames
             )
             slack = stream.rate * _SLACK_SECONDS
-            yield Source(
-                recording=recording,
-                most_frames=frames + slack,
-                least_frames=frames - slack,
-                read=_Reader(_decode(path, container, demuxer, stream), stream.channels).read,
-            )
+
+            def read(_: int) -> Iterator[Block]:
+                left = frames + slack
+                for block in _decode(path, container, demuxer, stream):
+                    yield block[:left]
+                    left -= len(block)
+                    if left <= 0:
+                        return
+
+            yield Source(recording=recording, least_frames=frames - slack, read=read)
     except (av.error.FFmpegError, ValueError) as error:
         raise _damage(path, container, error) from error
-
-
-class _Reader:
-    """Cuts the blocks that come into those that are asked for."""
-
-    def __init__(self, blocks: Iterator[Block], channels: int) -> None:
-        self._blocks = blocks
-        self._rest = np.empty((0, channels), dtype=np.float32)
-
-    def read(self, frames: int) -> Block:
-        block = self._rest if len(self._rest) else next(self._blocks, self._rest)
-        self._rest = block[frames:]
-        return block[:frames]
 
 
 @contextmanager

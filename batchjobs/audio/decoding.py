@@ -153,10 +153,7 @@ def _read_mono(source: Source, block_frames: int) -> Iterator[Block]:
     """Give one channel within full scale, and see that all of it comes."""
     recording = source.recording
     frames = 0
-    while frames < source.most_frames:
-        block = source.read(min(block_frames, source.most_frames - frames))
-        if not len(block):
-            break
+    for block in source.read(block_frames):
         mono = average_channels(block)
         if not np.isfinite(mono).all():
             raise RecordingError(

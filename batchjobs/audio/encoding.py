@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from io import BytesIO
+from io import BytesIO, FileIO
 from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import soundfile
@@ -12,6 +12,9 @@ import soundfile
 from batchjobs.audio.formats import FORMATS, ResultFormat
 from batchjobs.audio.pcm import wav_header
 from batchjobs.errors import OutputError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = ["encode", "wav_pieces", "write_pcm"]
 
@@ -83,7 +86,7 @@ def write_pcm(
         for piece in chain((wav_header(2 * frames, sample_rate=sample_rate),), pcm):
             _write_all(descriptor, piece)
         return
-    file = _DescriptorFile(descriptor)
+    file = _DescriptorFile(descriptor, "r+b", closefd=False)
     try:
         _encode_pieces(file, pcm, sample_rate=sample_rate, result=result)
     except (soundfile.SoundFileError, AssertionError):  # it wrote less than it was given
@@ -126,35 +129,21 @@ def _encode_pieces(
                 encoder.write(samples[start : start + _BLOCK_FRAMES])
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
+def _write_all(descriptor: int, piece: "ReadableBuffer") -> int:
     view = memoryview(piece)
     while view:
         view = view[os.write(descriptor, view) :]
+    return memoryview(piece).nbytes
 
 
-class _DescriptorFile:
+class _DescriptorFile(FileIO):
     """A file that libsndfile writes through callbacks, which must not raise: it keeps the error."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.error: OSError | None = None
+    error: OSError | None = None
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return os.lseek(self._descriptor, offset, whence)
-
-    def tell(self) -> int:
-        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
-
-    def read(self, size: int) -> bytes:
-        return os.read(self._descriptor, size)
-
-    def write(self, data: bytes) -> int:
+    def write(self, data: "ReadableBuffer", /) -> int:
         try:
-            _write_all(self._descriptor, data)
+            return _write_all(self.fileno(), data)
         except OSError as error:
             self.error = error
             return 0
-        return len(data)
-
-    def flush(self) -> None:
-        """Do nothing: every write goes to the file at once."""

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs.audio import decoding
-from batchjobs.audio.speech_frames import (
+from batchjobs.audio.voice_activity import (
     FRAME_SECONDS,
+    SpeechDetector,
     find_runs,
     find_speech,
     frames_of,
@@ -19,7 +20,7 @@ from batchjobs.audio.speech_frames import (
     to_frames,
 )
 
-__all__ = ["SpeechDetector", "Stretch", "split_at_pauses"]
+__all__ = ["Stretch", "split_at_pauses"]
 
 _BLOCK_FRAMES: Final = 256
 _MARGIN_SECONDS: Final = 0.256
@@ -34,13 +35,6 @@ _ENOUGH_SHARE: Final = 0.25
 _OVERLAP_SECONDS: Final = 2.0
 """Heard twice where continuous speech has to be cut: a word or two on either side are whole."""
 _SAME_FRAMES: Final = 6
-
-
-class SpeechDetector(Protocol):
-    """Finds speech, frame by frame."""
-
-    def __call__(self, pcm: bytes) -> float:
-        """Give the probability of speech in the next 512 samples at 16 kHz."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Final, Protocol
@@ -82,26 +83,22 @@ def open_encoded(path: Path, file: BufferedReader, header: Header) -> Iterator[S
             frames=frames,
         )
         _check_end(recording, decoder, size)
-        read = _Reader(recording, decoder).read
-        yield Source(recording=recording, most_frames=most, least_frames=least, read=read)
+        read = partial(_read_blocks, recording, decoder)
+        yield Source(recording=recording, least_frames=least, read=read)
 
 
-class _Reader:
-    """Reads block by block, and counts the frames for its errors."""
-
-    def __init__(self, recording: Recording, decoder: _Decoder) -> None:
-        self._recording = recording
-        self._decoder = decoder
-        self._frames = 0
-
-    def read(self, frames: int) -> Block:
+def _read_blocks(recording: Recording, decoder: _Decoder, block_frames: int) -> Iterator[Block]:
+    left = decoder.frames
+    while left:
         try:
-            block = self._decoder.read(frames, dtype="float32", always_2d=True)
+            block = decoder.read(min(left, block_frames), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            where = f" after {self._frames / self._recording.sample_rate:.2f} s"
-            raise decoding_error(f"{self._recording.path}", error.error_string, where) from error
-        self._frames += len(block)
-        return block
+            where = f" after {(decoder.frames - left) / recording.sample_rate:.2f} s"
+            raise decoding_error(f"{recording.path}", error.error_string, where) from error
+        if not len(block):
+            return
+        left -= len(block)
+        yield block
 
 
 def _check_end(recording: Recording, decoder: _Decoder, size: int) -> None:

@@ -1,7 +1,7 @@
 """What every decoder gives: an open recording, checked, whose samples can be read."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -79,15 +79,13 @@ class Source:
 
     Attributes:
         recording: What it holds.
-        most_frames: Where to stop reading.
         least_frames: Fewer decoded than this means that some are lost.
-        read: Gives the next frames, at most so many; none at the end.
+        read: Gives the samples in blocks of at most so many frames; one pass.
     """
 
     recording: Recording
-    most_frames: int
     least_frames: int
-    read: Callable[[int], Block]
+    read: Callable[[int], Iterator[Block]]
 
 
 def make_recording(

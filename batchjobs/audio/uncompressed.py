@@ -131,11 +131,15 @@ def open_samples(
     layout = samples.layout
     file.seek(samples.offset)
 
-    def read(frames: int) -> Block:
-        data = file.read(frames * layout.frame_bytes)
-        whole = data[: len(data) - len(data) % layout.frame_bytes]
-        numbers = to_floats(whole, sample_format=layout.format, is_big_endian=layout.is_big_endian)
-        return numbers.reshape(-1, layout.channels)
+    def read(block_frames: int) -> Iterator[Block]:
+        left = samples.frames
+        while left and (data := file.read(min(left, block_frames) * layout.frame_bytes)):
+            whole = data[: len(data) - len(data) % layout.frame_bytes]
+            block = to_floats(
+                whole, sample_format=layout.format, is_big_endian=layout.is_big_endian
+            ).reshape(-1, layout.channels)
+            left -= len(block)
+            yield block
 
     recording = make_recording(
         path,
@@ -144,8 +148,7 @@ def open_samples(
         channels=layout.channels,
         frames=samples.frames,
     )
-    frames = samples.frames
-    return Source(recording=recording, most_frames=frames, least_frames=frames, read=read)
+    return Source(recording=recording, least_frames=samples.frames, read=read)
 
 
 # -- headers ------------------------------------------------------------------------------------

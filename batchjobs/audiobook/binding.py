@@ -1,7 +1,7 @@
 """The chapters of a run as an audiobook: one M4B with chapter marks, or tagged MP3 or FLAC files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,6 @@ __all__ = ["BindSettings", "BoundBook", "bind"]
 
 _M4B: Final = "m4b"
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
-_MOST_OVER_DB: Final = 0.05
-_MOST_REMADE: Final = 2
-"""Encoders add peaks of their own: seen in what was written, and made again lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,7 @@ def bind(
     _check_form(settings.form, output)
     album = _read_complete(folder, settings)
     picture = _find_picture(album, settings)
-    progress = progress or _ignore
+    progress = progress or (lambda _, __: None)
     level, before = fit_level(
         lambda level: _measure(album, level, lambda share: progress("measuring", share)),
         target_lufs=settings.loudness_lufs,
@@ -118,9 +115,8 @@ def bind(
         picture=picture,
         progress=progress,
     )
-    after, level, seconds = maker.make(
-        _plan_volumes(album, target, settings.form), level, _PeakJudge(settings.true_peak_db)
-    )
+    volumes = _plan_volumes(album, target, settings.form)
+    after, level, seconds = maker.make(volumes, level, ceiling_db=settings.true_peak_db)
     return BoundBook(
         path=target,
         chapters=len(album.chapters),
@@ -133,10 +129,6 @@ def bind(
         missing=tuple(album.missing),
         lost_cover="" if picture else album.cover,
     )
-
-
-def _ignore(_: str, __: float) -> None:
-    """Stand in for progress."""
 
 
 def _check_extra() -> None:
@@ -208,23 +200,6 @@ def _measure(album: Album, level: Level, progress: Callable[[float], None]) -> L
             progress(min(1.0, done / album.sample_rate / album.seconds))
     meter.push(chain.end())
     return meter.end()
-
-
-class _PeakJudge:
-    """Asks for files to be made again, lower, if their encoder went through the ceiling."""
-
-    def __init__(self, ceiling_db: float) -> None:
-        self._ceiling_db = ceiling_db
-        self._remade = 0
-
-    def __call__(self, level: Level, found: Loudness) -> Level:
-        """Give the level to make them with."""
-        over = found.peak_db - self._ceiling_db
-        if over <= _MOST_OVER_DB or self._remade == _MOST_REMADE:
-            return level
-        self._remade += 1
-        ceiling = self._ceiling_db if level.ceiling_db is None else level.ceiling_db
-        return replace(level, ceiling_db=ceiling - over - _MOST_OVER_DB)
 
 
 def _plan_volumes(album: Album, target: Path, form: str) -> list[Volume]:

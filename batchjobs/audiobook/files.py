@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Maker", "Volume", "read_blocks"]
 
 _BLOCK_SECONDS: Final = 1.0
+_MOST_OVER_DB: Final = 0.05
+_MOST_REMADE: Final = 2
+"""Encoders add peaks of their own: seen in what was written, and made again lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +81,15 @@ class Maker:
         self._progress = progress
 
     def make(
-        self, volumes: Sequence[Volume], level: Level, judge: Callable[[Level, Loudness], Level]
+        self, volumes: Sequence[Volume], level: Level, *, ceiling_db: float
     ) -> tuple[Loudness, Level, float]:
         """Write files beside their targets, read them again, and rename them once they are right.
 
         Args:
             volumes: What to make.
             level: What to do to the level at first.
-            judge: Given the level and what the files measure, gives the level to make them again
-                with; the same if they are right.
+            ceiling_db: The highest true peak allowed: if their encoder goes through it, they are
+                made again, lower.
 
         Returns:
             What the files measure, the level they were made with, and their length in seconds.
@@ -98,13 +101,14 @@ class Maker:
         """
         targets = [_prepare_target(volume.target) for volume in volumes]
         try:
-            while True:
-                seconds = self._write(volumes, targets, level)
-                found = self._measure(targets)
-                better = judge(level, found)
-                if better == level:
+            seconds, found = self._write(volumes, targets, level), self._measure(targets)
+            for _ in range(_MOST_REMADE):
+                over = found.peak_db - ceiling_db
+                if over <= _MOST_OVER_DB:
                     break
-                level = better
+                ceiling = ceiling_db if level.ceiling_db is None else level.ceiling_db
+                level = replace(level, ceiling_db=ceiling - over - _MOST_OVER_DB)
+                seconds, found = self._write(volumes, targets, level), self._measure(targets)
             publish(targets)
         except BaseException:
             for target in targets:

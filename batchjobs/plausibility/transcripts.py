@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs import text
-from batchjobs.audio.speech_frames import (
+from batchjobs.audio.voice_activity import (
     FRAME_SECONDS,
     find_speech,
     frames_of,

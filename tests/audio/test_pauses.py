@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batchjobs.audio import decoding
 from batchjobs.audio.pauses import Stretch, split_at_pauses
-from batchjobs.audio.speech_frames import find_speech, frames_of, mean_squares, to_dbfs
+from batchjobs.audio.voice_activity import find_speech, frames_of, mean_squares, to_dbfs
 
 RATE = 16_000
 _Samples = NDArray[np.float64]

@@ -1,3 +1,3 @@
-"""Chapters that were spoken_run, and the loudness of what was made of them."""
+"""Chapters that were spoken, and the loudness of what was made of them."""
 
 CHAPTERS = ("الفصل الأول", "Zwei", "الثالث")

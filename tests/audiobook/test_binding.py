@@ -116,7 +116,7 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     )
     volume = Volume(target=tmp_path / "a.mp3", chapters=[chapter], tags={})
     with pytest.raises(OutputError, match="cannot write"):
-        maker.make([volume], Level(), lambda level, _: level)
+        maker.make([volume], Level(), ceiling_db=0.0)
     assert list(tmp_path.iterdir()) == [path]
 
 
