@@ -160,25 +160,16 @@ def read_wave(file: BufferedReader, _offset: int) -> Samples:
     Raises:
         RecordingError: It is cut off, contradicts itself, or its samples are neither PCM nor float.
     """
-    layout: Layout | None = None
-    body: tuple[int, int] | None = None
-    long_size: int | None = None
-    for identity, start, length in _chunks(file, 12, _RIFF_CHUNK):
-        if identity == b"ds64" and length >= 16:
-            long_size = int.from_bytes(read_at(file, start + 8, 8), "little")
-        elif identity == b"fmt " and layout is None:
-            layout = _wave_layout(file, read_at(file, start, min(length, 40)))
-        elif identity == b"data" and body is None:
-            body = start, length
-        if layout is not None and body is not None:
-            break
-    if layout is None or body is None:
+    chunks = _find_chunks(file, _RIFF_CHUNK, {b"fmt ", b"data"})
+    layout = _wave_layout(file, *chunks[b"fmt "]) if b"fmt " in chunks else None
+    if layout is None or b"data" not in chunks:
         missing = "format" if layout is None else "audio"
         raise RecordingError(f"{file.name} is a WAV with no {missing}", hint=CONVERT_HINT)
-    start, length = body
+    start, length = chunks[b"data"]
     size = _size_of(file)
-    if length == 0xFFFF_FFFF and long_size is not None:
-        length = long_size
+    long_start, long_length = chunks.get(b"ds64", (0, 0))
+    if length == 0xFFFF_FFFF and long_length >= 16:
+        length = int.from_bytes(read_at(file, long_start + 8, 8), "little")
     else:
         length = _find_claimed_bytes(file, start, length, size)
     return _check_samples(file, layout, start=start, claimed=length, held=size - start)
@@ -190,21 +181,17 @@ def read_aiff(file: BufferedReader, _offset: int) -> Samples:
     Raises:
         RecordingError: It is cut off, contradicts itself, or its samples are neither PCM nor float.
     """
-    layout: Layout | None = None
-    frames = 0
-    body: tuple[int, int] | None = None
-    for identity, start, length in _chunks(file, 12, _IFF_CHUNK):
-        if identity == b"COMM" and layout is None:
-            frames, layout = _aiff_layout(file, read_at(file, start, min(length, 22)))
-        elif identity == b"SSND" and body is None:
-            skip = int.from_bytes(read_at(file, start, 4))
-            body = start + 8 + skip, length - 8 - skip
-    if layout is None or body is None:
+    chunks = _find_chunks(file, _IFF_CHUNK, {b"COMM", b"SSND"})
+    frames, layout = _aiff_layout(file, *chunks[b"COMM"]) if b"COMM" in chunks else (0, None)
+    if layout is None or b"SSND" not in chunks:
         missing = "format" if layout is None else "audio"
         raise RecordingError(f"{file.name} is an AIFF with no {missing}", hint=CONVERT_HINT)
-    start, length = body
-    held = min(length, _size_of(file) - start)
-    return _check_samples(file, layout, start=start, claimed=frames * layout.frame_bytes, held=held)
+    start, length = chunks[b"SSND"]
+    skip = 8 + int.from_bytes(read_at(file, start, 4))
+    held = min(length - skip, _size_of(file) - start - skip)
+    return _check_samples(
+        file, layout, start=start + skip, claimed=frames * layout.frame_bytes, held=held
+    )
 
 
 def _check_samples(
@@ -225,7 +212,7 @@ def _size_of(file: BufferedReader) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _chunks(
+def _walk_chunks(
     file: BufferedReader, position: int, shape: struct.Struct
 ) -> Iterator[tuple[bytes, int, int]]:
     """Walk the chunks of a RIFF or IFF file: identity, where the body starts, its size."""
@@ -236,6 +223,18 @@ def _chunks(
         identity, size = shape.unpack(head)
         yield identity, position + shape.size, size
         position += shape.size + size + size % 2
+
+
+def _find_chunks(
+    file: BufferedReader, shape: struct.Struct, wanted: set[bytes]
+) -> dict[bytes, tuple[int, int]]:
+    """Find where chunks start and how long they are, until all that are wanted are there."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for identity, start, length in _walk_chunks(file, 12, shape):
+        found.setdefault(identity, (start, length))
+        if wanted <= found.keys():
+            break
+    return found
 
 
 def _find_claimed_bytes(file: BufferedReader, start: int, length: int, size: int) -> int:
@@ -249,14 +248,15 @@ def _find_claimed_bytes(file: BufferedReader, start: int, length: int, size: int
 def _has_only_chunks(file: BufferedReader, position: int, size: int) -> bool:
     """Tell an empty recording with tags behind it from a streamed one without a size."""
     end = position
-    for identity, start, length in _chunks(file, position, _RIFF_CHUNK):
+    for identity, start, length in _walk_chunks(file, position, _RIFF_CHUNK):
         if not all(0x20 <= byte < 0x7F for byte in identity):
             return False
         end = start + length
     return end in {size, size - 1}
 
 
-def _wave_layout(file: BufferedReader, fmt: bytes) -> Layout:
+def _wave_layout(file: BufferedReader, start: int, length: int) -> Layout:
+    fmt = read_at(file, start, min(length, 40))
     if len(fmt) < 16:
         raise RecordingError(f"{file.name} is cut off in its WAV header", hint="copy it again")
     tag, channels, sample_rate, _, block_bytes, bits = struct.unpack_from("<HHIIHH", fmt)
@@ -281,8 +281,9 @@ def _wave_layout(file: BufferedReader, fmt: bytes) -> Layout:
     return layout
 
 
-def _aiff_layout(file: BufferedReader, comm: bytes) -> tuple[int, Layout]:
+def _aiff_layout(file: BufferedReader, start: int, length: int) -> tuple[int, Layout]:
     """Read an AIFF's number of frames, and their shape."""
+    comm = read_at(file, start, min(length, 22))
     if len(comm) < 18:
         raise RecordingError(f"{file.name} is cut off in its AIFF header", hint="copy it again")
     channels, frames, bits, exponent, mantissa = struct.unpack_from(">HIHHQ", comm)
