@@ -106,7 +106,9 @@ def bind(
         target_lufs=settings.loudness_lufs,
         ceiling_db=settings.true_peak_db,
     )
-    target = output or folder / _name_output(album.title or folder.resolve().name, settings.form)
+    stem = _to_file_name(album.title or folder.resolve().name)
+    mark = "." if settings.form == _M4B else "-"
+    target = output or folder / f"{stem}{mark}{settings.form}"
     maker = Maker(
         album,
         KINDS[settings.form],
@@ -213,10 +215,6 @@ def _plan_volumes(album: Album, target: Path, form: str) -> list[Volume]:
         tags = {"title": chapter.title, "track": f"{number}/{count}"}
         volumes.append(Volume(target=target / f"{name}.{form}", chapters=[chapter], tags=tags))
     return volumes
-
-
-def _name_output(title: str, form: str) -> str:
-    return f"{_to_file_name(title)}.{form}" if form == _M4B else f"{_to_file_name(title)}-{form}"
 
 
 def _to_file_name(title: str) -> str:

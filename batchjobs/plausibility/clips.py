@@ -171,25 +171,23 @@ class SpeechJudge:
             return Verdict(doubts=(doubt,))
         seconds = _measure_seconds(pcm, sample_rate)
         expected = self._voice.pace.predict(self._sounds, speed=self._speed)
-        doubts, support = (
-            self._doubt_by_length(seconds, expected, ending),
-            self._describe_pace(expected),
-        )
+        doubt = self._doubt_length(seconds, expected, ending)
+        support = self._describe_pace(expected)
         hurry = math.log(seconds / expected.seconds)
         is_hurried = hurry < -max(_HURRIED_RATIO, _HURRIED_DEVIATIONS * expected.deviation)
         # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
         is_mere = ending is Ending.CLOSED_BY_SERVER
-        may_be_cut = not doubts and (is_mere or (ending is Ending.DRAINED and is_hurried))
+        may_be_cut = doubt is None and (is_mere or (ending is Ending.DRAINED and is_hurried))
         is_cut = may_be_cut and _has_abrupt_end(pcm, sample_rate)
         is_hurried = is_hurried and is_cut
         if ending is not Ending.STOPPED:
-            self._learn(seconds, expected, is_doubted=bool(doubts) or is_hurried)
+            self._learn(seconds, expected, is_doubted=doubt is not None or is_hurried)
         if is_hurried or (is_cut and self._take_first_abrupt()):
             message = f"the audio breaks off in mid-sound after {seconds:.2f} s"
             lost = max(0.0, 1.0 - seconds / expected.seconds) if is_hurried else 0.0
             severity = max(_ABRUPT_SEVERITY, lost)
-            doubts = (Doubt(sign=Sign.ABRUPT, message=message, severity=severity),)
-        return Verdict(doubts=doubts, support=() if doubts else support)
+            doubt = Doubt(sign=Sign.ABRUPT, message=message, severity=severity)
+        return Verdict(doubts=(doubt,)) if doubt else Verdict(support=support)
 
     def _take_first_abrupt(self) -> bool:
         """Say whether an abrupt end at a natural length is the voice's first, and remember it.
@@ -209,14 +207,11 @@ class SpeechJudge:
         known = f"{pace.count:,} clips of this voice are known"
         return (f"{known}: it takes about {expected.seconds:.1f} s for this text",)
 
-    def _doubt_by_length(
-        self, seconds: float, expected: Expected, ending: Ending
-    ) -> tuple[Doubt, ...]:
-        """Doubt a length by the voice's own pace, and by what is possible."""
-        impossible = self._doubt_by_limits(seconds, expected)
-        if not self._voice.pace.is_known:
-            return impossible
-        return self._doubt_by_pace(seconds, expected, ending) or impossible
+    def _doubt_length(self, seconds: float, expected: Expected, ending: Ending) -> Doubt | None:
+        """Doubt a length by the voice's own pace, once that is known, and by what is possible."""
+        is_known = self._voice.pace.is_known
+        by_pace = self._doubt_by_pace(seconds, expected, ending) if is_known else None
+        return by_pace or self._doubt_by_limits(seconds, expected)
 
     def _learn(self, seconds: float, expected: Expected, *, is_doubted: bool) -> None:
         """Add a clip to what is known of the voice; a doubted one may show that it has changed."""
@@ -233,20 +228,18 @@ class SpeechJudge:
         voice.doubted.append(clip)
         voice.reconsider()
 
-    def _doubt_by_limits(self, seconds: float, expected: Expected) -> tuple[Doubt, ...]:
+    def _doubt_by_limits(self, seconds: float, expected: Expected) -> Doubt | None:
         """Doubt a length that no voice could reach."""
         if seconds < self.minimum_seconds:
             shown = f"{seconds:.2f} s of audio is too short for {self._least_letters:.0f} letters"
-            return (_doubt_short(shown, seconds, max(self.minimum_seconds, expected.seconds)),)
+            return _doubt(Sign.SHORT, shown, seconds, max(self.minimum_seconds, expected.seconds))
         slowest = self._letters / (_SLOWEST_LETTERS_PER_SECOND * self._speed)
         if seconds > max(slowest, _SLOWEST_SHARE * expected.seconds) + _MARGIN_SECONDS:
             shown = f"{seconds:.2f} s of audio is too long for {self._letters:.0f} letters"
-            return (_doubt_long(shown, seconds, expected.seconds),)
-        return ()
+            return _doubt(Sign.LONG, shown, seconds, expected.seconds)
+        return None
 
-    def _doubt_by_pace(
-        self, seconds: float, expected: Expected, ending: Ending
-    ) -> tuple[Doubt, ...]:
+    def _doubt_by_pace(self, seconds: float, expected: Expected, ending: Ending) -> Doubt | None:
         """Doubt a length that is far from this voice's."""
         is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
         least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
@@ -254,10 +247,10 @@ class SpeechJudge:
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
         deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS
         if ratio < -max(deviations * expected.deviation, least_ratio):
-            return (_doubt_short(shown, seconds, expected.seconds),)
+            return _doubt(Sign.SHORT, shown, seconds, expected.seconds)
         if ratio > max(_LONG_DEVIATIONS * expected.deviation, _LONG_RATIO):
-            return (_doubt_long(shown, seconds, expected.seconds),)
-        return ()
+            return _doubt(Sign.LONG, shown, seconds, expected.seconds)
+        return None
 
 
 def _measure_seconds(pcm: ReceivedAudio, sample_rate: int) -> float:
@@ -272,10 +265,5 @@ def _has_abrupt_end(pcm: ReceivedAudio, sample_rate: int) -> bool:
     return samples.ends_abruptly(pcm.rest, sample_rate=sample_rate, earlier_powers=pcm.moved_powers)
 
 
-def _doubt_short(message: str, seconds: float, expected: float) -> Doubt:
-    return Doubt(sign=Sign.SHORT, message=message, severity=1.0 - seconds / expected)
-
-
-def _doubt_long(message: str, seconds: float, expected: float) -> Doubt:
-    excess = min(1.0, seconds / expected - 1.0)
-    return Doubt(sign=Sign.LONG, message=message, severity=excess)
+def _doubt(sign: Sign, message: str, seconds: float, expected: float) -> Doubt:
+    return Doubt(sign=sign, message=message, severity=min(1.0, abs(1.0 - seconds / expected)))

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from typing import Final
 
@@ -118,7 +119,7 @@ def to_vtt(transcript: Transcript) -> str:
     blocks = ["WEBVTT\n"]
     for cue in make_cues(transcript.words):
         span = f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}"
-        lines = "\n".join(map(_escape, _isolate(cue.lines, transcript.text)))
+        lines = escape("\n".join(_isolate(cue.lines, transcript.text)), quote=False)
         blocks.append(f"{span}\n{lines}\n")
     return "\n".join(blocks)
 
@@ -128,10 +129,6 @@ def _format_time(seconds: float, mark: str) -> str:
     minutes, milliseconds = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
-
-
-def _escape(line: str) -> str:
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _isolate(lines: Sequence[str], whole: str) -> Iterator[str]:
