@@ -167,8 +167,8 @@ class SpeechJudge:
             ending: What showed the end; a mere close is trusted less.
         """
         if not pcm.moved_sound and samples.is_silent(pcm.rest):
-            doubt = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
-            return Verdict(doubts=(doubt,))
+            silent = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
+            return Verdict(doubts=(silent,))
         seconds = _measure_seconds(pcm, sample_rate)
         expected = self._voice.pace.predict(self._sounds, speed=self._speed)
         doubt = self._doubt_length(seconds, expected, ending)

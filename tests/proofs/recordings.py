@@ -22,8 +22,8 @@ LIMIT_MIB = 150.0
 CUT = """
 import sys
 from pathlib import Path
-from batchjobs.audio.pauses import split
-parts = [len(stretch.pcm) / 32_000 for stretch in split(Path(sys.argv[1]))]
+from batchjobs.audio.pauses import split_at_pauses
+parts = [len(stretch.pcm) / 32_000 for stretch in split_at_pauses(Path(sys.argv[1]))]
 print(f"{len(parts)} stretches, {sum(parts):,.0f} s, the longest {max(parts):.1f} s")
 """
 
