@@ -138,7 +138,7 @@ class Bench:
         }
         self._numbers = itertools.count(1)
         self._driver = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("driver.py"))],
+            [sys.executable, "-m", "tests.faults.driver"],
             env=self.environment,
             cwd=folder,
             stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """The command line with one seeded bug: what the fault tests must catch.
 
-    python tests/faults/broken.py BUG run MANIFEST ...
+    python -m tests.faults.broken BUG run MANIFEST ...
 
 No switch for any of these is in the product; they are made here, from outside.
 """
@@ -12,11 +12,12 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO
 
 import trio
+import trio_websocket
 
 from batchjobs import api, limits, runner
 from batchjobs.cli import console, main
@@ -25,6 +26,7 @@ from batchjobs.files import atomic
 from batchjobs.process import signals
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session import connect, redaction
+from tests.faults.sabotage import plant
 
 __all__ = ["BUGS"]
 
@@ -39,7 +41,7 @@ def fsync_unheard() -> None:
         with contextlib.suppress(OSError):
             real(descriptor)
 
-    os.fsync = deaf
+    plant(os, "fsync", deaf)
 
 
 def write_unheard() -> None:
@@ -54,7 +56,7 @@ def write_unheard() -> None:
                 raise
             return len(data)
 
-    os.write = deaf  # type: ignore[assignment]
+    plant(os, "write", deaf)
 
 
 def links_followed() -> None:
@@ -63,78 +65,75 @@ def links_followed() -> None:
     def trusting(root: Path, relative: str) -> Path:
         return root / relative
 
-    def publish(targets: object) -> None:
-        atomic._rename(targets)  # type: ignore[arg-type]
+    def publish(targets: Iterable[Path]) -> None:
+        atomic._rename(targets)
 
     for module in list(sys.modules.values()):
         if module.__name__.startswith("batchjobs."):
-            if hasattr(module, "path_inside"):
-                module.path_inside = trusting
-            if hasattr(module, "publish"):
-                module.publish = publish
+            for name, fault in (("path_inside", trusting), ("publish", publish)):
+                if hasattr(module, name):
+                    plant(module, name, fault)
 
 
 def key_logged() -> None:
     """A line of the log has the URL, and with it the key."""
-    real = connect.wrap_client_stream
+    real = trio_websocket.wrap_client_stream
 
-    def telling_all(
-        nursery: object, stream: object, host: str, target: str, **more: object
-    ) -> object:
+    def telling_all(nursery: Any, stream: Any, host: str, target: str, **more: Any) -> object:
         logging.getLogger("batchjobs.session").debug("connecting to %s%s", host, target)
-        return real(nursery, stream, host, target, **more)  # type: ignore[arg-type]
+        return real(nursery, stream, host, target, **more)
 
-    connect.wrap_client_stream = telling_all  # type: ignore[assignment]
+    plant(connect, "wrap_client_stream", telling_all)
 
 
 def key_echoed() -> None:
     """What a service says is told as it came."""
-    redaction.Redactor.redact_errors = lambda _: contextlib.nullcontext()  # type: ignore[method-assign]
+    plant(redaction.Redactor, "redact_errors", lambda _: contextlib.nullcontext())
 
 
 def anyone_trusted() -> None:
     """Certificates are not looked at."""
-    ssl.create_default_context = ssl._create_unverified_context  # type: ignore[assignment]
+    plant(ssl, "create_default_context", ssl._create_unverified_context)
 
 
 def bug_inside() -> None:
     """Every synthesis meets a bug of ours."""
 
-    def boom(_: TtsClient) -> str:
+    def boom(_: object) -> str:
         raise RuntimeError("a bug that was put here")
 
-    TtsClient.next_payload = boom  # type: ignore[method-assign,assignment]
+    plant(TtsClient, "next_payload", boom)
 
 
 def planning_dies() -> None:
     """A signal in planning ends the process where it stands."""
-    run.signals.raise_first = contextlib.nullcontext  # type: ignore[assignment]
+    plant(signals, "raise_first", contextlib.nullcontext)
 
 
 def results_die() -> None:
     """A signal while the results are written ends the process where it stands."""
 
     @contextlib.contextmanager
-    def nothing() -> object:
+    def nothing() -> Iterator[signals.SignalNote]:
         yield signals.SignalNote()
 
-    signals.note_first = nothing  # type: ignore[assignment]
-    run.signals.raise_first = contextlib.nullcontext  # type: ignore[assignment]
+    plant(signals, "note_first", nothing)
+    plant(signals, "raise_first", contextlib.nullcontext)
 
 
 def never_nohup() -> None:
     """Signals that were switched off are listened to all the same."""
-    runner.runner.list_stopping = lambda: signals._STOPPING  # type: ignore[attr-defined]
+    plant(runner.runner, "list_stopping", lambda: signals._STOPPING)
 
 
 def streams_trusted() -> None:
     """Output is printed as if every stream always took it."""
 
-    def print_it(line: str = "", stream: object = None) -> None:
-        print(line, file=stream or sys.stdout, flush=True)  # type: ignore[call-overload]
+    def print_it(line: str = "", stream: TextIO | None = None) -> None:
+        print(line, file=stream or sys.stdout, flush=True)
 
     for module in (console, run):
-        module.say = print_it  # type: ignore[attr-defined]
+        plant(module, "say", print_it)
 
 
 def wall_clock_limit() -> None:
@@ -144,11 +143,11 @@ def wall_clock_limit() -> None:
     def current_time() -> float:
         return time.time() - offset
 
-    def started(self: object, _: float) -> None:
+    def started(self: limits.StartRate, _: float) -> None:
         wall = current_time() + trio.current_time() - time.monotonic()
-        self._next_at = wall + self._interval_seconds  # type: ignore[attr-defined]
+        self._next_at = wall + self._interval_seconds
 
-    limits.StartRate.started = started  # type: ignore[method-assign]
+    plant(limits.StartRate, "started", started)
 
 
 def steps() -> None:

@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-_BROKEN = Path(__file__).with_name("broken.py")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -51,7 +50,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def command(*arguments: object, broken: str = "") -> list[str]:
     """The words of a command line; `broken` names a variant of `broken.py` to run in its place."""
-    program = [str(_BROKEN), broken] if broken else ["-m", "batchjobs"]
+    program = ["-m", "tests.faults.broken", broken] if broken else ["-m", "batchjobs"]
     return [sys.executable, *program, *map(str, arguments)]
 
 

@@ -102,9 +102,9 @@ def _refused(name: str, content: bytes | str, *words: str, file: str = "m.csv") 
 def _cell(column: str, value: object, *words: str) -> Iterator[ManifestCase]:
     """One hostile cell between two good rows; without words it has to be taken."""
     bad = (Bad(line=2, words=(f"'{column}'", *words)),) if words else ()
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": "a", "text": GOOD},
-        {"id": "b", "text": GOOD} | {column: value},
+        {"id": "b", "text": GOOD, column: value},
         {"id": "c", "text": GOOD},
     ]
     if column in {"text_file", "audio"}:
@@ -286,6 +286,7 @@ def _headers() -> Iterator[ManifestCase]:
 
 
 def _cells() -> Iterator[ManifestCase]:
+    value: object
     numbers = {
         "nan": "no number",
         "NaN": "no number",

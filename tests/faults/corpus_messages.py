@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 __all__ = ["PIECE", "STT", "TTS", "MessageCase"]
@@ -33,6 +33,7 @@ class MessageCase:
 
 def _shared() -> Iterator[MessageCase]:
     """What means the same in both protocols."""
+    value: object
     deep = "[" * 50_000
     for payload in (
         *(
@@ -169,6 +170,9 @@ def _failures() -> Iterator[MessageCase]:
 
 
 def _tts() -> Iterator[MessageCase]:
+    rate: object
+    more: Mapping[str, object]
+    odd: object
     yield from _shared()
     yield from _failures()
     for payload in (
@@ -271,6 +275,7 @@ def _tts() -> Iterator[MessageCase]:
 
 
 def _stt() -> Iterator[MessageCase]:
+    form: object
     yield from _shared()
     yield from _failures()
     for form in (

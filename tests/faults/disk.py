@@ -225,11 +225,8 @@ class Recording:
             _, maybe = node.until(cut)
             if maybe and id(node) not in seen:
                 seen[id(node)] = node, maybe
-            waiting += [
-                c.apply[2]  # type: ignore[misc]
-                for c in node.changes
-                if c.apply[0] == "link" and c.at <= cut
-            ]
+            linked = [c.apply[2] for c in node.changes if c.apply[0] == "link" and c.at <= cut]
+            waiting += [entry for entry in linked if isinstance(entry, _Node)]
         return list(seen.values())
 
     def _built(
@@ -249,6 +246,8 @@ class Recording:
                         entries.pop(name, None)
                     case ("rename", str(old), str(new)):
                         entries[new] = entries.pop(old)
+                    case other:
+                        raise AssertionError(other)
             for name, node in entries.items():
                 place = f"{path}{name}"
                 if node.is_folder:
@@ -293,6 +292,8 @@ def _write(content: bytearray, change: tuple[object, ...]) -> None:
         case ("truncate", int(size)):
             del content[size:]
             content.extend(bytes(size - len(content)))
+        case _:
+            raise AssertionError(change)
 
 
 def _write_some(content: bytearray, change: tuple[object, ...], dice: random.Random) -> None:

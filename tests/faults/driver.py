@@ -1,6 +1,6 @@
 """Starts runs for the fault tests, each in a process of its own: as it is, broken, or dying.
 
-    python tests/faults/driver.py
+    python -m tests.faults.driver
 
 reads one request a line on its standard input, forks, and answers with the process's id and, once
 it has ended, its status. Nothing of the product is imported for the first time after the fork, so a
@@ -20,13 +20,16 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
 from batchjobs.files import atomic
 from batchjobs.outputs import reuse, suspects, writing
-from batchjobs.runner import recorder, sessions, worker
+from batchjobs.runner import recorder, worker
+from batchjobs.session import SttSession, TtsSession
+from tests.faults.sabotage import plant
 
 __all__ = ["BROKEN", "CALLS"]
 
@@ -50,7 +53,7 @@ def use_one_thread() -> None:
         await trio.lowlevel.checkpoint()
         return call(*arguments)
 
-    trio.to_thread.run_sync = run_sync  # type: ignore[assignment]
+    plant(trio.to_thread, "run_sync", run_sync)
 
 
 # -- the in-process twin of strace --------------------------------------------------------------
@@ -83,7 +86,7 @@ def die_at(point: int) -> None:
             tick()
         tick()
 
-    database.Database.transaction = transaction  # type: ignore[method-assign]
+    plant(database.Database, "transaction", transaction)
 
 
 def _ticking(call: Callable[..., object], tick: Callable[[], None]) -> Callable[..., object]:
@@ -99,7 +102,7 @@ def _ticking(call: Callable[..., object], tick: Callable[[], None]) -> Callable[
 
 def _no_folder_sync() -> None:
     """Leave the sync of the folder out that makes a rename durable."""
-    atomic.sync_folders = lambda folders: None
+    plant(atomic, "sync_folders", lambda folders: None)
 
 
 def _no_file_sync() -> None:
@@ -111,7 +114,8 @@ def _no_file_sync() -> None:
         part.write_bytes(data if isinstance(data, bytes) else b"".join(data))
         return part
 
-    writing.write_part = reuse.write_part = write_part
+    for module in (writing, reuse):
+        plant(module, "write_part", write_part)
 
 
 def _commit_first() -> None:
@@ -120,11 +124,11 @@ def _commit_first() -> None:
 
     def write_and_publish(self: recorder.Recorder, group: list[recorder._Entry]) -> None:
         targets: list[Path] = []
-        recorder.publish = targets.extend
+        plant(recorder, "publish", targets.extend)
         write(self, group)
         atomic.publish(targets)
 
-    recorder.Recorder._write = write_and_publish
+    plant(recorder.Recorder, "_write", write_and_publish)
 
 
 def _torn_tail_glued() -> None:
@@ -139,7 +143,8 @@ def _torn_tail_glued() -> None:
         os.close(descriptor)
         return part
 
-    writing.write_part = reuse.write_part = write_part
+    for module in (writing, reuse):
+        plant(module, "write_part", write_part)
 
 
 def _slot_released_early() -> None:
@@ -156,23 +161,23 @@ def _slot_released_early() -> None:
 
         return run_and_tell
 
-    for session in (sessions.TtsSession, sessions.SttSession):
-        session.run = telling(session.run)  # type: ignore[assignment,method-assign]
+    for session in (TtsSession, SttSession):
+        plant(session, "run", telling(session.run))
 
-    async def buy_on_the_side(self: worker.Worker, *arguments: object) -> None:
+    async def buy_on_the_side(self: worker.Worker, *arguments: Any) -> None:
         event = trio.Event()
         session_ended.set(event)
 
         async def work() -> None:
             await trio.lowlevel.checkpoint()
             with contextlib.suppress(Exception):
-                await buy(self, *arguments)  # type: ignore[arg-type]
+                await buy(self, *arguments)
             event.set()
 
         trio.lowlevel.spawn_system_task(work, context=contextvars.copy_context())
         await event.wait()
 
-    worker.Worker._buy = buy_on_the_side  # type: ignore[method-assign,assignment]
+    plant(worker.Worker, "_buy", buy_on_the_side)
 
 
 def _attempts_counted_after() -> None:
@@ -200,8 +205,8 @@ def _attempts_counted_after() -> None:
             end = AttemptEnd(**fields | {"number": number})
         await finish(self, end=end, record=record, targets=targets)
 
-    recorder.Recorder.begin = begin_later  # type: ignore[method-assign]
-    recorder.Recorder.finish = begin_and_finish  # type: ignore[method-assign]
+    plant(recorder.Recorder, "begin", begin_later)
+    plant(recorder.Recorder, "finish", begin_and_finish)
 
 
 def _commits_not_synced() -> None:
@@ -214,7 +219,7 @@ def _commits_not_synced() -> None:
         with original(self) as connection:
             yield connection
 
-    database.Database.transaction = transaction  # type: ignore[method-assign]
+    plant(database.Database, "transaction", transaction)
 
 
 def _accept_moves() -> None:
@@ -227,13 +232,13 @@ def _accept_moves() -> None:
         main = dataclasses.replace(donor.files[0], path=output)
         return writing.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
 
-    reuse.copy_result = moved
+    plant(reuse, "copy_result", moved)
 
 
 def _kept_written_over() -> None:
     """Write the better of two results in doubt over the other, which is committed."""
     choose_path = suspects.choose_path
-    suspects.choose_path = lambda row, _: choose_path(row, ())
+    plant(suspects, "choose_path", lambda row, _: choose_path(row, ()))
 
 
 BROKEN: Mapping[str, Callable[[], None]] = {
@@ -253,7 +258,7 @@ BROKEN: Mapping[str, Callable[[], None]] = {
 # -- starting -----------------------------------------------------------------------------------
 
 
-def _become(request: Mapping[str, object]) -> None:
+def _become(request: Mapping[str, Any]) -> None:
     """Be the process that was asked for; never returns."""
     code = 70
     try:
@@ -270,7 +275,7 @@ def _become(request: Mapping[str, object]) -> None:
             die_at(int(str(request["die_at"])))
         if request["gate"]:
             os.close(os.open(str(request["gate"]), os.O_RDONLY))  # waits until somebody opens it
-        sys.argv = ["batchjobs", *map(str, request["arguments"])]  # type: ignore[call-overload]
+        sys.argv = ["batchjobs", *map(str, request["arguments"])]
         code = _exit_code()
     except Exception:
         traceback.print_exc()

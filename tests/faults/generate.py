@@ -19,6 +19,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from batchjobs import text
 from batchjobs.audio import decoding
@@ -97,11 +98,13 @@ def csv_cells(dice: random.Random, folder: Path) -> bool:
     """Cells of anything, written by the csv module: each row comes back, its text as it was."""
     file = io.StringIO(newline="")
     # With other line ends Python 3.11 leaves a lone \r without quotes, and that ends a line.
-    quotes = dice.choice((csv.QUOTE_ALL, csv.QUOTE_MINIMAL))
-    writer = csv.writer(file, lineterminator="\r\n", quoting=quotes)
+    ways: tuple[Literal[0, 1], ...] = (csv.QUOTE_ALL, csv.QUOTE_MINIMAL)
+    writer = csv.writer(file, lineterminator="\r\n", quoting=dice.choice(ways))
     writer.writerow(["id", "text", "note"])
-    rows = [(f"r{n}", words_of(dice), words_of(dice, 9)) for n in range(dice.randint(1, 9))]
-    rows = [tuple(cell.replace("\0", "") for cell in row) for row in rows]
+    rows = [
+        (f"r{n}", words_of(dice).replace("\0", ""), words_of(dice, 9).replace("\0", ""))
+        for n in range(dice.randint(1, 9))
+    ]
     writer.writerows(rows)
     found = rows_in(file.getvalue().encode("utf-8"), "g.csv", folder)
     if len(found) != len(rows):
@@ -241,8 +244,8 @@ def tts_messages(dice: random.Random, folder: Path) -> bool:
         now=0.0,
     )
     now = 0.0
-    said = [READY] if dice.random() < 0.9 else []
-    said += [message_of(dice, corpus_messages.TTS) for _ in range(dice.randint(1, 4))]  # type: ignore[misc]
+    said: list[str | bytes] = [READY] if dice.random() < 0.9 else []
+    said += [message_of(dice, corpus_messages.TTS) for _ in range(dice.randint(1, 4))]
     for message in said:
         while client.next_payload() is not None:
             client.note_sent(now)

@@ -32,7 +32,7 @@ def sha256_of(path: Path) -> str:
 
 def sha256_of_wav(pcm: bytes) -> str:
     """Hash the file that speech is written to."""
-    wav = encoding.encode([pcm], sample_rate=SPEECH_RATE, format="wav")
+    wav = encoding.encode(pcm, sample_rate=SPEECH_RATE, format="wav")
     return hashlib.sha256(wav).hexdigest()
 
 
@@ -72,7 +72,9 @@ class Work:
     ) -> "Work":
         """Write a manifest of rows to speak, to transcribe, and that ask the same as the first."""
         folder.mkdir(parents=True, exist_ok=True)
-        rows, sold, contents = [], {}, {}
+        rows: list[dict[str, str]] = []
+        sold: dict[str, str] = {}
+        contents: dict[str, str] = {}
         for number in range(speech + copies):
             text = f"{ARABIC[number % 5][:12]} {number}" if number < speech else rows[0]["text"]
             name = f"s{number}"
@@ -85,7 +87,7 @@ class Work:
         for number in range(recordings):
             name, text = f"r{number}", f"سلام {number}"
             pcm = tones(text, 16_000)
-            wav = encoding.encode([pcm], sample_rate=16_000, format="wav")
+            wav = encoding.encode(pcm, sample_rate=16_000, format="wav")
             (folder / f"{name}.wav").write_bytes(wav)
             rows.append({"id": name, "text": "", "audio": f"{name}.wav", "output_format": ""})
             sold[name] = hashlib.sha256(pcm).hexdigest()

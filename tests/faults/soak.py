@@ -146,7 +146,7 @@ def sound() -> bytes:
     """Make a piece of sound that swells and fades."""
     time_axis = np.arange(int(SAMPLE_RATE * PIECE_SECONDS))
     swell = np.sin(np.pi * time_axis / len(time_axis))
-    return (9_000 * swell * np.sin(time_axis * 0.9)).astype("<i2").tobytes()
+    return bytes((9_000 * swell * np.sin(time_axis * 0.9)).astype("<i2").tobytes())
 
 
 SOUND = sound()
@@ -209,7 +209,9 @@ def share(values: Sequence[float], part: float) -> float:
     return values[min(len(values) - 1, int(part * len(values)))]
 
 
-async def run(manifest: Path, folder: Path, port: int, sessions: int) -> tuple[Watch, object]:
+async def run(
+    manifest: Path, folder: Path, port: int, sessions: int
+) -> tuple[Watch, batchjobs.RunReport]:
     """Run the manifest under watch."""
     watch = Watch()
     options = batchjobs.Options(

@@ -25,8 +25,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, cast
 
+import pytest
 import trio
 from hypothesis import HealthCheck, Phase, core, settings
 from hypothesis import strategies as st
@@ -204,12 +205,9 @@ def world_of(root: Path, *faults: str) -> Iterator[World]:
 @contextlib.contextmanager
 def hurried() -> Iterator[None]:
     """Let retries wait a fiftieth of their time, in this process too."""
-    before = execute.RetryPolicy
-    execute.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "RetryPolicy", hurried_policy)
         yield
-    finally:
-        execute.RetryPolicy = before  # type: ignore[misc]
 
 
 class Fork:
@@ -222,7 +220,7 @@ class Fork:
     def __init__(self, folder: Path) -> None:
         kept = {n: v for n, v in os.environ.items() if not n.startswith("COVERAGE_")}
         self._zygote = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            [sys.executable, "-m", "tests.faults.zygote"],
             cwd=folder,
             env=kept | {"PYTHONPATH": str(Path(__file__).parents[2])},
             stdin=subprocess.PIPE,
@@ -275,18 +273,20 @@ def heard(path: Path) -> str:
     return _HEARD[digest]
 
 
-_Method = TypeVar("_Method", bound=Callable[..., None])
+_Step = ParamSpec("_Step")
 
 
-def told(step: _Method) -> _Method:
+def told(
+    step: Callable[Concatenate["RunFolder", _Step], None],
+) -> Callable[Concatenate["RunFolder", _Step], None]:
     """Write a step down before it is taken."""
 
     @functools.wraps(step)
-    def taken(machine: "RunFolder", **arguments: object) -> None:
+    def taken(machine: "RunFolder", /, *drawn: _Step.args, **arguments: _Step.kwargs) -> None:
         machine.trail.append(f"{step.__name__}({arguments})")
-        step(machine, **arguments)
+        step(machine, *drawn, **arguments)
 
-    return taken  # type: ignore[return-value]
+    return taken
 
 
 class RunFolder(RuleBasedStateMachine):
@@ -817,8 +817,8 @@ class RunFolder(RuleBasedStateMachine):
             self.check_kept()
         if found:
             lines = (self.folder / "results.jsonl").read_bytes().splitlines()
-            told = {json.loads(line)["id"] for line in lines}
-            self.hold("it is told as done", holds={row.id for row, _ in found} <= told, why=told)
+            done = {json.loads(line)["id"] for line in lines}
+            self.hold("it is told as done", holds={row.id for row, _ in found} <= done, why=done)
 
     def expect_accepted(self) -> None:
         """From now on what is in doubt may be a result, as it is."""
@@ -1115,12 +1115,10 @@ def live(world: World, examples: int, *, number: int, steps: int = 8) -> None:
         AssertionError: An invariant broke; `World.breaches` has it with all steps.
         Flaky: One broke that did not the next time, when a kill struck elsewhere.
     """
-    before, core.global_force_seed = core.global_force_seed, number  # as --hypothesis-seed does
-    try:
-        machine = functools.partial(RunFolder, world)
+    machine = cast("type[RunFolder]", functools.partial(RunFolder, world))  # it is only called
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "global_force_seed", number)  # as --hypothesis-seed does
         run_state_machine_as_test(machine, settings=machine_settings(examples, steps))
-    finally:
-        core.global_force_seed = before
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ from tests.faults.corpus import ManifestCase, NameCase
 from tests.faults.corpus_messages import MessageCase
 from tests.faults.corpus_recordings import RecordingCase
 from tests.recordings import read_pcm
-from tests.streams import Peer, Service
+from tests.streams import Peer, Service, Talk
 from tests.whole_runs import ledger_of, results, served
 
 
@@ -411,9 +411,9 @@ class Dialled:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
 
-    def link(self, talk: object) -> Endpoint:
+    def link(self, talk: Talk) -> Endpoint:
         """Give the way to a service that talks so."""
-        service = Service(self._nursery, talk=talk)  # type: ignore[arg-type]
+        service = Service(self._nursery, talk=talk)
         return make_endpoint(service.dial)
 
 

@@ -33,7 +33,7 @@ def test_a_sender_that_strips_texts_is_caught(
     def stripped(words: str, *, limit_characters: int = 500) -> list[str]:
         return [piece.strip() for piece in whole(words, limit_characters=limit_characters)]
 
-    monkeypatch.setattr(text, "messages", stripped)
+    monkeypatch.setattr(text, "split_messages", stripped)
     assert any(line.startswith("texts ") for line in generated(ROUNDS, SEED, tmp_path)[2])
 
 

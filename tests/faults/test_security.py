@@ -370,7 +370,7 @@ def test_redirects_are_never_followed(tmp_path: Path, status: int) -> None:
             done = finished(words, cwd=tmp_path, expect=69, SERVICE_API_KEY=CANARY)
     assert FORMS.search(service.raw.decode("latin-1"))  # the control
     assert service.connections == 1
-    assert (elsewhere.connections, elsewhere.raw) == (0, b"")
+    assert (elsewhere.connections, bytes(elsewhere.raw)) == (0, b"")
     assert "redirects" in done.stderr
 
 

@@ -1,6 +1,6 @@
 """Forks runs on request, so that one can be killed milliseconds after it began.
 
-    python tests/faults/zygote.py
+    python -m tests.faults.zygote
 
 Reads a JSON line for each run, answers with its process's id at once and with its exit code at its
 end.
@@ -22,6 +22,7 @@ from batchjobs.api import execute
 from batchjobs.errors import BatchjobsError
 from batchjobs.limits import RetryPolicy
 from batchjobs.options import Defaults
+from tests.faults.sabotage import plant
 
 __all__ = ["hurried_policy", "options_of"]
 
@@ -52,7 +53,7 @@ def _become(request: dict[str, str]) -> None:
         quiet = os.open(os.devnull, os.O_RDWR)
         os.dup2(quiet, 0)
         os.dup2(quiet, 1)
-        execute.RetryPolicy = hurried_policy  # type: ignore[misc,assignment]
+        plant(execute, "RetryPolicy", hurried_policy)
         if request.get("command") == "accept":
             code = int(bool(api.accept(Path(request["output"]), every=True).damaged))
         else:
