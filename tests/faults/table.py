@@ -392,7 +392,7 @@ MISTAKES = (
     Mistake(
         "retry by exact class",
         "the state machine misses jobs",
-        {STATE: ("retries_by_exact",), "limits/test_retries": ("a_subclass",)},
+        {STATE: ("retries_by_exact",), "runner/test_reactions": ("a_subclass",)},
     ),
     Mistake(
         "resume by row number",
@@ -567,7 +567,7 @@ class Collector:
         status = "BROKEN" if outcomes["failed"] or not names else "kept"
         status += f", {outcomes['skipped']} skipped" if outcomes["skipped"] else ""
         promises = ", ".join(map(str, row.promises))
-        where = ", ".join(f"`{Path(file).name}`" for file in row.tests)
+        where = ", ".join(f"`{file}`" for file in row.tests)
         cells = (promises, row.fault, f"{row.how}: {where}", f"{len(names):,}", f"{cases:,}")
         return f"| {' | '.join((*cells, *shown, status))} |"
 
@@ -577,8 +577,7 @@ class Collector:
         outcomes = Counter(self.outcomes[name] for name in names)
         status = "caught" if outcomes["passed"] == len(names) > 0 else "MISSED"
         where = ", ".join(
-            f"`{Path(file).name}`: {', '.join(map(_shown, starts))}"
-            for file, starts in mistake.tests.items()
+            f"`{file}`: {', '.join(map(_shown, starts))}" for file, starts in mistake.tests.items()
         )
         return f"| {mistake.what} | {mistake.seen} | {where} | {status} |"
 
