@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.providers import Provider
@@ -96,23 +96,11 @@ def summarise(
         cost = provider.cost_of(characters=characters, seconds=seconds)
         for sums in (spent,) if was_useful else (spent, wasted):
             sums[provider.currency] = round(sums.get(provider.currency, 0.0) + cost, 6)
+    counted = structs.asdict(totals)
+    for name in ("audio_seconds", "audio_seconds_sent"):
+        counted[name] = round(counted[name], 3)
     return RunSummary(
-        rows=totals.rows,
-        done=totals.done,
-        suspect=totals.suspect,
-        failed=totals.failed,
-        not_run=totals.not_run,
-        no_speech=totals.no_speech,
-        errors=dict(totals.errors),
-        doubts=dict(totals.doubts),
-        failed_passing=totals.failed_passing,
-        suspect_passing=totals.suspect_passing,
-        audio_seconds=round(totals.audio_seconds_done, 3),
-        attempts=totals.attempts,
-        attempts_open=totals.attempts_open,
-        attempts_lost=totals.attempts_lost,
-        characters_sent=totals.characters_sent,
-        audio_seconds_sent=round(totals.audio_seconds_sent, 3),
+        **counted,
         spent=spent,
         wasted=wasted,
         characters_wasted=characters_wasted,

@@ -36,6 +36,6 @@ def test_totals_add_up(folder: Path) -> None:
     assert list(totals.errors) == ["timeout", "permanent"]
     assert totals.characters_sent == 20
     assert totals.audio_seconds_sent == 2.5
-    assert totals.audio_seconds_done == 4.0
+    assert totals.audio_seconds == 4.0
     assert (totals.attempts, totals.attempts_lost) == (5, 0)
     assert sorted(sent) == [("local", False, 7, 0.0), ("local", True, 13, 2.5)]
