@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -52,7 +53,8 @@ class Database:
         path = folder / run_folder.CHECKPOINT
         try:
             with _translate_errors(path):
-                connection = _connect(path)
+                prepare = partial(_prepare_to_write, path=path)
+                connection = _connect(path.absolute().as_uri(), prepare)
         except BaseException:
             os.close(lock)
             raise
@@ -69,23 +71,22 @@ class Database:
         path = folder / run_folder.CHECKPOINT
         if not path.is_file():
             raise _no_run(folder)
+        uri, prepare = path.absolute().as_uri(), partial(_prepare_to_read, path=path)
         with _translate_errors(path):
             try:
-                connection = _connect_read_only(path, "mode=ro")
+                connection = _connect(f"{uri}?mode=ro", prepare)
             except sqlite3.OperationalError as error:
                 if _primary_code(error) not in _FOLDER_IS_READ_ONLY:
                     raise
                 # SQLite cannot share memory with a writer there, and there is none.
                 _check_ended(path)
-                connection = _connect_read_only(path, "immutable=1")
+                connection = _connect(f"{uri}?immutable=1", prepare)
         return cls(connection, folder=folder, lock=None)
 
     @classmethod
     def open_in_memory(cls, folder: Path) -> Self:
         """Stand in for a file that does not exist."""
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        schema.create(connection)
-        return cls(connection, folder=folder, lock=None)
+        return cls(_connect("file::memory:", schema.create), folder=folder, lock=None)
 
     @property
     def is_held(self) -> bool:
@@ -207,47 +208,36 @@ class Database:
                 raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open a file to write it, making it if it is not there."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
-    try:
-        is_new = schema.is_empty(connection)
-        if not is_new:
-            schema.check_version(connection, path, may_upgrade=True)
-        connection.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit that was told is on the disk, not in the system's memory.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        if is_new:
-            schema.create(connection)
-        schema.upgrade(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
-    """Open a file that must be there, and write nothing to it."""
+def _connect(database: str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """Open a file, in autocommit mode, and prepare the connection."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=10.0,
+        database, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
     )
     try:
-        _check_begun(connection, path)
-        schema.check_version(connection, path)
+        prepare(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _check_begun(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare_to_write(connection: sqlite3.Connection, path: Path) -> None:
+    is_new = schema.is_empty(connection)
+    if not is_new:
+        schema.check_version(connection, path, may_upgrade=True)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: what is committed is on the disk, not in the system's memory.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    if is_new:
+        schema.create(connection)
+    schema.upgrade(connection)
+
+
+def _prepare_to_read(connection: sqlite3.Connection, path: Path) -> None:
     if schema.is_empty(connection):  # its run was killed before there was anything in it
         raise _no_run(path.parent)
+    schema.check_version(connection, path)
 
 
 def _check_ended(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from batchjobs.checkpoint.database import Database
@@ -29,15 +30,11 @@ class SuspectFiles(NamedTuple):
     used: set[str]
 
 
+@dataclass
 class Lookups:
-    """Looks up jobs, files and recordings.
+    """Looks up jobs, files and recordings."""
 
-    Args:
-        database: The checkpoint's.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _database: Database
 
     # -- jobs -----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from batchjobs.checkpoint.database import Database
@@ -31,15 +32,11 @@ class FinishedFile(NamedTuple):
     modified_ns: int | None
 
 
+@dataclass
 class Rows:
-    """Reads the adopted rows.
+    """Reads the adopted rows."""
 
-    Args:
-        database: The checkpoint's.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _database: Database
 
     def count(self) -> int:
         """Count the adopted rows."""

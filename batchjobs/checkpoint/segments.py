@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
@@ -17,15 +18,11 @@ _VALUES: Final = attrgetter("key", "path", "bytes", "first_frame", "job_key", "a
 _HAS_OWN_FILE: Final = f"path LIKE '{run_folder.SEGMENTS}/%'"
 
 
+@dataclass
 class Segments:
-    """Looks up segments.
+    """Looks up segments."""
 
-    Args:
-        database: The checkpoint's.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _database: Database
 
     def find(self, keys: Sequence[str]) -> dict[str, list[SegmentRecord]]:
         """Find by key the places where each segment may be, those in files of their own first."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from batchjobs.checkpoint import finished
@@ -39,16 +40,12 @@ class VoiceUse(NamedTuple):
     rows: int
 
 
+@dataclass
 class Staging:
-    """Holds the rows of a new plan until they are adopted.
+    """Holds the rows of a new plan until they are adopted."""
 
-    Args:
-        database: The checkpoint's.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._keeps_rest = False
+    _database: Database
+    _keeps_rest: bool = False
 
     # -- rows -----------------------------------------------------------------------------------
 

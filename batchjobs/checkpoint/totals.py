@@ -1,5 +1,6 @@
 """The sums over a run: where its rows stand, what was sent, what is still to be sent."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -105,15 +106,11 @@ WHERE provider <> '' AND NOT EXISTS (
     SELECT 1 FROM jobs WHERE jobs.id = rows.id AND jobs.key = rows.key) GROUP BY provider"""
 
 
+@dataclass
 class Totals:
-    """Sums over the adopted rows and the attempts.
+    """Sums over the adopted rows and the attempts."""
 
-    Args:
-        database: The checkpoint's.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _database: Database
 
     def count_rows(self) -> RunTotals:
         """Count where the run's manifest stands; also right while a run goes on."""
