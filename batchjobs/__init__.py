@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from batchjobs.options import Defaults, Options
     from batchjobs.outputs.reports import read_results
     from batchjobs.outputs.summary import RunSummary
-    from batchjobs.planning import Plan
+    from batchjobs.planning.plan import Plan
     from batchjobs.progress import (
         Event,
         JobFinished,

@@ -12,7 +12,7 @@ from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import Sign, Status
 from batchjobs.outputs import reports, reuse
-from batchjobs.planning import refuse_foreign_files
+from batchjobs.planning.ownership import refuse_foreign_files
 from batchjobs.providers import Provider
 from batchjobs.runner import sweep
 

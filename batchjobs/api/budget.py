@@ -10,7 +10,7 @@ from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import money, plural
 from batchjobs.jobs import Kind
 from batchjobs.limits import Budget, Price
-from batchjobs.planning import Plan
+from batchjobs.planning.plan import Plan
 from batchjobs.providers import Provider
 
 __all__ = ["budget_of", "check_budget", "with_what_is_left"]

@@ -8,7 +8,8 @@ from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import UsageError
 from batchjobs.formatting import GIVEN_ROWS, plural
 from batchjobs.jobs import Kind
-from batchjobs.planning import Plan, Superseded, is_intact
+from batchjobs.planning.intact import is_intact
+from batchjobs.planning.plan import Plan, Superseded
 
 __all__ = ["refuse_replacing"]
 

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchjobs import config, manifest, planning
+from batchjobs import config, manifest
 from batchjobs.api.budget import check_budget
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
 from batchjobs.files import run_folder
-from batchjobs.planning import Plan, fingerprint_of
+from batchjobs.planning.fingerprint import fingerprint_of
+from batchjobs.planning.make_plan import make_plan as plan_rows
+from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
 
@@ -103,7 +105,7 @@ def make_plan(
         input_root=input_root(request),
     )
     before = _fingerprint(request)
-    plan = planning.make_plan(
+    plan = plan_rows(
         rows,
         checkpoint=checkpoint,
         providers=request.providers,

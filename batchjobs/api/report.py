@@ -15,7 +15,7 @@ from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, 
 from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 from batchjobs.outputs.summary import RunSummary, summarise
-from batchjobs.planning import Action, Plan
+from batchjobs.planning.plan import Action, Plan
 from batchjobs.process.signals import Interrupted
 from batchjobs.progress import RunFinished
 from batchjobs.runner import RunEnd

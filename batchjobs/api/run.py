@@ -11,7 +11,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.files import run_folder
 from batchjobs.manifest import Source
 from batchjobs.options import Options
-from batchjobs.planning import Plan
+from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer
 

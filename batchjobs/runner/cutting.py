@@ -13,7 +13,8 @@ from batchjobs.checkpoint import SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import Job, Kind, Segment
-from batchjobs.planning import cut_text, find_held_segments, recording_key
+from batchjobs.planning.intact import find_held_segments
+from batchjobs.planning.keys import cut_text, recording_key
 from batchjobs.protocol.codec import wav_of
 from batchjobs.protocol.stt import SAMPLE_RATE
 from batchjobs.providers import Provider

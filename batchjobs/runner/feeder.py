@@ -9,7 +9,7 @@ import trio
 from batchjobs.checkpoint import Row
 from batchjobs.errors import BatchjobsError, ConfigurationError
 from batchjobs.limits import Price, StartRate
-from batchjobs.planning import TO_BUY, Action
+from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.runner.service import Service, Slot
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Buy, Cut, Ticket, make_ticket

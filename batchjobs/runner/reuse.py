@@ -10,7 +10,8 @@ from batchjobs.errors import SuspectError
 from batchjobs.jobs import Job, Status, severity
 from batchjobs.outputs import reuse
 from batchjobs.outputs.writing import Written
-from batchjobs.planning import Action, can_serve, is_intact
+from batchjobs.planning.intact import can_serve, is_intact
+from batchjobs.planning.plan import Action
 from batchjobs.runner.doubts import reserve_place
 from batchjobs.runner.reactions import Fail
 from batchjobs.runner.state import RunState

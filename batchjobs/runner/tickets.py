@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from batchjobs.checkpoint import JobRecord, Row, SegmentRecord
 from batchjobs.jobs import BadRow, Job, Segment
-from batchjobs.planning import TO_BUY
+from batchjobs.planning.plan import TO_BUY
 from batchjobs.runner.reactions import Tries
 
 __all__ = [

@@ -21,7 +21,7 @@ from batchjobs.errors import (
 )
 from batchjobs.jobs import Job, Segment
 from batchjobs.limits import RetryBudget
-from batchjobs.planning import Action
+from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.cutting import Cutter

@@ -16,7 +16,7 @@ import trio
 import batchjobs
 from batchjobs.api import execute
 from batchjobs.outputs.summary import RunSummary
-from batchjobs.planning import Plan, Work
+from batchjobs.planning.plan import Plan, Work
 from batchjobs.progress import Event, JobFinished, Observer
 from batchjobs.runner import RunEnd, Runner
 from tests.commands import ROOT

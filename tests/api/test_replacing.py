@@ -13,7 +13,7 @@ import pytest
 
 import batchjobs
 from batchjobs.errors import UsageError
-from batchjobs.planning import Action
+from batchjobs.planning.plan import Action
 from tests.commands import Command, process
 
 ARABIC = "السَّلامُ عَلَيْكُـــم ٣٤"

@@ -7,7 +7,7 @@ import pytest
 
 import batchjobs
 from batchjobs.audio.encoding import encode
-from batchjobs.planning import Action
+from batchjobs.planning.plan import Action
 
 
 def test_what_verify_finds_changed_is_made_again(manifest: Path) -> None:

@@ -15,8 +15,9 @@ from batchjobs.files import atomic
 from batchjobs.jobs import Ending, Job, Status, Verdict
 from batchjobs.limits import RetryPolicy
 from batchjobs.outputs import reuse, suspects, writing
-from batchjobs.planning import Action, decisions
+from batchjobs.planning import decisions
 from batchjobs.planning.decisions import Decider
+from batchjobs.planning.plan import Action
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.runner import reactions
 from batchjobs.runner.reactions import TicketFacts

@@ -18,7 +18,7 @@ from batchjobs.outputs.reports import (
     write_results,
 )
 from batchjobs.outputs.summary import RunSummary, summarise
-from batchjobs.planning import make_plan
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.providers import BUILT_IN
 from tests.builders import make_end, make_file, make_start, write_recording
 

@@ -14,7 +14,8 @@ from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs import reuse, writing
-from batchjobs.planning import TO_BUY, Action, Plan, make_plan
+from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.plan import TO_BUY, Action, Plan
 from batchjobs.providers import Provider
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
 from tests.builders import make_evidence

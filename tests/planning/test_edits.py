@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.planning import TO_BUY, is_intact
+from batchjobs.planning.intact import is_intact
+from batchjobs.planning.plan import TO_BUY
 from batchjobs.providers import BUILT_IN
 from tests.planning.desk import Desk
 

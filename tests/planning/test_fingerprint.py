@@ -12,7 +12,9 @@ from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
-from batchjobs.planning import Action, BadRowsError, Plan, fingerprint_of, make_plan
+from batchjobs.planning.fingerprint import fingerprint_of
+from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.plan import Action, BadRowsError, Plan
 from batchjobs.providers import BUILT_IN, change_provider
 from tests.builders import write_recording
 from tests.planning.desk import Desk

@@ -12,8 +12,8 @@ import batchjobs
 from batchjobs.checkpoint import Checkpoint, SegmentChanges, SegmentRecord
 from batchjobs.errors import UsageError
 from batchjobs.jobs import Job, Kind
-from batchjobs.planning import Plan, Superseded
 from batchjobs.planning.keys import cut_text
+from batchjobs.planning.plan import Plan, Superseded
 from batchjobs.providers import BUILT_IN, Provider, change_provider
 from batchjobs.server.child import local_server
 from tests.planning.desk import Desk

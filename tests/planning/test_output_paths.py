@@ -3,7 +3,7 @@
 import pytest
 
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.planning import BadRowsError
+from batchjobs.planning.plan import BadRowsError
 from tests.planning.desk import Desk, write_sound
 
 

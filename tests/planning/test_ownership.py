@@ -9,7 +9,7 @@ from batchjobs.files.atomic import publish
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.outputs import writing
-from batchjobs.planning import BadRowsError
+from batchjobs.planning.plan import BadRowsError
 from batchjobs.planning.row_builder import RowBuilder
 from batchjobs.providers import BUILT_IN
 from tests.planning.desk import SPOKEN, Desk, text_rows, write_sound

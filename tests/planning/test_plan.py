@@ -11,14 +11,9 @@ import pytest
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.options import Options
-from batchjobs.planning import (
-    TO_BUY,
-    TO_DO,
-    Action,
-    BadRowsError,
-    is_intact,
-    make_plan,
-)
+from batchjobs.planning.intact import is_intact
+from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.plan import TO_BUY, TO_DO, Action, BadRowsError
 from batchjobs.providers import BUILT_IN, change_provider
 from tests.builders import make_record, make_speech
 from tests.planning.desk import Desk, text_rows, write_sound

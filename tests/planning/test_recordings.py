@@ -6,7 +6,8 @@ import pytest
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.options import Options
-from batchjobs.planning import BadRowsError, make_plan
+from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.plan import BadRowsError
 from tests.planning.desk import Desk, write_sound
 
 

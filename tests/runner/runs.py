@@ -18,7 +18,8 @@ from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
 from batchjobs.outputs.reuse import find_changes
-from batchjobs.planning import is_intact, make_plan
+from batchjobs.planning.intact import is_intact
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner

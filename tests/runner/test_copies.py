@@ -10,7 +10,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import BadRow
 from batchjobs.options import Options
-from batchjobs.planning import make_plan
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.runner import Runner
 from tests.runner.runs import OPTIONS, QUICK, RETRIES, asked, fails_with, job, jobs, ran
 from tests.streams import Peer

@@ -22,7 +22,8 @@ from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Status
 from batchjobs.options import Pauses
 from batchjobs.outputs import segments
-from batchjobs.planning import find_held_segments, make_plan
+from batchjobs.planning.intact import find_held_segments
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
 from tests.builders import audio_message

@@ -14,7 +14,7 @@ import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.options import Options
-from batchjobs.planning import make_plan
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import Event, RunStopping
 from batchjobs.runner import RunEnd, Runner
 from tests.builders import audio_message, make_endpoint

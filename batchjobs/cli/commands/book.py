@@ -53,7 +53,7 @@ def book(
         batchjobs book alice.epub && batchjobs run alice.jsonl && batchjobs bind outputs/alice
     """
     from batchjobs import book as books
-    from batchjobs.planning import LETTERS_PER_SECOND
+    from batchjobs.planning.totals import LETTERS_PER_SECOND
     from batchjobs.text import speech_weight
 
     with exit_on_error():

@@ -16,7 +16,7 @@ from batchjobs.formatting import duration, money, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchjobs.planning import Plan, Use
+    from batchjobs.planning.plan import Plan, Use
 
 __all__ = ["plan"]
 
@@ -52,7 +52,7 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
 
 
 def _show_plan(made: "Plan") -> None:
-    from batchjobs.planning import Action
+    from batchjobs.planning.plan import Action
 
     say(plural(made.rows, "row"))
     meanings = {

@@ -106,7 +106,7 @@ def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool
 
 def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     """Say what became of the jobs, what it cost for nothing, and, last, what to do next."""
-    from batchjobs.planning import Action
+    from batchjobs.planning.plan import Action
 
     summary, plan = report.summary, report.plan
     before = plan.by_action[Action.DONE].rows

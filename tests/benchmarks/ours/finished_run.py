@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from batchjobs import manifest, planning
+from batchjobs import manifest
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import (
     AttemptEnd,
@@ -25,7 +25,8 @@ from batchjobs.checkpoint import (
 )
 from batchjobs.jobs import Ending, Evidence, Kind, Status
 from batchjobs.options import Defaults, Options
-from batchjobs.planning import TO_BUY
+from batchjobs.planning.make_plan import make_plan
+from batchjobs.planning.plan import TO_BUY
 from batchjobs.providers import BUILT_IN
 from tests.benchmarks.manifests import PRICED_PROVIDER, write_sentences
 
@@ -54,9 +55,7 @@ def _plan(path: Path, checkpoint: Checkpoint) -> None:
         providers=BUILT_IN,
         defaults=Defaults(provider=PRICED_PROVIDER),
     )
-    planning.make_plan(
-        rows, checkpoint=checkpoint, providers=BUILT_IN, options=Options(), name=str(path)
-    )
+    make_plan(rows, checkpoint=checkpoint, providers=BUILT_IN, options=Options(), name=str(path))
     checkpoint.staging.adopt(
         {"manifest": str(path), "provider": PRICED_PROVIDER, "planned_at": str(time.time())}
     )
