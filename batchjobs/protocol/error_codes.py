@@ -24,11 +24,14 @@ __all__ = [
 _QUOTED_CHARACTERS: Final = 500
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
-_HINTS: Final = {
-    "401": "check the key, and that it belongs to this service and region",
-    "402": "the account's balance is spent; top it up and run the same command again",
-    "403": "this key may not do this; check the account's permissions",
-    "429": "the run slows down by itself",
+_STATUSES: Final[dict[str, tuple[type[SessionError], str]]] = {
+    "401": (StopError, "check the key, and that it belongs to this service and region"),
+    "402": (
+        QuotaSpentError,
+        "the account's balance is spent; top it up and run the same command again",
+    ),
+    "403": (StopError, "this key may not do this; check the account's permissions"),
+    "429": (ThrottledError, "the run slows down by itself"),
 }
 
 
@@ -60,16 +63,9 @@ def from_status(status: int, *, retry_after_seconds: float | None = None) -> Ses
 
 
 def _by_status(status: str, shown: str, code: str, retry_after: float | None) -> SessionError:
-    hint = _HINTS.get(status, "")
-    if status == "402":
-        return QuotaSpentError(shown, code=code, hint=hint)
-    if status in {"401", "403"}:
-        return StopError(shown, code=code, hint=hint)
-    if status == "429":
-        return ThrottledError(shown, code=code, hint=hint, retry_after_seconds=retry_after)
-    if status.startswith("4"):
-        return PermanentError(shown, code=code)
-    return TransientError(shown, code=code, retry_after_seconds=retry_after)
+    other = PermanentError if status.startswith("4") else TransientError
+    kind, hint = _STATUSES.get(status, (other, ""))
+    return kind(shown, code=code, hint=hint, retry_after_seconds=retry_after)
 
 
 def is_normal_close(code: int | None) -> bool:

@@ -56,6 +56,7 @@ class TtsClient(Generic[_Sink]):
 
     Attributes:
         course: How far the session has come, and its outcome.
+        sent_characters: What a service may bill so far, whatever comes of it.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class TtsClient(Generic[_Sink]):
         self._outgoing: deque[messages.Message] = deque([_init_message(speech, key)])
         last = len(texts) - 1
         self._texts = [messages.Text(text=text, flush=i == last) for i, text in enumerate(texts)]
-        self._sent_characters = 0
+        self.sent_characters = 0
         self._most_seconds = _MOST_SECONDS + _MOST_SECONDS_PER_CHARACTER * sum(map(len, texts))
         self._progress_at = now
         self._intake = AudioIntake(sink)
@@ -90,11 +91,6 @@ class TtsClient(Generic[_Sink]):
         self._is_ample = True
 
     # -- what the adapter asks ------------------------------------------------------------------
-
-    @property
-    def sent_characters(self) -> int:
-        """Characters of text sent so far: what a service may bill, whatever comes of it."""
-        return self._sent_characters
 
     @property
     def wait_until(self) -> float:
@@ -129,15 +125,9 @@ class TtsClient(Generic[_Sink]):
         if not has_answered or self._intake.seconds < self._judge.minimum_seconds:
             return max(self._provider.first_audio_seconds, self._provider.quiet_seconds)
         seconds = self._provider.quiet_seconds
-        return min(seconds, self._short_seconds()) if self._is_ample else seconds
-
-    def _short_seconds(self) -> float:
-        """Return the shortest silence that may mean the end, of audio that is ample.
-
-        An empty message marked `isFinal` ends a part of the audio, not always all of it.
-        """
-        seconds = self._provider.quiet_seconds
-        if self._was_final:
+        if not self._is_ample:
+            return seconds
+        if self._was_final:  # this ends a part of the audio, not always all of it
             seconds = min(self._provider.final_quiet_seconds, seconds)
         if self._short_quiet_seconds is not None:
             seconds = min(self._short_quiet_seconds, seconds)
@@ -154,7 +144,7 @@ class TtsClient(Generic[_Sink]):
             return None
         message = self._outgoing.popleft()
         if isinstance(message, messages.Text):
-            self._sent_characters += len(message.text)
+            self.sent_characters += len(message.text)
         return self.course.conversation.send(message)
 
     # -- what the adapter reports ---------------------------------------------------------------
@@ -220,11 +210,14 @@ class TtsClient(Generic[_Sink]):
 
     def _overdue(self, now: float) -> str:
         """Say what should have come by now; empty if silence was to be expected."""
-        if now >= self._limit() and self._is_still_coming(now):
+        course = self.course
+        is_fresh = now - course.last_result_at < self._provider.quiet_seconds
+        is_coming = course.is_proven and is_fresh and not self._was_quiet()
+        if is_coming and now >= self._limit():
             return "audio still came at the session's time limit"
-        if self.course.phase is Phase.DRAINING and self._provider.close_drains:
+        if course.phase is Phase.DRAINING and self._provider.close_drains:
             return "the audio stopped before the service closed"
-        return _OVERDUE.get(self.course.phase, "")
+        return _OVERDUE.get(course.phase, "")
 
     def _end_quiet(self, now: float) -> None:
         """Ask to close, unless the silence was a short one and there may be more to come."""
@@ -244,10 +237,6 @@ class TtsClient(Generic[_Sink]):
         """Say whether we asked to close because of a quiet time, and nothing has belied it since."""
         is_draining = self.course.phase is Phase.DRAINING
         return is_draining and not self._provider.close_drains and not self._has_late_audio
-
-    def _is_still_coming(self, now: float) -> bool:
-        is_fresh = now - self.course.last_result_at < self._provider.quiet_seconds
-        return self.course.is_proven and is_fresh and not self._was_quiet()
 
     def _ending_of_drain(self) -> Ending:
         if not self._provider.close_drains:
@@ -299,7 +288,7 @@ class TtsClient(Generic[_Sink]):
                 support=self._describe_end(ending, was_quiet=was_quiet) + verdict.support,
                 evidence=replace(
                     evidence,
-                    sent_characters=self._sent_characters,
+                    sent_characters=self.sent_characters,
                     received_audio_seconds=round(intake.seconds, 6),
                 ),
             )

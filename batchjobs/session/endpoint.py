@@ -83,11 +83,12 @@ class Endpoint:
             ways: How the key travels.
             model: The model to ask for; empty asks for none.
         """
-        fields = []
-        if self.key and "query" in ways:
-            fields.append(f"x-api-key={quote(self.key, safe='')}")
-        if self.key and "token" in ways:
-            fields.append(f"token={quote(self.key, safe='')}")
+        names = {"query": "x-api-key", "token": "token"}
+        fields = [
+            f"{name}={quote(self.key, safe='')}"
+            for way, name in names.items()
+            if self.key and way in ways
+        ]
         if model:
             fields.append(f"model={quote(model, safe='')}")
         return self.path + path + ("?" + "&".join(fields) if fields else "")

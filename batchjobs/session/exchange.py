@@ -79,7 +79,7 @@ class Exchange:
                 raise self._unexpected
             if self.is_stale:
                 return
-        self._keep_outcome()
+        self._shield.shield = True  # what is decided is paid for: no cancellation takes it back
 
     async def _receive_until_ended(self) -> None:
         """Feed the machine with messages, until the deadline of the scope cuts this off."""
@@ -158,16 +158,12 @@ class Exchange:
     def rearm(self) -> None:
         """Make `listen` wake in time for what the machine now waits for."""
         if self.machine.course.has_ended:
-            self._keep_outcome()
+            self._shield.shield = True
             self._scope.cancel()
             return
         wait_until = self.machine.wait_until
         if wait_until < self._scope.deadline:  # noqa: PLR1730  # setting it anew has its price
             self._scope.deadline = wait_until
-
-    def _keep_outcome(self) -> None:
-        """Shield the outcome, which is paid for, from a cancellation from outside."""
-        self._shield.shield = True
 
 
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:

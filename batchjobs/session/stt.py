@@ -1,7 +1,8 @@
 """Transcribes one recording through one connection."""
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterator
+import itertools
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -130,12 +131,9 @@ async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[b
     """
     chunks = decoding.pcm_chunks(path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds)
     while True:
-        batch = await trio.to_thread.run_sync(_take, chunks, _CHUNKS_A_HOP)
+        a_few = itertools.islice(chunks, _CHUNKS_A_HOP)
+        batch = await trio.to_thread.run_sync(list, a_few)
         for chunk in batch:
             yield chunk
         if len(batch) < _CHUNKS_A_HOP:
             return
-
-
-def _take(chunks: Iterator[bytes], count: int) -> list[bytes]:
-    return [chunk for _, chunk in zip(range(count), chunks, strict=False)]

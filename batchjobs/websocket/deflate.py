@@ -39,7 +39,6 @@ class Deflate(PerMessageDeflate):
         self._room_bytes = limit_bytes
         self._message_is_packed = False
         self._frame_is_packed = False
-        self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
 
     def accept(self, offer: str) -> bool | str | None:
@@ -126,20 +125,15 @@ class Deflate(PerMessageDeflate):
         data: bytes,
         fin: bool,  # noqa: FBT001
     ) -> tuple[RsvBits, bytes]:
-        """Compress a frame of a message."""
-        if opcode.iscontrol():
-            return rsv, data
-        if opcode is not Opcode.CONTINUATION:
+        """Compress a frame of a message, which is forgotten at its end."""
+        is_control = opcode.iscontrol()
+        if self._compressor is None and not is_control:
             bits = self.client_max_window_bits if proto.client else self.server_max_window_bits
-            self._deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -bits)
-            rsv = rsv._replace(rsv1=True)
-        assert self._deflater is not None
-        packed = self._deflater.compress(data)
-        if fin:
-            packed += self._deflater.flush(zlib.Z_SYNC_FLUSH)
-            packed = packed[: -len(_SYNC_MARK)]
-            self._deflater = None
-        return rsv, packed
+            self._compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -bits)
+        framed = super().frame_outbound(proto, opcode, rsv, data, fin)
+        if fin and not is_control:
+            self._compressor = None
+        return framed
 
 
 class _Negotiating(WSConnection):

@@ -213,6 +213,6 @@ def test_between_messages_no_compressor_is_held() -> None:
     extension.finalize("permessage-deflate")
     protocol = FrameProtocol(True, [extension])
     protocol.send_data("half", fin=False)
-    assert extension._deflater is not None
+    assert extension._compressor is not None
     protocol.send_data("whole", fin=True)
-    assert extension._deflater is None
+    assert extension._compressor is None
