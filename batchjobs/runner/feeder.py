@@ -80,7 +80,13 @@ class Feeder:
         """Give a ticket to a worker, with a slot if its session needs one, unless it has to wait."""
         run, slot = self._run, None
         if isinstance(ticket.step, Buy | Cut):
-            service = self._find_service(ticket.row)
+            service = run.services.get(ticket.row.provider)
+            if service is None:
+                raise ConfigurationError(
+                    f"'{ticket.row.id}' has to be bought again, and there is no key for "
+                    f"'{ticket.row.provider}'",
+                    hint="its earlier result is damaged; set the key and run this again",
+                )
             price = service.price_of(ticket)
             if run.budget.is_closed_to(price):
                 return
@@ -90,15 +96,6 @@ class Feeder:
                     return
         run.queue.start(ticket)
         await self._send.send((ticket, slot))
-
-    def _find_service(self, row: Row) -> Service:
-        service = self._run.services.get(row.provider)
-        if service is None:
-            raise ConfigurationError(
-                f"'{row.id}' has to be bought again, and there is no key for '{row.provider}'",
-                hint="its earlier result is damaged; set the key and run this again",
-            )
-        return service
 
     def _takes_new_rows(self) -> bool:
         """Whether another row may be looked at: not while too many jobs wait for another try.

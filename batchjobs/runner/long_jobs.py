@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from batchjobs.jobs import Doubt, Kind, Status, sum_evidence
 from batchjobs.outputs import writing
 from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
 from batchjobs.outputs.writing import Written
-from batchjobs.runner.doubts import reserve_place, to_suspect
+from batchjobs.runner.records import begin_record, to_suspect
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob
 from batchjobs.transcripts import joining
@@ -66,7 +65,7 @@ class LongJobs:
         kept = found.get(row.id)
         if kept is not None and kept.status is not Status.SUSPECT:
             kept = None
-        return await reserve_place(run, row) if job.is_in_doubt else row.output, kept
+        return await run.reserve_place(row) if job.is_in_doubt else row.output, kept
 
     async def _publish(
         self,
@@ -83,7 +82,9 @@ class LongJobs:
         frames = sum(span.segment.frames + span.pause_frames for span in spans)
         rate = spans[0].segment.sample_rate
         record = replace(
-            _make_record(job, written),
+            _make_record(job),
+            output=written.files[0].path,
+            files=written.files,
             sample_rate=rate,
             frames=frames,
             pcm_sha256=written.pcm_sha256,
@@ -132,7 +133,7 @@ class LongJobs:
     async def _join_transcripts(self, job: LongJob) -> JobRecord:
         run, row = self._run, job.ticket.row
         place, _ = await self._choose_place(job)
-        record = _make_record(job, None)
+        record = _make_record(job)
         source = await trio.to_thread.run_sync(run.checkpoint.lookups.find_source, job.job.audio)
         seconds = row.seconds if source is None else source.seconds
 
@@ -163,30 +164,22 @@ class LongJobs:
         return record
 
 
-def _make_record(job: LongJob, written: Written | None) -> JobRecord:
-    ticket, row = job.ticket, job.ticket.row
+def _make_record(job: LongJob) -> JobRecord:
     segments = list(job.held.values())
     evidence = [segment.evidence for segment in segments if segment.evidence is not None]
-    return JobRecord(
-        id=row.id,
-        key=row.key,
-        kind=Kind(row.kind),
-        status=Status.DONE,
-        output=row.output if written is None else written.files[0].path,
-        files=written.files if written is not None else (),
-        provider=row.provider,
+    return replace(
+        begin_record(job.ticket),
         attempts=sum(segment.attempts for segment in segments),
         evidence=sum_evidence(evidence),
         cost=round(sum(segment.cost for segment in segments), 6),
-        started_at=min((s.started_at for s in segments), default=ticket.started_at),
-        finished_at=time.time(),
+        started_at=min((s.started_at for s in segments), default=job.ticket.started_at),
         segments=max(2, len(job.parts)),
-        layout=row.layout,
+        layout=job.ticket.row.layout,
     )
 
 
 def _to_suspect(record: JobRecord, job: LongJob, starts: Sequence[float]) -> JobRecord:
-    """Give a job's record as that of a result in doubt, with the place in time of each doubt."""
+    """Make a job's record that of a result in doubt, with the place in time of each doubt."""
     doubts: list[Doubt] = []
     support: list[str] = []
     for part, start in zip(job.parts, starts, strict=True):

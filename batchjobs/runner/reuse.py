@@ -12,7 +12,6 @@ from batchjobs.outputs import reuse
 from batchjobs.outputs.writing import Written
 from batchjobs.planning.intact import can_serve, is_intact
 from batchjobs.planning.plan import Action
-from batchjobs.runner.doubts import reserve_place
 from batchjobs.runner.reactions import Fail
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Copy, Ticket, to_purchase
@@ -75,7 +74,7 @@ class Reuse:
             return Fail(error_class=SuspectError.label)
         record = None
         with trio.CancelScope(shield=True):
-            place = await reserve_place(self._run, row)
+            place = await self._run.reserve_place(row)
             written = await self._copy_files(leader, place)
             if written is not None:
                 record = await self._record_copy(ticket, leader, place, written)

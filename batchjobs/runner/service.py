@@ -4,12 +4,15 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Self
 
 import trio
 
+from batchjobs import text
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
+from batchjobs.jobs import Kind, Segment
 from batchjobs.limits import (
     Breaker,
     Budget,
@@ -21,12 +24,20 @@ from batchjobs.limits import (
     SettleTime,
 )
 from batchjobs.options import Options
+from batchjobs.plausibility.clips import SpeechRates
+from batchjobs.plausibility.transcripts import TranscriptRates
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import SttResult
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.reactions import Contact, ServiceFacts, find_contact
 from batchjobs.runner.tickets import Ticket
-from batchjobs.session import ConnectionPool, Endpoint, SttSession, TtsSession
+from batchjobs.session import (
+    ConnectionPool,
+    Endpoint,
+    SttSession,
+    TtsSession,
+    recording_chunks,
+)
 
 __all__ = ["Result", "Service", "Session", "Slot"]
 
@@ -112,6 +123,8 @@ class Service:
         self._tell = tell
         self._notify = notify
         self._is_adaptive = not asked
+        self._tts_rates = SpeechRates()
+        self._stt_rates = TranscriptRates()
         self._drift = LatencyDrift()
         self._refusals = HandshakeRefusals()
         self._active = 0
@@ -183,6 +196,37 @@ class Service:
         if self.breaker.is_open or not self._is_proven or waiting >= self._active:
             return False
         return self._active + waiting < self._limit.room(trio.current_time())
+
+    def make_session(self, segment: Segment, audio: ReceivedAudio) -> Session:
+        """Make a session, which is yet to be run.
+
+        Args:
+            segment: What it is asked to do.
+            audio: Where the audio goes that it receives.
+        """
+        provider = self.endpoint.provider
+        if segment.kind is Kind.STT:
+            return SttSession(
+                self.endpoint,
+                chunks=recording_chunks(Path(segment.audio), provider.chunk_seconds),
+                pool=self.pool,
+                on_proven=self.prove,
+                settle_seconds=self.settle.next_seconds(),
+                judge=self._stt_rates.make_judge(provider.stt_model),
+            )
+        speech = segment.speech
+        assert speech is not None
+        voice = f"{speech.model_id}/{speech.voice_id}"
+        return TtsSession(
+            self.endpoint,
+            segment,
+            texts=text.split_messages(segment.text),
+            judge=self._tts_rates.make_judge(voice=voice, spoken=segment.text, speed=speech.speed),
+            pool=self.pool,
+            on_proven=self.prove,
+            audio=audio,
+            quiet_seconds=self.quiet.seconds,
+        )
 
     def close_pool(self) -> None:
         """Close all connections that wait for sessions, and open no more."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, JobRecord, Row
-from batchjobs.jobs import Kind, Status, severity
+from batchjobs.jobs import severity
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Written
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.attempts import Attempt
-from batchjobs.runner.doubts import reserve_place, to_suspect
 from batchjobs.runner.reactions import Fail
+from batchjobs.runner.records import begin_record, to_failure, to_suspect
 from batchjobs.runner.service import Result
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Ticket
@@ -74,7 +74,7 @@ class SingleJobs:
             record = kept
             end = replace(end, result="suspect")
         else:
-            place = await reserve_place(self._run, ticket.row)
+            place = await self._run.reserve_place(ticket.row)
             written = await self._write(ticket.row, place, result)
             targets = written.targets
             record = _make_record(ticket, result, written, output=place)
@@ -98,7 +98,7 @@ class SingleJobs:
         """
         kept = _find_kept(ticket)
         if kept is None:
-            record = _make_failure(ticket, failure, last)
+            record = to_failure(begin_record(ticket), failure, last)
         else:
             record = _give_up(kept, ticket, failure)
         with trio.CancelScope(shield=True):
@@ -147,25 +147,6 @@ def _give_up(kept: JobRecord, ticket: Ticket, failure: Fail) -> JobRecord:
     return _count(kept, ticket, is_passing=False)
 
 
-def _make_failure(ticket: Ticket, failure: Fail, last: Ticket) -> JobRecord:
-    row = ticket.row
-    return JobRecord(
-        id=row.id,
-        key=row.key,
-        kind=Kind(row.kind) if row.kind else Kind.TTS,
-        status=Status.FAILED,
-        provider=row.provider,
-        attempts=last.tries.attempts,
-        cost=round(last.cost, 6),
-        error_class=failure.error_class,
-        error_code=failure.code,
-        error_message=failure.message,
-        is_passing=failure.is_passing,
-        started_at=ticket.started_at,
-        finished_at=time.time(),
-    )
-
-
 def _count(record: JobRecord, ticket: Ticket, *, is_passing: bool) -> JobRecord:
     """Put into a record what all attempts of its job come to."""
     return replace(
@@ -179,20 +160,7 @@ def _count(record: JobRecord, ticket: Ticket, *, is_passing: bool) -> JobRecord:
 
 def _make_record(ticket: Ticket, result: Result, written: Written, *, output: str) -> JobRecord:
     evidence = result.evidence
-    record = JobRecord(
-        id=ticket.row.id,
-        key=ticket.row.key,
-        kind=Kind(ticket.row.kind),
-        status=Status.DONE,
-        output=output,
-        files=written.files,
-        provider=ticket.row.provider,
-        attempts=ticket.tries.attempts,
-        evidence=evidence,
-        cost=round(ticket.cost, 6),
-        started_at=ticket.started_at,
-        finished_at=time.time(),
-    )
+    record = replace(begin_record(ticket), output=output, files=written.files, evidence=evidence)
     if isinstance(result, TtsResult):
         return replace(
             record,

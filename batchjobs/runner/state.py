@@ -7,11 +7,12 @@ from typing import Final
 
 import trio
 
-from batchjobs.checkpoint import Checkpoint, JobRecord
+from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
 from batchjobs.errors import BatchjobsError, BudgetReachedError
 from batchjobs.files import run_folder
 from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
+from batchjobs.outputs import suspects
 from batchjobs.progress import (
     JobFinished,
     LimitReached,
@@ -143,6 +144,22 @@ class RunState:
         )
         self.tell(LimitReached(message=self._budget_error.message))
         self.queue.notify()
+
+    async def reserve_place(self, row: Row) -> str:
+        """Choose where a result in doubt is to stand: never where one is kept, of whatever content.
+
+        Returns:
+            Its path below the run folder.
+
+        Raises:
+            BatchjobsError: The disk failed.
+        """
+        taken = await trio.to_thread.run_sync(self.checkpoint.lookups.find_suspect_paths, row.id)
+        place = suspects.choose_path(row, taken)
+        # First whose file it will be: whatever a kill leaves there, the next run knows it.
+        with trio.CancelScope(shield=True):
+            await self.recorder.finish(changes=SegmentChanges(expected=(place,)))
+        return place
 
     def tell_finished(self, record: JobRecord) -> None:
         """Tell the observer that a job has its outcome, durably."""

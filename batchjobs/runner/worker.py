@@ -25,7 +25,6 @@ from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.cutting import Cutter
-from batchjobs.runner.doubts import describe_doubts, is_as_before
 from batchjobs.runner.feeder import Handout
 from batchjobs.runner.long_jobs import LongJobs
 from batchjobs.runner.reactions import (
@@ -42,10 +41,10 @@ from batchjobs.runner.reactions import (
     react,
     settle_outages,
 )
+from batchjobs.runner.records import describe_doubts, is_as_before
 from batchjobs.runner.reuse import Reuse
 from batchjobs.runner.segments import Segments
 from batchjobs.runner.service import Result, Service, Slot
-from batchjobs.runner.sessions import SessionMaker
 from batchjobs.runner.single_jobs import SingleJobs
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Assemble, Buy, Copy, Cut, LongJob, Refuse, Ticket
@@ -69,7 +68,6 @@ class Worker:
         self._run = run
         self._random = random_source
         self._retry_budget = RetryBudget()
-        self._sessions = SessionMaker()
         self._reuse = Reuse(run)
         self._cutter = Cutter(run)
         self._single_jobs = SingleJobs(run)
@@ -121,7 +119,7 @@ class Worker:
             return
         ticket.tries = ticket.tries.begin()
         with run.spool.open_buffer(ticket.key) as audio:
-            session = self._sessions.make(buy.segment, service, audio)
+            session = service.make_session(buy.segment, audio)
             attempt = Attempt(ticket=ticket, service=service, session=session, slot=slot)
             await run.attempts.begin(attempt)
             try:
