@@ -37,7 +37,8 @@ class Attempt:
 
     def settle(self) -> None:
         """Count what it has cost: for its ticket, and for the budget in place of what was set aside."""
-        price = self.service.price_so_far(self.session)
+        session = self.session
+        price = self.service.price(session.sent_characters, session.sent_audio_seconds)
         self.ticket.cost += price.money
         self.slot.settle(price)
 

@@ -1,6 +1,7 @@
 """Hands out rows one by one, when every limit allows one more session."""
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
@@ -40,6 +41,8 @@ class Feeder:
         self._run = run
         self._send = send
         self._rate = StartRate(run.options.starts_per_second)
+        # Tickets that wait until their service is ready, while others go on at other services.
+        self._lines = {service: deque[Ticket]() for service in run.services.values()}
 
     async def run(self) -> None:
         """Hand out every row that there is to do, until all have their answers.
@@ -87,7 +90,7 @@ class Feeder:
                     f"'{ticket.row.provider}'",
                     hint="its earlier result is damaged; set the key and run this again",
                 )
-            price = service.price_of(ticket)
+            price = service.price(ticket.characters, ticket.seconds)
             if run.budget.is_closed_to(price):
                 return
             if isinstance(ticket.step, Buy):
@@ -114,9 +117,9 @@ class Feeder:
     def _pop_in_line(self) -> Ticket | None:
         """Take the first of the tickets that wait for a service which is ready now."""
         now = trio.current_time()
-        for service in self._run.services.values():
-            if service.line and service.is_ready(now):
-                return service.line.popleft()
+        for service, line in self._lines.items():
+            if line and service.is_ready(now):
+                return line.popleft()
         return None
 
     def _pop_due(self) -> Ticket | None:
@@ -128,7 +131,7 @@ class Feeder:
         return None
 
     def _in_line(self) -> int:
-        return sum(len(service.line) for service in self._run.services.values())
+        return sum(map(len, self._lines.values()))
 
     def _next_room_at(self) -> float:
         """When to look again if those in line may go on, should nothing else happen."""
@@ -136,8 +139,8 @@ class Feeder:
         return min(
             (
                 max(service.not_before, now) if service.has_room(now) else now + _LOOK_AGAIN_SECONDS
-                for service in self._run.services.values()
-                if service.line
+                for service, line in self._lines.items()
+                if line
             ),
             default=float("inf"),
         )
@@ -157,7 +160,7 @@ class Feeder:
         """
         run = self._run
         if len(run.services) > 1 and not service.is_ready(trio.current_time()):
-            service.line.append(ticket)
+            self._lines[service].append(ticket)
             return None
         while not (run.is_stopping or run.budget.is_closed_to(price)):
             now = trio.current_time()

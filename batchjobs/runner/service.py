@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
@@ -30,7 +29,6 @@ from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import SttResult
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.reactions import Contact, ServiceFacts, find_contact
-from batchjobs.runner.tickets import Ticket
 from batchjobs.session import (
     ConnectionPool,
     Endpoint,
@@ -116,9 +114,6 @@ class Service:
         self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
         self.pool = ConnectionPool(endpoint, self._may_open_another) if options.preopen else None
-        """Connections for the next sessions, where the run opens any beforehand."""
-        self.line: deque[Ticket] = deque()
-        """Tickets that wait until it is ready, while others go on at other services."""
         self._budget = budget
         self._tell = tell
         self._notify = notify
@@ -233,17 +228,8 @@ class Service:
         if self.pool is not None:
             self.pool.rest(math.inf)
 
-    # -- what it costs --------------------------------------------------------------------------
-
-    def price_of(self, ticket: Ticket) -> Price:
-        """What a session for this ticket costs at most."""
-        return self._price(ticket.characters, ticket.seconds)
-
-    def price_so_far(self, session: Session) -> Price:
-        """What a session has cost by now."""
-        return self._price(session.sent_characters, session.sent_audio_seconds)
-
-    def _price(self, characters: int, seconds: float) -> Price:
+    def price(self, characters: int, seconds: float) -> Price:
+        """What it costs to send so many characters, or seconds of audio."""
         money = self.endpoint.provider.cost_of(characters=characters, seconds=seconds)
         return Price(money=money, characters=characters, audio_seconds=seconds)
 
