@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from batchjobs import api
 from batchjobs.jobs import Status
@@ -114,7 +115,7 @@ async def test_a_good_segment_goes_before_one_in_doubt(tmp_path: Path) -> None:
         tmp_path, [first], provider=BY_SENTENCE, plan_options=AGAIN, run_options=settings
     )
     assert run.records["zz"].status is Status.DONE
-    edited = replace(first, text="\n\n".join([SENTENCES[2], SENTENCES[1]]))
+    edited = structs.replace(first, text="\n\n".join([SENTENCES[2], SENTENCES[1]]))
     run = await ran(tmp_path, [edited], provider=BY_SENTENCE)
     assert run.records["zz"].status is Status.DONE
 
