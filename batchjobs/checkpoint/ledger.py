@@ -44,7 +44,11 @@ def close_lost(connection: sqlite3.Connection, now: float) -> dict[str, int]:
 
 
 def write_starts(connection: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:
-    """Write that attempts begin, and whose files will be ours; give their numbers."""
+    """Write that attempts begin, and claim their files.
+
+    Returns:
+        The attempts' numbers, in order.
+    """
     claim_files(connection, [attempt.job for attempt in starts])
     numbers = []
     for attempt in starts:
@@ -115,7 +119,7 @@ def write_records(connection: sqlite3.Connection, records: Sequence[JobRecord]) 
 
 
 def _replace_owners(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:
-    """Write that files are these jobs' now, whoever had them before."""
+    """Write that files are these jobs' now, and no longer those of others."""
     owners = {record.output: record.id for record in records if record.output}
     if not owners:
         return
@@ -164,7 +168,7 @@ def accept(connection: sqlite3.Connection, record: JobRecord, *, kept: JobRecord
 
 
 def _keep_what_was_bought(connection: sqlite3.Connection, failed: JobRecord) -> None:
-    """Keep the result of a job's earlier content apart: whoever undoes the edit need not buy it."""
+    """Keep the result of a job's earlier content apart: if the edit is undone, it is there."""
     # No id holds a control character.
     connection.execute(
         """UPDATE OR REPLACE jobs SET id = id || char(31) || key

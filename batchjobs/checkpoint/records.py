@@ -168,7 +168,7 @@ class SegmentRecord:
     """The result of one segment of a long job, and where it is.
 
     It stands in a file of its own until its job is put together, and then as a part of the job's
-    file: whoever edits one sentence of a book buys one segment.
+    file: an edit of one sentence in a book buys one segment.
 
     Attributes:
         key: The key of what was asked.

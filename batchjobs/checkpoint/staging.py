@@ -15,7 +15,7 @@ __all__ = ["StagedTotal", "Staging", "VoiceUse"]
 
 _ADD: Final = f"INSERT INTO temp.staged VALUES ({','.join('?' * len(Row._fields))})"
 _MOST_VOICES: Final = 1_000
-"""A manifest may name a million of them, and nobody would read so many."""
+"""A manifest may name a million of them: too many to read."""
 
 
 class StagedTotal(NamedTuple):
@@ -88,7 +88,7 @@ class Staging:
         return sorted(found)
 
     def take(self, position: int) -> tuple[Row, Row | None]:
-        """Take a row out; gives it and the earlier row with its id or place, if there is one."""
+        """Take a row out: it is returned, and the earlier row with its id or place, if there is one."""
         row = self._find_row("SELECT * FROM temp.staged WHERE position = ?", (position,))
         assert row is not None
         with self._database.use() as connection:
@@ -100,7 +100,7 @@ class Staging:
         return self._find_row("SELECT * FROM temp.staged WHERE place = ? LIMIT 1", (place,))
 
     def add_if_free(self, row: Row) -> Row | None:
-        """Add a row after `index`, unless another has its id or place: then that one is given."""
+        """Add a row after `index`, unless another has its id or place: then that one is returned."""
         holder = self._find_holder(row)
         if holder is None:
             self.add([row])

@@ -106,7 +106,7 @@ def fill_part(target: Path, fill: Callable[[int], None]) -> Path:
 
 
 def _create_part(part: Path) -> int:
-    """Make an empty file, and the folders above it if they are not there; gives its descriptor.
+    """Make an empty file, and the folders above it if they are not there: its descriptor is returned.
 
     What may be in the way is looked at only if it is: every call lets go of the interpreter.
     """
@@ -116,7 +116,7 @@ def _create_part(part: Path) -> int:
     except FileNotFoundError:
         _make_folder(part.parent)
     except FileExistsError:
-        # The left-over of a killed run, or a link that somebody put there, is not written through.
+        # The left-over of a killed run, or a link that was put there, is not written through.
         part.unlink()
     return os.open(part, flags, 0o666)
 

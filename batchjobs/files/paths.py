@@ -1,4 +1,4 @@
-"""Paths that stay inside their root, whatever somebody wrote and wherever links lead."""
+"""Paths that stay inside their root, whatever a manifest says and wherever links lead."""
 
 import os
 import stat
@@ -25,7 +25,7 @@ def path_inside(root: Path, relative: str) -> Path:
 
     Args:
         root: The folder to stay in.
-        relative: The path as somebody wrote it; absolute is fine if it is below the root.
+        relative: The path as it was written; absolute is fine if it is below the root.
 
     Returns:
         The resolved absolute path. It need not exist.

@@ -62,25 +62,19 @@ class FormerDefaults:
 
     def list_superseded(self) -> tuple[Superseded, ...]:
         """Sum up what was counted, by provider and kind."""
-        return tuple(
-            Superseded(provider=name, kind=kind, rows=rows, **self._models(name, kind))
-            for (name, kind), rows in sorted(self._rows.items())
-        )
-
-    def _models(self, name: str, kind: Kind) -> dict[str, str]:
-        provider = self._providers[name]
-        if kind is Kind.TTS:
-            wanted = provider.tts_model
-            return {"model": FORMER_TTS_MODELS[wanted], "wanted": wanted}
-        return {"model": FORMER_STT_MODELS[provider.stt_model], "wanted": provider.stt_model}
+        found = []
+        for (name, kind), rows in sorted(self._rows.items()):
+            former, wanted = _default_models(self._providers[name], kind)
+            assert former is not None
+            found.append(
+                Superseded(provider=name, kind=kind, model=former, wanted=wanted, rows=rows)
+            )
+        return tuple(found)
 
     def _ask_as_before(self, row: Row) -> _Asked | None:
         """Say what the row asked for when another model was the default; None if that never was."""
         provider = self._providers[row.provider]
-        if row.kind == Kind.STT:
-            former = FORMER_STT_MODELS.get(provider.stt_model)
-        else:
-            former = FORMER_TTS_MODELS.get(provider.tts_model)
+        former, _ = _default_models(provider, row.kind)
         if former is None:
             return None
         job = row.read_job()
@@ -114,3 +108,10 @@ class FormerDefaults:
             return self._checkpoint.segments.sum_transcribed_seconds(asked.key) > 0
         keys = [segment.key for segment, _ in cut_text(asked.job, asked.provider)]
         return bool(find_held_segments(self._checkpoint, keys))
+
+
+def _default_models(provider: Provider, kind: str) -> tuple[str | None, str]:
+    """Give a provider's default model of before, if there was another, and that of now."""
+    if kind == Kind.TTS:
+        return FORMER_TTS_MODELS.get(provider.tts_model), provider.tts_model
+    return FORMER_STT_MODELS.get(provider.stt_model), provider.stt_model

@@ -70,8 +70,8 @@ def make_plan(
     if stager.bad.total and not options.skip_bad_rows:
         raise BadRowsError(name, stager.bad.first, stager.bad.total)
     if options.limit is not None:
-        # Before there are followers: a row that waits buys nothing for others. A bad row is told
-        # every time and never done: counted, it would use up the limit of every run.
+        # Before there are followers: a row that waits buys nothing for others. A bad row is never
+        # done: counted, it would use up the limit of every run.
         checkpoint.staging.postpone_beyond((*TO_BUY, Action.COPY), options.limit)
     checkpoint.staging.mark_followers(TO_BUY, Action.FOLLOW)
     return sum_plan(checkpoint, providers, stager)

@@ -135,7 +135,7 @@ class Plan:
         by_action: Work per action; every action is there.
         to_buy: Work that needs sessions.
         cost_by_currency: Of `to_buy`.
-        unpriced: Providers some of whose prices nobody has set, among those that would be paid,
+        unpriced: Providers some of whose prices are not known, among those that would be paid,
             and what for.
         speech_seconds: Estimated length of the speech to make.
         orphans: Finished jobs in the run folder that the manifest no longer has.
