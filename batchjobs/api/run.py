@@ -1,13 +1,17 @@
-"""The same as the command line, for Python: plan, run, look, verify."""
+"""A run from its manifest to its report, and its plan alone."""
 
+import dataclasses
 from collections.abc import Callable
 
+import trio
+
 from batchjobs.api.budget import check_budget
-from batchjobs.api.carry_out import carry_out, carry_out_within_trio
-from batchjobs.api.prepare import make_plan
-from batchjobs.api.report import RunReport
+from batchjobs.api.execute import do_work
+from batchjobs.api.prepare import make_plan, open_run_folder, prepare
+from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import request_of
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import UsageError
 from batchjobs.files import run_folder
 from batchjobs.manifest import Source
 from batchjobs.options import Options
@@ -15,7 +19,7 @@ from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer
 
-__all__ = ["plan", "run", "run_async"]
+__all__ = ["carry_out", "plan", "run", "run_async"]
 
 
 def plan(
@@ -41,9 +45,9 @@ def plan(
     folder = request.folder
     exists = (folder / run_folder.CHECKPOINT).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        made, _ = make_plan(request, checkpoint, progress)
-        check_budget(request, made, checkpoint)
-    return made
+        plan, _ = make_plan(request, checkpoint, progress)
+        check_budget(request, plan, checkpoint)
+    return plan
 
 
 def run(
@@ -97,4 +101,48 @@ async def run_async(
         UsageError: It is awaited outside trio, or an option is out of its range.
         BatchjobsError: As for `run`.
     """
-    return await carry_out_within_trio(source, options or Options(), observe=observe)
+    if not trio.lowlevel.in_trio_task():
+        raise UsageError(
+            "batchjobs.run_async was awaited outside trio",
+            hint="call batchjobs.run(…); from asyncio: await asyncio.to_thread(batchjobs.run, …)",
+        )
+    request = request_of(source, options or Options())
+    with open_run_folder(request) as checkpoint:
+        run = await trio.to_thread.run_sync(prepare, request, checkpoint, observe)
+        try:
+            end = await do_work(run)
+        except BaseException as error:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(write_broken_report, run, error)
+            raise
+        return await trio.to_thread.run_sync(write_report, run, end)
+
+
+def carry_out(
+    source: str | Source,
+    options: Options,
+    *,
+    observe: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RunReport:
+    """Run as `run` does, but leave a signal in the report: the command line has more to say first."""
+    request = request_of(source, options)
+    with open_run_folder(request) as checkpoint:
+        if trio.lowlevel.in_trio_run():
+            raise UsageError(
+                "batchjobs.run was called within an event loop of trio",
+                hint="await batchjobs.run_async(…) there",
+            )
+        run = prepare(request, checkpoint, observe, progress)
+        # From here on a signal never leaves things half done: it drains, and the report is written.
+        with signals.note_first() as noted:
+            try:
+                end = trio.run(do_work, run, noted)
+            except BaseException as error:
+                write_broken_report(run, error)
+                raise
+            report = write_report(run, end)
+        if noted.number and not report.signal_number:
+            code = 128 + noted.number if report.error is None else report.exit_code
+            return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
+        return report

@@ -13,6 +13,8 @@ __all__ = ["RunTotals", "SentTotal", "Totals", "UnsettledTotal"]
 class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run's current manifest stands, and what was sent over all runs in this folder.
 
+    In the order of ``summary.json``, whose earlier versions did not count all of it.
+
     Attributes:
         rows: Rows of the manifest.
         done: Rows whose result is there.
@@ -32,22 +34,22 @@ class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
         audio_seconds_sent: Over all attempts.
     """
 
-    rows: int
-    done: int
-    suspect: int
-    failed: int
-    not_run: int
-    no_speech: int
-    errors: dict[str, int]
-    doubts: dict[str, int]
-    failed_passing: int
-    suspect_passing: int
-    audio_seconds: float
-    attempts: int
-    attempts_open: int
-    attempts_lost: int
-    characters_sent: int
-    audio_seconds_sent: float
+    rows: int = 0
+    done: int = 0
+    suspect: int = 0
+    failed: int = 0
+    not_run: int = 0
+    no_speech: int = 0
+    errors: dict[str, int] = {}
+    doubts: dict[str, int] = {}
+    failed_passing: int = 0
+    suspect_passing: int = 0
+    audio_seconds: float = 0.0
+    attempts: int = 0
+    attempts_open: int = 0
+    attempts_lost: int = 0
+    characters_sent: int = 0
+    audio_seconds_sent: float = 0.0
 
 
 class SentTotal(NamedTuple):

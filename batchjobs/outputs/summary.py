@@ -1,39 +1,21 @@
 """What became of a run's rows and what was spent: counted, and as ``summary.json`` keeps it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-import msgspec
-from msgspec import UNSET, UnsetType, structs
+from msgspec import UNSET, UnsetType, field, structs
 
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, RunTotals, SentTotal
 from batchjobs.providers import Provider
 
 __all__ = ["RunSummary", "summarise"]
 
 
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+class RunSummary(RunTotals, frozen=True, kw_only=True):
     """What became of a run's rows, and what was spent in its folder.
 
-    The order is that of ``summary.json``. What an earlier version did not count is zero; the last
-    four are unset until a run writes its files.
+    What an earlier version did not count is zero; the last four are unset until a run writes its files.
 
     Attributes:
-        rows: Rows of the manifest.
-        done: Rows with a good result.
-        suspect: Rows with a result in doubt.
-        failed: Rows without a result.
-        not_run: Rows without an answer.
-        no_speech: Recordings among `done` that hold no speech.
-        errors: Failed rows by class of error.
-        doubts: Suspect rows by what speaks against them.
-        failed_passing: Failed rows that the next run tries again.
-        suspect_passing: Suspect rows that the next run tries again.
-        audio_seconds: Length of what is done.
-        attempts: Sessions begun, over all runs in the folder.
-        attempts_open: Those that have not ended.
-        attempts_lost: Those that a killed run left open.
-        characters_sent: Over all runs in the folder.
-        audio_seconds_sent: The same, of recordings.
         spent: Money by currency, over all runs in the folder.
         wasted: What of it led to nothing.
         characters_wasted: Characters sent that led to nothing.
@@ -45,24 +27,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         written_at: Unix time of a summary that was written while the run went on.
     """
 
-    rows: int = 0
-    done: int = 0
-    suspect: int = 0
-    failed: int = 0
-    not_run: int = 0
-    no_speech: int = 0
-    errors: dict[str, int] = {}
-    doubts: dict[str, int] = {}
-    failed_passing: int = 0
-    suspect_passing: int = 0
-    audio_seconds: float = 0.0
-    attempts: int = 0
-    attempts_open: int = 0
-    attempts_lost: int = 0
-    characters_sent: int = 0
-    audio_seconds_sent: float = 0.0
-    spent: dict[str, float] = {}
-    wasted: dict[str, float] = {}
+    spent: dict[str, float] = field(default_factory=dict)
+    wasted: dict[str, float] = field(default_factory=dict)
     characters_wasted: int = 0
     audio_seconds_wasted: float = 0.0
     manifest: str = ""
@@ -82,28 +48,26 @@ def summarise(
         providers: By name, for the prices.
         is_running: A run goes on: what its open sessions have sent is not wasted.
     """
-    totals = checkpoint.totals.count_rows()
-    characters_wasted, seconds_wasted = 0, 0.0
-    spent: dict[str, float] = {}
-    wasted: dict[str, float] = {}
-    for name, was_useful, characters, seconds in checkpoint.totals.sum_sent(is_running=is_running):
-        if not was_useful:
-            characters_wasted += characters
-            seconds_wasted += seconds
-        provider = providers.get(name)
-        if provider is None:
-            continue
-        cost = provider.cost_of(characters=characters, seconds=seconds)
-        for sums in (spent,) if was_useful else (spent, wasted):
-            sums[provider.currency] = round(sums.get(provider.currency, 0.0) + cost, 6)
-    counted = structs.asdict(totals)
+    counted = structs.asdict(checkpoint.totals.count_rows())
     for name in ("audio_seconds", "audio_seconds_sent"):
         counted[name] = round(counted[name], 3)
+    sent = checkpoint.totals.sum_sent(is_running=is_running)
+    wasted = [each for each in sent if not each.led_to_result]
     return RunSummary(
         **counted,
-        spent=spent,
-        wasted=wasted,
-        characters_wasted=characters_wasted,
-        audio_seconds_wasted=round(seconds_wasted, 3),
+        spent=_price(sent, providers),
+        wasted=_price(wasted, providers),
+        characters_wasted=sum(each.characters for each in wasted),
+        audio_seconds_wasted=round(sum((each.audio_seconds for each in wasted), 0.0), 3),
         manifest=checkpoint.read_settings().get("manifest", ""),
     )
+
+
+def _price(sent: Iterable[SentTotal], providers: Mapping[str, Provider]) -> dict[str, float]:
+    """Add up what was sent, by currency; what no provider is known for has no price."""
+    costs: dict[str, float] = {}
+    for each in sent:
+        if provider := providers.get(each.provider):
+            cost = provider.cost_of(characters=each.characters, seconds=each.audio_seconds)
+            costs[provider.currency] = round(costs.get(provider.currency, 0.0) + cost, 6)
+    return costs

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.api import carry_out
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import Command, process
 
@@ -179,6 +178,6 @@ def test_any_other_broken_pipe_is_a_failure(
         finally:
             os.close(writing)
 
-    monkeypatch.setattr(carry_out, "carry_out", broken)
+    monkeypatch.setattr("batchjobs.api.run.carry_out", broken)
     assert command("run", greeting, "--engine", "tone").code == 70
     assert "BrokenPipeError" in caplog.text

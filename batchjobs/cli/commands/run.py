@@ -56,7 +56,7 @@ def run(
     quota spent, 70 our bug, 73 cannot create output, 74 disk, 75 folder in use, 77 key refused,
     78 bad configuration, 80 budget reached; on a signal, the signal's.
     """
-    from batchjobs.api.carry_out import carry_out
+    from batchjobs.api.run import carry_out
 
     set_logging(verbose, quiet=quiet)
     tune_process()
