@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 
 if TYPE_CHECKING:
-    from batchjobs.api import RunStatus
+    from batchjobs.api.status import RunStatus
     from batchjobs.outputs.summary import RunSummary
 
 __all__ = [

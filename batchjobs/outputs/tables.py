@@ -1,23 +1,30 @@
-"""Results as a flat table for spreadsheets: nested facts spread out, cells that would run made safe."""
+"""Results as a file: JSON Lines, or a flat table whose cells no spreadsheet would run."""
 
 import csv
 import dataclasses
+import functools
 import io
 import re
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import orjson
 
-from batchjobs.jobs import Evidence
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.jobs import Evidence, Status
+from batchjobs.outputs.reports import result_lines
 
-__all__ = ["csv_pieces", "flatten", "guard"]
+__all__ = ["csv_pieces", "encode_results", "flatten", "guard"]
 
 _RUNS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula, or hides from it what does."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _SPREAD: Final = frozenset({"error", "evidence", "kept", "kept.evidence", "row"})
 """Facts of ours that are records themselves; a row's own are JSON in one cell."""
+_TABLE_BYTES: Final = 16 * 1024 * 1024
+_BLOCK_BYTES: Final = 1024 * 1024
 _PIECE_CHARACTERS: Final = 1 << 18
 
 _FIRST: Final = ("id", "line", "status")
@@ -48,6 +55,37 @@ _OURS: Final[Mapping[str, tuple[str, ...]]] = {
     "suspect": (*_FAILED, "cost", *(f"kept.{name}" for name in _KEPT)),
 }
 """The columns that are there whatever the results are, so that a table's reader can rely on them."""
+
+
+def encode_results(
+    form: str, folder: str | Path, statuses: Collection[str] | None = None
+) -> Iterator[bytes]:
+    """Give a run's results as a file's content, in pieces.
+
+    Args:
+        form: ``jsonl`` or ``csv``.
+        folder: The run folder.
+        statuses: As for `read_results`; a table says the status in any case.
+
+    Raises:
+        UsageError: There is no such status.
+        NoRunError: There is no run in the folder.
+    """
+    if form == "jsonl":
+        with Checkpoint.read(Path(folder)) as checkpoint:
+            yield from result_lines(checkpoint, statuses)
+        return
+    asked = (Status.DONE.value,) if statuses is None else statuses
+    with tempfile.SpooledTemporaryFile(_TABLE_BYTES) as table:
+        # One state for both readings, whatever a run does meanwhile; but only as long as it takes,
+        # and not as long as somebody looks at a page of it: a run's log grows all that time.
+        with Checkpoint.read(Path(folder)) as checkpoint, checkpoint.hold_steady():
+            lines = functools.partial(result_lines, checkpoint, asked)
+            for piece in csv_pieces(lambda: map(orjson.loads, lines()), asked):
+                table.write(piece)
+        table.seek(0)
+        while piece := table.read(_BLOCK_BYTES):
+            yield piece
 
 
 def csv_pieces(

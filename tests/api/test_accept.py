@@ -9,7 +9,6 @@ import pytest
 import soundfile
 
 import batchjobs
-from batchjobs import api
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Sign
@@ -30,19 +29,19 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     await ran(tmp_path, jobs(3), shares({"001": [0.1, 0.1], "002": [0.1, 0.1]}))
     kept = (tmp_path / "suspect/001.wav").read_bytes()
     results_of(tmp_path)
-    report = api.accept(tmp_path, ["001"])
-    assert report == api.AcceptReport(accepted=("001",), suspects=2)
+    report = batchjobs.accept(tmp_path, ["001"])
+    assert report == batchjobs.AcceptReport(accepted=("001",), suspects=2)
     assert (tmp_path / "audio/001.wav").read_bytes() == kept
     assert kept_files(tmp_path) == ["002.wav"]
     summary = json.loads((tmp_path / "summary.json").read_bytes())
     assert (summary["done"], summary["suspect"], summary["exit_code"]) == (2, 1, 1)
     assert [line["id"] for line in batchjobs.read_results(tmp_path)] == ["000", "001"]
-    assert api.accept(tmp_path, every=True).accepted == ("002",)
+    assert batchjobs.accept(tmp_path, every=True).accepted == ("002",)
     summary = json.loads((tmp_path / "summary.json").read_bytes())
     assert (summary["done"], summary["suspect"], summary["exit_code"]) == (3, 0, 0)
     assert (tmp_path / "failed.jsonl").read_bytes() == b""
     assert not (tmp_path / "suspect").exists()
-    assert api.verify(tmp_path) == api.VerifyReport(checked=3)
+    assert batchjobs.verify(tmp_path) == batchjobs.VerifyReport(checked=3)
     again = await ran(tmp_path, jobs(3), plan_options=AGAIN)
     assert not again.service.streams
     assert again.statuses == {"done": 3}
@@ -54,19 +53,19 @@ async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_pat
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     results_of(tmp_path)
     before = contents_of(tmp_path)
-    api.accept(tmp_path, ["001"])
+    batchjobs.accept(tmp_path, ["001"])
     with Checkpoint.open(tmp_path) as checkpoint:
         (record,) = checkpoint.lookups.find(["001"]).values()
         checkpoint.commit(records=[record])  # as the killed one left it: with no report
     for name in ("results.jsonl", "summary.json", "failed.jsonl", "suspect/001.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(before[tmp_path / name])
-    report = api.accept(tmp_path, ["001"])
+    report = batchjobs.accept(tmp_path, ["001"])
     assert (report.accepted, report.done_before) == ((), ("001",))
     assert [line["id"] for line in batchjobs.read_results(tmp_path)] == ["000", "001"]
     assert not (tmp_path / "suspect").exists()
     summary = (tmp_path / "summary.json").stat()
-    assert api.accept(tmp_path, every=True) == api.AcceptReport(accepted=())
+    assert batchjobs.accept(tmp_path, every=True) == batchjobs.AcceptReport(accepted=())
     assert (tmp_path / "summary.json").stat() == summary
 
 
@@ -78,8 +77,8 @@ async def test_accept_by_reason_takes_those_with_no_other(tmp_path: Path) -> Non
     with Checkpoint.open(tmp_path) as checkpoint:
         (record,) = checkpoint.lookups.find(["001"]).values()
         checkpoint.commit(records=[replace(record, doubts=(*record.doubts, both))])
-    assert api.accept(tmp_path, reasons=["short"]).accepted == ()
-    assert api.accept(tmp_path, reasons=["short", "abrupt"]).accepted == ("001",)
+    assert batchjobs.accept(tmp_path, reasons=["short"]).accepted == ()
+    assert batchjobs.accept(tmp_path, reasons=["short", "abrupt"]).accepted == ("001",)
 
 
 @pytest.mark.parametrize(
@@ -114,22 +113,22 @@ async def test_accepting_what_cannot_be_changes_nothing(
     results_of(tmp_path)
     before = contents_of(tmp_path)
     with pytest.raises(UsageError, match=shown):
-        api.accept(tmp_path, ids)
+        batchjobs.accept(tmp_path, ids)
     assert before == contents_of(tmp_path)
 
 
 async def test_accepting_what_is_done_says_so_and_changes_nothing(tmp_path: Path) -> None:
     """Nothing is wrong with it."""
     await ran(tmp_path, jobs(2))
-    report = api.accept(tmp_path, ["001"])
-    assert report == api.AcceptReport(accepted=(), done_before=("001",))
-    assert api.accept(tmp_path, every=True) == api.AcceptReport(accepted=())
+    report = batchjobs.accept(tmp_path, ["001"])
+    assert report == batchjobs.AcceptReport(accepted=(), done_before=("001",))
+    assert batchjobs.accept(tmp_path, every=True) == batchjobs.AcceptReport(accepted=())
 
 
 def test_accepting_needs_a_run_and_to_be_told_what(tmp_path: Path) -> None:
     """A folder without a run is not made one; nothing is accepted by accident."""
     with pytest.raises(NoRunError):
-        api.accept(tmp_path / "none", every=True)
+        batchjobs.accept(tmp_path / "none", every=True)
     assert not (tmp_path / "none").exists()
     wrongs: list[dict[str, Any]] = [
         {},
@@ -138,9 +137,9 @@ def test_accepting_needs_a_run_and_to_be_told_what(tmp_path: Path) -> None:
     ]
     for wrong in wrongs:
         with pytest.raises(UsageError, match=r"said.* what to accept"):
-            api.accept(tmp_path, **wrong)
+            batchjobs.accept(tmp_path, **wrong)
     with pytest.raises(UsageError, match="no reason 'loud'"):
-        api.accept(tmp_path, reasons=["loud"])
+        batchjobs.accept(tmp_path, reasons=["loud"])
 
 
 async def test_what_was_kept_and_is_damaged_is_not_accepted(tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ async def test_what_was_kept_and_is_damaged_is_not_accepted(tmp_path: Path) -> N
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     path = tmp_path / "suspect/001.wav"
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
-    report = api.accept(tmp_path, every=True)
+    report = batchjobs.accept(tmp_path, every=True)
     assert (report.accepted, report.damaged) == ((), ("001",))
     assert not (tmp_path / "audio/001.wav").exists()
 
@@ -159,7 +158,7 @@ async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) ->
     kept, _ = soundfile.read(tmp_path / "suspect/001.wav", dtype="int16")
     flac = Options(audio_format="flac")
     await ran(tmp_path, jobs(2), plan_options=flac)
-    assert api.accept(tmp_path, every=True).accepted == ("001",)
+    assert batchjobs.accept(tmp_path, every=True).accepted == ("001",)
     pcm, _ = soundfile.read(tmp_path / "audio/001.flac", dtype="int16")
     assert pcm.tobytes() == kept.tobytes()
 
@@ -171,7 +170,7 @@ async def test_a_file_that_is_somebody_elses_is_not_overwritten(tmp_path: Path) 
     mine = tmp_path / "audio/001.flac"
     mine.write_bytes(b"mine")
     with pytest.raises(OutputError, match="not this run's"):
-        api.accept(tmp_path, every=True)
+        batchjobs.accept(tmp_path, every=True)
     assert mine.read_bytes() == b"mine"
     assert kept_files(tmp_path) == ["001.wav"]
 
@@ -189,10 +188,10 @@ async def test_what_a_killed_accept_leaves_is_known_for_ours(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "accept", dies)
         with pytest.raises(KeyboardInterrupt):
-            api.accept(tmp_path, every=True)
+            batchjobs.accept(tmp_path, every=True)
     assert (tmp_path / "audio/001.flac").exists()
     assert kept_files(tmp_path) == ["001.wav"]
-    assert api.accept(tmp_path, every=True).accepted == ("001",)
+    assert batchjobs.accept(tmp_path, every=True).accepted == ("001",)
 
 
 async def test_what_cannot_become_the_format_asked_for_is_no_damage(tmp_path: Path) -> None:
@@ -201,11 +200,11 @@ async def test_what_cannot_become_the_format_asked_for_is_no_damage(tmp_path: Pa
     ogg, flac = (Options(audio_format=name) for name in ("ogg", "flac"))
     await ran(tmp_path, jobs(2), shares(script), plan_options=ogg)
     await ran(tmp_path, jobs(2), plan_options=flac)
-    report = api.accept(tmp_path, every=True)
+    report = batchjobs.accept(tmp_path, every=True)
     assert (report.accepted, report.damaged, report.other_format) == ((), (), ("001",))
     assert kept_files(tmp_path) == ["001.ogg"]
     again = replace(flac, retry_failed=True)
     run = await ran(tmp_path, jobs(2), shares(script), plan_options=again)
     assert run.statuses == {"done": 1, "suspect": 1}
     assert kept_files(tmp_path) == ["001.flac"]
-    assert api.accept(tmp_path, every=True).accepted == ("001",)
+    assert batchjobs.accept(tmp_path, every=True).accepted == ("001",)

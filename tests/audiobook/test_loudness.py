@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from batchjobs import api
+import batchjobs
 from batchjobs.audiobook import BindSettings, bind
 from batchjobs.audiobook.album import SpokenChapter
 from batchjobs.audiobook.files import read_blocks
@@ -59,7 +59,9 @@ def read_aloud(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = (kalila()[1][0], alice()[0][1][0])
     rows = [{"id": f"{n}", "text": text[:600]} for n, text in enumerate(texts)]
     (home / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    report = api.run(home / "m.jsonl", api.Options(output=home / "run", engine="espeak"))
+    report = batchjobs.run(
+        home / "m.jsonl", batchjobs.Options(output=home / "run", engine="espeak")
+    )
     assert report.exit_code == 0
     return home / "run"
 

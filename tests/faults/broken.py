@@ -19,7 +19,8 @@ from typing import Any, Final, TextIO
 import trio
 import trio_websocket
 
-from batchjobs import api, limits, runner
+from batchjobs import limits, runner
+from batchjobs.api import run as api
 from batchjobs.cli import console, main
 from batchjobs.cli.commands import run
 from batchjobs.files import atomic

@@ -299,7 +299,8 @@ def main() -> int:
     import soundfile  # noqa: F401
     import trio_websocket  # noqa: F401
 
-    from batchjobs import api  # noqa: F401
+    import batchjobs.api.accept
+    import batchjobs.api.run  # noqa: F401
     from batchjobs.cli.commands import run  # noqa: F401
 
     pid = 0

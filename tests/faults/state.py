@@ -39,7 +39,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batchjobs import api
+import batchjobs
 from batchjobs.api import execute
 from batchjobs.audio import decoding
 from batchjobs.checkpoint import Checkpoint, JobRecord
@@ -446,7 +446,7 @@ class RunFolder(RuleBasedStateMachine):
         }
 
     @property
-    def options(self) -> api.Options:
+    def options(self) -> batchjobs.Options:
         """The options of the next run."""
         return options_of(self.request_for())
 
@@ -473,7 +473,7 @@ class RunFolder(RuleBasedStateMachine):
         }
         options = options_of(self.request_for(attempts=attempts, retries=retries))
         with hurried():
-            report = api.run(self.manifest, options, observe=observe)
+            report = batchjobs.run(self.manifest, options, observe=observe)
         self.world.counts["runs"] += 1
         self.compare(least, most)
         self.check(report.summary, report.exit_code)
@@ -487,7 +487,7 @@ class RunFolder(RuleBasedStateMachine):
         self.check_counts(summary, exit_code)
         self.check_results()
         self.check_unsettled()
-        found = {line.partition(":")[0] for line in api.verify(self.folder).wrong}
+        found = {line.partition(":")[0] for line in batchjobs.verify(self.folder).wrong}
         told = self.distrusted
         self.distrusted = [held for held in self.held if not self.stands(held, exactly=True)]
         wrong = {held.id for held in self.distrusted if held not in told or self.is_asked_for(held)}
@@ -797,7 +797,7 @@ class RunFolder(RuleBasedStateMachine):
         asked = [row.id for row, _ in found] if which >= 0 else []
         self.expect_accepted()
         if which < 0 or asked:
-            report = api.accept(self.folder, asked, every=which < 0)
+            report = batchjobs.accept(self.folder, asked, every=which < 0)
             unlike = tuple(row.id for row, kept in found if not kept.can_become(row.output))
             found = [(row, kept) for row, kept in found if row.id not in unlike]
             names = tuple(row.id for row, _ in found)
@@ -867,7 +867,7 @@ class RunFolder(RuleBasedStateMachine):
 
         async def cancelled() -> bool:
             with trio.move_on_after(milliseconds / 1_000) as scope:
-                await api.run_async(self.manifest, self.options)
+                await batchjobs.run_async(self.manifest, self.options)
             return scope.cancelled_caught
 
         with hurried():
@@ -987,7 +987,7 @@ class RunFolder(RuleBasedStateMachine):
             if refused and not at_end:
                 return
             try:
-                api.run(self.manifest, self.options)
+                batchjobs.run(self.manifest, self.options)
             except RunLockedError:  # and at once: the run that it might wait for waits for this
                 refused.append(True)
             except BaseException:  # the observer's own failures are kept from the run
@@ -1048,7 +1048,7 @@ class RunFolder(RuleBasedStateMachine):
         options = self.options
         try:
             with hurried():
-                report = api.run(self.manifest, replace(options, output=copy))
+                report = batchjobs.run(self.manifest, replace(options, output=copy))
         except (DiskError, OutputError) as error:
             self.world.counts[f"damaged logs: refused with {error.exit_code}"] += 1
         else:

@@ -14,7 +14,8 @@ from types import ModuleType
 import pytest
 import trio
 
-from batchjobs import api, text
+import batchjobs
+from batchjobs import text
 from batchjobs.audio import decoding
 from batchjobs.errors import ManifestError, RecordingError, SessionError
 from batchjobs.files.paths import path_inside
@@ -124,11 +125,11 @@ def test_every_hostile_manifest_gets_its_verdict(trapped: Path) -> None:
 # -- names ---------------------------------------------------------------------------------------
 
 
-def judge_run(folder: Path, report: api.RunReport) -> None:
+def judge_run(folder: Path, report: batchjobs.RunReport) -> None:
     """Count what a run has lost or left broken."""
     counted = report.summary
     answered = counted.done + counted.failed + counted.not_run
-    broken = api.verify(folder).wrong
+    broken = batchjobs.verify(folder).wrong
     lost = counted.rows - answered
     tally.count(runs=1, cases=counted.rows, lost=lost, corrupt=len(broken))
 
@@ -185,8 +186,10 @@ def test_hostile_names_stay_in_the_run_folder(
     outputs = rows_of((*corpus.OUTPUTS, *escapes), "output")
     manifest = write_jsonl(place / "names.jsonl", rows_of(corpus.IDS, "id") + outputs)
     before = snapshot(place, but=folder)
-    options = api.Options(base_url=tone_server[0], output=folder, skip_bad_rows=True, concurrency=8)
-    report = api.run(manifest, options)
+    options = batchjobs.Options(
+        base_url=tone_server[0], output=folder, skip_bad_rows=True, concurrency=8
+    )
+    report = batchjobs.run(manifest, options)
     assert report.exit_code == 1
     assert snapshot(place, but=folder) == before
     counted = report.summary
@@ -216,7 +219,7 @@ def test_hostile_names_stay_in_the_run_folder(
         if line > len(corpus.IDS):
             assert output == cases[line - 1].value
     assert set(seen.values()) == {1}
-    assert api.verify(folder) == api.VerifyReport(checked=len(done))
+    assert batchjobs.verify(folder) == batchjobs.VerifyReport(checked=len(done))
     assert not [path for path in folder.rglob("*") if path.name.endswith(".part")]
 
 
@@ -249,10 +252,10 @@ def test_texts_are_sent_and_come_back_byte_for_byte(
     rows = [{"id": f"t{n}", "text": words} for n, words in enumerate(spoken)]
     rows += [{"id": f"b{n}", "text": words} for n, words in enumerate(corpus_texts.MARKS_ONLY)]
     manifest = write_jsonl(tmp_path / "texts.jsonl", rows)
-    options = api.Options(
+    options = batchjobs.Options(
         base_url=base_url, output=tmp_path / "spoken", skip_bad_rows=True, concurrency=16
     )
-    report = api.run(manifest, options)
+    report = batchjobs.run(manifest, options)
     judge_run(tmp_path / "spoken", report)
     failures = (tmp_path / "spoken" / "failed.jsonl").read_bytes().splitlines()
     failed = {line["id"]: line["error"] for line in map(json.loads, failures)}
@@ -269,7 +272,7 @@ def test_texts_are_sent_and_come_back_byte_for_byte(
     }
     recordings = [{"id": name, "audio": f"spoken/{line['output']}"} for name, line in told.items()]
     again = write_jsonl(tmp_path / "heard.jsonl", recordings)
-    report = api.run(again, replace(options, output=tmp_path / "heard"))
+    report = batchjobs.run(again, replace(options, output=tmp_path / "heard"))
     assert report.exit_code == 0
     transcripts = {str(line["id"]): line["transcript"] for line in results(tmp_path / "heard")}
     assert transcripts == {f"t{n}": words.strip() for n, words in enumerate(spoken)}
@@ -328,10 +331,10 @@ def test_a_manifest_of_hostile_recordings_loses_no_row(
         rows.append({"id": f"r{number}", "audio": f"{number}.bin"})
     before = snapshot(tmp_path, but=tmp_path / "run")
     manifest = write_jsonl(tmp_path / "recordings.jsonl", rows)
-    options = api.Options(
+    options = batchjobs.Options(
         base_url=tone_server[0], output=tmp_path / "run", skip_bad_rows=True, concurrency=16
     )
-    report = api.run(manifest, options)
+    report = batchjobs.run(manifest, options)
     counted = report.summary
     judge_run(tmp_path / "run", report)
     good = [f"r{number}" for number, case in enumerate(cases) if case.frames]

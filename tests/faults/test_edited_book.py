@@ -37,7 +37,7 @@ def strikes(name, call):
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*given, **named)
     return struck
-from batchjobs import api
+import batchjobs
 from batchjobs.checkpoint import Checkpoint
 for name in ("fsync", "write", "rename", "replace", "unlink", "mkdir", "rmdir"):
     setattr(os, name, strikes(name, getattr(os, name)))
@@ -47,7 +47,7 @@ def around(self, **entries):
     strikes("after", int)()
     return numbers
 Checkpoint.commit = around
-report = api.run("book.jsonl", api.Options(base_url=sys.argv[2], concurrency=2, output="run"))
+report = batchjobs.run("book.jsonl", batchjobs.Options(base_url=sys.argv[2], concurrency=2, output="run"))
 sys.exit(report.exit_code)
 """
 

@@ -17,11 +17,12 @@ import numpy as np
 import soundfile
 import trio_websocket
 
-from batchjobs import api
 from batchjobs.api import execute
+from batchjobs.api.accept import accept
+from batchjobs.api.run import run
 from batchjobs.errors import BatchjobsError
 from batchjobs.limits import RetryPolicy
-from batchjobs.options import Defaults
+from batchjobs.options import Defaults, Options
 from tests.faults.sabotage import plant
 
 __all__ = ["hurried_policy", "options_of"]
@@ -32,9 +33,9 @@ hurried_policy = functools.partial(RetryPolicy, base_seconds=0.02, limit_seconds
 """Retries wait a fiftieth of their time: days of edits have to fit into a minute."""
 
 
-def options_of(request: dict[str, str]) -> api.Options:
+def options_of(request: dict[str, str]) -> Options:
     """Give the options that a request stands for."""
-    return api.Options(
+    return Options(
         base_url=request["base_url"],
         output=Path(request["output"]),
         concurrency=int(request["concurrency"]),
@@ -55,9 +56,9 @@ def _become(request: dict[str, str]) -> None:
         os.dup2(quiet, 1)
         plant(execute, "RetryPolicy", hurried_policy)
         if request.get("command") == "accept":
-            code = int(bool(api.accept(Path(request["output"]), every=True).damaged))
+            code = int(bool(accept(Path(request["output"]), every=True).damaged))
         else:
-            code = api.run(Path(request["manifest"]), options_of(request)).exit_code
+            code = run(Path(request["manifest"]), options_of(request)).exit_code
     except BatchjobsError as error:
         code = error.exit_code
     except Exception:

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from batchjobs import api
+import batchjobs
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.files.run_folder import CHECKPOINT
@@ -84,7 +84,7 @@ async def test_followers_of_a_suspect_job_have_its_audio_in_doubt_too(tmp_path: 
     assert len(run.service.streams) == 2
     assert run.records["b"].copied_from == "a"
     assert kept_files(tmp_path) == ["a.wav", "b.wav"]
-    assert api.accept(tmp_path, ["a"]).accepted == ("a",)
+    assert batchjobs.accept(tmp_path, ["a"]).accepted == ("a",)
     run = await ran(tmp_path, rows)
     assert not run.service.streams
     assert run.statuses == {"done": 2}
@@ -134,7 +134,7 @@ async def test_what_was_kept_and_is_gone_is_bought_again(tmp_path: Path) -> None
     run = await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     assert len(run.service.streams) == 2
     assert run.statuses == {"done": 1, "suspect": 1}
-    assert api.accept(tmp_path, ["001"]).accepted == ("001",)
+    assert batchjobs.accept(tmp_path, ["001"]).accepted == ("001",)
 
 
 async def test_verify_looks_at_what_is_kept_too(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_verify_looks_at_what_is_kept_too(tmp_path: Path) -> None:
     await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     path = tmp_path / "suspect/001.wav"
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
-    assert api.verify(tmp_path) == api.VerifyReport(
+    assert batchjobs.verify(tmp_path) == batchjobs.VerifyReport(
         checked=2, wrong=("001: suspect/001.wav: its content has changed",)
     )
     run = await ran(tmp_path, jobs(2))
@@ -239,11 +239,11 @@ async def test_verify_goes_on_telling_what_is_gone(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.unlink()
     for _ in range(2):
-        assert api.verify(tmp_path) == api.VerifyReport(
+        assert batchjobs.verify(tmp_path) == batchjobs.VerifyReport(
             checked=2, wrong=("001: suspect/001.wav: is missing",)
         )
     path.write_bytes(content)
-    assert api.accept(tmp_path, ["001"]).accepted == ("001",)
+    assert batchjobs.accept(tmp_path, ["001"]).accepted == ("001",)
     run = await ran(tmp_path, jobs(2))
     assert not run.service.streams
     assert run.statuses == {"done": 2}

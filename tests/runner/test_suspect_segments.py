@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from batchjobs import api
+import batchjobs
 from batchjobs.jobs import Status
 from tests.builders import audio_message
 from tests.runner.runs import OPTIONS, QUICK, RATE, job, ran, speech_for
@@ -82,7 +82,7 @@ async def test_an_accepted_long_job_is_edited_like_any_other(tmp_path: Path) -> 
     """Its segments are found in its file, the one in doubt too: an edit buys what it changes."""
     rows = [job("book", "\n\n".join(SENTENCES))]
     await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
-    assert api.accept(tmp_path, ["book"]).accepted == ("book",)
+    assert batchjobs.accept(tmp_path, ["book"]).accepted == ("book",)
     assert not (tmp_path / "suspect").exists()
     edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
     run = await ran(tmp_path, edited, provider=BY_SENTENCE)

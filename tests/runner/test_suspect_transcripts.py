@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from batchjobs import api
+import batchjobs
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Sign, Status
 from tests.builders import make_recording_job, transcript_message
@@ -42,7 +42,7 @@ async def test_a_recording_of_sound_without_words_is_kept_in_doubt(tmp_path: Pat
     assert len(run.service.streams) == 2
     assert kept_files(tmp_path / "o") == ["t.json", "t.srt", "t.txt", "t.vtt"]
     assert not (tmp_path / "o/transcripts").exists()
-    assert api.accept(tmp_path / "o", every=True).accepted == ("t",)
+    assert batchjobs.accept(tmp_path / "o", every=True).accepted == ("t",)
     assert (tmp_path / "o/transcripts/t.txt").read_bytes() == b""
     with Checkpoint.read(tmp_path / "o") as checkpoint:
         assert checkpoint.totals.count_rows().no_speech == 1

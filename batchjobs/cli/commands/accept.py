@@ -11,7 +11,7 @@ from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option
 from batchjobs.formatting import plural
 
 if TYPE_CHECKING:
-    from batchjobs.api import AcceptReport
+    from batchjobs.api.accept import AcceptReport
 
 __all__ = ["accept"]
 
@@ -60,10 +60,10 @@ def accept(
         batchjobs accept outputs/talks --reason abrupt
         batchjobs accept outputs/talks --all
     """
-    from batchjobs import api
+    from batchjobs.api.accept import accept as accept_jobs
 
     with exit_on_error():
-        report = api.accept(folder, ids, every=every, reasons=reasons, config_file=config)
+        report = accept_jobs(folder, ids, every=every, reasons=reasons, config_file=config)
     if as_json:
         import dataclasses
 

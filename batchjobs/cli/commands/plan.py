@@ -39,10 +39,10 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     Example:
         batchjobs plan talks.csv -p munsit --voice ar-najdi-male-2
     """
-    from batchjobs import api
+    from batchjobs.api.run import plan as plan_run
 
     with exit_on_error():
-        made = api.plan(manifest_source(manifest), read_options(given))
+        made = plan_run(manifest_source(manifest), read_options(given))
     if as_json:
         import msgspec
 

@@ -47,10 +47,10 @@ def probe(
     has ended, which in short ones is most of the time. Says first what it costs, speaks one short
     text twice, and prints the setting for 'batchjobs.toml'.
     """
-    from batchjobs import api
+    from batchjobs.api.probe import probe as probe_provider
 
     with exit_on_error():
-        found = api.probe(
+        found = probe_provider(
             provider,
             voice=voice,
             base_url=base_url,

@@ -46,7 +46,7 @@ def results(folder: Path, *, form: str, statuses: tuple[str, ...]) -> None:
         batchjobs results outputs/talks --to csv > talks.csv
         batchjobs results outputs/talks --status failed --status suspect
     """
-    from batchjobs.api.results import encode_results
+    from batchjobs.outputs.tables import encode_results
 
     asked = None if not statuses else _STATUSES if "all" in statuses else statuses
     with exit_on_error():

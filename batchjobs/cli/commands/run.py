@@ -20,7 +20,7 @@ from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
 
 if TYPE_CHECKING:
-    from batchjobs.api import RunReport
+    from batchjobs.api.report import RunReport
     from batchjobs.progress import Observer
 
 __all__ = ["run"]

@@ -12,7 +12,7 @@ from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
 from batchjobs.formatting import plural
 
 if TYPE_CHECKING:
-    from batchjobs.api import RunStatus
+    from batchjobs.api.status import RunStatus
 
 __all__ = ["status"]
 
@@ -23,10 +23,10 @@ __all__ = ["status"]
 @config_option
 def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
     """Say where a run stands, also while it is going on."""
-    from batchjobs import api
+    from batchjobs.api.status import status as find_status
 
     with exit_on_error():
-        found = api.status(folder, config_file=config)
+        found = find_status(folder, config_file=config)
     if as_json:
         import msgspec
 

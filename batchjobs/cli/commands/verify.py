@@ -21,10 +21,11 @@ def verify(folder: Path, *, as_json: bool) -> None:
 
     Exits with 1 if something is wrong; 'batchjobs run' then makes it again.
     """
-    from batchjobs import api
+    from batchjobs.api.status import status
+    from batchjobs.api.verify import verify as verify_files
 
     with exit_on_error():
-        report = api.verify(folder)
+        report = verify_files(folder)
     wrong = report.wrong
     if as_json:
         print_json(report)
@@ -37,5 +38,5 @@ def verify(folder: Path, *, as_json: bool) -> None:
         )
         say(f"{plural(report.checked, 'job')} checked: {verdict}")
         if wrong:
-            say(f"to make them again: {command_of(api.status(folder), folder)}")
+            say(f"to make them again: {command_of(status(folder), folder)}")
     raise SystemExit(1 if wrong else 0)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import trio
 
-from batchjobs import api
+from batchjobs.api.run import run as run_manifest
+from batchjobs.options import Options
 from batchjobs.outputs.reports import read_results
 from batchjobs.process.tuning import tune_process
 from batchjobs.progress import Event, RunStarted
@@ -86,7 +87,7 @@ def run(arguments: Arguments, folder: Path) -> None:
     manifest, configuration = folder / "manifest.csv", folder / "batchjobs.toml"
     write_repeated(manifest, arguments.sessions, arguments.kind.text)
     write_configuration(configuration, arguments.base_url)
-    options = api.Options(
+    options = Options(
         output=folder / "run",
         provider="canned",
         concurrency=arguments.concurrency,
@@ -96,7 +97,7 @@ def run(arguments: Arguments, folder: Path) -> None:
     turns = Turns()
     tune_process()
     with Meter() as meter:
-        report = api.run(manifest, options, observe=Watcher(meter=meter, turns=turns))
+        report = run_manifest(manifest, options, observe=Watcher(meter=meter, turns=turns))
     if report.exit_code:
         sys.exit(f"the run ended with {report.exit_code}: {report.error or report.summary}")
     results = list(read_results(report.folder))
