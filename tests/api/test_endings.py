@@ -207,8 +207,8 @@ def test_a_run_that_breaks_leaves_its_results(
     """A mistake of ours is raised as what it is, and takes away nothing that was paid for."""
     work = Runner.run
 
-    async def breaks(runner: Runner) -> RunEnd:
-        await work(runner)
+    async def breaks(runner: Runner, *, handles_signals: bool) -> RunEnd:
+        await work(runner, handles_signals=handles_signals)
         raise ZeroDivisionError("ours")
 
     monkeypatch.setattr(Runner, "run", breaks)

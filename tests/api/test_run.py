@@ -61,7 +61,7 @@ def test_a_run_that_leaves_rows_out_is_no_success(
 ) -> None:
     """Whatever mistake of ours it was: exit 0 means that every row has its answer."""
 
-    async def forgets(_: Runner) -> RunEnd:
+    async def forgets(_: Runner, **__: bool) -> RunEnd:
         return RunEnd()
 
     options = batchjobs.Options(engine="tone", limit=2)
