@@ -21,7 +21,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.options": "Defaults Options",
     "batchjobs.outputs.reports": "read_results",
     "batchjobs.outputs.summary": "RunSummary",
-    "batchjobs.planning": "Plan",
+    "batchjobs.planning.plan": "Plan",
     "batchjobs.progress": "Event JobFinished JobRetried LimitReached RunFinished RunStarted"
     " RunStopping SegmentFinished ServiceBack ServiceLost SlowedDown",
 }
