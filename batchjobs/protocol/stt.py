@@ -1,5 +1,7 @@
 """The client's side of a speech-to-text session: pacing, settling, when the transcript stands."""
 
+import itertools
+import operator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -209,7 +211,7 @@ class SttClient:
     def receive_close(self, code: int | None, reason: str, now: float) -> None:
         """Take the end of the connection; a break without a close message has code 1006."""
         course = self.course
-        if self.course.has_ended:
+        if course.has_ended:
             return
         if course.phase is Phase.LISTENING and error_codes.is_normal_close(code):
             self._finish(Ending.CLOSED_BY_SERVER, code, now)
@@ -220,7 +222,7 @@ class SttClient:
     def wake(self, now: float) -> None:
         """Do what is due if `wait_until` has come; else nothing."""
         course = self.course
-        if self.course.has_ended or now < self.wait_until:
+        if course.has_ended or now < self.wait_until:
             return
         if course.phase is Phase.LISTENING:
             self._settle(now)
@@ -265,10 +267,7 @@ class SttClient:
         The service revises: a word that has changed, and all that follow it, are new.
         """
         words = text.split()
-        pairs = zip(words, self._words, strict=False)
-        same = next((at for at, (new, old) in enumerate(pairs) if new != old), None)
-        if same is None:
-            same = min(len(words), len(self._words))
+        same = sum(itertools.takewhile(bool, map(operator.eq, words, self._words)))
         # Half a chunk before its end: no word is then further off than the other half.
         ended = max(0.0, self._heard_seconds - self._provider.chunk_seconds / 2)
         self._word_ends = self._word_ends[:same] + [ended] * (len(words) - same)
@@ -290,13 +289,11 @@ class SttClient:
 
     def _settle(self, now: float) -> None:
         unchanged = max(self._changed_at, self.course.sent_all_at) + self._settle_seconds()
-        is_short = now < unchanged and not self._owes_answers()
+        is_short = now < unchanged or self._owes_answers()
         self._finish(Ending.UNSETTLED if is_short else Ending.SETTLED, None, now)
 
     def _finish(self, ending: Ending, close_code: int | None, now: float) -> None:
         course, verbatim = self.course, self._text or ""
-        if self._owes_answers() and ending is Ending.SETTLED:
-            ending = Ending.UNSETTLED
         doubts = self._find_unsettled(ending, now)
         if doubts and not verbatim.strip():
             hint = "send slower (--pace), or raise settle_limit_seconds"

@@ -187,15 +187,15 @@ class TtsClient(Generic[_Sink]):
             ):
                 self._finish(self._ending_of_drain(), code, now)
             case Phase.AWAITING | Phase.CLOSING if is_normal:
-                self.course.decide(MuteError("the service closed without any audio"))
+                course.decide(MuteError("the service closed without any audio"))
             case _:
-                when = "in mid-audio" if self.course.is_proven else "before any audio"
-                self.course.decide(error_codes.from_close(code, reason, when=when))
+                when = "in mid-audio" if course.is_proven else "before any audio"
+                course.decide(error_codes.from_close(code, reason, when=when))
 
     def wake(self, now: float) -> None:
         """Do what is due if `wait_until` has come; else nothing."""
         course = self.course
-        if self.course.has_ended or now < self.wait_until:
+        if course.has_ended or now < self.wait_until:
             return
         overdue = self._overdue(now)
         if overdue:
@@ -273,7 +273,7 @@ class TtsClient(Generic[_Sink]):
         course, intake = self.course, self._intake
         doubts = seen + intake.end()
         if not intake.size_bytes:
-            self.course.decide(SuspectError("half a sample of audio came, and nothing more"))
+            course.decide(SuspectError("half a sample of audio came, and nothing more"))
             return
         was_quiet = close_code is None or not self._has_late_audio
         judged_as = self._ending_to_judge(ending, was_quiet=was_quiet)
