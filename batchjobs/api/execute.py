@@ -20,6 +20,8 @@ from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
 from batchjobs.runner import RunEnd, Runner, sweep
 from batchjobs.server.child import local_server
+from batchjobs.server.faults import parse_fault
+from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
 
@@ -77,17 +79,15 @@ async def _make_endpoints(
         base_url = request.base_url if name == options.provider else ""
         base_url = base_url or provider.base_url
         if not base_url:
-            child = await stack.enter_async_context(
-                local_server(
-                    engine=provider.engine,
-                    model_folder=options.model_folder,
-                    faults=options.faults,
-                    compresses=options.compress,
-                    library_hooks=options.library_hooks,
-                    withheld=[each.key_variable for each in request.providers.values()],
-                )
+            server = ServerSettings(
+                engine=provider.engine,
+                model_folder=options.model_folder,
+                faults=tuple(map(parse_fault, options.faults)),
+                compresses=options.compress,
             )
-            base_url, key = child.base_url, child.token
+            withheld = [each.key_variable for each in request.providers.values()]
+            child = local_server(server, library_hooks=options.library_hooks, withheld=withheld)
+            base_url, key = await stack.enter_async_context(child), server.token
         endpoints[name] = Endpoint(
             provider,
             base_url=check_base_url(base_url, insecure=options.insecure),

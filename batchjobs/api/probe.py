@@ -23,6 +23,7 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import Provider, check_base_url
 from batchjobs.server.child import local_server
+from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Dial, Endpoint, TtsSession, dial_tcp
 
 __all__ = ["PROBE_CHARACTERS", "ProbeReport", "probe", "probe_cost", "probe_service"]
@@ -155,10 +156,9 @@ async def probe_service(
     async with AsyncExitStack() as stack:
         url = base_url or provider.base_url
         if not url:
-            child = await stack.enter_async_context(
-                local_server(engine=provider.engine, withheld=[provider.key_variable])
-            )
-            url, key = child.base_url, child.token
+            server = ServerSettings(engine=provider.engine)
+            child = local_server(server, withheld=[provider.key_variable])
+            url, key = await stack.enter_async_context(child), server.token
         url = check_base_url(url, insecure=insecure)
         tell("1 of 2: speaking, and waiting for silence")
         quiet = await _speak(_endpoint(provider, url, key, dial, drains=False), voice)

@@ -15,9 +15,7 @@ import trio
 from batchjobs.errors import BatchjobsError
 from batchjobs.process.tuning import tune_collector
 from batchjobs.server.app import serve
-from batchjobs.server.child import ChildError, ChildReady, ChildSettings
-from batchjobs.server.faults import parse_fault
-from batchjobs.server.settings import ServerSettings
+from batchjobs.server.child import ChildError, ChildReady, ChildStart
 from batchjobs.websocket.masking import install_fast_masker
 
 __all__ = ["main"]
@@ -48,18 +46,18 @@ def _private_stdout() -> Iterator[int]:
 async def _run(answer: int) -> int:
     code = 0
     async with trio.lowlevel.FdStream(os.dup(0)) as standard_input:
-        settings = _parse_settings(await _read_line(standard_input))
+        start = _parse_start(await _read_line(standard_input))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_end_with, standard_input, nursery.cancel_scope)
             try:
-                base_url: str = await nursery.start(serve, _server_settings_of(settings))
+                base_url: str = await nursery.start(serve, start.server)
             except BatchjobsError as error:
                 name = type(error).__name__
                 _send(answer, ChildError(name=name, message=error.message, hint=error.hint))
                 code = error.exit_code
                 nursery.cancel_scope.cancel()
             else:
-                if settings.library_hooks:
+                if start.library_hooks:
                     install_fast_masker()
                 tune_collector()
                 _send(answer, ChildReady(base_url=base_url))
@@ -76,29 +74,16 @@ async def _read_line(stream: trio.abc.ReceiveStream) -> bytes:
     return received
 
 
-def _parse_settings(line: bytes) -> ChildSettings:
+def _parse_start(line: bytes) -> ChildStart:
     """Read the parent's line.
 
     Raises:
         SystemExit: It is something else, so this was started by hand.
     """
     try:
-        return msgspec.json.decode(line, type=ChildSettings)
+        return msgspec.json.decode(line, type=ChildStart, dec_hook=lambda _, value: Path(value))
     except msgspec.DecodeError:
         raise SystemExit("this is started by a run; 'batchjobs serve' starts a server") from None
-
-
-def _server_settings_of(settings: ChildSettings) -> ServerSettings:
-    return ServerSettings(
-        token=settings.token,
-        engine=settings.engine,
-        model_folder=Path(settings.model_folder) if settings.model_folder else None,
-        faults=tuple(parse_fault(spec) for spec in settings.faults),
-        seed=settings.seed,
-        pace=settings.pace,
-        ledger=Path(settings.ledger) if settings.ledger else None,
-        compresses=settings.compresses,
-    )
 
 
 async def _end_with(stream: trio.abc.ReceiveStream, scope: trio.CancelScope) -> None:

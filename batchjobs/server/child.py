@@ -1,14 +1,12 @@
-"""The local server as a child process: started, told its secrets by pipe, ended with the run."""
+"""The local server as a child process: started, given its secrets by pipe, ended with the run."""
 
 import contextlib
 import logging
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +15,9 @@ import trio
 
 from batchjobs import errors
 from batchjobs.errors import BatchjobsError, ServiceUnavailableError
-from batchjobs.server.faults import parse_fault
+from batchjobs.server.settings import ServerSettings
 
-__all__ = ["ChildError", "ChildReady", "ChildSettings", "LocalServer", "local_server"]
+__all__ = ["ChildError", "ChildReady", "ChildStart", "local_server"]
 
 _logger = logging.getLogger(__name__)
 _READY_SECONDS: Final = 30.0
@@ -28,35 +26,11 @@ _READ_BYTES: Final = 64 * 1024
 _LONGEST_LINE_BYTES: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalServer:
-    """A running local server.
+class ChildStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child reads in the one line on its standard input."""
 
-    Attributes:
-        base_url: ``ws://127.0.0.1:PORT/api/v1``.
-        token: The key to show; it lives as long as the server.
-    """
-
-    base_url: str
-    token: str = field(repr=False)
-
-
-class ChildSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child is told in the one line on its standard input."""
-
-    token: str
-    engine: str
-    model_folder: str = ""
-    faults: tuple[str, ...] = ()
-    seed: int = 0
-    pace: float = 0.0
-    ledger: str = ""
-    compresses: bool = False
-    library_hooks: bool = True
-
-    def __repr__(self) -> str:
-        """Show all but the token."""
-        return f"ChildSettings(engine={self.engine!r})"
+    server: ServerSettings
+    library_hooks: bool
 
 
 class ChildReady(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
@@ -74,57 +48,27 @@ class ChildError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def local_server(  # noqa: PLR0913  # keyword-only, each a setting of the child
-    *,
-    engine: str,
-    model_folder: Path | None = None,
-    faults: Sequence[str] = (),
-    seed: int = 0,
-    pace: float = 0.0,
-    ledger: Path | None = None,
-    compresses: bool = False,
-    library_hooks: bool = True,
-    withheld: Collection[str] = (),
-) -> AsyncIterator[LocalServer]:
+async def local_server(
+    settings: ServerSettings, *, library_hooks: bool = True, withheld: Collection[str] = ()
+) -> AsyncIterator[str]:
     """Run a local server in a child process for as long as the block lasts.
 
-    The token is new each time and travels through a pipe: neither ``ps`` nor the environment
-    shows it. The child ends when that pipe closes, so it never outlives this process, however that
-    dies; and a Ctrl-C in the terminal does not reach it, because a run drains first.
+    The token travels through a pipe: neither ``ps`` nor the environment shows it. The child ends when
+    that pipe closes, so it never outlives this process, however that dies; and a Ctrl-C in the
+    terminal does not reach it, because a run drains first.
 
     Args:
-        engine: A name of `batchjobs.server.engines.registry.ENGINES`.
-        model_folder: Where the recogniser's model lies, if it needs one.
-        faults: How to misbehave, as `batchjobs.server.faults.parse_fault` reads it.
-        seed: Of the dice that decide which sessions a fault strikes.
-        pace: TTS audio sent, times real time; 0 is unpaced.
-        ledger: File that gets a JSON line for each start and end of a session.
-        compresses: Whether it takes compression from a client that offers it.
+        settings: The server's.
         library_hooks: Whether it puts faster parts into libraries.
         withheld: Environment variables that it is not given: the keys of other services.
 
     Yields:
-        Where the server is, and its key.
+        Its base URL, ``ws://127.0.0.1:PORT/api/v1``.
 
     Raises:
-        UsageError: A fault that does not exist.
         ConfigurationError: The engine cannot be used.
         ServiceUnavailableError: The child died or was not ready in time.
     """
-    for spec in faults:
-        parse_fault(spec)  # said here, before a process is started for nothing
-    token = secrets.token_urlsafe(32)
-    settings = ChildSettings(
-        token=token,
-        engine=engine,
-        model_folder=str(model_folder or ""),
-        faults=tuple(faults),
-        seed=seed,
-        pace=pace,
-        ledger=str(ledger or ""),
-        compresses=compresses,
-        library_hooks=library_hooks,
-    )
     process = await trio.lowlevel.open_process(
         [sys.executable, "-P", "-m", "batchjobs.server"],
         stdin=subprocess.PIPE,
@@ -133,8 +77,8 @@ async def local_server(  # noqa: PLR0913  # keyword-only, each a setting of the 
         start_new_session=True,
     )
     try:
-        ready = await _start(process, settings)
-        yield LocalServer(base_url=ready.base_url, token=token)
+        start = ChildStart(server=settings, library_hooks=library_hooks)
+        yield (await _start(process, start)).base_url
     finally:
         with trio.CancelScope(shield=True):
             await _end(process)
@@ -153,10 +97,10 @@ def _environment(withheld: Collection[str]) -> Mapping[str, str]:
     return given | {"PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root}
 
 
-async def _start(process: trio.Process, settings: ChildSettings) -> ChildReady:
+async def _start(process: trio.Process, start: ChildStart) -> ChildReady:
     answer = b""
     with trio.move_on_after(_READY_SECONDS) as scope:
-        answer = await _converse(process, msgspec.json.encode(settings) + b"\n")
+        answer = await _converse(process, msgspec.json.encode(start, enc_hook=str) + b"\n")
     if scope.cancelled_caught:
         hint = "is the machine very busy? Try again"
         raise ServiceUnavailableError(

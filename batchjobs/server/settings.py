@@ -1,5 +1,6 @@
 """What a local server is asked to be: its address, engine, limits and faults."""
 
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,10 @@ __all__ = ["ServerSettings"]
 _LAST_PORT: Final = 65_535
 
 
+def _make_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The settings of one local server.
@@ -19,7 +24,7 @@ class ServerSettings:
     Attributes:
         host: Address to listen on; loopback unless somebody means otherwise.
         port: TCP port; 0 takes a free one.
-        token: The key that clients must show.
+        token: The key that clients must show; a new one if none is given.
         engine: A name of `batchjobs.server.engines.registry.ENGINES`.
         model_folder: Where the recogniser's model lies, if it needs one.
         faults: How to misbehave, the first that strikes wins.
@@ -46,7 +51,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 0
-    token: str = field(repr=False)
+    token: str = field(default_factory=_make_token, repr=False)
     engine: str = "auto"
     model_folder: Path | None = None
     faults: tuple[Fault, ...] = ()

@@ -9,6 +9,7 @@ import trio
 import batchjobs
 from batchjobs.api import execute
 from batchjobs.server.child import local_server
+from batchjobs.server.settings import ServerSettings
 from tests.api.manifests import MANIFEST
 
 
@@ -28,8 +29,9 @@ def test_what_was_paid_for_is_not_replaced_by_forgetting_the_provider(
     audio = tmp_path / "outputs" / "three" / "audio"
 
     async def bought() -> int:
-        async with local_server(engine="tone") as server:
-            _configure_paid(tmp_path, server.base_url)
+        server = ServerSettings(engine="tone")
+        async with local_server(server) as base_url:
+            _configure_paid(tmp_path, base_url)
             monkeypatch.setenv("PAID_KEY", server.token)
             options = batchjobs.Options(provider="paid")
             return (await batchjobs.run_async(manifest, options)).exit_code
@@ -81,11 +83,13 @@ def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
     """Its plan is adopted once everything it needs is there."""
     batchjobs.run(manifest, batchjobs.Options(engine="tone"))
 
-    def missing(**_: object) -> NoReturn:
+    def missing(*_: object, **__: object) -> NoReturn:
         raise batchjobs.errors.ConfigurationError("its extra is not installed", hint="install it")
 
     monkeypatch.setattr(execute, "local_server", missing)
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, batchjobs.Options(engine="espeak"))
+    with pytest.raises(batchjobs.errors.UsageError, match="did you mean 'drop'"):
+        batchjobs.run(manifest, batchjobs.Options(engine="espeak", faults=("dorp",)))
     found = batchjobs.status(Path("outputs/three"))
     assert (found.done, found.not_run) == (3, 0)

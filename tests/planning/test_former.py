@@ -16,6 +16,7 @@ from batchjobs.planning.keys import cut_text
 from batchjobs.planning.plan import Plan, Superseded
 from batchjobs.providers import BUILT_IN, Provider, change_provider
 from batchjobs.server.child import local_server
+from batchjobs.server.settings import ServerSettings
 from tests.planning.desk import Desk
 
 _NOW = BUILT_IN["munsit"]
@@ -154,8 +155,9 @@ def test_a_run_of_before_buys_nothing_again_by_itself(
         return batchjobs.Options(provider="munsit", speech=speech)
 
     async def bought() -> None:
-        async with local_server(engine="tone") as server:
-            config(stt_model='stt_model = ""', address=server.base_url)
+        server = ServerSettings(engine="tone")
+        async with local_server(server) as base_url:
+            config(stt_model='stt_model = ""', address=base_url)
             monkeypatch.setenv("MUNSIT_API_KEY", server.token)
             for source in (manifest, heard):
                 report = await batchjobs.run_async(source, options("faseeh-mini-v1-preview"))
