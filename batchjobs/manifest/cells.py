@@ -39,6 +39,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A tatweel stretches the letter before it and is nothing by itself.
 _SPEAKABLE = re.compile(r"[^\W_\u0640]")
 _ARABIC_DECIMAL_SEPARATOR = str.maketrans("\u066b", ".")
+_JSON_TYPES: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+}
 _QUOTED_CHARACTERS = 60
 _ID_LIMIT_CHARACTERS = 1000
 _TAKE_LIMIT = 10**9
@@ -134,7 +140,7 @@ def _to_text(value: object, column: str, errors: _Errors) -> str:
     if isinstance(value, str):
         return value
     if value is not None:
-        message = f"must be text, not {_json_type(value)}"
+        message = f"must be text, not {_JSON_TYPES.get(type(value), 'an object')}"
         errors[column] = RowError(column, message, hint="put it in quotes")
     return ""
 
@@ -236,25 +242,15 @@ def _to_float(value: object, column: str, hint: str) -> float:
         with contextlib.suppress(ValueError):
             number = math.nan if "_" in plain else float(plain)
     else:
-        raise RowError(column, f"must be a number, not {_json_type(value)}", hint=hint)
+        raise RowError(
+            column, f"must be a number, not {_JSON_TYPES.get(type(value), 'an object')}", hint=hint
+        )
     if not math.isfinite(number):
         text = shorten(str(value))
         if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text.strip()):
             hint = f"write {text.strip().replace(',', '.')}, with a point"
         raise RowError(column, f"'{text}' is no number", hint=hint)
     return number
-
-
-def _json_type(value: object) -> str:
-    match value:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 # -- what a text shows -----------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection, Mapping
 
+from batchjobs.jobs import BadRow
+
 __all__ = [
     "KNOWN_COLUMNS",
     "NUMBERS",
@@ -64,6 +66,12 @@ class RowError(Exception):
         self.column = column
         self.message = message
         self.hint = hint
+
+    def to_bad_row(self, line: int, job_id: str, row: Mapping[str, object]) -> BadRow:
+        """Make the record of a row that cannot be run."""
+        return BadRow(
+            line=line, column=self.column, message=self.message, hint=self.hint, id=job_id, row=row
+        )
 
 
 def guess_columns(name: str, present: Collection[str]) -> tuple[str, ...]:

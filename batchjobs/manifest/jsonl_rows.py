@@ -61,14 +61,8 @@ def _check_rows(
             row = _without_failure(parse(item))
             columns.check(tuple(row))
         except RowError as error:
-            yield BadRow(
-                line=number,
-                column=error.column,
-                message=error.message,
-                hint=error.hint,
-                id=_id_of(row or (item if isinstance(item, Mapping) else {"": item})),
-                row=row,
-            )
+            given = row or (item if isinstance(item, Mapping) else {"": item})
+            yield error.to_bad_row(number, _id_of(given), row)
         else:
             yield number, row
 

@@ -87,14 +87,7 @@ class Rules:
                 return self._transcription(line, row, cells, job_id)
             return self._synthesis(line, row, cells, job_id, source)
         except RowError as error:
-            return BadRow(
-                line=line,
-                column=error.column,
-                message=error.message,
-                hint=error.hint,
-                id=job_id,
-                row=row,
-            )
+            return error.to_bad_row(line, job_id, row)
 
     def _transcription(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str

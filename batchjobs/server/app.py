@@ -212,8 +212,7 @@ class _Server:
             stream=stream,
             wire=TTS if kind is Kind.TTS else STT,
             faults=FaultInjector(fault),
-            idle_seconds=self._settings.idle_seconds,
-            close_seconds=self._settings.close_seconds,
+            settings=self._settings,
         )
 
     def _extension(self) -> Deflate | None:

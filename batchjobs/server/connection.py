@@ -12,6 +12,7 @@ from batchjobs.protocol import close_codes
 from batchjobs.protocol.conversation import Conversation, Wire
 from batchjobs.protocol.messages import Message, Role
 from batchjobs.server.fault_injection import Action, Close, Drop, FaultInjector, Hang, Raw, Say
+from batchjobs.server.settings import ServerSettings
 
 __all__ = ["Connection"]
 
@@ -30,8 +31,7 @@ class Connection:
         stream: The TCP stream below it.
         wire: The protocol spoken.
         faults: What becomes of what is said.
-        idle_seconds: How long the peer may be silent while nothing is done for it.
-        close_seconds: How long the peer may take to answer a close.
+        settings: The server's: how long it waits for what.
     """
 
     def __init__(
@@ -41,14 +41,12 @@ class Connection:
         stream: trio.SocketStream,
         wire: Wire,
         faults: FaultInjector,
-        idle_seconds: float,
-        close_seconds: float,
+        settings: ServerSettings,
     ) -> None:
         self._websocket = websocket
         self._stream = stream
         self._conversation = Conversation(wire, Role.SERVER)
-        self._idle_seconds = idle_seconds
-        self._close_seconds = close_seconds
+        self._settings = settings
         self._failing = False
         self._closing = False
         self.faults = faults
@@ -69,7 +67,7 @@ class Connection:
         Raises:
             InvalidMessageError: It cannot be read, or may not be said now.
         """
-        wait = self._idle_seconds if within_seconds is None else within_seconds
+        wait = self._settings.idle_seconds if within_seconds is None else within_seconds
         while True:
             with trio.move_on_after(wait):
                 payload = await self._websocket.get_message()
@@ -104,7 +102,7 @@ class Connection:
     async def close(self, code: int, reason: str = "") -> None:
         """Close the connection in bounded time."""
         self._closing = True
-        with trio.move_on_after(self._close_seconds):
+        with trio.move_on_after(self._settings.close_seconds):
             await self._websocket.aclose(code, reason or None)
 
     async def _perform(self, actions: Sequence[Action]) -> None:
@@ -126,7 +124,9 @@ class Connection:
 
     async def _send(self, payload: str) -> None:
         """Send, or give up on a peer that takes nothing for too long."""
-        with trio.move_on_after(self._close_seconds if self._failing else self._idle_seconds):
+        with trio.move_on_after(
+            self._settings.close_seconds if self._failing else self._settings.idle_seconds
+        ):
             await self._websocket.send_message(payload)
             return
         await self._reset()

@@ -51,13 +51,11 @@ class FaultForm:
     """How a fault is asked for.
 
     Attributes:
-        about: What it does, in a few words.
         pattern: What its argument looks like; empty if it takes none.
         default: The argument if none is given; None if one must be.
         kinds: The sessions it can strike.
     """
 
-    about: str
     pattern: str = ""
     default: str | None = ""
     kinds: frozenset[Kind] = _BOTH
@@ -65,45 +63,29 @@ class FaultForm:
 
 FAULTS: Mapping[FaultName, FaultForm] = MappingProxyType(
     {
-        FaultName.DROP: FaultForm(about="resets the TCP connection in mid-audio"),
-        FaultName.HANG: FaultForm(about="stops sending in mid-audio and keeps the connection"),
-        FaultName.THROTTLE: FaultForm(
-            about="error 42901 when more than N sessions are open", pattern=r"\d+", default="0"
-        ),
-        FaultName.THROTTLE_HANDSHAKE: FaultForm(
-            about="HTTP 429 with Retry-After: SECONDS", pattern=r"\d+", default="1"
-        ),
-        FaultName.GARBAGE: FaultForm(about="sends messages that are not JSON"),
-        FaultName.TRUNCATE: FaultForm(about="sends 40 % of the audio, then closes with 1000"),
+        FaultName.DROP: FaultForm(),
+        FaultName.HANG: FaultForm(),
+        FaultName.THROTTLE: FaultForm(pattern=r"\d+", default="0"),
+        FaultName.THROTTLE_HANDSHAKE: FaultForm(pattern=r"\d+", default="1"),
+        FaultName.GARBAGE: FaultForm(),
+        FaultName.TRUNCATE: FaultForm(),
         FaultName.SLOW: FaultForm(
-            about="sends at FACTOR times real time",
             pattern=f"{_NOT_NOUGHT}({_NUMBER})",
             default="0.05",
         ),
-        FaultName.ERROR: FaultForm(
-            about="error CODE in mid-audio", pattern=r"\d{3,6}", default="50001"
-        ),
-        FaultName.ERROR_STRING: FaultForm(
-            about="the same, with the code as a JSON string", pattern=r"\d{3,6}", default="50001"
-        ),
+        FaultName.ERROR: FaultForm(pattern=r"\d{3,6}", default="50001"),
+        FaultName.ERROR_STRING: FaultForm(pattern=r"\d{3,6}", default="50001"),
         FaultName.CLOSE: FaultForm(
-            about="closes with CODE in mid-audio",
             # What the library may send: 1004 to 1006 and 1015 are for local use only.
             pattern=r"100[0-37-9]|101[0-4]|[34]\d{3}",
             default="1011",
         ),
-        FaultName.SILENT: FaultForm(about="initialises, then never sends a result"),
-        FaultName.MUTE: FaultForm(about="accepts the connection and never answers anything"),
-        FaultName.HANDSHAKE: FaultForm(
-            about="refuses the connection with HTTP STATUS", pattern=r"[3-5]\d\d", default="503"
-        ),
-        FaultName.SILENCE: FaultForm(
-            about="sends digital silence of the right length", kinds=_TTS_ONLY
-        ),
-        FaultName.HALF_SAMPLE: FaultForm(about="ends in half a sample", kinds=_TTS_ONLY),
-        FaultName.RATE_CHANGE: FaultForm(
-            about="names another sample rate from the second message on", kinds=_TTS_ONLY
-        ),
+        FaultName.SILENT: FaultForm(),
+        FaultName.MUTE: FaultForm(),
+        FaultName.HANDSHAKE: FaultForm(pattern=r"[3-5]\d\d", default="503"),
+        FaultName.SILENCE: FaultForm(kinds=_TTS_ONLY),
+        FaultName.HALF_SAMPLE: FaultForm(kinds=_TTS_ONLY),
+        FaultName.RATE_CHANGE: FaultForm(kinds=_TTS_ONLY),
     }
 )
 

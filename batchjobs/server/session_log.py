@@ -65,21 +65,12 @@ class SessionEntry:
         session: Number of the session, counted from 1.
         kind: What it is for.
         fault: Name of the fault that strikes it; empty for none.
-    """
 
-    __slots__ = (
-        "_audio_bytes",
-        "_audio_hash",
-        "_characters",
-        "_ended",
-        "_fault",
-        "_kind",
-        "_log",
-        "_seconds",
-        "_session",
-        "_text_hash",
-        "voice_id",
-    )
+    Attributes:
+        voice_id: The voice asked for.
+        characters: Of text received.
+        audio_seconds: Of audio: sent, for TTS; received, for STT.
+    """
 
     def __init__(self, log: SessionLog, *, session: int, kind: Kind, fault: str) -> None:
         self._log = log
@@ -87,38 +78,26 @@ class SessionEntry:
         self._kind = kind
         self._fault = fault
         self.voice_id = ""
-        self._characters = 0
-        self._seconds = 0.0
-        self._audio_bytes = 0
+        self.characters = 0
+        self.audio_seconds = 0.0
         self._text_hash = hashlib.sha256()
         self._audio_hash = hashlib.sha256()
         self._ended = False
         log.write({"event": "start"} | self._head())
 
-    @property
-    def characters(self) -> int:
-        """Characters of text received."""
-        return self._characters
-
-    @property
-    def audio_seconds(self) -> float:
-        """Seconds of audio: sent, for TTS; received, for STT."""
-        return self._seconds
-
     def add_text(self, text: str) -> None:
         """Count text received."""
-        self._characters += len(text)
+        self.characters += len(text)
         self._text_hash.update(text.encode())
 
     def add_sent(self, pcm: bytes, sample_rate: int) -> None:
         """Count audio sent."""
-        self._seconds += len(pcm) / (BYTES_PER_SAMPLE * sample_rate)
+        self.audio_seconds += len(pcm) / (BYTES_PER_SAMPLE * sample_rate)
 
     def add_heard(self, pcm: bytes, sample_rate: int) -> None:
         """Count audio received."""
         self._audio_hash.update(pcm)
-        self._audio_bytes += len(pcm)
-        self._seconds += len(pcm) / (BYTES_PER_SAMPLE * sample_rate)
+        self.audio_seconds += len(pcm) / (BYTES_PER_SAMPLE * sample_rate)
 
     def end(self, *, complete: bool) -> None:
         """Write the second line; only the first call counts.
@@ -134,10 +113,10 @@ class SessionEntry:
             | self._head()
             | {
                 "voice_id": self.voice_id,
-                "characters": self._characters,
+                "characters": self.characters,
                 "text_sha256": self._text_hash.hexdigest() if self._kind is Kind.TTS else "",
                 "audio_sha256": self._audio_hash.hexdigest() if self._kind is Kind.STT else "",
-                "audio_seconds": round(self._seconds, 6),
+                "audio_seconds": round(self.audio_seconds, 6),
                 "complete": complete,
             }
         )

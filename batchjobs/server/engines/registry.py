@@ -1,9 +1,9 @@
 """The table of engines, and the making of those that a server was asked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from batchjobs.errors import ConfigurationError, MissingExtraError
 from batchjobs.server.engines.interface import Recogniser, Synthesiser
@@ -11,47 +11,19 @@ from batchjobs.server.engines.interface import Recogniser, Synthesiser
 __all__ = ["ENGINES", "Engine", "make_recogniser", "make_synthesiser"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """One choice of engines for a whole server.
-
-    Attributes:
-        synthesis: Which module speaks.
-        recognition: Which module listens.
-        about: What it is, in a few words.
-    """
+class Engine(NamedTuple):
+    """One choice of engines for a whole server: the modules that speak and listen."""
 
     synthesis: str
     recognition: str
-    about: str
 
 
 ENGINES: Mapping[str, Engine] = {
-    "auto": Engine(
-        synthesis="espeak",
-        recognition="pocketsphinx",
-        about="espeak and pocketsphinx, as the extra 'local' brings them",
-    ),
-    "tone": Engine(
-        synthesis="tone",
-        recognition="tone",
-        about="tones that are recognised exactly; for rehearsals and tests, needs nothing",
-    ),
-    "espeak": Engine(
-        synthesis="espeak",
-        recognition="pocketsphinx",
-        about="espeak-ng speaks Arabic and English; pocketsphinx hears English",
-    ),
-    "pocketsphinx": Engine(
-        synthesis="espeak",
-        recognition="pocketsphinx",
-        about="the same as espeak",
-    ),
-    "sherpa": Engine(
-        synthesis="espeak",
-        recognition="sherpa",
-        about="espeak-ng speaks; sherpa-onnx hears with a model folder of yours, Arabic included",
-    ),
+    "auto": Engine(synthesis="espeak", recognition="pocketsphinx"),
+    "tone": Engine(synthesis="tone", recognition="tone"),
+    "espeak": Engine(synthesis="espeak", recognition="pocketsphinx"),
+    "pocketsphinx": Engine(synthesis="espeak", recognition="pocketsphinx"),
+    "sherpa": Engine(synthesis="espeak", recognition="sherpa"),
 }
 """What ``--engine`` offers. An engine that only speaks or only listens brings its partner."""
 

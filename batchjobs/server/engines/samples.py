@@ -1,8 +1,7 @@
 """Samples as the engines share them: read at any rate, resampled, cut into utterances."""
 
-from typing import Protocol
-
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from batchjobs.audio.pcm import to_floats
@@ -19,14 +18,6 @@ _PAUSE_SECONDS = 0.4
 _QUIET_BELOW = 0.006  # of full scale: 200 steps of 16 bits
 
 
-class _SoxrStream(Protocol):
-    def resample_chunk(
-        self,
-        x: NDArray[np.float32],
-        last: bool = False,  # noqa: FBT001, FBT002 - soxr's own
-    ) -> NDArray[np.float32]: ...
-
-
 class Resampler:
     """Changes the rate of a stream of mono samples.
 
@@ -40,10 +31,8 @@ class Resampler:
     __slots__ = ("_stream",)
 
     def __init__(self, *, from_rate: int, to_rate: int) -> None:
-        self._stream: _SoxrStream | None = None
+        self._stream = None
         if from_rate != to_rate:
-            import soxr
-
             self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
 
     def push(self, samples: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
@@ -53,7 +42,8 @@ class Resampler:
         """
         if self._stream is None:
             return samples
-        return self._stream.resample_chunk(samples, last=last)
+        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples, last=last)
+        return resampled
 
 
 class PcmReader:

@@ -167,8 +167,6 @@ class _Utterance:
 class _Decoder:
     """Reads tones at one sample rate."""
 
-    __slots__ = ("_current", "_kept", "_kept_from", "_next_hop", "_rate", "_read")
-
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._kept: NDArray[np.float32] = np.zeros(0, np.float32)
@@ -191,10 +189,8 @@ class _Decoder:
 
     def _find_pilots(self) -> list[float]:
         """Positions just after newly heard pilot pairs, in samples since the stream began."""
-        window, hop = (
-            round(_SCAN_WINDOW_SECONDS * self._rate),
-            round(_SCAN_HOP_SECONDS * self._rate),
-        )
+        window = round(_SCAN_WINDOW_SECONDS * self._rate)
+        hop = round(_SCAN_HOP_SECONDS * self._rate)
         first = self._next_hop - _SCAN_REACH
         view = self._kept[first * hop - self._kept_from :]
         hops = (len(view) - window) // hop + 1

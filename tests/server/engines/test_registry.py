@@ -47,11 +47,6 @@ def test_sherpa_asks_for_its_model() -> None:
         registry.make_recogniser("sherpa")
 
 
-def test_every_engine_says_what_it_is() -> None:
-    """Every choice of the table has a description for the help text."""
-    assert all(engine.about for engine in registry.ENGINES.values())
-
-
 def test_an_unknown_engine_is_answered_with_the_known_ones() -> None:
     """A name that is no engine is a configuration error that lists those there are."""
     for make in (registry.make_synthesiser, registry.make_recogniser):
