@@ -46,7 +46,7 @@ class LongJobs:
             return await self._join_transcripts(job)
         run = self._run
         spans = self._spans(job)
-        place, kept = await self._choose_place(job)
+        place = await self._choose_place(job)
         try:
             # Hours take minutes to encode: after a second Ctrl-C they are not waited for.
             put = functools.partial(assemble, go_on=trio.from_thread.check_cancelled)
@@ -56,16 +56,11 @@ class LongJobs:
         except SegmentLostError as error:
             await self._replace(job, error.segment)
             return None
-        return await self._publish(job, spans, written, homes, kept)
+        return await self._publish(job, spans, written, homes)
 
-    async def _choose_place(self, job: LongJob) -> tuple[str, JobRecord | None]:
-        """Choose where a job's file is to stand, and find what is kept of the job in doubt."""
-        run, row = self._run, job.ticket.row
-        found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
-        kept = found.get(row.id)
-        if kept is not None and kept.status is not Status.SUSPECT:
-            kept = None
-        return await run.reserve_place(row) if job.is_in_doubt else row.output, kept
+    async def _choose_place(self, job: LongJob) -> str:
+        row = job.ticket.row
+        return await self._run.reserve_place(row) if job.is_in_doubt else row.output
 
     async def _publish(
         self,
@@ -73,7 +68,6 @@ class LongJobs:
         spans: Sequence[Span],
         written: Written,
         homes: tuple[SegmentRecord, ...],
-        kept: JobRecord | None,
     ) -> JobRecord:
         run, row = self._run, job.ticket.row
         # First where the segments will be: whatever a kill leaves in that place, they are found.
@@ -96,7 +90,9 @@ class LongJobs:
         if homes:  # else its segments have no other place
             left = tuple({segment.path for segment in job.held.values()})
             left = tuple(path for path in left if run_folder.is_segment_file(path))
-            left += () if kept is None else (kept.output,)
+            found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
+            kept = found.get(row.id)
+            left += (kept.output,) if kept and kept.status is Status.SUSPECT else ()
         changes = SegmentChanges(homes=homes, left_files=left)
         with trio.CancelScope(shield=True):
             await run.recorder.finish(record=record, changes=changes, targets=written.targets)
@@ -132,7 +128,7 @@ class LongJobs:
 
     async def _join_transcripts(self, job: LongJob) -> JobRecord:
         run, row = self._run, job.ticket.row
-        place, _ = await self._choose_place(job)
+        place = await self._choose_place(job)
         record = _make_record(job)
         source = await trio.to_thread.run_sync(run.checkpoint.lookups.find_source, job.job.audio)
         seconds = row.seconds if source is None else source.seconds

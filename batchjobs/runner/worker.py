@@ -128,14 +128,14 @@ class Worker:
                 if (stop := find_stop(error)) is not None:
                     run.stop(stop.error)  # at once: the disk may take a while
                 with trio.CancelScope(shield=True):
-                    await self._miss(attempt, buy, error)
+                    await self._handle_failure(attempt, buy, error)
                 return
             attempt.settle()
-            # What was paid for is brought home, also if the run is being stopped.
+            # What was paid for is made durable, also if the run is being stopped.
             with trio.CancelScope(shield=True):
-                await self._bring_home(attempt, buy, result)
+                await self._handle_result(attempt, buy, result)
 
-    async def _miss(self, attempt: Attempt, buy: Buy, error: SessionError) -> None:
+    async def _handle_failure(self, attempt: Attempt, buy: Buy, error: SessionError) -> None:
         """Write down that an attempt failed, learn from that, and react."""
         service = attempt.service
         if isinstance(error, SuspectError):  # nothing of it can be kept
@@ -198,7 +198,7 @@ class Worker:
         )
         self._run.queue.put_after(ticket, decision.wait_seconds)
 
-    async def _bring_home(self, attempt: Attempt, buy: Buy, result: Result) -> None:
+    async def _handle_result(self, attempt: Attempt, buy: Buy, result: Result) -> None:
         """Make what was bought durable, and buy it again if that may bring something better."""
         ticket, service = attempt.ticket, attempt.service
         service.reach(began_at=attempt.began_at, now=trio.current_time())
