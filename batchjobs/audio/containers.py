@@ -13,9 +13,9 @@ from batchjobs.audio.source import (
     KEEP_REST_HINT,
     Block,
     Container,
+    Recording,
     Source,
     decoding_error,
-    make_recording,
 )
 from batchjobs.errors import RecordingError
 
@@ -74,8 +74,12 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
     try:
         frames = _count_frames(file, container)
         with _demux(file, container) as (demuxer, stream):
-            recording = make_recording(
-                path, container, sample_rate=stream.rate, channels=stream.channels, frames=frames
+            recording = Recording(
+                path=path,
+                container=container,
+                sample_rate=stream.rate,
+                channels=stream.channels,
+                frames=frames,
             )
             slack = stream.rate * _SLACK_SECONDS
 

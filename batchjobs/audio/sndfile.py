@@ -12,15 +12,7 @@ import soundfile
 
 from batchjobs.audio.header import Header
 from batchjobs.audio.mpeg import mpeg_length
-from batchjobs.audio.source import (
-    CONVERT_HINT,
-    Block,
-    Container,
-    Recording,
-    Source,
-    decoding_error,
-    make_recording,
-)
+from batchjobs.audio.source import CONVERT_HINT, Block, Container, Recording, Source, decoding_error
 from batchjobs.errors import RecordingError
 
 __all__ = ["open_encoded", "read_span"]
@@ -75,9 +67,9 @@ def open_encoded(path: Path, file: BufferedReader, header: Header) -> Iterator[S
                     f"{path} is an MP3 of {length.frames} frames, of which only {most} would be read",
                     hint=CONVERT_HINT,
                 )
-        recording = make_recording(
-            path,
-            header.container,
+        recording = Recording(
+            path=path,
+            container=header.container,
             sample_rate=decoder.samplerate,
             channels=decoder.channels,
             frames=frames,

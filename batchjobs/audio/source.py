@@ -21,7 +21,6 @@ __all__ = [
     "Source",
     "check_shape",
     "decoding_error",
-    "make_recording",
     "read_at",
 ]
 
@@ -62,7 +61,9 @@ class Recording:
         sample_rate: In hertz.
         channels: How many.
         frames: Samples per channel.
-        seconds: Its length.
+
+    Raises:
+        RecordingError: It has a shape that no recording has, or is shorter than a millisecond.
     """
 
     path: Path
@@ -70,7 +71,20 @@ class Recording:
     sample_rate: int
     channels: int
     frames: int
-    seconds: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a recording."""
+        check_shape(self.path, sample_rate=self.sample_rate, channels=self.channels)
+        if self.frames * _SHORTEST_FRAMES_PER_SECOND < self.sample_rate:
+            raise RecordingError(
+                f"{self.path} holds no audio ({self.frames} frames)",
+                hint="leave this row out, or record it again",
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.frames / self.sample_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,37 +100,6 @@ class Source:
     recording: Recording
     least_frames: int
     read: Callable[[int], Iterator[Block]]
-
-
-def make_recording(
-    path: Path, container: Container, *, sample_rate: int, channels: int, frames: int
-) -> Recording:
-    """Describe a recording whose shape and length are possible.
-
-    Args:
-        path: Where it is.
-        container: What it is.
-        sample_rate: In hertz.
-        channels: How many.
-        frames: Samples per channel.
-
-    Raises:
-        RecordingError: The shape is none that recordings have, or it is shorter than a millisecond.
-    """
-    check_shape(path, sample_rate=sample_rate, channels=channels)
-    if frames * _SHORTEST_FRAMES_PER_SECOND < sample_rate:
-        raise RecordingError(
-            f"{path} holds no audio ({frames} frames)",
-            hint="leave this row out, or record it again",
-        )
-    return Recording(
-        path=path,
-        container=container,
-        sample_rate=sample_rate,
-        channels=channels,
-        frames=frames,
-        seconds=frames / sample_rate,
-    )
 
 
 def check_shape(path: Path | str, *, sample_rate: int, channels: int) -> None:

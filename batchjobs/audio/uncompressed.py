@@ -14,9 +14,9 @@ from batchjobs.audio.source import (
     CONVERT_HINT,
     Block,
     Container,
+    Recording,
     Source,
     check_shape,
-    make_recording,
     read_at,
 )
 from batchjobs.errors import RecordingError
@@ -141,9 +141,9 @@ def open_samples(
             left -= len(block)
             yield block
 
-    recording = make_recording(
-        path,
-        container,
+    recording = Recording(
+        path=path,
+        container=container,
         sample_rate=layout.sample_rate,
         channels=layout.channels,
         frames=samples.frames,
