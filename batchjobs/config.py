@@ -15,22 +15,9 @@ from batchjobs.providers import BUILT_IN, Provider, read_providers
 __all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
 
 FILE_NAME: Final = "batchjobs.toml"
-_COMMANDS: Final = frozenset(
-    {
-        "run",
-        "plan",
-        "status",
-        "results",
-        "verify",
-        "accept",
-        "scan",
-        "book",
-        "bind",
-        "serve",
-        "probe",
-    }
+_TABLES: Final = (
+    "accept bind book plan probe providers results run scan serve status verify".split()
 )
-_TABLES: Final = _COMMANDS | {"providers"}
 _OTHERS_MAY: Final = 0o077
 
 
@@ -70,7 +57,7 @@ def load(path: Path | None = None) -> Configuration:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
-    defaults = _defaults(content, path)
+    defaults = _read_defaults(content, path)
     tables = content.get("providers", {})
     return Configuration(
         path=path,
@@ -80,7 +67,7 @@ def load(path: Path | None = None) -> Configuration:
     )
 
 
-def _defaults(content: Mapping[str, object], path: Path) -> dict[str, dict[str, object]]:
+def _read_defaults(content: Mapping[str, object], path: Path) -> dict[str, dict[str, object]]:
     """Sort out the tables of commands."""
     defaults: dict[str, dict[str, object]] = {}
     for name, table in content.items():
@@ -109,7 +96,7 @@ def read_key(provider: Provider, *, key_file: Path | None, environment: Mapping[
         ConfigurationError: The file cannot be read, is open to others, or holds no key.
     """
     if key_file is None:
-        return _checked(environment.get(provider.key_variable, ""), provider.key_variable)
+        return _check_key(environment.get(provider.key_variable, ""), provider.key_variable)
     try:
         with key_file.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -127,10 +114,10 @@ def read_key(provider: Provider, *, key_file: Path | None, environment: Mapping[
         )
     if not content.strip():
         raise ConfigurationError(f"the key file {key_file} is empty")
-    return _checked(content, str(key_file))
+    return _check_key(content, str(key_file))
 
 
-def _checked(key: str, where: str) -> str:
+def _check_key(key: str, where: str) -> str:
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError(

@@ -13,7 +13,7 @@ from batchjobs.limits import Budget, Price
 from batchjobs.planning.plan import Plan
 from batchjobs.providers import Provider
 
-__all__ = ["budget_of", "check_budget", "with_what_is_left"]
+__all__ = ["add_what_is_left", "budget_of", "check_budget"]
 
 _PRICES: Final = {Kind.TTS: "tts_price_per_million_characters", Kind.STT: "stt_price_per_hour"}
 
@@ -71,7 +71,7 @@ def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
     )
 
 
-def with_what_is_left(
+def add_what_is_left(
     error: BudgetReachedError, checkpoint: Checkpoint, providers: Mapping[str, Provider]
 ) -> BudgetReachedError:
     """Say what is left to do and what it would cost."""

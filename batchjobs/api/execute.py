@@ -64,7 +64,7 @@ async def do_work(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             observe=run.observe,
             beside=Interim(functools.partial(write_interim, request)).run,
         )
-        return _explained(await runner.run(handles_signals=noted is not None), request, run.keys)
+        return _explain_end(await runner.run(handles_signals=noted is not None), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
 
 
@@ -99,7 +99,7 @@ async def _make_endpoints(
     return endpoints
 
 
-def _explained(end: RunEnd, request: Request, keys: Mapping[str, str]) -> RunEnd:
+def _explain_end(end: RunEnd, request: Request, keys: Mapping[str, str]) -> RunEnd:
     """Say of a refused key that there was none: a local server elsewhere may ask for one."""
     name = request.options.provider
     if not isinstance(end.error, KeyRefusedError) or dict(keys) != {name: ""}:

@@ -135,7 +135,7 @@ def _fingerprint(request: Request) -> str:
         options.provider,
         options.speech,
         options.audio_format,
-        options.pauses,
+        options.pause_layout,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from msgspec import UNSET, structs
 
-from batchjobs.api.budget import with_what_is_left
+from batchjobs.api.budget import add_what_is_left
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.files import run_folder
@@ -84,7 +84,7 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     if error is None and not end.signal_number:
         error = _find_unanswered(summary, plan)
     if isinstance(error, BudgetReachedError):
-        error = with_what_is_left(error, checkpoint, request.providers)
+        error = add_what_is_left(error, checkpoint, request.providers)
     if error is not None:
         code = error.exit_code
     elif end.signal_number:

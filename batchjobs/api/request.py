@@ -58,6 +58,9 @@ def request_of(source: str | Source, options: Options) -> Request:
         MissingExtraError: The detector of speech is not installed.
     """
     check(options)
+    if options.compress and not options.library_hooks:
+        hint = "leave out one of --compress and --no-library-hooks"
+        raise UsageError("--compress needs its hook into trio-websocket", hint=hint)
     options = _name_provider(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned

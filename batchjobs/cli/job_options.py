@@ -11,8 +11,8 @@ from click.core import ParameterSource
 
 from batchjobs.cli.console import exit_on_error
 from batchjobs.cli.next_step import typed_command
-from batchjobs.cli.options import complete_provider, config_option, setting_option
-from batchjobs.options import Options, entries, fill
+from batchjobs.cli.options import SETTINGS, complete_provider, config_option, setting_option
+from batchjobs.options import Options, fill
 
 __all__ = ["MANIFEST", "manifest_source", "read_options", "run_settings"]
 
@@ -31,7 +31,7 @@ def run_settings(
         only_planned: Only those that say what there is to do.
         like: Another command, whose table in the file holds for this one too.
     """
-    for entry in reversed(list(entries(Options))):
+    for entry in reversed(SETTINGS.values()):
         if only_planned and "is_planned" not in entry.setting:
             continue
         if entry.name == "config":
@@ -53,7 +53,7 @@ def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
     """Refuse options of the local server, typed for a run that starts none."""
     from batchjobs import config, providers
 
-    local = {entry.name for entry in entries(Options) if "is_local" in entry.setting}
+    local = {entry.name for entry in SETTINGS.values() if "is_local" in entry.setting}
     context = click.get_current_context()
     typed_here = [
         option.opts[0]

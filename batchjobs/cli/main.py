@@ -18,18 +18,7 @@ from batchjobs.process.tuning import tune_imports
 __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS: Final = (
-    "accept",
-    "bind",
-    "book",
-    "plan",
-    "probe",
-    "providers",
-    "results",
-    "run",
-    "scan",
-    "serve",
-    "status",
-    "verify",
+    "accept bind book plan probe providers results run scan serve status verify".split()
 )
 """Each is in a file of its own, ``commands/NAME.py``, which is read when it is called."""
 _BUG_EXIT_CODE: Final = 70
@@ -40,28 +29,28 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         """Name the commands, in the order of the help."""
-        return list(COMMANDS)
+        return COMMANDS
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Read a command's file; all of them for a name that is none's, to suggest the nearest."""
-        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
                 self.add_command(getattr(import_module(f"batchjobs.cli.commands.{name}"), name))
         return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; the help is printed here."""
-        with _pipes_told_apart():
+        with _distinguish_pipes():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""
-        with _pipes_told_apart():
+        with _distinguish_pipes():
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _pipes_told_apart() -> Iterator[None]:
+def _distinguish_pipes() -> Iterator[None]:
     """End well if our reader has gone (``| head``); any other broken pipe is a failure of ours.
 
     Raises:

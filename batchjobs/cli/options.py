@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RUN_FOLDER",
+    "SETTINGS",
     "complete_provider",
     "config_option",
     "defaults_option",
-    "hooks_option",
     "json_option",
     "option",
     "setting_option",
 ]
 
 _Command = TypeVar("_Command")
-_SETTINGS: Final = {entry.name: entry for entry in entries(Options)}
+SETTINGS: Final = {entry.name: entry for entry in entries(Options)}
+"""Of a run, in the order of its help."""
 
 
 def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
@@ -83,8 +84,8 @@ def _type(entry: Entry) -> object:
     if "least" not in setting:
         return entry.kind
     range_type = click.IntRange if entry.kind is int or "scale" in setting else click.FloatRange
-    most = entry.scaled(setting["most"]) if "most" in setting else None
-    return range_type(entry.scaled(setting["least"]), most)  # type: ignore[arg-type]
+    most = entry.in_units(setting["most"]) if "most" in setting else None
+    return range_type(entry.in_units(setting["least"]), most)  # type: ignore[arg-type]
 
 
 def _read_value(entry: Entry, _: click.Context, __: click.Parameter, given: object) -> object:
@@ -151,7 +152,7 @@ def config_option(
         like: Another command, whose table holds for this one too; its own table goes first.
     """
     return setting_option(
-        _SETTINGS["config"],
+        SETTINGS["config"],
         is_eager=True,
         expose_value=is_passed,
         callback=functools.partial(_read_config, like=like),
@@ -161,11 +162,6 @@ def config_option(
 def defaults_option(command: _Command) -> _Command:
     """Add ``--config`` to a command that takes nothing from the file but its options' defaults."""
     return config_option(command, is_passed=False)
-
-
-def hooks_option(command: _Command) -> _Command:
-    """Add ``--no-library-hooks``."""
-    return setting_option(_SETTINGS["library_hooks"])(command)
 
 
 def json_option(command: _Command) -> _Command:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Literal, NamedTuple, Required, TypedDict, TypeVar, cast, get_args, get_origin
 
-__all__ = ["Entry", "Setting", "describe", "entries", "fill"]
+from batchjobs.errors import UsageError
+
+__all__ = ["Entry", "Setting", "check", "describe", "entries", "fill"]
 
 _Record = TypeVar("_Record")
 
@@ -71,26 +73,16 @@ class Entry(NamedTuple):
         return self.setting.get("flag") or "--" + self.name.replace("_", "-")
 
     @property
-    def key(self) -> str:
-        """Its name in a table of ``batchjobs.toml``."""
-        return self.flag.removeprefix("--").replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """Its environment variable."""
-        return f"BATCHJOBS_{self.key.upper()}"
-
-    @property
     def default_value(self) -> int | float | str | None:
         """Its default as the command line has it; None where that says nothing."""
         value = self.default
         if "parse" in self.setting or isinstance(value, bool):
             return None
         if isinstance(value, int | float):
-            return self.scaled(value)
+            return self.in_units(value)
         return value if isinstance(value, str) and value else None
 
-    def scaled(self, value: float) -> int | float:
+    def in_units(self, value: float) -> int | float:
         """Turn a number of the field's unit into one of the command line's."""
         return round(value * self.setting["scale"]) if "scale" in self.setting else value
 
@@ -135,6 +127,33 @@ def fill(record: type[_Record], values: Mapping[str, object]) -> _Record:
         elif "help" in field.metadata and values.get(field.name) is not None:
             given[field.name] = values[field.name]
     return record(**given)
+
+
+def check(record: object) -> None:
+    """Refuse what the command line would: after the first purchase is too late.
+
+    Raises:
+        UsageError: A setting is out of its range.
+    """
+    for entry in entries(type(record)):
+        if hasattr(record, entry.name):  # a record in it is judged where it is used
+            _check_value(entry, getattr(record, entry.name))
+
+
+def _check_value(entry: Entry, value: object) -> None:
+    setting = entry.setting
+    if "choices" in setting and value not in setting["choices"]:
+        known = ", ".join(setting["choices"])
+        raise UsageError(f"there is no {setting['noun']} '{value}'", hint=f"there are {known}")
+    if not isinstance(value, int | float):
+        return
+    hint = ""
+    if "least" in setting and not value >= setting["least"]:  # nor is what is no number
+        hint = f"give {setting['least']} or more"
+    elif "most" in setting and value > setting["most"]:
+        hint = f"give {setting['most']} at most"
+    if hint:
+        raise UsageError(f"the option {entry.name} is {value}", hint=hint)
 
 
 def describe(record: type) -> str:

@@ -8,25 +8,7 @@ from batchjobs.options.parse import MOST_SESSIONS, parse_rate, parse_sessions
 from batchjobs.options.setting import Setting, describe
 from batchjobs.speech import OUTPUT_FORMATS
 
-__all__ = ["Defaults", "Options", "Pauses"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pauses:
-    """Silence put between the segments of a long text.
-
-    Attributes:
-        sentences_seconds: Where a segment ends between two sentences of a paragraph.
-        paragraphs_seconds: Where it ends with its paragraph.
-    """
-
-    sentences_seconds: float
-    paragraphs_seconds: float
-
-    @property
-    def layout(self) -> str:
-        """How a file put together with these is told from others of the same text."""
-        return f"pauses {self.sentences_seconds:g} {self.paragraphs_seconds:g}"
+__all__ = ["Defaults", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,12 +327,9 @@ class Options:
     command: str = ""
 
     @property
-    def pauses(self) -> Pauses:
-        """The silence between the segments of a long text."""
-        return Pauses(
-            sentences_seconds=self.sentence_pause_seconds,
-            paragraphs_seconds=self.paragraph_pause_seconds,
-        )
+    def pause_layout(self) -> str:
+        """How a file put together with these pauses is told from others of the same text."""
+        return f"pauses {self.sentence_pause_seconds:g} {self.paragraph_pause_seconds:g}"
 
 
 for _record in (Defaults, Options):

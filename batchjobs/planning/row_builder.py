@@ -43,7 +43,7 @@ class RowBuilder:
         self.providers = providers
         self.paths = OutputPaths(checkpoint.folder)
         self._options = options
-        self._speech_layout = options.pauses.layout
+        self._speech_layout = options.pause_layout
         self._sources: list[SourceRecord] = []
 
     def build(self, job: Job, position: int) -> Row | BadRow:

@@ -100,11 +100,13 @@ class LongJobs:
         return record
 
     def _spans(self, job: LongJob) -> list[Span]:
-        pauses = self._run.options.pauses
+        options = self._run.options
         spans = []
         for number, part in enumerate(job.parts, start=1):
             segment = job.held[part.segment.key]
-            seconds = pauses.paragraphs_seconds if part.ends_paragraph else pauses.sentences_seconds
+            seconds = options.sentence_pause_seconds
+            if part.ends_paragraph:
+                seconds = options.paragraph_pause_seconds
             frames = round(seconds * segment.sample_rate) if number < len(job.parts) else 0
             spans.append(Span(segment=segment, pause_frames=frames))
         return spans

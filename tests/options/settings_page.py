@@ -22,14 +22,16 @@ def _line(entry: Entry) -> str:
     default = setting.get("default_shown", str(default)).replace("<", "\\<")
     text = setting["help"].replace("|", "\\|") + _range(entry)
     text += f" One of {', '.join(setting['choices'])}." if "choices" in setting else ""
-    key = f"`{entry.key}`" if entry.name != "config" else ""
-    return f"| {option} | {key} | {default} | {text} |"
+    key = entry.flag.removeprefix("--").replace("-", "_") if entry.name != "config" else ""
+    return f"| {option} | {f'`{key}`' if key else ''} | {default} | {text} |"
 
 
 def _range(entry: Entry) -> str:
     if "most" not in entry.setting or "parse" in entry.setting:
         return ""
-    least, most = (entry.scaled(bound) for bound in (entry.setting["least"], entry.setting["most"]))
+    least, most = (
+        entry.in_units(bound) for bound in (entry.setting["least"], entry.setting["most"])
+    )
     return f" {least:,} to {most:,}."
 
 

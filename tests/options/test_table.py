@@ -63,7 +63,7 @@ def test_a_range_holds_on_the_command_line_and_in_python(entry: Entry) -> None:
         with pytest.raises(batchjobs.errors.UsageError, match=entry.name):
             check(fill(Options, {entry.name: bound + beyond}))
         with pytest.raises((click.UsageError, SystemExit)):
-            parsed(entry.flag, str(entry.scaled(bound + beyond)))
+            parsed(entry.flag, str(entry.in_units(bound + beyond)))
 
 
 def test_every_encoding_is_one_that_exists() -> None:
@@ -86,10 +86,11 @@ def test_a_setting_has_a_place_in_the_file_and_in_the_environment(
     """Under the option's name: in the table ``[run]``, and after ``BATCHJOBS_``."""
     path = tmp_path / "batchjobs.toml"
     numbers = [entry for entry in RANGES if "parse" not in entry.setting]
-    path.write_text("[run]\n" + "".join(f"{entry.key} = 7\n" for entry in numbers))
+    keys = [entry.flag.removeprefix("--").replace("-", "_") for entry in numbers]
+    path.write_text("[run]\n" + "".join(f"{key} = 7\n" for key in keys))
     from_file = parsed("--config", str(path))
-    for entry in numbers:
-        monkeypatch.setenv(entry.variable, "7")
+    for key in keys:
+        monkeypatch.setenv(f"BATCHJOBS_{key.upper()}", "7")
     from_environment = parsed()
     for options in (from_file, from_environment):
         assert {getattr(options, entry.name) for entry in numbers} == {7, 0.007}

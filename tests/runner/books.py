@@ -13,8 +13,6 @@ SHORT = replace(QUICK, text_limit_characters=400, audio_limit_seconds=4.0, audio
 
 PLAN = Options(skip_bad_rows=True, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
-PAUSES = PLAN.pauses
-
 RUN = replace(OPTIONS, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
 

@@ -20,7 +20,7 @@ from batchjobs.checkpoint import Checkpoint, SegmentRecord
 from batchjobs.errors import ConfigurationError, DiskError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Status
-from batchjobs.options import Pauses
+from batchjobs.options import Options
 from batchjobs.outputs import segments
 from batchjobs.planning.intact import find_held_segments
 from batchjobs.planning.make_plan import make_plan
@@ -28,7 +28,7 @@ from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
 from tests.builders import audio_message
 from tests.clocks import PATIENCE_SECONDS
-from tests.runner.books import PAUSES, PLAN, RUN, SHORT, told
+from tests.runner.books import PLAN, RUN, SHORT, told
 from tests.runner.runs import RATE, job, speech_for
 from tests.streams import Peer
 
@@ -70,12 +70,14 @@ class Sold:
         await peer.connection.aclose(1000)
 
 
-def expected(spoken: str, pauses: Pauses = PAUSES) -> bytes:
+def expected(spoken: str, options: Options = PLAN) -> bytes:
     """The samples of a long text: its segments' and the silences between them."""
     pieces = text.split_segments(spoken, limit_characters=SHORT.text_limit_characters)
     whole = []
     for piece in pieces:
-        seconds = pauses.paragraphs_seconds if piece.ends_paragraph else pauses.sentences_seconds
+        seconds = options.sentence_pause_seconds
+        if piece.ends_paragraph:
+            seconds = options.paragraph_pause_seconds
         whole += [speech_for(piece.text), bytes(2 * round(seconds * RATE))]
     return b"".join(whole[:-1])
 
@@ -151,7 +153,7 @@ async def test_other_pauses_cost_nothing(tmp_path: Path) -> None:
         run_options=replace(RUN, sentence_pause_seconds=0.0, paragraph_pause_seconds=1.0),
     )
     assert not service.texts
-    assert heard(tmp_path / run.records["b"].output) == expected(book(), plan.pauses)
+    assert heard(tmp_path / run.records["b"].output) == expected(book(), plan)
 
 
 async def test_a_lossy_book_keeps_its_segments(tmp_path: Path) -> None:

@@ -15,16 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accept"]
 
-_REASONS: Final = (
-    "silent",
-    "abrupt",
-    "short",
-    "long",
-    "broken",
-    "unheard",
-    "few_words",
-    "unsettled",
-)
+_REASONS: Final = "silent abrupt short long broken unheard few_words unsettled".split()
 
 
 @click.command(short_help="Make suspect results done, without a purchase.")

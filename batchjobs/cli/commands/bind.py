@@ -86,7 +86,10 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
     settings = BindSettings(**given)  # type: ignore[arg-type]
     with exit_on_error():
         made = bound(
-            folder, settings, output=output, progress=_shown if sys.stderr.isatty() else None
+            folder,
+            settings,
+            output=output,
+            progress=_show_progress if sys.stderr.isatty() else None,
         )
     if made.lost_cover:
         say(f"no cover: {made.lost_cover} is no JPEG or PNG here; give --cover", sys.stderr)
@@ -109,6 +112,6 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
         say(f"without: {', '.join(made.missing)}")
 
 
-def _shown(what: str, share: float) -> None:
+def _show_progress(what: str, share: float) -> None:
     sys.stderr.write(f"\r\x1b[K{what} {share:.0%}\r")
     sys.stderr.flush()

@@ -101,13 +101,13 @@ def _show_uses(uses: "Sequence[Use]") -> None:
             if (use.provider, use.kind) == (name, kind):
                 models[f"engine {use.engine}" if use.engine else use.model] += use.rows
                 voices[use.voice] += use.rows
-        line = f"{_PRICES[kind][0]} by {name} with {_listed(models, none='no model named')}"
+        line = f"{_PRICES[kind][0]} by {name} with {_join_names(models, none='no model named')}"
         if any(voices):
-            line += f", {'voice' if len(voices) == 1 else 'voices'} {_listed(voices)}"
+            line += f", {'voice' if len(voices) == 1 else 'voices'} {_join_names(voices)}"
         say(line)
 
 
-def _listed(names: "Counter[str]", *, none: str = "") -> str:
+def _join_names(names: "Counter[str]", *, none: str = "") -> str:
     """List names with the number of rows that use them, if there are several."""
     if len(names) == 1:
         return next(iter(names)) or none

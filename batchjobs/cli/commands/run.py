@@ -66,7 +66,7 @@ def run(
                 manifest_source(manifest),
                 read_options(given),
                 observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
-                progress=_checked if sys.stderr.isatty() and not quiet else None,
+                progress=_show_progress if sys.stderr.isatty() and not quiet else None,
             )
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 
@@ -82,7 +82,7 @@ def _observer(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
     return watch(sys.stderr, verbosity=verbose)
 
 
-def _checked(rows: int) -> None:
+def _show_progress(rows: int) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"\r\x1b[Kchecked {plural(rows, 'row')}\r")
         sys.stderr.flush()

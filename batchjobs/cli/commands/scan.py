@@ -59,7 +59,7 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
         arriving = (
             watch_folder(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
         )
-        found = scanner.run(_shown if sys.stderr.isatty() else None)
+        found = scanner.run(_show_progress if sys.stderr.isatty() else None)
         _tell(found, unreadable)
         _conclude(found, scanner, folder, target)
         if is_watching:
@@ -95,6 +95,6 @@ def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) 
     say(f"next: {quote_command('plan', target, *root)}")
 
 
-def _shown(count: int) -> None:
+def _show_progress(count: int) -> None:
     sys.stderr.write(f"\r\x1b[Klooked at {plural(count, 'recording')}\r")
     sys.stderr.flush()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import die_of, exit_on_error, say, set_logging
-from batchjobs.cli.options import config_option, hooks_option, option
+from batchjobs.cli.options import SETTINGS, config_option, option, setting_option
 from batchjobs.errors import BatchjobsError
 from batchjobs.process.tuning import tune_process
 
@@ -59,7 +59,7 @@ __all__ = ["serve"]
     help="File with the key to ask for.  [default: BATCHJOBS_LOCAL_KEY, or a new one each time]",
 )
 @option("--compress", is_flag=True, help="Take compression from clients that offer it.")
-@hooks_option
+@setting_option(SETTINGS["library_hooks"])
 @option("-v", "--verbose", count=True, help="Say more.")
 @config_option
 def serve(
