@@ -108,14 +108,14 @@ class Scan:
             DiskError: The disk failed or is full.
         """
         found = ScanReport()
-        rows = []
+        new = bytearray()
         for number, path in enumerate(walk_recordings(self._folder), start=1):
-            rows += [row for row in [self._row(path, found)] if row]
+            new += self._make_row(path, found)
             if progress is not None:
                 progress(number)
         found.gone = [name for name in self._paths if not (self._root / name).exists()]
-        if rows or not self._manifest.exists():
-            self._content += b"".join(rows)
+        if new or not self._manifest.exists():
+            self._content += new
             write_whole(self._manifest, self._content)
         return found
 
@@ -126,8 +126,7 @@ class Scan:
             DiskError: The disk failed or is full.
         """
         found = ScanReport()
-        row = self._row(path, found)
-        if row:
+        if row := self._make_row(path, found):
             self._content += row
             try:
                 with self._manifest.open("ab") as file:
@@ -138,23 +137,20 @@ class Scan:
                 raise disk_error(error, self._manifest) from error
         return found
 
-    def _name(self, path: Path) -> str:
-        """Give a recording's path as the manifest has it."""
-        return str(path.relative_to(self._root))
-
     @property
     def _root(self) -> Path:
         return self._folder if self.needs_input_root else self._base
 
-    def _row(self, path: Path, found: ScanReport) -> bytes:
-        name = self._name(path)
+    def _make_row(self, path: Path, found: ScanReport) -> bytes:
+        """Make the row of a recording that is new; empty for any other, and count it."""
+        name = str(path.relative_to(self._root))
         if name in self._paths:
             found.known += 1
             self._remember(path, name)
             return b""
         try:
             recording = decoding.probe(path)
-            other = self._same(path)
+            other = self._find_same(path)
         except RecordingError as error:
             reason = error.message.removeprefix(f"{path} ")  # which has been said
             found.unreadable.append((name, f"{reason}; {error.hint}"))
@@ -166,10 +162,10 @@ class Scan:
         self._remember(path, name)
         found.new += 1
         found.seconds += recording.seconds
-        row = {"id": self._id(path), "audio": name, "seconds": round(recording.seconds, 3)}
+        row = {"id": self._make_id(path), "audio": name, "seconds": round(recording.seconds, 3)}
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
-    def _id(self, path: Path) -> str:
+    def _make_id(self, path: Path) -> str:
         """Make an id of a path: readable, a good file name, and the same the next time."""
         relative = str(path.relative_to(self._folder).with_suffix(""))
         name = _NOT_IN_IDS.sub("-", relative).strip("-.")
@@ -185,7 +181,7 @@ class Scan:
     def _remember(self, path: Path, name: str) -> None:
         self._by_size.setdefault(path.stat().st_size, []).append((name, str(path)))
 
-    def _same(self, path: Path) -> str:
+    def _find_same(self, path: Path) -> str:
         """Find a recording with the same content: of those of its size, by hash."""
         others = self._by_size.get(path.stat().st_size, [])
         if not others:
