@@ -476,7 +476,7 @@ def test_a_reader_that_lets_quotes_swallow_rows_is_caught(
 
 def test_a_reader_of_lenient_json_is_caught(trapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Duplicate keys, NaN and lone surrogates let through are seen."""
-    monkeypatch.setattr(module("jsonl_rows"), "_object", lenient_object)
+    monkeypatch.setattr(module("jsonl_rows"), "_parse_object", lenient_object)
     wrong = manifests_wrong(trapped)
     assert {"a key twice", "NaN", "a lone surrogate"} <= {*wrong}
 
