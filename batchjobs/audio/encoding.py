@@ -49,10 +49,6 @@ def wav_pieces(pieces: Sequence[bytes], *, sample_rate: int) -> tuple[bytes, ...
 
     By hand: 0.11 ms for 10 s, against 0.6 ms through libsndfile (measured).
 
-    Args:
-        pieces: Little-endian samples.
-        sample_rate: In hertz.
-
     Raises:
         OutputError: A sample rate that WAV cannot hold, half a sample, or more than 4 GiB.
     """

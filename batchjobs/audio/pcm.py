@@ -65,12 +65,9 @@ def to_floats(
 
 
 def average_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the channels.
+    """Average the channels of a block, frames by channels.
 
     One after the other, because numpy's own sum depends on the block's shape.
-
-    Args:
-        block: Frames by channels.
 
     Returns:
         One number a frame; not finite where the sum is not.
@@ -89,9 +86,6 @@ def quantise(block: NDArray[np.float32]) -> bytes:
 
     Full scale is 32,768, as libsndfile has it, so 16-bit samples come back exactly.
 
-    Args:
-        block: Samples, -1 to 1.
-
     Returns:
         Little-endian signed 16-bit samples.
     """
@@ -102,10 +96,6 @@ def quantise(block: NDArray[np.float32]) -> bytes:
 
 def wav_header(size: int, *, sample_rate: int) -> bytes:
     """Make the 44 bytes before one channel of 16-bit PCM.
-
-    Args:
-        size: Bytes of PCM.
-        sample_rate: In hertz.
 
     Raises:
         OutputError: More than a WAV can hold.
@@ -144,12 +134,7 @@ def window_frames(sample_rate: int) -> int:
 
 
 def window_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.float64]:
-    """Measure the mean square of each 20 ms, counted back from the end; a shorter rest is left out.
-
-    Args:
-        pcm: Little-endian signed 16-bit samples of one channel.
-        sample_rate: In hertz.
-    """
+    """Measure the mean square of each 20 ms, counted back from the end; a shorter rest is left out."""
     samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2).astype(np.float64)
     width = window_frames(sample_rate)
     count = len(samples) // width

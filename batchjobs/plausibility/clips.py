@@ -146,10 +146,6 @@ class SpeechJudge:
         Not in mid-sound, and not before there is about as much as the voice takes for such a text:
         what a service that pauses would still send is then little, and most pauses are noticed as
         such, because they come earlier.
-
-        Args:
-            pcm: The 16-bit mono samples so far.
-            sample_rate: In hertz.
         """
         if not self._voice.pace.is_known:
             return False

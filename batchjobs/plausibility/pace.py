@@ -239,12 +239,7 @@ class Pace:
         )
 
     def predict(self, sounds: Sounds, *, speed: float) -> Expected:
-        """Predict how long a text takes.
-
-        Args:
-            sounds: Of the text.
-            speed: The asked speed.
-        """
+        """Predict how long a text takes."""
         new = self.count - self._fitted_count
         if self._fit is None or new > min(_NEW_SHARE * self._fitted_count, _MOST_NEW_CLIPS):
             self._fit = _fit_voice(self._clips)

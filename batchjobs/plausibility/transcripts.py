@@ -57,11 +57,7 @@ class TranscriptRates:
         self._rates: dict[str, deque[float]] = {}
 
     def make_judge(self, service: str) -> "TranscriptJudge":
-        """Make the judge of one session.
-
-        Args:
-            service: The provider and its model.
-        """
+        """Make the judge of one session."""
         rates = self._rates.setdefault(service, deque(maxlen=_REMEMBERED))
         return TranscriptJudge(rates)
 

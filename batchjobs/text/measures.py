@@ -16,9 +16,6 @@ _DIGIT_WEIGHT = 4.0
 def speech_weight(text: str) -> float:
     """Estimate how much there is to say, for checking a duration against it.
 
-    Args:
-        text: Any text.
-
     Returns:
         One for each letter, four for each decimal digit ("7" is a word), nothing for marks,
         tatweel, punctuation and white space.
@@ -40,9 +37,6 @@ def is_arabic(character: str) -> bool:
 
 def script_of(text: str) -> Literal["arabic", "latin"]:
     """Say which script most of a text's letters belong to.
-
-    Args:
-        text: Any text.
 
     Returns:
         ``arabic`` if more than half of the letters are Arabic; ``latin`` for everything else.

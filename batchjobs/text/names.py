@@ -20,9 +20,6 @@ def file_stem(job_id: str) -> str:
     two ids never share a name. (On a file system that ignores case, ids that differ only in case
     still would: the caller looks out for those.)
 
-    Args:
-        job_id: Any text.
-
     Returns:
         At most 100 bytes of UTF-8, without separators or a dot at either end.
     """

@@ -139,10 +139,6 @@ def _isolate(lines: Sequence[str], whole: str) -> Iterator[str]:
     text itself, and leaves no trace on the lines around. All lines of a cue go one way, also one
     that happens to hold a Latin name only. Which way, most of its letters say; in a transcript of
     Arabic also a few Arabic ones, or none at all.
-
-    Args:
-        lines: The cue's.
-        whole: The transcript's text.
     """
     cue = " ".join(lines)
     is_foreign = any(map(str.isalpha, cue)) and all(script_of(letter) != "arabic" for letter in cue)
