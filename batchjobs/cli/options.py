@@ -48,7 +48,7 @@ def setting_option(entry: Entry, **others: object) -> Callable[[_Command], _Comm
     setting = entry.setting
     shown = f"  [default: {setting['default_shown']}]" if "default_shown" in setting else ""
     details: dict[str, object] = {
-        "help": setting["help"] + shown,
+        "help": entry.help + shown,
         "metavar": setting.get("metavar"),
         "multiple": entry.is_repeated,
         "callback": functools.partial(_read_value, entry),

@@ -3,20 +3,20 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
-from typing import Literal, NamedTuple, Required, TypedDict, TypeVar, cast, get_args, get_origin
+from typing import Literal, NamedTuple, TypedDict, TypeVar, Unpack, cast, get_args, get_origin
 
 from batchjobs.errors import UsageError
 
-__all__ = ["Entry", "Setting", "check", "describe", "entries", "fill"]
+__all__ = ["Entry", "Setting", "check", "describe", "entries", "fill", "setting"]
 
 _Record = TypeVar("_Record")
+_Value = TypeVar("_Value")
 
 
 class Setting(TypedDict, total=False):
     """What is known of a setting; the command line, its file and the documents are made of it.
 
     Attributes:
-        help: What it does, in a sentence or two.
         flag: Its long option, where that is not the field's name.
         short: Its short option.
         metavar: Its unit, or what its value is.
@@ -33,7 +33,6 @@ class Setting(TypedDict, total=False):
         is_local: Whether it is for the local server that a run starts.
     """
 
-    help: Required[str]
     flag: str
     short: str
     metavar: str
@@ -58,6 +57,7 @@ class Entry(NamedTuple):
         kind: The type of its value, where there is one.
         is_repeated: Whether it may have several values.
         default: Its value if it is not given.
+        help: What it does.
         setting: What else is known of it.
     """
 
@@ -65,6 +65,7 @@ class Entry(NamedTuple):
     kind: type
     is_repeated: bool
     default: object
+    help: str
     setting: Setting
 
     @property
@@ -100,6 +101,17 @@ class Entry(NamedTuple):
         return given
 
 
+def setting(text: str, *, default: _Value, **known: Unpack[Setting]) -> _Value:
+    """Make the field of a setting.
+
+    Args:
+        text: What it does, in a sentence or two.
+        default: Its value if it is not given.
+        known: What else is known of it.
+    """
+    return dataclasses.field(default=default, metadata={"help": text, "setting": known})
+
+
 def entries(record: type) -> Iterator[Entry]:
     """List the settings of a record, those of the records in it included, in their order."""
     for field in dataclasses.fields(record):
@@ -114,7 +126,8 @@ def entries(record: type) -> Iterator[Entry]:
                 kind=get_args(kind)[0] if is_repeated else kind,
                 is_repeated=is_repeated,
                 default=field.default,
-                setting=cast("Setting", field.metadata),
+                help=field.metadata["help"],
+                setting=field.metadata["setting"],
             )
 
 
@@ -163,5 +176,5 @@ def describe(record: type) -> str:
         if not hasattr(record, entry.name):  # it is a setting of a record in this one
             continue
         note = f" ({entry.setting['note']})" if "note" in entry.setting else ""
-        lines.append(f"        {entry.name}: {entry.setting['help']}{note} ``{entry.flag}``")
+        lines.append(f"        {entry.name}: {entry.help}{note} ``{entry.flag}``")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ def _line(entry: Entry) -> str:
     option = ", ".join(f"`{name}{unit if name.startswith('--') else ''}`" for name in names)
     default = entry.default_value if entry.default_value is not None else ""
     default = setting.get("default_shown", str(default)).replace("<", "\\<")
-    text = setting["help"].replace("|", "\\|") + _range(entry)
+    text = entry.help.replace("|", "\\|") + _range(entry)
     text += f" One of {', '.join(setting['choices'])}." if "choices" in setting else ""
     key = entry.flag.removeprefix("--").replace("-", "_") if entry.name != "config" else ""
     return f"| {option} | {f'`{key}`' if key else ''} | {default} | {text} |"

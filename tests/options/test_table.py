@@ -76,7 +76,7 @@ def test_the_options_docstring_names_every_setting() -> None:
     """``help(batchjobs.Options)`` tells what each is for, and its option."""
     text = f"{batchjobs.Options.__doc__}{batchjobs.Defaults.__doc__}"
     for entry in ENTRIES:
-        assert f"{entry.name}: {entry.setting['help']}" in text
+        assert f"{entry.name}: {entry.help}" in text
         assert f"``{entry.flag}``" in text
 
 
