@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from batchjobs.api.run import plan, run, run_async
     from batchjobs.api.status import RunStatus, status
     from batchjobs.api.verify import VerifyReport, verify
-    from batchjobs.audiobook import BindSettings, BoundBook, bind
+    from batchjobs.audiobook import BoundBook, bind
     from batchjobs.book import Book, Chapter, read_book, write_manifest
     from batchjobs.checkpoint import JobRecord
     from batchjobs.manifest.scan import ScanReport, scan
     from batchjobs.options import Defaults, Options
+    from batchjobs.options.audiobook import BindSettings
     from batchjobs.outputs.reports import read_results
     from batchjobs.outputs.summary import RunSummary
     from batchjobs.planning.plan import Plan

@@ -1,5 +1,5 @@
 """Audiobooks: the chapters of a run as one file with chapter marks, or one file a chapter."""
 
-from batchjobs.audiobook.binding import BindSettings, BoundBook, bind
+from batchjobs.audiobook.binding import BoundBook, bind
 
-__all__ = ["BindSettings", "BoundBook", "bind"]
+__all__ = ["BoundBook", "bind"]

@@ -12,34 +12,12 @@ from batchjobs.audiobook.kinds import KINDS
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
+from batchjobs.options.audiobook import BindSettings
 
-__all__ = ["BindSettings", "BoundBook", "bind"]
+__all__ = ["BoundBook", "bind"]
 
 _M4B: Final = "m4b"
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BindSettings:
-    """How an audiobook is made.
-
-    Attributes:
-        form: ``m4b``: one file; ``mp3`` or ``flac``: a folder with a file for each chapter.
-        loudness_lufs: Integrated loudness of the whole book (EBU R 128).
-        true_peak_db: The highest true peak, in dBTP.
-        bitrate: Bits a second, for AAC and MP3.
-        pause_seconds: Silence between chapters.
-        is_partial: Whether chapters may be missing.
-        cover: A picture to use in place of the book's own.
-    """
-
-    form: str = _M4B
-    loudness_lufs: float = -19.0
-    true_peak_db: float = -1.5
-    bitrate: int = 64_000
-    pause_seconds: float = 2.0
-    is_partial: bool = False
-    cover: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

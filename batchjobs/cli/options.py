@@ -1,7 +1,7 @@
 """Options that commands share: each has an environment variable and a place in the file."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,6 +23,7 @@ __all__ = [
     "json_option",
     "option",
     "setting_option",
+    "setting_options",
 ]
 
 _Command = TypeVar("_Command")
@@ -64,6 +65,17 @@ def setting_option(entry: Entry, **others: object) -> Callable[[_Command], _Comm
         details |= {"default": entry.default_value, "show_default": True}
     short = (setting["short"],) if "short" in setting else ()
     return option(*short, flag, entry.name, **(details | others))
+
+
+def setting_options(settings: Iterable[Entry]) -> Callable[[_Command], _Command]:
+    """Make the options of several settings, in their order."""
+
+    def add(command: _Command) -> _Command:
+        for entry in reversed(list(settings)):
+            command = setting_option(entry)(command)
+        return command
+
+    return add
 
 
 def _type(entry: Entry) -> object:

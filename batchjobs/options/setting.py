@@ -26,7 +26,7 @@ class Setting(TypedDict, total=False):
         choices: The values there are.
         noun: What one of `choices` is called.
         parse: Reads the command line's text, and raises ValueError; an empty text is the default.
-        path: What has to be there if it is a path; nothing has to if this is missing.
+        path: What has to be there if it is a path; without this, nothing has to.
         default_shown: What is done without it, where the field's default does not say so.
         note: What its value means in Python, where the command line's means something else.
         is_planned: Whether it says what there is to do: then `plan` has it as well as `run`.
@@ -42,7 +42,7 @@ class Setting(TypedDict, total=False):
     choices: tuple[str, ...]
     noun: str
     parse: Callable[[str], object]
-    path: Literal["file", "folder"]
+    path: Literal["file", "folder", "any"]
     default_shown: str
     note: str
     is_planned: bool

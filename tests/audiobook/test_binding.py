@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from batchjobs.api.run import run
-from batchjobs.audiobook import BindSettings, bind
+from batchjobs.audiobook import bind
 from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import read_picture
 from batchjobs.audiobook.files import Maker, Volume, read_blocks
@@ -28,6 +28,7 @@ from batchjobs.errors import (
     UsageError,
 )
 from batchjobs.options import Options
+from batchjobs.options.audiobook import BindSettings
 from batchjobs.outputs.reports import read_results
 from tests.books import picture
 from tests.clocks import PATIENCE_SECONDS

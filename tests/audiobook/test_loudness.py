@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import batchjobs
-from batchjobs.audiobook import BindSettings, bind
+from batchjobs.audiobook import bind
 from batchjobs.audiobook.album import SpokenChapter
 from batchjobs.audiobook.files import read_blocks
 from batchjobs.audiobook.levels import Chain, Level, Meter, fit_level, level_filters
+from batchjobs.options.audiobook import BindSettings
 from tests.books import alice, kalila
 from tests.builders import write_recording
 from tests.recordings import read_pcm

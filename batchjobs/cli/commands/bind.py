@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
-from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
+from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option, setting_options
 from batchjobs.formatting import duration, plural
+from batchjobs.options import entries, fill
+from batchjobs.options.audiobook import BindSettings
 
 __all__ = ["bind"]
 
@@ -22,55 +24,7 @@ __all__ = ["bind"]
     type=click.Path(path_type=Path),
     help="The file, or the folder of files.  [default: the book's title, in RUN]",
 )
-@option(
-    "--to",
-    "form",
-    type=click.Choice(["m4b", "mp3", "flac"]),
-    default="m4b",
-    show_default=True,
-    help="One M4B with chapter marks, or a folder with a tagged file for each chapter.",
-)
-@option(
-    "--loudness",
-    "loudness_lufs",
-    type=click.FloatRange(-40, -8),
-    default=-19.0,
-    show_default=True,
-    metavar="LUFS",
-    help="Integrated loudness of the whole (EBU R 128).",
-)
-@option(
-    "--true-peak",
-    "true_peak_db",
-    type=click.FloatRange(-12, 0),
-    default=-1.5,
-    show_default=True,
-    metavar="DBTP",
-    help="Its highest peak.",
-)
-@option(
-    "--bitrate",
-    type=click.IntRange(16_000, 320_000),
-    default=64_000,
-    show_default=True,
-    metavar="BITS/S",
-    help="For AAC and MP3.",
-)
-@option(
-    "--pause",
-    "pause_seconds",
-    type=click.FloatRange(0, 60),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Silence between chapters.",
-)
-@option(
-    "--cover",
-    type=click.Path(exists=True, path_type=Path),
-    help="A JPEG or PNG in place of the book's cover.",
-)
-@option("--partial", "is_partial", is_flag=True, help="Bind what is done, without the rest.")
+@setting_options(entries(BindSettings))
 @json_option
 @defaults_option
 def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -> None:
@@ -80,10 +34,9 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
     Example:
         batchjobs bind outputs/alice -o alice.m4b
     """
-    from batchjobs.audiobook import BindSettings
     from batchjobs.audiobook import bind as bound
 
-    settings = BindSettings(**given)  # type: ignore[arg-type]
+    settings = fill(BindSettings, given)
     with exit_on_error():
         made = bound(
             folder,
