@@ -14,7 +14,7 @@ from batchjobs.errors import ConfigurationError, UsageError
 from batchjobs.files import run_folder
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 from batchjobs.manifest import Source, is_rows
-from batchjobs.options import Options, check
+from batchjobs.options import Options, check_settings
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, change_provider, check_base_url
 
 __all__ = ["Request", "input_root", "path_of", "request_of"]
@@ -57,7 +57,7 @@ def request_of(source: str | Source, options: Options) -> Request:
         ConfigurationError: The settings are wrong, or there is no such provider.
         MissingExtraError: The detector of speech is not installed.
     """
-    check(options)
+    check_settings(options)
     if options.compress and not options.library_hooks:
         hint = "leave out one of --compress and --no-library-hooks"
         raise UsageError("--compress needs its hook into trio-websocket", hint=hint)

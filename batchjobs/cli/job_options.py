@@ -31,15 +31,15 @@ def run_settings(
         only_planned: Only those that say what there is to do.
         like: Another command, whose table in the file holds for this one too.
     """
-    for entry in reversed(SETTINGS.values()):
-        if only_planned and "is_planned" not in entry.setting:
+    for setting in reversed(SETTINGS.values()):
+        if only_planned and "is_planned" not in setting.details:
             continue
-        if entry.name == "config":
+        if setting.name == "config":
             command = config_option(command, like=like)
-        elif entry.name == "provider":
-            command = setting_option(entry, shell_complete=complete_provider)(command)
+        elif setting.name == "provider":
+            command = setting_option(setting, shell_complete=complete_provider)(command)
         else:
-            command = setting_option(entry)(command)
+            command = setting_option(setting)(command)
     return command
 
 
@@ -53,7 +53,7 @@ def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
     """Refuse options of the local server, typed for a run that starts none."""
     from batchjobs import config, providers
 
-    local = {entry.name for entry in SETTINGS.values() if "is_local" in entry.setting}
+    local = {setting.name for setting in SETTINGS.values() if "is_local" in setting.details}
     context = click.get_current_context()
     typed_here = [
         option.opts[0]

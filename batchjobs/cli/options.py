@@ -9,7 +9,7 @@ import click
 
 from batchjobs.cli.console import complain, exit_on_error
 from batchjobs.errors import BatchjobsError, ConfigurationError
-from batchjobs.options import Entry, Options, entries
+from batchjobs.options import Options, Setting, settings_of
 
 if TYPE_CHECKING:
     from batchjobs.config import Configuration
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _Command = TypeVar("_Command")
-SETTINGS: Final = {entry.name: entry for entry in entries(Options)}
+SETTINGS: Final = {setting.name: setting for setting in settings_of(Options)}
 """Of a run, in the order of its help."""
 
 
@@ -39,74 +39,74 @@ def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
     return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
 
 
-def setting_option(entry: Entry, **others: object) -> Callable[[_Command], _Command]:
+def setting_option(setting: Setting, **others: object) -> Callable[[_Command], _Command]:
     """Make the option of a setting.
 
     Args:
-        entry: The setting.
+        setting: The setting.
         others: What click is told besides, or in place of what the table says.
     """
-    setting = entry.setting
-    shown = f"  [default: {setting['default_shown']}]" if "default_shown" in setting else ""
-    details: dict[str, object] = {
-        "help": entry.help + shown,
-        "metavar": setting.get("metavar"),
-        "multiple": entry.is_repeated,
-        "callback": functools.partial(_read_value, entry),
-        "type": _type(entry),
+    details = setting.details
+    shown = f"  [default: {details['default_shown']}]" if "default_shown" in details else ""
+    attributes: dict[str, object] = {
+        "help": setting.help + shown,
+        "metavar": details.get("metavar"),
+        "multiple": setting.is_repeated,
+        "callback": functools.partial(_read_value, setting),
+        "type": _type(setting),
     }
-    flag = entry.flag
-    if entry.kind is bool:
-        details["is_flag"] = True
-    if entry.default is True:
+    flag = setting.flag
+    if setting.kind is bool:
+        attributes["is_flag"] = True
+    if setting.default is True:
         flag += flag.replace("--", "/--no-")
-        details["default"] = True
-    if entry.default_value is not None:
-        details |= {"default": entry.default_value, "show_default": True}
-    short = (setting["short"],) if "short" in setting else ()
-    return option(*short, flag, entry.name, **(details | others))
+        attributes["default"] = True
+    if setting.default_value is not None:
+        attributes |= {"default": setting.default_value, "show_default": True}
+    short = (details["short"],) if "short" in details else ()
+    return option(*short, flag, setting.name, **(attributes | others))
 
 
-def setting_options(settings: Iterable[Entry]) -> Callable[[_Command], _Command]:
+def setting_options(settings: Iterable[Setting]) -> Callable[[_Command], _Command]:
     """Make the options of several settings, in their order."""
 
     def add(command: _Command) -> _Command:
-        for entry in reversed(list(settings)):
-            command = setting_option(entry)(command)
+        for setting in reversed(list(settings)):
+            command = setting_option(setting)(command)
         return command
 
     return add
 
 
-def _type(entry: Entry) -> object:
+def _type(setting: Setting) -> object:
     """Find click's type of a setting."""
-    setting = entry.setting
-    if "choices" in setting:
-        return click.Choice(setting["choices"])
-    if "parse" in setting:
+    details = setting.details
+    if "choices" in details:
+        return click.Choice(details["choices"])
+    if "parse" in details:
         return str
-    if issubclass(entry.kind, Path):
-        there = setting.get("path")
+    if issubclass(setting.kind, Path):
+        there = details.get("path")
         return click.Path(
             exists=there is not None,
             file_okay=there != "folder",
             dir_okay=there != "file",
             path_type=Path,
         )
-    if "least" not in setting:
-        return entry.kind
-    range_type = click.IntRange if entry.kind is int or "scale" in setting else click.FloatRange
-    most = entry.in_units(setting["most"]) if "most" in setting else None
-    return range_type(entry.in_units(setting["least"]), most)  # type: ignore[arg-type]
+    if "least" not in details:
+        return setting.kind
+    range_type = click.IntRange if setting.kind is int or "scale" in details else click.FloatRange
+    most = setting.in_units(details["most"]) if "most" in details else None
+    return range_type(setting.in_units(details["least"]), most)  # type: ignore[arg-type]
 
 
-def _read_value(entry: Entry, _: click.Context, __: click.Parameter, given: object) -> object:
+def _read_value(setting: Setting, _: click.Context, __: click.Parameter, given: object) -> object:
     """Turn what click gives into the setting's value."""
     with exit_on_error():
         try:
-            return entry.read(given)
+            return setting.read(given)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint=f"'{entry.flag}'") from error
+            raise click.BadParameter(str(error), param_hint=f"'{setting.flag}'") from error
 
 
 def _read_config(

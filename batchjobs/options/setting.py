@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple, TypedDict, TypeVar, Unpack, cast, get_ar
 
 from batchjobs.errors import UsageError
 
-__all__ = ["Entry", "Setting", "check", "describe", "entries", "fill", "setting"]
+__all__ = ["Details", "Setting", "check_settings", "describe", "fill", "setting", "settings_of"]
 
 _Record = TypeVar("_Record")
 _Value = TypeVar("_Value")
 
 
-class Setting(TypedDict, total=False):
+class Details(TypedDict, total=False):
     """What is known of a setting; the command line, its file and the documents are made of it.
 
     Attributes:
@@ -49,8 +49,8 @@ class Setting(TypedDict, total=False):
     is_local: bool
 
 
-class Entry(NamedTuple):
-    """A setting with the field that it is written in.
+class Setting(NamedTuple):
+    """A setting: its field, and what else is known of it.
 
     Attributes:
         name: The field's.
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
         is_repeated: Whether it may have several values.
         default: Its value if it is not given.
         help: What it does.
-        setting: What else is known of it.
+        details: What else is known of it.
     """
 
     name: str
@@ -66,18 +66,18 @@ class Entry(NamedTuple):
     is_repeated: bool
     default: object
     help: str
-    setting: Setting
+    details: Details
 
     @property
     def flag(self) -> str:
         """Its long option."""
-        return self.setting.get("flag") or "--" + self.name.replace("_", "-")
+        return self.details.get("flag") or "--" + self.name.replace("_", "-")
 
     @property
     def default_value(self) -> int | float | str | None:
         """Its default as the command line has it; None where that says nothing."""
         value = self.default
-        if "parse" in self.setting or isinstance(value, bool):
+        if "parse" in self.details or isinstance(value, bool):
             return None
         if isinstance(value, int | float):
             return self.in_units(value)
@@ -85,7 +85,7 @@ class Entry(NamedTuple):
 
     def in_units(self, value: float) -> int | float:
         """Turn a number of the field's unit into one of the command line's."""
-        return round(value * self.setting["scale"]) if "scale" in self.setting else value
+        return round(value * self.details["scale"]) if "scale" in self.details else value
 
     def read(self, given: object) -> object:
         """Turn what the command line gives into the field's value.
@@ -94,40 +94,40 @@ class Entry(NamedTuple):
             ValueError: It is none.
             ConfigurationError: The same, with a hint.
         """
-        if "parse" in self.setting:
-            return self.setting["parse"](str(given)) if given else self.default
-        if "scale" in self.setting and isinstance(given, int):
-            return given / self.setting["scale"]
+        if "parse" in self.details:
+            return self.details["parse"](str(given)) if given else self.default
+        if "scale" in self.details and isinstance(given, int):
+            return given / self.details["scale"]
         return given
 
 
-def setting(text: str, *, default: _Value, **known: Unpack[Setting]) -> _Value:
+def setting(text: str, *, default: _Value, **details: Unpack[Details]) -> _Value:
     """Make the field of a setting.
 
     Args:
         text: What it does, in a sentence or two.
         default: Its value if it is not given.
-        known: What else is known of it.
+        details: What else is known of it.
     """
-    return dataclasses.field(default=default, metadata={"help": text, "setting": known})
+    return dataclasses.field(default=default, metadata={"help": text, "details": details})
 
 
-def entries(record: type) -> Iterator[Entry]:
+def settings_of(record: type) -> Iterator[Setting]:
     """List the settings of a record, those of the records in it included, in their order."""
     for field in dataclasses.fields(record):
         if dataclasses.is_dataclass(field.type):
-            yield from entries(cast("type", field.type))
+            yield from settings_of(cast("type", field.type))
         elif "help" in field.metadata:
             kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
             kind = [each for each in kinds if each is not type(None)][-1]
             is_repeated = get_origin(kind) is tuple
-            yield Entry(
+            yield Setting(
                 name=field.name,
                 kind=get_args(kind)[0] if is_repeated else kind,
                 is_repeated=is_repeated,
                 default=field.default,
                 help=field.metadata["help"],
-                setting=field.metadata["setting"],
+                details=field.metadata["details"],
             )
 
 
@@ -142,39 +142,39 @@ def fill(record: type[_Record], values: Mapping[str, object]) -> _Record:
     return record(**given)
 
 
-def check(record: object) -> None:
+def check_settings(record: object) -> None:
     """Refuse what the command line would: after the first purchase is too late.
 
     Raises:
         UsageError: A setting is out of its range.
     """
-    for entry in entries(type(record)):
-        if hasattr(record, entry.name):  # a record in it is judged where it is used
-            _check_value(entry, getattr(record, entry.name))
+    for setting in settings_of(type(record)):
+        if hasattr(record, setting.name):  # a record in it is judged where it is used
+            _check_value(setting, getattr(record, setting.name))
 
 
-def _check_value(entry: Entry, value: object) -> None:
-    setting = entry.setting
-    if "choices" in setting and value not in setting["choices"]:
-        known = ", ".join(setting["choices"])
-        raise UsageError(f"there is no {setting['noun']} '{value}'", hint=f"there are {known}")
+def _check_value(setting: Setting, value: object) -> None:
+    details = setting.details
+    if "choices" in details and value not in details["choices"]:
+        known = ", ".join(details["choices"])
+        raise UsageError(f"there is no {details['noun']} '{value}'", hint=f"there are {known}")
     if not isinstance(value, int | float):
         return
     hint = ""
-    if "least" in setting and not value >= setting["least"]:  # nor is what is no number
-        hint = f"give {setting['least']} or more"
-    elif "most" in setting and value > setting["most"]:
-        hint = f"give {setting['most']} at most"
+    if "least" in details and not value >= details["least"]:  # nor is what is no number
+        hint = f"give {details['least']} or more"
+    elif "most" in details and value > details["most"]:
+        hint = f"give {details['most']} at most"
     if hint:
-        raise UsageError(f"the option {entry.name} is {value}", hint=hint)
+        raise UsageError(f"the option {setting.name} is {value}", hint=hint)
 
 
 def describe(record: type) -> str:
     """Complete a record's docstring with its own settings."""
     lines = [(record.__doc__ or "").rstrip(), "", "    Attributes:"]
-    for entry in entries(record):
-        if not hasattr(record, entry.name):  # it is a setting of a record in this one
+    for setting in settings_of(record):
+        if not hasattr(record, setting.name):  # it is a setting of a record in this one
             continue
-        note = f" ({entry.setting['note']})" if "note" in entry.setting else ""
-        lines.append(f"        {entry.name}: {entry.help}{note} ``{entry.flag}``")
+        note = f" ({setting.details['note']})" if "note" in setting.details else ""
+        lines.append(f"        {setting.name}: {setting.help}{note} ``{setting.flag}``")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """The table of settings as a page shows it; ``python -m tests.options.settings_page`` prints it."""
 
-from batchjobs.options import Entry, Options, entries
+from batchjobs.options import Options, Setting, settings_of
 
 __all__ = ["table"]
 
@@ -8,29 +8,29 @@ __all__ = ["table"]
 def table() -> str:
     """Write a line of Markdown for each setting of a run."""
     lines = ["| option | in the file | default | what it does |", "|---|---|---|---|"]
-    lines += [_line(entry) for entry in entries(Options)]
+    lines += [_line(setting) for setting in settings_of(Options)]
     return "\n".join(lines)
 
 
-def _line(entry: Entry) -> str:
-    setting = entry.setting
-    names = [setting["short"]] if "short" in setting else []
-    names += [entry.flag if entry.default is not True else entry.flag.replace("--", "--no-")]
-    unit = " " + setting["metavar"].replace("|", "\\|") if "metavar" in setting else ""
+def _line(setting: Setting) -> str:
+    details = setting.details
+    names = [details["short"]] if "short" in details else []
+    names += [setting.flag if setting.default is not True else setting.flag.replace("--", "--no-")]
+    unit = " " + details["metavar"].replace("|", "\\|") if "metavar" in details else ""
     option = ", ".join(f"`{name}{unit if name.startswith('--') else ''}`" for name in names)
-    default = entry.default_value if entry.default_value is not None else ""
-    default = setting.get("default_shown", str(default)).replace("<", "\\<")
-    text = entry.help.replace("|", "\\|") + _range(entry)
-    text += f" One of {', '.join(setting['choices'])}." if "choices" in setting else ""
-    key = entry.flag.removeprefix("--").replace("-", "_") if entry.name != "config" else ""
+    default = setting.default_value if setting.default_value is not None else ""
+    default = details.get("default_shown", str(default)).replace("<", "\\<")
+    text = setting.help.replace("|", "\\|") + _range(setting)
+    text += f" One of {', '.join(details['choices'])}." if "choices" in details else ""
+    key = setting.flag.removeprefix("--").replace("-", "_") if setting.name != "config" else ""
     return f"| {option} | {f'`{key}`' if key else ''} | {default} | {text} |"
 
 
-def _range(entry: Entry) -> str:
-    if "most" not in entry.setting or "parse" in entry.setting:
+def _range(setting: Setting) -> str:
+    if "most" not in setting.details or "parse" in setting.details:
         return ""
     least, most = (
-        entry.in_units(bound) for bound in (entry.setting["least"], entry.setting["most"])
+        setting.in_units(bound) for bound in (setting.details["least"], setting.details["most"])
     )
     return f" {least:,} to {most:,}."
 

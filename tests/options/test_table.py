@@ -9,11 +9,11 @@ import pytest
 import batchjobs
 from batchjobs.cli.commands.plan import plan
 from batchjobs.cli.commands.run import run
-from batchjobs.options import Entry, Options, check, entries, fill
+from batchjobs.options import Options, Setting, check_settings, fill, settings_of
 from batchjobs.protocol.codec import ChunkEncoding
 
-ENTRIES = list(entries(Options))
-RANGES = [entry for entry in ENTRIES if "least" in entry.setting]
+ENTRIES = list(settings_of(Options))
+RANGES = [setting for setting in ENTRIES if "least" in setting.details]
 OF_THE_CONSOLE = {"manifest", "as_json", "quiet", "verbose"}
 
 
@@ -25,15 +25,15 @@ def parsed(*arguments: str) -> Options:
 def test_a_run_s_options_are_the_table_s_rows() -> None:
     """`run` has them all, `plan` those that say what there is to do; in the table's order."""
     names = [param.name for param in run.params if param.name not in OF_THE_CONSOLE]
-    assert names == [entry.name for entry in ENTRIES]
+    assert names == [setting.name for setting in ENTRIES]
     planned = [param.name for param in plan.params if param.name not in OF_THE_CONSOLE]
-    assert planned == [entry.name for entry in ENTRIES if "is_planned" in entry.setting]
+    assert planned == [setting.name for setting in ENTRIES if "is_planned" in setting.details]
 
 
 def test_every_field_of_the_options_is_a_setting() -> None:
     """All but the two that are no option: a record of settings, and how the run was called."""
     fields = {field.name for field in dataclasses.fields(Options)}
-    assert fields - {entry.name for entry in ENTRIES} == {"speech", "command"}
+    assert fields - {setting.name for setting in ENTRIES} == {"speech", "command"}
 
 
 def test_a_command_line_without_options_is_options_without_arguments() -> None:
@@ -53,31 +53,31 @@ def test_the_command_line_s_units_become_the_field_s() -> None:
     assert given == wanted
 
 
-@pytest.mark.parametrize("entry", RANGES, ids=lambda entry: entry.name)
-def test_a_range_holds_on_the_command_line_and_in_python(entry: Entry) -> None:
+@pytest.mark.parametrize("setting", RANGES, ids=lambda setting: setting.name)
+def test_a_range_holds_on_the_command_line_and_in_python(setting: Setting) -> None:
     """What is too little or too much is refused by both, and the bounds themselves by neither."""
-    setting = entry.setting
-    bounds = [(setting["least"], -1)] + ([(setting["most"], 1)] if "most" in setting else [])
+    details = setting.details
+    bounds = [(details["least"], -1)] + ([(details["most"], 1)] if "most" in details else [])
     for bound, beyond in bounds:
-        check(fill(Options, {entry.name: bound}))
-        with pytest.raises(batchjobs.errors.UsageError, match=entry.name):
-            check(fill(Options, {entry.name: bound + beyond}))
+        check_settings(fill(Options, {setting.name: bound}))
+        with pytest.raises(batchjobs.errors.UsageError, match=setting.name):
+            check_settings(fill(Options, {setting.name: bound + beyond}))
         with pytest.raises((click.UsageError, SystemExit)):
-            parsed(entry.flag, str(entry.in_units(bound + beyond)))
+            parsed(setting.flag, str(setting.in_units(bound + beyond)))
 
 
 def test_every_encoding_is_one_that_exists() -> None:
     """The table names them without importing what writes them."""
-    choices = {each.name: each.setting["choices"] for each in ENTRIES if "choices" in each.setting}
+    choices = {each.name: each.details["choices"] for each in ENTRIES if "choices" in each.details}
     assert choices["encoding"] == tuple(ChunkEncoding)
 
 
 def test_the_options_docstring_names_every_setting() -> None:
     """``help(batchjobs.Options)`` tells what each is for, and its option."""
     text = f"{batchjobs.Options.__doc__}{batchjobs.Defaults.__doc__}"
-    for entry in ENTRIES:
-        assert f"{entry.name}: {entry.help}" in text
-        assert f"``{entry.flag}``" in text
+    for setting in ENTRIES:
+        assert f"{setting.name}: {setting.help}" in text
+        assert f"``{setting.flag}``" in text
 
 
 def test_a_setting_has_a_place_in_the_file_and_in_the_environment(
@@ -85,12 +85,12 @@ def test_a_setting_has_a_place_in_the_file_and_in_the_environment(
 ) -> None:
     """Under the option's name: in the table ``[run]``, and after ``BATCHJOBS_``."""
     path = tmp_path / "batchjobs.toml"
-    numbers = [entry for entry in RANGES if "parse" not in entry.setting]
-    keys = [entry.flag.removeprefix("--").replace("-", "_") for entry in numbers]
+    numbers = [setting for setting in RANGES if "parse" not in setting.details]
+    keys = [setting.flag.removeprefix("--").replace("-", "_") for setting in numbers]
     path.write_text("[run]\n" + "".join(f"{key} = 7\n" for key in keys))
     from_file = parsed("--config", str(path))
     for key in keys:
         monkeypatch.setenv(f"BATCHJOBS_{key.upper()}", "7")
     from_environment = parsed()
     for options in (from_file, from_environment):
-        assert {getattr(options, entry.name) for entry in numbers} == {7, 0.007}
+        assert {getattr(options, setting.name) for setting in numbers} == {7, 0.007}

@@ -9,7 +9,7 @@ import click
 from batchjobs.cli.console import exit_on_error, print_json, say
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option, setting_options
 from batchjobs.formatting import duration, plural
-from batchjobs.options import entries, fill
+from batchjobs.options import fill, settings_of
 from batchjobs.options.audiobook import BindSettings
 
 __all__ = ["bind"]
@@ -24,7 +24,7 @@ __all__ = ["bind"]
     type=click.Path(path_type=Path),
     help="The file, or the folder of files.  [default: the book's title, in RUN]",
 )
-@setting_options(entries(BindSettings))
+@setting_options(settings_of(BindSettings))
 @json_option
 @defaults_option
 def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -> None:

@@ -43,11 +43,9 @@ __all__ = ["serve"]
     metavar="SPEC",
     help="Misbehave on purpose: NAME[:ARGUMENT][@PROBABILITY][#SESSIONS]; may be repeated.",
 )
-@option("--seed", type=int, default=0, help="Decides which sessions a fault strikes.")
-@option(
-    "--pace", type=click.FloatRange(min=0), default=0.0, help="Stream audio at X times real time."
-)
-@option("--session-limit", type=click.IntRange(min=1), default=512, help="Sessions open at once.")
+@option("--seed", type=int, help="Decides which sessions a fault strikes.")
+@option("--pace", type=click.FloatRange(min=0), help="Stream audio at X times real time.")
+@option("--session-limit", type=click.IntRange(min=1), help="Sessions open at once.")
 @option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -111,11 +109,12 @@ def serve(
         token = configuration.read_key(local, key_file=key_file, environment=os.environ)
         if library_hooks:
             masking.install_fast_masker()
-        given["compresses"] = compress
-        _serve(token, tuple(parse_fault(spec) for spec in faults), given)
+        settings = {name: value for name, value in given.items() if value is not None}
+        settings |= {"compresses": compress, "faults": tuple(map(parse_fault, faults))}
+        _serve(token, settings)
 
 
-def _serve(token: str, faults: tuple[object, ...], given: Mapping[str, object]) -> None:
+def _serve(token: str, given: Mapping[str, object]) -> None:
     import functools
     import secrets
 
@@ -126,7 +125,6 @@ def _serve(token: str, faults: tuple[object, ...], given: Mapping[str, object]) 
 
     settings = ServerSettings(
         token=token or secrets.token_urlsafe(24),
-        faults=faults,  # type: ignore[arg-type]
         **given,  # type: ignore[arg-type]
     )
 
