@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from batchjobs.api.budget import budget_of
-from batchjobs.api.interim import Interim, write_interim
+from batchjobs.api.interim import write_interim, write_repeatedly
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
 from batchjobs.errors import KeyRefusedError
@@ -25,10 +25,10 @@ from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
 
-__all__ = ["do_work"]
+__all__ = ["execute"]
 
 
-async def do_work(run: PreparedRun, noted: signals.SignalNote | None = None) -> RunEnd:
+async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> RunEnd:
     """Start the local server if it is needed, adopt the plan, and do what there is to do.
 
     Args:
@@ -62,7 +62,7 @@ async def do_work(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             retries=RetryPolicy(attempts=options.attempts),
             budget=budget_of(request, checkpoint),
             observe=run.observe,
-            beside=Interim(functools.partial(write_interim, request)).run,
+            beside=functools.partial(write_repeatedly, functools.partial(write_interim, request)),
         )
         return _explain_end(await runner.run(handles_signals=noted is not None), request, run.keys)
     raise AssertionError  # the stack never swallows an exception

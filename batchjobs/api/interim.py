@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 from batchjobs.outputs.summary import summarise
 
-__all__ = ["Interim", "write_interim"]
+__all__ = ["write_interim", "write_repeatedly"]
 
 _logger = logging.getLogger(__name__)
 _LEAST_SECONDS: Final = 60.0
@@ -30,52 +29,33 @@ _BREATH_SECONDS: Final = 0.005
 """Between two pieces of a file, in which the event loop has the interpreter to itself."""
 
 
-class Interim:
-    """Writes from time to time, in a thread, until it is cancelled.
+async def write_repeatedly(write: Callable[[Callable[[], None]], None]) -> None:
+    """Write every minute, or less often if it takes long. Cancelled, it ends within a piece.
 
     Args:
-        write: Does it; calls what it is given every now and then, which raises once it is to end.
+        write: Does it, in a thread; calls what it is given every now and then, which raises once it
+            is to end.
     """
-
-    def __init__(self, write: Callable[[Callable[[], None]], None]) -> None:
-        self._write = write
-        self._is_over = threading.Event()
-
-    async def run(self) -> None:
-        """Write every minute, or less often if it takes long. Cancelled, it ends within a piece."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._wait_for_the_end)
-            rest = _LEAST_SECONDS
-            while True:
-                await trio.sleep(rest)
-                began = trio.current_time()
-                await trio.to_thread.run_sync(self._write_once)
-                rest = max(_LEAST_SECONDS, _REST * (trio.current_time() - began))
-
-    async def _wait_for_the_end(self) -> None:
-        """Tell the thread, which cancelling does not reach."""
-        try:
-            await trio.sleep_forever()
-        finally:
-            self._is_over.set()
-
-    def _write_once(self) -> None:
-        try:
-            self._write(self._breathe)
-        except _OverError:
-            pass
-        except BatchjobsError as error:  # of the disk, which has its own way to stop a run
-            _logger.warning("the results so far could not be written: %s", error)
-        except Exception:  # no report is worth a run
-            _logger.exception("the results so far could not be written")
-
-    def _breathe(self) -> None:
-        if self._is_over.wait(_BREATH_SECONDS):
-            raise _OverError
+    rest = _LEAST_SECONDS
+    while True:
+        await trio.sleep(rest)
+        began = trio.current_time()
+        await trio.to_thread.run_sync(_write_once, write)
+        rest = max(_LEAST_SECONDS, _REST * (trio.current_time() - began))
 
 
-class _OverError(Exception):
-    """The run has come to its end, and writes its results itself."""
+def _write_once(write: Callable[[Callable[[], None]], None]) -> None:
+    try:
+        write(_breathe)
+    except BatchjobsError as error:  # of the disk, which has its own way to stop a run
+        _logger.warning("the results so far could not be written: %s", error)
+    except Exception:  # no report is worth a run
+        _logger.exception("the results so far could not be written")
+
+
+def _breathe() -> None:
+    trio.from_thread.check_cancelled()
+    time.sleep(_BREATH_SECONDS)
 
 
 def write_interim(request: Request, check: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import trio
 
 from batchjobs.api.budget import check_budget
-from batchjobs.api.execute import do_work
+from batchjobs.api.execute import execute
 from batchjobs.api.prepare import make_plan, open_run_folder, prepare
 from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import request_of
@@ -110,7 +110,7 @@ async def run_async(
     with open_run_folder(request) as checkpoint:
         run = await trio.to_thread.run_sync(prepare, request, checkpoint, observe)
         try:
-            end = await do_work(run)
+            end = await execute(run)
         except BaseException as error:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(write_broken_report, run, error)
@@ -137,7 +137,7 @@ def carry_out(
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.note_first() as noted:
             try:
-                end = trio.run(do_work, run, noted)
+                end = trio.run(execute, run, noted)
             except BaseException as error:
                 write_broken_report(run, error)
                 raise

@@ -27,6 +27,7 @@ __all__ = [
     "print_json",
     "say",
     "set_logging",
+    "show_progress",
     "waste_of",
 ]
 
@@ -123,6 +124,13 @@ def waste_of(summary: "RunSummary") -> str:
     if summary.audio_seconds_wasted:
         parts.append(f"{duration(summary.audio_seconds_wasted)} of recordings")
     return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
+
+
+def show_progress(line: str) -> None:
+    """Write a line of the terminal that the next one replaces."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"\r\x1b[K{line}\r")
+        sys.stderr.flush()
 
 
 def print_json(value: object) -> None:

@@ -11,16 +11,15 @@ import trio.testing
 
 import batchjobs
 from batchjobs.api import interim
-from batchjobs.api.interim import Interim
+from batchjobs.api.interim import write_repeatedly
 from batchjobs.errors import DiskFullError
 
 
 async def test_it_writes_every_minute(standing_clock: trio.testing.MockClock) -> None:
     """Not before, and again and again."""
     times: list[float] = []
-    writer = Interim(lambda _: times.append(trio.from_thread.run_sync(trio.current_time)))
     with trio.move_on_after(301):
-        await writer.run()
+        await write_repeatedly(lambda _: times.append(trio.from_thread.run_sync(trio.current_time)))
     assert times == [60 * number for number in range(1, 6)]
 
 
@@ -33,7 +32,7 @@ async def test_what_takes_long_is_done_less_often(standing_clock: trio.testing.M
         trio.from_thread.run_sync(standing_clock.jump, 30.0)
 
     with trio.move_on_after(2_000):
-        await Interim(write).run()
+        await write_repeatedly(write)
     assert begins == [60, 60 + 30 + 600, 60 + 2 * (30 + 600), 60 + 3 * (30 + 600)]
 
 
@@ -49,7 +48,7 @@ async def test_what_cannot_be_written_stops_nothing(
         raise error
 
     with trio.move_on_after(130):
-        await Interim(write).run()
+        await write_repeatedly(write)
     assert len(tried) == 2
     assert str(error) in caplog.text
 
@@ -68,7 +67,7 @@ async def test_the_end_of_the_run_waits_for_no_file(monkeypatch: pytest.MonkeyPa
             ended.append(True)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Interim(write).run)
+        nursery.start_soon(write_repeatedly, write)
         await started.wait()
         nursery.cancel_scope.cancel()
     assert ended == [True]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.console import exit_on_error, print_json, say, show_progress
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option, setting_options
 from batchjobs.formatting import duration, plural
 from batchjobs.options import fill, settings_of
@@ -42,7 +42,7 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
             folder,
             settings,
             output=output,
-            progress=_show_progress if sys.stderr.isatty() else None,
+            progress=_show_share if sys.stderr.isatty() else None,
         )
     if made.lost_cover:
         say(f"no cover: {made.lost_cover} is no JPEG or PNG here; give --cover", sys.stderr)
@@ -65,6 +65,5 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
         say(f"without: {', '.join(made.missing)}")
 
 
-def _show_progress(what: str, share: float) -> None:
-    sys.stderr.write(f"\r\x1b[K{what} {share:.0%}\r")
-    sys.stderr.flush()
+def _show_share(what: str, share: float) -> None:
+    show_progress(f"{what} {share:.0%}")

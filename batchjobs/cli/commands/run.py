@@ -1,6 +1,5 @@
 """The command `run`."""
 
-import contextlib
 import os
 import shlex
 import sys
@@ -10,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import counts_of, die_of, exit_on_error, say, set_logging, waste_of
+from batchjobs.cli.console import (
+    counts_of,
+    die_of,
+    exit_on_error,
+    say,
+    set_logging,
+    show_progress,
+    waste_of,
+)
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
 from batchjobs.cli.next_step import next_step, quote_command, typed_command
 from batchjobs.cli.options import option
@@ -66,7 +73,7 @@ def run(
                 manifest_source(manifest),
                 read_options(given),
                 observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
-                progress=_show_progress if sys.stderr.isatty() and not quiet else None,
+                progress=_show_checked if sys.stderr.isatty() and not quiet else None,
             )
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 
@@ -82,10 +89,8 @@ def _observer(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
     return watch(sys.stderr, verbosity=verbose)
 
 
-def _show_progress(rows: int) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"\r\x1b[Kchecked {plural(rows, 'row')}\r")
-        sys.stderr.flush()
+def _show_checked(rows: int) -> None:
+    show_progress(f"checked {plural(rows, 'row')}")
 
 
 def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import exit_on_error, say
+from batchjobs.cli.console import exit_on_error, say, show_progress
 from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import defaults_option, option
 from batchjobs.formatting import duration, plural
@@ -59,7 +59,7 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
         arriving = (
             watch_folder(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
         )
-        found = scanner.run(_show_progress if sys.stderr.isatty() else None)
+        found = scanner.run(_show_count if sys.stderr.isatty() else None)
         _tell(found, unreadable)
         _conclude(found, scanner, folder, target)
         if is_watching:
@@ -95,6 +95,5 @@ def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) 
     say(f"next: {quote_command('plan', target, *root)}")
 
 
-def _show_progress(count: int) -> None:
-    sys.stderr.write(f"\r\x1b[Klooked at {plural(count, 'recording')}\r")
-    sys.stderr.flush()
+def _show_count(count: int) -> None:
+    show_progress(f"looked at {plural(count, 'recording')}")
