@@ -37,6 +37,17 @@ class Configuration:
     changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     defaults: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
+    def find_provider(self, name: str) -> Provider:
+        """Find a provider by its name.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        if name not in self.providers:
+            known = ", ".join(sorted(self.providers))
+            raise ConfigurationError(f"there is no provider '{name}'", hint=f"there are {known}")
+        return self.providers[name]
+
 
 def load(path: Path | None = None) -> Configuration:
     """Read a configuration file.
@@ -81,22 +92,34 @@ def _read_defaults(content: Mapping[str, object], path: Path) -> dict[str, dict[
     return defaults
 
 
-def read_key(provider: Provider, *, key_file: Path | None, environment: Mapping[str, str]) -> str:
+def read_key(
+    provider: Provider,
+    *,
+    key_file: Path | None,
+    environment: Mapping[str, str],
+    is_needed: bool = False,
+) -> str:
     """Find a provider's key.
 
     Args:
         provider: Whose key.
         key_file: A file that holds it, readable by its owner only; None to use the environment.
         environment: The process's environment.
+        is_needed: Whether there has to be one, unless the provider is a local server.
 
     Returns:
         The key; empty if there is none.
 
     Raises:
-        ConfigurationError: The file cannot be read, is open to others, or holds no key.
+        ConfigurationError: The file cannot be read, is open to others, or holds no key; or there is
+            none that is needed.
     """
     if key_file is None:
-        return _check_key(environment.get(provider.key_variable, ""), provider.key_variable)
+        key = _check_key(environment.get(provider.key_variable, ""), provider.key_variable)
+        if is_needed and not key and not provider.engine:
+            hint = f"set {provider.key_variable}, or give --key-file FILE"
+            raise ConfigurationError(f"no key for the provider '{provider.name}'", hint=hint)
+        return key
     try:
         with key_file.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode

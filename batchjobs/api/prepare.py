@@ -173,13 +173,11 @@ def _find_keys(request: Request, plan: Plan) -> dict[str, str]:
     for name in (*plan.providers, *plan.copied_providers):
         provider = request.providers[name]
         key_file = request.options.key_file if name == request.options.provider else None
-        key = config.read_key(provider, key_file=key_file, environment=os.environ)
-        if not key and not provider.engine:
-            if name not in plan.providers:
-                continue  # only needed if what is to be copied turns out to be damaged
-            raise ConfigurationError(
-                f"no key for the provider '{name}'",
-                hint=f"set {provider.key_variable}, or give --key-file FILE",
-            )
-        keys[name] = key
+        # Of those that are copied from, only needed if what is to be copied turns out to be damaged.
+        is_needed = name in plan.providers
+        key = config.read_key(
+            provider, key_file=key_file, environment=os.environ, is_needed=is_needed
+        )
+        if key or provider.engine:
+            keys[name] = key
     return keys

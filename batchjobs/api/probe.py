@@ -101,15 +101,8 @@ def probe(
         KeyRefusedError: It refuses the key.
         ServiceUnavailableError: It could not be made to speak at all.
     """
-    known = config.load(config_file).providers
-    if name not in known:
-        hint = f"there are {', '.join(sorted(known))}"
-        raise ConfigurationError(f"there is no provider '{name}'", hint=hint)
-    provider = known[name]
-    key = config.read_key(provider, key_file=key_file, environment=os.environ)
-    if not key and not provider.engine:
-        hint = f"set {provider.key_variable}, or give --key-file FILE"
-        raise ConfigurationError(f"no key for the provider '{name}'", hint=hint)
+    provider = config.load(config_file).find_provider(name)
+    key = config.read_key(provider, key_file=key_file, environment=os.environ, is_needed=True)
     _find_voice(provider, voice)
     confirm(provider)
     work = functools.partial(

@@ -10,7 +10,7 @@ from batchjobs import config
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.config import Configuration
-from batchjobs.errors import ConfigurationError, UsageError
+from batchjobs.errors import UsageError
 from batchjobs.files import run_folder
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 from batchjobs.manifest import Source, is_rows
@@ -121,11 +121,7 @@ def _name_provider(options: Options) -> Options:
 def _providers(configuration: Configuration, options: Options) -> dict[str, Provider]:
     """Apply what the options say to the table of providers."""
     providers = dict(configuration.providers)
-    if options.provider not in providers:
-        known = ", ".join(sorted(providers))
-        raise ConfigurationError(
-            f"there is no provider '{options.provider}'", hint=f"there are {known}"
-        )
+    configuration.find_provider(options.provider)
     if options.pace is not None:
         pace: Mapping[str, object] = {"pace": options.pace}
         providers = {n: change_provider(p, pace, where="--pace") for n, p in providers.items()}
