@@ -8,7 +8,7 @@ from typing import Final
 from batchjobs.audiobook.album import Album, read_album
 from batchjobs.audiobook.cover import Picture, read_picture
 from batchjobs.audiobook.files import Maker, Volume, read_blocks
-from batchjobs.audiobook.kinds import KINDS
+from batchjobs.audiobook.kinds import KINDS, M4B
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
@@ -16,7 +16,6 @@ from batchjobs.options.audiobook import BindSettings
 
 __all__ = ["BoundBook", "bind"]
 
-_M4B: Final = "m4b"
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
 
 
@@ -85,18 +84,11 @@ def bind(
         ceiling_db=settings.true_peak_db,
     )
     stem = _to_file_name(album.title or folder.resolve().name)
-    mark = "." if settings.form == _M4B else "-"
+    mark = "." if settings.form == M4B else "-"
     target = output or folder / f"{stem}{mark}{settings.form}"
-    maker = Maker(
-        album,
-        KINDS[settings.form],
-        bitrate=settings.bitrate,
-        pause_seconds=settings.pause_seconds,
-        picture=picture,
-        progress=progress,
-    )
+    maker = Maker(album, settings, picture=picture, progress=progress)
     volumes = _plan_volumes(album, target, settings.form)
-    after, level, seconds = maker.make(volumes, level, ceiling_db=settings.true_peak_db)
+    after, level, seconds = maker.make(volumes, level)
     return BoundBook(
         path=target,
         chapters=len(album.chapters),
@@ -122,11 +114,11 @@ def _check_extra() -> None:
 def _check_form(form: str, output: Path | None) -> None:
     if form not in KINDS:
         raise UsageError(f"no audiobook as '{form}'", hint="use m4b, mp3 or flac")
-    if form == _M4B and output and output.suffix.lower() not in _M4B_ENDINGS:
+    if form == M4B and output and output.suffix.lower() not in _M4B_ENDINGS:
         ending = output.suffix.lower().removeprefix(".")
         other = f"give --to {ending} for a folder of files" if ending in KINDS else ""
         raise UsageError(f"{output} does not end in .m4b", hint=other or "name it BOOK.m4b")
-    if form != _M4B and output and not output.is_dir() and _is_file_name(output):
+    if form != M4B and output and not output.is_dir() and _is_file_name(output):
         raise UsageError(
             f"--to {form} makes a folder with a file for each chapter; {output} names a file",
             hint=f"name a folder, as in {output.stem}-{form}, or give --to m4b for one file",
@@ -183,7 +175,7 @@ def _measure(album: Album, level: Level, progress: Callable[[float], None]) -> L
 
 
 def _plan_volumes(album: Album, target: Path, form: str) -> list[Volume]:
-    if form == _M4B:
+    if form == M4B:
         tags = {"title": album.title or target.stem}
         return [Volume(target=target, chapters=album.chapters, tags=tags)]
     count = len(album.chapters)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from batchjobs.audio import decoding
 from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import Picture, add_cover
-from batchjobs.audiobook.kinds import FileKind
+from batchjobs.audiobook.kinds import KINDS
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, level_filters
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import disk_error, part_path, publish
+from batchjobs.options.audiobook import BindSettings
 
 if TYPE_CHECKING:
     import av
@@ -55,9 +56,7 @@ class Maker:
 
     Args:
         album: The chapters.
-        kind: What kind of files.
-        bitrate: Bits a second.
-        pause_seconds: Silence between chapters.
+        settings: How they are made.
         picture: The cover, if any.
         progress: Called with what is being done, and how far it is, 0 to 1.
     """
@@ -65,31 +64,27 @@ class Maker:
     def __init__(
         self,
         album: Album,
-        kind: FileKind,
+        settings: BindSettings,
         *,
-        bitrate: int,
-        pause_seconds: float,
         picture: Picture | None,
         progress: Callable[[str, float], None],
     ) -> None:
         self._album = album
-        self._kind = kind
-        self._bitrate = bitrate
+        self._settings = settings
+        self._kind = KINDS[settings.form]
         self._rate = album.sample_rate
-        self._pause_frames = round(pause_seconds * self._rate)
+        self._pause_frames = round(settings.pause_seconds * self._rate)
         self._picture = picture
         self._progress = progress
 
-    def make(
-        self, volumes: Sequence[Volume], level: Level, *, ceiling_db: float
-    ) -> tuple[Loudness, Level, float]:
+    def make(self, volumes: Sequence[Volume], level: Level) -> tuple[Loudness, Level, float]:
         """Write files beside their targets, read them again, and rename them once they are right.
+
+        If their encoder goes through the highest true peak allowed, they are made again, lower.
 
         Args:
             volumes: What to make.
             level: What to do to the level at first.
-            ceiling_db: The highest true peak allowed: if their encoder goes through it, they are
-                made again, lower.
 
         Returns:
             What the files measure, the level they were made with, and their length in seconds.
@@ -99,6 +94,7 @@ class Maker:
             OutputError: A file cannot be created.
             DiskError: The disk failed or is full.
         """
+        ceiling_db = self._settings.true_peak_db
         targets = [_prepare_target(volume.target) for volume in volumes]
         try:
             seconds, found = self._write(volumes, targets, level), self._measure(targets)
@@ -165,7 +161,7 @@ class Maker:
         )
         assert isinstance(stream, AudioStream)
         if self._kind.has_bitrate:
-            stream.bit_rate = self._bitrate
+            stream.bit_rate = self._settings.bitrate
         container.metadata.update(self._make_tags() | volume.tags)
         if len(volume.chapters) > 1:
             container.set_chapters(self._make_marks(volume.chapters))

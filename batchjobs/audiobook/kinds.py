@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["KINDS", "FileKind"]
+__all__ = ["KINDS", "M4B", "FileKind"]
+
+M4B: Final = "m4b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class FileKind:
 
 
 KINDS: Final = {
-    "m4b": FileKind(
+    M4B: FileKind(
         muxer="mp4",  # of those for AAC, only this one takes a cover through the library
         demuxer="mov",
         codec="aac",

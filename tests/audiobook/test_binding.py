@@ -17,7 +17,6 @@ from batchjobs.audiobook import bind
 from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import read_picture
 from batchjobs.audiobook.files import Maker, Volume, read_blocks
-from batchjobs.audiobook.kinds import KINDS
 from batchjobs.audiobook.levels import Level
 from batchjobs.errors import (
     DiskError,
@@ -110,15 +109,13 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     chapter = SpokenChapter(title="a", path=path, frames=10_000, sample_rate=10_000)
     maker = Maker(
         Album(chapters=[chapter], sample_rate=10_000),
-        KINDS["mp3"],
-        bitrate=64_000,
-        pause_seconds=0,
+        BindSettings(form="mp3", pause_seconds=0),
         picture=None,
         progress=lambda _, __: None,
     )
     volume = Volume(target=tmp_path / "a.mp3", chapters=[chapter], tags={})
     with pytest.raises(OutputError, match="cannot write"):
-        maker.make([volume], Level(), ceiling_db=0.0)
+        maker.make([volume], Level())
     assert list(tmp_path.iterdir()) == [path]
 
 
