@@ -61,11 +61,7 @@ def sha256_of(path: Path) -> str:
 
 
 def pcm_chunks(
-    path: Path,
-    *,
-    sample_rate: int = 16_000,
-    chunk_seconds: float = 1.0,
-    _block_frames: int = _BLOCK_FRAMES,
+    path: Path, *, sample_rate: int = 16_000, chunk_seconds: float = 1.0
 ) -> Iterator[bytes]:
     """Decode a recording to one channel of 16-bit PCM, piece by piece.
 
@@ -88,7 +84,7 @@ def pcm_chunks(
     chunk_bytes = 2 * max(1, round(sample_rate * chunk_seconds))
     waiting = bytearray()
     with _open_source(path) as source:
-        for block in _resample(source, sample_rate, _block_frames):
+        for block in _resample(source, sample_rate):
             waiting += quantise(block)
             while len(waiting) >= chunk_bytes:
                 yield bytes(waiting[:chunk_bytes])
@@ -107,7 +103,7 @@ def measure(path: Path) -> tuple[int, int]:
         RecordingError: It cannot be read, or not to its end.
     """
     with _open_source(path) as source:
-        frames = sum(len(block) for block in _read_mono(source, _BLOCK_FRAMES))
+        frames = sum(len(block) for block in _read_mono(source))
         return frames, source.recording.sample_rate
 
 
@@ -149,11 +145,11 @@ def _open_source(path: Path) -> Iterator[Source]:
 # -- samples ------------------------------------------------------------------------------------
 
 
-def _read_mono(source: Source, block_frames: int) -> Iterator[Block]:
+def _read_mono(source: Source) -> Iterator[Block]:
     """Give one channel within full scale, and see that all of it comes."""
     recording = source.recording
     frames = 0
-    for block in source.read(block_frames):
+    for block in source.read(_BLOCK_FRAMES):
         mono = average_channels(block)
         if not np.isfinite(mono).all():
             raise RecordingError(
@@ -171,15 +167,15 @@ def _read_mono(source: Source, block_frames: int) -> Iterator[Block]:
         )
 
 
-def _resample(source: Source, sample_rate: int, block_frames: int) -> Iterator[Block]:
+def _resample(source: Source, sample_rate: int) -> Iterator[Block]:
     """Bring the one channel to a sample rate."""
     if source.recording.sample_rate == sample_rate:
-        yield from _read_mono(source, block_frames)
+        yield from _read_mono(source)
         return
     # In float32, whose output is bit-identical for every block size; int16 dithers at random.
     resampler = soxr.ResampleStream(
         source.recording.sample_rate, sample_rate, 1, dtype="float32", quality="HQ"
     )
-    for block in _read_mono(source, block_frames):
+    for block in _read_mono(source):
         yield resampler.resample_chunk(block)
     yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
