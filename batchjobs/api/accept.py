@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchjobs import config
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
+from batchjobs.checkpoint import Checkpoint, JobRecord, Outcome, Row, SegmentChanges
 from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import Sign, Status
@@ -132,7 +132,7 @@ def _choose(
     return iter([pair for pair in asked if pair[1].status is Status.SUSPECT]), done
 
 
-def _why_not(name: str, outcome: tuple[Row, JobRecord | None] | None) -> str:
+def _why_not(name: str, outcome: Outcome | None) -> str:
     """Say why a job cannot be accepted; empty if it can, or is done."""
     if outcome is None:
         return f"there is no job '{name}' in this run"

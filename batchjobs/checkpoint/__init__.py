@@ -11,9 +11,9 @@ from batchjobs.checkpoint.records import (
     SegmentRecord,
     SourceRecord,
 )
-from batchjobs.checkpoint.rows import FinishedFile
-from batchjobs.checkpoint.staging import StagedTotal, VoiceUse
-from batchjobs.checkpoint.totals import RunTotals, SentTotal, UnsettledTotal
+from batchjobs.checkpoint.rows import FinishedFile, Outcome
+from batchjobs.checkpoint.staging import StagedTotal
+from batchjobs.checkpoint.totals import RunTotals, SentTotal
 
 __all__ = [
     "AttemptEnd",
@@ -22,6 +22,7 @@ __all__ = [
     "FileRecord",
     "FinishedFile",
     "JobRecord",
+    "Outcome",
     "Row",
     "RunTotals",
     "SegmentChanges",
@@ -29,6 +30,4 @@ __all__ = [
     "SentTotal",
     "SourceRecord",
     "StagedTotal",
-    "UnsettledTotal",
-    "VoiceUse",
 ]

@@ -109,10 +109,6 @@ class Checkpoint:
         with self._database.use() as connection:
             return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
-    def read_fingerprint(self) -> str:
-        """Read what the adopted rows were made of; empty if they do not tell the whole manifest."""
-        return self.read_settings().get("fingerprint", "")
-
     def read_report(self) -> str:
         """Read what was reported of the run; empty if something has changed since."""
         return self.read_settings().get("report", "")

@@ -9,7 +9,7 @@ from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.jobs import Status
 
-__all__ = ["FinishedFile", "Rows"]
+__all__ = ["FinishedFile", "Outcome", "Rows"]
 
 _PAGE_FILES: Final = 5_000
 _OUTCOMES: Final = """SELECT rows.*, jobs.record FROM rows
@@ -32,6 +32,13 @@ class FinishedFile(NamedTuple):
     modified_ns: int | None
 
 
+class Outcome(NamedTuple):
+    """A row, and what became of it: None if it has no answer yet."""
+
+    row: Row
+    record: JobRecord | None
+
+
 @dataclass
 class Rows:
     """Reads the adopted rows."""
@@ -50,9 +57,7 @@ class Rows:
         for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
             yield from page
 
-    def stream_outcomes(
-        self, status: Status | None = None
-    ) -> Iterator[tuple[Row, JobRecord | None]]:
+    def stream_outcomes(self, status: Status | None = None) -> Iterator[Outcome]:
         """Read the rows in order, each with what became of it.
 
         Args:
@@ -64,11 +69,11 @@ class Rows:
         for page in self._database.stream_pages(query, (0,), _read_outcome, parameters=wanted):
             yield from page
 
-    def find_outcomes(self, ids: Sequence[str]) -> dict[str, tuple[Row, JobRecord | None]]:
+    def find_outcomes(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Look up rows by id, each with what became of it."""
         query = f"{_OUTCOMES} WHERE rows.id IN (SELECT value FROM json_each(?))"
         found = self._database.select(query, (json.dumps(list(ids)),), _read_outcome)
-        return {row.id: (row, record) for row, record in found}
+        return {outcome.row.id: outcome for outcome in found}
 
     def stream_finished_files(self) -> Iterator[Iterator[FinishedFile]]:
         """Read what shows that rows are done, in pages, in order of their positions.
@@ -82,6 +87,6 @@ class Rows:
         return (map(FinishedFile._make, page) for page in pages)
 
 
-def _read_outcome(columns: Sequence[object]) -> tuple[Row, JobRecord | None]:
+def _read_outcome(columns: Sequence[object]) -> Outcome:
     *row, record = columns
-    return read_row(row), read_record(record) if record is not None else None
+    return Outcome(read_row(row), None if record is None else read_record(record))

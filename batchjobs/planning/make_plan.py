@@ -52,7 +52,7 @@ def make_plan(
         OutputError: A result would overwrite a file that is not this run's.
     """
     refuse_foreign_reports(checkpoint)
-    is_known = bool(fingerprint) and fingerprint == checkpoint.read_fingerprint()
+    is_known = bool(fingerprint) and fingerprint == checkpoint.read_settings().get("fingerprint")
     checkpoint.staging.begin(keeps_rest=is_known)
     builder = RowBuilder(checkpoint, providers, options)
     stager = Stager(

@@ -127,7 +127,7 @@ def test_the_plan_is_the_one_that_reading_the_manifest_would_give(
     if re_recorded:
         (desk.home / "3.wav").rename(desk.home / "2.wav")
     with Checkpoint.read(desk.folder) as checkpoint:
-        is_told = bool(checkpoint.read_fingerprint())
+        is_told = bool(checkpoint.read_settings()["fingerprint"])
     changes = {"limit": limit, "retry_failed": retries}
     expected = _full(desk, table, **changes)
     if not is_told:
