@@ -38,9 +38,9 @@ def read_rows(
 
     Args:
         source: The manifest: a path, an open binary stream, or rows, each as if it were a line of
-            JSON Lines. gzip is recognised by its first
-            bytes. A path's ending tells CSV (``.csv``, ``.tsv``, ``.txt``) from JSON Lines
-            (``.jsonl``, ``.ndjson``); for anything else the first character does.
+            JSON Lines. gzip is recognised by its first bytes. A path's ending tells CSV (``.csv``,
+            ``.tsv``, ``.txt``) from JSON Lines (``.jsonl``, ``.ndjson``); for anything else the
+            first character does.
         name: What messages call it.
         folder: What relative paths in rows are relative to: the manifest's own folder.
         providers: The providers that rows may name, by name.

@@ -39,7 +39,7 @@ class Rules:
     """All that a row is judged by.
 
     A row's cells are converted once; then they are judged column by column, and the first mistake
-    is the one that is told.
+    is the one reported.
 
     Attributes:
         folder: What relative paths are relative to.

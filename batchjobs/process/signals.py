@@ -104,5 +104,5 @@ def _handle_with(handler: Callable[[int, FrameType | None], None]) -> Iterator[N
         yield
     finally:
         for number, previous in before.items():
-            # None: somebody installed it from outside Python, where it cannot be put back.
+            # None: it was installed from outside Python, where it cannot be put back.
             signal.signal(number, signal.SIG_DFL if previous is None else previous)

@@ -22,7 +22,7 @@ class ServerSettings:
     """The settings of one local server.
 
     Attributes:
-        host: Address to listen on; loopback unless somebody means otherwise.
+        host: Address to listen on; loopback unless it is meant otherwise.
         port: TCP port; 0 takes a free one.
         token: The key that clients must show; a new one if none is given.
         engine: A name of `batchjobs.server.engines.registry.ENGINES`.
@@ -40,8 +40,8 @@ class ServerSettings:
         compresses: Whether clients that ask for permessage-deflate get it. What it inflates to counts
             against the longest message.
         handshake_seconds: How long the handshake may take, and then ``initConnection``.
-        greeting_seconds: How long the first message of who has shown a wrong key is waited for,
-            before that is told.
+        greeting_seconds: How long a client with a wrong key may take to its first message, before it
+            is refused.
         idle_seconds: How long a session may have nothing to do.
         close_seconds: How long a peer may take to answer a close.
         trigger_seconds: After how long without more text an unfinished sentence is spoken of which

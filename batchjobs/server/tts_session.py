@@ -154,7 +154,7 @@ class TtsSession:
 
     async def _initialise(self) -> None:
         try:
-            # Until then anybody may be there: it is still a part of the handshake.
+            # Without a key so far, this is still a part of the handshake.
             wait = self._settings.handshake_seconds
             message = await self._connection.hear(within_seconds=wait)
             # The protocol's table lets nothing else through.
@@ -184,7 +184,7 @@ class TtsSession:
             nursery.start_soon(self._generate, receiver)
             with contextlib.suppress(ConnectionClosed):
                 await self._listen(sender)
-            # Nobody is there any more: what is being spoken is stopped.
+            # The client is gone: stop what is being spoken.
             nursery.cancel_scope.cancel()
 
     async def _listen(self, sender: trio.MemorySendChannel[_Utterance]) -> None:
@@ -243,7 +243,7 @@ class TtsSession:
             async for utterance in receiver:
                 await self._speak(utterance)
             await self._connection.finish()
-            # Before the close, so that whoever saw the close finds the line.
+            # Before the close, so that a client that saw the close finds the line.
             self._entry.end(complete=self._connection.faults.is_faithful)
             await self._connection.close(close_codes.NORMAL)
         except ConnectionClosed:

@@ -116,7 +116,7 @@ class EspeakSynthesiser:
     """Speaks Arabic and English by espeak-ng; the same text and settings give the same bytes.
 
     Stability and similarity make no difference. Sentences are spoken one by one, so the first is
-    heard while the others are still to be made, and nobody who reads slowly holds up anyone else.
+    heard while the others are still to be made, and a slow reader holds up no other.
 
     Args:
         program: The helper's program.
@@ -223,7 +223,7 @@ class _Helper:
     """The helper process and the pipes to it; used by one thread at a time."""
 
     def __init__(self, program: Path) -> None:
-        # Isolated, and without our environment: it needs neither packages nor anybody's keys.
+        # Isolated, and without our environment: it needs neither packages nor keys.
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-I", "-S", str(program), *_paths()],
             stdin=subprocess.PIPE,

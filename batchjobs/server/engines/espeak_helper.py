@@ -90,7 +90,7 @@ class _Espeak:
 
 
 def serve(source: int, sink: int, *, speak: Speak, sample_rate: int) -> None:
-    """Answer requests until the input ends or nobody reads the output.
+    """Answer requests until the input ends or the output is closed.
 
     Args:
         source: Descriptor to read frames from.

@@ -88,7 +88,7 @@ def _check_apart(folder: Path, *, seconds: float = _CHECK_SECONDS) -> None:
             capture_output=True,
             timeout=seconds,
             check=False,
-            # Nobody's keys are needed to load a model.
+            # No keys are needed to load a model.
             env={name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"},
         )
     except subprocess.TimeoutExpired as error:
@@ -131,7 +131,7 @@ class SherpaRecogniser:
         return SherpaStream(functools.partial(_one_at_a_time, self._lock, self._transcribe))
 
     def close(self) -> None:
-        """Nothing is held beyond memory."""
+        """Do nothing: only memory is held."""
 
 
 def _one_at_a_time(

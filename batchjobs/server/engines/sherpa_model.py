@@ -1,4 +1,4 @@
-"""What a model folder for sherpa-onnx holds, told by its files' names and their metadata."""
+"""What a model folder for sherpa-onnx holds, by its files' names and their metadata."""
 
 import io
 import os

@@ -105,7 +105,7 @@ class SphinxRecogniser:
         control, theirs = socket.socketpair()
         control.settimeout(_START_SECONDS)
         with theirs:
-            # Isolated, and without our environment: it needs nobody's keys.
+            # Isolated, and without our environment: it needs no keys.
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-S", str(self._program), _packages()],
                 stdin=theirs.fileno(),

@@ -2,7 +2,7 @@
 
 A decoder takes half a second and 91 MB to load, holds Python's lock while it works, and hears the
 same audio differently after other audio. A child forked from the freshly loaded state costs
-milliseconds and next to no memory, blocks nobody, and hears the same each time.
+milliseconds and next to no memory, blocks no other, and hears the same each time.
 
 It runs as ``python sphinx_helper.py PACKAGES``, with a socket as its standard input. There it takes
 a frame (four bytes of length, little-endian, and that many bytes) with a JSGF grammar, empty for
@@ -79,7 +79,7 @@ def serve(control: socket.socket, decoder: Decoder, *, exact: bool) -> None:
         decoder: Loaded and never used: every child starts from it.
         exact: Whether answers are worked out to the end each time, which a grammar makes cheap.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children are not waited for
     while True:
         data, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
         if not data:

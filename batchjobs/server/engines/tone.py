@@ -57,7 +57,7 @@ _FLOOR = (4 / 32768) ** 2  # mean square below which nothing is heard
 
 @functools.lru_cache(maxsize=12)
 def _symbols(sample_rate: int, samples: int) -> NDArray[np.int16]:
-    """All 256 symbols as waves, shape (256, samples)."""
+    """Make all 256 symbols as waves, shape (256, samples)."""
     seconds = np.arange(samples) / sample_rate
     waves = np.sin(2 * np.pi * TONES_HZ[:, None] * seconds) * _envelope(samples, sample_rate)
     both = waves[None, :16] + waves[16:, None]  # [upper half, lower half]
@@ -103,7 +103,7 @@ class ToneSynthesiser:
             yield from _speak(piece, rate, settings.speed)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def _speak(piece: str, rate: int, speed: float) -> Iterator[bytes]:
@@ -188,7 +188,7 @@ class _Decoder:
         return "".join(self._read)
 
     def _find_pilots(self) -> list[float]:
-        """Positions just after newly heard pilot pairs, in samples since the stream began."""
+        """Find the positions just after newly heard pilot pairs, in samples since the stream began."""
         window = round(_SCAN_WINDOW_SECONDS * self._rate)
         hop = round(_SCAN_HOP_SECONDS * self._rate)
         first = self._next_hop - _SCAN_REACH
@@ -272,7 +272,7 @@ class _Decoder:
         return symbols
 
     def _count_ready(self, current: _Utterance, symbol_samples: float) -> int:
-        """How many symbols from the current position on have their window's samples here."""
+        """Count the symbols, from the current position on, whose window's samples are here."""
         have = self._kept_from + len(self._kept) - current.position
         return int((have - 2) / symbol_samples + (1 - _WINDOW_SHARE) / 2)
 
@@ -337,7 +337,7 @@ class ToneStream:
         return self._text
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 class ToneRecogniser:
@@ -348,4 +348,4 @@ class ToneRecogniser:
         return ToneStream()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""

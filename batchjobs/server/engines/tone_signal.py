@@ -5,7 +5,7 @@ An utterance is two pilots, a header, the payload, a checksum and a pause::
     pilot A | pilot B | 6 header bytes | payload bytes | 4 checksum bytes | pause
 
 It is heard whole or not at all. So a long text is spoken as several, each with the white space that
-follows it: whoever cuts a recording at its pauses cuts none of them, and what was heard on either
+follows it: a recording cut at its pauses cuts none of them, and what was heard on either
 side, put side by side, is the text.
 
 Each byte is one symbol: a tone of the low group for its lower half and one of the high group for
