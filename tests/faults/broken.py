@@ -144,11 +144,11 @@ def wall_clock_limit() -> None:
     def current_time() -> float:
         return time.time() - offset
 
-    def started(self: limits.StartRate, _: float) -> None:
+    def add_start(self: limits.StartRate, _: float) -> None:
         wall = current_time() + trio.current_time() - time.monotonic()
         self._next_at = wall + self._interval_seconds
 
-    plant(limits.StartRate, "started", started)
+    plant(limits.StartRate, "add_start", add_start)
 
 
 def steps() -> None:
