@@ -35,7 +35,8 @@ from batchjobs.protocol.tts import TtsClient
 from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from tests.builders import READY, LenientJudge, make_speech
-from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
+from tests.faults import corpus_messages, corpus_recordings, corpus_texts
+from tests.faults.corpus_manifests import MANIFESTS
 
 __all__ = ["KINDS", "Wrong", "generated"]
 
@@ -160,7 +161,7 @@ def manifests(dice: random.Random, folder: Path) -> bool:
     return any(isinstance(row, BadRow) for row in found)
 
 
-SMALL_MANIFESTS = tuple(case for case in corpus.MANIFESTS if len(case.content) < 5_000)
+SMALL_MANIFESTS = tuple(case for case in MANIFESTS if len(case.content) < 5_000)
 
 
 def names(dice: random.Random, folder: Path) -> bool:

@@ -1,48 +1,33 @@
 """The corpus of bad input, case by case and in whole runs: no crash, no row lost, no stray file."""
 
 import hashlib
-import importlib
 import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import trio
 
 import batchjobs
 from batchjobs import text
 from batchjobs.audio import decoding
-from batchjobs.errors import ManifestError, RecordingError, SessionError
+from batchjobs.errors import RecordingError
 from batchjobs.files.paths import path_inside
-from batchjobs.jobs import BadRow, Job, Kind, Segment, Status
-from batchjobs.manifest import read_rows, rules
-from batchjobs.options import Defaults
-from batchjobs.protocol.messages import InvalidMessageError
-from batchjobs.protocol.parsing import parse_stt_reply, parse_tts_reply
-from batchjobs.providers import BUILT_IN
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.session import Endpoint, SttSession, TtsSession
 from tests import tally
 from tests.builders import (
-    LenientJudge,
-    audio_message,
-    make_endpoint,
     make_speech,
-    make_tone,
-    transcript_message,
 )
 from tests.canary import KEY
-from tests.faults import corpus, corpus_messages, corpus_recordings, corpus_texts
-from tests.faults.corpus import ManifestCase, NameCase
-from tests.faults.corpus_messages import MessageCase
+from tests.faults import corpus_messages, corpus_recordings, corpus_texts
+from tests.faults.corpus import NameCase
+from tests.faults.corpus_manifests import MANIFESTS
+from tests.faults.corpus_names import IDS, OUTPUTS
 from tests.faults.corpus_recordings import RecordingCase
 from tests.recordings import read_pcm
-from tests.streams import Peer, Service, Talk
 from tests.whole_runs import ledger_of, results, served
 
 
@@ -61,9 +46,9 @@ def snapshot(folder: Path, *, but: Path) -> dict[str, tuple[int, str]]:
 def test_the_corpus_is_as_large_as_promised() -> None:
     """There are at least 1,500 distinct cases, 500 were asked for."""
     sizes = {
-        "manifests": len({(case.file, case.content) for case in corpus.MANIFESTS}),
-        "ids": len({case.value for case in corpus.IDS}),
-        "outputs": len({case.value for case in corpus.OUTPUTS}),
+        "manifests": len({(case.file, case.content) for case in MANIFESTS}),
+        "ids": len({case.value for case in IDS}),
+        "outputs": len({case.value for case in OUTPUTS}),
         "texts": len({*corpus_texts.SPOKEN, *corpus_texts.MARKS_ONLY}),
         "recordings": len({case.content for case in corpus_recordings.RECORDINGS}),
         "TTS messages": len({case.payload for case in corpus_messages.TTS}),
@@ -71,55 +56,6 @@ def test_the_corpus_is_as_large_as_promised() -> None:
     }
     print(sizes, sum(sizes.values()))
     assert sum(sizes.values()) >= 1_500
-
-
-# -- manifests -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def trapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files and traps that the manifests name."""
-    folder = tmp_path_factory.mktemp("manifests") / "in"
-    folder.mkdir()
-    corpus.prepare(folder)
-    return folder
-
-
-def judged(case: ManifestCase, folder: Path) -> str:
-    """Compare what becomes of a manifest with its verdict; say what differs."""
-    path = folder / case.file
-    path.write_bytes(case.content)
-    try:
-        rows = list(
-            read_rows(path, name=case.file, folder=folder, providers=BUILT_IN, defaults=Defaults())
-        )
-    except ManifestError as error:
-        if not case.refused:
-            return f"refused: {error}"
-        missing = [words for words in case.refused if words not in str(error)]
-        return f"{missing} not in: {error}" if missing else ""
-    except BaseException as error:
-        return f"CRASH {type(error).__name__}: {error}"
-    finally:
-        path.unlink()
-    if case.refused:
-        return f"not refused: {len(rows)} rows"
-    good = sum(isinstance(row, Job) for row in rows)
-    bad = [row for row in rows if isinstance(row, BadRow)]
-    shown = [row.describe(case.file) for row in bad]
-    if (good, len(bad)) != (case.good, len(case.bad)):
-        return f"{good} jobs and {len(bad)} bad rows: {shown}"
-    for row, line, verdict in zip(bad, shown, case.bad, strict=True):
-        if row.line != verdict.line or not all(words in line for words in verdict.words):
-            return f"not line {verdict.line}, {verdict.words}: {line}"
-    return ""
-
-
-def test_every_hostile_manifest_gets_its_verdict(trapped: Path) -> None:
-    """Each row is a job or named with its line and column; rows = jobs + bad rows; no crash."""
-    wrong = {case.name: verdict for case in corpus.MANIFESTS if (verdict := judged(case, trapped))}
-    tally.count(cases=len(corpus.MANIFESTS))
-    assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
 
 
 # -- names ---------------------------------------------------------------------------------------
@@ -182,9 +118,9 @@ def test_hostile_names_stay_in_the_run_folder(
         NameCase(value="escape/mine.wav", refused=("leaves",)),
         NameCase(value="elsewhere.wav", refused=("leaves",)),
     )
-    cases = (*corpus.IDS, *corpus.OUTPUTS, *escapes)
-    outputs = rows_of((*corpus.OUTPUTS, *escapes), "output")
-    manifest = write_jsonl(place / "names.jsonl", rows_of(corpus.IDS, "id") + outputs)
+    cases = (*IDS, *OUTPUTS, *escapes)
+    outputs = rows_of((*OUTPUTS, *escapes), "output")
+    manifest = write_jsonl(place / "names.jsonl", rows_of(IDS, "id") + outputs)
     before = snapshot(place, but=folder)
     options = batchjobs.Options(
         base_url=tone_server[0], output=folder, skip_bad_rows=True, concurrency=8
@@ -216,7 +152,7 @@ def test_hostile_names_stay_in_the_run_folder(
         if path.suffix.lower() == ".wav":
             pcm = read_pcm(path)
             assert heard.start().accept(pcm, 24_000) == result["text"], output
-        if line > len(corpus.IDS):
+        if line > len(IDS):
             assert output == cases[line - 1].value
     assert set(seen.values()) == {1}
     assert batchjobs.verify(folder) == batchjobs.VerifyReport(checked=len(done))
@@ -225,7 +161,7 @@ def test_hostile_names_stay_in_the_run_folder(
 
 def test_file_names_of_ids_are_short_distinct_and_plain() -> None:
     """No id's file name has a separator, a device's name or a length that some system refuses."""
-    taken = [case.value for case in corpus.IDS if not case.refused]
+    taken = [case.value for case in IDS if not case.refused]
     stems = [text.file_stem(value) for value in taken]
     assert len(set(stems)) == len(taken)
     for stem in stems:
@@ -345,151 +281,7 @@ def test_a_manifest_of_hostile_recordings_loses_no_row(
     assert snapshot(tmp_path, but=tmp_path / "run") == before
 
 
-# -- server messages -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("protocol", ["tts", "stt"])
-def test_every_hostile_message_is_read_as_it_must_be(protocol: str) -> None:
-    """The parser gives the message's one meaning, or refuses it as garbage; nothing else."""
-    parse = parse_tts_reply if protocol == "tts" else parse_stt_reply
-    cases = corpus_messages.TTS if protocol == "tts" else corpus_messages.STT
-    wrong = {}
-    for case in cases:
-        try:
-            found = type(parse(case.payload)).__name__
-        except InvalidMessageError:
-            found = "garbage"
-        except BaseException as error:
-            found = f"CRASH {type(error).__name__}: {error}"
-        if found != case.parsed:
-            wrong[str(case.payload)[:200]] = f"{found}, not {case.parsed}"
-    tally.count(cases=len(cases))
-    assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
-
-
-HONEST = make_tone(0.2)
-
-
-async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
-    """Run a synthesis whose service says this in between; give its end."""
-
-    async def talk(peer: Peer) -> None:
-        await peer.begin()
-        await peer.text()
-        await peer.send(case.payload)
-        await peer.send(audio_message(HONEST))
-        await peer.until_asked_to_close()
-        await peer.connection.aclose(1000)
-
-    segment = Segment(key="k", kind=Kind.TTS, speech=make_speech())
-    endpoint = dialled.link(talk)
-    session = TtsSession(endpoint, segment, texts=["نص", " آخر"], judge=LenientJudge())
-    result = await session.run()
-    if result.doubts:
-        return str(Status.SUSPECT)
-    return (
-        "done" if bytes(result.pcm) == case.adds + HONEST else f"done with {len(result.pcm)} bytes"
-    )
-
-
-async def transcript_of(case: MessageCase, dialled: "Dialled") -> str:
-    """Run a transcription whose service says this in between; give its end."""
-
-    async def talk(peer: Peer) -> None:
-        await peer.get()
-        await peer.send(case.payload)
-        await peer.send(transcript_message("النص الأخير"))
-        await trio.sleep_forever()
-
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        yield bytes(32_000)
-
-    result = await SttSession(dialled.link(talk), chunks=chunks()).run()
-    return "done" if result.text == "النص الأخير" else f"done with {result.text!r}"
-
-
-class Dialled:
-    """Makes endpoints of scripted services."""
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self._nursery = nursery
-
-    def link(self, talk: Talk) -> Endpoint:
-        """Give the way to a service that talks so."""
-        service = Service(self._nursery, talk=talk)
-        return make_endpoint(service.dial)
-
-
-@pytest.mark.parametrize("protocol", ["tts", "stt"])
-async def test_every_hostile_message_ends_a_session_as_it_must(
-    protocol: str, autojump_clock: object
-) -> None:
-    """A whole session over a WebSocket: done with exactly what was sent, or failed by its class."""
-    cases = corpus_messages.TTS if protocol == "tts" else corpus_messages.STT
-    converse = speech_of if protocol == "tts" else transcript_of
-    wrong = {}
-    for case in cases:
-        code = case.code
-        async with trio.open_nursery() as nursery:
-            try:
-                found = await converse(case, Dialled(nursery))
-            except SessionError as error:
-                found = error.label
-                code = error.code
-            except BaseException as error:
-                found = f"CRASH {type(error).__name__}: {error}"
-            nursery.cancel_scope.cancel()
-        if found != case.ends or (case.code and code != case.code):
-            wrong[str(case.payload)[:200]] = f"{found} {code}, not {case.ends} {case.code}"
-    tally.count(cases=len(cases))
-    assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)[:5_000]
-
-
 # -- the corpus itself can fail ------------------------------------------------------------------
-
-
-def module(name: str) -> ModuleType:
-    """A module of the manifest package, whose name there is its function's."""
-    return importlib.import_module(f"batchjobs.manifest.{name}")
-
-
-def manifests_wrong(trapped: Path) -> list[str]:
-    """The manifests (all but the largest) that do not get their verdicts."""
-    cases = (case for case in corpus.MANIFESTS if len(case.content) < 100_000)
-    return [case.name for case in cases if judged(case, trapped)]
-
-
-def lenient_object(text: str) -> dict[str, object]:
-    """Read a line as plain `json` does."""
-    return dict(json.loads(text))
-
-
-def test_a_reader_that_lets_quotes_swallow_rows_is_caught(
-    trapped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the look at what a quoted field holds, stray quotes lose rows, and it is seen."""
-    monkeypatch.setattr(module("csv_rows"), "refuse_swallowed_rows", lambda *_: None)
-    wrong = manifests_wrong(trapped)
-    assert wrong
-    assert all("quote" in name for name in wrong)
-
-
-def test_a_reader_of_lenient_json_is_caught(trapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Duplicate keys, NaN and lone surrogates let through are seen."""
-    monkeypatch.setattr(module("jsonl_rows"), "_parse_object", lenient_object)
-    wrong = manifests_wrong(trapped)
-    assert {"a key twice", "NaN", "a lone surrogate"} <= {*wrong}
-
-
-def test_paths_that_are_not_followed_are_caught(
-    trapped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Inputs that are joined to their folder without a look at where that leads are seen."""
-    monkeypatch.setattr(rules, "path_inside", lambda root, relative: root / relative)
-    # Not those that name a FIFO or a device: who opens these waits for ever.
-    cases = [case for case in corpus.MANIFESTS if "../.." in case.name or "up/" in case.name]
-    assert cases
-    assert all(judged(case, trapped) for case in cases if "'../.." in case.name)
 
 
 def test_texts_that_are_normalised_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from tests.faults.table import MISTAKES, ROOT, ROWS
+from tests.faults.mistakes import MISTAKES
+from tests.faults.promises import ROWS
+from tests.faults.table import ROOT
 
 PAGE = Path(__file__).with_name("README.md")
 REPORTS = 24
