@@ -153,12 +153,13 @@ async def probe_service(
             child = local_server(server, withheld=[provider.key_variable])
             url, key = await stack.enter_async_context(child), server.token
         url = check_base_url(url, insecure=insecure)
+        make_endpoint = functools.partial(Endpoint, base_url=url, key=key, dial=dial)
         tell("1 of 2: speaking, and waiting for silence")
-        quiet = await _speak(_endpoint(provider, url, key, dial, drains=False), voice)
+        quiet = await _speak(make_endpoint(replace(provider, close_drains=False)), voice)
         if isinstance(quiet, SessionError):
             raise _command_error(quiet, provider)
         tell("2 of 2: speaking, and asking to close at once")
-        closed = await _speak(_endpoint(provider, url, key, dial, drains=True), voice)
+        closed = await _speak(make_endpoint(replace(provider, close_drains=True)), voice)
     return _compare(provider, quiet, closed)
 
 
@@ -167,10 +168,6 @@ def _find_voice(provider: Provider, voice: str) -> str:
     if not found:
         raise ConfigurationError(f"'{provider.name}' has no default voice", hint="give --voice ID")
     return found
-
-
-def _endpoint(provider: Provider, url: str, key: str, dial: Dial, *, drains: bool) -> Endpoint:
-    return Endpoint(replace(provider, close_drains=drains), base_url=url, key=key, dial=dial)
 
 
 async def _speak(endpoint: Endpoint, voice: str) -> TtsResult[ReceivedAudio] | SessionError:

@@ -63,7 +63,7 @@ def run(
         source: The manifest: a path, an open binary stream, or rows: mappings of columns to what a line
             of JSON Lines can hold, read once, one at a time. A stream and rows need `Options.output`.
         options: How to run it.
-        observe: Told of everything that happens, from the event loop: must be quick.
+        observe: Gets every event, in the event loop: must be quick.
         progress: Called with the number of rows checked so far, before the run begins.
 
     Returns:

@@ -81,7 +81,7 @@ class Lines:
         match event:
             case SlowedDown(provider=provider, concurrency=allowed):
                 if self._allowed.get(provider) == allowed:
-                    return ""  # it was told once, and comes once a session
+                    return ""  # it was written once, and comes once a session
                 self._allowed[provider] = allowed
                 return f"{provider}: {note_of(event)}"
             case ServiceLost(message=message):
