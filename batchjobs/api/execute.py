@@ -18,7 +18,7 @@ from batchjobs.process import signals
 from batchjobs.progress import RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
-from batchjobs.runner import RunEnd, Runner, sweep
+from batchjobs.runner import RunEnd, Runner, RunState, sweep
 from batchjobs.server.child import local_server
 from batchjobs.server.faults import parse_fault
 from batchjobs.server.settings import ServerSettings
@@ -55,15 +55,16 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         # A signal that came before the runner listens counts.
         if noted is not None and noted.number:
             return RunEnd(signal_number=noted.number)
-        runner = Runner(
+        state = RunState(
             checkpoint,
             endpoints=endpoints,
             options=options,
             retries=RetryPolicy(attempts=options.attempts),
             budget=budget_of(request, checkpoint),
             observe=run.observe,
-            beside=functools.partial(write_repeatedly, functools.partial(write_interim, request)),
         )
+        write = functools.partial(write_interim, request)
+        runner = Runner(state, beside=functools.partial(write_repeatedly, write))
         return _explain_end(await runner.run(handles_signals=noted is not None), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
 

@@ -1,26 +1,21 @@
 """The nursery: a feeder, fixed workers, a recorder, and the signals that stop them."""
 
 import contextlib
-import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
-from batchjobs.limits import Budget, RetryPolicy
-from batchjobs.options import Options
 from batchjobs.outputs import suspects
 from batchjobs.outputs.segments import sweep_segments
 from batchjobs.process.signals import list_stopping
-from batchjobs.progress import Observer
 from batchjobs.runner.feeder import Feeder, Handout
 from batchjobs.runner.state import RunEnd, RunState
 from batchjobs.runner.worker import Worker
-from batchjobs.session import Endpoint
 
 __all__ = ["Runner", "sweep"]
 
@@ -32,37 +27,14 @@ class Runner:
     """Runs the rows that a plan left to do.
 
     Args:
-        checkpoint: The run folder's, with the plan adopted.
-        endpoints: The way to each provider that the plan uses.
-        options: How fast and how patiently.
-        retries: When to try again.
-        budget: What may be spent, with what has been; None for no limit.
-        observe: Gets an event for everything that happens.
-        random_source: For the jitter of retries.
+        run: The run.
         beside: Runs beside the work, and is cancelled at its end.
     """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        endpoints: Mapping[str, Endpoint],
-        options: Options,
-        retries: RetryPolicy,
-        observe: Observer,
-        budget: Budget | None = None,
-        random_source: random.Random | None = None,
-        beside: Callable[[], Awaitable[None]] | None = None,
+        self, run: RunState, *, beside: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        self._state = RunState(
-            checkpoint,
-            endpoints=endpoints,
-            options=options,
-            retries=retries,
-            budget=budget or Budget(),
-            observe=observe,
-        )
-        self._random = random_source or random.Random()  # noqa: S311  # jitter is no secret
+        self._state = run
         self._beside = beside
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
@@ -114,7 +86,7 @@ class Runner:
 
     async def _work(self) -> None:
         run = self._state
-        worker = Worker(run, self._random)
+        worker = Worker(run)
         send, receive = trio.open_memory_channel[Handout](0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Feeder(run, send).run)

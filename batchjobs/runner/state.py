@@ -1,6 +1,7 @@
 """What the tasks of a run share, and whether it is stopping."""
 
 import os
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -56,8 +57,9 @@ class RunState:
         endpoints: The way to each provider.
         options: How fast and how patiently.
         retries: When to try again.
-        budget: What may be spent, with what has been.
         observe: Gets an event for everything that happens.
+        budget: What may be spent, with what has been; None for no limit.
+        random_source: For the jitter of retries.
     """
 
     def __init__(
@@ -67,17 +69,19 @@ class RunState:
         endpoints: Mapping[str, Endpoint],
         options: Options,
         retries: RetryPolicy,
-        budget: Budget,
         observe: Observer,
+        budget: Budget | None = None,
+        random_source: random.Random | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.options = options
         self.retries = retries
+        self.random = random_source or random.Random()  # noqa: S311  # jitter is no secret
         self.tell = shield_observer(observe)
         """Hands an event to the observer; one that has failed gets no more, and stops no paid work."""
         self.queue = TicketQueue()
         self.segments = WantedSegments(self.queue)
-        self.budget = budget
+        self.budget = budget or Budget()
         self.services = {
             name: Service(
                 endpoint,

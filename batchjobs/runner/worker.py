@@ -1,7 +1,6 @@
 """Takes tickets to their answers: serve, attempt, react, carry out."""
 
 import logging
-import random
 import time
 from contextlib import nullcontext
 from typing import Final, assert_never
@@ -61,12 +60,10 @@ class Worker:
 
     Args:
         run: The run.
-        random_source: For the jitter of retries.
     """
 
-    def __init__(self, run: RunState, random_source: random.Random) -> None:
+    def __init__(self, run: RunState) -> None:
         self._run = run
-        self._random = random_source
         self._retry_budget = RetryBudget()
         self._reuse = Reuse(run)
         self._cutter = Cutter(run)
@@ -162,7 +159,7 @@ class Worker:
             can_be_retried=not self._retry_budget.is_spent,
         )
         service = attempt.service.facts(trio.current_time())
-        decision = react(facts, service, error, self._run.retries, self._random)
+        decision = react(facts, service, error, self._run.retries, self._run.random)
         if isinstance(decision, Retry):
             self._retry_budget.take()
         return decision

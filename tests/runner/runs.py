@@ -22,7 +22,7 @@ from batchjobs.planning.intact import is_intact
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
-from batchjobs.runner import RunEnd, Runner
+from batchjobs.runner import RunEnd, Runner, RunState
 from tests import tally
 from tests.builders import audio_message, make_endpoint, make_speech, make_tone
 from tests.streams import Peer, Raw, Service, Talk
@@ -178,7 +178,7 @@ async def ran(
                 for name, (other, other_talk) in (others or {}).items():
                     place = Service(nursery, talk=other_talk)
                     endpoints[name] = make_endpoint(place.dial, other)
-                runner = Runner(
+                state = RunState(
                     checkpoint,
                     endpoints=endpoints,
                     options=run_options,
@@ -187,6 +187,7 @@ async def ran(
                     observe=told,
                     random_source=random.Random(7),
                 )
+                runner = Runner(state)
                 if during is not None:
                     nursery.start_soon(during, runner)
                 end = await runner.run(handles_signals=handles_signals)

@@ -11,7 +11,7 @@ from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import BadRow
 from batchjobs.options import Options
 from batchjobs.planning.make_plan import make_plan
-from batchjobs.runner import Runner
+from batchjobs.runner import Runner, RunState
 from tests.runner.runs import OPTIONS, QUICK, RETRIES, asked, fails_with, job, jobs, ran
 from tests.streams import Peer
 
@@ -109,8 +109,8 @@ async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Pa
             jobs(3), checkpoint=checkpoint, providers=providers, options=plan_options, name="t.csv"
         )
         checkpoint.staging.adopt({})
-        runner = Runner(
+        state = RunState(
             checkpoint, endpoints={}, options=OPTIONS, retries=RETRIES, observe=lambda _: None
         )
-        end = await runner.run()
+        end = await Runner(state).run()
     assert isinstance(end.error, ConfigurationError)

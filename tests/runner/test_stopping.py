@@ -16,7 +16,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.options import Options
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import Event, RunStopping
-from batchjobs.runner import RunEnd, Runner
+from batchjobs.runner import RunEnd, Runner, RunState
 from tests.builders import audio_message, make_endpoint
 from tests.runner.runs import (
     OPTIONS,
@@ -219,13 +219,14 @@ async def test_cancelled_from_outside_the_books_are_closed(tmp_path: Path) -> No
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=stuck)
             endpoint = make_endpoint(service.dial, QUICK)
-            runner = Runner(
+            state = RunState(
                 checkpoint,
                 endpoints={"quick": endpoint},
                 options=OPTIONS,
                 retries=RETRIES,
                 observe=lambda _: None,
             )
+            runner = Runner(state)
             with trio.CancelScope() as scope:
 
                 async def stop() -> None:
