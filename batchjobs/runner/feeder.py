@@ -126,7 +126,7 @@ class Feeder:
         """Take a ticket whose wait is over; segments of jobs that have failed are dropped."""
         run = self._run
         while (ticket := run.queue.pop_due_nowait()) is not None:
-            if run.segments.is_wanted(ticket):
+            if run.wanted.is_wanted(ticket):
                 return ticket
         return None
 

@@ -20,146 +20,140 @@ from batchjobs.runner.tickets import LongJob
 from batchjobs.transcripts import joining
 from batchjobs.transcripts.joining import TranscriptPart
 
-__all__ = ["LongJobs"]
+__all__ = ["assemble_job"]
 
 
-class LongJobs:
-    """What the workers do about jobs of several segments, once those are all there.
+async def assemble_job(run: RunState, job: LongJob) -> JobRecord | None:
+    """Make a job's file out of its segments.
 
-    Args:
-        run: The run.
+    Returns:
+        The job's record; None if a segment was damaged, and is bought once more.
+
+    Raises:
+        BatchjobsError: The disk failed.
     """
-
-    def __init__(self, run: RunState) -> None:
-        self._run = run
-
-    async def assemble(self, job: LongJob) -> JobRecord | None:
-        """Make a job's file out of its segments.
-
-        Returns:
-            The job's record; None if a segment was damaged, and is bought once more.
-
-        Raises:
-            BatchjobsError: The disk failed.
-        """
-        if job.job.kind is Kind.STT:
-            return await self._join_transcripts(job)
-        run = self._run
-        spans = self._spans(job)
-        place = await self._choose_place(job)
-        try:
-            # Hours take minutes to encode: after a second Ctrl-C they are not waited for.
-            put = functools.partial(assemble, go_on=trio.from_thread.check_cancelled)
-            written, homes = await trio.to_thread.run_sync(
-                put, run.checkpoint.folder, place, spans, limiter=run.disk
-            )
-        except SegmentLostError as error:
-            await self._replace(job, error.segment)
-            return None
-        return await self._publish(job, spans, written, homes)
-
-    async def _choose_place(self, job: LongJob) -> str:
-        row = job.ticket.row
-        return await self._run.reserve_place(row) if job.is_in_doubt else row.output
-
-    async def _publish(
-        self,
-        job: LongJob,
-        spans: Sequence[Span],
-        written: Written,
-        homes: tuple[SegmentRecord, ...],
-    ) -> JobRecord:
-        run, row = self._run, job.ticket.row
-        # First where the segments will be: whatever a kill leaves in that place, they are found.
-        with trio.CancelScope(shield=True):
-            await run.recorder.finish(changes=SegmentChanges(assembling=row.id, homes=homes))
-        frames = sum(span.segment.frames + span.pause_frames for span in spans)
-        rate = spans[0].segment.sample_rate
-        record = replace(
-            _make_record(job),
-            output=written.files[0].path,
-            files=written.files,
-            sample_rate=rate,
-            frames=frames,
-            pcm_sha256=written.pcm_sha256,
-            audio_seconds=frames / rate,
+    if job.job.kind is Kind.STT:
+        return await _join_transcripts(run, job)
+    spans = _make_spans(run, job)
+    place = await _choose_place(run, job)
+    try:
+        # Hours take minutes to encode: after a second Ctrl-C they are not waited for.
+        put = functools.partial(assemble, go_on=trio.from_thread.check_cancelled)
+        written, homes = await trio.to_thread.run_sync(
+            put, run.checkpoint.folder, place, spans, limiter=run.disk
         )
-        if job.is_in_doubt:
-            record = _to_suspect(record, job, _starts(spans))
-        left: tuple[str, ...] = ()
-        if homes:  # else its segments have no other place
-            left = tuple({segment.path for segment in job.held.values()})
-            left = tuple(path for path in left if run_folder.is_segment_file(path))
-            found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
-            kept = found.get(row.id)
-            left += (kept.output,) if kept and kept.status is Status.SUSPECT else ()
-        changes = SegmentChanges(homes=homes, left_files=left)
-        with trio.CancelScope(shield=True):
-            await run.recorder.finish(record=record, changes=changes, targets=written.targets)
-        await trio.to_thread.run_sync(remove_segments, run.checkpoint.folder, left)
-        return record
+    except SegmentLostError as error:
+        await _replace(run, job, error.segment)
+        return None
+    return await _publish(run, job, spans, written, homes)
 
-    def _spans(self, job: LongJob) -> list[Span]:
-        options = self._run.options
-        spans = []
-        for number, part in enumerate(job.parts, start=1):
-            segment = job.held[part.segment.key]
-            seconds = options.sentence_pause_seconds
-            if part.ends_paragraph:
-                seconds = options.paragraph_pause_seconds
-            frames = round(seconds * segment.sample_rate) if number < len(job.parts) else 0
-            spans.append(Span(segment=segment, pause_frames=frames))
-        return spans
 
-    async def _replace(self, job: LongJob, lost: SegmentRecord) -> None:
-        """Find a damaged segment elsewhere, or buy it again."""
-        places = await trio.to_thread.run_sync(self._run.checkpoint.segments.find, [lost.key])
-        job.lost.append(lost)
-        folder = self._run.checkpoint.folder
-        others = [
-            other
-            for other in places.get(lost.key, ())
-            if other not in job.lost and (folder / other.path).is_file()
-        ]
-        if others:
-            job.held[lost.key] = others[0]
-        else:
-            del job.held[lost.key]
-        self._run.segments.wait_for_missing(job)
-        self._run.segments.ask_for_missing(job, lost=self._run.lost)
+async def _choose_place(run: RunState, job: LongJob) -> str:
+    row = job.ticket.row
+    return await run.reserve_place(row) if job.is_in_doubt else row.output
 
-    async def _join_transcripts(self, job: LongJob) -> JobRecord:
-        run, row = self._run, job.ticket.row
-        place = await self._choose_place(job)
-        record = _make_record(job)
-        source = await trio.to_thread.run_sync(run.checkpoint.lookups.find_source, job.job.audio)
-        seconds = row.seconds if source is None else source.seconds
 
-        def write() -> tuple[str, Written]:
-            transcript = joining.join_parts(list(_transcript_parts(job)))
-            written = writing.write_transcript(
-                run.checkpoint.folder,
-                place,
-                transcript,
-                audio_seconds=seconds,
-                evidence=record.evidence,
-            )
-            return transcript.text, written
+async def _publish(
+    run: RunState,
+    job: LongJob,
+    spans: Sequence[Span],
+    written: Written,
+    homes: tuple[SegmentRecord, ...],
+) -> JobRecord:
+    row = job.ticket.row
+    # First where the segments will be: whatever a kill leaves in that place, they are found.
+    with trio.CancelScope(shield=True):
+        await run.recorder.finish(changes=SegmentChanges(assembling=row.id, homes=homes))
+    frames = sum(span.segment.frames + span.pause_frames for span in spans)
+    rate = spans[0].segment.sample_rate
+    record = replace(
+        _make_record(job),
+        output=written.files[0].path,
+        files=written.files,
+        sample_rate=rate,
+        frames=frames,
+        pcm_sha256=written.pcm_sha256,
+        audio_seconds=frames / rate,
+    )
+    if job.is_in_doubt:
+        record = _to_suspect(record, job, _starts(spans))
+    left: tuple[str, ...] = ()
+    if homes:  # else its segments have no other place
+        left = tuple({segment.path for segment in job.held.values()})
+        left = tuple(path for path in left if run_folder.is_segment_file(path))
+        found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
+        kept = found.get(row.id)
+        left += (kept.output,) if kept and kept.status is Status.SUSPECT else ()
+    changes = SegmentChanges(homes=homes, left_files=left)
+    with trio.CancelScope(shield=True):
+        await run.recorder.finish(record=record, changes=changes, targets=written.targets)
+    await trio.to_thread.run_sync(remove_segments, run.checkpoint.folder, left)
+    return record
 
-        text, written = await trio.to_thread.run_sync(write, limiter=run.disk)
-        record = replace(
-            record,
-            files=written.files,
-            text=text,
+
+def _make_spans(run: RunState, job: LongJob) -> list[Span]:
+    options = run.options
+    spans = []
+    for number, part in enumerate(job.parts, start=1):
+        segment = job.held[part.segment.key]
+        seconds = options.sentence_pause_seconds
+        if part.ends_paragraph:
+            seconds = options.paragraph_pause_seconds
+        frames = round(seconds * segment.sample_rate) if number < len(job.parts) else 0
+        spans.append(Span(segment=segment, pause_frames=frames))
+    return spans
+
+
+async def _replace(run: RunState, job: LongJob, lost: SegmentRecord) -> None:
+    """Find a damaged segment elsewhere, or buy it again."""
+    places = await trio.to_thread.run_sync(run.checkpoint.segments.find, [lost.key])
+    job.lost.append(lost)
+    folder = run.checkpoint.folder
+    others = [
+        other
+        for other in places.get(lost.key, ())
+        if other not in job.lost and (folder / other.path).is_file()
+    ]
+    if others:
+        job.held[lost.key] = others[0]
+    else:
+        del job.held[lost.key]
+    run.wanted.wait_for_missing(job)
+    run.wanted.ask_for_missing(job, lost=run.lost)
+
+
+async def _join_transcripts(run: RunState, job: LongJob) -> JobRecord:
+    row = job.ticket.row
+    place = await _choose_place(run, job)
+    record = _make_record(job)
+    source = await trio.to_thread.run_sync(run.checkpoint.lookups.find_source, job.job.audio)
+    seconds = row.seconds if source is None else source.seconds
+
+    def write() -> tuple[str, Written]:
+        transcript = joining.join_parts(list(_transcript_parts(job)))
+        written = writing.write_transcript(
+            run.checkpoint.folder,
+            place,
+            transcript,
             audio_seconds=seconds,
-            output=place,
-            error_class="" if text.strip() else "no_speech",
+            evidence=record.evidence,
         )
-        if job.is_in_doubt:
-            record = _to_suspect(record, job, [part.start_seconds for part in job.parts])
-        with trio.CancelScope(shield=True):
-            await run.recorder.finish(record=record, targets=written.targets)
-        return record
+        return transcript.text, written
+
+    text, written = await trio.to_thread.run_sync(write, limiter=run.disk)
+    record = replace(
+        record,
+        files=written.files,
+        text=text,
+        audio_seconds=seconds,
+        output=place,
+        error_class="" if text.strip() else "no_speech",
+    )
+    if job.is_in_doubt:
+        record = _to_suspect(record, job, [part.start_seconds for part in job.parts])
+    with trio.CancelScope(shield=True):
+        await run.recorder.finish(record=record, targets=written.targets)
+    return record
 
 
 def _make_record(job: LongJob) -> JobRecord:

@@ -20,115 +20,110 @@ from batchjobs.runner.tickets import Ticket
 from batchjobs.transcripts import joining
 from batchjobs.transcripts.joining import TranscriptPart
 
-__all__ = ["SingleJobs"]
+__all__ = ["fail", "keep"]
 
 
-class SingleJobs:
-    """What the workers do about the results of jobs that one session does.
+async def keep(
+    run: RunState, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
+) -> JobRecord:
+    """Make a result durable; one in doubt only if none with less against it is kept already.
 
     Args:
         run: The run.
+        attempt: What brought it.
+        result: What came.
+        end: How the attempt ended.
+        is_last: Whether no other attempt follows.
+
+    Returns:
+        The job's record.
+
+    Raises:
+        BatchjobsError: The disk failed.
     """
+    if result.doubts:
+        return await _keep_in_doubt(run, attempt, result, end, is_last=is_last)
+    ticket = attempt.ticket
+    written = await _write(run, ticket.row, ticket.row.output, result)
+    record = _make_record(ticket, result, written, output=ticket.row.output)
+    if not isinstance(result, TtsResult) and not result.text.strip():
+        record = replace(record, error_class="no_speech")
+    durable = run.recorder.finish(end=end, record=record, targets=written.targets)
+    # The next session may begin: it opens once this is durable, so a kill loses no more.
+    attempt.slot.let_go()
+    await durable
+    return record
 
-    def __init__(self, run: RunState) -> None:
-        self._run = run
 
-    async def keep(
-        self, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
-    ) -> JobRecord:
-        """Make a result durable; one in doubt only if none with less against it is kept already.
+async def _keep_in_doubt(
+    run: RunState, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
+) -> JobRecord:
+    ticket = attempt.ticket
+    kept, targets = _find_kept(ticket), tuple[Path, ...]()
+    # An MP3 that is kept is of no use to a row that asks for a WAV by now.
+    is_of_use = kept is not None and kept.can_become(ticket.row.output)
+    if kept and is_of_use and severity(kept.doubts) <= severity(result.doubts):
+        record = kept
+        end = replace(end, result="suspect")
+    else:
+        place = await run.reserve_place(ticket.row)
+        written = await _write(run, ticket.row, place, result)
+        targets = written.targets
+        record = _make_record(ticket, result, written, output=place)
+        record = to_suspect(record, result.doubts, result.support)
+        end = replace(end, replaces_kept=True)
+    record = _count(record, ticket, is_passing=not is_last)
+    await run.recorder.finish(end=end, record=record, targets=targets)
+    ticket.kept = record
+    return record
 
-        Args:
-            attempt: What brought it.
-            result: What came.
-            end: How the attempt ended.
-            is_last: Whether no other attempt follows.
 
-        Returns:
-            The job's record.
+async def fail(run: RunState, ticket: Ticket, failure: Fail, *, last: Ticket) -> JobRecord:
+    """Record the failure of a job; what is kept of it in doubt stays its result.
 
-        Raises:
-            BatchjobsError: The disk failed.
-        """
-        if result.doubts:
-            return await self._keep_in_doubt(attempt, result, end, is_last=is_last)
-        ticket = attempt.ticket
-        written = await self._write(ticket.row, ticket.row.output, result)
-        record = _make_record(ticket, result, written, output=ticket.row.output)
-        if not isinstance(result, TtsResult) and not result.text.strip():
-            record = replace(record, error_class="no_speech")
-        durable = self._run.recorder.finish(end=end, record=record, targets=written.targets)
-        # The next session may begin: it opens once this is durable, so a kill loses no more.
-        attempt.slot.let_go()
-        await durable
-        return record
+    Args:
+        run: The run.
+        ticket: The job's.
+        failure: How its last attempt failed.
+        last: Whose attempt that was: the job's, or a segment's of it.
 
-    async def _keep_in_doubt(
-        self, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
-    ) -> JobRecord:
-        ticket = attempt.ticket
-        kept, targets = _find_kept(ticket), tuple[Path, ...]()
-        # An MP3 that is kept is of no use to a row that asks for a WAV by now.
-        is_of_use = kept is not None and kept.can_become(ticket.row.output)
-        if kept and is_of_use and severity(kept.doubts) <= severity(result.doubts):
-            record = kept
-            end = replace(end, result="suspect")
-        else:
-            place = await self._run.reserve_place(ticket.row)
-            written = await self._write(ticket.row, place, result)
-            targets = written.targets
-            record = _make_record(ticket, result, written, output=place)
-            record = to_suspect(record, result.doubts, result.support)
-            end = replace(end, replaces_kept=True)
-        record = _count(record, ticket, is_passing=not is_last)
-        await self._run.recorder.finish(end=end, record=record, targets=targets)
-        ticket.kept = record
-        return record
+    Raises:
+        BatchjobsError: The disk failed.
+    """
+    kept = _find_kept(ticket)
+    if kept is None:
+        record = to_failure(begin_record(ticket), failure, last)
+    else:
+        record = _give_up(kept, ticket, failure)
+    with trio.CancelScope(shield=True):
+        await run.recorder.finish(record=record)
+    return record
 
-    async def fail(self, ticket: Ticket, failure: Fail, *, last: Ticket) -> JobRecord:
-        """Record the failure of a job; what is kept of it in doubt stays its result.
 
-        Args:
-            ticket: The job's.
-            failure: How its last attempt failed.
-            last: Whose attempt that was: the job's, or a segment's of it.
+async def _write(run: RunState, row: Row, output: str, result: Result) -> Written:
+    folder = run.checkpoint.folder
 
-        Raises:
-            BatchjobsError: The disk failed.
-        """
-        kept = _find_kept(ticket)
-        if kept is None:
-            record = to_failure(begin_record(ticket), failure, last)
-        else:
-            record = _give_up(kept, ticket, failure)
-        with trio.CancelScope(shield=True):
-            await self._run.recorder.finish(record=record)
-        return record
+    def write() -> Written:
+        if isinstance(result, TtsResult):
+            return writing.write_speech(folder, output, result.pcm, result.sample_rate)
+        part = TranscriptPart(
+            start_seconds=0.0,
+            seconds=row.seconds,
+            text=result.text,
+            word_end_seconds=result.word_end_seconds,
+        )
+        return writing.write_transcript(
+            folder,
+            output,
+            joining.join_parts([part]),
+            audio_seconds=row.seconds,
+            evidence=result.evidence,
+        )
 
-    async def _write(self, row: Row, output: str, result: Result) -> Written:
-        folder = self._run.checkpoint.folder
-
-        def write() -> Written:
-            if isinstance(result, TtsResult):
-                return writing.write_speech(folder, output, result.pcm, result.sample_rate)
-            part = TranscriptPart(
-                start_seconds=0.0,
-                seconds=row.seconds,
-                text=result.text,
-                word_end_seconds=result.word_end_seconds,
-            )
-            return writing.write_transcript(
-                folder,
-                output,
-                joining.join_parts([part]),
-                audio_seconds=row.seconds,
-                evidence=result.evidence,
-            )
-
-        if isinstance(result, TtsResult) and Path(output).suffix.lower() != ".wav":
-            # To encode takes the processor, not the hop: each file for itself.
-            return await trio.to_thread.run_sync(write, limiter=self._run.disk)
-        return await self._run.batches.run_sync(write)
+    if isinstance(result, TtsResult) and Path(output).suffix.lower() != ".wav":
+        # To encode takes the processor, not the hop: each file for itself.
+        return await trio.to_thread.run_sync(write, limiter=run.disk)
+    return await run.batches.run_sync(write)
 
 
 def _find_kept(ticket: Ticket) -> JobRecord | None:

@@ -80,7 +80,7 @@ class RunState:
         self.tell = shield_observer(observe)
         """Hands an event to the observer; one that has failed gets no more, and stops no paid work."""
         self.queue = TicketQueue()
-        self.segments = WantedSegments(self.queue)
+        self.wanted = WantedSegments(self.queue)
         self.budget = budget or Budget()
         self.services = {
             name: Service(

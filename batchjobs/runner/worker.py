@@ -22,10 +22,9 @@ from batchjobs.jobs import Job, Segment
 from batchjobs.limits import RetryBudget
 from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
+from batchjobs.runner import cutting, long_jobs, segments, single_jobs
 from batchjobs.runner.attempts import Attempt
-from batchjobs.runner.cutting import Cutter
 from batchjobs.runner.feeder import Handout
-from batchjobs.runner.long_jobs import LongJobs
 from batchjobs.runner.reactions import (
     Decision,
     Fail,
@@ -42,9 +41,7 @@ from batchjobs.runner.reactions import (
 )
 from batchjobs.runner.records import describe_doubts, is_as_before
 from batchjobs.runner.reuse import Reuse
-from batchjobs.runner.segments import Segments
 from batchjobs.runner.service import Result, Service, Slot
-from batchjobs.runner.single_jobs import SingleJobs
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Assemble, Buy, Copy, Cut, LongJob, Refuse, Ticket
 from batchjobs.session import RECORDING_CODE
@@ -66,10 +63,6 @@ class Worker:
         self._run = run
         self._retry_budget = RetryBudget()
         self._reuse = Reuse(run)
-        self._cutter = Cutter(run)
-        self._single_jobs = SingleJobs(run)
-        self._segments = Segments(run)
-        self._long_jobs = LongJobs(run)
         self._internal_alike: list[str] = []
 
     async def serve(self, receive: trio.MemoryReceiveChannel[Handout]) -> None:
@@ -217,9 +210,9 @@ class Worker:
         self, attempt: Attempt, buy: Buy, result: Result, end: AttemptEnd, *, is_last: bool
     ) -> None:
         if buy.is_part:
-            await self._segments.keep(attempt, result, end, is_last=is_last)
+            await segments.keep(self._run, attempt, result, end, is_last=is_last)
         else:
-            record = await self._single_jobs.keep(attempt, result, end, is_last=is_last)
+            record = await single_jobs.keep(self._run, attempt, result, end, is_last=is_last)
             if is_last:
                 self._finish(attempt.ticket, record)
         self._run.attempts.forget(attempt)
@@ -240,7 +233,7 @@ class Worker:
     async def _may_begin(self, ticket: Ticket, buy: Buy, service: Service) -> bool:
         """Whether a session may open: not if its attempts are used up, nor while the run stops."""
         run = self._run
-        if not run.segments.is_wanted(ticket):
+        if not run.wanted.is_wanted(ticket):
             return False
         ticket.tries, charged = settle_outages(ticket.tries, service.breaker)
         is_affordable = all(self._retry_budget.take() for _ in range(charged))
@@ -283,14 +276,14 @@ class Worker:
 
     async def _cut(self, ticket: Ticket, job: Job) -> None:
         try:
-            await self._cutter.cut(ticket, job)
+            await cutting.cut(self._run, ticket, job)
         except RecordingError as error:
             label = PermanentError.label
             failure = Fail(error_class=label, code=RECORDING_CODE, message=error.message)
             await self._fail(ticket, failure)
 
     async def _assemble(self, whole: LongJob) -> None:
-        record = await self._long_jobs.assemble(whole)
+        record = await long_jobs.assemble_job(self._run, whole)
         if record is not None:
             self._finish(whole.ticket, record)
 
@@ -305,16 +298,16 @@ class Worker:
         """Give a row its failure, or all rows that wait for a segment."""
         match ticket.step:
             case Buy(is_part=True) if ticket.kept is not None:
-                await self._segments.settle_in_doubt(ticket, failure)
+                await segments.settle_in_doubt(self._run, ticket, failure)
                 return
             case Buy(is_part=True):
-                tickets = [job.ticket for job in self._segments.give_up(ticket)]
+                tickets = [job.ticket for job in segments.give_up(self._run, ticket)]
             case Assemble(whole=whole):
                 tickets = [whole.ticket]
             case _:
                 tickets = [ticket]
         for each in tickets:
-            record = await self._single_jobs.fail(each, failure, last=ticket)
+            record = await single_jobs.fail(self._run, each, failure, last=ticket)
             self._finish(each, record)
 
     async def _fail_unexpectedly(self, ticket: Ticket, error: Exception) -> None:
