@@ -27,8 +27,8 @@ __all__ = [
     "Verdict",
     "derive_id",
     "make_segment_key",
-    "severity",
     "sum_evidence",
+    "sum_severity",
 ]
 
 _KEY_VERSION = "batchjobs-key-1"
@@ -159,16 +159,16 @@ class Segment:
 
 
 class Ending(enum.StrEnum):
-    """What showed that a session was complete."""
+    """What showed that a session was complete, the one that says most first."""
 
     DRAINED = "drained"
     """We asked to close and the server closed, after sending what was pending."""
-    QUIET = "quiet"
-    """Nothing more came for the quiet time, and we asked to close."""
-    CLOSED_BY_SERVER = "closed_by_server"
-    """The server closed normally by itself."""
     ANSWERED = "answered"
     """Every chunk of audio had its transcription."""
+    CLOSED_BY_SERVER = "closed_by_server"
+    """The server closed normally by itself."""
+    QUIET = "quiet"
+    """Nothing more came for the quiet time, and we asked to close."""
     SETTLED = "settled"
     """The transcript did not change for the settling time."""
     UNSETTLED = "unsettled"
@@ -259,21 +259,9 @@ class Verdict:
     support: tuple[str, ...] = ()
 
 
-def severity(doubts: Sequence[Doubt]) -> float:
+def sum_severity(doubts: Sequence[Doubt]) -> float:
     """Sum up doubts: of two results of one job, the one with less is the better."""
     return sum(doubt.severity for doubt in doubts)
-
-
-_CERTAINTY = (
-    Ending.DRAINED,
-    Ending.ANSWERED,
-    Ending.CLOSED_BY_SERVER,
-    Ending.QUIET,
-    Ending.SETTLED,
-    Ending.UNSETTLED,
-    Ending.STOPPED,
-)
-"""The endings, the one that says most first."""
 
 
 def sum_evidence(evidence: Sequence[Evidence]) -> Evidence | None:
@@ -284,7 +272,7 @@ def sum_evidence(evidence: Sequence[Evidence]) -> Evidence | None:
     """
     if not evidence:
         return None
-    weakest = max(evidence, key=lambda one: _CERTAINTY.index(one.ending))
+    weakest = max(evidence, key=lambda one: list(Ending).index(one.ending))
     return Evidence(
         ending=weakest.ending,
         close_code=weakest.close_code,

@@ -7,7 +7,7 @@ import trio
 
 from batchjobs.checkpoint import JobRecord, Row
 from batchjobs.errors import SuspectError
-from batchjobs.jobs import Job, Status, severity
+from batchjobs.jobs import Job, Status, sum_severity
 from batchjobs.outputs import reuse
 from batchjobs.outputs.writing import Written
 from batchjobs.planning.intact import can_serve, is_intact
@@ -70,7 +70,7 @@ class Reuse:
                 message=f"asks the same as '{leader.id}', which failed: {leader.error_message}",
                 is_passing=leader.is_passing,
             )
-        if kept is not None and severity(kept.doubts) <= severity(leader.doubts):
+        if kept is not None and sum_severity(kept.doubts) <= sum_severity(leader.doubts):
             return Fail(error_class=SuspectError.label)
         record = None
         with trio.CancelScope(shield=True):
@@ -90,7 +90,7 @@ class Reuse:
             if record != own and can_serve(checkpoint.folder, record, row)
         ]
         if kept:
-            return min(kept, key=lambda record: severity(record.doubts))
+            return min(kept, key=lambda record: sum_severity(record.doubts))
         return checkpoint.lookups.find_failure(row.key, besides=row.id)
 
     async def find_kept(self, row: Row) -> tuple[JobRecord | None, JobRecord | None]:

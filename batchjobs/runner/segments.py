@@ -7,7 +7,7 @@ import trio
 
 from batchjobs.checkpoint import AttemptEnd, SegmentChanges, SegmentRecord
 from batchjobs.files import run_folder
-from batchjobs.jobs import severity
+from batchjobs.jobs import sum_severity
 from batchjobs.outputs import writing
 from batchjobs.outputs.segments import remove_segments
 from batchjobs.outputs.writing import Written
@@ -39,7 +39,7 @@ async def keep(
     """
     ticket = attempt.ticket
     kept, written = _find_kept(ticket), None
-    if kept and result.doubts and severity(kept.doubts) <= severity(result.doubts):
+    if kept and result.doubts and sum_severity(kept.doubts) <= sum_severity(result.doubts):
         record, end = kept, replace(end, result="suspect")
     else:
         record, written = await _write(run, ticket, result)

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, JobRecord, Row
-from batchjobs.jobs import severity
+from batchjobs.jobs import sum_severity
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Written
 from batchjobs.protocol.tts_audio import TtsResult
@@ -62,7 +62,7 @@ async def _keep_in_doubt(
     kept, targets = _find_kept(ticket), tuple[Path, ...]()
     # An MP3 that is kept is of no use to a row that asks for a WAV by now.
     is_of_use = kept is not None and kept.can_become(ticket.row.output)
-    if kept and is_of_use and severity(kept.doubts) <= severity(result.doubts):
+    if kept and is_of_use and sum_severity(kept.doubts) <= sum_severity(result.doubts):
         record = kept
         end = replace(end, result="suspect")
     else:

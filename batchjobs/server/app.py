@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import logging
 import math
@@ -70,7 +71,8 @@ async def serve(
             synthesiser = await trio.to_thread.run_sync(registry.make_synthesiser, settings.engine)
             made.append(synthesiser)
         if recogniser is None:
-            recogniser = await trio.to_thread.run_sync(_load_recogniser, settings)
+            load = functools.partial(registry.make_recogniser, model_folder=settings.model_folder)
+            recogniser = await trio.to_thread.run_sync(load, settings.engine)
             made.append(recogniser)
         listener = await _open_listener(settings)
         server = _Server(settings, synthesiser, recogniser, log, _port_of(listener))
@@ -82,10 +84,6 @@ async def serve(
             for engine in made:
                 await trio.to_thread.run_sync(engine.close)
         log.close()
-
-
-def _load_recogniser(settings: ServerSettings) -> Recogniser:
-    return registry.make_recogniser(settings.engine, model_folder=settings.model_folder)
 
 
 async def _open_listener(settings: ServerSettings) -> trio.SocketListener:
@@ -166,12 +164,14 @@ class _Server:
         self, nursery: trio.Nursery, stream: trio.SocketStream
     ) -> tuple[WebSocketConnection, Admission] | None:
         """Answer the handshake; None if it was refused, or never finished."""
+        limit = self._settings.message_limit_bytes
+        extension = Deflate(limit) if self._settings.compresses else None
         with trio.move_on_after(self._settings.handshake_seconds) as scope:
             request = await wrap_server_stream(
-                _ReaderStart(nursery, scope, self._extension()),  # type: ignore[arg-type]  # it starts one task in it
+                _ReaderStart(nursery, scope, extension),  # type: ignore[arg-type]  # it starts one task in it
                 stream,
                 message_queue_size=_MESSAGES_WAITING,
-                max_message_size=self._settings.message_limit_bytes,
+                max_message_size=limit,
                 receive_buffer_size=_RECEIVE_BUFFER_BYTES,
             )
             decision = self._decide(request)
@@ -214,10 +214,6 @@ class _Server:
             faults=FaultInjector(fault),
             settings=self._settings,
         )
-
-    def _extension(self) -> Deflate | None:
-        limit = self._settings.message_limit_bytes
-        return Deflate(limit) if self._settings.compresses else None
 
     def _decide(self, request: WebSocketRequest) -> Admission | Refusal:
         decision = examine(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.jobs import Ending, Sign, severity
+from batchjobs.jobs import Ending, Sign, sum_severity
 from batchjobs.plausibility.clips import SpeechJudge, SpeechRates
 from batchjobs.server.engines.tone import ToneSynthesiser
 from tests.builders import make_speech
@@ -174,7 +174,7 @@ def test_of_two_takes_the_one_with_more_of_the_text_has_less_against_it() -> Non
 
     def weight(sound: ReceivedAudio, ending: Ending = Ending.QUIET, count: int = 20) -> float:
         judge = _judge(spoken, rates=_taught(count=count))
-        return severity(judge.verdict(sound, RATE, ending).doubts)
+        return sum_severity(judge.verdict(sound, RATE, ending).doubts)
 
     abrupt = weight(make_hum(4.0, fades=False), Ending.CLOSED_BY_SERVER)
     shorter = [weight(make_hum(4.0 * kept)) for kept in (0.7, 0.5, 0.3, 0.1)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import trio
 
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, severity
+from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, sum_severity
 from batchjobs.limits import QuietTime
 from batchjobs.outputs.suspects import is_same_length
 from batchjobs.plausibility.clips import SpeechRates
@@ -89,7 +89,7 @@ class Buyer:
             attempts += 1
             last = await self._taken(next(takes))
             is_as_before = is_same_length(kept[0].seconds, last[0].seconds)
-            kept = min(kept, last, key=lambda one: severity(one[1].doubts))
+            kept = min(kept, last, key=lambda one: sum_severity(one[1].doubts))
             if is_as_before:
                 break
         return Bought(first[1].doubts, attempts, bool(kept[1].doubts), *kept)

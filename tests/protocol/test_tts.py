@@ -5,7 +5,7 @@ import json
 import pytest
 
 from batchjobs.errors import SuspectError
-from batchjobs.jobs import Doubt, Ending, Sign, severity
+from batchjobs.jobs import Doubt, Ending, Sign, sum_severity
 from batchjobs.providers import BUILT_IN
 from tests.builders import READY, audio_message
 from tests.canary import KEY
@@ -149,7 +149,7 @@ def test_a_sample_rate_that_changes_ends_the_session() -> None:
     assert "from 24000 to 16000" in result.doubts[0].message
     assert result.evidence.ending is Ending.STOPPED
     half = open_session().hear(audio_message(b"\1\2\3")).after(9).machine.course.result()
-    assert severity(half.doubts) < severity(result.doubts)
+    assert sum_severity(half.doubts) < sum_severity(result.doubts)
 
 
 def test_the_services_rate_counts_not_the_asked_one() -> None:
