@@ -226,7 +226,7 @@ def test_a_run_that_did_not_begin_leaves_the_last_one_s_results(
     folder = batchjobs.run(manifest, TONE).folder
     before = (folder / "summary.json").read_bytes()
 
-    def missing(**_: object) -> NoReturn:
+    def missing(*_: object, **__: object) -> NoReturn:
         raise batchjobs.errors.ConfigurationError("its extra is not installed")
 
     monkeypatch.setattr(execute, "local_server", missing)
