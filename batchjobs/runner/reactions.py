@@ -43,9 +43,6 @@ _MUTE_TEXTS: Final = 2
 """So many texts without any audio make a service mute that has spoken before."""
 
 
-# -- facts -----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
     """What counts of the sessions that were opened for a ticket.
@@ -153,12 +150,9 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """Lower the concurrency and try again after a while; uses up no attempt.
+    """Lower the concurrency, and try again after a while; uses up no attempt.
 
-    Attributes:
-        tries: What then counts.
-        wait_seconds: Until this job is tried again.
-        pause_seconds: Until any session is opened.
+    The job waits for `wait_seconds`, and all others for `pause_seconds`.
     """
 
     tries: Tries
@@ -219,7 +213,9 @@ def react(
         return _throttle(ticket.tries, service, error, policy)
     tries = replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
     wait = policy.wait_seconds(tries.attempts, error.retry_after_seconds, random_source)
-    if _contact_of(ticket, service, error) is Contact.LOST:
+    was_connected, is_proven = ticket.was_connected, service.is_proven
+    contact = find_contact(error, was_connected=was_connected, is_proven=is_proven)
+    if contact is Contact.LOST:
         undecided = (*tries.unreachable_at, service.now)
         tries = replace(tries, unreachable_at=undecided, last_error=error)
         return _find_outage(service, error) or Hold(tries=tries, wait_seconds=wait)
@@ -257,10 +253,6 @@ def find_contact(error: SessionError, *, was_connected: bool, is_proven: bool) -
     # A refused handshake says nothing of the job: all others' are the same.
     is_lost = is_proven and error.reaction in {Reaction.RETRY, Reaction.FAIL}
     return Contact.LOST if is_lost else Contact.UNKNOWN
-
-
-def _contact_of(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> Contact:
-    return find_contact(error, was_connected=ticket.was_connected, is_proven=service.is_proven)
 
 
 def _find_mute(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> Stop | None:
