@@ -178,4 +178,4 @@ def audio_message(pcm: bytes, sample_rate: int | None = 24_000, **others: object
 
 def transcript_message(text: str) -> str:
     """Write a service's message with a transcript."""
-    return json.dumps({"event": "transcription", "data": text})
+    return json.dumps({"event": "transcription", "data": text}, ensure_ascii=False)

@@ -11,15 +11,15 @@ import batchjobs
 from batchjobs.audio.pauses import split_at_pauses
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.errors import ConfigurationError
-from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.registry import make_synthesiser
+from tests.builders import make_speech
 
 RATE = 16_000
 
 
 def test_speech_is_found_among_loud_music(tmp_path: Path) -> None:
     """Where the level says nothing."""
-    speech = SpeechSettings(voice_id="en", model_id="m", output_format="pcm_16000")
+    speech = make_speech(16_000, voice_id="en")
     text = "The quick brown fox jumps over the lazy dog, and nobody in the house has seen it."
     engine = make_synthesiser("espeak")
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchjobs.audio import encoding
-from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.registry import make_synthesiser
+from tests.builders import make_speech
 from tests.clocks import PATIENCE_SECONDS
 from tests.whole_runs import (
     ARABIC,
@@ -78,7 +78,7 @@ def test_long_texts_come_back_exactly(tmp_path: Path) -> None:
 
 def test_speech_that_is_not_heard_is_no_finished_job(tmp_path: Path) -> None:
     """A recording of speech that comes back empty is in doubt, with its place; silence is done."""
-    spoken = SpeechSettings(voice_id="ar", model_id="m", output_format="pcm_16000")
+    spoken = make_speech(16_000, voice_id="ar")
     engine = make_synthesiser("espeak")
     pcm = b"".join(engine.synthesise(ARABIC[0] * 3, spoken))
     engine.close()

@@ -13,9 +13,9 @@ from pathlib import Path
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError, NoRunError
-from batchjobs.jobs import SpeechSettings
 from batchjobs.outputs.reuse import find_changes
 from batchjobs.server.engines.registry import make_synthesiser
+from tests.builders import make_speech
 from tests.faults.bench import Bench
 from tests.whole_runs import ARABIC, write_manifest
 
@@ -38,12 +38,9 @@ def sha256_of_wav(pcm: bytes) -> str:
 
 def tones(text: str, rate: int) -> bytes:
     """Give the samples that a text must give."""
-    settings = SpeechSettings(
-        voice_id="any", model_id="any", output_format=f"pcm_{rate}", speed=1.0
-    )
     engine = make_synthesiser("tone")
     try:
-        return b"".join(engine.synthesise(text, settings))
+        return b"".join(engine.synthesise(text, make_speech(rate)))
     finally:
         engine.close()
 

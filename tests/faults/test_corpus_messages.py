@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from batchjobs.errors import SessionError
-from batchjobs.jobs import Kind, Segment, Status
+from batchjobs.jobs import Status
 from batchjobs.protocol.messages import InvalidMessageError
 from batchjobs.protocol.parsing import parse_stt_reply, parse_tts_reply
 from batchjobs.session import Endpoint, SttSession, TtsSession
@@ -16,7 +16,7 @@ from tests.builders import (
     LenientJudge,
     audio_message,
     make_endpoint,
-    make_speech,
+    make_segment,
     make_tone,
     transcript_message,
 )
@@ -58,7 +58,7 @@ async def speech_of(case: MessageCase, dialled: "Dialled") -> str:
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    segment = Segment(key="k", kind=Kind.TTS, speech=make_speech())
+    segment = make_segment("نص آخر")
     endpoint = dialled.link(talk)
     session = TtsSession(endpoint, segment, texts=["نص", " آخر"], judge=LenientJudge())
     result = await session.run()

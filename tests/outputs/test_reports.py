@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.checkpoint import Checkpoint, JobRecord
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.files.run_folder import FAILED, RESULTS, SUMMARY
-from batchjobs.jobs import BadRow, Ending, Evidence, Job, Kind, Status
+from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs.reports import (
@@ -20,19 +20,17 @@ from batchjobs.outputs.reports import (
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.providers import BUILT_IN
-from tests.builders import make_end, make_file, make_start, write_recording
+from tests.builders import (
+    make_end,
+    make_evidence,
+    make_file,
+    make_record,
+    make_start,
+    write_recording,
+)
 
 _ARABIC = "السَّلامُ \u200fعَلَيْكُـــم\u200d\u200c ٣٤٫٥ \u2028 abc\u202e"
-_EVIDENCE = Evidence(
-    ending=Ending.DRAINED,
-    close_code=1000,
-    messages=4,
-    first_result_seconds=0.5,
-    longest_gap_seconds=0.25,
-    session_seconds=2.0,
-    sent_characters=5,
-    received_audio_seconds=1.5,
-)
+_EVIDENCE = make_evidence(sent_characters=5, received_audio_seconds=1.5)
 
 
 def _jobs(path: Path, *, input_root: Path | None = None) -> list[Job | BadRow]:
@@ -69,16 +67,14 @@ def _settle(checkpoint: Checkpoint, *, failing: frozenset[str] = frozenset()) ->
     """Give every row an outcome."""
     records = []
     for row, _ in checkpoint.rows.stream_outcomes():
-        done = JobRecord(
+        done = make_record(
             id=row.id,
             key=row.key,
             kind=Kind(row.kind or "tts"),
-            status=Status.DONE,
             output=row.output,
             files=(make_file(row.output),),
             provider=row.provider,
             attempts=2,
-            audio_seconds=1.5,
             evidence=_EVIDENCE,
         )
         if row.kind == Kind.TTS:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from batchjobs.audio import encoding
-from batchjobs.checkpoint import AttemptStart, Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.files.atomic import publish
-from batchjobs.jobs import BadRow, Job, Kind, Status
+from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs import reuse, writing
@@ -18,7 +18,7 @@ from batchjobs.planning.make_plan import make_plan
 from batchjobs.planning.plan import TO_BUY, Action, Plan
 from batchjobs.providers import Provider
 from batchjobs.transcripts.joining import TranscriptPart, join_parts
-from tests.builders import make_evidence
+from tests.builders import make_evidence, make_failed_record, make_record, make_start
 
 SPOKEN = b"\x01\x02" * 4_000
 
@@ -104,9 +104,8 @@ class Desk:
         """Do one row; tell whether it was bought."""
         if row.action == Action.BAD or row.id in failing:
             kind = Kind(row.kind) if row.kind else Kind.TTS
-            record = JobRecord(id=row.id, key=row.key, kind=kind, status=Status.FAILED)
-            record = replace(record, is_passing=failing.get(row.id, False), error_class="x")
-            checkpoint.commit(records=[record])
+            record = make_failed_record(id=row.id, key=row.key, kind=kind)
+            checkpoint.commit(records=[replace(record, is_passing=failing.get(row.id, False))])
             return False
         if row.action in {Action.COPY, Action.FOLLOW}:
             donors = checkpoint.lookups.find_donors(row.key)
@@ -118,9 +117,7 @@ class Desk:
             record = replace(donors[0], id=row.id, output=row.output, files=written.files)
             checkpoint.commit(records=[record])
             return False
-        checkpoint.commit(
-            starts=[AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)]
-        )
+        checkpoint.commit(starts=[make_start(key=row.key, job=row.id, provider=row.provider)])
         if row.kind == Kind.TTS:
             written = writing.write_speech(self.folder, row.output, SPOKEN, 24_000)
         else:
@@ -129,11 +126,10 @@ class Desk:
                 self.folder, row.output, heard, audio_seconds=row.seconds, evidence=_EVIDENCE
             )
         publish(written.targets)
-        record = JobRecord(
+        record = make_record(
             id=row.id,
             key=row.key,
             kind=Kind(row.kind),
-            status=Status.DONE,
             output=row.output,
             files=written.files,
             sample_rate=24_000 if row.kind == Kind.TTS else 0,

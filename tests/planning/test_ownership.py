@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchjobs.checkpoint import AttemptStart, Checkpoint
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import OutputError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import publish
@@ -12,6 +12,7 @@ from batchjobs.outputs import writing
 from batchjobs.planning.plan import BadRowsError
 from batchjobs.planning.row_builder import RowBuilder
 from batchjobs.providers import BUILT_IN
+from tests.builders import make_start
 from tests.planning.desk import SPOKEN, Desk, text_rows, write_sound
 
 
@@ -80,7 +81,7 @@ def test_a_left_over_of_our_own_is_accepted(desk: Desk) -> None:
     desk.plan(table)
     with Checkpoint.open(desk.folder) as checkpoint:
         row = next(checkpoint.rows.stream_to_do(["new"]))
-        start = AttemptStart(key=row.key, job=row.id, provider=row.provider, started_at=1.0)
+        start = make_start(key=row.key, job=row.id, provider=row.provider)
         checkpoint.commit(starts=[start])
         for name in ("r1", "r2"):
             publish(writing.write_speech(desk.folder, f"audio/{name}.wav", SPOKEN, 24_000).targets)

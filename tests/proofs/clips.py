@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchjobs.audio.pcm import ends_abruptly, window_frames, window_powers
-from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from tests.books import PROSE
+from tests.builders import make_speech
 
 __all__ = ["RATE", "SPEEDS", "VOICES", "Clip", "Speaker", "spoken_text"]
 
@@ -149,12 +149,7 @@ class Speaker:
         while True:
             text, speed = spoken_text(language, self._dice), self._dice.choice(SPEEDS)
             tempo = 1.0 + self._tempo_dice.uniform(-self._jitter, self._jitter)
-            settings = SpeechSettings(
-                voice_id=voice,
-                model_id="m",
-                speed=pace * speed / tempo,
-                output_format=f"pcm_{RATE}",
-            )
+            settings = make_speech(RATE, voice_id=voice, speed=pace * speed / tempo)
             pcm = trimmed(b"".join(self._engine.synthesise(text, settings)))
             if pcm:  # not a text of marks alone
                 return Clip(voice=voice, text=text, speed=speed, pcm=pcm)

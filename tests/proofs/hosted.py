@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import trio
 
 from batchjobs.audio.buffer import ReceivedAudio
-from batchjobs.jobs import Doubt, Kind, Segment, SpeechSettings, sum_severity
+from batchjobs.jobs import Doubt, sum_severity
 from batchjobs.limits import QuietTime
 from batchjobs.outputs.suspects import is_same_length
 from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Endpoint, TtsSession
-from tests.builders import audio_message, make_endpoint
+from tests.builders import audio_message, make_endpoint, make_segment, make_speech
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service
 
@@ -106,13 +106,11 @@ class Buyer:
         """
         self.voice.clip = clip
         self.sessions += 1
-        speech = SpeechSettings(
-            voice_id=clip.voice, model_id="m", speed=clip.speed, output_format=f"pcm_{RATE}"
-        )
+        speech = make_speech(RATE, voice_id=clip.voice, speed=clip.speed)
         judge = (rates or self.rates).make_judge(
             voice=clip.voice, spoken=clip.text, speed=clip.speed
         )
-        segment = Segment(key="k", kind=Kind.TTS, text=clip.text, speech=speech)
+        segment = make_segment(clip.text, speech=speech)
         session = TtsSession(
             self.endpoint,
             segment,

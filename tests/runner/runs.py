@@ -14,7 +14,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import DiskError
 from batchjobs.files.run_folder import CHECKPOINT
-from batchjobs.jobs import BadRow, Job, Kind, Status
+from batchjobs.jobs import BadRow, Job, Status
 from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
 from batchjobs.outputs.reuse import find_changes
@@ -24,7 +24,7 @@ from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunState
 from tests import tally
-from tests.builders import audio_message, make_endpoint, make_speech, make_tone
+from tests.builders import audio_message, make_endpoint, make_job, make_speech, make_tone
 from tests.streams import Peer, Raw, Service, Talk
 
 RATE = 8_000
@@ -53,15 +53,8 @@ TEXT = "مَرْحَبًا بكم في البرنامج"
 
 def job(name: str, text: str = TEXT, *, provider: str = "quick", **others: Any) -> Job:
     """Make a row that is to be spoken."""
-    return Job(
-        id=name,
-        line=1,
-        kind=Kind.TTS,
-        provider=provider,
-        text=f"{text} {name}" if text is TEXT else text,
-        speech=SPEECH,
-        **others,
-    )
+    whole = f"{text} {name}" if text is TEXT else text
+    return make_job(name, whole, provider=provider, speech=SPEECH, **others)
 
 
 def jobs(count: int) -> list[Job]:

@@ -22,6 +22,7 @@ from tests.builders import (
     make_endpoint,
     make_segment,
     make_tone,
+    transcript_message,
 )
 from tests.canary import key_with
 from tests.streams import Peer, Raw, Service, Talk
@@ -124,18 +125,13 @@ async def mute(peer: Peer) -> None:
     await trio.sleep_forever()
 
 
-def heard(text: str) -> dict[str, Any]:
-    """Write a transcription."""
-    return {"event": "transcription", "data": text}
-
-
 async def listens(peer: Peer) -> None:
     """Answer each chunk with a longer transcript, the Arabic as it is."""
     said = ""
     while True:
         await peer.get()
         said += ARABIC
-        await peer.send(heard(said))
+        await peer.send(transcript_message(said))
 
 
 class CancelAt(trio.abc.Instrument):

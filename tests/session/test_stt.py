@@ -18,16 +18,8 @@ from batchjobs.protocol.stt import SttResult
 from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneSynthesiser
 from batchjobs.session import RECORDING_CODE, SttSession, recording_chunks
-from tests.builders import HOSTED, make_speech
-from tests.session.scripted import (
-    ARABIC,
-    CLOSE_SECONDS,
-    chunks_of,
-    endpoint_at,
-    heard,
-    listens,
-    serving,
-)
+from tests.builders import HOSTED, make_speech, transcript_message
+from tests.session.scripted import ARABIC, CLOSE_SECONDS, chunks_of, endpoint_at, listens, serving
 from tests.streams import Peer, Talk
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -60,7 +52,7 @@ async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock:
     async def hears_nothing(peer: Peer) -> None:
         while True:
             await peer.get()
-            await peer.send(heard(" "))
+            await peer.send(transcript_message(" "))
 
     async def chunks(pcm: bytes) -> AsyncGenerator[bytes, None]:
         for start in range(0, len(pcm), 32_000):
@@ -97,7 +89,7 @@ async def test_audio_goes_out_at_its_pace(pace: float, autojump_clock: object) -
         while True:
             await peer.get()
             times.append(trio.current_time())
-            await peer.send(heard("نعم"))
+            await peer.send(transcript_message("نعم"))
 
     await transcribed(timed, provider=replace(HOSTED, pace=pace), chunks=chunks_of(6))
     step = 1 / pace if pace else 0.0
@@ -232,7 +224,7 @@ async def test_a_close_before_all_audio_was_sent_is_a_failure(
 
     async def leaves(peer: Peer) -> None:
         await peer.get()
-        await peer.send(heard("نعم"))
+        await peer.send(transcript_message("نعم"))
         await peer.connection.aclose(code)
 
     with pytest.raises(TransientError) as caught:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from batchjobs.providers import BUILT_IN
 from batchjobs.session import Endpoint, SttSession
+from tests.builders import HOSTED
 
-QUICK = replace(BUILT_IN["munsit"], pace=0.0, transcript_per_chunk=True)
+QUICK = replace(HOSTED, pace=0.0, transcript_per_chunk=True)
 
 ARABIC = "مَرْحَبًا بِكُم ١٢٣ ـــ\u200dhello\u200c عالم "
 

@@ -16,7 +16,7 @@ import websockets.sync.server
 from batchjobs.protocol import codec
 from batchjobs.server.app import serve
 from batchjobs.server.settings import ServerSettings
-from batchjobs.session import Endpoint, dial_tcp
+from batchjobs.session import dial_tcp
 from batchjobs.websocket import hooks
 from tests.builders import make_endpoint, transcript_message
 from tests.streams import FaultyStream, Peer, Service
@@ -54,8 +54,7 @@ def others_server(heard: list[bytes], agreed: list[str]) -> Iterator[str]:
         agreed.append(connection.request.headers.get("Sec-WebSocket-Extensions", ""))
         for message in connection:
             heard.append(bytes(json.loads(message)["data"]["audioBuffer"]))
-            reply = {"event": "transcription", "data": ARABIC * len(heard)}
-            connection.send(json.dumps(reply, ensure_ascii=False))
+            connection.send(transcript_message(ARABIC * len(heard)))
 
     with websockets.sync.server.serve(talk, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -79,8 +78,8 @@ async def test_another_library_s_server_reads_it_and_a_third_of_the_bytes_travel
         agreed: list[str] = []
         streams = Streams()
         with others_server(heard, agreed) as url:
-            endpoint = Endpoint(
-                QUICK, base_url=url, key="k", dial=streams.dial, compresses=compresses
+            endpoint = make_endpoint(
+                streams.dial, QUICK, base_url=url, key="k", compresses=compresses
             )
             assert await transcribed(endpoint, pcm) == ARABIC * 8
         assert b"".join(data[codec.WAV_HEADER_BYTES :] for data in heard) == pcm

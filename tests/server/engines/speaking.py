@@ -2,15 +2,14 @@
 
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.espeak import EspeakSynthesiser
+from tests.builders import make_speech
 
 
 def make_settings(
     rate: int = 24_000, speed: float = 1.0, voice_id: str = "ar-najdi-male-2"
 ) -> SpeechSettings:
     """Make settings for a voice of espeak."""
-    return SpeechSettings(
-        voice_id=voice_id, model_id="any", speed=speed, output_format=f"pcm_{rate}"
-    )
+    return make_speech(rate, voice_id=voice_id, speed=speed)
 
 
 def say(engine: EspeakSynthesiser, text: str, settings: SpeechSettings | None = None) -> bytes:

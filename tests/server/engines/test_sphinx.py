@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from batchjobs.errors import ConfigurationError, EngineError
-from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines import sphinx_helper
 from batchjobs.server.engines.espeak import EspeakSynthesiser
 from batchjobs.server.engines.sphinx import SphinxRecogniser, SphinxStream
+from tests.builders import make_speech
 from tests.server.engines.hearing import hear
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -37,7 +37,7 @@ def clips() -> dict[tuple[str, str], bytes]:
         (voice_id, sentence): b"".join(
             engine.synthesise(
                 sentence,
-                SpeechSettings(voice_id=voice_id, model_id="any", output_format="pcm_16000"),
+                make_speech(16_000, voice_id=voice_id),
             )
         )
         for voice_id in ("en-male", "en-female")
