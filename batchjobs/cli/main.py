@@ -17,10 +17,21 @@ from batchjobs.process.tuning import tune_imports
 
 __all__ = ["COMMANDS", "cli", "main"]
 
-COMMANDS: Final = (
-    "accept bind book plan probe providers results run scan serve status verify".split()
-)
-"""Each is in a file of its own, ``commands/NAME.py``, which is read when it is called."""
+COMMANDS: Final = {
+    "accept": "Make suspect results done, without a purchase.",
+    "bind": "Bind a run's chapters as an audiobook.",
+    "book": "Make a manifest of an EPUB, text or Markdown.",
+    "plan": "Check and price a manifest; spends nothing.",
+    "probe": "Find out how a service ends its audio.",
+    "providers": "List the providers and their settings.",
+    "results": "Print the results, at any time.",
+    "run": "Run MANIFEST, or continue it: the same command.",
+    "scan": "Make a manifest of a folder of recordings.",
+    "serve": "Serve the services' protocol on this machine.",
+    "status": "Say where a run stands, also while it goes on.",
+    "verify": "Check every output against the checkpoint.",
+}
+"""What each does; it is in ``commands/NAME.py``, which is read when it is called."""
 _BUG_EXIT_CODE: Final = 70
 
 
@@ -29,14 +40,21 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         """Name the commands, in the order of the help."""
-        return COMMANDS
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Read a command's file; all of them for a name that is none's, to suggest the nearest."""
         for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
-                self.add_command(getattr(import_module(f"batchjobs.cli.commands.{name}"), name))
+                command = getattr(import_module(f"batchjobs.cli.commands.{name}"), name)
+                command.short_help = COMMANDS[name]
+                self.add_command(command)
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in the help, without reading their files."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; the help is printed here."""

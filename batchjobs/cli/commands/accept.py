@@ -18,7 +18,7 @@ __all__ = ["accept"]
 _REASONS: Final = "silent abrupt short long broken unheard few_words unsettled".split()
 
 
-@click.command(short_help="Make suspect results done, without a purchase.")
+@click.command()
 @RUN_FOLDER
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @option("--all", "every", is_flag=True, help="Accept every suspect result.")

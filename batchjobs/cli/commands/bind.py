@@ -15,7 +15,7 @@ from batchjobs.options.audiobook import BindSettings
 __all__ = ["bind"]
 
 
-@click.command(short_help="Bind a run's chapters as an audiobook.")
+@click.command()
 @RUN_FOLDER
 @option(
     "-o",

@@ -13,7 +13,7 @@ from batchjobs.formatting import duration
 __all__ = ["book"]
 
 
-@click.command(short_help="Make a manifest of an EPUB, text or Markdown.")
+@click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @option(
     "-o",

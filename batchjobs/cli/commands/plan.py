@@ -28,7 +28,7 @@ _NAMES_SHOWN: Final = 3
 """Of models, and of voices; the others are counted."""
 
 
-@click.command(short_help="Check and price a manifest; spends nothing.")
+@click.command()
 @MANIFEST
 @functools.partial(run_settings, only_planned=True, like=run)
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")

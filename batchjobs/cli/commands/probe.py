@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["probe"]
 
 
-@click.command(short_help="Find out how a service ends its audio.")
+@click.command()
 @click.argument("provider", shell_complete=complete_provider)
 @option("--voice", default="", help="Voice to speak with.  [default: the provider's]")
 @option("--base-url", default="", help="Where the provider is: wss://HOST/api/v1.")

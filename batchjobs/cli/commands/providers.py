@@ -12,7 +12,7 @@ from batchjobs.cli.options import config_option, json_option
 __all__ = ["providers"]
 
 
-@click.command(short_help="List the providers and their settings.")
+@click.command()
 @json_option
 @config_option
 def providers(*, as_json: bool, config: Path | None) -> None:

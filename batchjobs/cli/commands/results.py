@@ -15,7 +15,7 @@ __all__ = ["results"]
 _STATUSES: Final = ("done", "suspect", "failed", "not_run")
 
 
-@click.command(short_help="Print the results, at any time.")
+@click.command()
 @RUN_FOLDER
 @option(
     "--to",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["scan"]
 
 
-@click.command(short_help="Make a manifest of a folder of recordings.")
+@click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @option(
     "-o",

@@ -16,7 +16,7 @@ from batchjobs.process.tuning import tune_process
 __all__ = ["serve"]
 
 
-@click.command(short_help="Serve the services' protocol on this machine.")
+@click.command()
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option(
     "--port",

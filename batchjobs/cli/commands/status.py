@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["status"]
 
 
-@click.command(short_help="Say where a run stands, also while it goes on.")
+@click.command()
 @RUN_FOLDER
 @json_option
 @config_option

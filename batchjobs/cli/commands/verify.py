@@ -12,7 +12,7 @@ from batchjobs.formatting import plural
 __all__ = ["verify"]
 
 
-@click.command(short_help="Check every output against the checkpoint.")
+@click.command()
 @RUN_FOLDER
 @json_option
 @defaults_option
