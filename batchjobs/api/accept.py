@@ -145,8 +145,8 @@ def _why_not(name: str, outcome: Outcome | None) -> str:
 
 
 def _suspects(checkpoint: Checkpoint, reasons: set[str]) -> Iterator[tuple[Row, JobRecord]]:
-    for row, record in checkpoint.rows.stream_outcomes(Status.SUSPECT):
-        if record is not None and (not reasons or {d.sign for d in record.doubts} <= reasons):
+    for row, record in checkpoint.rows.stream_records(Status.SUSPECT):
+        if not reasons or {doubt.sign for doubt in record.doubts} <= reasons:
             yield row, record
 
 

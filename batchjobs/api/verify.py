@@ -1,7 +1,7 @@
 """Whether a run's files are as they were."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,8 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
     checked = 0
     judged: dict[bool, list[JobRecord]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
-        for record in itertools.chain(checkpoint.lookups.stream_done(), _suspects(checkpoint)):
+        suspects = (record for _, record in checkpoint.rows.stream_records(Status.SUSPECT))
+        for record in itertools.chain(checkpoint.lookups.stream_done(), suspects):
             checked += 1
             changes = reuse.find_changes(folder, record.files)
             if bool(changes) != record.is_damaged:
@@ -66,15 +67,6 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
                 _record_damage(folder, judged)
     _record_damage(folder, judged)
     return VerifyReport(checked=checked, wrong=tuple(wrong))
-
-
-def _suspects(checkpoint: Checkpoint) -> Iterator[JobRecord]:
-    """Stream what is kept in doubt."""
-    return (
-        record
-        for _, record in checkpoint.rows.stream_outcomes(Status.SUSPECT)
-        if record is not None
-    )
 
 
 def _record_damage(folder: Path, judged: dict[bool, list[JobRecord]]) -> None:

@@ -1,5 +1,6 @@
 """The run's rows as they were adopted, each with what became of it."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,17 +58,20 @@ class Rows:
         for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
             yield from page
 
-    def stream_outcomes(self, status: Status | None = None) -> Iterator[Outcome]:
-        """Read the rows in order, each with what became of it.
+    def stream_outcomes(self) -> Iterator[Outcome]:
+        """Read the rows in order, each with what became of it."""
+        query = f"{_OUTCOMES} WHERE position > ? ORDER BY position LIMIT ?"
+        return itertools.chain.from_iterable(
+            self._database.stream_pages(query, (0,), _read_outcome)
+        )
 
-        Args:
-            status: Only those that ended so; None gives all.
-        """
-        query = f"""{_OUTCOMES} WHERE position > ?
-            {"" if status is None else "AND jobs.status = ?"} ORDER BY position LIMIT ?"""
-        wanted = () if status is None else (status.value,)
-        for page in self._database.stream_pages(query, (0,), _read_outcome, parameters=wanted):
-            yield from page
+    def stream_records(self, status: Status) -> Iterator[tuple[Row, JobRecord]]:
+        """Read the rows that ended so, in order, each with the record of its job."""
+        query = f"{_OUTCOMES} WHERE position > ? AND jobs.status = ? ORDER BY position LIMIT ?"
+        for page in self._database.stream_pages(
+            query, (0,), _read_outcome, parameters=(status.value,)
+        ):
+            yield from ((row, record) for row, record in page if record is not None)
 
     def find_outcomes(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Look up rows by id, each with what became of it."""

@@ -210,16 +210,14 @@ def _join_lines(lines: Iterable[bytes], check: Callable[[], None] | None = None)
 
 
 def _done_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
-    for row, record in checkpoint.rows.stream_outcomes(Status.DONE):
-        assert record is not None
+    for row, record in checkpoint.rows.stream_records(Status.DONE):
         job = row.read()  # once: of a million rows it is a tenth of the time
         yield _encode_line(dict(job.row), _result_of(row, record, job))
 
 
 def _failed_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
-    found = (checkpoint.rows.stream_outcomes(status) for status in (Status.FAILED, Status.SUSPECT))
+    found = (checkpoint.rows.stream_records(status) for status in (Status.FAILED, Status.SUSPECT))
     for row, record in heapq.merge(*found, key=lambda outcome: outcome[0].position):
-        assert record is not None
         yield _encode_line(dict(row.read().row), _failure_of(row, record))
 
 

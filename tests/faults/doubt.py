@@ -147,8 +147,7 @@ class DoubtedCase(Case):
     def had(self, checkpoint: Checkpoint) -> list[JobRecord]:
         """Finished jobs, and what is kept in doubt."""
         self.kept = ""
-        found = checkpoint.rows.stream_outcomes(Status.SUSPECT)
-        suspects = [record for _, record in found if record is not None]
+        suspects = [record for _, record in checkpoint.rows.stream_records(Status.SUSPECT)]
         for record in suspects:
             place = self.folder / record.output
             self.kept = sha256_of(place) if place.exists() else ""

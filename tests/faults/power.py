@@ -246,9 +246,7 @@ def _looked_at(
             checkpoint.recover(time.time())
             with checkpoint._database.use() as database:
                 sound = database.execute("PRAGMA integrity_check").fetchone()[0]
-            suspects = [
-                record for _, record in checkpoint.rows.stream_outcomes(Status.SUSPECT) if record
-            ]
+            suspects = [record for _, record in checkpoint.rows.stream_records(Status.SUSPECT)]
             records = [*checkpoint.lookups.stream_done(), *suspects]
             attempts = checkpoint.totals.count_rows().attempts
     except (BatchjobsError, sqlite3.Error) as error:

@@ -101,9 +101,7 @@ class RunFolder(Edited):
     def accept_now(self, which: int = -1) -> None:
         """Accept all that is in doubt, or one of it, and check what became of that."""
         with Checkpoint.read(self.folder) as checkpoint:
-            found = [
-                (row, kept) for row, kept in checkpoint.rows.stream_outcomes(Status.SUSPECT) if kept
-            ]
+            found = list(checkpoint.rows.stream_records(Status.SUSPECT))
         if which >= 0 and found:
             found = [found[which % len(found)]]
         asked = [row.id for row, _ in found] if which >= 0 else []
