@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs import reuse, writing
+from batchjobs.planning.intact import is_intact
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.planning.plan import TO_BUY, Action, Plan
 from batchjobs.providers import Provider
@@ -31,6 +32,8 @@ class Desk:
 
     home: Path
     providers: Mapping[str, Provider]
+    held: set[str] = field(default_factory=set)
+    """Keys of what was there when the last run began."""
 
     @property
     def folder(self) -> Path:
@@ -93,6 +96,8 @@ class Desk:
         with Checkpoint.open(self.folder) as checkpoint:
             self.made(table, checkpoint, **changes)
             checkpoint.staging.adopt({})
+            done = checkpoint.lookups.stream_done()
+            self.held = {record.key for record in done if is_intact(self.folder, record)}
             for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
                 rows = checkpoint.rows.stream_to_do(actions)
                 bought += [row.id for row in rows if self.do(checkpoint, row, failing or {})]
@@ -112,11 +117,14 @@ class Desk:
             written = next(
                 filter(None, (reuse.copy_result(self.folder, row.output, d) for d in donors)), None
             )
-            assert written is not None, f"{row.action} of {row.id} has no donor: a lie of the plan"
-            publish(written.targets)
-            record = replace(donors[0], id=row.id, output=row.output, files=written.files)
-            checkpoint.commit(records=[record])
-            return False
+            if written is not None:
+                publish(written.targets)
+                record = replace(donors[0], id=row.id, output=row.output, files=written.files)
+                checkpoint.commit(records=[record])
+                return False
+            # Of rows that exchange their texts one is bought again, as in a run: each replaces
+            # what the other is to be copied from.
+            assert row.key in self.held, f"{row.action} of {row.id} has no donor: a lie of the plan"
         checkpoint.commit(starts=[make_start(key=row.key, job=row.id, provider=row.provider)])
         if row.kind == Kind.TTS:
             written = writing.write_speech(self.folder, row.output, SPOKEN, 24_000)
