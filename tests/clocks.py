@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-__all__ = ["PATIENCE_SECONDS", "standing", "until", "until_soon"]
+__all__ = ["PATIENCE_SECONDS", "make_clock", "until", "until_soon"]
 
 PATIENCE_SECONDS: Final = 300.0
 """How long anything real is waited for: to end a test that hangs, never to judge one that is slow."""
@@ -31,7 +31,7 @@ async def until_soon(holds: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def standing() -> Iterator[trio.testing.MockClock]:
+def make_clock() -> Iterator[trio.testing.MockClock]:
     """Give a clock that jumps over every wait, and stands still while a thread is at work.
 
     An autojump clock takes a loop that waits for a thread for an idle one, and fires the next

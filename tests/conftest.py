@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from tests import tally
-from tests.clocks import PATIENCE_SECONDS, standing
+from tests.clocks import PATIENCE_SECONDS, make_clock
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
 from tests.watch import Watch
 
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def autojump_clock() -> Iterator[trio.testing.MockClock]:
     """Give the test a clock that jumps over every wait, but for one for a thread."""
-    with standing() as clock:
+    with make_clock() as clock:
         yield clock
 
 

@@ -58,7 +58,7 @@ def batchjobs(
 
 
 @contextmanager
-def served(folder: Path, *arguments: object) -> Iterator[str]:
+def run_server(folder: Path, *arguments: object) -> Iterator[str]:
     """Serve in the background for as long as the block lasts; gives the base URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", "batchjobs", "serve", "--port", "0", *map(str, arguments)],

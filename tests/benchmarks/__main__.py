@@ -31,7 +31,7 @@ def main() -> int:
     if given.against:
         cases = compared(cases, given.against.resolve())
         known = goals_of(cases)
-    described = machine.described() | {"two_core_speedup_before": _told_speedup()}
+    described = machine.describe_machine() | {"two_core_speedup_before": _told_speedup()}
     allow_many_files()
     runs, failures = run_all(
         cases, rounds=given.rounds, is_quick=given.quick, scratch=given.scratch, tell=tell

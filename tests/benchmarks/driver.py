@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.benchmarks.case import Case, Medians, Program
-from tests.benchmarks.server import Canned, started
+from tests.benchmarks.server import Canned, start_server
 
 __all__ = ["BenchmarkError", "Report", "Runs", "allow_many_files", "measured", "run_all"]
 
@@ -85,7 +85,7 @@ def run_all(
     failures: list[str] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
-        server = stack.enter_context(started(folder))
+        server = stack.enter_context(start_server(folder))
         for case in cases:
             often = rounds if case.rounds is None else min(case.rounds, rounds)
             try:

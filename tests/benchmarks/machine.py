@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SPEEDUP_WANTED", "described", "two_core_speedup"]
+__all__ = ["SPEEDUP_WANTED", "describe_machine", "two_core_speedup"]
 
 SPEEDUP_WANTED: Final = 1.8
 _BLOCK: Final = bytes(1 << 20)
@@ -52,7 +52,7 @@ def two_core_speedup() -> float:
     return max(2 * seconds(1) / seconds(2) for _ in range(_TRIES))
 
 
-def described() -> dict[str, object]:
+def describe_machine() -> dict[str, object]:
     """Describe the machine and what is installed on it."""
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks.connection import Connection, Counters, answers_of
 
-__all__ = ["Canned", "started"]
+__all__ = ["Canned", "start_server"]
 
 _BACKLOG: Final = 4_096
 
@@ -99,7 +99,7 @@ class Canned:
 
 
 @contextmanager
-def started(folder: Path, *, lossy: bool = False) -> Iterator[Canned]:
+def start_server(folder: Path, *, lossy: bool = False) -> Iterator[Canned]:
     """Run a canned server while the block lasts.
 
     Args:

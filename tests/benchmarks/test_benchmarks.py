@@ -22,8 +22,8 @@ from tests.benchmarks.case import (
 )
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.driver import BenchmarkError, measured, run_all
-from tests.benchmarks.machine import described
-from tests.benchmarks.server import started
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.server import start_server
 from tests.benchmarks.session_cases import CASES as SESSION_CASES
 from tests.benchmarks.table import Goal, Line
 from tests.benchmarks.wire import kind_of, speech_messages
@@ -63,7 +63,7 @@ def ours(kind: str, *, sessions: int = 2) -> Program:
 def run_case(folder: Path, programs: dict[str, Program], *, lossy: bool = False) -> None:
     """Run programs once against a server of their own."""
     case = Case(name="trial", programs=programs, rows=())
-    with started(folder, lossy=lossy) as server:
+    with start_server(folder, lossy=lossy) as server:
         measured(case, server, folder, rounds=1, is_quick=False, tell=lambda line: None)
 
 
@@ -111,7 +111,7 @@ def test_a_report_that_the_server_does_not_confirm_is_caught(tmp_path: Path) -> 
     """A program cannot claim sessions that the server asked about it never saw."""
     other = tmp_path / "other"
     other.mkdir()
-    with started(other) as elsewhere:
+    with start_server(other) as elsewhere:
         arguments = ("--url", elsewhere.ws, "--kind", "tiny", "--sessions", "2")
         teller = Program(module="ours.sessions", arguments=arguments)
         with pytest.raises(BenchmarkError, match="the server counted 0"):
@@ -190,7 +190,7 @@ def test_the_description_of_the_machine_names_nobody() -> None:
     """Neither the host's name nor any path is in what is published."""
     import socket
 
-    shown = json.dumps(described())
+    shown = json.dumps(describe_machine())
     assert socket.gethostname() not in shown
     assert str(Path.home()) not in shown
     assert sys.prefix not in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.run_cases import CASES
-from tests.benchmarks.server import started
+from tests.benchmarks.server import start_server
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import ROOT
@@ -55,7 +55,7 @@ def test_the_quick_form_runs_every_case_of_whole_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ours.pipeline", "peers.files_script"])
 def test_a_file_that_lacks_a_message_is_noticed(name: str, tmp_path: Path) -> None:
     """A service that keeps the end of the audio to itself makes either program fail."""
-    with started(tmp_path, lossy=True) as server:
+    with start_server(tmp_path, lossy=True) as server:
         ended = program(name, "--url", server.ws, "--sessions", 2)
     assert ended.returncode == 1
     assert "frames and not 240000" in ended.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.canary import key_with
-from tests.whole_runs import ARABIC, ENGLISH, batchjobs, served, summary, write_manifest
+from tests.whole_runs import ARABIC, ENGLISH, batchjobs, run_server, summary, write_manifest
 
 pytestmark = pytest.mark.unmeasured
 
@@ -97,7 +97,7 @@ def test_a_wrong_key_costs_one_connection(tmp_path: Path) -> None:
     """A refused key stops the run at 77 after a single connection, every job untouched."""
     rows = [{"id": f"w{n}", "text": f"{ENGLISH[0]} {n}"} for n in range(20)]
     manifest = write_manifest(tmp_path / "wrong.csv", rows)
-    with served(tmp_path, "--engine", "tone") as base_url:
+    with run_server(tmp_path, "--engine", "tone") as base_url:
         done = batchjobs(
             *("run", manifest, "--base-url", base_url, "-c", 8),
             cwd=tmp_path,

@@ -17,7 +17,7 @@ from tests.whole_runs import (
     batchjobs,
     environment,
     ledger_of,
-    served,
+    run_server,
     summary,
     write_manifest,
 )
@@ -32,7 +32,7 @@ def test_a_run_killed_ten_times_loses_and_repeats_nothing(tmp_path: Path) -> Non
     manifest = write_manifest(tmp_path / "kills.csv", rows)
     ledger = tmp_path / "ledger.jsonl"
     concurrency = 4
-    with served(tmp_path, "--engine", "tone", "--pace", 12, "--ledger", ledger) as base_url:
+    with run_server(tmp_path, "--engine", "tone", "--pace", 12, "--ledger", ledger) as base_url:
         command = (
             "run",
             manifest,
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_by_its_signal_and_the_next_run_continues(tmp_path: Path) ->
     rows = [{"id": f"c{n}", "text": f"{ENGLISH[0]} {n}"} for n in range(60)]
     manifest = write_manifest(tmp_path / "stopped.csv", rows)
     ledger = tmp_path / "ledger.jsonl"
-    with served(tmp_path, "--engine", "tone", "--pace", 8, "--ledger", ledger) as base_url:
+    with run_server(tmp_path, "--engine", "tone", "--pace", 8, "--ledger", ledger) as base_url:
         command = ("run", manifest, "--base-url", base_url, "-c", 4)
         process = subprocess.Popen(
             [sys.executable, "-m", "batchjobs", *map(str, command)],

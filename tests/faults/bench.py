@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
-from tests.whole_runs import environment, served
+from tests.whole_runs import environment, run_server
 
 if TYPE_CHECKING:
     from tests.faults.oracle import Case
@@ -331,7 +331,7 @@ def benches(folder: Path, count: int, *server: object) -> Iterator[list[Bench]]:
             place = folder / f"bench{number}"
             place.mkdir(parents=True)
             ledger = ("--engine", "tone", "--ledger", place / "ledger.jsonl")
-            bench = Bench(place, stack.enter_context(served(place, *ledger, *server)))
+            bench = Bench(place, stack.enter_context(run_server(place, *ledger, *server)))
             stack.callback(bench.close)
             made.append(bench)
         yield made

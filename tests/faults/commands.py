@@ -26,10 +26,10 @@ __all__ = [
     "Served",
     "command",
     "environment",
-    "finished",
-    "resumed",
-    "served",
-    "started",
+    "resume_run",
+    "run_command",
+    "run_server",
+    "start_command",
     "summary",
     "until",
     "write_manifest",
@@ -54,7 +54,7 @@ def command(*arguments: object, broken: str = "") -> list[str]:
     return [sys.executable, *program, *map(str, arguments)]
 
 
-def started(
+def start_command(
     words: Sequence[str],
     *,
     cwd: Path,
@@ -76,7 +76,7 @@ def started(
     )
 
 
-def finished(
+def run_command(
     words: Sequence[str],
     *,
     cwd: Path,
@@ -128,7 +128,7 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *arguments: object) -> Iterator[Served]:
+def run_server(folder: Path, *arguments: object) -> Iterator[Served]:
     """Serve tones in the background for as long as the block lasts."""
     ledger = folder / f"ledger-{time.monotonic_ns()}.jsonl"
     words = command("serve", "--port", 0, "--engine", "tone", "--ledger", ledger, *arguments)
@@ -147,7 +147,7 @@ def served(folder: Path, *arguments: object) -> Iterator[Served]:
         process.stdout.close()
 
 
-def resumed(manifest: Path, server: "Served", folder: Path) -> None:
+def resume_run(manifest: Path, server: "Served", folder: Path) -> None:
     """Run the same again, in this process, to its end: nothing strikes it any more."""
     key_file = manifest.with_name("key")
     key_file.touch(0o600)

@@ -38,7 +38,7 @@ from tests.builders import READY, LenientJudge, make_speech
 from tests.faults import corpus_messages, corpus_recordings, corpus_texts
 from tests.faults.corpus_manifests import MANIFESTS
 
-__all__ = ["KINDS", "Wrong", "generated"]
+__all__ = ["KINDS", "Wrong", "generate_inputs"]
 
 LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهويءآأؤإئةىabcxyzABC"
 MARKS = "\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0653\u0654\u0670\u0640\u0301\u0308"
@@ -307,7 +307,7 @@ KINDS: dict[str, tuple[Callable[[random.Random, Path], bool], int]] = {
 """The kinds of input, and how many of each a round has."""
 
 
-def generated(
+def generate_inputs(
     rounds: Iterable[object], seed: int, folder: Path
 ) -> tuple[Counter[str], Counter[str], list[str]]:
     """Generate so many rounds; give the counts, the refusals, and what was wrong."""
@@ -352,7 +352,7 @@ def main() -> int:
 
     print(f"seed {given.seed}, commit {commit_id()}")
     with tempfile.TemporaryDirectory() as name:
-        counts, refused, wrong = generated(for_so_long(given.seconds), given.seed, Path(name))
+        counts, refused, wrong = generate_inputs(for_so_long(given.seconds), given.seed, Path(name))
     print("inputs      refused     kind")
     for kind, count in counts.items():
         print(f"{count:>10,} {refused[kind]:>10,}  {kind}")

@@ -45,8 +45,8 @@ from tests.faults.state_world import (
     TEXTS,
     World,
     digest_of,
-    heard,
-    hurried,
+    hear_tones,
+    hurry_retries,
     world_of,
 )
 
@@ -180,7 +180,7 @@ class RunFolder(Edited):
                 await batchjobs.run_async(self.manifest, self.options)
             return scope.cancelled_caught
 
-        with hurried():
+        with hurry_retries():
             was_cancelled = trio.run(cancelled)
         self.world.counts["cancelled" if was_cancelled else "not cancelled in time"] += 1
         self.after_a_kill()
@@ -255,7 +255,7 @@ class RunFolder(Edited):
                 log.unlink()
         options = self.options
         try:
-            with hurried():
+            with hurry_retries():
                 report = batchjobs.run(self.manifest, replace(options, output=copy))
         except (DiskError, OutputError) as error:
             self.world.counts[f"damaged logs: refused with {error.exit_code}"] += 1
@@ -273,7 +273,7 @@ class RunFolder(Edited):
                 assert record is not None
                 if record.status is not Status.DONE or record.evidence in self.accepted:
                     continue
-                words = heard(copy / self.place_of(row))
+                words = hear_tones(copy / self.place_of(row))
                 silent = self.id_of(row) in self.silently_damaged()
                 self.hold(
                     "the copy is right", holds=words == row["text"] or silent, why=(row, words)

@@ -24,8 +24,8 @@ from tests.faults.state_world import (
     Held,
     Unsettled,
     digest_of,
-    heard,
-    hurried,
+    hear_tones,
+    hurry_retries,
 )
 from tests.faults.zygote import options_of
 from tests.recordings import read_pcm
@@ -53,7 +53,7 @@ class Checked(Model):
             if self.is_settled(row, retries=retries) or attempts < ATTEMPTS
         }
         options = options_of(self.request_for(attempts=attempts, retries=retries))
-        with hurried():
+        with hurry_retries():
             report = batchjobs.run(self.manifest, options, observe=observe)
         self.world.counts["runs"] += 1
         self.compare(least, most)
@@ -121,7 +121,9 @@ class Checked(Model):
             self.hold("its file is there", holds=path.is_file(), why=row)
             if name not in damaged and self.current[name].evidence not in self.accepted:
                 self.hold(
-                    "its file says it", holds=heard(path) == row["text"], why=(row, heard(path))
+                    "its file says it",
+                    holds=hear_tones(path) == row["text"],
+                    why=(row, hear_tones(path)),
                 )
 
     def check_unsettled(self) -> None:
@@ -271,7 +273,7 @@ class Checked(Model):
         is_whole = digest_of(path, file.head_bytes) == file.sha256
         self.hold("what is done is whole", holds=is_whole, why=record)
         if accepted is None:
-            is_right, why = heard(path) == key[0], heard(path)
+            is_right, why = hear_tones(path) == key[0], hear_tones(path)
         else:
             is_right, why = record.pcm_sha256 == accepted.pcm_sha256, accepted.output
             if path.suffix in LOSSLESS:

@@ -24,7 +24,7 @@ from tests.clocks import PATIENCE_SECONDS
 from tests.faults.bench import knock
 from tests.faults.zygote import hurried_policy
 from tests.recordings import read_pcm
-from tests.whole_runs import served
+from tests.whole_runs import run_server
 
 __all__ = [
     "ATTEMPTS",
@@ -41,8 +41,8 @@ __all__ = [
     "Unsettled",
     "World",
     "digest_of",
-    "heard",
-    "hurried",
+    "hear_tones",
+    "hurry_retries",
     "world_of",
 ]
 
@@ -175,7 +175,7 @@ def world_of(root: Path, *faults: str) -> Iterator[World]:
     ledger.touch()
     arguments = [part for fault in faults for part in ("--fault", fault)]
     try:
-        with served(root, "--engine", "tone", "--ledger", ledger, *arguments) as base_url:
+        with run_server(root, "--engine", "tone", "--ledger", ledger, *arguments) as base_url:
             forks = Fork(root), Fork(root)
             try:
                 yield World(root=root, base_url=base_url, ledger=ledger, forks=forks)
@@ -189,7 +189,7 @@ def world_of(root: Path, *faults: str) -> Iterator[World]:
 
 
 @contextlib.contextmanager
-def hurried() -> Iterator[None]:
+def hurry_retries() -> Iterator[None]:
     """Let retries wait a fiftieth of their time, in this process too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execute, "RetryPolicy", hurried_policy)
@@ -247,7 +247,7 @@ def digest_of(path: Path, head_bytes: int) -> str:
     return hashlib.sha256(content[head_bytes:] + content[:head_bytes]).hexdigest()
 
 
-def heard(path: Path) -> str:
+def hear_tones(path: Path) -> str:
     """Give the text that a file's tones carry."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest not in _HEARD:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS
-from tests.faults.commands import Oracle, command, served, started, write_manifest
+from tests.faults.commands import Oracle, command, run_server, start_command, write_manifest
 
 
 @pytest.mark.parametrize("bug", ["steps", "steps-and-wall-clock-limit"])
@@ -19,12 +19,12 @@ def test_a_clock_that_is_set_holds_nothing_up(tmp_path: Path, bug: str) -> None:
     """
     patience = 5 if "limit" in bug else PATIENCE_SECONDS
     manifest = write_manifest(tmp_path / "rows.csv", 20)
-    with served(tmp_path, "--fault", "throttle-handshake:1@0.05", "--seed", 3) as server:
+    with run_server(tmp_path, "--fault", "throttle-handshake:1@0.05", "--seed", 3) as server:
         words = command(
             *("run", manifest, "--base-url", server.base_url, "-o", "run", "--rate", "10/s", "-q"),
             broken=bug,
         )
-        process = started(words, cwd=tmp_path)
+        process = start_command(words, cwd=tmp_path)
         began = time.monotonic()
         while process.poll() is None and time.monotonic() - began < patience:
             time.sleep(0.01)

@@ -28,7 +28,7 @@ from tests.faults.corpus_manifests import MANIFESTS
 from tests.faults.corpus_names import IDS, OUTPUTS
 from tests.faults.corpus_recordings import RecordingCase
 from tests.recordings import read_pcm
-from tests.whole_runs import ledger_of, results, served
+from tests.whole_runs import ledger_of, results, run_server
 
 
 def snapshot(folder: Path, *, but: Path) -> dict[str, tuple[int, str]]:
@@ -93,7 +93,7 @@ def tone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
     before = os.environ.get("BATCHJOBS_LOCAL_KEY")
     os.environ["BATCHJOBS_LOCAL_KEY"] = KEY
     try:
-        with served(folder, "--engine", "tone", "--ledger", folder / "ledger") as base_url:
+        with run_server(folder, "--engine", "tone", "--ledger", folder / "ledger") as base_url:
             yield base_url, folder / "ledger"
     finally:
         if before is None:

@@ -17,10 +17,10 @@ from tests.faults.commands import (
     Oracle,
     Served,
     command,
-    finished,
-    resumed,
-    served,
-    started,
+    resume_run,
+    run_command,
+    run_server,
+    start_command,
     summary,
     until,
     write_manifest,
@@ -33,14 +33,14 @@ CONCURRENCY = 3
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server for the runs that need no ledger of their own."""
-    with served(tmp_path_factory.mktemp("service"), "--pace", 30) as server:
+    with run_server(tmp_path_factory.mktemp("service"), "--pace", 30) as server:
         yield server.base_url
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
     """A server whose ledger is the test's own."""
-    with served(tmp_path) as found:
+    with run_server(tmp_path) as found:
         yield found
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
             break
     else:
         pytest.skip("no mount namespace may be made here: the file size limit tests the same way")
-    done = finished([*unshare, "bash", "-c", script, "bash", *words], cwd=tmp_path)
+    done = run_command([*unshare, "bash", "-c", script, "bash", *words], cwd=tmp_path)
     tally.count(runs=1)  # beside the first: the script runs it twice
     codes = dict(line.split() for line in (tmp_path / "codes").read_text().splitlines())
     assert (codes["struck"], codes["resumed"]) == ("74", "0"), done.stderr
@@ -123,14 +123,14 @@ def test_a_disk_that_fails_ends_the_run_with_74_and_nothing_false_is_called_done
     manifest = write_manifest(tmp_path / "rows.csv", ROWS)
     folder = tmp_path / "run"
     words = run_of(manifest, server.base_url, folder, "-q")
-    done = finished([*striking(call, error, when=when), *words], cwd=tmp_path, expect=None)
+    done = run_command([*striking(call, error, when=when), *words], cwd=tmp_path, expect=None)
     assert done.returncode == 74, done.stderr
     assert "Traceback" not in done.stderr
     oracle = Oracle(folder=folder, rows=ROWS)
     if (folder / "checkpoint.sqlite3").exists():
         with contextlib.suppress(NoRunError):  # it was struck before there was anything
             print(f"{call} {error} from {when}: {oracle.holds_amid()['done']} done before")
-    resumed(manifest, server, folder)
+    resume_run(manifest, server, folder)
     # A transaction whose sync failed may have been on its way: what it held was paid for.
     oracle.holds_after(server.bought(), repeats=CONCURRENCY)
 
@@ -145,14 +145,14 @@ def test_a_result_that_cannot_be_written_stops_the_run_and_is_made_after(
     words = run_of(manifest, server.base_url, folder, "-q")
     part = folder / "audio" / ".r5.wav.part"
     part.parent.mkdir(parents=True)  # strace wants to know the path
-    done = finished(
+    done = run_command(
         [*striking("write", error, when="1+", path=part), *words], cwd=tmp_path, expect=None
     )
     assert done.returncode == (73 if error == "EROFS" else 74), done.stderr
     counted = Oracle(folder=folder, rows=ROWS).holds_amid()
     assert 1 <= counted["done"] < ROWS
     assert not (folder / "audio" / "r5.wav").exists()
-    resumed(manifest, server, folder)
+    resume_run(manifest, server, folder)
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=1)
 
 
@@ -169,7 +169,7 @@ def test_a_runner_that_does_not_listen_to_its_disk_is_caught(
     words = run_of(manifest, service, folder, "-q", broken=bug)
     part = folder / "audio" / ".r2.wav.part"
     part.parent.mkdir(parents=True)
-    done = finished(
+    done = run_command(
         [*striking(call, error, when="1+", path=part), *words], cwd=tmp_path, expect=None
     )
     assert done.returncode != 74
@@ -191,11 +191,11 @@ def test_a_file_size_limit_is_no_signal_s_death(tmp_path: Path, server: Served) 
         def limited(limit: int = limit) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-        done = finished(words, cwd=tmp_path, expect=74, prepare=limited)
+        done = run_command(words, cwd=tmp_path, expect=74, prepare=limited)
         assert "Traceback" not in done.stderr
         with contextlib.suppress(NoRunError):
             Oracle(folder=folder, rows=ROWS).holds_amid()
-    resumed(manifest, server, folder)
+    resume_run(manifest, server, folder)
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=2 * CONCURRENCY)
 
 
@@ -210,9 +210,9 @@ def test_too_few_file_descriptors_throttle_and_the_run_comes_to_its_end(
 ) -> None:
     """At 100 sessions and a low 'ulimit -n': slower, told so, and all done with 0."""
     manifest = write_manifest(tmp_path / "rows.csv", 50)
-    with served(tmp_path, "--pace", 1) as server:  # long enough to be open at once, all of them
+    with run_server(tmp_path, "--pace", 1) as server:  # long enough to be open at once, all of them
         words = run_of(manifest, server.base_url, tmp_path / "run", "-c", 100, "--json")
-        done = finished(words, cwd=tmp_path, prepare=lambda: limited_files(limit))
+        done = run_command(words, cwd=tmp_path, prepare=lambda: limited_files(limit))
     told = done.stdout.count("no file descriptors left")
     assert told
     print(f"ulimit -n {limit}: throttled {told} times")
@@ -250,7 +250,7 @@ trio.run(main)
 def test_connections_leave_files_for_the_disk(tmp_path: Path, bug: str) -> None:
     """When no more connections may be opened, files still can be; without the rule none can."""
     words = [sys.executable, "-c", _GREEDY, *filter(None, [bug])]
-    done = finished(words, cwd=tmp_path)
+    done = run_command(words, cwd=tmp_path)
     held, files, _ = done.stdout.split()
     print(f"of 64: {held} connections, {files} files")
     assert int(held) >= 20
@@ -282,7 +282,7 @@ def test_a_read_only_disk_is_told_and_can_still_be_looked_at(tmp_path: Path, ser
         verify=" ".join(command("verify", "disk/run")),
     )
     for unshare in ("-m", "-Urm"):
-        done = finished(["unshare", unshare, "bash", "-c", script], cwd=tmp_path, expect=None)
+        done = run_command(["unshare", unshare, "bash", "-c", script], cwd=tmp_path, expect=None)
         if done.returncode == 0:
             break
     else:
@@ -300,12 +300,12 @@ def test_results_are_never_written_through_a_link_put_there_between_runs(
 ) -> None:
     """The folder audio/ is now a link to elsewhere: nothing is written there, and it is told."""
     folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    finished(run_of(write_manifest(tmp_path / "a.csv", 2), service, folder, "-q"), cwd=tmp_path)
+    run_command(run_of(write_manifest(tmp_path / "a.csv", 2), service, folder, "-q"), cwd=tmp_path)
     (folder / "audio").rename(tmp_path / "moved")
     elsewhere.mkdir()
     (folder / "audio").symlink_to(elsewhere)
     words = run_of(write_manifest(tmp_path / "a.csv", 4), service, folder, "-q", broken=bug)
-    done = finished(words, cwd=tmp_path, expect=None)
+    done = run_command(words, cwd=tmp_path, expect=None)
     written = [path.name for path in elsewhere.iterdir()]
     if bug:
         assert written  # so the next line can fail
@@ -315,7 +315,7 @@ def test_results_are_never_written_through_a_link_put_there_between_runs(
     assert "Traceback" not in done.stderr
     (folder / "audio").unlink()
     (tmp_path / "moved").rename(folder / "audio")
-    finished(words, cwd=tmp_path)
+    run_command(words, cwd=tmp_path)
     assert Oracle(folder=folder, rows=4).holds_amid()["done"] == 4
 
 
@@ -327,9 +327,9 @@ def test_results_are_never_written_through_a_link_put_there_in_mid_run(
     # keep: the link leads to the folder itself, moved away; a rename through it would succeed.
     folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     manifest = write_manifest(tmp_path / "rows.csv", 24)
-    with served(tmp_path, "--pace", 16) as server:
+    with run_server(tmp_path, "--pace", 16) as server:
         words = run_of(manifest, server.base_url, folder, "-q", broken=bug)
-        process = started(words, cwd=tmp_path)
+        process = start_command(words, cwd=tmp_path)
         until(lambda: server.count("end") >= 4)
         if keep:
             (folder / "audio").rename(elsewhere)
@@ -349,5 +349,5 @@ def test_results_are_never_written_through_a_link_put_there_in_mid_run(
         (folder / "audio").unlink()
         (elsewhere if keep else tmp_path / "moved").rename(folder / "audio")
         Oracle(folder=folder, rows=24).holds_amid()
-        resumed(manifest, server, folder)
+        resume_run(manifest, server, folder)
         Oracle(folder=folder, rows=24).holds_after(server.bought(), repeats=CONCURRENCY)

@@ -19,7 +19,7 @@ from batchjobs.server.engines.tone import ToneRecogniser
 from batchjobs.text import split_segments
 from tests.canary import KEY
 from tests.commands import ROOT
-from tests.whole_runs import environment, ledger_of, served
+from tests.whole_runs import environment, ledger_of, run_server
 
 LIMIT = 250
 CONFIG = f"[providers.local]\ntext_limit_characters = {LIMIT}\n"
@@ -112,7 +112,7 @@ def every(home: Path, step: int) -> tuple[int, int]:
     done.mkdir()
     write(done, PROSE)
     kills = 0
-    with served(home, "--engine", "tone", "--ledger", ledger) as base_url:
+    with run_server(home, "--engine", "tone", "--ledger", ledger) as base_url:
         assert run(done, base_url) == 0
         assert set(sold(ledger)) == digests(PROSE)
         strike_at = 1

@@ -7,7 +7,7 @@ import pytest
 
 from batchjobs import text
 from tests import tally
-from tests.faults.generate import KINDS, generated
+from tests.faults.generate import KINDS, generate_inputs
 
 SEED = 20251121
 ROUNDS = range(100)
@@ -16,7 +16,7 @@ ROUNDS = range(100)
 
 def test_generated_input_crashes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     """Thousands of inputs of every kind: each has its verdict, none is changed on the way."""
-    counts, refused, wrong = generated(ROUNDS, SEED, tmp_path)
+    counts, refused, wrong = generate_inputs(ROUNDS, SEED, tmp_path)
     tally.count(cases=counts.total(), lost=len(wrong))
     print(f"seed {SEED}: {counts.total()} inputs, {refused.total()} refused")
     assert not wrong, "\n".join(wrong)
@@ -34,7 +34,7 @@ def test_a_sender_that_strips_texts_is_caught(
         return [piece.strip() for piece in whole(words, limit_characters=limit_characters)]
 
     monkeypatch.setattr(text, "split_messages", stripped)
-    assert any(line.startswith("texts ") for line in generated(ROUNDS, SEED, tmp_path)[2])
+    assert any(line.startswith("texts ") for line in generate_inputs(ROUNDS, SEED, tmp_path)[2])
 
 
 def test_a_reader_whose_quotes_swallow_rows_is_caught(
@@ -43,5 +43,5 @@ def test_a_reader_whose_quotes_swallow_rows_is_caught(
     """Rows that a stray quote merged are missed in the count."""
     reader = importlib.import_module("batchjobs.manifest.csv_rows")
     monkeypatch.setattr(reader, "refuse_swallowed_rows", lambda *_: None)
-    found = generated(ROUNDS, SEED, tmp_path)[2]
+    found = generate_inputs(ROUNDS, SEED, tmp_path)[2]
     assert any(line.startswith("CSV with stray quotes") for line in found)

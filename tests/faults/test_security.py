@@ -14,7 +14,14 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from tests.clocks import PATIENCE_SECONDS
-from tests.faults.commands import KEY, command, finished, served, started, write_manifest
+from tests.faults.commands import (
+    KEY,
+    command,
+    run_command,
+    run_server,
+    start_command,
+    write_manifest,
+)
 from tests.faults.keys import CANARY, FORMS, WAYS, leaks, provider
 
 # -- everything a run writes -------------------------------------------------------------------
@@ -27,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     key_file = folder / "key"
     key_file.touch(0o600)
     key_file.write_text(CANARY, encoding="utf-8")
-    with served(folder, "--key-file", key_file, "--fault", "error:50001@0.3") as server:
+    with run_server(folder, "--key-file", key_file, "--fault", "error:50001@0.3") as server:
         yield server.base_url
 
 
@@ -46,7 +53,7 @@ def test_a_key_is_in_nothing_that_a_run_writes(
         *("--attempts", 8),
         broken=bug,
     )
-    process = started(words, cwd=work, SERVICE_API_KEY=CANARY)
+    process = start_command(words, cwd=work, SERVICE_API_KEY=CANARY)
     argv = Path(f"/proc/{process.pid}/cmdline").read_text(encoding="utf-8")
     output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, errors
@@ -58,7 +65,7 @@ def test_a_key_is_not_handed_to_the_local_server(tmp_path: Path) -> None:
     """A child is not given other services' keys: neither its argv nor its environment has one."""
     manifest = write_manifest(tmp_path / "rows.csv", 400)
     words = command("run", manifest, "--engine", "tone", "-c", 1, "--rate", "20/s", "--json")
-    process = started(words, cwd=tmp_path, MUNSIT_API_KEY=CANARY, FASEEH_API_KEY=CANARY)
+    process = start_command(words, cwd=tmp_path, MUNSIT_API_KEY=CANARY, FASEEH_API_KEY=CANARY)
     assert process.stdout is not None
     while "job_finished" not in process.stdout.readline():
         pass
@@ -90,7 +97,7 @@ def test_a_key_is_in_no_traceback(tmp_path: Path, service: str) -> None:
     provider("query", service, tmp_path)
     manifest = write_manifest(tmp_path / "rows.csv", 6)
     words = command("run", manifest, "-p", "service", "-vv", "-o", "run", broken="bug-inside")
-    done = finished(words, cwd=tmp_path, expect=70, SERVICE_API_KEY=CANARY)
+    done = run_command(words, cwd=tmp_path, expect=70, SERVICE_API_KEY=CANARY)
     assert "Traceback" in done.stderr
     assert "a bug that was put here" in done.stderr
     assert leaks(tmp_path, done.stdout, done.stderr) == []
@@ -103,7 +110,7 @@ def test_a_key_in_a_file_that_others_may_read_is_refused_unread(tmp_path: Path) 
     key_file.chmod(0o644)
     manifest = write_manifest(tmp_path / "rows.csv", 1)
     words = command("run", manifest, "--key-file", key_file, "-vv")
-    done = finished(words, cwd=tmp_path, expect=78)
+    done = run_command(words, cwd=tmp_path, expect=78)
     assert "chmod 600" in done.stderr
     assert not FORMS.search(done.stdout + done.stderr)
 
@@ -184,7 +191,7 @@ def test_a_key_that_a_service_says_aloud_is_struck_out(tmp_path: Path, name: str
             *("-vv", "--json", "--attempts", 1, "-o", "run"),
             broken=bug,
         )
-        done = finished(words, cwd=work, expect=None, SERVICE_API_KEY=CANARY)
+        done = run_command(words, cwd=work, expect=None, SERVICE_API_KEY=CANARY)
     assert done.returncode in {1, 69, 77}, done.stderr
     found = leaks(work, done.stdout, done.stderr)
     assert bool(found) is bool(bug), found

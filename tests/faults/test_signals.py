@@ -17,10 +17,10 @@ from tests.faults.commands import (
     Served,
     command,
     environment,
-    finished,
-    resumed,
-    served,
-    started,
+    resume_run,
+    run_command,
+    run_server,
+    start_command,
     summary,
     write_manifest,
 )
@@ -33,14 +33,14 @@ CONCURRENCY = 4
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server whose sessions take ten seconds: whoever waits for one of them has it."""
-    with served(tmp_path_factory.mktemp("slow"), "--pace", 0.15) as server:
+    with run_server(tmp_path_factory.mktemp("slow"), "--pace", 0.15) as server:
         yield server.base_url
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
     """A server whose sessions take a quarter of a second, and whose ledger is the test's own."""
-    with served(tmp_path, "--pace", 6) as found:
+    with run_server(tmp_path, "--pace", 6) as found:
         yield found
 
 
@@ -87,7 +87,7 @@ def test_a_signal_lets_open_sessions_finish_and_the_process_dies_of_it(
     manifest = write_manifest(tmp_path / "rows.csv", ROWS)
     folder = tmp_path / "run"
     words = run_of(manifest, server.base_url, folder)
-    process = started(words, cwd=tmp_path, prepare=heard)
+    process = start_command(words, cwd=tmp_path, prepare=heard)
     until(lambda: server.count("end") >= 5)
     process.send_signal(number)
     output, errors = process.communicate(timeout=PATIENCE_SECONDS)
@@ -100,7 +100,7 @@ def test_a_signal_lets_open_sessions_finish_and_the_process_dies_of_it(
     assert (folder / "summary.json").is_file()
     print(f"{number.name}: {counted['done']} sessions begun, {counted['done']} brought home")
     if number is signal.SIGTERM:
-        resumed(manifest, server, folder)
+        resume_run(manifest, server, folder)
         Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=0)
 
 
@@ -108,7 +108,7 @@ def test_sessions_that_are_cut_off_are_seen(tmp_path: Path, server: Served) -> N
     """The measure above can fail: without grace the server has begun what nobody kept."""
     manifest = write_manifest(tmp_path / "rows.csv", ROWS)
     folder = tmp_path / "run"
-    process = started(
+    process = start_command(
         run_of(manifest, server.base_url, folder, "--grace", 0), cwd=tmp_path, prepare=heard
     )
     until(lambda: server.count("end") >= 5 and server.count("start") > server.count("end") + 1)
@@ -121,7 +121,7 @@ def test_the_grace_ends(tmp_path: Path, slow: str) -> None:
     """Sessions that take longer than --grace are cut off and counted, and the process dies of it."""
     manifest = write_manifest(tmp_path / "rows.csv", 8)
     words = run_of(manifest, slow, tmp_path / "run", "--grace", 0.4, "--json")
-    process = started(words, cwd=tmp_path, prepare=heard)
+    process = start_command(words, cwd=tmp_path, prepare=heard)
     assert process.stdout is not None
     assert "run_started" in process.stdout.readline()
     until(lambda: summary(tmp_path / "run")["attempts"] == 1)
@@ -140,7 +140,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, slow: str, number: sign
     """Nobody waits for the open sessions; the first signal is what it died of."""
     folder = tmp_path / "run"
     manifest = write_manifest(tmp_path / "rows.csv", 8)
-    process = started(run_of(manifest, slow, folder, "--json"), cwd=tmp_path, prepare=heard)
+    process = start_command(run_of(manifest, slow, folder, "--json"), cwd=tmp_path, prepare=heard)
     assert process.stdout is not None
     assert "run_started" in process.stdout.readline()
     until(lambda: summary(folder)["attempts"] >= 1)
@@ -161,7 +161,7 @@ def test_a_signal_while_it_plans_leaves_nothing_behind(
 ) -> None:
     """In a manifest of 200,000 rows: it dies of the signal, no session, no folder."""
     folder = tmp_path / "run"
-    process = started(
+    process = start_command(
         run_of(large, server.base_url, folder, broken=bug), cwd=tmp_path, prepare=heard
     )
     until((folder / "checkpoint.sqlite3").exists)
@@ -189,7 +189,7 @@ def test_a_signal_while_the_results_are_written_lets_them_be_written(
     held = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", str(part)]
     held += ["-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP"]
     words = run_of(manifest, server.base_url, folder, "-q", broken=bug)
-    process = started([*held, *words], cwd=tmp_path, prepare=heard)
+    process = start_command([*held, *words], cwd=tmp_path, prepare=heard)
     until(part.exists)
     process.send_signal(number)
 
@@ -216,7 +216,7 @@ def test_what_nohup_switched_off_stays_off(tmp_path: Path, server: Served, bug: 
     """A run that ignores SIGHUP from the start goes on to its end when its terminal goes."""
     manifest = write_manifest(tmp_path / "rows.csv", 12)
     words = run_of(manifest, server.base_url, tmp_path / "run", "-q", broken=bug)
-    process = started(words, cwd=tmp_path, prepare=unheard)
+    process = start_command(words, cwd=tmp_path, prepare=unheard)
     until(lambda: server.count("end") >= 2)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=PATIENCE_SECONDS)
@@ -242,7 +242,7 @@ def done_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest(folder / "rows.csv", 3)
     for name in ("whole", "holed"):
         words = command("run", "rows.csv", "--engine", "tone", "-o", name, "-q")
-        finished(words, cwd=folder)
+        run_command(words, cwd=folder)
     (folder / "holed" / "audio" / "r1.wav").unlink()
     (folder / "bad.csv").write_text("id,text\na,\n", encoding="utf-8")
     return folder

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from tests.clocks import PATIENCE_SECONDS
-from tests.faults.commands import command, finished, write_manifest
+from tests.faults.commands import command, run_command, write_manifest
 from tests.faults.keys import CANARY, FORMS, provider
 
 
@@ -112,7 +112,7 @@ def test_no_key_goes_to_a_server_that_cannot_show_who_it_is(
     manifest = write_manifest(tmp_path / "rows.csv", 3)
     with listener.listening() as port:
         provider("query", f"wss://127.0.0.1:{port}/api/v1", tmp_path)
-        done = finished(
+        done = run_command(
             command("run", manifest, "-p", "service", broken=bug),
             cwd=tmp_path,
             expect=expected,
@@ -139,7 +139,7 @@ def test_redirects_are_never_followed(tmp_path: Path, status: int) -> None:
         with service.listening() as port:
             provider("header", f"ws://127.0.0.1:{port}/api/v1", tmp_path)
             words = command("run", manifest, "-p", "service")
-            done = finished(words, cwd=tmp_path, expect=69, SERVICE_API_KEY=CANARY)
+            done = run_command(words, cwd=tmp_path, expect=69, SERVICE_API_KEY=CANARY)
     assert FORMS.search(service.raw.decode("latin-1"))  # the control
     assert service.connections == 1
     assert (elsewhere.connections, bytes(elsewhere.raw)) == (0, b"")
@@ -151,5 +151,5 @@ def test_a_key_goes_over_no_plain_connection_to_another_machine(tmp_path: Path) 
     provider("query", "wss://127.0.0.1:1/api/v1", tmp_path)
     manifest = write_manifest(tmp_path / "rows.csv", 1)
     words = command("run", manifest, "-p", "service", "--base-url", "ws://192.0.2.1/api/v1")
-    done = finished(words, cwd=tmp_path, expect=78, SERVICE_API_KEY=CANARY)
+    done = run_command(words, cwd=tmp_path, expect=78, SERVICE_API_KEY=CANARY)
     assert "--insecure" in done.stderr

@@ -15,7 +15,7 @@ import batchjobs
 from tests.canary import KEY
 from tests.manners import sound
 from tests.manners.desk import Session
-from tests.manners.service import Service, serving
+from tests.manners.service import Service, run_service
 from tests.manners.table import Row
 
 __all__ = ["Ran", "run_all"]
@@ -80,7 +80,7 @@ def run_all(folder: Path, rows: Mapping[str, Row]) -> dict[str, Ran]:
     before = dict(os.environ)
     os.environ.update(_KEYS)
     try:
-        with serving(list(services.values())):
+        with run_service(list(services.values())):
             trio.run(_run_all, rows, services, ran)
     finally:
         os.environ.clear()

@@ -21,7 +21,7 @@ from tests.manners.hearing import hear
 from tests.manners.manners import Manners
 from tests.manners.speaking import speak
 
-__all__ = ["Service", "serving"]
+__all__ = ["Service", "run_service"]
 
 _TALKS: Final = {
     "/api/v1/websocket/text-to-speech": speak,
@@ -96,7 +96,7 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(services: Sequence[Service]) -> Iterator[None]:
+def run_service(services: Sequence[Service]) -> Iterator[None]:
     """Let services listen, in a thread of their own, for as long as the block lasts."""
     are_there, is_over = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []

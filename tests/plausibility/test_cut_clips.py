@@ -11,7 +11,7 @@ from batchjobs.jobs import Ending
 from batchjobs.text import count_sounds
 from tests.plausibility.clips import RATE, make_hum
 from tests.proofs.clips import Clip
-from tests.proofs.hosted import served
+from tests.proofs.hosted import open_buyer
 
 
 def _loud_clips(count: int, *, wander: float = 0.05) -> Iterator[Clip]:
@@ -34,7 +34,7 @@ async def test_two_hundred_clips_that_end_loud_are_two_hundred_sessions(
     provider: str, autojump_clock: object
 ) -> None:
     """With the settings as built in, as a run hands them: no doubt, nothing is bought twice."""
-    async with served(provider) as buyer:
+    async with open_buyer(provider) as buyer:
         for clip in _loud_clips(200):
             bought = await buyer.buy(itertools.repeat(clip))
             assert bought.doubts == ()
@@ -47,7 +47,7 @@ async def test_two_hundred_clips_that_end_loud_are_two_hundred_sessions(
 async def test_cut_clips_are_noticed_among_whole_ones(share: float, autojump_clock: object) -> None:
     """Once the voice is known; no whole clip is bought twice, and every cut one again."""
     dice, noticed = random.Random(6), []
-    async with served() as buyer:
+    async with open_buyer() as buyer:
         for number, clip in enumerate(_loud_clips(160)):
             lost = dice.uniform(0.3, 0.6) if dice.random() < share else 0.0
             bought = await buyer.buy(itertools.chain([clip.cut(lost)], itertools.repeat(clip)))
@@ -64,7 +64,7 @@ async def test_a_text_that_is_cut_at_the_same_place_each_time_ends_suspect(
     autojump_clock: object,
 ) -> None:
     """Two takes that agree are enough: the rest is the user's to judge."""
-    async with served() as buyer:
+    async with open_buyer() as buyer:
         for clip in _loud_clips(60):
             await buyer.buy(itertools.repeat(clip))
         (clip,) = _loud_clips(1)

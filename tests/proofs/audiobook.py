@@ -28,7 +28,7 @@ from batchjobs.outputs.reports import read_results  # noqa: E402
 from batchjobs.server.engines.tone import ToneRecogniser  # noqa: E402
 from tests.books import alice, chapter_text, kalila, write_epub  # noqa: E402
 from tests.canary import KEY  # noqa: E402
-from tests.whole_runs import batchjobs, environment, ledger_of, served  # noqa: E402
+from tests.whole_runs import batchjobs, environment, ledger_of, run_server  # noqa: E402
 
 CONCURRENCY = 8
 
@@ -100,7 +100,7 @@ def proven(home: Path, chapters: Sequence[tuple[str, list[str]]], kills: int, se
     figures = []
     for engine in ("espeak", "tone"):
         ledger = home / f"{engine}.ledger"
-        with served(home, "--engine", engine, "--ledger", ledger) as base_url:
+        with run_server(home, "--engine", engine, "--ledger", ledger) as base_url:
             struck = killed_and_continued(home, base_url, kills, dice)
         sessions = Counter(
             str(line["text_sha256"]) for line in ledger_of(ledger) if line.get("text_sha256")

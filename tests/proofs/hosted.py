@@ -18,7 +18,7 @@ from tests.builders import audio_message, make_endpoint, make_segment, make_spee
 from tests.proofs.clips import RATE, Clip
 from tests.streams import Peer, Service
 
-__all__ = ["Bought", "Buyer", "served"]
+__all__ = ["Bought", "Buyer", "open_buyer"]
 
 _MESSAGE_SECONDS = 2.0
 _ATTEMPTS = 5
@@ -128,7 +128,7 @@ class Buyer:
 
 
 @asynccontextmanager
-async def served(name: str = "munsit") -> AsyncIterator[Buyer]:
+async def open_buyer(name: str = "munsit") -> AsyncIterator[Buyer]:
     """Open a way to a voice, with the settings of a provider exactly as they are built in."""
     provider, voice = BUILT_IN[name], _Voice()
     async with trio.open_nursery() as nursery:

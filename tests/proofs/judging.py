@@ -38,7 +38,7 @@ from batchjobs.plausibility.clips import SHORT_DEVIATIONS
 from batchjobs.plausibility.pace import KNOWN_AFTER, Pace
 from batchjobs.text import count_sounds
 from tests.proofs.clips import RATE, VOICES, Clip, Speaker
-from tests.proofs.hosted import Buyer, served
+from tests.proofs.hosted import Buyer, open_buyer
 
 SUSPECT_AT_MOST = 0.005
 NOTICED_AT_LEAST = 0.9
@@ -107,7 +107,7 @@ async def one_by_one(
     """Judge each whole clip, and its cut form as if it alone were cut."""
     tally = Tally(name)
     heard: Counter[str] = Counter()
-    async with served() as buyer:
+    async with open_buyer() as buyer:
         for clip, second in zip(clips, again, strict=True):
             lost = dice.uniform(LEAST_LOST, MOST_LOST)
             if heard[clip.voice] >= KNOWN_AFTER:
@@ -127,7 +127,7 @@ async def mixed(
     """Judge clips of which some are cut; what is bought again is cut as often."""
     tally = Tally(name)
     heard: Counter[str] = Counter()
-    async with served() as buyer:
+    async with open_buyer() as buyer:
         for takes in zip(clips, again, strict=True):
             await _mixed(tally, buyer, takes, dice, heard, share)
         tally.sessions = buyer.sessions

@@ -16,7 +16,7 @@ PLAN = Options(skip_bad_rows=True, sentence_pause_seconds=0.05, paragraph_pause_
 RUN = replace(OPTIONS, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
 
-async def told(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> Ran:
+async def run_book(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> Ran:
     """Run rows with short segments and known pauses."""
     settings: dict[str, Any] = {"provider": SHORT, "plan_options": PLAN, "run_options": RUN}
     return await ran(folder, rows, service, **(settings | others))

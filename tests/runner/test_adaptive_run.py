@@ -24,7 +24,7 @@ from batchjobs.options import Options
 from batchjobs.providers import change_provider
 from batchjobs.runner import Runner
 from tests.builders import audio_message
-from tests.clocks import standing
+from tests.clocks import make_clock
 from tests.runner.runs import QUICK, RATE, Ran, job, ran, speech_for
 from tests.streams import FaultyStream, Peer, Service, answers
 
@@ -300,7 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
         steady = Crowded(constant(room), way, options.seed)
         shaken = Crowded(falling(room, 100.0, 160.0), way, options.seed)
         for service in (steady, shaken):
-            with tempfile.TemporaryDirectory() as folder, standing() as clock:
+            with tempfile.TemporaryDirectory() as folder, make_clock() as clock:
                 trio.run(run_against, Path(folder), service, 300.0, clock=clock)
         fine = is_used_well(steady, 300.0)
         fine &= is_followed(shaken, fell=100.0, rose=160.0, seconds=300.0)

@@ -10,7 +10,7 @@ import trio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.clocks import standing
+from tests.clocks import make_clock
 from tests.runner.runs import OPTIONS, TEXT, Ran, job, ran, sometimes
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -46,7 +46,7 @@ def test_every_row_has_its_answer_whatever_the_service_does(
                 run_options=replace(OPTIONS, concurrency=concurrency),
             )
 
-    with standing() as clock:
+    with make_clock() as clock:
         run = trio.run(main, clock=clock)
     assert run.end.error is None
     assert sum(run.statuses.values()) == 12

@@ -28,7 +28,7 @@ from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
 from tests.builders import audio_message
 from tests.clocks import PATIENCE_SECONDS
-from tests.runner.books import PLAN, RUN, SHORT, told
+from tests.runner.books import PLAN, RUN, SHORT, run_book
 from tests.runner.runs import RATE, job, speech_for
 from tests.streams import Peer
 
@@ -100,7 +100,7 @@ async def test_a_long_text_is_spoken_in_parts_and_put_together_exactly(
 ) -> None:
     """Every sample of every segment, with the pauses between them and nothing else."""
     service = Sold()
-    run = await told(tmp_path, [job("b", book(), output=f"b.{ending}")], service)
+    run = await run_book(tmp_path, [job("b", book(), output=f"b.{ending}")], service)
     assert run.end == RunEnd()
     record = run.records["b"]
     assert heard(tmp_path / record.output) == expected(book())
@@ -116,7 +116,7 @@ async def test_a_long_text_is_spoken_in_parts_and_put_together_exactly(
 
 async def test_segments_run_side_by_side(tmp_path: Path) -> None:
     """One job fills all the sessions there may be; the longest segments begin first."""
-    run = await told(tmp_path, [job("b", book())], Sold(slow=0.05))
+    run = await run_book(tmp_path, [job("b", book())], Sold(slow=0.05))
     assert run.statuses == {"done": 1}
     assert run.service.most_open == RUN.concurrency
 
@@ -124,7 +124,7 @@ async def test_segments_run_side_by_side(tmp_path: Path) -> None:
 async def test_editing_one_sentence_buys_its_segment_only(tmp_path: Path) -> None:
     """The others are taken out of the file that is there."""
     edited = book().replace("الجُملة رقم 20 ", "الجُملة رقم عشرون ")
-    await told(tmp_path, [job("b", book())], Sold())
+    await run_book(tmp_path, [job("b", book())], Sold())
     with Checkpoint.read(tmp_path) as checkpoint:
         rows = [job("b", edited)]
         plan = make_plan(
@@ -134,7 +134,7 @@ async def test_editing_one_sentence_buys_its_segment_only(tmp_path: Path) -> Non
     assert plan.to_buy.sessions == len(changed)
     assert plan.to_buy.characters == sum(map(len, changed))
     service = Sold()
-    run = await told(tmp_path, [job("b", edited)], service)
+    run = await run_book(tmp_path, [job("b", edited)], service)
     assert set(service.texts) == changed
     assert len(changed) <= 3
     assert heard(tmp_path / run.records["b"].output) == expected(edited)
@@ -142,10 +142,10 @@ async def test_editing_one_sentence_buys_its_segment_only(tmp_path: Path) -> Non
 
 async def test_other_pauses_cost_nothing(tmp_path: Path) -> None:
     """The file is put together anew, out of itself."""
-    await told(tmp_path, [job("b", book())], Sold())
+    await run_book(tmp_path, [job("b", book())], Sold())
     plan = replace(PLAN, sentence_pause_seconds=0.0, paragraph_pause_seconds=1.0)
     service = Sold()
-    run = await told(
+    run = await run_book(
         tmp_path,
         [job("b", book())],
         service,
@@ -158,11 +158,11 @@ async def test_other_pauses_cost_nothing(tmp_path: Path) -> None:
 
 async def test_a_lossy_book_keeps_its_segments(tmp_path: Path) -> None:
     """What an MP3 holds is not what was bought: an edit takes the others from their own files."""
-    await told(tmp_path, [job("b", book(), output="b.mp3")], Sold())
+    await run_book(tmp_path, [job("b", book(), output="b.mp3")], Sold())
     assert len(list((tmp_path / "segments").iterdir())) == len(pieces_of(book()))
     edited = book().replace("الجُملة رقم 20 ", "الجُملة رقم عشرون ")
     service = Sold()
-    run = await told(tmp_path, [job("b", edited, output="b.mp3")], service)
+    run = await run_book(tmp_path, [job("b", edited, output="b.mp3")], service)
     assert set(service.texts) == pieces_of(edited) - pieces_of(book())
     assert run.statuses == {"done": 1}
 
@@ -171,14 +171,14 @@ async def test_one_failed_segment_fails_its_job_and_keeps_the_others(tmp_path: P
     """What was bought is not bought again when the failed ones are tried once more."""
     service = Sold(fails=["رقم 20 "])
     one = replace(RUN, concurrency=1)
-    run = await told(tmp_path, [job("b", book())], service, run_options=one)
+    run = await run_book(tmp_path, [job("b", book())], service, run_options=one)
     assert run.records["b"].status is Status.FAILED
     assert run.records["b"].error_code == "40001"
     assert set(service.texts) < pieces_of(book())  # what had not begun was not begun any more
     bought = [spoken for spoken in service.texts if "رقم 20 " not in spoken]
     again = Sold()
     retry = replace(PLAN, retry_failed=True)
-    run = await told(tmp_path, [job("b", book())], again, plan_options=retry)
+    run = await run_book(tmp_path, [job("b", book())], again, plan_options=retry)
     assert run.statuses == {"done": 1}
     assert set(again.texts) == pieces_of(book()) - set(bought)
     assert heard(tmp_path / run.records["b"].output) == expected(book())
@@ -189,7 +189,7 @@ async def test_equal_segments_are_bought_once(tmp_path: Path) -> None:
     chorus = book(paragraphs=2)
     rows = [job("a", f"{chorus}\n\n{chorus}\n\n"), job("b", chorus + "\n\n" + book(first=100))]
     service = Sold(slow=0.01)
-    run = await told(tmp_path, rows, service)
+    run = await run_book(tmp_path, rows, service)
     assert run.statuses == {"done": 2}
     assert set(service.texts.values()) == {1}
     for row in rows:
@@ -201,7 +201,7 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
 ) -> None:
     """One book finds segments and the other, a moment later, does not: both come to their end."""
     chorus = book(paragraphs=2)
-    await told(tmp_path, [job("0", chorus, output="0.mp3")], Sold())
+    await run_book(tmp_path, [job("0", chorus, output="0.mp3")], Sold())
     one = job("a", chorus + "\n\n" + book(first=100))
     two = job("b", chorus + "\n\n" + book(first=200, paragraphs=8))
     both = threading.Barrier(2)
@@ -215,7 +215,7 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
 
     monkeypatch.setattr("batchjobs.runner.cutting.find_held_segments", held)
     proof = job("p")  # as long as the service may not be there, books come one by one
-    run = await told(tmp_path, [proof, one, two], Sold())
+    run = await run_book(tmp_path, [proof, one, two], Sold())
     assert run.end == RunEnd()
     assert run.statuses == {"done": 3}
     for row in (one, two):
@@ -225,7 +225,7 @@ async def test_what_moves_away_while_two_books_look_for_it_is_bought(
 async def test_two_equal_books_are_one_purchase(tmp_path: Path) -> None:
     """The second is a copy; and one that was bought by a failed neighbour still serves."""
     service = Sold()
-    run = await told(tmp_path, [job("a", book()), job("b", book())], service)
+    run = await run_book(tmp_path, [job("a", book()), job("b", book())], service)
     assert set(service.texts.values()) == {1}
     assert run.records["b"].copied_from == "a"
     assert heard(tmp_path / run.records["b"].output) == expected(book())
@@ -244,13 +244,13 @@ class Halting(Checkpoint):
 async def test_a_kill_between_the_rename_and_the_commit_costs_nothing(tmp_path: Path) -> None:
     """The new file is in the place of the old: its segments are found in it."""
     edited = book().replace("الجُملة رقم 20 ", "الجُملة رقم عشرون ")
-    await told(tmp_path, [job("b", book())], Sold())
+    await run_book(tmp_path, [job("b", book())], Sold())
     halted = Sold()
-    run = await told(tmp_path, [job("b", edited)], halted, opener=Halting)
+    run = await run_book(tmp_path, [job("b", edited)], halted, opener=Halting)
     assert isinstance(run.end.error, DiskError)
     assert heard(tmp_path / "audio" / "b.wav") == expected(edited)  # renamed, not committed
     service = Sold()
-    run = await told(tmp_path, [job("b", edited)], service)
+    run = await run_book(tmp_path, [job("b", edited)], service)
     assert not service.texts
     assert run.statuses == {"done": 1}
     assert heard(tmp_path / run.records["b"].output) == expected(edited)
@@ -259,13 +259,13 @@ async def test_a_kill_between_the_rename_and_the_commit_costs_nothing(tmp_path: 
 async def test_a_damaged_segment_is_bought_again(tmp_path: Path) -> None:
     """A file of the right size with other samples is noticed when it is read."""
     service = Sold(fails=["رقم 40 "])
-    await told(tmp_path, [job("b", book())], service)
+    await run_book(tmp_path, [job("b", book())], service)
     damaged = min((tmp_path / "segments").iterdir())
     content = damaged.read_bytes()
     damaged.write_bytes(content[:44] + content[:43:-1])
     again = Sold()
     retry = replace(PLAN, retry_failed=True)
-    run = await told(tmp_path, [job("b", book())], again, plan_options=retry)
+    run = await run_book(tmp_path, [job("b", book())], again, plan_options=retry)
     assert run.statuses == {"done": 1}
     assert heard(tmp_path / run.records["b"].output) == expected(book())
     whole = service.texts + again.texts
@@ -280,14 +280,14 @@ async def test_what_a_kill_leaves_in_the_folder_of_segments_is_swept(tmp_path: P
     (place / f".{'a' * 64}.wav.part").write_bytes(b"x")
     (place / f"{'b' * 64}.wav").write_bytes(b"x")
     (place / "mine.txt").write_bytes(b"x")
-    await told(tmp_path, [job("b", book())], Sold())
+    await run_book(tmp_path, [job("b", book())], Sold())
     assert [path.name for path in place.iterdir()] == ["mine.txt"]
 
 
 async def test_a_budget_counts_what_is_left_of_a_book(tmp_path: Path) -> None:
     """What the rows still need shrinks with every segment that is there."""
     service = Sold(fails=["رقم 20 "])
-    await told(tmp_path, [job("b", book())], service)
+    await run_book(tmp_path, [job("b", book())], service)
     with Checkpoint.read(tmp_path) as checkpoint:
         plan = make_plan(
             [job("b", book())],
@@ -302,7 +302,7 @@ async def test_a_budget_counts_what_is_left_of_a_book(tmp_path: Path) -> None:
 
 async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     """What it says is done stays done."""
-    await told(tmp_path, [job("a")], Sold())
+    await run_book(tmp_path, [job("a")], Sold())
     with sqlite3.connect(tmp_path / CHECKPOINT) as database:
         database.executescript(
             """DROP TABLE segments; DROP INDEX attempts_lost; PRAGMA user_version = 1;
@@ -313,7 +313,7 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
     with pytest.raises(ConfigurationError, match="earlier version"):
         Checkpoint.read(tmp_path)
     service = Sold()
-    run = await told(tmp_path, [job("a"), job("b", book())], service)
+    run = await run_book(tmp_path, [job("a"), job("b", book())], service)
     assert run.statuses == {"done": 2}
     assert job("a").text not in service.texts
 
@@ -330,11 +330,11 @@ async def test_cancelled_while_it_is_put_together_a_book_costs_nothing_more(
             return read(*span)
 
         monkeypatch.setattr(segments, "read_span", cancelling)
-        await told(tmp_path, [job("b", book())], Sold())
+        await run_book(tmp_path, [job("b", book())], Sold())
     assert scope.cancelled_caught
     assert not list((tmp_path / "audio").iterdir())
     monkeypatch.undo()
     service = Sold()
-    run = await told(tmp_path, [job("b", book())], service)
+    run = await run_book(tmp_path, [job("b", book())], service)
     assert not service.texts
     assert heard(tmp_path / run.records["b"].output) == expected(book())

@@ -43,7 +43,7 @@ from tests.builders import (
     make_tone,
     transcript_message,
 )
-from tests.clocks import standing
+from tests.clocks import make_clock
 from tests.runner.runs import QUICK, RATE, Ran, job, ran
 from tests.streams import Peer
 
@@ -98,7 +98,7 @@ async def one_text(folder: Path, characters: int, concurrency: int, limit: int) 
 
 def test_one_text_fills_all_sessions_to_the_end(tmp_path: Path) -> None:
     """At most 15 % over the ideal, though nobody else has work for the last ones."""
-    with standing() as clock:
+    with make_clock() as clock:
         over = trio.run(one_text, tmp_path, 32_000, 32, 320, clock=clock)
     print(f"wall time over the ideal: {over:.3f}")
     assert over <= 1.15
@@ -225,7 +225,7 @@ def worst_cue(cues: Sequence[srt.Subtitle], words: Sequence[tuple[str, float, fl
 def test_a_talk_is_heard_side_by_side_and_every_cue_is_in_its_place(tmp_path: Path) -> None:
     """At real-time pace; the text is exact, and no cue is half a second off."""
     talk = spoken_talk(tmp_path / "talk.flac", 300.0)
-    with standing() as clock:
+    with make_clock() as clock:
         print(checked(tmp_path / "run", talk, 4, clock))
 
 
@@ -237,14 +237,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         began = time.monotonic()
-        with standing() as clock:
+        with make_clock() as clock:
             over = trio.run(one_text, place / "book", 200_000, 32, 2_000, clock=clock)
         print(
             f"200,000 characters at 32: {over:.3f} of the ideal ({time.monotonic() - began:.0f} s)"
         )
         began = time.monotonic()
         talk = spoken_talk(place / "talk.flac", given.hours * 3_600)
-        with standing() as clock:
+        with make_clock() as clock:
             print(checked(place / "run", talk, 60, clock), f"({time.monotonic() - began:.0f} s)")
     return int(over > 1.15)
 

@@ -9,7 +9,7 @@ import soundfile
 
 from batchjobs.jobs import Job, Status
 from tests.builders import make_recording_job, transcript_message
-from tests.runner.books import PLAN, RUN, told
+from tests.runner.books import PLAN, RUN, run_book
 from tests.runner.runs import RETRIES
 from tests.streams import Peer
 
@@ -54,7 +54,7 @@ async def test_a_long_recording_is_heard_in_parts(tmp_path: Path) -> None:
     """Each part once; the text has them all, in their order; nothing is left behind."""
     spoken_stretches(tmp_path / "in.wav", 6)
     listener = Listener()
-    run = await told(tmp_path / "run", [listen(tmp_path / "in.wav")], listener)
+    run = await run_book(tmp_path / "run", [listen(tmp_path / "in.wav")], listener)
     assert run.statuses == {"done": 1}
     record = run.records["t"]
     assert record.segments == listener.sessions > 3
@@ -62,7 +62,7 @@ async def test_a_long_recording_is_heard_in_parts(tmp_path: Path) -> None:
     assert sorted(words[1::2], key=int) == [str(n + 1) for n in range(listener.sessions)]
     assert not (tmp_path / "run" / "segments").exists()
     again = Listener()
-    await told(tmp_path / "run", [listen(tmp_path / "in.wav")], again)
+    await run_book(tmp_path / "run", [listen(tmp_path / "in.wav")], again)
     assert not again.sessions
 
 
@@ -72,12 +72,12 @@ async def test_a_recording_goes_on_where_it_was(tmp_path: Path) -> None:
     rows = [listen(tmp_path / "in.wav")]
     once = replace(RETRIES, attempts=1)
     first = Listener(fails_at=3)
-    run = await told(
+    run = await run_book(
         tmp_path / "run", rows, first, run_options=replace(RUN, concurrency=1), retries=once
     )
     assert run.records["t"].status is Status.FAILED
     second = Listener()
     retry = replace(PLAN, retry_failed=True)
-    run = await told(tmp_path / "run", rows, second, plan_options=retry)
+    run = await run_book(tmp_path / "run", rows, second, plan_options=retry)
     assert run.statuses == {"done": 1}
     assert first.sessions - 1 + second.sessions == run.records["t"].segments

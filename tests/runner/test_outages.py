@@ -12,7 +12,7 @@ from batchjobs.errors import ServiceUnavailableError
 from batchjobs.limits import Breaker, HandshakeRefusals
 from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
 from batchjobs.providers import change_provider
-from tests.clocks import standing
+from tests.clocks import make_clock
 from tests.runner.runs import QUICK, Ran, job, jobs, obeys, ran
 from tests.runner.trouble import POLICY, troubled
 from tests.streams import FaultyStream, Service, answers
@@ -60,7 +60,7 @@ def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: Any) -> 
             nursery.cancel_scope.cancel()
         return result
 
-    with standing() as clock:
+    with make_clock() as clock:
         return trio.run(body, clock=clock)
 
 
@@ -103,7 +103,7 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
             nursery.cancel_scope.cancel()
         return result
 
-    with standing() as clock:
+    with make_clock() as clock:
         result = trio.run(body, clock=clock)
     assert result.statuses == {"done": 40}
     assert outage.began_at is not None

@@ -209,7 +209,7 @@ def words_of(heard: list[Message]) -> str:
     return pcm.decode("utf-16-le")
 
 
-async def spoken(where: Place, *forms: object) -> tuple[list[Message], int]:
+async def speak(where: Place, *forms: object) -> tuple[list[Message], int]:
     """Run a whole speech session: init, the forms, close."""
     async with where.connect() as connection:
         await send(connection, INIT)

@@ -26,7 +26,7 @@ from tests.server.place import (
     hear,
     place,
     send,
-    spoken,
+    speak,
     text,
 )
 
@@ -40,7 +40,7 @@ async def test_the_ledger_tells_what_was_complete_and_what_was_not(tmp_path: Pat
     """A drained session is complete when the client sees the close; a spoilt or a left one is not."""
     ledger = tmp_path / "ledger.jsonl"
     async with place(ledger=ledger) as where:
-        await spoken(where, text("مر"), text("حبا", flush=True))
+        await speak(where, text("مر"), text("حبا", flush=True))
         (end,) = _ends(ledger)
         assert end["complete"] is True
         assert end["text_sha256"] == hashlib.sha256("مرحبا".encode()).hexdigest()
@@ -61,7 +61,7 @@ async def test_the_ledger_tells_what_was_complete_and_what_was_not(tmp_path: Pat
     complete = {end["session"]: end["complete"] for end in _ends(ledger)}
     assert complete == {1: True, 2: False, 3: True, 4: True}
     async with place(ledger=ledger, fault="truncate") as where:
-        await spoken(where, text("hello", flush=True))
+        await speak(where, text("hello", flush=True))
     assert (_ends(ledger)[-1]["complete"], _ends(ledger)[-1]["fault"]) == (False, "truncate")
     assert TOKEN not in ledger.read_text()
 

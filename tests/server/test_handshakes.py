@@ -18,7 +18,7 @@ from tests.server.place import (
     place,
     raw_answer,
     send,
-    spoken,
+    speak,
     text,
     words_of,
 )
@@ -86,7 +86,7 @@ async def test_wrong_keys_take_no_session_s_place() -> None:
         assert (await where.refused(path))[0] == 503
     async with place(session_limit=1) as where:
         async with where.silent("text-to-speech?x-api-key=wrong"):
-            heard, code = await spoken(where, text("hello", flush=True))
+            heard, code = await speak(where, text("hello", flush=True))
         assert (words_of(heard), code) == ("hello", 1000)
 
 
@@ -201,7 +201,7 @@ async def test_what_is_no_handshake_harms_nobody(request_bytes: bytes) -> None:
             with contextlib.suppress(trio.BrokenResourceError):
                 while await stream.receive_some():
                     pass
-        heard, code = await spoken(where, text("hello", flush=True))
+        heard, code = await speak(where, text("hello", flush=True))
         assert (words_of(heard), code) == ("hello", 1000)
 
 
@@ -217,5 +217,5 @@ async def test_what_is_no_handshake_takes_nobodys_place(request_bytes: bytes) ->
                     with contextlib.suppress(trio.BrokenResourceError):
                         while await stream.receive_some():
                             pass
-            heard, code = await spoken(where, text("hello", flush=True))
+            heard, code = await speak(where, text("hello", flush=True))
         assert (words_of(heard), code) == ("hello", 1000)

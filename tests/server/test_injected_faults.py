@@ -20,7 +20,7 @@ from tests.server.place import (
     hear,
     place,
     send,
-    spoken,
+    speak,
     text,
     words_of,
 )
@@ -81,10 +81,10 @@ async def test_an_error_s_code_may_be_a_string_on_the_wire() -> None:
 async def test_half_a_sample_and_another_rate_are_seen_by_the_client() -> None:
     """The audio has an odd length, or two rates."""
     async with place(fault="half-sample") as where:
-        heard, code = await spoken(where, text("hello", flush=True))
+        heard, code = await speak(where, text("hello", flush=True))
         assert (sum(len(m.pcm) for m in heard if isinstance(m, Audio)), code) == (11, 1000)
     async with place(fault="rate-change") as where:
-        heard, _ = await spoken(where, text("hello", flush=True))
+        heard, _ = await speak(where, text("hello", flush=True))
         assert [m.sample_rate for m in heard if isinstance(m, Audio)] == [24_000, 44_100]
 
 
@@ -120,13 +120,13 @@ async def test_a_fault_of_the_handshake_is_an_http_status() -> None:
         assert (await where.refused(path))[0] == 502
         status, headers = await where.refused(path)
         assert (status, headers["retry-after"]) == (429, "7")
-        assert words_of((await spoken(where, text("hello", flush=True)))[0]) == "hello"
+        assert words_of((await speak(where, text("hello", flush=True)))[0]) == "hello"
 
 
 async def test_a_slow_server_drips_small_pieces() -> None:
     """Slower than real time, the pieces are smaller and come as steadily."""
     async with place(fault="slow:0.5") as where:
-        heard, _ = await spoken(where, text("a" * 6_100, flush=True))
+        heard, _ = await speak(where, text("a" * 6_100, flush=True))
         assert [len(m.pcm) for m in heard if isinstance(m, Audio)] == [12_000, 200]
 
 

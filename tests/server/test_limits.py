@@ -20,7 +20,7 @@ from tests.server.place import (
     place,
     raw_answer,
     send,
-    spoken,
+    speak,
     text,
     words_of,
 )
@@ -63,7 +63,7 @@ async def test_connections_that_never_finish_the_handshake_are_few_and_short() -
             assert await first.receive_some() == b""
             assert await second.receive_some() == b""
             assert trio.current_time() - started >= 0.3
-        heard, _ = await spoken(where, text("hello", flush=True))
+        heard, _ = await speak(where, text("hello", flush=True))
         assert words_of(heard) == "hello"
 
 
@@ -121,7 +121,7 @@ async def test_a_huge_message_over_the_limit_is_still_told_1009() -> None:
 async def test_a_text_over_the_limit_is_told_40001(size: int) -> None:
     """Characters are counted over the whole session; the limit itself is spoken."""
     async with place(text_limit_characters=10) as where:
-        heard, code = await spoken(where, text("مرحبا"), text("a" * (size - 5), flush=True))
+        heard, code = await speak(where, text("مرحبا"), text("a" * (size - 5), flush=True))
         if size <= 10:
             assert (words_of(heard), code) == ("مرحبا" + "a" * (size - 5), 1000)
         else:

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.canary import KEY, key_with
-from tests.whole_runs import batchjobs, served
+from tests.whole_runs import batchjobs, run_server
 
 _WAIT_SECONDS = 60
 _QUIET = logging.getLogger("sample client")
@@ -38,7 +38,7 @@ _INIT = {
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server whose engine says exactly what its audio carries, and hears exactly that."""
-    with served(tmp_path_factory.mktemp("served"), "--engine", "tone") as base_url:
+    with run_server(tmp_path_factory.mktemp("served"), "--engine", "tone") as base_url:
         yield base_url
 
 

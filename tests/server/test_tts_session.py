@@ -21,7 +21,7 @@ from tests.server.place import (
     hear,
     place,
     send,
-    spoken,
+    speak,
     text,
     words_of,
 )
@@ -31,7 +31,7 @@ async def test_what_is_flushed_is_spoken_exactly_and_close_drains_it() -> None:
     """All audio of the text comes before the server's close with 1000, in half seconds."""
     words = ARABIC * 1_000
     async with place() as where:
-        heard, code = await spoken(where, text(words[:7]), text(words[7:], flush=True))
+        heard, code = await speak(where, text(words[:7]), text(words[7:], flush=True))
         assert (words_of(heard), code) == (words, 1000)
         assert where.parrot.spoken == [words]
         pieces = [message for message in heard if isinstance(message, Audio)]
@@ -77,7 +77,7 @@ async def test_nothing_is_spoken_before_it_is_asked_for() -> None:
 async def test_closing_speaks_what_was_not_flushed() -> None:
     """Text that the client has sent and paid for is not thrown away."""
     async with place() as where:
-        heard, code = await spoken(where, text("one "), text("two"))
+        heard, code = await speak(where, text("one "), text("two"))
         assert (words_of(heard), code) == ("one two", 1000)
 
 
@@ -111,7 +111,7 @@ async def test_words_that_come_one_by_one_are_spoken_together() -> None:
     """A trigger on each of them, as of a model that writes, cuts no sentence and no word."""
     words = ["إِنَّ", " الـــ", "كِتا", "بَ ", "هُنا", ". ", "وَ", "هُ", "ناك"]
     async with place(trigger_seconds=60.0) as where:
-        _, code = await spoken(where, *(text(word, trigger=True) for word in words))
+        _, code = await speak(where, *(text(word, trigger=True) for word in words))
         assert where.parrot.spoken == ["إِنَّ الـــكِتابَ هُنا.", " وَهُناك"]
         assert code == 1000
 
@@ -119,7 +119,7 @@ async def test_words_that_come_one_by_one_are_spoken_together() -> None:
 async def test_what_a_trigger_left_can_be_cleared() -> None:
     """``clear`` forgets it before it is spoken; nothing is due then."""
     async with place(trigger_seconds=60.0) as where:
-        heard, _ = await spoken(
+        heard, _ = await speak(
             where, text("one. two", trigger=True), {"type": "clear"}, text("three", flush=True)
         )
         assert words_of(heard) == "one.three"
@@ -175,7 +175,7 @@ async def test_paced_audio_comes_no_faster_than_its_pace() -> None:
     """At 10 times real time two seconds of audio take at least the time of all but the last."""
     async with place(pace=10.0) as where:
         started = trio.current_time()
-        heard, _ = await spoken(where, text("a" * 48_000, flush=True))
+        heard, _ = await speak(where, text("a" * 48_000, flush=True))
         assert len(heard) == 4
         assert trio.current_time() - started >= 0.15
 
@@ -189,7 +189,7 @@ async def test_a_client_that_leaves_stops_the_engine() -> None:
             await hear(connection)
         await trio.to_thread.run_sync(where.parrot.stopped.wait, 10)
         assert where.parrot.stopped.is_set()
-        heard, _ = await spoken(where, text("hello", flush=True))
+        heard, _ = await speak(where, text("hello", flush=True))
         assert words_of(heard) == "hello"
 
 
@@ -279,8 +279,8 @@ async def test_an_engine_that_fails_costs_one_session(
 ) -> None:
     """The client is told 50001, the log says why, the next session is served."""
     async with place() as where:
-        heard, code = await spoken(where, text(poison, flush=True))
+        heard, code = await speak(where, text(poison, flush=True))
         assert heard == [Failure(code="50001", message="the engine failed")]
         assert code == 1011
         assert "a text was not spoken" in caplog.text
-        assert words_of((await spoken(where, text("hello", flush=True)))[0]) == "hello"
+        assert words_of((await speak(where, text("hello", flush=True)))[0]) == "hello"

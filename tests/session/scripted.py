@@ -64,7 +64,7 @@ async def chunks_of(count: int, *, seconds: float = 1.0) -> AsyncGenerator[bytes
 
 
 @asynccontextmanager
-async def serving(
+async def run_service(
     talk: Talk | None = None, *, raw: Raw | None = None, **faults: Any
 ) -> AsyncIterator[Service]:
     """Run a scripted service, and see that the client left no stream open and no task behind."""
@@ -83,7 +83,7 @@ async def serving(
         raise failure
 
 
-async def spoken(
+async def run_speech(
     talk: Talk | None = None,
     *,
     raw: Raw | None = None,
@@ -92,18 +92,18 @@ async def spoken(
     **faults: Any,
 ) -> TtsResult[ReceivedAudio]:
     """Run one session that speaks against a scripted service."""
-    async with serving(talk, raw=raw, **faults) as service:
+    async with run_service(talk, raw=raw, **faults) as service:
         return await speech(endpoint_at(service, provider), texts).run()
     raise AssertionError
 
 
-async def missed(
+async def fail_speech(
     kind: type[SessionError], *arguments: Any, within: float, **named: Any
 ) -> SessionError:
     """Run a session that must fail so, within so many seconds."""
     began = trio.current_time()
     with pytest.raises(kind) as caught:
-        await spoken(*arguments, **named)
+        await run_speech(*arguments, **named)
     assert type(caught.value) is kind
     assert trio.current_time() - began <= within
     assert KEY not in "".join(traceback.format_exception(caught.value))

@@ -20,7 +20,7 @@ from tests.session.scripted import (
     endpoint_at,
     listens,
     mute,
-    serving,
+    run_service,
     speaks,
     speech,
 )
@@ -33,7 +33,7 @@ async def _cancelled_at(step: int, kind: Kind, provider: Provider) -> tuple[bool
     """Cancel a session at a step: whether that came before its end, its result, the time."""
     talk = speaks if kind is Kind.TTS else listens
     result: object = None
-    async with serving(talk) as service:
+    async with run_service(talk) as service:
         endpoint = endpoint_at(service, provider)
         session = (
             speech(endpoint, [ARABIC, "b"])
@@ -86,7 +86,7 @@ async def test_a_decided_result_survives_a_cancellation_while_closing(
         await trio.sleep_forever()
 
     result = None
-    async with serving(deaf) as service:
+    async with run_service(deaf) as service:
         with trio.move_on_after(HOSTED.quiet_seconds + HOSTED.drain_seconds + 0.5):
             result = await speech(endpoint_at(service)).run()
     assert result is not None
@@ -94,7 +94,7 @@ async def test_a_decided_result_survives_a_cancellation_while_closing(
 
 async def test_an_undecided_session_is_cut_at_once(autojump_clock: object) -> None:
     """Nothing waits for a polite close."""
-    async with serving(mute) as service:
+    async with run_service(mute) as service:
         began = trio.current_time()
         with trio.move_on_after(1) as scope:
             await speech(endpoint_at(service)).run()

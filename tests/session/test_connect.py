@@ -17,7 +17,15 @@ from batchjobs.errors import (
 )
 from batchjobs.session import CONNECTION_CODE, Endpoint
 from tests.builders import HOSTED, audio_message, make_endpoint, make_tone
-from tests.session.scripted import KEY, endpoint_at, missed, serving, speaks, speech, spoken
+from tests.session.scripted import (
+    KEY,
+    endpoint_at,
+    fail_speech,
+    run_service,
+    run_speech,
+    speaks,
+    speech,
+)
 from tests.streams import Peer, answers
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -29,7 +37,7 @@ async def test_a_tcp_peer_that_says_nothing_ends_by_its_deadline(autojump_clock:
     async def silent(stream: trio.abc.Stream) -> None:
         await trio.sleep_forever()
 
-    error = await missed(TimedOutError, raw=silent, within=HOSTED.connect_seconds + 0.1)
+    error = await fail_speech(TimedOutError, raw=silent, within=HOSTED.connect_seconds + 0.1)
     assert error.code == CONNECTION_CODE
 
 
@@ -56,7 +64,7 @@ async def test_a_head_that_drips_ends_by_the_same_deadline(autojump_clock: objec
             await stream.send_all(b"1")
             await trio.sleep(1)
 
-    await missed(TimedOutError, raw=drips, within=HOSTED.connect_seconds + 0.1)
+    await fail_speech(TimedOutError, raw=drips, within=HOSTED.connect_seconds + 0.1)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +81,14 @@ async def test_what_is_not_http_is_told_at_once(
     response: bytes, code: str, autojump_clock: object
 ) -> None:
     """A banner, or an early end, is a transient failure and no waiting."""
-    error = await missed(TransientError, raw=answers(response), within=0.1)
+    error = await fail_speech(TransientError, raw=answers(response), within=0.1)
     assert error.code in {code, "protocol"}
 
 
 @pytest.mark.parametrize("fault", ["break_reads_after", "break_sends_after"])
 async def test_a_reset_in_the_handshake_is_told_at_once(fault: str, autojump_clock: object) -> None:
     """The library would wait for ever; nobody waits for a connection that is gone."""
-    error = await missed(TransientError, speaks, within=0.1, **{fault: 0})
+    error = await fail_speech(TransientError, speaks, within=0.1, **{fault: 0})
     assert error.code == CONNECTION_CODE
 
 
@@ -89,7 +97,7 @@ async def test_an_upgrade_that_proves_nothing_ends(autojump_clock: object) -> No
     response = (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     )
-    await missed(TransientError, raw=answers(response), within=0.1)
+    await fail_speech(TransientError, raw=answers(response), within=0.1)
 
 
 REFUSALS = [
@@ -131,7 +139,7 @@ async def test_a_refusal_is_classed_by_its_status(
 ) -> None:
     """Whatever its body looks like, the status decides; and a redirect is never followed."""
     response = f"HTTP/1.1 {status}\r\n{headers}{BODIES[body]}".encode()
-    async with serving(raw=answers(response)) as service:
+    async with run_service(raw=answers(response)) as service:
         session = speech(endpoint_at(service))
         with pytest.raises(kind) as caught:
             await session.run()
@@ -151,7 +159,7 @@ async def test_an_endless_error_body_is_not_read(status: str, autojump_clock: ob
             await trio.sleep(0.1)
 
     response = f"HTTP/1.1 {status}\r\nContent-Type: text/html\r\n\r\n".encode()
-    error = await missed(
+    error = await fail_speech(
         StopError if "401" in status else TransientError,
         raw=answers(response, then=endless),
         within=0.2,
@@ -170,7 +178,7 @@ async def test_an_endless_head_is_cut_off(autojump_clock: object) -> None:
             await stream.send_all(b"X-More: " + b"x" * 1000 + b"\r\n")
             await trio.sleep(0.001)
 
-    await missed(TransientError, raw=answers(b"HTTP/1.1 500 No\r\n", then=endless), within=1)
+    await fail_speech(TransientError, raw=answers(b"HTTP/1.1 500 No\r\n", then=endless), within=1)
     assert taken < 64
 
 
@@ -185,7 +193,7 @@ async def test_frames_right_behind_the_handshake_are_not_lost(autojump_clock: ob
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    assert len((await spoken(eager)).pcm) == 3 * len(make_tone(5.0))
+    assert len((await run_speech(eager)).pcm) == 3 * len(make_tone(5.0))
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -197,7 +205,7 @@ async def test_a_service_that_takes_us_and_leaves_at_once_is_a_broken_connection
     async def leaves(peer: Peer) -> None:
         return
 
-    error = await missed(TransientError, leaves, within=0.1)
+    error = await fail_speech(TransientError, leaves, within=0.1)
     assert error.code == "1006"
 
 

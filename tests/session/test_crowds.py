@@ -8,7 +8,7 @@ import trio.testing
 
 from batchjobs.errors import TransientError
 from tests.builders import make_endpoint
-from tests.session.scripted import KEY, endpoint_at, serving, speech
+from tests.session.scripted import KEY, endpoint_at, run_service, speech
 from tests.streams import head_of
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -27,7 +27,7 @@ async def test_at_most_32_handshakes_at_once(autojump_clock: object) -> None:
         await trio.sleep(1)
         opening -= 1
 
-    async with serving(raw=slow) as service:
+    async with run_service(raw=slow) as service:
         endpoint = endpoint_at(service)
 
         async def one() -> None:

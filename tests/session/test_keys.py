@@ -18,7 +18,7 @@ from batchjobs.session import Endpoint, SttSession
 from batchjobs.session.handshake_guard import GuardedStream
 from tests.builders import HOSTED
 from tests.canary import place_in
-from tests.session.scripted import KEY, chunks_of, endpoint_at, listens, serving, speaks, speech
+from tests.session.scripted import KEY, chunks_of, endpoint_at, listens, run_service, speaks, speech
 from tests.streams import Peer, answers, head_of
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -51,12 +51,12 @@ async def test_the_key_travels_only_as_the_provider_says(
     caplog.set_level(logging.DEBUG)
     logging.getLogger("trio-websocket").setLevel(logging.DEBUG)
     provider = replace(HOSTED, tts_auth=ways, stt_auth=tuple(w for w in ways if w != "init"))
-    async with serving(speaks) as service:
+    async with run_service(speaks) as service:
         endpoint = endpoint_at(service, provider)
         await speech(endpoint).run()
         assert _ways_seen(service.peers[0]) == set(ways)
         assert not place_in(repr(endpoint))
-    async with serving(listens) as service:
+    async with run_service(listens) as service:
         await SttSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
         assert _ways_seen(service.peers[0]) == set(ways) - {"init"}
     shown = caplog.text + "".join(capfd.readouterr())
@@ -66,7 +66,7 @@ async def test_the_key_travels_only_as_the_provider_says(
 
 async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: object) -> None:
     """Percent-encoded, as all that does."""
-    async with serving(listens) as service:
+    async with run_service(listens) as service:
         provider = replace(HOSTED, stt_model="munsit en&ar")
         await SttSession(endpoint_at(service, provider), chunks=chunks_of(1)).run()
         path = service.peers[0].request.path
@@ -75,7 +75,7 @@ async def test_a_model_of_the_recogniser_travels_in_the_query(autojump_clock: ob
 
 async def test_transcription_by_munsit_names_its_model(autojump_clock: object) -> None:
     """As built in, as the vendor's newest clients do: in the request's query, the key not."""
-    async with serving(listens) as service:
+    async with run_service(listens) as service:
         endpoint = endpoint_at(service, HOSTED)
         await SttSession(endpoint, chunks=chunks_of(1)).run()
         path = service.peers[0].request.path

@@ -19,7 +19,14 @@ from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneSynthesiser
 from batchjobs.session import RECORDING_CODE, SttSession, recording_chunks
 from tests.builders import HOSTED, make_speech, transcript_message
-from tests.session.scripted import ARABIC, CLOSE_SECONDS, chunks_of, endpoint_at, listens, serving
+from tests.session.scripted import (
+    ARABIC,
+    CLOSE_SECONDS,
+    chunks_of,
+    endpoint_at,
+    listens,
+    run_service,
+)
 from tests.streams import Peer, Talk
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -31,7 +38,7 @@ async def transcribed(
     talk: Talk, *, provider: Provider = HOSTED, chunks: AsyncGenerator[bytes, None] | None = None
 ) -> SttResult:
     """Run one session that transcribes."""
-    async with serving(talk) as service:
+    async with run_service(talk) as service:
         return await SttSession(endpoint_at(service, provider), chunks=chunks or chunks_of(3)).run()
     raise AssertionError
 
@@ -60,7 +67,7 @@ async def test_a_transcript_is_judged_by_the_sound_that_was_sent(autojump_clock:
 
     found = []
     for pcm in (sound, bytes(len(sound))):
-        async with serving(hears_nothing) as service:
+        async with run_service(hears_nothing) as service:
             judge = TranscriptRates().make_judge("service/model")
             session = SttSession(endpoint_at(service), chunks=chunks(pcm), judge=judge)
             result = await session.run()
@@ -101,7 +108,7 @@ async def test_chunks_are_whole_files_or_only_the_first(
     form: str, whole: list[bool], autojump_clock: object
 ) -> None:
     """The chunk form is the provider's."""
-    async with serving(listens) as service:
+    async with run_service(listens) as service:
         provider = replace(HOSTED, chunk_form=form)
         await SttSession(endpoint_at(service, provider), chunks=chunks_of(3)).run()
         sent = [bytes(m["data"]["audioBuffer"]) for m in service.peers[0].messages]
@@ -114,7 +121,7 @@ async def test_chunks_are_written_as_asked(encoding: ChunkEncoding, autojump_clo
     """Padded chunks are the longer ones on the wire, and hold the same bytes."""
     sent = {}
     for asked in (ChunkEncoding.COMPACT, encoding):
-        async with serving(listens) as service:
+        async with run_service(listens) as service:
             endpoint = endpoint_at(service, encoding=asked)
             await SttSession(endpoint, chunks=chunks_of(3)).run()
             sent[asked] = len(service.streams[0].sent), service.peers[0].messages
@@ -134,7 +141,7 @@ async def test_a_recording_damaged_midway_is_nobodys_fault_but_its_own(
         yield bytes(32_000)
         raise RecordingError("cut off", hint="copy it again")
 
-    async with serving(listens) as service:
+    async with run_service(listens) as service:
         session = SttSession(endpoint_at(service), chunks=damaged())
         assert session.sent_audio_seconds == 0.0
         assert not session.was_connected
@@ -176,7 +183,7 @@ async def test_a_send_that_breaks_leaves_the_verdict_to_the_listener(
     _: int, autojump_clock: object
 ) -> None:
     """The failure is the connection's, with its code."""
-    async with serving(listens, break_sends_after=100_000) as service:
+    async with run_service(listens, break_sends_after=100_000) as service:
         with pytest.raises(TransientError) as caught:
             await SttSession(endpoint_at(service), chunks=chunks_of(9)).run()
     assert caught.value.code == "1006"
@@ -200,7 +207,7 @@ async def test_a_service_that_stops_taking_audio_ends_by_its_deadline(
     autojump_clock: object,
 ) -> None:
     """A send that hangs is bounded."""
-    async with serving(listens, stall_sends_after=300_000) as service:
+    async with run_service(listens, stall_sends_after=300_000) as service:
         began = trio.current_time()
         with pytest.raises(TimedOutError, match="stopped taking audio"):
             await SttSession(endpoint_at(service), chunks=chunks_of(10)).run()

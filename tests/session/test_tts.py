@@ -16,10 +16,10 @@ from tests.session.scripted import (
     DRAINING,
     PCM,
     endpoint_at,
-    serving,
+    run_service,
+    run_speech,
     speaks,
     speech,
-    spoken,
 )
 from tests.streams import Peer
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("library_hooks")
 
 async def test_a_text_becomes_its_audio(autojump_clock: object) -> None:
     """The samples are those sent, odd cuts included; the text arrives as it was."""
-    async with serving(speaks) as service:
+    async with run_service(speaks) as service:
         session = speech(endpoint_at(service), [ARABIC, "next\n", ""])
         assert (session.was_connected, session.sent_characters) == (False, 0)
         result = await session.run()
@@ -47,7 +47,7 @@ async def test_a_text_becomes_its_audio(autojump_clock: object) -> None:
 async def test_where_close_drains_no_quiet_time_is_spent(autojump_clock: object) -> None:
     """The close follows the text at once, and the server's close is the end."""
     began = trio.current_time()
-    result = await spoken(speaks, provider=DRAINING)
+    result = await run_speech(speaks, provider=DRAINING)
     assert bytes(result.pcm) == PCM
     assert result.evidence.ending is Ending.DRAINED
     assert trio.current_time() - began < 0.1
@@ -55,7 +55,7 @@ async def test_where_close_drains_no_quiet_time_is_spent(autojump_clock: object)
 
 async def test_bytes_may_come_one_by_one(autojump_clock: object) -> None:
     """However the network slices, the result is the same."""
-    assert bytes((await spoken(speaks, slice_bytes=7)).pcm) == PCM
+    assert bytes((await run_speech(speaks, slice_bytes=7)).pcm) == PCM
 
 
 async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) -> None:
@@ -71,7 +71,7 @@ async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) 
         await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
 
-    async with serving(late) as service:
+    async with run_service(late) as service:
         await speech(
             endpoint_at(service), on_proven=lambda: proofs.append(trio.current_time())
         ).run()
@@ -97,7 +97,7 @@ async def test_messages_take_the_short_way_where_the_library_is_known(
     monkeypatch.setattr(direct_delivery, "Mailbox", Noted)
     for name in ("_send_channel", "_renamed"):
         monkeypatch.setattr(direct_delivery, "_ATTRIBUTE", name)
-        assert bytes((await spoken(speaks_once)).pcm) == PCM
+        assert bytes((await run_speech(speaks_once)).pcm) == PCM
     assert [each.take is not None for each in made] == [True] * library_hooks
     assert ("slower parts stay in use" in caplog.text) is library_hooks
 
@@ -118,7 +118,7 @@ async def test_what_goes_wrong_while_closing_takes_no_result_back(
     async def stumble(*_: object, **__: object) -> None:
         raise ValueError("in the library")
 
-    async with serving(speaks_once) as service:
+    async with run_service(speaks_once) as service:
         monkeypatch.setattr(WebSocketConnection, "aclose", stumble)
         assert bytes((await speech(endpoint_at(service)).run()).pcm) == PCM
     assert "after its session" in caplog.text
@@ -137,7 +137,7 @@ async def test_a_mistake_of_ours_in_mid_audio_is_told_as_what_it_is(autojump_clo
         await trio.sleep_forever()
 
     with pytest.RaisesGroup(KeyError, flatten_subgroups=True):
-        async with serving(speaks) as service:
+        async with run_service(speaks) as service:
             await speech(endpoint_at(service), on_proven=stumble).run()
 
 
@@ -154,7 +154,7 @@ async def test_a_peer_that_never_answers_the_close_changes_nothing(
         await trio.sleep_forever()
 
     began = trio.current_time()
-    assert bytes((await spoken(deaf)).pcm) == PCM
+    assert bytes((await run_speech(deaf)).pcm) == PCM
     allowed = HOSTED.quiet_seconds + HOSTED.drain_seconds + CLOSE_SECONDS
     assert trio.current_time() - began == pytest.approx(allowed, abs=0.1)
 
@@ -181,7 +181,7 @@ async def test_what_comes_while_closing_takes_no_result_back(
             if not data:
                 return
 
-    assert bytes((await spoken(noisy)).pcm) == PCM
+    assert bytes((await run_speech(noisy)).pcm) == PCM
 
 
 async def test_a_connection_dropped_after_the_quiet_time_is_no_failure(
@@ -195,7 +195,7 @@ async def test_a_connection_dropped_after_the_quiet_time_is_no_failure(
         await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
 
-    result = await spoken(leaves)
+    result = await run_speech(leaves)
     assert result.evidence.ending is Ending.QUIET
     assert result.evidence.close_code == 1006
 
@@ -211,4 +211,4 @@ async def test_pings_are_answered_while_audio_is_awaited(autojump_clock: object)
         await peer.send(audio_message(PCM))
         await peer.until_asked_to_close()
 
-    assert bytes((await spoken(pinging)).pcm) == PCM
+    assert bytes((await run_speech(pinging)).pcm) == PCM

@@ -7,7 +7,15 @@ import trio.testing
 from batchjobs.errors import MuteError, TimedOutError
 from batchjobs.providers import Provider
 from tests.builders import HOSTED, audio_message, make_tone
-from tests.session.scripted import CLOSE_SECONDS, DRAINING, PCM, missed, mute, speaks, spoken
+from tests.session.scripted import (
+    CLOSE_SECONDS,
+    DRAINING,
+    PCM,
+    fail_speech,
+    mute,
+    run_speech,
+    speaks,
+)
 from tests.streams import Peer
 
 pytestmark = pytest.mark.usefixtures("library_hooks")
@@ -15,7 +23,9 @@ pytestmark = pytest.mark.usefixtures("library_hooks")
 
 async def test_a_first_message_unanswered_has_its_deadline(autojump_clock: object) -> None:
     """A mute service ends within the time to get ready."""
-    error = await missed(TimedOutError, mute, within=HOSTED.ready_seconds + CLOSE_SECONDS + 0.1)
+    error = await fail_speech(
+        TimedOutError, mute, within=HOSTED.ready_seconds + CLOSE_SECONDS + 0.1
+    )
     assert "first message" in error.message
 
 
@@ -27,7 +37,7 @@ async def test_no_audio_has_its_deadline(provider: Provider, autojump_clock: obj
         await peer.begin()
         await trio.sleep_forever()
 
-    error = await missed(
+    error = await fail_speech(
         MuteError,
         silent,
         provider=provider,
@@ -54,7 +64,7 @@ async def test_a_flood_without_audio_feeds_no_deadline(noise: str, autojump_cloc
             await peer.send(noise)
             await trio.sleep(0.05)
 
-    await missed(MuteError, floods, within=HOSTED.first_audio_seconds + CLOSE_SECONDS + 0.2)
+    await fail_speech(MuteError, floods, within=HOSTED.first_audio_seconds + CLOSE_SECONDS + 0.2)
 
 
 async def test_pings_feed_no_deadline(autojump_clock: object) -> None:
@@ -66,7 +76,7 @@ async def test_pings_feed_no_deadline(autojump_clock: object) -> None:
             await peer.stream.send_all(b"\x89\x00")
             await trio.sleep(1)
 
-    await missed(MuteError, pings, within=HOSTED.first_audio_seconds + CLOSE_SECONDS + 0.1)
+    await fail_speech(MuteError, pings, within=HOSTED.first_audio_seconds + CLOSE_SECONDS + 0.1)
 
 
 async def test_dripping_bytes_feed_no_deadline(autojump_clock: object) -> None:
@@ -79,13 +89,13 @@ async def test_dripping_bytes_feed_no_deadline(autojump_clock: object) -> None:
             await peer.stream.send_all(b"{")
             await trio.sleep(1)
 
-    await missed(MuteError, drips, within=HOSTED.first_audio_seconds + CLOSE_SECONDS + 0.1)
+    await fail_speech(MuteError, drips, within=HOSTED.first_audio_seconds + CLOSE_SECONDS + 0.1)
 
 
 async def test_a_service_that_stops_reading_ends_by_its_deadline(autojump_clock: object) -> None:
     """A send that hangs is bounded, also by the close that follows."""
     texts = ["x" * 1000 for _ in range(50)]
-    error = await missed(
+    error = await fail_speech(
         TimedOutError,
         speaks,
         texts=texts,
@@ -105,7 +115,7 @@ async def test_audio_slower_than_a_tenth_of_its_pace_ends(autojump_clock: object
             await peer.send(audio_message(make_tone(0.01)))
             await trio.sleep(1)
 
-    await missed(TimedOutError, slow, within=60)
+    await fail_speech(TimedOutError, slow, within=60)
 
 
 async def test_deadlines_shrink_and_grow_as_the_machine_says(autojump_clock: object) -> None:
@@ -124,4 +134,4 @@ async def test_deadlines_shrink_and_grow_as_the_machine_says(autojump_clock: obj
         assert trio.current_time() - asked == pytest.approx(HOSTED.final_quiet_seconds, abs=0.01)
         await peer.connection.aclose(1000)
 
-    assert bytes((await spoken(paused)).pcm) == PCM * 2
+    assert bytes((await run_speech(paused)).pcm) == PCM * 2

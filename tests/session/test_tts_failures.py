@@ -26,10 +26,10 @@ from tests.session.scripted import (
     DRAINING,
     PCM,
     endpoint_at,
-    missed,
-    serving,
+    fail_speech,
+    run_service,
+    run_speech,
     speaks,
-    spoken,
 )
 from tests.streams import Peer
 
@@ -48,7 +48,7 @@ async def test_a_close_in_mid_audio_is_a_failure(code: int, autojump_clock: obje
             return
         await peer.connection.aclose(code, "because")
 
-    error = await missed(TransientError, leaves, within=CLOSE_SECONDS + 0.1)
+    error = await fail_speech(TransientError, leaves, within=CLOSE_SECONDS + 0.1)
     assert error.code == str(code)
 
 
@@ -59,7 +59,7 @@ async def test_a_close_with_1013_slows_the_run_down(autojump_clock: object) -> N
         await peer.begin()
         await peer.connection.aclose(1013)
 
-    await missed(ThrottledError, leaves, within=CLOSE_SECONDS + 0.1)
+    await fail_speech(ThrottledError, leaves, within=CLOSE_SECONDS + 0.1)
 
 
 @pytest.mark.parametrize("has_audio", [False, True])
@@ -76,9 +76,9 @@ async def test_a_normal_close_counts_only_after_audio_and_all_text(
         await peer.connection.aclose(1000)
 
     if has_audio:
-        assert (await spoken(leaves)).evidence.ending is Ending.CLOSED_BY_SERVER
+        assert (await run_speech(leaves)).evidence.ending is Ending.CLOSED_BY_SERVER
     else:
-        await missed(MuteError, leaves, within=CLOSE_SECONDS + 0.1)
+        await fail_speech(MuteError, leaves, within=CLOSE_SECONDS + 0.1)
 
 
 async def test_a_normal_close_in_mid_text_is_a_failure(autojump_clock: object) -> None:
@@ -91,7 +91,7 @@ async def test_a_normal_close_in_mid_text_is_a_failure(autojump_clock: object) -
         await peer.connection.aclose(1000)
 
     texts = ["x" * 1000 for _ in range(50)]
-    error = await missed(
+    error = await fail_speech(
         TransientError, leaves, texts=texts, stall_sends_after=20_000, within=CLOSE_SECONDS + 0.1
     )
     assert error.code == "1000"
@@ -111,7 +111,9 @@ async def test_broken_frames_in_mid_audio_are_a_failure(
         await peer.stream.send_all(frame)
         await trio.sleep_forever()
 
-    error = await missed(TransientError, garbles, provider=provider, within=CLOSE_SECONDS + 0.1)
+    error = await fail_speech(
+        TransientError, garbles, provider=provider, within=CLOSE_SECONDS + 0.1
+    )
     assert error.code in {"1002", "1007"}
 
 
@@ -124,7 +126,7 @@ async def test_broken_frames_while_we_send_are_a_failure(autojump_clock: object)
         await peer.stream.send_all(b"\xff\xff\xff\xff")
         await trio.sleep_forever()
 
-    await missed(TransientError, garbles, texts=["x" * 100] * 500, within=CLOSE_SECONDS + 0.1)
+    await fail_speech(TransientError, garbles, texts=["x" * 100] * 500, within=CLOSE_SECONDS + 0.1)
 
 
 @pytest.mark.parametrize("payload", ["nonsense", '{"audio":"###"}', b"\x00\x01", "\u0000"])
@@ -142,7 +144,7 @@ async def test_messages_that_cannot_be_read_are_a_failure(
 
     began = trio.current_time()
     with pytest.raises(TransientError):
-        await spoken(garbles)
+        await run_speech(garbles)
     assert trio.current_time() - began <= CLOSE_SECONDS + 0.1
 
 
@@ -169,7 +171,7 @@ async def test_an_error_message_goes_by_its_code(
         await peer.send(message)
         await trio.sleep_forever()
 
-    error = await missed(kind, fails, within=CLOSE_SECONDS + 0.1)
+    error = await fail_speech(kind, fails, within=CLOSE_SECONDS + 0.1)
     assert error.code == code
 
 
@@ -183,7 +185,7 @@ async def test_an_error_and_a_close_in_one_packet_are_told_as_the_error(
         await peer.send({"type": "error", "errorCode": 40101, "errorMessage": "no"})
         await peer.connection.aclose(1011)
 
-    assert (await missed(StopError, fails, within=CLOSE_SECONDS + 0.1)).code == "40101"
+    assert (await fail_speech(StopError, fails, within=CLOSE_SECONDS + 0.1)).code == "40101"
 
 
 async def test_a_message_beyond_16_mib_is_refused(autojump_clock: object) -> None:
@@ -194,7 +196,7 @@ async def test_a_message_beyond_16_mib_is_refused(autojump_clock: object) -> Non
         await peer.send("x" * (16 * 1024 * 1024 + 1))
         await trio.sleep_forever()
 
-    assert (await missed(TransientError, huge, within=CLOSE_SECONDS + 0.1)).code == "1009"
+    assert (await fail_speech(TransientError, huge, within=CLOSE_SECONDS + 0.1)).code == "1009"
 
 
 async def test_a_message_of_15_mib_is_taken(autojump_clock: object) -> None:
@@ -207,7 +209,7 @@ async def test_a_message_of_15_mib_is_taken(autojump_clock: object) -> None:
         await peer.send(audio_message(pcm))
         await peer.until_asked_to_close()
 
-    assert bytes((await spoken(large, texts=["x" * 200])).pcm) == pcm
+    assert bytes((await run_speech(large, texts=["x" * 200])).pcm) == pcm
 
 
 async def test_an_implausible_result_is_handed_out_with_its_doubts(
@@ -220,7 +222,7 @@ async def test_an_implausible_result_is_handed_out_with_its_doubts(
         def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
             return Verdict(doubts=(doubt,))
 
-    async with serving(speaks) as service:
+    async with run_service(speaks) as service:
         segment = make_segment("x")
         session = TtsSession(endpoint_at(service), segment, texts=["x"], judge=Strict())
         result = await session.run()
@@ -232,11 +234,11 @@ async def test_a_broken_line_in_mid_session_never_looks_like_no_connection(
     autojump_clock: object,
 ) -> None:
     """Text was sent by then, and may be billed."""
-    error = await missed(
+    error = await fail_speech(
         TransientError, speaks, texts=["x" * 1000] * 50, break_sends_after=20_000, within=0.1
     )
     assert error.code == "1006"
-    error = await missed(TransientError, speaks, break_reads_after=300, within=0.1)
+    error = await fail_speech(TransientError, speaks, break_reads_after=300, within=0.1)
     assert error.code == "1006"
 
 
@@ -245,7 +247,7 @@ async def test_a_read_that_breaks_in_mid_session_is_a_broken_connection(
     broken: type[Exception], autojump_clock: object
 ) -> None:
     """Whatever the stream calls it."""
-    error = await missed(
+    error = await fail_speech(
         TransientError, speaks, break_reads_after=300, broken=broken, within=CLOSE_SECONDS
     )
     assert error.code == "1006"

@@ -17,6 +17,6 @@ async def chunks_of(pcm: bytes) -> AsyncGenerator[bytes, None]:
         yield pcm[start : start + 32_000]
 
 
-async def transcribed(endpoint: Endpoint, pcm: bytes) -> str:
+async def transcribe(endpoint: Endpoint, pcm: bytes) -> str:
     """Send a recording and give its transcript."""
     return (await SttSession(endpoint, chunks=chunks_of(pcm)).run()).verbatim

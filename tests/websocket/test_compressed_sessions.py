@@ -20,7 +20,7 @@ from batchjobs.session import dial_tcp
 from batchjobs.websocket import hooks
 from tests.builders import make_endpoint, transcript_message
 from tests.streams import FaultyStream, Peer, Service
-from tests.websocket.compression import ARABIC, QUICK, transcribed
+from tests.websocket.compression import ARABIC, QUICK, transcribe
 
 
 def speech_like(seconds: float) -> bytes:
@@ -81,7 +81,7 @@ async def test_another_library_s_server_reads_it_and_a_third_of_the_bytes_travel
             endpoint = make_endpoint(
                 streams.dial, QUICK, base_url=url, key="k", compresses=compresses
             )
-            assert await transcribed(endpoint, pcm) == ARABIC * 8
+            assert await transcribe(endpoint, pcm) == ARABIC * 8
         assert b"".join(data[codec.WAV_HEADER_BYTES :] for data in heard) == pcm
         assert ("permessage-deflate" in agreed[0]) is compresses
         sizes[compresses] = len(streams.seen[0].sent)
@@ -134,7 +134,7 @@ async def test_a_service_that_takes_none_is_told_of_once(
         endpoint = make_endpoint(service.dial, QUICK, compresses=True)
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                assert await transcribed(endpoint, bytes(64_000)) == ARABIC
+                assert await transcribe(endpoint, bytes(64_000)) == ARABIC
         nursery.cancel_scope.cancel()
     assert caplog.text.count("takes no compression") == 1
 
@@ -149,6 +149,6 @@ async def test_a_library_that_has_changed_goes_on_without(
         endpoint = make_endpoint(service.dial, QUICK, compresses=True)
         with caplog.at_level(logging.WARNING):
             for _ in range(2):
-                assert await transcribed(endpoint, bytes(64_000)) == ARABIC
+                assert await transcribe(endpoint, bytes(64_000)) == ARABIC
         nursery.cancel_scope.cancel()
     assert caplog.text.count("trio-websocket has changed") == 1

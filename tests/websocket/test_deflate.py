@@ -17,7 +17,7 @@ from batchjobs.errors import TransientError
 from batchjobs.websocket.deflate import Deflate
 from tests.builders import make_endpoint
 from tests.streams import Peer, Service
-from tests.websocket.compression import ARABIC, QUICK, transcribed
+from tests.websocket.compression import ARABIC, QUICK, transcribe
 
 LIMIT = 1_000_000
 
@@ -36,7 +36,7 @@ async def test_a_bomb_is_refused(autojump_clock: object) -> None:
         service = Service(nursery, talk=bombs, extension=lambda: Deflate(LIMIT))
         endpoint = make_endpoint(service.dial, QUICK, compresses=True)
         with pytest.raises(TransientError) as caught:
-            await transcribed(endpoint, bytes(32_000))
+            await transcribe(endpoint, bytes(32_000))
         assert len(service.streams[0].received) < 200_000
         nursery.cancel_scope.cancel()
     assert caught.value.code == "1009"
