@@ -22,7 +22,7 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
     """Refuse a limit in money that would not hold.
 
     Raises:
-        ConfigurationError: There are prices in several currencies, or one that nobody has set.
+        ConfigurationError: There are prices in several currencies, or one that is not set.
     """
     if request.options.budget is None:
         return

@@ -40,7 +40,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
     if not plan.to_do:
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
-        # Killed at its very end, a run leaves files that nobody needs any more.
+        # Killed at its very end, a run leaves files that nothing needs any more.
         await trio.to_thread.run_sync(sweep, checkpoint)
         return RunEnd()
     if options.library_hooks:

@@ -116,7 +116,7 @@ def make_plan(
         progress=progress,
     )
     refuse_replacing(request, checkpoint, plan)
-    # What changed while it was read cannot be told by what it was before.
+    # What changed while it was read is not what the fingerprint of before stands for.
     is_told = plan.tells_all and _fingerprint(request) == before
     return plan, before if is_told else ""
 

@@ -36,7 +36,7 @@ _BUG_EXIT_CODE: Final = 70
 
 
 class _Commands(click.Group):
-    """The commands, with broken pipes told apart before click ends them all with a silent 1."""
+    """The commands; broken pipes are distinguished before click ends them all with a silent 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         """Name the commands, in the order of the help."""

@@ -13,14 +13,7 @@ if TYPE_CHECKING:
     from batchjobs.api.status import RunStatus
     from batchjobs.outputs.summary import RunSummary
 
-__all__ = [
-    "command_from_here",
-    "command_of",
-    "has_no_file",
-    "next_step",
-    "quote_command",
-    "typed_command",
-]
+__all__ = ["command_of", "next_step", "quote_command", "typed_command"]
 
 
 def typed_command() -> str:
@@ -40,24 +33,19 @@ def quote_command(*words: object) -> str:
     return shlex.join([*_program(), *map(str, words)])
 
 
-def command_from_here(folder: str, command: str) -> str:
-    """Write a command that was typed in a folder so that it works from here."""
-    try:
-        is_here = not folder or Path(folder).samefile(Path())
-    except OSError:
-        is_here = False
-    return command if is_here else f"cd {shlex.quote(folder)} && {command}"
-
-
 def command_of(found: "RunStatus", folder: Path) -> str:
     """Give the command that runs a folder's manifest again, from here."""
     # Called from Python, it was no command: then this one does the same with the defaults.
-    named = "-" if has_no_file(found.manifest) else found.manifest
+    named = "-" if _has_no_file(found.manifest) else found.manifest
     command = found.command or quote_command("run", named, "-o", folder.absolute())
-    return command_from_here(found.working_folder, command)
+    there = found.working_folder
+    with contextlib.suppress(OSError):
+        if not there or Path(there).samefile(Path()):
+            return command
+    return f"cd {shlex.quote(there)} && {command}"
 
 
-def has_no_file(manifest: str) -> bool:
+def _has_no_file(manifest: str) -> bool:
     """Say whether the rows came from the standard input, or from Python."""
     return manifest in {STANDARD_INPUT, GIVEN_ROWS}
 
@@ -72,7 +60,7 @@ def next_step(summary: "RunSummary", command: str, folder: str | Path) -> str:
     """
     failed, bad = summary.failed, summary.errors.get("bad_row", 0)
     if summary.not_run:
-        rows = ", with the same rows" if has_no_file(summary.manifest) else ""
+        rows = ", with the same rows" if _has_no_file(summary.manifest) else ""
         return f"continue{rows}: {command}"
     if summary.suspect:
         return _step_of_suspects(summary, command, folder)

@@ -44,7 +44,7 @@ def setting_option(setting: Setting, **others: object) -> Callable[[_Command], _
 
     Args:
         setting: The setting.
-        others: What click is told besides, or in place of what the table says.
+        others: What click gets besides, or in place of what the table says.
     """
     details = setting.details
     shown = f"  [default: {details['default_shown']}]" if "default_shown" in details else ""
@@ -160,7 +160,7 @@ def config_option(
 
     Args:
         command: The command that gets it.
-        is_passed: Whether the command is told the file.
+        is_passed: Whether the command gets the file's path.
         like: Another command, whose table holds for this one too; its own table goes first.
     """
     return setting_option(

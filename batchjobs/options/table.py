@@ -52,7 +52,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a run can be told; the command line's options, in their order.
+    """How to run a manifest; the command line's options, in their order.
 
     Besides them there are `speech`, what holds for rows that leave a column empty, and `command`, how
     to call the run again, for `status`; empty if there is no such command.
@@ -268,7 +268,7 @@ class Options:
 
     @property
     def pause_layout(self) -> str:
-        """How a file put together with these pauses is told from others of the same text."""
+        """What distinguishes a file put together with these pauses from others of its text."""
         return f"pauses {self.sentence_pause_seconds:g} {self.paragraph_pause_seconds:g}"
 
 

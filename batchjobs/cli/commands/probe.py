@@ -89,7 +89,7 @@ def _confirm(provider: "Provider", *, is_agreed: bool) -> None:
 
 
 def _ask() -> bool:
-    """Ask whether money may be spent; where nobody is there to answer, say how to do without.
+    """Ask whether money may be spent; where no answer can come, say how to do without.
 
     Raises:
         UsageError: The input has ended.

@@ -62,7 +62,7 @@ def _print(pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             stream.write(piece)
         stream.flush()
-    except BrokenPipeError:  # told apart where all commands are
+    except BrokenPipeError:  # `main` distinguishes them
         raise
     except OSError as error:
         raise disk_error(error, Path("the standard output")) from error
