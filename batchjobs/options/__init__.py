@@ -1,8 +1,7 @@
 """The settings of a run: each stands once, with its default, its range, its unit and its help."""
 
-from batchjobs.options.parse import MOST_SESSIONS
 from batchjobs.options.setting import Setting, check_settings, fill, settings_of
-from batchjobs.options.table import Defaults, Options
+from batchjobs.options.table import MOST_SESSIONS, Defaults, Options
 
 __all__ = [
     "MOST_SESSIONS",

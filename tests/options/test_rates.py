@@ -3,7 +3,7 @@
 import pytest
 
 from batchjobs.errors import ConfigurationError
-from batchjobs.options.parse import parse_rate
+from batchjobs.options.table import parse_rate
 
 
 @pytest.mark.parametrize(
