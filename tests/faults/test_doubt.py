@@ -7,7 +7,8 @@ import pytest
 from tests import tally
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.crash import LANES
-from tests.faults.doubt import HEADER, LIVES, TWIN, Doubted, kills
+from tests.faults.doubt import HEADER, LIVES, TWIN, kills
+from tests.faults.doubted import Doubted
 from tests.faults.oracle import Toll
 
 MISSING = strace_is_missing()

@@ -9,8 +9,9 @@ import pytest
 from tests.faults import power
 from tests.faults.bench import Bench, benches, strace_is_missing
 from tests.faults.disk import Recording
-from tests.faults.doubt import Doubted
+from tests.faults.doubted import Doubted
 from tests.faults.oracle import Work
+from tests.faults.power_recording import record, record_accept
 from tests.tally import count
 
 SEED = 20_240_817
@@ -43,7 +44,7 @@ def test_the_power_may_go_at_any_moment(
     bench: Bench, work: Work, what: str, killed_at: list[tuple[str, int]]
 ) -> None:
     """At every cut, what was told is done, files are whole or absent, sessions are counted."""
-    recording = power.record(bench, work, killed_at=killed_at)
+    recording = record(bench, work, killed_at=killed_at)
     tally = power.check_states(recording, work, bench, seed=SEED, most=2_000, mixed=2, continued=6)
     print(f"\nseed {SEED}\n{power.HEADER}\n{tally.line(what)}")
     count(cases=tally.cuts, runs=tally.continued, corrupt=tally.bad, lost=tally.bad)
@@ -70,7 +71,7 @@ def test_the_power_may_go_while_something_is_in_doubt_or_accepted(
     silent: Bench, doubted: Doubted
 ) -> None:
     """At every cut, what was told to be kept is there, and what was told to be accepted is done."""
-    recording = power.record_accept(silent, doubted)
+    recording = record_accept(silent, doubted)
     tally = power.check_states(
         recording, doubted.work, silent, seed=SEED, most=900, mixed=1, continued=4, doubted=doubted
     )
@@ -85,7 +86,7 @@ def test_an_accept_that_does_not_wait_for_the_disk_is_noticed(
     silent: Bench, doubted: Doubted
 ) -> None:
     """Without the folder's sync, what was kept or accepted has no name after the cut."""
-    recording = power.record_accept(silent, doubted, broken="no-folder-sync")
+    recording = record_accept(silent, doubted, broken="no-folder-sync")
     tally = power.check_states(
         recording, doubted.work, silent, seed=SEED, most=900, mixed=1, doubted=doubted
     )
@@ -107,7 +108,7 @@ def test_a_run_that_does_not_wait_for_the_disk_is_noticed(
     bench: Bench, work: Work, broken: str, sign: str
 ) -> None:
     """Each sync left out, each order turned round, gives states that break a promise."""
-    recording = power.record(bench, work, broken=broken)
+    recording = record(bench, work, broken=broken)
     tally = power.check_states(recording, work, bench, seed=SEED, most=120, mixed=1)
     print(f"\nseed {SEED}\n{power.HEADER}\n{tally.line(broken)}")
     assert tally.bad
