@@ -147,5 +147,5 @@ def test_records_cannot_be_changed() -> None:
     """A job on its way through the run stays what the manifest said."""
     job = Job(id="a", line=2, kind=Kind.TTS, provider="local")
     with pytest.raises(AttributeError):
-        job.id = "b"  # type: ignore[misc]
+        job.id = "b"  # type: ignore[misc]  # it must not be
     assert not hasattr(job, "__dict__")
