@@ -14,7 +14,7 @@ from batchjobs.errors import NoRunError, OutputError, UsageError
 from batchjobs.jobs import Doubt, Sign
 from batchjobs.options import Options
 from tests.builders import audio_message
-from tests.runner.runs import RATE, jobs, ran, speech_for
+from tests.runner.runs import RATE, jobs, run_rows, speech_for
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files, ledger_of, results_of, shares
 
@@ -26,7 +26,7 @@ def contents_of(run_folder: Path) -> dict[Path, bytes]:
 
 async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     """The very samples that were kept stand under the final name, and no later run buys anything."""
-    await ran(tmp_path, jobs(3), shares({"001": [0.1, 0.1], "002": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(3), shares({"001": [0.1, 0.1], "002": [0.1, 0.1]}))
     kept = (tmp_path / "suspect/001.wav").read_bytes()
     results_of(tmp_path)
     report = batchjobs.accept(tmp_path, ["001"])
@@ -42,7 +42,7 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
     assert (tmp_path / "failed.jsonl").read_bytes() == b""
     assert not (tmp_path / "suspect").exists()
     assert batchjobs.verify(tmp_path) == batchjobs.VerifyReport(checked=3)
-    again = await ran(tmp_path, jobs(3), plan_options=AGAIN)
+    again = await run_rows(tmp_path, jobs(3), plan_options=AGAIN)
     assert not again.service.streams
     assert again.statuses == {"done": 3}
     assert ledger_of(tmp_path).count("done") == 3
@@ -50,7 +50,7 @@ async def test_accept_makes_it_done_without_a_purchase(tmp_path: Path) -> None:
 
 async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_path: Path) -> None:
     """Killed between the commit and the report: nothing is suspect any more, and all has to say so."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     results_of(tmp_path)
     before = contents_of(tmp_path)
     batchjobs.accept(tmp_path, ["001"])
@@ -71,8 +71,8 @@ async def test_accept_after_one_that_was_killed_writes_what_that_did_not(tmp_pat
 
 async def test_accept_by_reason_takes_those_with_no_other(tmp_path: Path) -> None:
     """What is also in doubt for another reason waits for an ear of its own."""
-    await ran(tmp_path, jobs(3), shares({"001": [0.1, 0.1]}))
-    await ran(tmp_path, jobs(3), shares({"002": [0.1, 0.1]}, silent=True))
+    await run_rows(tmp_path, jobs(3), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(3), shares({"002": [0.1, 0.1]}, silent=True))
     both = Doubt(sign=Sign.ABRUPT, message="ends in mid-sound")
     with Checkpoint.open(tmp_path) as checkpoint:
         (record,) = checkpoint.lookups.find(["001"]).values()
@@ -109,7 +109,7 @@ async def test_accepting_what_cannot_be_changes_nothing(
         await peer.connection.aclose(1000)
 
     limited = Options(limit=3)
-    await ran(tmp_path, jobs(4), talk, plan_options=limited)
+    await run_rows(tmp_path, jobs(4), talk, plan_options=limited)
     results_of(tmp_path)
     before = contents_of(tmp_path)
     with pytest.raises(UsageError, match=shown):
@@ -119,7 +119,7 @@ async def test_accepting_what_cannot_be_changes_nothing(
 
 async def test_accepting_what_is_done_says_so_and_changes_nothing(tmp_path: Path) -> None:
     """Nothing is wrong with it."""
-    await ran(tmp_path, jobs(2))
+    await run_rows(tmp_path, jobs(2))
     report = batchjobs.accept(tmp_path, ["001"])
     assert report == batchjobs.AcceptReport(accepted=(), done_before=("001",))
     assert batchjobs.accept(tmp_path, every=True) == batchjobs.AcceptReport(accepted=())
@@ -144,7 +144,7 @@ def test_accepting_needs_a_run_and_to_be_told_what(tmp_path: Path) -> None:
 
 async def test_what_was_kept_and_is_damaged_is_not_accepted(tmp_path: Path) -> None:
     """A byte that changed makes it another's audio: it stays suspect, and is bought again."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     path = tmp_path / "suspect/001.wav"
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
     report = batchjobs.accept(tmp_path, every=True)
@@ -154,10 +154,10 @@ async def test_what_was_kept_and_is_damaged_is_not_accepted(tmp_path: Path) -> N
 
 async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) -> None:
     """What is kept holds the samples exactly, and becomes what the manifest asks for."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     kept, _ = soundfile.read(tmp_path / "suspect/001.wav", dtype="int16")
     flac = Options(audio_format="flac")
-    await ran(tmp_path, jobs(2), plan_options=flac)
+    await run_rows(tmp_path, jobs(2), plan_options=flac)
     assert batchjobs.accept(tmp_path, every=True).accepted == ("001",)
     pcm, _ = soundfile.read(tmp_path / "audio/001.flac", dtype="int16")
     assert pcm.tobytes() == kept.tobytes()
@@ -165,8 +165,8 @@ async def test_a_row_that_wants_another_format_by_now_gets_it(tmp_path: Path) ->
 
 async def test_a_file_that_is_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
     """A row has another place by now, and a file that no run wrote stands there: it stays."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
-    await ran(tmp_path, jobs(2), plan_options=Options(audio_format="flac"))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), plan_options=Options(audio_format="flac"))
     mine = tmp_path / "audio/001.flac"
     mine.write_bytes(b"mine")
     with pytest.raises(OutputError, match="not this run's"):
@@ -183,8 +183,8 @@ async def test_what_a_killed_accept_leaves_is_known_for_ours(
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
-    await ran(tmp_path, jobs(2), plan_options=Options(audio_format="flac"))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), plan_options=Options(audio_format="flac"))
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "accept", dies)
         with pytest.raises(KeyboardInterrupt):
@@ -198,13 +198,13 @@ async def test_what_cannot_become_the_format_asked_for_is_no_damage(tmp_path: Pa
     """Samples that an Ogg file lost do not come back: it says so, and a new one takes its place."""
     script = {"001": [0.1, 0.1, 0.1, 0.1]}
     ogg, flac = (Options(audio_format=name) for name in ("ogg", "flac"))
-    await ran(tmp_path, jobs(2), shares(script), plan_options=ogg)
-    await ran(tmp_path, jobs(2), plan_options=flac)
+    await run_rows(tmp_path, jobs(2), shares(script), plan_options=ogg)
+    await run_rows(tmp_path, jobs(2), plan_options=flac)
     report = batchjobs.accept(tmp_path, every=True)
     assert (report.accepted, report.damaged, report.other_format) == ((), (), ("001",))
     assert kept_files(tmp_path) == ["001.ogg"]
     again = replace(flac, retry_failed=True)
-    run = await ran(tmp_path, jobs(2), shares(script), plan_options=again)
+    run = await run_rows(tmp_path, jobs(2), shares(script), plan_options=again)
     assert run.statuses == {"done": 1, "suspect": 1}
     assert kept_files(tmp_path) == ["001.flac"]
     assert batchjobs.accept(tmp_path, every=True).accepted == ("001",)

@@ -17,7 +17,7 @@ from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import Runner
 from batchjobs.session import Endpoint, SttSession
 from tests.builders import make_endpoint, make_recording_job, transcript_message
-from tests.runner.runs import OPTIONS, ran
+from tests.runner.runs import OPTIONS, run_rows
 from tests.streams import Peer, Service
 
 ASKED_SECONDS = 2.5
@@ -274,7 +274,7 @@ async def test_a_run_learns_and_tells(
     async def prepare(runner: Runner) -> None:
         runner._state.services["quick"].settle = learnt()
 
-    run = await ran(
+    run = await run_rows(
         tmp_path / "run",
         rows,
         talk,

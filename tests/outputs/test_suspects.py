@@ -12,7 +12,7 @@ from batchjobs.outputs.reuse import find_changes
 from batchjobs.outputs.summary import summarise
 from batchjobs.progress import JobFinished, JobRetried
 from tests.builders import audio_message, make_row
-from tests.runner.runs import QUICK, RATE, TEXT, job, jobs, ran, speech_for
+from tests.runner.runs import QUICK, RATE, TEXT, job, jobs, run_rows, speech_for
 from tests.streams import Peer
 from tests.suspects import kept_files, ledger_of, results_of, shares
 
@@ -22,7 +22,7 @@ TOO_SHORT = 0.1
 
 async def test_a_job_that_is_suspect_twice_alike_is_kept_and_told(tmp_path: Path) -> None:
     """The second agrees with the first, so no third is bought; its audio is there, not as a result."""
-    run = await ran(tmp_path, jobs(4), shares({"002": [TOO_SHORT] * 5}))
+    run = await run_rows(tmp_path, jobs(4), shares({"002": [TOO_SHORT] * 5}))
     assert run.end.error is None
     assert run.statuses == {"done": 3, "suspect": 1}
     record = run.records["002"]
@@ -47,21 +47,21 @@ async def test_a_job_that_is_suspect_twice_alike_is_kept_and_told(tmp_path: Path
     assert line["kept"]["output"] == "suspect/002.wav"
     assert line["kept"]["against"][0]["sign"] == "short"
     assert line["kept"]["against"][0]["end_seconds"] == pytest.approx(record.audio_seconds)
-    again = await ran(tmp_path, jobs(4))
+    again = await run_rows(tmp_path, jobs(4))
     assert not again.service.streams
     assert again.statuses == {"done": 3, "suspect": 1}
 
 
 async def test_silence_is_kept_too(tmp_path: Path) -> None:
     """Whatever was paid for is there to be looked at."""
-    run = await ran(tmp_path, jobs(2), shares({"001": [0.9, 0.9]}, silent=True))
+    run = await run_rows(tmp_path, jobs(2), shares({"001": [0.9, 0.9]}, silent=True))
     assert run.records["001"].doubts[0].sign is Sign.SILENT
     assert kept_files(tmp_path) == ["001.wav"]
 
 
 async def test_what_is_kept_is_no_waste_and_counts_as_its_own(tmp_path: Path) -> None:
     """The summary counts suspects apart, adds up, and tells kept audio from what led to nothing."""
-    await ran(tmp_path, jobs(4), shares({"002": [TOO_SHORT] * 2}))
+    await run_rows(tmp_path, jobs(4), shares({"002": [TOO_SHORT] * 2}))
     with Checkpoint.read(tmp_path) as checkpoint:
         summary = summarise(checkpoint, {"quick": QUICK})
     assert (summary.rows, summary.done, summary.suspect) == (4, 3, 1)
@@ -72,7 +72,7 @@ async def test_what_is_kept_is_no_waste_and_counts_as_its_own(tmp_path: Path) ->
 
 async def test_of_several_attempts_the_best_is_kept(tmp_path: Path) -> None:
     """Each is judged by how much speaks against it; what is worse replaces nothing."""
-    run = await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.2, 0.15]}))
+    run = await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.2, 0.15]}))
     record = run.records["001"]
     assert (record.status, record.attempts) == (Status.SUSPECT, 3)
     whole = speech_for(f"{TEXT} 001")
@@ -97,7 +97,7 @@ async def test_what_fails_after_it_takes_nothing_away(tmp_path: Path) -> None:
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    run = await ran(tmp_path, jobs(2), talk)
+    run = await run_rows(tmp_path, jobs(2), talk)
     record = run.records["001"]
     assert (record.status, record.attempts, record.is_passing) == (Status.SUSPECT, 3, False)
     assert "the last attempt failed: transient" in record.error_message

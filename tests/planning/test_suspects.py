@@ -15,21 +15,21 @@ from batchjobs.errors import BatchjobsError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Doubt, Sign, Status
 from batchjobs.progress import JobRetried
-from tests.runner.runs import RETRIES, TEXT, job, jobs, ran, speech_for
+from tests.runner.runs import RETRIES, TEXT, job, jobs, run_rows, speech_for
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files, ledger_of, shares
 
 
 async def test_retry_failed_buys_again_and_keeps_the_better(tmp_path: Path) -> None:
     """A worse one changes nothing, a better one is kept, a whole one is the result."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.2, 0.2]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.2, 0.2]}))
     whole = speech_for(f"{TEXT} 001")
     for script, status, share, files in (
         ([0.1, 0.2], "suspect", 0.2, ["001.wav"]),
         ([0.25, 0.25], "suspect", 0.25, ["001~2.wav"]),
         ([], "done", 1.0, []),
     ):
-        run = await ran(tmp_path, jobs(2), shares({"001": script}), plan_options=AGAIN)
+        run = await run_rows(tmp_path, jobs(2), shares({"001": script}), plan_options=AGAIN)
         record = run.records["001"]
         assert record.status == status
         assert record.frames == int(len(whole) * share) // 2
@@ -58,7 +58,7 @@ async def test_a_run_that_ends_between_two_attempts_goes_on_with_what_is_left(
         await trio.lowlevel.checkpoint()
 
     two = replace(RETRIES, attempts=3)
-    run = await ran(
+    run = await run_rows(
         tmp_path,
         jobs(2),
         shares({"001": [0.1]}),
@@ -69,7 +69,7 @@ async def test_a_run_that_ends_between_two_attempts_goes_on_with_what_is_left(
     record = run.records["001"]
     assert (record.status, record.is_passing, record.attempts) == (Status.SUSPECT, True, 1)
     assert kept_files(tmp_path) == ["001.wav"]
-    run = await ran(tmp_path, jobs(2), shares({"001": [0.2, 0.15]}), retries=two)
+    run = await run_rows(tmp_path, jobs(2), shares({"001": [0.2, 0.15]}), retries=two)
     record = run.records["001"]
     assert (record.status, record.is_passing, record.attempts) == (Status.SUSPECT, False, 3)
     assert len(run.service.streams) == 2
@@ -79,13 +79,13 @@ async def test_a_run_that_ends_between_two_attempts_goes_on_with_what_is_left(
 async def test_followers_of_a_suspect_job_have_its_audio_in_doubt_too(tmp_path: Path) -> None:
     """Bought once, in doubt for all; accepting one lets the next run copy it to the others."""
     rows = [job("a", "same words here in both"), job("b", "same words here in both")]
-    run = await ran(tmp_path, rows, shares({"both": [0.1, 0.1]}))
+    run = await run_rows(tmp_path, rows, shares({"both": [0.1, 0.1]}))
     assert run.statuses == {"suspect": 2}
     assert len(run.service.streams) == 2
     assert run.records["b"].copied_from == "a"
     assert kept_files(tmp_path) == ["a.wav", "b.wav"]
     assert batchjobs.accept(tmp_path, ["a"]).accepted == ("a",)
-    run = await ran(tmp_path, rows)
+    run = await run_rows(tmp_path, rows)
     assert not run.service.streams
     assert run.statuses == {"done": 2}
     assert not (tmp_path / "suspect").exists()
@@ -94,9 +94,9 @@ async def test_followers_of_a_suspect_job_have_its_audio_in_doubt_too(tmp_path: 
 async def test_an_edit_undone_finds_what_was_kept(tmp_path: Path) -> None:
     """What another text of the row has come to takes nothing away, in doubt, failed or done."""
     first = [job("a", "first text of this row")]
-    await ran(tmp_path, first, shares({"row": [0.1, 0.1]}))
+    await run_rows(tmp_path, first, shares({"row": [0.1, 0.1]}))
     kept = (tmp_path / "suspect/a.wav").read_bytes()
-    await ran(tmp_path, [job("a", "another text of this row")], shares({"row": [0.1, 0.1]}))
+    await run_rows(tmp_path, [job("a", "another text of this row")], shares({"row": [0.1, 0.1]}))
     assert kept_files(tmp_path) == ["a.wav", "a~2.wav"]
     refused = [job("a", "a third text of this row")]
 
@@ -105,9 +105,9 @@ async def test_an_edit_undone_finds_what_was_kept(tmp_path: Path) -> None:
         await peer.text()
         await peer.send({"type": "error", "errorCode": 40001, "errorMessage": "no"})
 
-    run = await ran(tmp_path, refused, refuses)
+    run = await run_rows(tmp_path, refused, refuses)
     assert run.statuses == {"failed": 1}
-    run = await ran(tmp_path, first)
+    run = await run_rows(tmp_path, first)
     assert not run.service.streams
     assert run.statuses == {"suspect": 1}
     assert (tmp_path / run.records["a"].output).read_bytes() == kept
@@ -117,11 +117,11 @@ async def test_an_edit_undone_finds_what_was_kept(tmp_path: Path) -> None:
 async def test_ids_that_look_like_second_places_are_left_alone(tmp_path: Path) -> None:
     """Sections are numbered so: what is kept of 1.2 is not in the way of what is kept of 1."""
     rows = [job("1", f"{TEXT} one"), job("1.2", f"{TEXT} again two")]
-    await ran(tmp_path, rows, shares({"one": [0.1, 0.1], "two": [0.1, 0.1]}))
+    await run_rows(tmp_path, rows, shares({"one": [0.1, 0.1], "two": [0.1, 0.1]}))
     assert kept_files(tmp_path) == ["1.2.wav", "1.wav"]
     other = (tmp_path / "suspect/1.2.wav").read_bytes()
     again = shares({"one": [0.12, 0.12], "two": [0.05] * 3})
-    run = await ran(tmp_path, rows, again, plan_options=AGAIN)
+    run = await run_rows(tmp_path, rows, again, plan_options=AGAIN)
     assert run.statuses == {"suspect": 2}
     assert kept_files(tmp_path) == ["1.2.wav", "1~2.wav"]
     assert (tmp_path / "suspect/1.2.wav").read_bytes() == other
@@ -129,9 +129,9 @@ async def test_ids_that_look_like_second_places_are_left_alone(tmp_path: Path) -
 
 async def test_what_was_kept_and_is_gone_is_bought_again(tmp_path: Path) -> None:
     """Nothing is believed to be kept that is not there: the next run keeps what comes."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     (tmp_path / "suspect/001.wav").unlink()
-    run = await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    run = await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     assert len(run.service.streams) == 2
     assert run.statuses == {"done": 1, "suspect": 1}
     assert batchjobs.accept(tmp_path, ["001"]).accepted == ("001",)
@@ -139,13 +139,13 @@ async def test_what_was_kept_and_is_gone_is_bought_again(tmp_path: Path) -> None
 
 async def test_verify_looks_at_what_is_kept_too(tmp_path: Path) -> None:
     """And what it finds changed is bought again."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     path = tmp_path / "suspect/001.wav"
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
     assert batchjobs.verify(tmp_path) == batchjobs.VerifyReport(
         checked=2, wrong=("001: suspect/001.wav: its content has changed",)
     )
-    run = await ran(tmp_path, jobs(2))
+    run = await run_rows(tmp_path, jobs(2))
     assert run.statuses == {"done": 2}
     assert len(run.service.streams) == 1
 
@@ -153,8 +153,8 @@ async def test_verify_looks_at_what_is_kept_too(tmp_path: Path) -> None:
 async def test_a_settled_doubt_leads_rows_that_come_later(tmp_path: Path) -> None:
     """They ask the same, and have it in doubt too; nothing is bought for them."""
     rows = [job("a", "same words here in both"), job("b", "same words here in both")]
-    await ran(tmp_path, rows[:1], shares({"both": [0.1, 0.1]}))
-    run = await ran(tmp_path, rows)
+    await run_rows(tmp_path, rows[:1], shares({"both": [0.1, 0.1]}))
+    run = await run_rows(tmp_path, rows)
     assert not run.service.streams
     assert run.statuses == {"suspect": 2}
 
@@ -162,9 +162,9 @@ async def test_a_settled_doubt_leads_rows_that_come_later(tmp_path: Path) -> Non
 async def test_a_row_that_has_as_good_a_result_in_doubt_keeps_its_own(tmp_path: Path) -> None:
     """What an equal row was bought meanwhile is no better: its own stays, with what it cost."""
     b, a = job("b", "same words here in both"), job("a", "same words here in both")
-    await ran(tmp_path, [b], shares({"both": [0.1, 0.1]}))
+    await run_rows(tmp_path, [b], shares({"both": [0.1, 0.1]}))
     before = (tmp_path / "suspect/b.wav").read_bytes()
-    run = await ran(tmp_path, [a, b], shares({"both": [0.05, 0.05]}), plan_options=AGAIN)
+    run = await run_rows(tmp_path, [a, b], shares({"both": [0.05, 0.05]}), plan_options=AGAIN)
     assert run.statuses == {"suspect": 2}
     record = run.records["b"]
     assert (record.copied_from, record.attempts) == ("", 2)
@@ -175,17 +175,17 @@ async def test_a_row_that_has_as_good_a_result_in_doubt_keeps_its_own(tmp_path: 
 async def test_those_who_wait_for_a_copy_follow_into_doubt(tmp_path: Path) -> None:
     """The original is damaged, and what is bought in its place is in doubt: for all, bought once."""
     rows = [job(name, "same words here in both") for name in "abcd"]
-    await ran(tmp_path, rows[:1])
+    await run_rows(tmp_path, rows[:1])
     path = tmp_path / "audio/a.wav"
     path.write_bytes(path.read_bytes()[:-1] + b"\x55")
-    run = await ran(tmp_path, rows[1:], shares({"both": [0.1, 0.1]}))
+    run = await run_rows(tmp_path, rows[1:], shares({"both": [0.1, 0.1]}))
     assert len(run.service.streams) == 2
     assert run.statuses == {"suspect": 3}
 
 
 async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) -> None:
     """It says what speaks against it, and of no process that died."""
-    await ran(tmp_path, jobs(1), shares({"000": [0.1]}))
+    await run_rows(tmp_path, jobs(1), shares({"000": [0.1]}))
     one = replace(RETRIES, attempts=1)
     with Checkpoint.open(tmp_path) as checkpoint:
         kept = replace(
@@ -196,7 +196,7 @@ async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) ->
             error_message="too short",
         )
         checkpoint.commit(records=[kept])
-    run = await ran(tmp_path, jobs(1), retries=one)
+    run = await run_rows(tmp_path, jobs(1), retries=one)
     assert not run.service.streams
     assert (run.statuses, run.records["000"].error_message) == ({"suspect": 1}, "too short")
 
@@ -204,37 +204,37 @@ async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) ->
 async def test_a_copy_in_doubt_does_not_write_over_what_is_kept(tmp_path: Path) -> None:
     """A row that follows another has its own file, until the new one is committed."""
     rows = [job("a", "same words here in both"), job("b", "same words here in both")]
-    await ran(tmp_path, rows, shares({"both": [0.1, 0.1]}))
+    await run_rows(tmp_path, rows, shares({"both": [0.1, 0.1]}))
     assert kept_files(tmp_path) == ["a.wav", "b.wav"]
-    await ran(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_options=AGAIN)
+    await run_rows(tmp_path, rows, shares({"both": [0.2, 0.2]}), plan_options=AGAIN)
     assert kept_files(tmp_path)[1:] == ["b~2.wav"]
 
 
 async def test_what_a_kill_has_left_in_the_folder_is_swept(tmp_path: Path) -> None:
     """A file that no job in doubt has goes with the next run, if it was ours; others stay."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     with closing(sqlite3.connect(tmp_path / CHECKPOINT)) as database, database:
         database.execute("INSERT INTO own_files VALUES ('suspect/001~2.wav')")
     for name in ("001~2.wav", ".001~2.wav.part", "mine.wav"):
         (tmp_path / "suspect" / name).write_bytes(b"x")
-    await ran(tmp_path, [*jobs(2), job("more")])
+    await run_rows(tmp_path, [*jobs(2), job("more")])
     assert kept_files(tmp_path) == ["001.wav", "mine.wav"]
 
 
 async def test_what_is_kept_of_two_edits_ago_is_not_written_over(tmp_path: Path) -> None:
     """A third text finds a place of its own, and the first one undone is still there."""
     one, two, three = ([job("a", f"{word} text of this row")] for word in ("first", "next", "last"))
-    await ran(tmp_path, one, shares({"row": [0.1, 0.1]}))
-    await ran(tmp_path, two)
-    await ran(tmp_path, three, shares({"row": [0.1, 0.1]}))
-    run = await ran(tmp_path, one)
+    await run_rows(tmp_path, one, shares({"row": [0.1, 0.1]}))
+    await run_rows(tmp_path, two)
+    await run_rows(tmp_path, three, shares({"row": [0.1, 0.1]}))
+    run = await run_rows(tmp_path, one)
     assert not run.service.streams
     assert run.statuses == {"suspect": 1}
 
 
 async def test_verify_goes_on_telling_what_is_gone(tmp_path: Path) -> None:
     """Until it is bought again; and what is put back and accepted is done for good."""
-    await ran(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
+    await run_rows(tmp_path, jobs(2), shares({"001": [0.1, 0.1]}))
     path = tmp_path / "suspect/001.wav"
     content = path.read_bytes()
     path.unlink()
@@ -244,6 +244,6 @@ async def test_verify_goes_on_telling_what_is_gone(tmp_path: Path) -> None:
         )
     path.write_bytes(content)
     assert batchjobs.accept(tmp_path, ["001"]).accepted == ("001",)
-    run = await ran(tmp_path, jobs(2))
+    run = await run_rows(tmp_path, jobs(2))
     assert not run.service.streams
     assert run.statuses == {"done": 2}

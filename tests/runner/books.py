@@ -7,7 +7,7 @@ from typing import Any
 
 from batchjobs.jobs import Job
 from batchjobs.options import Options
-from tests.runner.runs import OPTIONS, QUICK, Ran, ran
+from tests.runner.runs import OPTIONS, QUICK, RunOutcome, run_rows
 
 SHORT = replace(QUICK, text_limit_characters=400, audio_limit_seconds=4.0, audio_target_seconds=3.0)
 
@@ -16,7 +16,7 @@ PLAN = Options(skip_bad_rows=True, sentence_pause_seconds=0.05, paragraph_pause_
 RUN = replace(OPTIONS, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
 
-async def run_book(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> Ran:
+async def run_book(folder: Path, rows: Sequence[Job], service: Any, **others: Any) -> RunOutcome:
     """Run rows with short segments and known pauses."""
     settings: dict[str, Any] = {"provider": SHORT, "plan_options": PLAN, "run_options": RUN}
-    return await ran(folder, rows, service, **(settings | others))
+    return await run_rows(folder, rows, service, **(settings | others))

@@ -91,7 +91,7 @@ async def fails_with(peer: Peer, code: int | str) -> None:
 
 
 @dataclass
-class Ran:
+class RunOutcome:
     """What came of a run."""
 
     end: RunEnd
@@ -112,7 +112,7 @@ class Ran:
         return Counter(str(record.status) for record in self.records.values())
 
 
-def asked(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[Any]:
+def query_database(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[Any]:
     """Look into, or change, the checkpoint's file by a connection of our own."""
     with closing(sqlite3.connect(checkpoint.folder / CHECKPOINT)) as database, database:
         if rows:
@@ -123,10 +123,10 @@ def asked(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[A
 def attempts_of(checkpoint: Checkpoint) -> list[tuple[str, str, str, int]]:
     """Read the ledger: job, result, code, characters."""
     query = "SELECT job, result, code, characters FROM attempts ORDER BY number"
-    return asked(checkpoint, query)
+    return query_database(checkpoint, query)
 
 
-async def ran(
+async def run_rows(
     folder: Path,
     rows: Sequence[Job | BadRow],
     talk: Talk | None = obeys,
@@ -145,7 +145,7 @@ async def ran(
     during: Callable[[Runner], Any] | None = None,
     prepare: Callable[[Checkpoint], None] | None = None,
     patience: float = 30.0,
-) -> Ran:
+) -> RunOutcome:
     """Plan rows, run them against a scripted service, and see that the books are in order."""
     events: list[Event] = []
 
@@ -201,10 +201,12 @@ async def ran(
         assert answered == total.rows
         assert total.done + total.suspect + total.failed == len(records)
         query = "SELECT count(*) FROM attempts WHERE ended_at IS NULL"
-        ((still_open,),) = asked(checkpoint, query)
+        ((still_open,),) = query_database(checkpoint, query)
         told_done = {e.record.id for e in events if isinstance(e, JobFinished)}
         assert told_done <= set(records)
-        return Ran(end, events, service, records, attempts_of(checkpoint), still_open, total.rows)
+        return RunOutcome(
+            end, events, service, records, attempts_of(checkpoint), still_open, total.rows
+        )
 
 
 def sometimes(script: dict[str, list[Any]]) -> Talk:

@@ -25,7 +25,7 @@ from batchjobs.providers import change_provider
 from batchjobs.runner import Runner
 from tests.builders import audio_message
 from tests.clocks import make_clock
-from tests.runner.runs import QUICK, RATE, Ran, job, ran, speech_for
+from tests.runner.runs import QUICK, RATE, RunOutcome, job, run_rows, speech_for
 from tests.streams import FaultyStream, Peer, Service, answers
 
 pytestmark = [pytest.mark.unmeasured, pytest.mark.long]
@@ -166,7 +166,7 @@ class Crowded:
 
 async def run_against(
     folder: Path, service: Crowded, seconds: float, *, options: Options = OPTIONS
-) -> Ran:
+) -> RunOutcome:
     """Run more rows than can be done in the time, and stop when it is over."""
     most = max(service.room(float(at)) for at in range(int(seconds)))
     rows = [job(f"{n:05}", f"نعم {n:05}") for n in range(int(most * seconds / 1.5))]
@@ -177,7 +177,7 @@ async def run_against(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.watch)
-        result = await ran(
+        result = await run_rows(
             folder,
             rows,
             dial=service.dial(nursery),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.clocks import make_clock
-from tests.runner.runs import OPTIONS, TEXT, Ran, job, ran, sometimes
+from tests.runner.runs import OPTIONS, TEXT, RunOutcome, job, run_rows, sometimes
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -37,9 +37,9 @@ def test_every_row_has_its_answer_whatever_the_service_does(
     script = {f"{number:03}": list(codes) for number, codes in steps.items()}
     rows = [job(f"e{n}", f"{TEXT} 000") if n in equal else job(f"{n:03}") for n in range(12)]
 
-    async def main() -> Ran:
+    async def main() -> RunOutcome:
         with tempfile.TemporaryDirectory() as folder:
-            return await ran(
+            return await run_rows(
                 Path(folder),
                 rows,
                 sometimes(script),

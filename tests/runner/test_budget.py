@@ -6,8 +6,8 @@ import pytest
 
 from batchjobs.errors import BudgetReachedError
 from batchjobs.limits import Budget, Price, RetryPolicy
-from tests.runner.runs import job, jobs, ran
-from tests.runner.trouble import fails_by_chance, troubled
+from tests.runner.runs import job, jobs, run_rows
+from tests.runner.trouble import fails_by_chance, make_trouble
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
 
@@ -23,11 +23,11 @@ async def test_a_budget_is_never_exceeded_at_any_concurrency(
     rows = [job(f"{n:03}", f"{texts[n % 3]} {n}") for n in range(40)]
     limit = 400
     policy = RetryPolicy(attempts=6, base_seconds=0.001, limit_seconds=0.002)
-    result = await ran(
+    result = await run_rows(
         tmp_path,
         rows,
         fails_by_chance(0.3, seed),
-        **troubled(retries=policy, concurrency=concurrency, budget=Budget(characters=limit)),
+        **make_trouble(retries=policy, concurrency=concurrency, budget=Budget(characters=limit)),
     )
     sent = sum(characters for *_, characters in result.attempts)
     assert sent <= limit
@@ -40,7 +40,9 @@ async def test_a_budget_that_suffices_is_no_reason_to_stop(tmp_path: Path) -> No
     """What fits exactly is done, also if it takes turns to fit."""
     rows = jobs(8)
     whole = sum(len(row.text) for row in rows)
-    result = await ran(tmp_path, rows, **troubled(concurrency=8, budget=Budget(characters=whole)))
+    result = await run_rows(
+        tmp_path, rows, **make_trouble(concurrency=8, budget=Budget(characters=whole))
+    )
     assert result.end.error is None
     assert result.statuses == {"done": 8}
 
@@ -65,9 +67,9 @@ class SettledOnlyAfter(Budget):
 async def test_a_budget_that_is_settled_only_after_is_caught(tmp_path: Path) -> None:
     """The check of the ledger can fail: with that mistake it shows more than the budget."""
     rows = [job(f"{n:03}", f"Hello to everybody who is here today {n}") for n in range(40)]
-    result = await ran(
+    result = await run_rows(
         tmp_path,
         rows,
-        **troubled(concurrency=16, budget=SettledOnlyAfter(characters=400)),
+        **make_trouble(concurrency=16, budget=SettledOnlyAfter(characters=400)),
     )
     assert sum(characters for *_, characters in result.attempts) > SettledOnlyAfter.limit_characters

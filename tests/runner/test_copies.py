@@ -12,7 +12,16 @@ from batchjobs.jobs import BadRow
 from batchjobs.options import Options
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.runner import Runner, RunState
-from tests.runner.runs import OPTIONS, QUICK, RETRIES, asked, fails_with, job, jobs, ran
+from tests.runner.runs import (
+    OPTIONS,
+    QUICK,
+    RETRIES,
+    fails_with,
+    job,
+    jobs,
+    query_database,
+    run_rows,
+)
 from tests.streams import Peer
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -24,7 +33,7 @@ async def test_equal_rows_are_bought_once(tmp_path: Path) -> None:
     rows = [job("a", "same words here"), *[job(f"b{n}", "same words here") for n in range(20)]]
     began = trio.current_time()
     slow = replace(OPTIONS, starts_per_second=2.0)
-    run = await ran(tmp_path, rows, run_options=slow)
+    run = await run_rows(tmp_path, rows, run_options=slow)
     assert run.statuses == {"done": 21}
     assert len(run.service.streams) == 1
     assert run.records["b7"].copied_from == "a"
@@ -39,7 +48,7 @@ async def test_followers_fail_as_their_leader_did(tmp_path: Path) -> None:
         await fails_with(peer, 40001)
 
     rows = [job("a", "same words here"), job("b", "same words here")]
-    run = await ran(tmp_path, rows, refuses)
+    run = await run_rows(tmp_path, rows, refuses)
     assert run.statuses == {"failed": 2}
     assert len(run.service.streams) == 1
     assert run.records["b"].error_code == "40001"
@@ -48,16 +57,16 @@ async def test_followers_fail_as_their_leader_did(tmp_path: Path) -> None:
 
 async def test_a_copy_whose_original_is_damaged_is_bought(tmp_path: Path) -> None:
     """A name that changed is copied; if the file is not what it was, it is made anew."""
-    await ran(tmp_path, [job("a", "same words here"), job("z")])
+    await run_rows(tmp_path, [job("a", "same words here"), job("z")])
     renamed = [job("b", "same words here"), job("y")]
-    run = await ran(tmp_path, [job("c", "same words here")])
+    run = await run_rows(tmp_path, [job("c", "same words here")])
     assert not run.service.streams
     for name in ("a", "c"):
         path = tmp_path / f"audio/{name}.wav"
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
-    again = await ran(tmp_path, renamed)
+    again = await run_rows(tmp_path, renamed)
     assert again.statuses == {"done": 2}
     assert len(again.service.streams) == 2
 
@@ -70,9 +79,9 @@ async def test_a_follower_that_cannot_copy_is_bought(tmp_path: Path) -> None:
     async def hangs_up(peer: Peer) -> None:
         await peer.begin()
 
-    run = await ran(tmp_path, [first, second], hangs_up)
+    run = await run_rows(tmp_path, [first, second], hangs_up)
     assert run.statuses == {"failed": 2}
-    run = await ran(tmp_path, [first, second])
+    run = await run_rows(tmp_path, [first, second])
     assert run.statuses == {"done": 2}
     assert len(run.service.streams) == 2
 
@@ -81,10 +90,10 @@ async def test_a_follower_whose_leader_left_nothing_is_bought(tmp_path: Path) ->
     """With neither a result nor a failure to go by, it asks for itself."""
 
     def drop(checkpoint: Checkpoint) -> None:
-        asked(checkpoint, "DELETE FROM rows WHERE id = ?", ("a",))
+        query_database(checkpoint, "DELETE FROM rows WHERE id = ?", ("a",))
 
     rows = [job("a", "same words here"), job("b", "same words here")]
-    run = await ran(tmp_path, rows, prepare=drop)
+    run = await run_rows(tmp_path, rows, prepare=drop)
     assert run.statuses == {"done": 1}
     assert len(run.service.streams) == 1
 
@@ -92,7 +101,7 @@ async def test_a_follower_whose_leader_left_nothing_is_bought(tmp_path: Path) ->
 async def test_bad_rows_are_recorded(tmp_path: Path) -> None:
     """They have their answer too, with the place and what to do."""
     bad = BadRow(line=7, column="text", message="is blank", hint="write something", id="bad")
-    run = await ran(tmp_path, [job("a"), bad])
+    run = await run_rows(tmp_path, [job("a"), bad])
     assert run.statuses == {"done": 1, "failed": 1}
     record = run.records["bad"]
     assert record.error_class == "bad_row"

@@ -16,7 +16,7 @@ from batchjobs.files.run_folder import SEGMENTS
 from batchjobs.progress import Event, JobFinished, RunStopping
 from batchjobs.runner import Runner, state
 from tests.builders import audio_message
-from tests.runner.runs import RATE, TEXT, Failing, job, jobs, ran, speech_for
+from tests.runner.runs import RATE, TEXT, Failing, job, jobs, run_rows, speech_for
 from tests.streams import Peer
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -30,7 +30,7 @@ async def test_a_target_that_cannot_be_replaced_stops_the_run(tmp_path: Path) ->
         if isinstance(event, JobFinished) and event.record.id == "000":
             (tmp_path / "audio/003.wav").mkdir()
 
-    run = await ran(tmp_path, jobs(30), observe=block)
+    run = await run_rows(tmp_path, jobs(30), observe=block)
     assert isinstance(run.end.error, OutputError)
     assert "003" not in run.records
     assert len(run.service.streams) < 20
@@ -46,10 +46,10 @@ async def test_a_failed_commit_stops_the_run(
 ) -> None:
     """Wherever it strikes: the run returns with the error, and tells nothing as done after it."""
     Failing.commits_left, Failing.error = commits, error
-    run = await ran(tmp_path, jobs(30), opener=Failing)
+    run = await run_rows(tmp_path, jobs(30), opener=Failing)
     assert type(run.end.error) is told
     assert set(run.records) == {e.record.id for e in run.of(JobFinished)}
-    again = await ran(tmp_path, jobs(30))
+    again = await run_rows(tmp_path, jobs(30))
     assert again.statuses == {"done": 30}
 
 
@@ -65,7 +65,7 @@ async def test_a_checkpoint_that_cannot_be_written_is_told_before_anything_is_sp
     tmp_path: Path,
 ) -> None:
     """A read-only checkpoint ends the run with no connection."""
-    run = await ran(tmp_path, jobs(3), opener=ReadOnly)
+    run = await run_rows(tmp_path, jobs(3), opener=ReadOnly)
     assert isinstance(run.end.error, OutputError)
     assert not run.service.streams
 
@@ -93,7 +93,7 @@ async def test_rows_that_cannot_be_read_stop_the_run_and_what_is_open_finishes(
     tmp_path: Path,
 ) -> None:
     """The feeder's disk error is the run's end, not its crash."""
-    run = await ran(tmp_path, jobs(205), opener=Unreadable)
+    run = await run_rows(tmp_path, jobs(205), opener=Unreadable)
     assert type(run.end.error) is DiskError
     assert run.statuses["done"] >= 195
     assert run.open_attempts == 0
@@ -130,7 +130,7 @@ async def test_a_run_with_little_memory_for_audio_brings_all_of_it_home(
     leftover.parent.mkdir()
     leftover.write_bytes(b"of a run that was killed")
     rows = [job(f"{n}", TEXT * 4 + f" {n}", output=f"{n}.{ending}") for n in range(8)]
-    run = await ran(
+    run = await run_rows(
         tmp_path,
         rows,
         streams_slowly,
@@ -150,7 +150,7 @@ async def test_a_disk_that_is_full_of_received_audio_stops_the_run(
     """74 and room to make, and the sessions that are open come home."""
     monkeypatch.setattr(state, "AUDIO_MEMORY_BYTES", 40_000)
     (tmp_path / SEGMENTS).symlink_to(tmp_path / "nowhere")
-    run = await ran(
+    run = await run_rows(
         tmp_path,
         [job(f"{n}", TEXT * 4 + f" {n}") for n in range(12)],
         streams_slowly,

@@ -44,7 +44,7 @@ from tests.builders import (
     transcript_message,
 )
 from tests.clocks import make_clock
-from tests.runner.runs import QUICK, RATE, Ran, job, ran
+from tests.runner.runs import QUICK, RATE, RunOutcome, job, run_rows
 from tests.streams import Peer
 
 pytestmark = pytest.mark.unmeasured
@@ -82,7 +82,7 @@ async def one_text(folder: Path, characters: int, concurrency: int, limit: int) 
     text = "\n\n".join(f"{n}. {page}" for n, page in enumerate(text.split("\n\n")))[:characters]
     provider = replace(TTS, text_limit_characters=limit)
     began = trio.current_time()
-    run = await ran(
+    run = await run_rows(
         folder,
         [job("book", text)],
         speaks,
@@ -169,11 +169,11 @@ async def hears(peer: Peer) -> None:
         await peer.send(transcript_message(text))
 
 
-async def one_talk(folder: Path, talk: Talk, concurrency: int) -> tuple[Ran, float]:
+async def one_talk(folder: Path, talk: Talk, concurrency: int) -> tuple[RunOutcome, float]:
     """Transcribe a talk; give what came of it and the time it took."""
     row = make_recording_job(talk.path, "talk")
     began = trio.current_time()
-    run = await ran(
+    run = await run_rows(
         folder,
         [row],
         hears,

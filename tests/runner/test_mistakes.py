@@ -11,7 +11,7 @@ from batchjobs.errors import DiskError, InternalError
 from batchjobs.jobs import Status
 from batchjobs.progress import Event
 from batchjobs.runner import RunEnd
-from tests.runner.runs import OPTIONS, Failing, job, jobs, obeys, ran
+from tests.runner.runs import OPTIONS, Failing, job, jobs, obeys, run_rows
 from tests.streams import Service
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -43,7 +43,7 @@ async def test_a_surprise_fails_one_job(
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=obeys)
         clumsy = Clumsy(service, lambda call: error if call == 3 else None)
-        run = await ran(tmp_path, jobs(10), dial=clumsy)
+        run = await run_rows(tmp_path, jobs(10), dial=clumsy)
         nursery.cancel_scope.cancel()
     assert run.end.error is None
     assert run.statuses == {"done": 9, "failed": 1}
@@ -60,14 +60,14 @@ async def test_five_surprises_alike_stop_the_run(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=obeys)
         clumsy = Clumsy(service, lambda call: ZeroDivisionError() if call > 4 else None)
-        run = await ran(tmp_path / "alike", jobs(40), dial=clumsy)
+        run = await run_rows(tmp_path / "alike", jobs(40), dial=clumsy)
         assert isinstance(run.end.error, InternalError)
         # Each of the four that work may end between two of the others, and begin the count anew.
         assert run.statuses["failed"] in range(5, 5 * 5 + 5)
         kinds = [ZeroDivisionError, ValueError]
         mixed = Clumsy(service, lambda call: kinds[call % 2]() if call > 4 else None)
         one = replace(OPTIONS, concurrency=1)
-        run = await ran(tmp_path / "mixed", jobs(40), dial=mixed, run_options=one)
+        run = await run_rows(tmp_path / "mixed", jobs(40), dial=mixed, run_options=one)
         assert run.end.error is None
         assert run.statuses == {"done": 4, "failed": 36}
         nursery.cancel_scope.cancel()
@@ -80,7 +80,7 @@ async def test_a_surprise_that_cannot_be_written_down_stops_the_run(tmp_path: Pa
     async def clumsy(host: str, port: int, context: object) -> trio.abc.Stream:
         raise ZeroDivisionError
 
-    run = await ran(tmp_path, jobs(3), dial=clumsy, opener=Failing)
+    run = await run_rows(tmp_path, jobs(3), dial=clumsy, opener=Failing)
     assert type(run.end.error) is DiskError
     assert not run.records
 
@@ -88,7 +88,7 @@ async def test_a_surprise_that_cannot_be_written_down_stops_the_run(tmp_path: Pa
 async def test_a_surprise_while_a_result_is_written_closes_the_attempt(tmp_path: Path) -> None:
     """What was sent is in the ledger, once."""
     broken = [job("a", output="a.xyz")]
-    run = await ran(tmp_path, [*broken, job("b")])
+    run = await run_rows(tmp_path, [*broken, job("b")])
     assert run.open_attempts == 0
     assert run.rows == 2
     if run.end.error is None:
@@ -104,7 +104,7 @@ async def test_an_observer_that_fails_stops_nothing(
     def broken(event: Event) -> None:
         raise BrokenPipeError("stdout is gone")
 
-    run = await ran(tmp_path, jobs(8), observe=broken)
+    run = await run_rows(tmp_path, jobs(8), observe=broken)
     assert run.end == RunEnd()
     assert run.statuses == {"done": 8}
     assert "observer" in caplog.text

@@ -13,8 +13,8 @@ from batchjobs.limits import Breaker, HandshakeRefusals
 from batchjobs.progress import Event, JobFinished, ServiceBack, ServiceLost
 from batchjobs.providers import change_provider
 from tests.clocks import make_clock
-from tests.runner.runs import QUICK, Ran, job, jobs, obeys, ran
-from tests.runner.trouble import POLICY, troubled
+from tests.runner.runs import QUICK, RunOutcome, job, jobs, obeys, run_rows
+from tests.runner.trouble import POLICY, make_trouble
 from tests.streams import FaultyStream, Service, answers
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -43,17 +43,17 @@ class Outage:
         return dial
 
 
-def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: Any) -> Ran:
+def run_in_an_outage(folder: Path, outage: Outage, rows: int, **others: Any) -> RunOutcome:
     """Run rows while the service goes away, in virtual time."""
 
-    async def body() -> Ran:
+    async def body() -> RunOutcome:
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=obeys)
-            result = await ran(
+            result = await run_rows(
                 folder,
                 jobs(rows),
                 dial=outage.of(service),
-                **troubled(retries=POLICY),
+                **make_trouble(retries=POLICY),
                 patience=6_000.0,
                 **others,
             )
@@ -84,19 +84,19 @@ def test_the_outage_of_one_service_does_not_keep_another_waiting(tmp_path: Path)
     outage = Outage(after=3, seconds=600.0)
     done: dict[str, float] = {}
 
-    async def body() -> Ran:
+    async def body() -> RunOutcome:
         def note(event: Event) -> None:
             if isinstance(event, JobFinished):
                 done[event.record.id] = trio.current_time()
 
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=obeys)
-            result = await ran(
+            result = await run_rows(
                 tmp_path,
                 [job(f"{n:02}", provider="other" if n % 2 else "quick") for n in range(40)],
                 dial=outage.of(service),
                 others={"other": (replace(QUICK, name="other"), obeys)},
-                **troubled(retries=POLICY),
+                **make_trouble(retries=POLICY),
                 observe=note,
                 patience=6_000.0,
             )
@@ -144,7 +144,7 @@ async def test_a_service_that_refuses_every_handshake_at_last_fails_no_job(
             probes += lost.is_set()
             return await (closed if dials > 5 and probes < 3 else service).dial(host, port, context)
 
-        run = await ran(tmp_path, jobs(20), dial=dial, observe=note)
+        run = await run_rows(tmp_path, jobs(20), dial=dial, observe=note)
         nursery.cancel_scope.cancel()
     assert run.end.error is None
     assert run.statuses == {"done": 20}

@@ -13,7 +13,7 @@ from batchjobs.limits import Budget, Price
 from batchjobs.runner import Runner
 from batchjobs.runner.service import Service
 from tests.builders import READY, audio_message, make_endpoint
-from tests.runner.runs import OPTIONS, QUICK, RATE, jobs, ran, speech_for
+from tests.runner.runs import OPTIONS, QUICK, RATE, jobs, run_rows, speech_for
 from tests.streams import Peer
 from tests.streams import Service as ScriptedService
 
@@ -50,7 +50,7 @@ async def test_connections_altogether_stay_within_the_concurrency(
 ) -> None:
     """Half of them are sessions; with one alone nothing is opened beforehand."""
     settings = replace(PREOPENING, concurrency=concurrency)
-    run = await ran(tmp_path, jobs(ROWS), obeys, run_options=settings, patience=300)
+    run = await run_rows(tmp_path, jobs(ROWS), obeys, run_options=settings, patience=300)
     assert run.statuses == {"done": ROWS}
     assert all(record.attempts == 1 for record in run.records.values())
     assert run.service.most_open <= concurrency
@@ -72,7 +72,7 @@ async def test_a_service_that_leaves_idle_connections_takes_no_job_an_attempt(
         else:
             await speaks(peer)
 
-    run = await ran(tmp_path, jobs(ROWS), impatient, run_options=PREOPENING, patience=300)
+    run = await run_rows(tmp_path, jobs(ROWS), impatient, run_options=PREOPENING, patience=300)
     assert run.statuses == {"done": ROWS}
     assert all(record.attempts == 1 for record in run.records.values())
     assert {result for _, result, _, _ in run.attempts} == {"done"}
@@ -136,7 +136,7 @@ async def test_a_run_that_is_stopped_empties_its_pools_at_once(
         runner.stop(BatchjobsError("enough"))
         assert not len(pool)
 
-    run = await ran(
+    run = await run_rows(
         tmp_path, jobs(ROWS), watched, run_options=PREOPENING, during=stop, patience=300
     )
     assert set(run.statuses) == {"done"}

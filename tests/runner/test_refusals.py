@@ -11,7 +11,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import KeyRefusedError, ServiceUnavailableError
 from batchjobs.progress import RunStopping
 from tests.builders import audio_message, make_recording_job, write_recording
-from tests.runner.runs import QUICK, RATE, TEXT, fails_with, job, jobs, obeys, ran, speech_for
+from tests.runner.runs import QUICK, RATE, TEXT, fails_with, job, jobs, obeys, run_rows, speech_for
 from tests.streams import Peer, answers
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -29,7 +29,7 @@ async def test_a_wrong_key_costs_one_connection(way: str, tmp_path: Path) -> Non
 
     length = "Content-Length: 0" if way == "handshake" else "Connection: close"
     raw = answers(f"HTTP/1.1 401 Unauthorized\r\n{length}\r\n\r\n".encode())
-    run = await ran(tmp_path, jobs(20), refuses, raw=None if way == "message" else raw)
+    run = await run_rows(tmp_path, jobs(20), refuses, raw=None if way == "message" else raw)
     assert isinstance(run.end.error, KeyRefusedError)
     assert run.end.error.exit_code == 77
     assert len(run.service.streams) == 1
@@ -48,7 +48,7 @@ async def test_an_empty_wallet_stops_and_what_is_open_finishes(tmp_path: Path) -
             return
         await obeys(peer)
 
-    run = await ran(tmp_path, jobs(40), runs_dry)
+    run = await run_rows(tmp_path, jobs(40), runs_dry)
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert run.end.error.exit_code == 69
     assert run.statuses.keys() == {"done"}
@@ -65,7 +65,7 @@ async def test_nobody_there_from_the_start_is_no_jobs_fault(tmp_path: Path) -> N
         calls += 1
         raise ConnectionRefusedError(111, "Connection refused")
 
-    run = await ran(tmp_path, jobs(50), dial=refused)
+    run = await run_rows(tmp_path, jobs(50), dial=refused)
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert not run.records
     assert calls == 3
@@ -82,7 +82,7 @@ async def test_a_service_that_takes_text_and_never_speaks_ends_the_run_at_once(
         await trio.sleep_forever()
 
     provider = replace(QUICK, first_audio_seconds=0.2)
-    run = await ran(tmp_path, jobs(20), mute, provider=provider)
+    run = await run_rows(tmp_path, jobs(20), mute, provider=provider)
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert "no audio came" in run.end.error.message
     assert "batchjobs probe quick" in run.end.error.hint
@@ -90,7 +90,7 @@ async def test_a_service_that_takes_text_and_never_speaks_ends_the_run_at_once(
     assert not run.records
     assert "'000'" in run.end.error.message
     # Of dots alone no service makes a sound: that says nothing of the service.
-    run = await ran(tmp_path / "dots", [job("dots", "... !؟")], mute, provider=provider)
+    run = await run_rows(tmp_path / "dots", [job("dots", "... !؟")], mute, provider=provider)
     assert run.end.error is None
     assert run.statuses == {"failed": 1}
 
@@ -110,14 +110,14 @@ async def test_a_text_without_audio_ends_no_run_of_a_service_that_has_spoken(
         await peer.connection.aclose(1000)
 
     provider = replace(QUICK, first_audio_seconds=0.2)
-    await ran(tmp_path, jobs(2), dumb_to_one, provider=provider)
+    await run_rows(tmp_path, jobs(2), dumb_to_one, provider=provider)
     rows = [job("dumb"), *jobs(4)]
-    run = await ran(tmp_path, rows, dumb_to_one, provider=provider)
+    run = await run_rows(tmp_path, rows, dumb_to_one, provider=provider)
     assert run.end.error is None
     assert run.statuses == {"done": 4, "failed": 1}
     assert run.records["dumb"].error_class == "timeout"
     rows = [job("dumb2", f"{TEXT} again dumb"), job("dumb3", f"{TEXT} once more dumb"), *jobs(9)]
-    run = await ran(tmp_path, rows, dumb_to_one, provider=provider)
+    run = await run_rows(tmp_path, rows, dumb_to_one, provider=provider)
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert run.statuses == {"done": 4, "failed": 1}
 
@@ -130,7 +130,7 @@ async def test_a_service_that_closes_without_any_audio_is_mute_too(tmp_path: Pat
         await peer.text()
         await peer.connection.aclose(1000)
 
-    run = await ran(tmp_path, jobs(20), closes)
+    run = await run_rows(tmp_path, jobs(20), closes)
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert "closed without any audio" in run.end.error.message
     assert len(run.service.streams) == 1
@@ -141,7 +141,7 @@ async def test_a_service_that_is_down_from_the_start_is_no_jobs_fault(
     status: int, tmp_path: Path
 ) -> None:
     """A gateway with nobody behind it is asked by the first job alone, and then ends the run."""
-    run = await ran(tmp_path, jobs(20), raw=answers(f"HTTP/1.1 {status} No\r\n\r\n".encode()))
+    run = await run_rows(tmp_path, jobs(20), raw=answers(f"HTTP/1.1 {status} No\r\n\r\n".encode()))
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert len(run.service.streams) == 3
     assert not run.records
@@ -151,7 +151,7 @@ async def test_a_service_that_is_down_from_the_start_is_no_jobs_fault(
 async def test_a_wrong_address_fails_no_job(status: int, tmp_path: Path) -> None:
     """Every row's handshake is the same: the first refusal says it all."""
     raw = answers(f"HTTP/1.1 {status} No\r\nLocation: ws://x/\r\n\r\n".encode())
-    run = await ran(tmp_path, jobs(20), raw=raw)
+    run = await run_rows(tmp_path, jobs(20), raw=raw)
     assert isinstance(run.end.error, ServiceUnavailableError)
     assert "--base-url" in str(run.end.error)
     assert len(run.service.streams) == 1
@@ -173,7 +173,7 @@ async def test_a_damaged_recording_proves_no_key(tmp_path: Path) -> None:
         source.write_bytes(source.read_bytes()[:500])
 
     listen = make_recording_job(source)
-    run = await ran(tmp_path / "o", [listen, *jobs(20)], refuses, prepare=damage)
+    run = await run_rows(tmp_path / "o", [listen, *jobs(20)], refuses, prepare=damage)
     assert isinstance(run.end.error, KeyRefusedError)
     assert run.records["t"].error_code == "recording"
     assert not run.records["t"].is_passing

@@ -14,7 +14,16 @@ from batchjobs.jobs import Status
 from batchjobs.options import Options
 from batchjobs.progress import JobRetried, SlowedDown
 from tests.builders import make_recording_job, write_recording
-from tests.runner.runs import OPTIONS, asked, fails_with, job, jobs, obeys, ran, sometimes
+from tests.runner.runs import (
+    OPTIONS,
+    fails_with,
+    job,
+    jobs,
+    obeys,
+    query_database,
+    run_rows,
+    sometimes,
+)
 from tests.streams import Peer, Service, answers
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -28,7 +37,7 @@ async def test_passing_failures_are_tried_again(tmp_path: Path) -> None:
         "002": ["hang up"],
         "003": ["hang up"] * 3,
     }
-    run = await ran(tmp_path, jobs(6), sometimes(script))
+    run = await run_rows(tmp_path, jobs(6), sometimes(script))
     assert run.end.error is None
     assert run.statuses == {"done": 5, "failed": 1}
     assert run.records["001"].attempts == 3
@@ -37,14 +46,14 @@ async def test_passing_failures_are_tried_again(tmp_path: Path) -> None:
     assert (failed.error_class, failed.is_passing, failed.attempts) == ("transient", True, 3)
     assert {e.id for e in run.of(JobRetried)} == {"001", "002", "003"}
     assert Counter(name for name, *_ in run.attempts)["003"] == 3
-    again = await ran(tmp_path, jobs(6))
+    again = await run_rows(tmp_path, jobs(6))
     assert again.statuses == {"done": 6}
     assert len(again.service.streams) == 1
 
 
 async def test_a_permanent_failure_is_not_tried_again(tmp_path: Path) -> None:
     """One session, one answer, and none in the next run either."""
-    run = await ran(tmp_path, jobs(4), sometimes({"002": [40001]}))
+    run = await run_rows(tmp_path, jobs(4), sometimes({"002": [40001]}))
     failed = run.records["002"]
     assert (failed.error_class, failed.error_code, failed.is_passing) == (
         "permanent",
@@ -52,7 +61,7 @@ async def test_a_permanent_failure_is_not_tried_again(tmp_path: Path) -> None:
         False,
     )
     assert len(run.service.streams) == 4
-    again = await ran(tmp_path, jobs(4))
+    again = await run_rows(tmp_path, jobs(4))
     assert not again.service.streams
 
 
@@ -67,7 +76,7 @@ async def test_a_recogniser_that_fails_twice_in_words_is_not_asked_again(tmp_pat
         await trio.sleep_forever()
 
     listen = make_recording_job(source)
-    run = await ran(tmp_path / "o", [listen], fails)
+    run = await run_rows(tmp_path / "o", [listen], fails)
     assert len(run.service.streams) == 2
     assert not run.records["t"].is_passing
 
@@ -96,7 +105,7 @@ async def test_throttling_uses_up_no_attempt(way: str, tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         nurseries.append(nursery)
         service_of.append(Service(nursery, talk=obeys))
-        run = await ran(tmp_path, jobs(10), throttles, raw=None if way == "message" else raw)
+        run = await run_rows(tmp_path, jobs(10), throttles, raw=None if way == "message" else raw)
         nursery.cancel_scope.cancel()
     assert run.end.error is None
     assert run.statuses == {"done": 10}
@@ -122,7 +131,7 @@ async def test_one_burst_of_refusals_cuts_once(tmp_path: Path) -> None:
         burst_over = True
         await fails_with(peer, 42901)
 
-    run = await ran(tmp_path, jobs(30), bursts, run_options=replace(OPTIONS, concurrency=10))
+    run = await run_rows(tmp_path, jobs(30), bursts, run_options=replace(OPTIONS, concurrency=10))
     assert run.statuses == {"done": 30}
     assert {event.concurrency for event in run.of(SlowedDown)} == {7}
 
@@ -130,7 +139,7 @@ async def test_one_burst_of_refusals_cuts_once(tmp_path: Path) -> None:
 async def test_retries_fall_due_while_the_feeder_waits_for_room(tmp_path: Path) -> None:
     """With one slot the feeder nearly always waits: everything still gets its turn."""
     script: dict[str, list[Any]] = {f"{n:03}": [50001] for n in range(0, 12, 2)}
-    run = await ran(
+    run = await run_rows(
         tmp_path, jobs(12), sometimes(script), run_options=replace(OPTIONS, concurrency=1)
     )
     assert run.statuses == {"done": 12}
@@ -152,7 +161,7 @@ async def test_no_file_descriptors_left_is_waited_out(tmp_path: Path) -> None:
                 raise OSError(24, "Too many open files")
             return await service.dial(host, port, context)
 
-        run = await ran(tmp_path, jobs(5), dial=scarce)
+        run = await run_rows(tmp_path, jobs(5), dial=scarce)
         nursery.cancel_scope.cancel()
     assert run.statuses == {"done": 5}
     assert all(record.attempts == 1 for record in run.records.values())
@@ -164,14 +173,14 @@ async def test_a_job_that_kills_its_processes_is_set_aside(tmp_path: Path) -> No
     def lose(checkpoint: Checkpoint) -> None:
         query = "INSERT INTO attempts (key, job, provider, started_at) VALUES (?, ?, ?, 1.0)"
         row = next(checkpoint.rows.stream_to_do(("new",)))
-        asked(checkpoint, query, *[(row.key, row.id, row.provider)] * 3)
+        query_database(checkpoint, query, *[(row.key, row.id, row.provider)] * 3)
 
-    run = await ran(tmp_path, jobs(2), prepare=lose)
+    run = await run_rows(tmp_path, jobs(2), prepare=lose)
     assert run.records["000"].error_class == "crashed"
     assert run.records["001"].status is Status.DONE
     assert len(run.service.streams) == 1
-    kept = await ran(tmp_path, jobs(2))
+    kept = await run_rows(tmp_path, jobs(2))
     assert not kept.service.streams
     retry = Options(retry_failed=True)
-    again = await ran(tmp_path, jobs(2), plan_options=retry)
+    again = await run_rows(tmp_path, jobs(2), plan_options=retry)
     assert again.statuses == {"done": 2}

@@ -10,8 +10,8 @@ import trio
 
 from batchjobs.limits import RetryBudget, RetryPolicy
 from batchjobs.progress import ServiceLost
-from tests.runner.runs import Ran, fails_with, jobs, obeys, ran
-from tests.runner.trouble import fails_by_chance, troubled
+from tests.runner.runs import RunOutcome, fails_with, jobs, obeys, run_rows
+from tests.runner.trouble import fails_by_chance, make_trouble
 from tests.streams import FaultyStream, Peer, Service, Talk, answers
 
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -24,11 +24,11 @@ async def test_a_service_that_fails_for_ever_is_asked_within_the_budget(
 ) -> None:
     """Done and failed are all the rows, and there are at most 100 retries and one more a job."""
     policy = RetryPolicy(attempts=10, base_seconds=0.001, limit_seconds=0.002)
-    result = await ran(
+    result = await run_rows(
         tmp_path,
         jobs(60),
         fails_by_chance(share, seed=3),
-        **troubled(retries=policy, concurrency=8),
+        **make_trouble(retries=policy, concurrency=8),
     )
     assert result.end.error is None
     assert sum(result.statuses.values()) == 60
@@ -66,16 +66,16 @@ def fails_everywhere(share: float, seed: int) -> tuple[Talk, Callable[[Service],
 
 async def run_against_failures(
     folder: Path, rows: int, share: float, *, seed: int = 5, attempts: int = 5
-) -> Ran:
+) -> RunOutcome:
     """Run rows against a service that fails for ever."""
     talk, of = fails_everywhere(share, seed)
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=talk)
-        result = await ran(
+        result = await run_rows(
             folder,
             jobs(rows),
             dial=of(service),
-            **troubled(retries=RetryPolicy(attempts=attempts), concurrency=8),
+            **make_trouble(retries=RetryPolicy(attempts=attempts), concurrency=8),
             patience=1e6,
         )
         nursery.cancel_scope.cancel()
@@ -127,7 +127,7 @@ async def test_a_refusal_for_want_of_room_brings_no_retry_with_it(
     async def throttles(peer: Peer) -> None:
         await (fails_with(peer, 42901) if next(sessions) < 12 else obeys(peer))
 
-    result = await ran(tmp_path, jobs(5), throttles, **troubled())
+    result = await run_rows(tmp_path, jobs(5), throttles, **make_trouble())
     assert result.statuses == {"done": 5}
     assert began == 5
 

@@ -14,7 +14,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.runner import RunEnd
 from tests.builders import audio_message, make_recording_job, transcript_message, write_recording
-from tests.runner.runs import OPTIONS, QUICK, RATE, TEXT, job, jobs, obeys, ran, speech_for
+from tests.runner.runs import OPTIONS, QUICK, RATE, TEXT, job, jobs, obeys, run_rows, speech_for
 from tests.streams import Peer, Talk
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("standing_clock")
 
 async def test_every_row_is_spoken_once(tmp_path: Path) -> None:
     """Twenty rows, twenty sessions, twenty files; and a second run has nothing to do."""
-    run = await ran(tmp_path, jobs(20))
+    run = await run_rows(tmp_path, jobs(20))
     assert run.end == RunEnd()
     assert run.statuses == {"done": 20}
     assert len(run.service.streams) == 20
@@ -34,7 +34,7 @@ async def test_every_row_is_spoken_once(tmp_path: Path) -> None:
     pcm, rate = soundfile.read(tmp_path / record.output, dtype="int16")
     assert rate == RATE
     assert pcm.tobytes() == speech_for(job("007").text)
-    again = await ran(tmp_path, jobs(20))
+    again = await run_rows(tmp_path, jobs(20))
     assert not again.service.streams
     assert again.statuses == {"done": 20}
 
@@ -54,12 +54,12 @@ async def test_both_kinds_run_in_one_manifest(tmp_path: Path) -> None:
 
     silent = False
     listen = make_recording_job(source)
-    run = await ran(tmp_path / "a", [job("s"), listen], either)
+    run = await run_rows(tmp_path / "a", [job("s"), listen], either)
     assert run.statuses == {"done": 2}
     assert (tmp_path / "a" / run.records["t"].output).read_text(encoding="utf-8") == TEXT
     assert run.records["t"].error_class == ""
     silent = True
-    run = await ran(tmp_path / "b", [listen], either)
+    run = await run_rows(tmp_path / "b", [listen], either)
     assert run.records["t"].error_class == "no_speech"
 
 
@@ -82,7 +82,7 @@ async def test_concurrency_is_reached_and_never_exceeded(tmp_path: Path) -> None
         await peer.until_asked_to_close()
         await peer.connection.aclose(1000)
 
-    run = await ran(
+    run = await run_rows(
         tmp_path, jobs(30), waits_for_company, run_options=replace(OPTIONS, concurrency=5)
     )
     assert run.statuses == {"done": 30}
@@ -110,7 +110,7 @@ async def test_the_first_session_of_a_provider_goes_alone(tmp_path: Path) -> Non
 
     other = replace(QUICK, name="other")
     rows = [job(f"{n}{p}", provider=p) for n in range(6) for p in ("quick", "other")]
-    run = await ran(
+    run = await run_rows(
         tmp_path, rows, first_slow("quick"), others={"other": (other, first_slow("other"))}
     )
     assert run.statuses == {"done": 12}
@@ -126,7 +126,9 @@ async def test_the_rate_of_starts_holds(tmp_path: Path) -> None:
         await obeys(peer)
 
     began = trio.current_time()
-    run = await ran(tmp_path, jobs(6), timed, run_options=replace(OPTIONS, starts_per_second=50.0))
+    run = await run_rows(
+        tmp_path, jobs(6), timed, run_options=replace(OPTIONS, starts_per_second=50.0)
+    )
     assert run.statuses == {"done": 6}
     assert times[-1] - began >= 5 / 50
 
@@ -156,6 +158,6 @@ async def test_no_session_opens_before_the_result_before_it_is_durable(tmp_path:
         ahead.append(begun - Slow.durable)
         await obeys(peer)
 
-    run = await ran(tmp_path, jobs(30), counted, opener=Slow)
+    run = await run_rows(tmp_path, jobs(30), counted, opener=Slow)
     assert run.statuses == {"done": 30}
     assert max(ahead) <= 4

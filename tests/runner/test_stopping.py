@@ -27,7 +27,7 @@ from tests.runner.runs import (
     job,
     jobs,
     obeys,
-    ran,
+    run_rows,
     speech_for,
 )
 from tests.streams import Peer, Service, Talk
@@ -83,7 +83,7 @@ async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path:
         await opened.reaches(5)
         await strike([number])
 
-    run = await ran(
+    run = await run_rows(
         tmp_path,
         jobs(40),
         patient,
@@ -120,7 +120,7 @@ async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
 
     grace = 0.05 if len(signals) == 1 else 60.0
     began = trio.current_time()
-    run = await ran(
+    run = await run_rows(
         tmp_path,
         jobs(20),
         sometimes_first(stuck),
@@ -135,7 +135,7 @@ async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
     cut = [entry for entry in run.attempts if entry[1] == "cancelled"]
     assert len(cut) == 4
     assert all(characters == len(job("000").text) for *_, characters in cut)
-    again = await ran(tmp_path, jobs(20))
+    again = await run_rows(tmp_path, jobs(20))
     assert again.statuses == {"done": 20}
 
 
@@ -180,7 +180,7 @@ async def test_a_third_signal_strikes_no_commit(tmp_path: Path) -> None:
         await opened.reaches(1)
         await strike([signal.SIGINT, signal.SIGTERM])
 
-    run = await ran(
+    run = await run_rows(
         tmp_path,
         jobs(3),
         stuck,
@@ -274,6 +274,6 @@ async def test_what_was_cut_off_is_written_down_at_once(tmp_path: Path) -> None:
 
     Grouped.closing.clear()
     wide = replace(OPTIONS, concurrency=40)
-    await ran(tmp_path, jobs(60), stuck, opener=Grouped, run_options=wide, during=stop)
+    await run_rows(tmp_path, jobs(60), stuck, opener=Grouped, run_options=wide, during=stop)
     assert Grouped.closing["attempts"] >= 29
     assert Grouped.closing["commits"] <= 3

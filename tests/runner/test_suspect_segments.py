@@ -11,7 +11,7 @@ from msgspec import structs
 import batchjobs
 from batchjobs.jobs import Status
 from tests.builders import audio_message
-from tests.runner.runs import OPTIONS, QUICK, RATE, job, ran, speech_for
+from tests.runner.runs import OPTIONS, QUICK, RATE, job, run_rows, speech_for
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files
 
@@ -44,7 +44,7 @@ def sentence_shares(script: dict[int, list[float]]) -> Callable[[Peer], Any]:
 async def test_a_long_job_with_a_segment_in_doubt_is_suspect_as_a_whole(tmp_path: Path) -> None:
     """All that there is is put together and kept, with the place in time of what is doubtful."""
     rows = [job("book", "\n\n".join(SENTENCES))]
-    run = await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
+    run = await run_rows(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
     assert run.statuses == {"suspect": 1}
     record = run.records["book"]
     assert len(run.service.streams) == 4
@@ -57,10 +57,10 @@ async def test_a_long_job_with_a_segment_in_doubt_is_suspect_as_a_whole(tmp_path
         0.1 * len(speech_for(SENTENCES[1] + "\n\n")) / 2 / RATE, abs=0.001
     )
     assert "0:00:0" in record.error_message
-    again = await ran(tmp_path, rows, provider=BY_SENTENCE)
+    again = await run_rows(tmp_path, rows, provider=BY_SENTENCE)
     assert not again.service.streams
     settings = replace(OPTIONS, retry_failed=True)
-    again = await ran(
+    again = await run_rows(
         tmp_path,
         rows,
         sentence_shares({}),
@@ -81,11 +81,11 @@ async def test_a_long_job_with_a_segment_in_doubt_is_suspect_as_a_whole(tmp_path
 async def test_an_accepted_long_job_is_edited_like_any_other(tmp_path: Path) -> None:
     """Its segments are found in its file, the one in doubt too: an edit buys what it changes."""
     rows = [job("book", "\n\n".join(SENTENCES))]
-    await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
+    await run_rows(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
     assert batchjobs.accept(tmp_path, ["book"]).accepted == ("book",)
     assert not (tmp_path / "suspect").exists()
     edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
-    run = await ran(tmp_path, edited, provider=BY_SENTENCE)
+    run = await run_rows(tmp_path, edited, provider=BY_SENTENCE)
     assert len(run.service.streams) == 1
     assert run.statuses == {"done": 1}
     third = run.records["book"]
@@ -95,13 +95,15 @@ async def test_an_accepted_long_job_is_edited_like_any_other(tmp_path: Path) -> 
 async def test_what_is_kept_of_a_long_job_stays_its_home_in_an_exact_format(tmp_path: Path) -> None:
     """A row that wants MP3 by now holds no samples: the segments stay where they are exactly."""
     rows = [job("book", "\n\n".join(SENTENCES))]
-    await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
+    await run_rows(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
     mp3 = replace(AGAIN, audio_format="mp3")
     settings = replace(OPTIONS, retry_failed=True)
-    run = await ran(tmp_path, rows, provider=BY_SENTENCE, plan_options=mp3, run_options=settings)
+    run = await run_rows(
+        tmp_path, rows, provider=BY_SENTENCE, plan_options=mp3, run_options=settings
+    )
     assert (len(run.service.streams), run.statuses) == (1, {"done": 1})
     edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
-    run = await ran(tmp_path, edited, provider=BY_SENTENCE, plan_options=replace(mp3))
+    run = await run_rows(tmp_path, edited, provider=BY_SENTENCE, plan_options=replace(mp3))
     assert len(run.service.streams) == 1
 
 
@@ -109,23 +111,23 @@ async def test_a_good_segment_goes_before_one_in_doubt(tmp_path: Path) -> None:
     """Wherever they are: what was bought better for one book is not in doubt in its next edition."""
     first = job("zz", "\n\n".join(SENTENCES[:2]), output="zz/b1.wav")
     second = job("b2", "\n\n".join([SENTENCES[1], SENTENCES[2]]), output="audio/b2.wav")
-    await ran(tmp_path, [first, second], sentence_shares({1: [0.1] * 4}), provider=BY_SENTENCE)
+    await run_rows(tmp_path, [first, second], sentence_shares({1: [0.1] * 4}), provider=BY_SENTENCE)
     settings = replace(OPTIONS, retry_failed=True)
-    run = await ran(
+    run = await run_rows(
         tmp_path, [first], provider=BY_SENTENCE, plan_options=AGAIN, run_options=settings
     )
     assert run.records["zz"].status is Status.DONE
     edited = structs.replace(first, text="\n\n".join([SENTENCES[2], SENTENCES[1]]))
-    run = await ran(tmp_path, [edited], provider=BY_SENTENCE)
+    run = await run_rows(tmp_path, [edited], provider=BY_SENTENCE)
     assert run.records["zz"].status is Status.DONE
 
 
 async def test_an_edit_elsewhere_leaves_a_segment_in_doubt(tmp_path: Path) -> None:
     """Nothing was accepted: it is not bought again by the way, and the job stays suspect."""
     rows = [job("book", "\n\n".join(SENTENCES))]
-    await ran(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
+    await run_rows(tmp_path, rows, sentence_shares({1: [0.1, 0.1]}), provider=BY_SENTENCE)
     edited = [job("book", "\n\n".join([*SENTENCES[:2], "جملة أخرى تماما في آخر هذا النص القصير."]))]
-    run = await ran(tmp_path, edited, provider=BY_SENTENCE)
+    run = await run_rows(tmp_path, edited, provider=BY_SENTENCE)
     assert len(run.service.streams) == 1
     assert run.statuses == {"suspect": 1}
     assert len(kept_files(tmp_path)) == 1

@@ -10,7 +10,7 @@ import batchjobs
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Sign, Status
 from tests.builders import make_recording_job, transcript_message
-from tests.runner.runs import OPTIONS, QUICK, RETRIES, ran
+from tests.runner.runs import OPTIONS, QUICK, RETRIES, run_rows
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files
 
@@ -34,7 +34,7 @@ async def test_a_recording_of_sound_without_words_is_kept_in_doubt(tmp_path: Pat
             await peer.send(transcript_message(" "))
 
     listen = make_recording_job(source)
-    run = await ran(tmp_path / "o", [listen], hears_nothing)
+    run = await run_rows(tmp_path / "o", [listen], hears_nothing)
     record = run.records["t"]
     assert record.status is Status.SUSPECT
     assert record.doubts[0].sign is Sign.UNHEARD
@@ -66,7 +66,7 @@ async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: 
 
     listen = make_recording_job(source)
     once = replace(RETRIES, attempts=1)
-    run = await ran(tmp_path / "o", [listen], hears, provider=provider, retries=once)
+    run = await run_rows(tmp_path / "o", [listen], hears, provider=provider, retries=once)
     record = run.records["t"]
     assert record.status is Status.SUSPECT
     assert len(sessions) == 3
@@ -75,7 +75,7 @@ async def test_a_stretch_without_words_makes_a_long_recording_suspect(tmp_path: 
     assert 7.0 < doubt.end_seconds - doubt.start_seconds < 9.5
     assert "كلمات" in record.text
     again = replace(OPTIONS, retry_failed=True)
-    run = await ran(
+    run = await run_rows(
         tmp_path / "o",
         [listen],
         hears,

@@ -11,7 +11,7 @@ from tests.streams import Peer, Talk
 POLICY = RetryPolicy(attempts=2, base_seconds=0.05, limit_seconds=0.1, throttle_seconds=0.05)
 
 
-def troubled(
+def make_trouble(
     *, concurrency: int = 4, retries: RetryPolicy = POLICY, budget: Budget | None = None
 ) -> dict[str, Any]:
     """Say how to run: four sessions at once, two attempts, but for what a test says."""
