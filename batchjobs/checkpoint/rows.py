@@ -92,5 +92,5 @@ class Rows:
 
 
 def _read_outcome(columns: Sequence[object]) -> Outcome:
-    *row, record = columns
-    return Outcome(read_row(row), None if record is None else read_record(record))
+    record = columns[-1]
+    return Outcome(read_row(columns[:-1]), None if record is None else read_record(record))
