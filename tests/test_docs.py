@@ -222,6 +222,22 @@ def test_links_to_sections_and_files_lead_somewhere(document: str) -> None:
             assert heading in headings_of(path.read_text(encoding="utf-8")), (document, target)
 
 
+def test_every_room_has_its_line_and_what_is_named_is_there() -> None:
+    """The page about the package lists its modules and folders, and no file that is gone."""
+    page = DOCUMENTS["batchjobs/README.md"]
+    package = ROOT / "batchjobs"
+    rooms = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    listed = {name.strip("/") for row in rows for name in re.findall(r"`([\w/]+)`", row)}
+    assert listed == {room for room in rooms if not room.startswith("__")}
+    stems = {path.stem for path in package.rglob("*.py")} | rooms
+    for section_name in ("The way of a row", "The way of a message"):
+        for name in re.findall(r"`([a-z_/]+)`", section("batchjobs/README.md", section_name)):
+            assert name.rstrip("/").rpartition("/")[2] in stems, name
+
+
 def test_ci_runs_the_readme_s_test_command() -> None:
     """CI takes its command out of the README, so the two cannot differ."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
