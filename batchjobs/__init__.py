@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     __version__: str
 else:
-    from batchjobs.exports import __dir__, __getattr__  # noqa: F401  # Python looks them up
+    from batchjobs.api.exports import __dir__, __getattr__  # noqa: F401  # Python looks them up
 
 __all__ = [
     "AcceptReport",

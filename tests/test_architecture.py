@@ -12,7 +12,6 @@ import batchjobs
 PACKAGE = Path(batchjobs.__file__).parent
 LAYERS = {
     "errors": 0,
-    "exports": 0,
     "formatting": 0,
     "process": 0,
     "speech": 0,

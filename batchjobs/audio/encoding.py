@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["encode", "wav_pieces", "write_pcm"]
 
 _BLOCK_FRAMES: Final = 16_384
-"""libsndfile 1.2.2 crashes when Vorbis gets minutes in one write (measured: 4,000,000 frames)."""
+"""Vorbis is written in small blocks: very long ones have ended the process in libsndfile 1.2.2."""
 
 
 def encode(pcm: bytes, *, sample_rate: int, format: str) -> bytes:  # noqa: A002
