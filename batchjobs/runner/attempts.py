@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart
@@ -15,8 +15,7 @@ from batchjobs.runner.tickets import Ticket
 __all__ = ["Attempt", "OpenAttempts"]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False, kw_only=True):
     """One session for a ticket.
 
     Attributes:
@@ -32,7 +31,7 @@ class Attempt:
     service: Service
     session: Session
     slot: Slot
-    began_at: float = field(default_factory=trio.current_time)
+    began_at: float = msgspec.field(default_factory=trio.current_time)
     number: int = 0
 
     def settle(self) -> None:

@@ -5,8 +5,10 @@ Nothing here waits, looks at a clock, or changes anything; `Worker` carries the 
 
 import enum
 import random
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import structs
 
 from batchjobs.errors import (
     BatchjobsError,
@@ -43,8 +45,7 @@ _MUTE_TEXTS: Final = 2
 """So many texts without any audio make a service mute that has spoken before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tries:
+class Tries(msgspec.Struct, frozen=True, kw_only=True):
     """What counts of the sessions that were opened for a ticket.
 
     Attributes:
@@ -69,11 +70,10 @@ class Tries:
 
     def begin(self) -> "Tries":
         """Count a session that begins."""
-        return replace(self, attempts=self.attempts + 1)
+        return structs.replace(self, attempts=self.attempts + 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TicketFacts:
+class TicketFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision has to know of a ticket and its last session.
 
     Attributes:
@@ -91,8 +91,7 @@ class TicketFacts:
     can_be_retried: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceFacts:
+class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision has to know of a service, what the failure says of it included.
 
     Attributes:
@@ -132,24 +131,21 @@ class Contact(enum.Enum):
 # -- decisions -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """Try again after a while, at the expense of the run's budget of retries."""
 
     tries: Tries
     wait_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """Try again after a while; whose fault it was shows a little later, and is charged then."""
 
     tries: Tries
     wait_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttle:
+class Throttle(msgspec.Struct, frozen=True, kw_only=True):
     """Lower the concurrency, and try again after a while; uses up no attempt.
 
     The job waits for `wait_seconds`, and all others for `pause_seconds`.
@@ -160,8 +156,7 @@ class Throttle:
     pause_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
+class Fail(msgspec.Struct, frozen=True, kw_only=True):
     """Give up on a job.
 
     Attributes:
@@ -177,8 +172,7 @@ class Fail:
     is_passing: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """End the run: no other job could fare better."""
 
     error: BatchjobsError
@@ -211,13 +205,13 @@ def react(
         return stop
     if error.reaction is Reaction.THROTTLE:
         return _throttle(ticket.tries, service, error, policy)
-    tries = replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
+    tries = structs.replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
     wait = policy.wait_seconds(tries.attempts, error.retry_after_seconds, random_source)
     was_connected, is_proven = ticket.was_connected, service.is_proven
     contact = find_contact(error, was_connected=was_connected, is_proven=is_proven)
     if contact is Contact.LOST:
         undecided = (*tries.unreachable_at, service.now)
-        tries = replace(tries, unreachable_at=undecided, last_error=error)
+        tries = structs.replace(tries, unreachable_at=undecided, last_error=error)
         return _find_outage(service, error) or Hold(tries=tries, wait_seconds=wait)
     is_worth_it = _is_worth_another(ticket, error, policy)
     if is_worth_it and ticket.can_be_retried:
@@ -284,7 +278,7 @@ def _find_outage(service: ServiceFacts, error: SessionError) -> Stop | None:
 def _throttle(
     tries: Tries, service: ServiceFacts, error: SessionError, policy: RetryPolicy
 ) -> Throttle:
-    tries = replace(tries, attempts=tries.attempts - 1, throttled=tries.throttled + 1)
+    tries = structs.replace(tries, attempts=tries.attempts - 1, throttled=tries.throttled + 1)
     wait = policy.pause_seconds(tries.throttled, error.retry_after_seconds)
     # Without its asking only this job waits: the cut alone frees enough room for the others, unless
     # one session is too many already.
@@ -337,7 +331,7 @@ def settle_outages(tries: Tries, breaker: Breaker) -> tuple[Tries, int]:
     undecided = tuple(at for at in failures if breaker.is_undecided(at))
     charged = len(failures) - len(undecided) - excused
     attempts = tries.attempts - excused
-    return replace(tries, attempts=attempts, unreachable_at=undecided), charged
+    return structs.replace(tries, attempts=attempts, unreachable_at=undecided), charged
 
 
 def find_failure(

@@ -3,10 +3,10 @@
 import logging
 import math
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import trio
 
 from batchjobs.checkpoint import (
@@ -27,16 +27,14 @@ _GATHERING_SECONDS: Final = 0.01
 """Between two commits, where they come one after the other: a third as many, each as durable."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Start:
+class _Start(msgspec.Struct, eq=False, kw_only=True):
     """An attempt that is to begin, and gets its number."""
 
     start: AttemptStart
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
+class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The end of an attempt, and what became of a job or of segments."""
 
     end: AttemptEnd | None
@@ -45,13 +43,12 @@ class _Outcome:
     targets: Sequence[Path]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Entry:
+class _Entry(msgspec.Struct, eq=False, kw_only=True):
     """Something to make durable, for a task that waits for it."""
 
     content: _Start | _Outcome
     error: BatchjobsError | None = None
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
 
 
 class Recorder:

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import trio
+from msgspec import structs
 
 from batchjobs.checkpoint import JobRecord, Row
 from batchjobs.errors import SuspectError
@@ -142,7 +143,7 @@ class Reuse:
         if key in self._remakes:
             self._remakes[key][1].append(ticket)
             return
-        remake = replace(ticket, step=to_purchase(ticket.row, job))
+        remake = structs.replace(ticket, step=to_purchase(ticket.row, job))
         self._remakes[key] = remake, []
         self._run.queue.put_after(remake, 0.0)
 
@@ -154,5 +155,5 @@ class Reuse:
         del self._remakes[ticket.row.key]
         for other in others:
             assert isinstance(other.step, Copy)
-            step = replace(other.step, has_waited=True)
-            self._run.queue.put_after(replace(other, step=step), 0.0)
+            step = structs.replace(other.step, has_waited=True)
+            self._run.queue.put_after(structs.replace(other, step=step), 0.0)

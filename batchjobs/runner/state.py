@@ -3,9 +3,9 @@
 import os
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
@@ -36,8 +36,7 @@ AUDIO_MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Received audio held in memory, over all sessions; more goes to files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
+class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     Attributes:

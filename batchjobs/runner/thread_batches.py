@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+import msgspec
 import trio
 
 __all__ = ["ThreadBatches"]
@@ -14,13 +14,12 @@ _Result = TypeVar("_Result")
 _PIECES_A_BATCH: Final = 8
 
 
-@dataclass(slots=True, kw_only=True)
-class _Piece:
+class _Piece(msgspec.Struct, kw_only=True):
     """Some work that a task waits for."""
 
     work: Callable[[], None]
     error: Exception | None = None
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
 
 
 class ThreadBatches:

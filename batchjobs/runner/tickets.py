@@ -1,8 +1,9 @@
 """What travels through a run: tickets, each with its next step, and long jobs on their way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from batchjobs.checkpoint import JobRecord, Row, SegmentRecord
 from batchjobs.jobs import BadRow, Job, Segment
@@ -24,15 +25,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True, kw_only=True):
     """Record a row that cannot be run as failed."""
 
     bad: BadRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """Give a row what an equal one has.
 
     Attributes:
@@ -44,15 +43,13 @@ class Copy:
     has_waited: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """Find the segments of a long job, and put those that are missing in line."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Buy:
+class Buy(msgspec.Struct, frozen=True, kw_only=True):
     """Open a session.
 
     Attributes:
@@ -64,8 +61,7 @@ class Buy:
     is_part: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assemble:
+class Assemble(msgspec.Struct, frozen=True, kw_only=True):
     """Put a long job together, whose segments are all there."""
 
     whole: "LongJob"
@@ -75,8 +71,7 @@ Step: TypeAlias = Refuse | Copy | Cut | Buy | Assemble
 """What is to be done about a ticket."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class Ticket:
+class Ticket(msgspec.Struct, eq=False, kw_only=True):
     """A row on its way through the run, or a segment of a long one.
 
     Attributes:
@@ -91,7 +86,7 @@ class Ticket:
     row: Row
     step: Step
     kept: JobRecord | SegmentRecord | None = None
-    tries: Tries = field(default_factory=Tries)
+    tries: Tries = msgspec.field(default_factory=Tries)
     started_at: float = 0.0
     cost: float = 0.0
 
@@ -113,8 +108,7 @@ class Ticket:
         return step.segment.audio_seconds if isinstance(step, Buy) else self.row.seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A segment's place in a long job.
 
     Attributes:
@@ -132,8 +126,7 @@ class Part:
     silences: tuple[tuple[float, float], ...] = ()
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class LongJob:
+class LongJob(msgspec.Struct, eq=False, kw_only=True):
     """A job of several segments on its way.
 
     Attributes:
@@ -150,7 +143,7 @@ class LongJob:
     job: Job
     parts: Sequence[Part]
     held: dict[str, SegmentRecord]
-    lost: list[SegmentRecord] = field(default_factory=list)
+    lost: list[SegmentRecord] = msgspec.field(default_factory=list)
     is_cut: bool = False
     is_over: bool = False
 

@@ -1,9 +1,10 @@
 """What a failure means, as a table: facts of the job and of its service, and what is decided."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from batchjobs.errors import (
     BatchjobsError,
