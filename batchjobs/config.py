@@ -12,8 +12,6 @@ from typing import Final
 from batchjobs.errors import ConfigurationError
 from batchjobs.providers import BUILT_IN, Provider, read_providers
 
-__all__ = ["FILE_NAME", "Configuration", "load", "read_key"]
-
 FILE_NAME: Final = "batchjobs.toml"
 _TABLES: Final = (
     "accept bind book plan probe providers results run scan serve status verify".split()

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["GIVEN_ROWS", "STANDARD_INPUT", "duration", "money", "plural", "timestamp"]
-
 STANDARD_INPUT: Final = "<stdin>"
 """What a manifest is called that came as a stream."""
 GIVEN_ROWS: Final = "<rows>"

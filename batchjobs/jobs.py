@@ -13,24 +13,6 @@ import orjson
 from batchjobs.formatting import GIVEN_ROWS
 from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
 
-__all__ = [
-    "BadRow",
-    "Doubt",
-    "Ending",
-    "Evidence",
-    "Job",
-    "Kind",
-    "Segment",
-    "Sign",
-    "SpeechSettings",
-    "Status",
-    "Verdict",
-    "derive_id",
-    "make_segment_key",
-    "sum_evidence",
-    "sum_severity",
-]
-
 _KEY_VERSION = "batchjobs-key-1"
 _DERIVED_ID_HEX_DIGITS = 16
 

@@ -11,17 +11,6 @@ import msgspec
 from batchjobs.errors import ConfigurationError
 from batchjobs.options import MOST_SESSIONS
 
-__all__ = [
-    "BUILT_IN",
-    "DEFAULT_PROVIDER",
-    "FORMER_STT_MODELS",
-    "FORMER_TTS_MODELS",
-    "Provider",
-    "change_provider",
-    "check_base_url",
-    "read_providers",
-]
-
 DEFAULT_PROVIDER = "local"
 """Who does what names no provider: the one that costs nothing."""
 

@@ -5,14 +5,6 @@ Only constants: the command line's help needs them, and must not wait for more.
 
 from typing import Final
 
-__all__ = [
-    "BYTES_PER_SAMPLE",
-    "DEFAULT_OUTPUT_FORMAT",
-    "FASTEST",
-    "OUTPUT_FORMATS",
-    "SLOWEST",
-]
-
 OUTPUT_FORMATS: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 """Mono samples of 16 bits, little-endian, and their rate in hertz."""
 DEFAULT_OUTPUT_FORMAT: Final = "pcm_24000"

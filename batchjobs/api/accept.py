@@ -16,8 +16,6 @@ from batchjobs.planning.ownership import refuse_foreign_files
 from batchjobs.providers import Provider
 from batchjobs.runner import sweep
 
-__all__ = ["AcceptReport", "accept"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptReport:

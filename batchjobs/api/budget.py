@@ -13,8 +13,6 @@ from batchjobs.limits import Budget, Price
 from batchjobs.planning.plan import Plan
 from batchjobs.providers import Provider
 
-__all__ = ["add_what_is_left", "budget_of", "check_budget"]
-
 _PRICES: Final = {Kind.TTS: "tts_price_per_million_characters", Kind.STT: "stt_price_per_hour"}
 
 

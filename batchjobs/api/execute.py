@@ -25,8 +25,6 @@ from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
 
-__all__ = ["execute"]
-
 
 async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> RunEnd:
     """Start the local server if it is needed, adopt the plan, and do what there is to do.

@@ -17,8 +17,6 @@ from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 from batchjobs.outputs.summary import summarise
 
-__all__ = ["write_interim", "write_repeatedly"]
-
 _logger = logging.getLogger(__name__)
 _LEAST_SECONDS: Final = 60.0
 _REST: Final = 20

@@ -11,8 +11,6 @@ from batchjobs.jobs import Kind
 from batchjobs.planning.intact import is_intact
 from batchjobs.planning.plan import Plan, Superseded
 
-__all__ = ["refuse_replacing"]
-
 
 def refuse_replacing(request: Request, checkpoint: Checkpoint, plan: Plan) -> None:
     """Stop before results that were paid for, or another manifest's, are replaced by mistake.

@@ -20,8 +20,6 @@ from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
 
-__all__ = ["PreparedRun", "make_plan", "open_run_folder", "prepare"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:

@@ -26,8 +26,6 @@ from batchjobs.server.child import local_server
 from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Dial, Endpoint, TtsSession, dial_tcp
 
-__all__ = ["PROBE_CHARACTERS", "ProbeReport", "probe", "probe_cost", "probe_service"]
-
 _TEXT: Final = "مرحبا، هذه جملة قصيرة للاختبار."
 PROBE_CHARACTERS: Final = 2 * len(_TEXT)
 """It is spoken twice."""

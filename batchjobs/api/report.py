@@ -20,8 +20,6 @@ from batchjobs.process.signals import Interrupted
 from batchjobs.progress import RunFinished
 from batchjobs.runner import RunEnd
 
-__all__ = ["RunReport", "write_broken_report", "write_report"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:

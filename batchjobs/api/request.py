@@ -17,8 +17,6 @@ from batchjobs.manifest import Source, is_rows
 from batchjobs.options import Options, check_settings
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, change_provider, check_base_url
 
-__all__ = ["Request", "input_root", "path_of", "request_of"]
-
 _OUTPUTS: Final = Path("outputs")
 
 

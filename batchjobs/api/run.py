@@ -19,8 +19,6 @@ from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer
 
-__all__ = ["carry_out", "plan", "run", "run_async"]
-
 
 def plan(
     source: str | Source,

@@ -8,8 +8,6 @@ from batchjobs import config
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.outputs.summary import RunSummary, summarise
 
-__all__ = ["RunStatus", "status"]
-
 
 class RunStatus(RunSummary, frozen=True, kw_only=True):
     """Where a run stands.

@@ -12,8 +12,6 @@ from batchjobs.errors import OutputError, RunLockedError
 from batchjobs.jobs import Status
 from batchjobs.outputs import reuse
 
-__all__ = ["VerifyReport", "verify"]
-
 _JUDGED_AT_ONCE: Final = 10_000
 
 

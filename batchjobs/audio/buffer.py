@@ -7,8 +7,6 @@ from typing import Final
 
 from batchjobs.errors import DiskError
 
-__all__ = ["ReceivedAudio"]
-
 _BLOCK_BYTES: Final = 131_072
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-__all__ = ["open_container"]
-
 _FORMATS: Final = {
     Container.MP4: "mov",
     Container.MATROSKA: "matroska",

@@ -24,8 +24,6 @@ from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Containe
 from batchjobs.audio.uncompressed import open_samples
 from batchjobs.errors import RecordingError
 
-__all__ = ["Recording", "measure", "pcm_chunks", "probe", "sha256_of"]
-
 _BLOCK_FRAMES: Final = 32_768
 """Frames held at once; 8 MiB at the worst (32 channels of doubles)."""
 

@@ -16,8 +16,6 @@ from batchjobs.errors import OutputError
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["encode", "wav_pieces", "write_pcm"]
-
 _BLOCK_FRAMES: Final = 16_384
 """Vorbis is written in small blocks: very long ones have ended the process in libsndfile 1.2.2."""
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ENDINGS", "EXACT_ENDINGS", "FORMATS", "LOSSY_ENDINGS", "ResultFormat"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFormat:

@@ -16,8 +16,6 @@ from batchjobs.audio.source import CONVERT_HINT, Container, read_at
 from batchjobs.audio.uncompressed import Samples, read_aiff, read_wave
 from batchjobs.errors import RecordingError
 
-__all__ = ["Header", "read_header"]
-
 _ID3_TAGS_LOOKED_AT: Final = 16
 _OGG_HEAD_BYTES: Final = 27 + 255
 _OGG_PAGE_BYTES: Final = _OGG_HEAD_BYTES + 255 * 255

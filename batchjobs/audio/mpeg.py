@@ -10,8 +10,6 @@ from io import BufferedReader
 from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT
 from batchjobs.errors import RecordingError
 
-__all__ = ["MpegLength", "mpeg_length"]
-
 _KILOBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KILOBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 _SAMPLE_RATES_1 = (44_100, 48_000, 32_000, 0)

@@ -20,8 +20,6 @@ from batchjobs.audio.voice_activity import (
     to_frames,
 )
 
-__all__ = ["Stretch", "split_at_pauses"]
-
 _BLOCK_FRAMES: Final = 256
 _MARGIN_SECONDS: Final = 0.256
 """Kept of the silence before and after speech: consonants begin and end below the threshold."""

@@ -8,18 +8,6 @@ from numpy.typing import NDArray
 
 from batchjobs.errors import OutputError
 
-__all__ = [
-    "average_channels",
-    "ends_abruptly",
-    "is_silent",
-    "quantise",
-    "silent_edges_seconds",
-    "to_floats",
-    "wav_header",
-    "window_frames",
-    "window_powers",
-]
-
 _FULL_SCALE = 32_768
 _LONGEST_WAV_BYTES = 0xFFFF_FFFF - 36
 

@@ -15,8 +15,6 @@ from batchjobs.audio.mpeg import mpeg_length
 from batchjobs.audio.source import CONVERT_HINT, Block, Container, Recording, Source, decoding_error
 from batchjobs.errors import RecordingError
 
-__all__ = ["open_encoded", "read_span"]
-
 _MOST_FRAMES_PER_BYTE: Final = 8_192
 """Beyond what any decoder here makes of silence: a FLAC's longest frame, 65,535, takes 11 bytes."""
 _SPAN_BLOCK_FRAMES: Final = 65_536

@@ -12,18 +12,6 @@ from numpy.typing import NDArray
 
 from batchjobs.errors import RecordingError
 
-__all__ = [
-    "CONVERT_HINT",
-    "KEEP_REST_HINT",
-    "Block",
-    "Container",
-    "Recording",
-    "Source",
-    "check_shape",
-    "decoding_error",
-    "read_at",
-]
-
 CONVERT_HINT: Final = "convert it first: ffmpeg -i IN OUT.flac"
 KEEP_REST_HINT: Final = "copy it again, or keep what is there: ffmpeg -i IN OUT.flac"
 

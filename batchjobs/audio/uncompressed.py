@@ -21,8 +21,6 @@ from batchjobs.audio.source import (
 )
 from batchjobs.errors import RecordingError
 
-__all__ = ["Layout", "SampleFormat", "Samples", "open_samples", "read_aiff", "read_wave"]
-
 _CHUNKS_LOOKED_AT: Final = 1_000
 """Real files have a dozen; a file made of empty chunks must not take minutes."""
 _RIFF_CHUNK: Final = struct.Struct("<4sI")

@@ -7,18 +7,6 @@ from numpy.typing import NDArray
 
 from batchjobs.errors import ConfigurationError
 
-__all__ = [
-    "FRAME_SECONDS",
-    "SileroDetector",
-    "SpeechDetector",
-    "find_runs",
-    "find_speech",
-    "frames_of",
-    "mean_squares",
-    "to_dbfs",
-    "to_frames",
-]
-
 FRAME_SECONDS: Final = 0.032
 """What is judged at once; 512 samples at 16 kHz, as voice activity detectors take them."""
 _HOP_SECONDS: Final = 1.0

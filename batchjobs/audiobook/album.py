@@ -8,8 +8,6 @@ from pathlib import Path
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind, Status
 
-__all__ = ["Album", "SpokenChapter", "read_album"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpokenChapter:

@@ -14,8 +14,6 @@ from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 from batchjobs.options.audiobook import BindSettings
 
-__all__ = ["BoundBook", "bind"]
-
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
 
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-__all__ = ["Picture", "add_cover", "read_picture"]
-
 _PICTURES: Final = {b"\x89PNG": "png_pipe", b"\xff\xd8": "jpeg_pipe"}
 
 

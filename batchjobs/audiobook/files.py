@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.container.core import Chapter as Mark
 
-__all__ = ["Maker", "Volume", "read_blocks"]
-
 _BLOCK_SECONDS: Final = 1.0
 _MOST_OVER_DB: Final = 0.05
 _MOST_REMADE: Final = 2

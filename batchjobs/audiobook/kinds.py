@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["KINDS", "M4B", "FileKind"]
-
 M4B: Final = "m4b"
 
 

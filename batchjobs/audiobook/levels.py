@@ -11,8 +11,6 @@ import numpy as np
 if TYPE_CHECKING:
     import av
 
-__all__ = ["SILENT_LUFS", "Chain", "Level", "Loudness", "Meter", "fit_level", "level_filters"]
-
 SILENT_LUFS: Final = -70.0
 """What the meter says of silence: the gate of EBU R 128."""
 _NO_PEAK_DB: Final = -200.0

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
-__all__ = ["Archive", "all_below", "local_name", "open_archive"]
-
 _ENCRYPTION: Final = "META-INF/encryption.xml"
 _FONT_SCRAMBLING: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 _MOST_BYTES: Final = 512 * 1024 * 1024

@@ -11,8 +11,6 @@ from batchjobs.book.archive import Archive, all_below, local_name
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["Entry", "Package", "chapter_entries", "read_entries", "read_package"]
-
 _CONTAINER: Final = "META-INF/container.xml"
 _NCX: Final = "application/x-dtbncx+xml"
 _NO_PAGES: Final = ("image/", "audio/", "video/", "font/", "application/pdf")

@@ -12,8 +12,6 @@ from batchjobs.book.contents import Entry, Package, chapter_entries, read_entrie
 from batchjobs.book.prose import Block, Prose, headings, join_blocks
 from batchjobs.formatting import plural
 
-__all__ = ["read_epub"]
-
 _LEAST_PREFACE_CHARACTERS: Final = 1_500
 """What stands before the first chapter of the contents is a title page if it is shorter."""
 

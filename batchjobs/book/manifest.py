@@ -12,8 +12,6 @@ from batchjobs.book.chapters import Book
 from batchjobs.errors import OutputError, UsageError
 from batchjobs.files.atomic import write_whole
 
-__all__ = ["select_chapters", "write_manifest"]
-
 _ID_CHARACTERS: Final = 40
 _PICTURES: Final = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 

@@ -10,8 +10,6 @@ from batchjobs.book.chapters import Book, Chapter
 from batchjobs.book.prose import Block, Prose, join_blocks
 from batchjobs.errors import ManifestError, MissingExtraError
 
-__all__ = ["read_markdown", "read_plain"]
-
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _ORDINAL: Final = (
     r"(?:\d+|[ivxlc]+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen"

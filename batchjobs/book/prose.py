@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Final
 
-__all__ = ["Block", "Prose", "headings", "join_blocks"]
-
 _UNREAD: Final = frozenset(
     """
     script style head title nav svg math audio video img object iframe form rt rp template

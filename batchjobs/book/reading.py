@@ -8,8 +8,6 @@ from batchjobs.book.epub import read_epub
 from batchjobs.book.plain import read_markdown, read_plain
 from batchjobs.errors import UsageError
 
-__all__ = ["read_book"]
-
 _EPUB: Final = ".epub"
 _READERS: Final = {".txt": read_plain, ".md": read_markdown, ".markdown": read_markdown}
 

@@ -21,8 +21,6 @@ from batchjobs.checkpoint.segments import Segments
 from batchjobs.checkpoint.staging import Staging
 from batchjobs.checkpoint.totals import Totals
 
-__all__ = ["Checkpoint"]
-
 _DROP_REPORT: Final = "DELETE FROM meta WHERE name = 'report'"
 
 

@@ -16,8 +16,6 @@ from batchjobs.checkpoint.lock import lock_folder
 from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, NoRunError, OutputError
 from batchjobs.files import run_folder
 
-__all__ = ["Database"]
-
 _T = TypeVar("_T")
 _PAGE_ROWS: Final = 500
 _CACHE_KIB: Final = 8_192

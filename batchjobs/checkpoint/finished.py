@@ -7,8 +7,6 @@ from typing import Final
 from batchjobs.checkpoint.records import JobRecord
 from batchjobs.jobs import Kind, Status
 
-__all__ = ["fill_from_staged", "forget_staged", "note_outcomes"]
-
 # A long job's row is looked at whole: what it still needs changes with every segment.
 _IS_ROW: Final = "id = ? AND key = ? AND output = ? AND layout = ''"
 _RECORDING: Final = "sources.path = json_extract(CAST(rows.job AS TEXT), '$.audio')"

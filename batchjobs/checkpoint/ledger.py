@@ -9,16 +9,6 @@ from typing import Final
 from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, read_record, to_json
 from batchjobs.jobs import Kind, Status
 
-__all__ = [
-    "accept",
-    "claim_files",
-    "close_lost",
-    "judge",
-    "write_ends",
-    "write_records",
-    "write_starts",
-]
-
 _START_VALUES: Final = attrgetter(
     "key", "job", "provider", "started_at", "characters", "audio_seconds"
 )

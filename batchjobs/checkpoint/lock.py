@@ -9,8 +9,6 @@ from typing import Final
 from batchjobs.errors import OutputError, RunLockedError
 from batchjobs.files.atomic import sync_folders
 
-__all__ = ["is_locked", "lock_folder"]
-
 _GLANCE_SECONDS: Final = 0.05
 
 

@@ -10,8 +10,6 @@ from batchjobs.checkpoint.records import JobRecord, SourceRecord, read_record
 from batchjobs.checkpoint.schema import IS_LOSSY
 from batchjobs.files import run_folder
 
-__all__ = ["Lookups", "SuspectFiles"]
-
 _DONORS: Final = 20
 """Of ten thousand rows that ask the same, each would read all the others."""
 _IS_SUSPECT: Final = f"path >= '{run_folder.SUSPECTS}/' AND path < '{run_folder.SUSPECTS}0'"

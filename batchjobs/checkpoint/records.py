@@ -10,21 +10,6 @@ import msgspec
 from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.jobs import BadRow, Doubt, Evidence, Job, Kind, Status
 
-__all__ = [
-    "AttemptEnd",
-    "AttemptStart",
-    "FileRecord",
-    "JobRecord",
-    "Row",
-    "SegmentChanges",
-    "SegmentRecord",
-    "SourceRecord",
-    "read_record",
-    "read_row",
-    "read_segment",
-    "to_json",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:

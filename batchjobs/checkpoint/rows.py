@@ -10,8 +10,6 @@ from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.jobs import Status
 
-__all__ = ["FinishedFile", "Outcome", "Rows"]
-
 _PAGE_FILES: Final = 5_000
 _OUTCOMES: Final = """SELECT rows.*, jobs.record FROM rows
                       LEFT JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key"""

@@ -7,16 +7,6 @@ from typing import Final
 from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-__all__ = [
-    "IS_LOSSY",
-    "ROW_COLUMNS",
-    "ROW_INDEXES",
-    "check_version",
-    "create",
-    "is_empty",
-    "upgrade",
-]
-
 _SCHEMA_VERSION: Final = 4
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,

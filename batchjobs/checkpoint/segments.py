@@ -12,8 +12,6 @@ from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import SegmentChanges, SegmentRecord, read_segment, to_json
 from batchjobs.files import run_folder
 
-__all__ = ["Segments", "accept", "write"]
-
 _VALUES: Final = attrgetter("key", "path", "bytes", "first_frame", "job_key", "audio_seconds")
 _HAS_OWN_FILE: Final = f"path LIKE '{run_folder.SEGMENTS}/%'"
 

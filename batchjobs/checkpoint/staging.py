@@ -11,8 +11,6 @@ from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
-__all__ = ["StagedTotal", "Staging", "VoiceUse"]
-
 _ADD: Final = f"INSERT INTO temp.staged VALUES ({','.join('?' * len(Row._fields))})"
 _MOST_VOICES: Final = 1_000
 """A manifest may name a million of them: too many to read."""

@@ -7,8 +7,6 @@ import msgspec
 
 from batchjobs.checkpoint.database import Database
 
-__all__ = ["RunTotals", "SentTotal", "Totals", "UnsettledTotal"]
-
 
 class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run's current manifest stands, and what was sent over all runs in this folder.

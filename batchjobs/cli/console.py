@@ -16,21 +16,6 @@ from batchjobs.formatting import duration, money, plural
 if TYPE_CHECKING:
     from batchjobs.outputs.summary import RunSummary
 
-__all__ = [
-    "complain",
-    "counts_of",
-    "detach",
-    "die_of",
-    "exit_on_error",
-    "fill_streams",
-    "has_no_reader",
-    "print_json",
-    "say",
-    "set_logging",
-    "show_progress",
-    "waste_of",
-]
-
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:

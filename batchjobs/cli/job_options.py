@@ -14,8 +14,6 @@ from batchjobs.cli.next_step import typed_command
 from batchjobs.cli.options import SETTINGS, complete_provider, config_option, setting_option
 from batchjobs.options import Options, fill
 
-__all__ = ["MANIFEST", "manifest_source", "read_options", "run_settings"]
-
 _Command = TypeVar("_Command")
 
 MANIFEST = click.argument("manifest", type=click.Path(path_type=Path, allow_dash=True))

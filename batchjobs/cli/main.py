@@ -15,8 +15,6 @@ from batchjobs.errors import DiskFullError, InternalError
 from batchjobs.process.signals import Interrupted
 from batchjobs.process.tuning import tune_imports
 
-__all__ = ["COMMANDS", "cli", "main"]
-
 COMMANDS: Final = {
     "accept": "Make suspect results done, without a purchase.",
     "bind": "Bind a run's chapters as an audiobook.",

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from batchjobs.api.status import RunStatus
     from batchjobs.outputs.summary import RunSummary
 
-__all__ = ["command_of", "next_step", "quote_command", "typed_command"]
-
 
 def typed_command() -> str:
     """Give the command line that we were called with; empty where it is no text.

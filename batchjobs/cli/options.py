@@ -14,18 +14,6 @@ from batchjobs.options import Options, Setting, settings_of
 if TYPE_CHECKING:
     from batchjobs.config import Configuration
 
-__all__ = [
-    "RUN_FOLDER",
-    "SETTINGS",
-    "complete_provider",
-    "config_option",
-    "defaults_option",
-    "json_option",
-    "option",
-    "setting_option",
-    "setting_options",
-]
-
 _Command = TypeVar("_Command")
 SETTINGS: Final = {setting.name: setting for setting in settings_of(Options)}
 """Of a run, in the order of its help."""

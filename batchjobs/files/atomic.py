@@ -7,16 +7,6 @@ from pathlib import Path
 
 from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, OutputError
 
-__all__ = [
-    "disk_error",
-    "fill_part",
-    "part_path",
-    "publish",
-    "sync_folders",
-    "write_part",
-    "write_whole",
-]
-
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CANNOT_CREATE = frozenset(
     {

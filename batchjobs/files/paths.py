@@ -7,8 +7,6 @@ from typing import Final
 
 from batchjobs.errors import BatchjobsError
 
-__all__ = ["PathEscapeError", "path_inside", "plain_path_inside"]
-
 # Plain files by their mode, but the system's: /proc/self/environ holds the keys.
 _SYSTEM: Final = (Path("/proc"), Path("/sys"))
 _ODD_PARTS: Final = frozenset({"", ".", ".."})

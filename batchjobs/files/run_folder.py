@@ -4,24 +4,6 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-__all__ = [
-    "CHECKPOINT",
-    "FAILED",
-    "REPORTS",
-    "RESULTS",
-    "SEGMENTS",
-    "SUMMARY",
-    "SUSPECTS",
-    "files_of_result",
-    "is_in_usual_place",
-    "is_reserved",
-    "is_segment_file",
-    "path_beside",
-    "segment_path",
-    "suspect_path",
-    "usual_path",
-]
-
 CHECKPOINT: Final = "checkpoint.sqlite3"
 RESULTS: Final = "results.jsonl"
 FAILED: Final = "failed.jsonl"

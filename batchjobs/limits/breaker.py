@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["Breaker"]
-
 _FAILURES_IN_A_ROW: Final = 5
 _OUTAGES_KEPT: Final = 100
 _FIRST_PAUSE_SECONDS: Final = 1.0

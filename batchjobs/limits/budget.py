@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Budget", "Price"]
-
 _OPTIONS: Final = ("--budget", "--max-characters", "--max-audio")
 
 

@@ -5,8 +5,6 @@ from typing import Final
 
 from batchjobs.limits.retries import LONGEST_PAUSE_SECONDS
 
-__all__ = ["ConcurrencyLimit", "HandshakeRefusals", "LatencyDrift"]
-
 _CUT: Final = 0.7
 """One throttled epoch takes 200 sessions to 140, not to 1."""
 _JUST_BELOW: Final = 0.97

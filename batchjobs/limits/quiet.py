@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["QuietTime"]
-
 _LEAST_SECONDS: Final = 0.5
 _GAPS: Final = 4.0
 """So many times the longest gap seen is more than any gap to come, if the service stays as it is."""

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["ConnectionRamp", "StartRate"]
-
 _RAMP_PER_SECOND: Final = 1_000.0
 _RAMP_AT_ONCE: Final = 64
 """Small runs begin without waiting; so do their next sessions, which often begin together."""

@@ -4,8 +4,6 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["LONGEST_PAUSE_SECONDS", "RetryBudget", "RetryPolicy"]
-
 LONGEST_PAUSE_SECONDS: Final = 3600.0
 """However long a service asks to wait: its clock may be wrong, and a run must not sleep for ever."""
 _SHORTEST_PAUSE_SECONDS: Final = 0.5

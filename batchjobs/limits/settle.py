@@ -4,8 +4,6 @@ from typing import Final
 
 from batchjobs.limits.quiet import QuietTime
 
-__all__ = ["SettleTime"]
-
 _FULL_ONE_IN: Final = 4
 """So often a session waits in full although a shorter time is known. If a service begins to revise
 late, one less than this many of its transcripts are taken too soon until it is noticed, on average.

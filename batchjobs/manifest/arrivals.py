@@ -14,8 +14,6 @@ from batchjobs.manifest.scan import ENDINGS, walk_recordings
 if TYPE_CHECKING:
     from watchfiles import Change
 
-__all__ = ["watch_folder"]
-
 
 def watch_folder(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
     """Wait for recordings to arrive below a folder, for ever; from the call on, none is missed.

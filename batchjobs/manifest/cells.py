@@ -12,21 +12,6 @@ import msgspec
 from batchjobs.manifest.columns import RowError
 from batchjobs.speech import FASTEST, SLOWEST
 
-__all__ = [
-    "NUMBER_RANGES",
-    "VOICE_COLUMNS",
-    "Cells",
-    "VoiceCells",
-    "check_range",
-    "convert_row",
-    "convert_voice",
-    "holds_control",
-    "is_blank",
-    "is_speakable",
-    "raise_first",
-    "shorten",
-]
-
 NUMBER_RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "stability": (0.0, 1.0),
     "similarity_boost": (0.0, 1.0),

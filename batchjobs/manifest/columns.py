@@ -5,16 +5,6 @@ from collections.abc import Collection, Mapping
 
 from batchjobs.jobs import BadRow
 
-__all__ = [
-    "KNOWN_COLUMNS",
-    "NUMBERS",
-    "SOURCES",
-    "ColumnCheck",
-    "RowError",
-    "guess_columns",
-    "quote_names",
-]
-
 KNOWN_COLUMNS: Mapping[str, str] = {
     "id": "unique name of the row; one without it gets a short hash of its content",
     "text": "what to speak",

@@ -9,8 +9,6 @@ from batchjobs.errors import ManifestError
 from batchjobs.manifest.columns import KNOWN_COLUMNS, guess_columns, quote_names
 from batchjobs.manifest.tape import MULTILINE_HINT, Tape
 
-__all__ = ["Header", "read_header"]
-
 _DELIMITERS = (",", ";", "\t")
 
 

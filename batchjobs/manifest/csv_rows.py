@@ -10,8 +10,6 @@ from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from batchjobs.manifest.stray_quotes import explain_broken_row, refuse_swallowed_rows
 from batchjobs.manifest.tape import Tape
 
-__all__ = ["read_csv"]
-
 
 def read_csv(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Read CSV whose first row names the columns.

@@ -12,8 +12,6 @@ from batchjobs.jobs import BadRow, derive_id
 from batchjobs.manifest.columns import ColumnCheck, RowError
 from batchjobs.manifest.source import Rows, decode_line
 
-__all__ = ["read_jsonl", "read_mappings"]
-
 _Item = TypeVar("_Item")
 _ERROR_FIELDS = {"class", "code", "message"}
 _FAILURE_FIELDS = {"error", "line", "attempts"}

@@ -6,8 +6,6 @@ from batchjobs.jobs import Kind
 from batchjobs.manifest.cells import holds_control, shorten
 from batchjobs.manifest.columns import RowError
 
-__all__ = ["check_output"]
-
 # File systems allow 255 bytes a name; beside a result stand its unfinished form (.NAME.part) and,
 # for a transcript, the same name with longer endings.
 _NAME_LIMIT_BYTES = 240

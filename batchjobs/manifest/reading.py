@@ -20,8 +20,6 @@ from batchjobs.manifest.source import (
 from batchjobs.options import Defaults
 from batchjobs.providers import Provider
 
-__all__ = ["read_rows"]
-
 
 def read_rows(
     source: Source,

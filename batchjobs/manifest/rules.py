@@ -26,8 +26,6 @@ from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
 from batchjobs.speech import DEFAULT_OUTPUT_FORMAT, OUTPUT_FORMATS
 
-__all__ = ["Rules"]
-
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _TEXT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
 _BOM = "\ufeff"

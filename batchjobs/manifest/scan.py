@@ -14,8 +14,6 @@ from batchjobs.audio import decoding
 from batchjobs.errors import ManifestError, RecordingError
 from batchjobs.files.atomic import disk_error, write_whole
 
-__all__ = ["ENDINGS", "Scan", "ScanReport", "scan", "walk_recordings"]
-
 ENDINGS: Final = frozenset(
     """
     .wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .m4a .m4b .mp4 .m4v .mov .mkv .mka .webm .wma

@@ -14,19 +14,6 @@ from batchjobs.errors import ManifestError
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = [
-    "ROW_LIMIT_BYTES",
-    "Form",
-    "Rows",
-    "Source",
-    "decode_line",
-    "is_rows",
-    "open_source",
-    "read_blocks",
-    "recognise_form",
-    "split_lines",
-]
-
 ROW_LIMIT_BYTES = 16 * 1024 * 1024
 """The longest row: thirty times the longest text of any service."""
 

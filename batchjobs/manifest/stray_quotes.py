@@ -12,8 +12,6 @@ from batchjobs.manifest.columns import NUMBERS, SOURCES
 from batchjobs.manifest.csv_header import Header
 from batchjobs.manifest.tape import MULTILINE_HINT, Tape
 
-__all__ = ["explain_broken_row", "refuse_swallowed_rows"]
-
 
 def explain_broken_row(tape: Tape, line: int, delimiter: str, error: csv.Error) -> BadRow:
     """Say what is wrong with a row that the csv module refused.

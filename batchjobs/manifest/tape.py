@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from batchjobs.errors import ManifestError
 from batchjobs.manifest.source import ROW_LIMIT_BYTES, decode_line
 
-__all__ = ["MULTILINE_HINT", "Tape"]
-
 MULTILINE_HINT = (
     "close the quote, and double every quote inside a quoted text; "
     "a text that really has such lines can stand in a 'text_file' or in JSON Lines"

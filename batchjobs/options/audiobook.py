@@ -5,8 +5,6 @@ from pathlib import Path
 
 from batchjobs.options.setting import describe, setting
 
-__all__ = ["BindSettings"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindSettings:

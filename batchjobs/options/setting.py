@@ -7,8 +7,6 @@ from typing import Literal, NamedTuple, TypedDict, TypeVar, Unpack, cast, get_ar
 
 from batchjobs.errors import UsageError
 
-__all__ = ["Details", "Setting", "check_settings", "describe", "fill", "setting", "settings_of"]
-
 _Record = TypeVar("_Record")
 _Value = TypeVar("_Value")
 

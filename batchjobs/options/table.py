@@ -9,9 +9,6 @@ from batchjobs.errors import ConfigurationError
 from batchjobs.options.setting import describe, setting
 from batchjobs.speech import OUTPUT_FORMATS
 
-__all__ = ["MOST_SESSIONS", "Defaults", "Options", "parse_rate", "parse_sessions"]
-
-
 MOST_SESSIONS: Final = 10_000
 """Open at once with one provider: each has a task that waits for it."""
 _SECONDS_PER_UNIT: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}

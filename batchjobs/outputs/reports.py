@@ -18,17 +18,6 @@ from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.providers import Provider
 
-__all__ = [
-    "NOT_RUN",
-    "STATUSES",
-    "find_last_summary",
-    "read_results",
-    "result_lines",
-    "write_again",
-    "write_files",
-    "write_results",
-]
-
 NOT_RUN: Final = "not_run"
 STATUSES: Final = (*(status.value for status in Status), NOT_RUN)
 """What can be asked for: a row without an answer has the last."""

@@ -15,8 +15,6 @@ from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_part
 from batchjobs.outputs.writing import Written, find_target, write_contents, write_samples
 
-__all__ = ["check_samples", "copy_result", "find_changes"]
-
 _BLOCK_BYTES: Final = 131_072
 
 

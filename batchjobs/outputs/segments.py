@@ -15,8 +15,6 @@ from batchjobs.files import run_folder
 from batchjobs.outputs.reuse import check_samples
 from batchjobs.outputs.writing import Written, write_samples
 
-__all__ = ["SegmentLostError", "Span", "assemble", "remove_segments", "sweep_segments"]
-
 _OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
 
 

@@ -7,8 +7,6 @@ from msgspec import UNSET, UnsetType, field, structs
 from batchjobs.checkpoint import Checkpoint, RunTotals, SentTotal
 from batchjobs.providers import Provider
 
-__all__ = ["RunSummary", "summarise"]
-
 
 class RunSummary(RunTotals, frozen=True, kw_only=True):
     """What became of a run's rows, and what was spent in its folder.

@@ -12,8 +12,6 @@ from batchjobs.checkpoint import Row
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import part_path
 
-__all__ = ["choose_path", "is_same_length", "sweep_suspects"]
-
 _DIGEST_HEX_DIGITS: Final = 10
 _SAME_LENGTH: Final = 0.1
 """How far the logarithms of two lengths may be apart: a voice that is sampled varies by as much."""

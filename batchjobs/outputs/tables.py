@@ -16,8 +16,6 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Evidence, Status
 from batchjobs.outputs.reports import result_lines
 
-__all__ = ["csv_pieces", "encode_results", "flatten", "guard"]
-
 _RUNS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula, or hides from it what does."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)

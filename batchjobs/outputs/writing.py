@@ -22,15 +22,6 @@ from batchjobs.jobs import Evidence
 from batchjobs.transcripts import cues
 from batchjobs.transcripts.joining import Transcript
 
-__all__ = [
-    "Written",
-    "find_target",
-    "write_contents",
-    "write_samples",
-    "write_speech",
-    "write_transcript",
-]
-
 _WHOLE_BYTES: Final = 4 * 1024 * 1024
 """Longer speech is written piece by piece; at once is faster, 0.1 ms for 10 s (measured)."""
 

@@ -8,8 +8,6 @@ from batchjobs.checkpoint import Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.plan import Action
 
-__all__ = ["BadRows", "blame"]
-
 _KEPT: Final = 100
 
 

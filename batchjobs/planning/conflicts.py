@@ -14,8 +14,6 @@ from batchjobs.planning.decisions import Decider
 from batchjobs.planning.output_paths import move_row, second_path
 from batchjobs.planning.plan import Action
 
-__all__ = ["Conflicts"]
-
 _OWN_OUTPUT = "give every row an output of its own"
 
 

@@ -12,8 +12,6 @@ from batchjobs.planning.ownership import refuse_foreign_files
 from batchjobs.planning.plan import TO_BUY, TO_DO, Action
 from batchjobs.planning.row_builder import RowBuilder
 
-__all__ = ["Decider"]
-
 
 @dataclass(slots=True, kw_only=True)
 class Decider:

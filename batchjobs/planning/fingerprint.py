@@ -4,8 +4,6 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["fingerprint_of"]
-
 
 def fingerprint_of(manifest: Path, *facts: object) -> str:
     """Hash a manifest's bytes, this version of the product, and what else the rows depend on.

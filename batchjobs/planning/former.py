@@ -13,8 +13,6 @@ from batchjobs.planning.keys import cut_text, recording_key, speech_key
 from batchjobs.planning.plan import TO_BUY, Superseded
 from batchjobs.providers import FORMER_STT_MODELS, FORMER_TTS_MODELS, Provider
 
-__all__ = ["FormerDefaults"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
 
-__all__ = ["can_serve", "find_held_segments", "is_as_it_was", "is_intact"]
-
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
     """Whether a finished job's files are there with their sizes, and `verify` found nothing else."""

@@ -4,8 +4,6 @@ from batchjobs import text
 from batchjobs.jobs import Job, Kind, Segment, make_segment_key
 from batchjobs.providers import Provider
 
-__all__ = ["cut_text", "recording_key", "speech_key"]
-
 
 def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
     """Give the key of a text's synthesis, or of a part of it.

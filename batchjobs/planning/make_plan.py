@@ -14,8 +14,6 @@ from batchjobs.planning.stager import Stager
 from batchjobs.planning.totals import sum_plan
 from batchjobs.providers import Provider
 
-__all__ = ["make_plan"]
-
 
 def make_plan(
     rows: Iterable[Job | BadRow],

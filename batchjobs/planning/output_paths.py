@@ -11,8 +11,6 @@ from batchjobs.audio import formats
 from batchjobs.checkpoint import Row
 from batchjobs.files.paths import path_inside
 
-__all__ = ["OutputPaths", "fold", "folders_like_results", "move_row", "second_path"]
-
 _FOLDERS_REMEMBERED: Final = 1_000
 _RESULT_ENDINGS: Final = (*formats.ENDINGS, ".txt")
 _DIGEST_HEX_DIGITS: Final = 10

@@ -8,8 +8,6 @@ from batchjobs.errors import OutputError
 from batchjobs.files import run_folder
 from batchjobs.planning.output_paths import OutputPaths
 
-__all__ = ["refuse_foreign_files", "refuse_foreign_reports"]
-
 
 def refuse_foreign_files(
     row: Row, checkpoint: Checkpoint, paths: OutputPaths | None = None

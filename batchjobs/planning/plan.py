@@ -8,17 +8,6 @@ from typing import Final
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Kind
 
-__all__ = [
-    "TO_BUY",
-    "TO_DO",
-    "Action",
-    "BadRowsError",
-    "Plan",
-    "Superseded",
-    "Use",
-    "Work",
-]
-
 
 class Action(enum.StrEnum):
     """What a run does about a row."""

@@ -22,8 +22,6 @@ from batchjobs.planning.output_paths import OutputPaths, fold
 from batchjobs.planning.plan import Action
 from batchjobs.providers import Provider
 
-__all__ = ["RowBuilder"]
-
 _CUT_AT_PAUSES: Final = "cut at pauses"
 
 

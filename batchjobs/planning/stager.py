@@ -16,8 +16,6 @@ from batchjobs.planning.output_paths import folders_like_results
 from batchjobs.planning.plan import Action
 from batchjobs.planning.row_builder import RowBuilder
 
-__all__ = ["Stager"]
-
 _BATCH_ROWS: Final = 500
 _NONE_KNOWN: Final[Mapping[int, Row]] = {}
 

@@ -9,8 +9,6 @@ from batchjobs.planning.plan import TO_BUY, Action, Plan, Use, Work
 from batchjobs.planning.stager import Stager
 from batchjobs.providers import Provider
 
-__all__ = ["LETTERS_PER_SECOND", "sum_plan"]
-
 LETTERS_PER_SECOND: Final = 13.0
 """Ordinary reading pace, to estimate how long the audio of a text will be."""
 _MIXED: Final = "XXX"

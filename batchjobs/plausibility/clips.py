@@ -12,8 +12,6 @@ from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.jobs import Doubt, Ending, Sign, Verdict
 from batchjobs.plausibility.pace import KNOWN_AFTER, Expected, Pace
 
-__all__ = ["SHORT_DEVIATIONS", "SpeechJudge", "SpeechRates"]
-
 _FASTEST_LETTERS_PER_SECOND: Final = 25.0
 """No voice is faster at speed 1: fluent Arabic and English are at 10 to 16 letters a second."""
 _SLOWEST_LETTERS_PER_SECOND: Final = 1.0

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from batchjobs.text import Sounds
 
-__all__ = ["KNOWN_AFTER", "Expected", "Pace"]
-
 KNOWN_AFTER: Final = 20
 """Clips: before that, a voice's pace is not known."""
 

@@ -18,8 +18,6 @@ from batchjobs.audio.voice_activity import (
 )
 from batchjobs.jobs import Doubt, Sign, Verdict
 
-__all__ = ["TranscriptJudge", "TranscriptRates"]
-
 _FRAME: Final = 512
 """Samples; `FRAME_SECONDS` at 16 kHz."""
 _FRAME_BYTES: Final = 2 * _FRAME

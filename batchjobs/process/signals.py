@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
-__all__ = ["Interrupted", "SignalNote", "list_stopping", "note_first", "pass_on", "raise_first"]
-
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -5,8 +5,6 @@ import gc
 import os
 from typing import Final
 
-__all__ = ["tune_collector", "tune_imports", "tune_process"]
-
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8

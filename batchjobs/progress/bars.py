@@ -18,8 +18,6 @@ from batchjobs.progress.events import (
 )
 from batchjobs.progress.lines import detail_of
 
-__all__ = ["Bars"]
-
 
 class _Bar(Protocol):
     """What is used of a tqdm bar."""

@@ -10,23 +10,6 @@ from batchjobs.checkpoint import JobRecord
 from batchjobs.formatting import plural
 from batchjobs.outputs.summary import RunSummary
 
-__all__ = [
-    "Event",
-    "JobFinished",
-    "JobRetried",
-    "LimitReached",
-    "Observer",
-    "RunFinished",
-    "RunStarted",
-    "RunStopping",
-    "SegmentFinished",
-    "ServiceBack",
-    "ServiceLost",
-    "SlowedDown",
-    "note_of",
-    "shield_observer",
-]
-
 _logger = logging.getLogger(__name__)
 
 

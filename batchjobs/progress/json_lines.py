@@ -7,8 +7,6 @@ import msgspec
 
 from batchjobs.progress.events import Event
 
-__all__ = ["JsonLines"]
-
 _encoder = msgspec.json.Encoder()
 
 

@@ -22,8 +22,6 @@ from batchjobs.progress.events import (
     note_of,
 )
 
-__all__ = ["Lines", "detail_of"]
-
 _EVERY_SECONDS: Final = 60.0
 
 

@@ -8,8 +8,6 @@ from batchjobs.protocol import error_codes
 from batchjobs.protocol.conversation import PHASES, Conversation, Phase, Step
 from batchjobs.protocol.messages import Failure, Message
 
-__all__ = ["Course"]
-
 _Result = TypeVar("_Result")
 
 

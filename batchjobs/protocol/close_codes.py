@@ -2,16 +2,6 @@
 
 from typing import Final
 
-__all__ = [
-    "ABNORMAL",
-    "GOING_AWAY",
-    "INTERNAL_ERROR",
-    "NORMAL",
-    "NO_CODE",
-    "POLICY_VIOLATION",
-    "TRY_AGAIN_LATER",
-]
-
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 NO_CODE: Final = 1005

@@ -12,16 +12,6 @@ import pybase64
 
 from batchjobs.audio.pcm import wav_header
 
-__all__ = [
-    "WAV_HEADER_BYTES",
-    "ChunkEncoding",
-    "decode_base64",
-    "encode_audio_chunk",
-    "encode_base64",
-    "pcm_of_chunk",
-    "wav_of",
-]
-
 WAV_HEADER_BYTES: Final = 44
 _HEAD: Final = b'{"event":"audio_chunk","data":{"audioBuffer":'
 _TAIL: Final = b"}}"

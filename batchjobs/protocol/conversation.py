@@ -14,8 +14,6 @@ from batchjobs.protocol import messages, parsing
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.messages import InvalidMessageError, Message, Role
 
-__all__ = ["PHASES", "STT", "TTS", "Conversation", "Phase", "State", "Step", "Wire"]
-
 
 class State(enum.StrEnum):
     """Where a conversation stands; the same for both sides."""

@@ -13,14 +13,6 @@ from batchjobs.errors import (
 )
 from batchjobs.protocol import close_codes
 
-__all__ = [
-    "from_close",
-    "from_code",
-    "from_status",
-    "is_normal_close",
-    "quote",
-]
-
 _QUOTED_CHARACTERS: Final = 500
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 

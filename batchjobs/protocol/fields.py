@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-__all__ = ["excerpt", "find_text", "is_plain_number", "to_sample_rate", "without_nulls"]
-
 _SHOWN_CHARACTERS: Final = 200
 _PLAIN_NUMBER: Final = re.compile("0|[1-9][0-9]{0,14}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")

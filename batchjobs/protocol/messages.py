@@ -10,25 +10,6 @@ from batchjobs.protocol import codec, fields
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
 
-__all__ = [
-    "Audio",
-    "AudioChunk",
-    "Clear",
-    "CloseConnection",
-    "Failure",
-    "InitConnection",
-    "InvalidMessageError",
-    "Message",
-    "Ready",
-    "Role",
-    "Text",
-    "Transcription",
-    "TranscriptionError",
-    "Unknown",
-    "VoiceSettings",
-    "encode",
-]
-
 
 class Role(enum.StrEnum):
     """Which side of the connection speaks."""

@@ -21,8 +21,6 @@ from batchjobs.protocol.messages import (
     Unknown,
 )
 
-__all__ = ["parse_stt_reply", "parse_stt_request", "parse_tts_reply", "parse_tts_request"]
-
 _HIGHEST_RATE: Final = 384_000
 """Hertz; beyond it a number is no sample rate, and at worst fits into no WAV header."""
 

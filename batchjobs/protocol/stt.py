@@ -14,8 +14,6 @@ from batchjobs.protocol.conversation import STT, Conversation, Phase
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
 
-__all__ = ["SAMPLE_RATE", "TRANSCRIPTION_ERROR", "SttClient", "SttJudge", "SttResult"]
-
 SAMPLE_RATE: Final = 16_000
 """Samples a second of the audio sent; 16 kHz mono 16-bit is the services' safe format."""
 TRANSCRIPTION_ERROR: Final = "transcription_error"

@@ -16,8 +16,6 @@ from batchjobs.protocol.messages import Role
 from batchjobs.protocol.tts_audio import AudioIntake, AudioSink, TtsJudge, TtsResult
 from batchjobs.providers import Provider
 
-__all__ = ["TtsClient"]
-
 _Sink = TypeVar("_Sink", bound=AudioSink)
 
 _SLOWEST_PACE: Final = 0.1

@@ -6,9 +6,6 @@ from typing import Final, Generic, Protocol, TypeVar
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["AudioIntake", "AudioSink", "TtsJudge", "TtsResult"]
-
-
 _HALF_SAMPLE_SEVERITY: Final = 0.02
 
 

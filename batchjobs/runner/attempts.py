@@ -12,8 +12,6 @@ from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.service import Service, Session, Slot
 from batchjobs.runner.tickets import Ticket
 
-__all__ = ["Attempt", "OpenAttempts"]
-
 
 class Attempt(msgspec.Struct, eq=False, kw_only=True):
     """One session for a ticket.

@@ -21,8 +21,6 @@ from batchjobs.providers import Provider
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob, Part, Ticket
 
-__all__ = ["cut"]
-
 _LOOKED_UP_AT_ONCE: Final = 500
 
 

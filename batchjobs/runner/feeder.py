@@ -15,8 +15,6 @@ from batchjobs.runner.service import Service, Slot
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Buy, Cut, Ticket, make_ticket
 
-__all__ = ["Feeder", "Handout"]
-
 Handout: TypeAlias = tuple[Ticket, Slot | None]
 """A ticket for a worker, with the slot of its session if it opens one."""
 

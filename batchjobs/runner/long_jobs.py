@@ -20,8 +20,6 @@ from batchjobs.runner.tickets import LongJob
 from batchjobs.transcripts import joining
 from batchjobs.transcripts.joining import TranscriptPart
 
-__all__ = ["assemble_job"]
-
 
 async def assemble_job(run: RunState, job: LongJob) -> JobRecord | None:
     """Make a job's file out of its segments.

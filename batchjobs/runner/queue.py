@@ -7,8 +7,6 @@ import trio
 
 from batchjobs.runner.tickets import Cut, Ticket
 
-__all__ = ["TicketQueue"]
-
 
 class TicketQueue:
     """Holds tickets until they are due, and counts those that are handed out.

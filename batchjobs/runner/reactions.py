@@ -21,24 +21,6 @@ from batchjobs.errors import (
 from batchjobs.limits import Breaker, RetryPolicy
 from batchjobs.session import CONNECTION_CODE, RECORDING_CODE
 
-__all__ = [
-    "Contact",
-    "Decision",
-    "Fail",
-    "Hold",
-    "Retry",
-    "ServiceFacts",
-    "Stop",
-    "Throttle",
-    "TicketFacts",
-    "Tries",
-    "find_contact",
-    "find_failure",
-    "find_stop",
-    "react",
-    "settle_outages",
-]
-
 _ONE_MORE_TRY_CODES: Final = frozenset({"transcription_error"})
 """Failures told in free text, which may be for good: worth one more try, not more."""
 _MUTE_TEXTS: Final = 2

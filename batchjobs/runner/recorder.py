@@ -19,8 +19,6 @@ from batchjobs.checkpoint import (
 from batchjobs.errors import BatchjobsError, InternalError
 from batchjobs.files.atomic import publish
 
-__all__ = ["Recorder"]
-
 _logger = logging.getLogger(__name__)
 _GROUP: Final = 200
 _GATHERING_SECONDS: Final = 0.01

@@ -13,8 +13,6 @@ from batchjobs.runner.reactions import Fail
 from batchjobs.runner.service import Result
 from batchjobs.runner.tickets import Ticket
 
-__all__ = ["begin_record", "describe_doubts", "is_as_before", "to_failure", "to_suspect"]
-
 
 def begin_record(ticket: Ticket) -> JobRecord:
     """Begin the record of a job that is done: with all that its result does not tell."""

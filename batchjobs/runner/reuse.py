@@ -17,8 +17,6 @@ from batchjobs.runner.reactions import Fail
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Copy, Ticket, to_purchase
 
-__all__ = ["Reuse"]
-
 
 class Reuse:
     """What the workers do about rows that ask for what was bought before, or is being bought.

@@ -17,8 +17,6 @@ from batchjobs.runner.feeder import Feeder, Handout
 from batchjobs.runner.state import RunEnd, RunState
 from batchjobs.runner.worker import Worker
 
-__all__ = ["Runner", "sweep"]
-
 _COMMITTING_AT_ONCE: Final = 256
 """So many workers more than sessions: those whose results are being committed hold no slot."""
 

@@ -19,8 +19,6 @@ from batchjobs.runner.service import Result
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob, Ticket
 
-__all__ = ["give_up", "keep", "settle_in_doubt"]
-
 
 async def keep(
     run: RunState, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool

@@ -37,8 +37,6 @@ from batchjobs.session import (
     recording_chunks,
 )
 
-__all__ = ["Result", "Service", "Session", "Slot"]
-
 Session = TtsSession | SttSession
 Result = TtsResult[ReceivedAudio] | SttResult
 

@@ -20,8 +20,6 @@ from batchjobs.runner.tickets import Ticket
 from batchjobs.transcripts import joining
 from batchjobs.transcripts.joining import TranscriptPart
 
-__all__ = ["fail", "keep"]
-
 
 async def keep(
     run: RunState, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool

@@ -15,8 +15,6 @@ from batchjobs.audio.pcm import is_silent, window_frames, window_powers
 from batchjobs.errors import BatchjobsError, OutputError
 from batchjobs.files.atomic import disk_error
 
-__all__ = ["AudioSpool"]
-
 _LEAST_BYTES: Final = 4_096
 """To move less frees nothing worth a file."""
 _ENOUGH: Final = 0.5

@@ -30,8 +30,6 @@ from batchjobs.runner.thread_batches import ThreadBatches
 from batchjobs.runner.wanted import WantedSegments
 from batchjobs.session import Endpoint
 
-__all__ = ["RunEnd", "RunState"]
-
 AUDIO_MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Received audio held in memory, over all sessions; more goes to files."""
 

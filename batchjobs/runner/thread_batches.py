@@ -7,8 +7,6 @@ from typing import Final, TypeVar
 import msgspec
 import trio
 
-__all__ = ["ThreadBatches"]
-
 _Result = TypeVar("_Result")
 
 _PIECES_A_BATCH: Final = 8

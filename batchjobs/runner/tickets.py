@@ -10,20 +10,6 @@ from batchjobs.jobs import BadRow, Job, Segment
 from batchjobs.planning.plan import TO_BUY
 from batchjobs.runner.reactions import Tries
 
-__all__ = [
-    "Assemble",
-    "Buy",
-    "Copy",
-    "Cut",
-    "LongJob",
-    "Part",
-    "Refuse",
-    "Step",
-    "Ticket",
-    "make_ticket",
-    "to_purchase",
-]
-
 
 class Refuse(msgspec.Struct, frozen=True, kw_only=True):
     """Record a row that cannot be run as failed."""

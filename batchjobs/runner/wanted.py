@@ -8,8 +8,6 @@ from batchjobs.jobs import Segment
 from batchjobs.runner.queue import TicketQueue
 from batchjobs.runner.tickets import Assemble, Buy, LongJob, Ticket
 
-__all__ = ["WantedSegments"]
-
 
 class WantedSegments:
     """Lets long jobs wait for segments, and buys each segment once for all of them.

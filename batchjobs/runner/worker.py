@@ -46,8 +46,6 @@ from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Assemble, Buy, Copy, Cut, LongJob, Refuse, Ticket
 from batchjobs.session import RECORDING_CODE
 
-__all__ = ["Worker"]
-
 _logger = logging.getLogger(__name__)
 _INTERNAL_ALIKE: Final = 5
 

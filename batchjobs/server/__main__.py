@@ -18,8 +18,6 @@ from batchjobs.server.app import serve
 from batchjobs.server.child import ChildError, ChildReady, ChildStart
 from batchjobs.websocket.masking import install_fast_masker
 
-__all__ = ["main"]
-
 _LAST_RESORT_SECONDS: Final = 10.0
 _READ_BYTES: Final = 64 * 1024
 

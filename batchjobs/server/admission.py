@@ -12,8 +12,6 @@ from batchjobs.server.error_replies import INVALID_KEY
 from batchjobs.server.faults import Fault
 from batchjobs.server.settings import ServerSettings
 
-__all__ = ["BASE_PATH", "Admission", "Refusal", "SessionRate", "examine", "key_matches"]
-
 BASE_PATH: Final = "/api/v1"
 _KINDS: Final = {
     f"{BASE_PATH}/websocket/text-to-speech": Kind.TTS,

@@ -36,8 +36,6 @@ from batchjobs.server.stt_session import SttSession
 from batchjobs.server.tts_session import TtsSession
 from batchjobs.websocket.deflate import Deflate, negotiate
 
-__all__ = ["serve"]
-
 _logger = logging.getLogger(__name__)
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 _MESSAGES_WAITING: Final = 8

@@ -17,8 +17,6 @@ from batchjobs import errors
 from batchjobs.errors import BatchjobsError, ServiceUnavailableError
 from batchjobs.server.settings import ServerSettings
 
-__all__ = ["ChildError", "ChildReady", "ChildStart", "local_server"]
-
 _logger = logging.getLogger(__name__)
 _READY_SECONDS: Final = 30.0
 _EXIT_SECONDS: Final = 5.0

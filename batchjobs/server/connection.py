@@ -14,8 +14,6 @@ from batchjobs.protocol.messages import Message, Role
 from batchjobs.server.fault_injection import Action, Close, Drop, FaultInjector, Hang, Raw, Say
 from batchjobs.server.settings import ServerSettings
 
-__all__ = ["Connection"]
-
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _NORMAL_CODES: Final = frozenset({close_codes.NORMAL, close_codes.GOING_AWAY, close_codes.NO_CODE})
 

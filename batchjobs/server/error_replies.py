@@ -6,8 +6,6 @@ from typing import Final
 
 from batchjobs.protocol import close_codes
 
-__all__ = ["ENGINE_FAILED", "INVALID_KEY", "INVALID_REQUEST", "TOO_MANY_SESSIONS", "close_code_of"]
-
 INVALID_REQUEST: Final = "40001"
 INVALID_KEY: Final = "40101"
 TOO_MANY_SESSIONS: Final = "42901"

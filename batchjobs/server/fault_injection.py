@@ -19,8 +19,6 @@ from batchjobs.server.error_replies import TOO_MANY_SESSIONS, close_code_of
 from batchjobs.server.faults import Fault, FaultName
 from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["Action", "Close", "Drop", "FaultInjector", "Hang", "Raw", "Say"]
-
 _TRUNCATED_SHARE: Final = 0.4
 _GARBAGE: Final = '{"audio": "UklGR", oops'
 _UNUSUAL_RATE: Final = 44_100

@@ -12,8 +12,6 @@ from typing import Final
 from batchjobs.errors import UsageError
 from batchjobs.jobs import Kind
 
-__all__ = ["FAULTS", "Dice", "Fault", "FaultForm", "FaultName", "parse_fault"]
-
 _FORM: Final = re.compile(
     r"(?P<name>[a-z-]+)(:(?P<argument>[^@#]+))?(@(?P<probability>[^@#]+))?(#(?P<sessions>[1-9]\d*))?"
 )

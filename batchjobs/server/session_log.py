@@ -13,8 +13,6 @@ from batchjobs.files.atomic import disk_error
 from batchjobs.jobs import Kind
 from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["SessionEntry", "SessionLog"]
-
 _logger = logging.getLogger(__name__)
 
 

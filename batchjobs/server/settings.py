@@ -8,8 +8,6 @@ from typing import Final
 from batchjobs.errors import ConfigurationError
 from batchjobs.server.faults import Fault
 
-__all__ = ["ServerSettings"]
-
 _LAST_PORT: Final = 65_535
 
 

@@ -15,8 +15,6 @@ from batchjobs.server.session_log import SessionEntry
 from batchjobs.server.settings import ServerSettings
 from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["SttSession"]
-
 _logger = logging.getLogger(__name__)
 
 

@@ -28,8 +28,6 @@ from batchjobs.server.session_log import SessionEntry
 from batchjobs.server.settings import ServerSettings
 from batchjobs.speech import BYTES_PER_SAMPLE, FASTEST, OUTPUT_FORMATS, SLOWEST
 
-__all__ = ["TextBuffer", "TtsSession"]
-
 _logger = logging.getLogger(__name__)
 _THRESHOLD_CHARACTERS: Final = 2_000
 """More text than this is spoken without being asked to; the documents only say that there is such

@@ -13,8 +13,6 @@ from batchjobs.session.error_map import FOREIGN, first_of, translate
 from batchjobs.session.exchange import Exchange, Machine
 from batchjobs.session.pool import ConnectionPool, PooledConnection
 
-__all__ = ["Attempt"]
-
 _logger = logging.getLogger(__name__)
 _CLOSE_SECONDS: Final = 2.0
 _Machine = TypeVar("_Machine", bound=Machine)

@@ -15,8 +15,6 @@ from batchjobs.websocket import frames
 from batchjobs.websocket.deflate import Deflate, negotiate
 from batchjobs.websocket.direct_delivery import deliver_directly
 
-__all__ = ["Request", "open_connection"]
-
 Request: TypeAlias = tuple[str, list[tuple[bytes, bytes]]]
 """The target, with its query, and the extra headers."""
 

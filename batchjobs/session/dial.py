@@ -11,8 +11,6 @@ import trio
 
 from batchjobs.session.ready_stream import ReadyStream
 
-__all__ = ["Dial", "dial_tcp", "most_open_files"]
-
 Dial: TypeAlias = Callable[[str, int, ssl.SSLContext | None], Awaitable[trio.abc.Stream]]
 """Opens the byte stream to a host and port, under TLS if a context is given."""
 

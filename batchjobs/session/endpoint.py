@@ -13,8 +13,6 @@ from batchjobs.providers import Provider
 from batchjobs.session.dial import Dial, dial_tcp, most_open_files
 from batchjobs.session.redaction import Redactor
 
-__all__ = ["Endpoint"]
-
 _logger = logging.getLogger(__name__)
 _HANDSHAKES_AT_ONCE: Final = 32
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}

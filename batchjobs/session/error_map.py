@@ -13,8 +13,6 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError
 from batchjobs.errors import SessionError, ThrottledError, TransientError, UntrustedError
 from batchjobs.protocol import close_codes, error_codes
 
-__all__ = ["CONNECTION_CODE", "FOREIGN", "first_of", "translate"]
-
 CONNECTION_CODE: Final = "connection"
 """The code of attempts that never reached the service."""
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})

@@ -12,8 +12,6 @@ from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.websocket.direct_delivery import mailbox_of
 
-__all__ = ["Exchange", "Machine"]
-
 Machine: TypeAlias = TtsClient[ReceivedAudio] | SttClient
 
 _PONG_SECONDS: Final = 5.0

@@ -8,8 +8,6 @@ import trio
 from batchjobs.errors import PermanentError, SessionError
 from batchjobs.protocol import error_codes
 
-__all__ = ["GuardedStream"]
-
 _SWITCHING_PROTOCOLS: Final = 101
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
 _RETRY_AFTER: Final = re.compile(rb"(?im)^retry-after:[ \t]*([0-9]{1,6})[ \t]*\r?$")

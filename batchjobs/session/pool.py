@@ -14,8 +14,6 @@ from batchjobs.session.error_map import FOREIGN
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection
 
-__all__ = ["ConnectionPool", "PooledConnection"]
-
 _logger = logging.getLogger(__name__)
 _REST_SECONDS: Final = 30.0
 """A service that refuses a pooled connection is not asked for another one for so long."""

@@ -5,8 +5,6 @@ from typing import Final
 
 import trio
 
-__all__ = ["ReadyStream"]
-
 _READ_BYTES: Final = 65_536
 _LONG_BYTES: Final = 16_384
 

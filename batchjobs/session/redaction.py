@@ -7,8 +7,6 @@ from typing import Final
 
 from batchjobs.errors import SessionError
 
-__all__ = ["Redactor"]
-
 _STRUCK: Final = "***"
 _KEY_PART_CHARACTERS: Final = 4
 """So many characters of a key's beginning, at a cut, are taken for the key."""

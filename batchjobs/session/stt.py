@@ -18,8 +18,6 @@ from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
 
-__all__ = ["RECORDING_CODE", "SttSession", "recording_chunks"]
-
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""
 _CHUNKS_A_HOP: Final = 8

@@ -15,8 +15,6 @@ from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
 
-__all__ = ["TtsSession"]
-
 
 class TtsSession:
     """Speaks one text through one connection.

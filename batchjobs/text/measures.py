@@ -5,8 +5,6 @@ import unicodedata
 from collections import Counter
 from typing import Literal
 
-__all__ = ["is_arabic", "script_of", "speech_weight"]
-
 _TATWEEL = "\u0640"
 _ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufeff]")
 

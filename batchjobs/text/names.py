@@ -4,8 +4,6 @@ import hashlib
 import re
 import unicodedata
 
-__all__ = ["file_stem"]
-
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?<!\.)")
 _SAFE_ID_BYTES = 100
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)

@@ -9,8 +9,6 @@ from typing import Final
 
 from batchjobs.text.sentences import cut_sentence, join_unspeakable, split_sentences
 
-__all__ = ["TextSegment", "split_segments"]
-
 _PARAGRAPH_BREAK: Final = re.compile(r"\n[^\S\n]*\n\s*|\u2029\s*")
 _PARAGRAPH_END: Final = re.compile(r"(?:\n[^\S\n]*\n|\u2029)\s*\Z")
 _LINE_END: Final = re.compile(r"[\n\u2028]\s*\Z")

@@ -9,8 +9,6 @@ import sentencex  # type: ignore[import-untyped]
 
 from batchjobs.text.measures import script_of
 
-__all__ = ["cut_sentence", "join_unspeakable", "split_messages", "split_sentences"]
-
 _TATWEEL = "\u0640"
 # Something a voice can say: a letter or number; a tatweel only stretches the letter before it.
 _SPEAKABLE = re.compile(rf"[^\W_{_TATWEEL}]")

@@ -7,8 +7,6 @@ from typing import Final, NamedTuple
 
 from batchjobs.text.measures import is_arabic
 
-__all__ = ["Sounds", "count_sounds"]
-
 _UNHEARD: Final = re.compile("[\u0640\u0652\u200b-\u200f\u2060\ufeff]")
 """Tatweel, sukun, joiners and marks of direction, which may stand anywhere in a word."""
 _ARABIC_MARKS: Final = re.compile("[\u064b-\u065f\u0670\u06d6-\u06ed]")

@@ -12,8 +12,6 @@ from typing import Final
 from batchjobs.text import script_of
 from batchjobs.transcripts.joining import Transcript, Word
 
-__all__ = ["Cue", "make_cues", "to_srt", "to_vtt"]
-
 _LINE_CHARACTERS: Final = 42
 _LONGEST_CUE_SECONDS: Final = 7.0
 _SHORTEST_CUE_SECONDS: Final = 1.0

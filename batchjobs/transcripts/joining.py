@@ -9,8 +9,6 @@ from typing import Final
 
 from batchjobs.text import speech_weight
 
-__all__ = ["Transcript", "TranscriptPart", "TranscriptSegment", "Word", "join_parts"]
-
 _LEAST_SECONDS_A_LETTER: Final = 0.03
 _MOST_SECONDS_A_LETTER: Final = 0.2
 _SNAP_SECONDS: Final = 0.3

@@ -14,8 +14,6 @@ from wsproto.utilities import RemoteProtocolError
 
 from batchjobs.websocket.hooks import replace_machine
 
-__all__ = ["Deflate", "negotiate"]
-
 _logger = logging.getLogger(__name__)
 _LEVEL: Final = 1
 """A second of audio in 0.7 ms and 37 kB; wsproto's level 6 takes nine times that for 31 kB."""

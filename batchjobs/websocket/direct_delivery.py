@@ -6,8 +6,6 @@ from typing import Final, Self, TypeAlias
 import trio
 from trio_websocket import WebSocketConnection
 
-__all__ = ["Mailbox", "deliver_directly", "mailbox_of"]
-
 Take: TypeAlias = Callable[[str | bytes], None]
 
 _ATTRIBUTE: Final = "_send_channel"

@@ -25,8 +25,6 @@ from wsproto.utilities import ProtocolError
 
 from batchjobs.websocket.hooks import replace_machine
 
-__all__ = ["FastConnection", "install_fast_frames", "knows_wsproto"]
-
 _logger = logging.getLogger(__name__)
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HEAD_END_BYTES: Final = 4

@@ -5,8 +5,6 @@ from typing import Final
 
 from wsproto import ConnectionType, WSConnection
 
-__all__ = ["replace_machine"]
-
 _ATTRIBUTE: Final = "_wsproto"
 
 

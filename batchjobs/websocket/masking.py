@@ -6,8 +6,6 @@ from typing import Final
 import numpy as np
 import wsproto.frame_protocol
 
-__all__ = ["install_fast_masker", "remove_fast_masker"]
-
 _logger = logging.getLogger(__name__)
 _ATTRIBUTE: Final = "XorMaskerSimple"
 _SMALL_BYTES: Final = 256

@@ -13,8 +13,6 @@ from batchjobs.formatting import plural
 if TYPE_CHECKING:
     from batchjobs.api.accept import AcceptReport
 
-__all__ = ["accept"]
-
 _REASONS: Final = "silent abrupt short long broken unheard few_words unsettled".split()
 
 

@@ -12,8 +12,6 @@ from batchjobs.formatting import duration, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.audiobook import BindSettings
 
-__all__ = ["bind"]
-
 
 @click.command()
 @RUN_FOLDER

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from batchjobs.planning.plan import Plan, Use
 
-__all__ = ["plan"]
-
 _PRICES: Final = {
     "tts": ("speech", "tts_price_per_million_characters"),
     "stt": ("transcription", "stt_price_per_hour"),

@@ -14,8 +14,6 @@ from batchjobs.formatting import money
 if TYPE_CHECKING:
     from batchjobs.providers import Provider
 
-__all__ = ["probe"]
-
 
 @click.command()
 @click.argument("provider", shell_complete=complete_provider)

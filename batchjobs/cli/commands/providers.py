@@ -9,8 +9,6 @@ import click
 from batchjobs.cli.console import exit_on_error, print_json, say
 from batchjobs.cli.options import config_option, json_option
 
-__all__ = ["providers"]
-
 
 @click.command()
 @json_option

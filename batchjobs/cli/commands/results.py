@@ -10,8 +10,6 @@ import click
 from batchjobs.cli.console import exit_on_error
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, option
 
-__all__ = ["results"]
-
 _STATUSES: Final = ("done", "suspect", "failed", "not_run")
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from batchjobs.api.report import RunReport
     from batchjobs.progress import Observer
 
-__all__ = ["run"]
-
 
 @click.command()
 @MANIFEST

@@ -15,8 +15,6 @@ from batchjobs.process import signals
 if TYPE_CHECKING:
     from batchjobs.manifest.scan import Scan, ScanReport
 
-__all__ = ["scan"]
-
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))

@@ -13,8 +13,6 @@ from batchjobs.cli.options import SETTINGS, config_option, option, setting_optio
 from batchjobs.errors import BatchjobsError
 from batchjobs.process.tuning import tune_process
 
-__all__ = ["serve"]
-
 
 @click.command()
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

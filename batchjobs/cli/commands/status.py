@@ -14,8 +14,6 @@ from batchjobs.formatting import plural
 if TYPE_CHECKING:
     from batchjobs.api.status import RunStatus
 
-__all__ = ["status"]
-
 
 @click.command()
 @RUN_FOLDER

@@ -9,8 +9,6 @@ from batchjobs.cli.next_step import command_of
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option
 from batchjobs.formatting import plural
 
-__all__ = ["verify"]
-
 
 @click.command()
 @RUN_FOLDER

@@ -22,8 +22,6 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.samples import Resampler
 from batchjobs.text import script_of, split_messages
 
-__all__ = ["EspeakSynthesiser", "choose_variant", "split_scripts"]
-
 _PROGRAM = Path(__file__).with_name("espeak_helper.py")
 _START_SECONDS = 20.0
 _PATIENCE_SECONDS = 10.0

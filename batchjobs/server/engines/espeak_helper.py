@@ -19,8 +19,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-__all__ = ["Speak", "main", "serve"]
-
 Speak = Callable[[Mapping[str, object], Callable[[bytes], None]], None]
 """Speaks a request, giving PCM to a function; runs in a child of its own."""
 

@@ -5,8 +5,6 @@ from typing import Protocol
 
 from batchjobs.jobs import SpeechSettings
 
-__all__ = ["Recogniser", "RecogniserStream", "Synthesiser"]
-
 
 class Synthesiser(Protocol):
     """Speaks. One serves a whole server; several threads may use it at once."""

@@ -8,8 +8,6 @@ from typing import NamedTuple
 from batchjobs.errors import ConfigurationError, MissingExtraError
 from batchjobs.server.engines.interface import Recogniser, Synthesiser
 
-__all__ = ["ENGINES", "Engine", "make_recogniser", "make_synthesiser"]
-
 
 class Engine(NamedTuple):
     """One choice of engines for a whole server: the modules that speak and listen."""

@@ -8,8 +8,6 @@ from batchjobs.audio.pcm import to_floats
 from batchjobs.errors import EngineError
 from batchjobs.speech import BYTES_PER_SAMPLE
 
-__all__ = ["PcmReader", "Resampler", "UtteranceEnd"]
-
 # Beyond these a header is nonsense, and tables made for its rate would only cost memory.
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 192_000
 _UTTERANCE_SECONDS = 5.0

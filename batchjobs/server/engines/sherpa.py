@@ -16,8 +16,6 @@ from batchjobs.errors import ConfigurationError, EngineError
 from batchjobs.server.engines.samples import PcmReader, UtteranceEnd
 from batchjobs.server.engines.sherpa_model import RECIPES, Model, find_model
 
-__all__ = ["SherpaRecogniser", "SherpaStream", "check"]
-
 _Transcribe = Callable[[NDArray[np.float32]], str]
 
 _RATE = 16_000

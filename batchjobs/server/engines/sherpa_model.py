@@ -9,8 +9,6 @@ from types import MappingProxyType
 
 from batchjobs.errors import ConfigurationError
 
-__all__ = ["RECIPES", "Model", "Recipe", "find_model"]
-
 _LISTED_FILES = 12
 _MODELS_AT = "models: https://k2-fsa.github.io/sherpa/onnx/pretrained_models/index.html"
 _NEEDED = (

@@ -18,8 +18,6 @@ from batchjobs.errors import ConfigurationError, EngineError
 from batchjobs.server.engines.samples import PcmReader, UtteranceEnd
 from batchjobs.server.engines.sphinx_helper import receive, send
 
-__all__ = ["NOTICE", "SphinxRecogniser", "SphinxStream"]
-
 NOTICE = (
     "pocketsphinx is for rehearsal: it knows English only and mishears more than half the words "
     "of open dictation"

@@ -18,8 +18,6 @@ import struct
 import sys
 from typing import NoReturn, Protocol
 
-__all__ = ["Decoder", "main", "receive", "send", "serve"]
-
 _PIECE_BYTES = 65_536
 _GRAMMAR = "expected"
 _WIDE_BEAM = 1e-100  # a small grammar is cheap: every sentence stays in the race to the end

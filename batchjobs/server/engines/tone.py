@@ -28,8 +28,6 @@ from batchjobs.server.engines.tone_signal import (
     split_text,
 )
 
-__all__ = ["ToneRecogniser", "ToneStream", "ToneSynthesiser"]
-
 _PAYLOAD_SYMBOL_SECONDS = 0.050  # at speed 1: 14 letters a second, less with diacritics
 _PAUSE_SECONDS = 0.3
 """After an utterance: six whole frames of `pauses` and two more, which a lossy format may smear."""

@@ -25,23 +25,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = [
-    "CHECK_BYTES",
-    "HEADER_BYTES",
-    "HEADER_SYMBOL_SECONDS",
-    "PIECE_LIMIT_BYTES",
-    "PILOT_A",
-    "PILOT_B",
-    "PILOT_SECONDS",
-    "RATES",
-    "SYMBOL_SECONDS_ALLOWED",
-    "TONES_HZ",
-    "decode_text",
-    "encode_text",
-    "make_header",
-    "split_text",
-]
-
 # -- the signal --------------------------------------------------------------------------------
 
 TONES_HZ = 450.0 + 85.0 * np.arange(32)  # 16 low, 16 high
