@@ -1,12 +1,12 @@
 """A run's work: endpoints of its providers, the local server if it is needed, the runner."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import trio
+from msgspec import structs
 
 from batchjobs.api.budget import budget_of
 from batchjobs.api.interim import write_interim, write_repeatedly
@@ -107,4 +107,4 @@ def _explain_end(end: RunEnd, request: Request, keys: Mapping[str, str]) -> RunE
         f"no key for the provider '{name}', and {end.error.message}",
         hint=f"set {request.providers[name].key_variable} to the one that 'batchjobs serve' printed",
     )
-    return dataclasses.replace(end, error=error)
+    return structs.replace(end, error=error)
