@@ -38,6 +38,13 @@ class Outcome(NamedTuple):
     record: JobRecord | None
 
 
+class Exchange(NamedTuple):
+    """A row, and the id of one whose result it is copied from, and which is to be replaced."""
+
+    row: Row
+    donor: str
+
+
 @dataclass
 class Rows:
     """Reads the adopted rows."""
@@ -55,6 +62,18 @@ class Rows:
         names = json.dumps(list(actions))
         for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
             yield from page
+
+    def find_exchanges(self) -> list[Exchange]:
+        """Find the rows to be copied whose donors are all about to be replaced by other copies."""
+        # A result that is not asked for any more has its key behind its id, after a separator.
+        donors = """FROM jobs LEFT JOIN rows AS other
+                    ON other.id = substr(jobs.id, 1, instr(jobs.id, char(31)) - 1)
+                    AND other.action = 'copy' AND other.output = jobs.output
+                    WHERE jobs.key = rows.key AND jobs.status = 'done'"""
+        query = f"""SELECT rows.*, (SELECT other.id {donors} AND other.id IS NOT NULL LIMIT 1)
+                    AS donor FROM rows WHERE action = 'copy' AND donor IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 {donors} AND other.id IS NULL)"""
+        return self._database.select(query, (), _read_exchange)
 
     def stream_outcomes(self) -> Iterator[Outcome]:
         """Read the rows in order, each with what became of it."""
@@ -92,3 +111,7 @@ class Rows:
 def _read_outcome(columns: Sequence[object]) -> Outcome:
     record = columns[-1]
     return Outcome(read_row(columns[:-1]), None if record is None else read_record(record))
+
+
+def _read_exchange(columns: Sequence[object]) -> Exchange:
+    return Exchange(read_row(columns[:-1]), str(columns[-1]))

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final, TypeAlias
 
 import trio
@@ -33,11 +33,15 @@ class Feeder:
     Args:
         run: The run.
         send: Where the workers take the tickets; holds none.
+        done: Ids of rows that have their answers already.
     """
 
-    def __init__(self, run: RunState, send: trio.MemorySendChannel[Handout]) -> None:
+    def __init__(
+        self, run: RunState, send: trio.MemorySendChannel[Handout], done: Container[str] = ()
+    ) -> None:
         self._run = run
         self._send = send
+        self._done = done
         self._rate = StartRate(run.options.starts_per_second)
         # Tickets that wait until their service is ready, while others go on at other services.
         self._lines = {service: deque[Ticket]() for service in run.services.values()}
@@ -53,7 +57,7 @@ class Feeder:
             for actions in ((Action.COPY, Action.BAD), TO_BUY, (Action.FOLLOW,)):
                 rows = run.checkpoint.rows.stream_to_do(actions)
                 try:
-                    await self._feed(rows)
+                    await self._feed(row for row in rows if row.id not in self._done)
                 except BatchjobsError as error:  # what is open may still finish
                     run.stop(error)
 

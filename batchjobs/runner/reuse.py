@@ -1,21 +1,23 @@
 """Gives a row what an equal one has: a copy, a result in doubt, or the same failure."""
 
 import time
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
 import trio
 from msgspec import structs
 
 from batchjobs.checkpoint import JobRecord, Row
-from batchjobs.errors import SuspectError
+from batchjobs.errors import BatchjobsError, SuspectError
 from batchjobs.jobs import Job, Status, sum_severity
 from batchjobs.outputs import reuse
 from batchjobs.outputs.writing import Written
 from batchjobs.planning.intact import can_serve, is_intact
 from batchjobs.planning.plan import Action
+from batchjobs.runner.exchanges import order_copies
 from batchjobs.runner.reactions import Fail
 from batchjobs.runner.state import RunState
-from batchjobs.runner.tickets import Copy, Ticket, to_purchase
+from batchjobs.runner.tickets import Copy, Ticket, make_ticket, to_purchase
 
 
 class Reuse:
@@ -30,6 +32,45 @@ class Reuse:
         self._remakes: dict[str, tuple[Ticket, list[Ticket]]] = {}
         """By key: the ticket that buys again what could not be copied, and those that wait for it."""
 
+    async def copy_exchanged(self) -> set[str]:
+        """Copy what other copies are about to replace, each before that happens.
+
+        Returns:
+            The ids of the rows that are done by it.
+        """
+        run, done = self._run, set[str]()
+        found = await trio.to_thread.run_sync(run.checkpoint.rows.find_exchanges)
+        rows = {exchange.row.id: exchange.row for exchange in found}
+        held: list[tuple[JobRecord, Written]] = []
+        async with trio.open_nursery() as nursery:
+            for row_id, is_held in order_copies({each.row.id: each.donor for each in found}):
+                if run.is_stopping:
+                    return done
+                copied = await self._copy_first(rows[row_id])
+                if copied is not None and is_held:
+                    held.append(copied)
+                elif copied is not None:  # what is in line first is in its place first
+                    nursery.start_soon(self._settle, copied[0], self._publish(*copied), done)
+            for copied in held:
+                nursery.start_soon(self._settle, copied[0], self._publish(*copied), done)
+        return done
+
+    async def _copy_first(self, row: Row) -> tuple[JobRecord, Written] | None:
+        """Make a copy; None if it cannot be made: the row is looked at again among the others."""
+        ticket = make_ticket(row)
+        ticket.started_at = time.time()
+        return await self._make_copy(ticket, await self._find_donors(row))
+
+    async def _settle(self, record: JobRecord, durable: Awaitable[None], done: set[str]) -> None:
+        try:
+            with trio.CancelScope(shield=True):
+                await durable
+        except BatchjobsError as error:
+            self._run.stop(error)
+        else:
+            done.add(record.id)
+            self._run.tell_finished(record)
+
     async def copy(self, ticket: Ticket, *, has_waited: bool) -> JobRecord | Fail | None:
         """Give a row the result, or the failure, of an equal one.
 
@@ -43,17 +84,34 @@ class Reuse:
         Raises:
             BatchjobsError: The disk failed.
         """
-        run, row = self._run, ticket.row
-        donors = await trio.to_thread.run_sync(run.checkpoint.lookups.find_donors, row.key)
-        for donor in donors:
-            if not donor.has_layout_of(row):
-                continue
-            written = await self._copy_files(donor, row.output)
-            if written is not None:
-                return await self._record_copy(ticket, donor, row.output, written)
+        donors = await self._find_donors(ticket.row)
+        copied = await self._make_copy(ticket, donors)
+        if copied is not None:
+            with trio.CancelScope(shield=True):
+                await self._publish(*copied)
+            return copied[0]
         # If it failed before: where there is a donor it can be done, unless it was tried just now.
-        may_follow = has_waited or (row.action == Action.FOLLOW and not donors)
+        may_follow = has_waited or (ticket.row.action == Action.FOLLOW and not donors)
         return await self._follow(ticket) if may_follow else None
+
+    async def _find_donors(self, row: Row) -> list[JobRecord]:
+        find = self._run.checkpoint.lookups.find_donors
+        return await trio.to_thread.run_sync(find, row.key)
+
+    async def _make_copy(
+        self, ticket: Ticket, donors: Sequence[JobRecord]
+    ) -> tuple[JobRecord, Written] | None:
+        """Write a row's files beside their places, from the first donor whose own are intact."""
+        row = ticket.row
+        for donor in donors:
+            if donor.has_layout_of(row):
+                written = await self._copy_files(donor, row.output)
+                if written is not None:
+                    return _make_record(ticket, donor, row.output, written), written
+        return None
+
+    def _publish(self, record: JobRecord, written: Written) -> Awaitable[None]:
+        return self._run.recorder.finish(record=record, targets=written.targets)
 
     async def _follow(self, ticket: Ticket) -> JobRecord | Fail | None:
         """Give a row what an equal one without a good result has: one in doubt, or a failure."""
@@ -76,7 +134,8 @@ class Reuse:
             place = await self._run.reserve_place(row)
             written = await self._copy_files(leader, place)
             if written is not None:
-                record = await self._record_copy(ticket, leader, place, written)
+                record = _make_record(ticket, leader, place, written)
+                await self._publish(record, written)
         return record
 
     def _find_leader(self, row: Row) -> JobRecord | None:
@@ -111,25 +170,6 @@ class Reuse:
             reuse.copy_result, folder, output, donor, limiter=self._run.disk
         )
 
-    async def _record_copy(
-        self, ticket: Ticket, donor: JobRecord, output: str, written: Written
-    ) -> JobRecord:
-        """Make a copy durable as a row's result."""
-        record = replace(
-            donor,
-            id=ticket.row.id,
-            output=output,
-            files=written.files,
-            is_damaged=False,  # what was copied was compared with its hash
-            started_at=ticket.started_at,
-            finished_at=time.time(),
-        )
-        if donor.id != ticket.row.id:  # its own earlier result was bought for it
-            record = replace(record, copied_from=donor.id, attempts=0, cost=0.0)
-        with trio.CancelScope(shield=True):
-            await self._run.recorder.finish(record=record, targets=written.targets)
-        return record
-
     def buy_instead(self, ticket: Ticket, job: Job) -> None:
         """Buy what cannot be copied after all, once for all rows that ask for it.
 
@@ -155,3 +195,18 @@ class Reuse:
             assert isinstance(other.step, Copy)
             step = structs.replace(other.step, has_waited=True)
             self._run.queue.put_after(structs.replace(other, step=step), 0.0)
+
+
+def _make_record(ticket: Ticket, donor: JobRecord, output: str, written: Written) -> JobRecord:
+    record = replace(
+        donor,
+        id=ticket.row.id,
+        output=output,
+        files=written.files,
+        is_damaged=False,  # what was copied was compared with its hash
+        started_at=ticket.started_at,
+        finished_at=time.time(),
+    )
+    if donor.id != ticket.row.id:  # its own earlier result was bought for it
+        record = replace(record, copied_from=donor.id, attempts=0, cost=0.0)
+    return record

@@ -85,9 +85,10 @@ class Runner:
     async def _work(self) -> None:
         run = self._state
         worker = Worker(run)
+        done = await worker.copy_exchanged()
         send, receive = trio.open_memory_channel[Handout](0)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Feeder(run, send).run)
+            nursery.start_soon(Feeder(run, send, done).run)
             sessions = max(1, sum(service.most for service in run.services.values()))
             for _ in range(sessions + min(sessions, _COMMITTING_AT_ONCE)):
                 nursery.start_soon(worker.serve, receive.clone())

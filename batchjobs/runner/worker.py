@@ -63,6 +63,14 @@ class Worker:
         self._reuse = Reuse(run)
         self._internal_alike: list[str] = []
 
+    async def copy_exchanged(self) -> set[str]:
+        """Copy what other copies are about to replace; gives the ids of the rows that are done."""
+        try:
+            return await self._reuse.copy_exchanged()
+        except BatchjobsError as error:
+            self._run.stop(error)
+            return set()
+
     async def serve(self, receive: trio.MemoryReceiveChannel[Handout]) -> None:
         """Take tickets to their answers until no more come."""
         run = self._run

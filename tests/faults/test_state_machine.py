@@ -3,11 +3,11 @@
 import fcntl
 import shutil
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis.errors import Flaky
+from msgspec import structs
 
 from batchjobs.checkpoint import FileRecord, JobRecord, Row
 from batchjobs.errors import SessionError, TransientError
@@ -220,7 +220,7 @@ def test_failed_copies_that_each_buy_are_caught(
     """A runner that buys for each row what one purchase would serve spends too much."""
 
     def buy_instead(reuse: Reuse, ticket: Ticket, job: Job) -> None:
-        remake = replace(ticket, step=to_purchase(ticket.row, job))
+        remake = structs.replace(ticket, step=to_purchase(ticket.row, job))
         reuse._run.queue.put_after(remake, 0.0)
 
     monkeypatch.setattr(Reuse, "buy_instead", buy_instead)

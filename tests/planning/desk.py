@@ -122,8 +122,8 @@ class Desk:
                 record = replace(donors[0], id=row.id, output=row.output, files=written.files)
                 checkpoint.commit(records=[record])
                 return False
-            # Of rows that exchange their texts one is bought again, as in a run: each replaces
-            # what the other is to be copied from.
+            # Of rows that exchange their texts this model, which does one after the other, buys one
+            # again; how a run does them is tested in tests/runner/test_exchanges.py.
             assert row.key in self.held, f"{row.action} of {row.id} has no donor: a lie of the plan"
         checkpoint.commit(starts=[make_start(key=row.key, job=row.id, provider=row.provider)])
         if row.kind == Kind.TTS:
