@@ -55,8 +55,9 @@ def from_status(status: int, *, retry_after_seconds: float | None = None) -> Ses
 
 
 def _by_status(status: str, shown: str, code: str, retry_after: float | None) -> SessionError:
-    other = PermanentError if status.startswith("4") else TransientError
-    kind, hint = _STATUSES.get(status, (other, ""))
+    if status.startswith("4") and status not in _STATUSES:  # final: there is nothing to wait for
+        return PermanentError(shown, code=code)
+    kind, hint = _STATUSES.get(status, (TransientError, ""))
     return kind(shown, code=code, hint=hint, retry_after_seconds=retry_after)
 
 

@@ -89,6 +89,12 @@ def test_the_asked_wait_is_kept(status: int) -> None:
     assert error_codes.from_status(status).retry_after_seconds is None
 
 
+@pytest.mark.parametrize("status", [400, 404, 408])
+def test_a_final_refusal_asks_for_no_wait(status: int) -> None:
+    """A job that meets it in an outage tries again as soon as any other."""
+    assert error_codes.from_status(status, retry_after_seconds=300.0).retry_after_seconds is None
+
+
 @pytest.mark.parametrize("code", ["40101", "40201", "40301"])
 def test_what_stops_a_run_says_what_to_do(code: str) -> None:
     """An error that ends everything has a hint."""
