@@ -76,14 +76,15 @@ async def _publish(
     if job.is_in_doubt:
         record = _to_suspect(record, job, _starts(spans))
     left: tuple[str, ...] = ()
-    if homes:  # else its segments have no other place
-        left = tuple({segment.path for segment in job.held.values()})
-        left = tuple(path for path in left if run_folder.is_segment_file(path))
-        found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
-        kept = found.get(row.id)
-        left += (kept.output,) if kept and kept.status is Status.SUSPECT else ()
-    changes = SegmentChanges(homes=homes, left_files=left)
+    # Hours may have been encoded: from here on it takes moments, and no cancellation takes it back.
     with trio.CancelScope(shield=True):
+        if homes:  # else its segments have no other place
+            left = tuple({segment.path for segment in job.held.values()})
+            left = tuple(path for path in left if run_folder.is_segment_file(path))
+            found = await trio.to_thread.run_sync(run.checkpoint.lookups.find, [row.id])
+            kept = found.get(row.id)
+            left += (kept.output,) if kept and kept.status is Status.SUSPECT else ()
+        changes = SegmentChanges(homes=homes, left_files=left)
         await run.recorder.finish(record=record, changes=changes, targets=written.targets)
     await trio.to_thread.run_sync(remove_segments, run.checkpoint.folder, left)
     return record

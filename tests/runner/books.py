@@ -11,6 +11,8 @@ from tests.runner.runs import OPTIONS, QUICK, RunOutcome, run_rows
 
 SHORT = replace(QUICK, text_limit_characters=400, audio_limit_seconds=4.0, audio_target_seconds=3.0)
 
+LONG = " ".join(f"الجُملة رقم {number} من كتابٍ طويلٍ عن النجوم." for number in range(20))
+
 PLAN = Options(skip_bad_rows=True, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)
 
 RUN = replace(OPTIONS, sentence_pause_seconds=0.05, paragraph_pause_seconds=0.25)

@@ -18,6 +18,7 @@ from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import Event, RunStopping
 from batchjobs.runner import RunEnd, Runner, RunState
 from tests.builders import audio_message, make_endpoint
+from tests.runner.books import LONG, run_book
 from tests.runner.runs import (
     OPTIONS,
     QUICK,
@@ -277,3 +278,22 @@ async def test_what_was_cut_off_is_written_down_at_once(tmp_path: Path) -> None:
     await run_rows(tmp_path, jobs(60), stuck, opener=Grouped, run_options=wide, during=stop)
     assert Grouped.closing["attempts"] >= 29
     assert Grouped.closing["commits"] <= 3
+
+
+async def test_a_book_that_is_being_published_is_not_taken_back(tmp_path: Path) -> None:
+    """Cut off between the two commits of its end it is done all the same: it may have taken hours."""
+    runners: list[Runner] = []
+
+    class Struck(Checkpoint):
+        def commit(self, **content: Sequence[Any]) -> list[int]:
+            numbers = super().commit(**content)
+            if any(changes.assembling for changes in content["changes"]):
+                trio.from_thread.run_sync(runners[0]._work_scope.cancel)
+            return numbers
+
+    async def watch(runner: Runner) -> None:
+        runners.append(runner)
+
+    run = await run_book(tmp_path, [job("b", LONG)], obeys, opener=Struck, during=watch)
+    assert run.statuses == {"done": 1}
+    assert not (tmp_path / "segments").exists()
