@@ -23,6 +23,7 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
         slot: Its place among the open sessions.
         began_at: When it began, on trio's clock.
         number: Its number in the checkpoint; 0 until it is there.
+        is_settled: Whether its cost is counted.
     """
 
     ticket: Ticket
@@ -31,9 +32,13 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     slot: Slot
     began_at: float = msgspec.field(default_factory=trio.current_time)
     number: int = 0
+    is_settled: bool = False
 
     def settle(self) -> None:
-        """Count what it has cost: for its ticket, and for the budget in place of what was set aside."""
+        """Count what it has cost, once: for its ticket, and in place of what was set aside."""
+        if self.is_settled:
+            return
+        self.is_settled = True
         session = self.session
         price = self.service.price(session.sent_characters, session.sent_audio_seconds)
         self.ticket.cost += price.money

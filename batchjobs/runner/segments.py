@@ -106,7 +106,7 @@ async def _settle(
     if not record.path and is_last:  # a transcript: what was to be sent is sent
         left = [run_folder.segment_path(record.key)]
     remove_segments(run.checkpoint.folder, left)
-    ticket.kept = record
+    ticket.kept = record if record.doubts else None
     if is_last:
         _hand_over(run, record)
 

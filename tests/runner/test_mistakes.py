@@ -3,16 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from batchjobs.errors import DiskError, InternalError
 from batchjobs.jobs import Status
+from batchjobs.outputs import writing
+from batchjobs.outputs.writing import Written
 from batchjobs.progress import Event
 from batchjobs.runner import RunEnd
+from batchjobs.runner.service import Service
+from tests import streams
+from tests.runner.books import LONG, run_book
 from tests.runner.runs import OPTIONS, Failing, job, jobs, obeys, run_rows
-from tests.streams import Service
 
 # Deadlines of a few seconds and a disk in threads: on the machine's own clock it would depend on it.
 pytestmark = pytest.mark.usefixtures("standing_clock")
@@ -21,7 +26,9 @@ pytestmark = pytest.mark.usefixtures("standing_clock")
 class Clumsy:
     """A `dial` that raises something unforeseen for some connections."""
 
-    def __init__(self, service: Service, strikes: Callable[[int], Exception | None]) -> None:
+    def __init__(
+        self, service: streams.Service, strikes: Callable[[int], Exception | None]
+    ) -> None:
         self.service = service
         self.strikes = strikes
         self.calls = 0
@@ -41,7 +48,7 @@ async def test_a_surprise_fails_one_job(
 ) -> None:
     """Its record names the mistake, the log has the traceback, the others go on."""
     async with trio.open_nursery() as nursery:
-        service = Service(nursery, talk=obeys)
+        service = streams.Service(nursery, talk=obeys)
         clumsy = Clumsy(service, lambda call: error if call == 3 else None)
         run = await run_rows(tmp_path, jobs(10), dial=clumsy)
         nursery.cancel_scope.cancel()
@@ -58,7 +65,7 @@ async def test_a_surprise_fails_one_job(
 async def test_five_surprises_alike_stop_the_run(tmp_path: Path) -> None:
     """Exit 70, before a manifest is burnt; different ones do not add up."""
     async with trio.open_nursery() as nursery:
-        service = Service(nursery, talk=obeys)
+        service = streams.Service(nursery, talk=obeys)
         clumsy = Clumsy(service, lambda call: ZeroDivisionError() if call > 4 else None)
         run = await run_rows(tmp_path / "alike", jobs(40), dial=clumsy)
         assert isinstance(run.end.error, InternalError)
@@ -85,15 +92,39 @@ async def test_a_surprise_that_cannot_be_written_down_stops_the_run(tmp_path: Pa
     assert not run.records
 
 
-async def test_a_surprise_while_a_result_is_written_closes_the_attempt(tmp_path: Path) -> None:
-    """What was sent is in the ledger, once."""
-    broken = [job("a", output="a.xyz")]
-    run = await run_rows(tmp_path, [*broken, job("b")])
+async def test_a_surprise_while_a_result_is_written_closes_the_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent is in the ledger and in the record, once."""
+    write = writing.write_speech
+
+    def stumble(folder: Path, output: str, *others: Any) -> Written:
+        if output.endswith("a.wav"):
+            raise ZeroDivisionError
+        return write(folder, output, *others)
+
+    monkeypatch.setattr(writing, "write_speech", stumble)
+    run = await run_rows(tmp_path, [job("a"), job("b")])
+    assert run.end == RunEnd()
     assert run.open_attempts == 0
-    assert run.rows == 2
-    if run.end.error is None:
-        assert run.records["a"].status is Status.FAILED
-        assert run.records["a"].cost == len(job("a").text)
+    assert run.statuses == {"done": 1, "failed": 1}
+    sent = len(job("a").text)
+    assert ("a", "internal", "", sent) in run.attempts
+    assert run.records["a"].cost == sent
+
+
+async def test_a_surprise_after_a_segment_is_bought_costs_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segment is durable by then: its job is put together all the same."""
+
+    def stumble(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Service, "learn_result", stumble)
+    run = await run_book(tmp_path, [job("b", LONG)], obeys)
+    assert run.end == RunEnd()
+    assert run.statuses == {"done": 1}
 
 
 async def test_an_observer_that_fails_stops_nothing(
