@@ -121,8 +121,9 @@ class Worker:
             try:
                 result = await session.run()
             except SessionError as error:
+                audio.discard()  # the disk may take a while, and others need the memory
                 if (stop := find_stop(error)) is not None:
-                    run.stop(stop.error)  # at once: the disk may take a while
+                    run.stop(stop.error)  # at once, for the same reason
                 with trio.CancelScope(shield=True):
                     await self._handle_failure(attempt, buy, error)
                 return

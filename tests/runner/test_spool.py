@@ -2,9 +2,10 @@
 
 import contextlib
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,16 @@ import trio
 import trio.testing
 
 from batchjobs.audio.buffer import ReceivedAudio
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError, DiskFullError, OutputError
 from batchjobs.jobs import Ending
 from batchjobs.plausibility.clips import SpeechRates
+from batchjobs.runner import Runner
 from batchjobs.runner.spool import AudioSpool
+from tests.builders import audio_message
 from tests.clocks import until_soon
+from tests.runner.runs import RETRIES, jobs, run_rows
+from tests.streams import Peer
 
 RATE = 8_000
 KEY = "a" * 64
@@ -172,3 +178,30 @@ async def test_a_disk_that_fails_is_told_once_and_loses_nothing(tmp_path: Path, 
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [type(error) for error in errors] == [DiskFullError if kind == "full" else OutputError]
     assert not folder.is_dir() or not list(folder.iterdir())
+
+
+async def test_a_failed_session_s_audio_is_let_go_before_the_disk_hears_of_it(
+    tmp_path: Path,
+) -> None:
+    """A thousand sessions that break in mid-audio do not fill the disk as well."""
+    held: list[int] = []
+    runners: list[Runner] = []
+
+    class Watched(Checkpoint):
+        def commit(self, **content: Sequence[Any]) -> list[int]:
+            if any(end.result == "transient" for end in content["ends"]):
+                held.append(runners[0]._state.spool.held_bytes)
+            return super().commit(**content)
+
+    async def break_off(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.send(audio_message(hum(1.0), RATE))
+        await peer.send({"type": "error", "errorCode": 50001})
+
+    async def watch(runner: Runner) -> None:
+        runners.append(runner)
+
+    run = await run_rows(tmp_path, jobs(1), break_off, opener=Watched, during=watch)
+    assert run.statuses == {"failed": 1}
+    assert held == [0] * RETRIES.attempts
