@@ -31,7 +31,11 @@ DOCUMENTS = {
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
         ROOT / ".github/CONTRIBUTING.md",
-        *sorted(ROOT.glob("*/**/README.md")),
+        *sorted(
+            page
+            for folder in ("batchjobs", "manifests", "outputs", "tests")
+            for page in (ROOT / folder).rglob("README.md")
+        ),
     )
 }
 CONTEXT = click.Context(cli)

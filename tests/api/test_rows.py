@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import batchjobs
+from tests.whole_runs import environment
 
 ROWS: list[dict[str, object]] = [
     {"id": "تحية", "text": "السلام عليكم ورحمة الله", "فصل": 1},
@@ -97,12 +98,13 @@ def test_status_says_how_to_continue_with_the_same_rows(
     some = batchjobs.Options(engine="tone", output="مجلد", limit=1)
     batchjobs.run(ROWS, some)
     command = [sys.executable, "-m", "batchjobs", "status", "مجلد"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ours = environment()
+    said = subprocess.run(command, env=ours, capture_output=True, text=True, check=True).stdout
     assert "continue, with the same rows: " in said
     assert f"run - -o {Path('مجلد').absolute()}" in said.replace("'", "")
     lines = "".join(json.dumps(row) + "\n" for row in ROWS)
     command = [sys.executable, "-m", "batchjobs", "run", "-", "-o", "مجلد", "--engine", "tone"]
-    subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    subprocess.run(command, env=ours, input=lines, capture_output=True, text=True, check=True)
     assert batchjobs.status("مجلد").attempts == 3
 
 
