@@ -14,7 +14,8 @@ def order_copies(donors: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
         donors: By id of a row, the id of the row that it is copied from.
 
     Yields:
-        A row's id, and whether its copy is to be held back until all others are in their places.
+        A row's id, and whether its copy is to be held back until the next that is, or the end: the
+        others of its circle are in their places by then.
     """
     readers = Counter(donors.values())
     left = dict(donors)

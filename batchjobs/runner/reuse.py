@@ -41,18 +41,25 @@ class Reuse:
         run, done = self._run, set[str]()
         found = await trio.to_thread.run_sync(run.checkpoint.rows.find_exchanges)
         rows = {exchange.row.id: exchange.row for exchange in found}
-        held: list[tuple[JobRecord, Written]] = []
+        held: tuple[JobRecord, Written] | None = None
         async with trio.open_nursery() as nursery:
-            for row_id, is_held in order_copies({each.row.id: each.donor for each in found}):
-                if run.is_stopping:
-                    return done
-                copied = await self._copy_first(rows[row_id])
-                if copied is not None and is_held:
-                    held.append(copied)
-                elif copied is not None:  # what is in line first is in its place first
+
+            def publish(copied: tuple[JobRecord, Written] | None) -> None:
+                if copied is not None:  # what is in line first is in its place first
                     nursery.start_soon(self._settle, copied[0], self._publish(*copied), done)
-            for copied in held:
-                nursery.start_soon(self._settle, copied[0], self._publish(*copied), done)
+
+            for row_id, is_held in order_copies({each.row.id: each.donor for each in found}):
+                if is_held:  # another circle begins
+                    publish(held)
+                    held = None
+                if run.is_stopping and held is None:  # else what is held is nowhere else any more
+                    break
+                copied = await self._copy_first(rows[row_id])
+                if is_held:
+                    held = copied
+                else:
+                    publish(copied)
+            publish(held)
         return done
 
     async def _copy_first(self, row: Row) -> tuple[JobRecord, Written] | None:

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import BadRow
 from batchjobs.options import Options
+from batchjobs.outputs.writing import Written
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.runner import Runner, RunState
+from batchjobs.runner.reuse import Reuse
 from tests.runner.runs import (
     OPTIONS,
     QUICK,
@@ -123,3 +125,29 @@ async def test_a_row_without_a_way_to_its_provider_asks_for_the_key(tmp_path: Pa
         )
         end = await Runner(state).run()
     assert isinstance(end.error, ConfigurationError)
+
+
+async def test_a_run_that_stops_amid_an_exchange_loses_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A circle is closed once it is begun: what was read first has no other place by then."""
+    names = "abcd"
+    await run_rows(tmp_path, [job(name, f"the words of {name}") for name in names])
+    copy, copied = Reuse._copy_files, []
+
+    async def copy_and_stop(reuse: Reuse, donor: JobRecord, output: str) -> Written | None:
+        written = await copy(reuse, donor, output)
+        copied.append(output)
+        if len(copied) == 2:
+            reuse._run.start_no_more("enough")
+        return written
+
+    turned = [job(name, f"the words of {other}") for name, other in zip(names, "bcda", strict=True)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Reuse, "_copy_files", copy_and_stop)
+        run = await run_rows(tmp_path, turned)
+    assert run.statuses == {"done": 4}
+    again = await run_rows(tmp_path, turned)
+    assert again.statuses == {"done": 4}
+    assert not run.service.streams
+    assert not again.service.streams

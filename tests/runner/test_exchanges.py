@@ -13,7 +13,8 @@ def simulate(donors: dict[str, str]) -> dict[str, str]:
     held: dict[str, str] = {}
     for row, is_held in order_copies(donors):
         if is_held:
-            held[row] = places[donors[row]]
+            places |= held
+            held = {row: places[donors[row]]}
         else:
             places[row] = places[donors[row]]
     return places | held
