@@ -3,12 +3,15 @@
 import codecs
 import html.entities
 import lzma
+import posixpath
 import re
+import unicodedata
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from batchjobs.errors import ManifestError, MissingExtraError
 
@@ -24,12 +27,23 @@ _MOST_PAGE_BYTES: Final = 32 * 1024 * 1024
 _MOST_FILES: Final = 20_000
 _ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
 _OF_XML: Final = frozenset(["amp", "lt", "gt", "quot", "apos"])
-_ENCODING: Final = re.compile(rb"""^\s*<\?xml[^>]*encoding\s*=\s*["']([\w.:-]+)["']""")
+_STRAY_AMPERSAND: Final = re.compile(r"&(?!#?\w+;)")
+_ENCODING: Final = re.compile(
+    rb"""^\s*<\?xml[^>]*encoding\s*=\s*["']([\w.:-]+)["']"""
+    rb"""|(?i:<meta\b[^>]{0,200}\bcharset\s*=\s*["']?\s*([\w.:-]+))"""
+)
+_HEAD_BYTES: Final = 2_048
+"""Where a page says its encoding."""
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
 )
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
+_CALLED_LATIN: Final = frozenset(["iso8859-1", "ascii"])
+"""What is declared as these is windows-1252 to every browser: quotation marks stand in it."""
 _CHECK: Final = "it is damaged: fetch it again, or open and save it in Calibre or Sigil"
 
 
@@ -67,7 +81,21 @@ class Archive:
         if len(infos) > _MOST_FILES or sum(info.file_size for info in infos) > _MOST_BYTES:
             raise self.error("unpacks to more than any book", "check where it comes from")
         self.names = frozenset(info.filename for info in infos)
+        self._by_folded_name: dict[str, list[str]] = {}
+        for name in sorted(self.names):
+            self._by_folded_name.setdefault(_fold_name(name), []).append(name)
         self._refuse_protected()
+
+    def find(self, name: str) -> str:
+        """Find a file that may be written another way: in Unicode form, case, escapes or slashes.
+
+        Returns:
+            Its name in the archive; the one given, if there is none or more than one.
+        """
+        if name in self.names:
+            return name
+        found = self._by_folded_name.get(_fold_name(name), [])
+        return found[0] if len(found) == 1 else name
 
     def error(self, message: str, hint: str = _CHECK) -> ManifestError:
         """Make an error about this book."""
@@ -93,7 +121,7 @@ class Archive:
             raise self.error(f"cannot be unpacked: '{name}': {error}") from error
 
     def text(self, name: str) -> str:
-        """Read a page, in the encoding that it says; UTF-8 if it says none.
+        """Read a page, in the encoding that it says, if that can be; UTF-8 if it says none.
 
         Raises:
             ManifestError: It is in another, or longer than any page.
@@ -101,9 +129,7 @@ class Archive:
         content = self.read(name)
         if len(content) > _MOST_PAGE_BYTES:
             raise self.error(f"has a page longer than any book: '{name}'", "split it")
-        declared = _ENCODING.match(content)
-        encoding = declared[1].decode("ascii") if declared else "utf-8"
-        encoding = next((e for mark, e in _MARKS if content.startswith(mark)), encoding)
+        encoding = _find_encoding(content)
         try:
             return content.decode(encoding)
         except (LookupError, ValueError) as error:
@@ -127,7 +153,9 @@ class Archive:
                 "reading an EPUB", package="defusedxml", extra="book"
             ) from error
         try:
-            root: Element = ElementTree.fromstring(_ENTITY.sub(_write_entity, self.text(name)))
+            root: Element = ElementTree.fromstring(
+                _STRAY_AMPERSAND.sub("&amp;", _ENTITY.sub(_write_entity, self.text(name)))
+            )
         except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
             raise self.error(f"has a damaged '{name}': {error}") from error
         return root
@@ -139,6 +167,40 @@ class Archive:
             methods = [m.get("Algorithm", "") for m in all_below(each, "EncryptionMethod")]
             if not methods or not all(m in _FONT_SCRAMBLING for m in methods):
                 raise self.error("is protected (DRM)", "only books without protection can be read")
+
+
+def _fold_name(name: str) -> str:
+    """Write a file's name so that all its spellings are one."""
+    with suppress(UnicodeError):  # an entry without its UTF-8 flag is read as code page 437
+        name = name.encode("cp437").decode("utf-8")
+    path = posixpath.normpath(unquote(name).replace("\\", "/"))
+    return unicodedata.normalize("NFC", path.lstrip("/")).casefold()
+
+
+def _find_encoding(content: bytes) -> str:
+    """Find a page's encoding: what its first bytes prove goes before what it declares."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding
+    declared = _ENCODING.search(content[:_HEAD_BYTES])
+    said = (declared[1] or declared[2]).decode("ascii") if declared else "utf-8"
+    try:
+        name = codecs.lookup(said).name
+    except LookupError:
+        return said
+    # The declaration was read as ASCII, so the page is not in 16 or 32 bits a letter.
+    if name.startswith(("utf-16", "utf-32")) or (_NOT_ASCII.search(content) and _is_utf8(content)):
+        return "utf-8"
+    return "cp1252" if name in _CALLED_LATIN else said
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Say whether bytes are UTF-8: those of another encoding are not, by chance, for a page."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _write_entity(found: re.Match[str]) -> str:

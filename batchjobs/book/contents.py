@@ -1,12 +1,16 @@
 """What an EPUB says of itself: its facts, the order of its pages, and its table of contents."""
 
-import posixpath
+import html
+import html.entities
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urldefrag
 
 from batchjobs.book.archive import Archive, all_below, local_name
+from batchjobs.book.letters import clean_letters
+from batchjobs.book.links import resolve
+from batchjobs.errors import ManifestError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -21,6 +25,21 @@ _UNREAD_PAGES: Final = frozenset(
     """.split()
 )
 """By the names of EPUB 2's guide and EPUB 3's landmarks."""
+
+
+_PART: Final = re.compile(
+    r"(?:part|book|volume|act|teil|buch|band|partie|livre|tome|parte|libro|parts?|часть|книга"
+    r"|ال?(?:جزء|قسم|باب|كتاب|مجلد|سفر))\b",
+    re.IGNORECASE,
+)
+_CHAPTER: Final = re.compile(
+    r"(?:chapter|kapitel|chapitre|capítulo|capitolo|глава|الفصل|فصل)\b", re.IGNORECASE
+)
+_ENTITY: Final = re.compile(r"&(\w+);|<!ENTITY")
+_NCX_LINES: Final = re.compile(
+    r"(<navPoint\b)|(</navPoint)|<text>([^<]*)</text>[^<]*</navLabel>\s*<content[^>]*?"
+    r"""src\s*=\s*["']([^"']+)["']"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +68,8 @@ class Package:
         authors: In order.
         facts: ``language``, ``publisher``, ``date`` and ``identifier``, where they are given.
         spine: The pages in reading order.
-        unread: Pages that are navigation, notes, or the printer's.
+        skipped: What the reading order names and does not hold, and why.
+        unread: Pages that are navigation, notes, or the printer's, with what they are called.
         nav: EPUB 3's contents; may be empty.
         ncx: EPUB 2's; may be empty.
         cover: The picture; may be empty.
@@ -59,7 +79,8 @@ class Package:
     authors: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     spine: list[str] = field(default_factory=list)
-    unread: set[str] = field(default_factory=set)
+    skipped: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, frozenset[str]] = field(default_factory=dict)
     nav: str = ""
     ncx: str = ""
     cover: str = ""
@@ -70,6 +91,9 @@ class _Item:
     file: str
     kind: str
     properties: frozenset[str]
+
+
+_ASIDE: Final = "beside the reading order (linear='no')"
 
 
 def read_package(archive: Archive) -> Package:
@@ -83,7 +107,7 @@ def read_package(archive: Archive) -> Package:
     package = archive.xml(name)
     items = {
         item.get("id", ""): _Item(
-            _resolve(name, item.get("href", ""))[0],
+            _find(archive, name, item.get("href", ""))[0],
             item.get("media-type", ""),
             frozenset(item.get("properties", "").split()),
         )
@@ -92,27 +116,44 @@ def read_package(archive: Archive) -> Package:
     found = Package(
         title=next(_texts_of(package, "title"), ""),
         authors=list(_texts_of(package, "creator")),
-        spine=list(_read_spine(package, items)),
         nav=next((item.file for item in items.values() if "nav" in item.properties), ""),
         ncx=next((item.file for item in items.values() if item.kind == _NCX), ""),
         cover=_find_cover(package, items),
     )
+    _read_spine(package, items, found)
     for fact in ("language", "publisher", "date", "identifier"):
         for value in _texts_of(package, fact):
             found.facts.setdefault(fact, value)
-    found.unread.update(_find_unread(all_below(package, "reference"), name))
+    found.unread.update(_find_unread(archive, all_below(package, "reference"), name))
     if found.nav in archive.names:
         landmarks = _find_nav(archive.xml(found.nav), "landmarks")
         links = [] if landmarks is None else all_below(landmarks, "a")
-        found.unread.update(_find_unread(links, found.nav))
+        found.unread.update(_find_unread(archive, links, found.nav))
     return found
 
 
-def _read_spine(package: "Element", items: Mapping[str, _Item]) -> Iterator[str]:
+def _read_spine(package: "Element", items: Mapping[str, _Item], found: Package) -> None:
     for ref in all_below(package, "itemref"):
-        item = items.get(ref.get("idref", ""))
-        if item and ref.get("linear") != "no" and not item.kind.startswith(_NO_PAGES):
-            yield item.file
+        name = ref.get("idref", "")
+        item = items.get(name)
+        if item is None:
+            found.skipped[name] = "missing in the book's list of files"
+        elif item.kind.startswith(_NO_PAGES):
+            found.skipped[item.file] = f"no page but {item.kind}"
+        else:
+            found.spine.append(item.file)
+            if ref.get("linear") == "no":
+                found.skipped[item.file] = _ASIDE
+
+
+def keep_listed(package: Package, entries: Iterable[Entry]) -> None:
+    """Keep the pages beside the reading order that the contents list, and no others."""
+    listed = {entry.file for entry in entries}
+    for file in [f for f, why in package.skipped.items() if why == _ASIDE and f in listed]:
+        del package.skipped[file]
+    package.spine = [file for file in package.spine if file not in package.skipped]
+    for file in sorted(listed - set(package.spine) - set(package.skipped) - {"", package.nav}):
+        package.skipped[file] = "in the contents, but not in the reading order"
 
 
 def _find_cover(package: "Element", items: Mapping[str, _Item]) -> str:
@@ -124,12 +165,15 @@ def _find_cover(package: "Element", items: Mapping[str, _Item]) -> str:
     return next((items[name].file for name in names if name in items), "")
 
 
-def _find_unread(lines: "Iterable[Element]", base: str) -> Iterator[str]:
+def _find_unread(
+    archive: Archive, lines: "Iterable[Element]", base: str
+) -> Iterator[tuple[str, frozenset[str]]]:
     """Find the pages that a guide or the landmarks call something that is not read aloud."""
     for line in lines:
-        file, fragment = _resolve(base, line.get("href", ""))
-        if not fragment and not _UNREAD_PAGES.isdisjoint(_attribute_of(line, "type").split()):
-            yield file
+        file, fragment = _find(archive, base, line.get("href", ""))
+        kinds = frozenset(_attribute_of(line, "type").split())
+        if not fragment and not _UNREAD_PAGES.isdisjoint(kinds):
+            yield file, kinds
 
 
 def read_entries(archive: Archive, package: Package) -> list[Entry]:
@@ -141,11 +185,31 @@ def read_entries(archive: Archive, package: Package) -> list[Entry]:
     entries: list[Entry] = []
     if package.nav in archive.names:
         nav = _find_nav(archive.xml(package.nav), "toc")
-        entries = [] if nav is None else list(_nav_entries(nav, package.nav))
+        entries = [] if nav is None else list(_nav_entries(archive, nav, package.nav))
     if not entries and package.ncx in archive.names:
-        for points in all_below(archive.xml(package.ncx), "navMap"):
-            entries += _ncx_entries(points, package.ncx)
+        try:
+            ncx = archive.xml(package.ncx)
+        except ManifestError:
+            entries = list(_rescue_entries(archive, package.ncx))
+            if not entries:
+                raise
+            return entries
+        for points in all_below(ncx, "navMap"):
+            entries += _ncx_entries(archive, points, package.ncx)
     return entries
+
+
+def _rescue_entries(archive: Archive, ncx: str) -> Iterator[Entry]:
+    """Read the lines of a damaged NCX, as far as they are whole."""
+    text = archive.text(ncx)
+    if any(f"{name};" not in html.entities.html5 for name in _ENTITY.findall(text)):
+        return
+    depth = -1
+    for opens, closes, label, source in _NCX_LINES.findall(html.unescape(text)):
+        depth += bool(opens) - bool(closes)
+        if source:
+            title = clean_letters(" ".join(label.split()))
+            yield Entry(*_find(archive, ncx, source), title, max(depth, 0))
 
 
 def chapter_entries(entries: Sequence[Entry], depth: int | None = None) -> list[Entry]:
@@ -154,17 +218,23 @@ def chapter_entries(entries: Sequence[Entry], depth: int | None = None) -> list[
     Args:
         entries: All of them.
         depth: How many levels begin chapters. None judges: a line below a line of the same page is a
-            section of it, unless the one above stands alone over the whole book.
+            section of it, unless the one above stands alone over the whole book or is a part, or the
+            line calls itself a chapter.
     """
     if depth is not None:
         return [entry for entry in entries if entry.file and entry.depth < depth]
     is_lone = sum(entry.depth == 0 for entry in entries) == 1
     chapters: list[Entry] = []
     above: dict[int, str] = {}
+    is_part: dict[int, bool] = {}
     for entry in entries:
         above[entry.depth] = entry.file
-        is_section = any(above.get(d) == entry.file for d in range(int(is_lone), entry.depth))
-        if entry.file and not is_section:
+        is_section = any(
+            above.get(d) == entry.file and not is_part.get(d)
+            for d in range(int(is_lone), entry.depth)
+        )
+        is_part[entry.depth] = _PART.match(entry.title) is not None
+        if entry.file and (not is_section or _CHAPTER.match(entry.title)):
             chapters.append(entry)
     return chapters
 
@@ -174,19 +244,38 @@ def _find_nav(root: "Element", kind: str) -> "Element | None":
     return next(navs, None)
 
 
-def _nav_entries(nav: "Element", base: str) -> Iterator[Entry]:
+def _nav_entries(archive: Archive, nav: "Element", base: str) -> Iterator[Entry]:
     for line, depth in _walk(nav, "li"):
-        link = next((e for e in line if local_name(e) in {"a", "span"}), None)
+        inner = list(_label_elements(line))
+        link = next((e for e in inner if local_name(e) == "a"), None)
+        link = link if link is not None else next(iter(inner), None)
         if link is not None:
             href = link.get("href", "")
-            yield Entry(*(_resolve(base, href) if href else ("", "")), _text_of(link), depth)
+            title = _text_of(link) or _alt_of(link)
+            yield Entry(*(_find(archive, base, href) if href else ("", "")), title, depth)
 
 
-def _ncx_entries(points: "Element", base: str) -> Iterator[Entry]:
+def _label_elements(line: "Element") -> "Iterator[Element]":
+    """Give the elements of a line of the contents, without the lines below it."""
+    for child in line:
+        if local_name(child) not in {"ol", "ul"}:
+            yield child
+            yield from _label_elements(child)
+
+
+def _alt_of(link: "Element") -> str:
+    """Give what a link says whose label is a picture."""
+    alts = [e.get("alt", "") for e in all_below(link, "img")]
+    return " ".join(
+        clean_letters(" ".join([*alts] if any(alts) else [link.get("title", "")])).split()
+    )
+
+
+def _ncx_entries(archive: Archive, points: "Element", base: str) -> Iterator[Entry]:
     for point, depth in _walk(points, "navPoint"):
         label = next((_text_of(e) for e in point if local_name(e) == "navLabel"), "")
         source = next((e.get("src", "") for e in point if local_name(e) == "content"), "")
-        yield Entry(*(_resolve(base, source) if source else ("", "")), label, depth)
+        yield Entry(*(_find(archive, base, source) if source else ("", "")), label, depth)
 
 
 def _walk(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
@@ -200,11 +289,13 @@ def _walk(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
         waiting.extend((child, depth) for child in reversed(element))
 
 
-def _resolve(base: str, href: str) -> tuple[str, str]:
-    """Resolve a link to a file in the archive, and a place in it."""
-    target, fragment = urldefrag(href)
-    name = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(target)))
-    return (name if target else base), unquote(fragment)
+def _find(archive: Archive, base: str, href: str) -> tuple[str, str]:
+    """Resolve a link to a file as the archive names it, and a place in it."""
+    name, fragment = resolve(base, href.strip().replace("\\", "/"))
+    found = archive.find(name)
+    if found not in archive.names and name.startswith("/"):
+        found = archive.find(resolve(base, name.lstrip("/"))[0])
+    return found, fragment
 
 
 def _attribute_of(element: "Element", name: str) -> str:
@@ -218,4 +309,4 @@ def _texts_of(root: "Element", name: str) -> Iterator[str]:
 
 
 def _text_of(element: "Element") -> str:
-    return " ".join("".join(element.itertext()).split())
+    return " ".join(clean_letters("".join(element.itertext())).split())

@@ -83,7 +83,7 @@ def _make_files(
     if picture:
         cover = f"{folder.name}/cover.{picture}"
         yield target.parent / cover, book.cover
-    rows = []
+    rows: list[dict[str, object]] = []
     for number in numbers:
         chapter = book.chapters[number - 1]
         name = _make_id(number, chapter.title)
@@ -99,6 +99,8 @@ def _make_files(
             "cover": cover,
         }
         row |= {name: value for name, value in book.facts.items() if name not in row}
+        if book.left_out and not rows:
+            row["left_out"] = "; ".join(book.left_out)
         rows.append(row | ({"voice_id": voice} if voice else {}))
     lines = (orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     yield target, b"".join(lines)
