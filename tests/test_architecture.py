@@ -75,6 +75,7 @@ COVERED = {
     "book/epub": "chapters prose",
     "book/manifest": "reading cli/commands/book",
     "book/marks": "letters links",
+    "book/plain": "lines",
     "checkpoint/looking": "rows segments",
     "checkpoint/lookups": "records",
     "checkpoint/opening": "checkpoint database lock schema",

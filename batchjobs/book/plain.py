@@ -1,33 +1,19 @@
 """Books as plain text and Markdown."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from batchjobs.book.chapters import Book, Chapter
+from batchjobs.book.letters import clean_letters, is_speakable
+from batchjobs.book.lines import Unwrapper, cut_frame, is_contents_title, split_headings
 from batchjobs.book.prose import Block, Prose, join_blocks
 from batchjobs.errors import ManifestError, MissingExtraError
+from batchjobs.formatting import plural
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
-_ORDINAL: Final = (
-    r"(?:\d+|[ivxlc]+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen"
-    r"|twenty|thirty|forty|fifty|(?:the\s+)?(?:first|second|third|fourth|fifth|sixth|seventh"
-    r"|eighth|ninth|tenth|last)|الأولى?|الاولى?|الثانية?|الثالثة?|الرابعة?|الخامسة?|السادسة?"
-    r"|السابعة?|الثامنة?|التاسعة?|العاشرة?|الحادية?|العشرون|الثلاثون|الأربعون|الأخيرة?)"
-)
-_HEADING: Final = re.compile(
-    # "Chapter 2. Of snakes": a number may be followed by anything ...
-    r"(?:chapter|part|book|canto|letter|act|volume|الفصل|الباب|الجزء|القسم|الكتاب|المجلد)\s+"
-    rf"{_ORDINAL}\b[^\n]{{0,80}}"
-    # ... and without one it is no sentence: "Part of me wanted to go."
-    r"|(?:prologue|epilogue|preface|foreword|introduction|afterword|المقدمة|مقدمة|الخاتمة|خاتمة"
-    r"|تمهيد|باب|فصل)\b[^\n.!?؟،,;؛…]{0,60}",
-    re.IGNORECASE,
-)
-_MARKS: Final = re.compile("[\u0640\u064b-\u065f\u0670]")
-"""Tatweel, diacritics: a heading is the same with and without."""
 _BLANK: Final = re.compile(r"\n[^\S\n]*\n\s*")
 _CHAPTER_LEVEL: Final = 2
 _FACT: Final = re.compile(r"""(?m)^(title|author|lang|language):[ \t]*["']?(.*?)["']?[ \t]*$""")
@@ -37,28 +23,78 @@ def read_plain(path: Path) -> Book:
     """Read a text: its chapters begin with a line such as "Chapter 1" or a form feed.
 
     Args:
-        path: UTF-8 text. Lines that are broken in mid-sentence stay as they are.
+        path: UTF-8 text. Lines that are broken to fit a page are joined, those of verse stay; a
+            table of contents and Project Gutenberg's licence are left out.
 
     Raises:
         ManifestError: It cannot be read, or holds nothing.
     """
-    chapters: list[tuple[str, list[str]]] = [("", [])]
-    for page in _read_text(path).split("\f"):
-        is_first = True
-        for paragraph in filter(str.strip, _BLANK.split(page.strip())):
-            line = " ".join(paragraph.split())
-            found = _HEADING.fullmatch(_MARKS.sub("", line))
-            if found or (is_first and chapters[-1][1]):
-                chapters.append((line if found or len(line) <= 80 else "", []))
-            chapters[-1][1].append(paragraph.strip())
-            is_first = False
-    parts = [
-        Chapter(title=title or f"{number}", text="\n\n".join(paragraphs))
-        for number, (title, paragraphs) in enumerate(
-            [each for each in chapters if each[1]], start=1
-        )
+    text, frame = cut_frame(_read_text(path).replace("\r\n", "\n"))
+    pages = [
+        [each for p in _BLANK.split(page.strip()) if p.strip() for each in split_headings(p)]
+        for page in text.split("\f")
     ]
-    return _make_book(path, parts)
+    unwrapper = Unwrapper([lines for page in pages for title, lines in page if not title])
+    chapters: list[_Chapter] = [_Chapter("")]
+    for page in pages:
+        is_first = True
+        for title, lines in page:
+            line = " ".join(lines.split())
+            if title or (is_first and chapters[-1].paragraphs):
+                chapters.append(_Chapter(title or (line if len(line) <= 80 else ""), bool(title)))
+            chapters[-1].paragraphs.append(lines if title else unwrapper.unwrap(lines))
+            is_first = False
+    left_out = [f"the licence about the book: {plural(frame, 'character')}"] if frame else []
+    kept = list(_drop_contents(chapters, left_out))
+    parts = [
+        Chapter(title=each.title or f"{number}", text="\n\n".join(each.paragraphs))
+        for number, each in enumerate(kept, start=1)
+    ]
+    return _make_book(path, parts, left_out)
+
+
+@dataclass(slots=True)
+class _Chapter:
+    title: str
+    is_headed: bool = False
+    paragraphs: list[str] = field(default_factory=list)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing but its heading."""
+        return self.is_headed and len(self.paragraphs) == 1
+
+
+def _drop_contents(chapters: Sequence[_Chapter], left_out: list[str]) -> Iterator[_Chapter]:
+    """Leave out the lines of a table of contents: headings that come again, with their text."""
+    lines = 0
+    for at, each in enumerate(chapters):
+        if each.is_bare and _comes_again(each, chapters[at + 1 :]):
+            lines += 1
+            continue
+        follows = chapters[at + 1] if at + 1 < len(chapters) else None
+        if (
+            follows
+            and follows.is_bare
+            and each.paragraphs
+            and is_contents_title(each.paragraphs[-1])
+        ):
+            lines += 1
+            each.paragraphs.pop()
+        if each.paragraphs:
+            yield each
+    if lines:
+        left_out.append(f"a table of contents: {plural(lines, 'line')}")
+
+
+def _comes_again(chapter: _Chapter, later: Sequence[_Chapter]) -> bool:
+    title = _fold(chapter.title)
+    folded = (_fold(other.title) for other in later if other.is_headed)
+    return any(title.startswith(other) or other.startswith(title) for other in folded)
+
+
+def _fold(title: str) -> str:
+    return re.sub(r"[\W_]+", " ", title.casefold()).strip() + " "
 
 
 def read_markdown(path: Path) -> Book:
@@ -116,14 +152,21 @@ def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ManifestError(f"{path} is longer than any book", hint="split it")
-        return path.read_text(encoding="utf-8-sig")
+        return clean_letters(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8", hint="save it as UTF-8") from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _make_book(path: Path, chapters: Sequence[Chapter]) -> Book:
-    if not chapters:
+def _make_book(path: Path, chapters: Iterable[Chapter], left_out: Sequence[str] = ()) -> Book:
+    """Make a book of the chapters that have something to read aloud."""
+    spoken, told = [], [*left_out]
+    for chapter in chapters:
+        if is_speakable(chapter.text):
+            spoken.append(chapter)
+        else:
+            told.append(f"'{chapter.title}': nothing to read aloud ({chapter.text[:40]})")
+    if not spoken:
         raise ManifestError(f"{path} holds no text", hint="give a book")
-    return Book(title=path.stem, chapters=tuple(chapters))
+    return Book(title=path.stem, chapters=tuple(spoken), left_out=tuple(told))

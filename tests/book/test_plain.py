@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.book import read_book
+from batchjobs.book import Book, read_book
 from batchjobs.errors import ManifestError, UsageError
 
 
@@ -22,6 +22,71 @@ def test_a_text_has_chapters_where_it_says_so(tmp_path: Path) -> None:
     ]
 
 
+def _read(tmp_path: Path, text: str) -> Book:
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    return read_book(path)
+
+
+def test_a_heading_is_a_line_whether_blank_lines_are_about_it_or_not(tmp_path: Path) -> None:
+    """In both scripts; a line that goes on with a sentence is none."""
+    book = _read(
+        tmp_path,
+        "Chapter 1\nAlpha.\nMore.\nchapter.002\nBravo went to\nChapter 2 of the book.\n"
+        "الفصل الثالث\nكان الليل.\nChapter 4: The End\n\nDelta.\n",
+    )
+    assert [(c.title, c.text) for c in book.chapters] == [
+        ("Chapter 1", "Chapter 1\n\nAlpha.\nMore."),
+        ("chapter.002", "chapter.002\n\nBravo went to\nChapter 2 of the book."),
+        ("الفصل الثالث", "الفصل الثالث\n\nكان الليل."),
+        ("Chapter 4: The End", "Chapter 4: The End\n\nDelta."),
+    ]
+
+
+def test_lines_broken_to_fit_a_page_are_joined_and_verse_is_not(tmp_path: Path) -> None:
+    """With the words that were broken; one that has its hyphen elsewhere keeps it."""
+    prose = (
+        "Alice was begin-\nning to get very tired of sit-\nting by her much and well-\nknown sister on the\n"
+        "bank, a well-known one, of\nhaving nothing to do."
+    )
+    verse = "How doth the little\nCrocodile\nImprove his\nshining tail"
+    assert _read(tmp_path, f"{prose}\n").chapters[0].text == (
+        "Alice was beginning to get very tired of sitting by her much and well-known sister on the bank, "
+        "a well-known one, of having nothing to do."
+    )
+    assert _read(tmp_path, f"{verse}\n").chapters[0].text == verse
+    mixed = "It was a long line of prose, as long\nas the page is wide and wider, so that\n"
+    mixed = f"{mixed * 10}it ended.\n\n{verse}\n"
+    assert _read(tmp_path, mixed).chapters[0].text.split("\n\n")[1] == verse
+    lines = "Every line is a paragraph here.\nAnd so is the next one of it.\nAnd the third too."
+    assert _read(tmp_path, lines).chapters[0].text == lines
+
+
+def test_the_licence_and_the_contents_of_a_plain_book_are_left_out(tmp_path: Path) -> None:
+    """And told."""
+    book = _read(
+        tmp_path,
+        "A licence.\n\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\nCONTENTS\n\n"
+        "CHAPTER I. Down\nCHAPTER II. Up\n\n\nCHAPTER I.\nDown\n\nAlpha.\n\nCHAPTER II.\nUp\n\n"
+        "Bravo.\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\n\nMore licence.\n",
+    )
+    assert [(c.title, c.text) for c in book.chapters] == [
+        ("CHAPTER I. Down", "CHAPTER I.\nDown\n\nAlpha."),
+        ("CHAPTER II. Up", "CHAPTER II.\nUp\n\nBravo."),
+    ]
+    assert book.left_out == (
+        "the licence about the book: 121 characters",
+        "a table of contents: 3 lines",
+    )
+
+
+def test_a_text_is_without_letters_for_the_eye_and_chapters_of_signs(tmp_path: Path) -> None:
+    """Neither can be said."""
+    book = _read(tmp_path, "ﻣﺮﺣﺒﺎ so\u00adft\n\f* * *\n\f\nmore\n")
+    assert [c.text for c in book.chapters] == ["مرحبا soft", "more"]
+    assert book.left_out == ("'* * *': nothing to read aloud (* * *)",)
+
+
 @pytest.mark.parametrize(
     ("line", "is_heading"),
     [
@@ -33,7 +98,12 @@ def test_a_text_has_chapters_where_it_says_so(tmp_path: Path) -> None:
         ("الباب الحادي عشر", True),
         ("باب الأسد والثور", True),
         ("تمهيد", True),
+        ("Chapter Twenty-One", True),
+        ("Chapter 1 The Beginning", True),
+        ("الفصل الثاني عشر", True),
         ("Part of me wanted to go.", False),
+        ("Chapter 2 was the one that he liked best.", False),
+        ("الفصل الأول من الكتاب كان طويلا.", False),
         ("الفصل بين القوات ضروري.", False),
         ("Book the tickets", False),
         ("Chapters are long", False),
