@@ -118,7 +118,8 @@ COVERED = {
     "session/keys": "handshake_guard redaction",
     "session/tts": "attempt websocket/direct_delivery",
     "session/tts_failures": "error_map exchange",
-    "text/text": "measures names sentences",
+    "text/sentences": "abbreviations",
+    "text/text": "measures names",
     "transcripts/cues": "joining",
 }
 """Test files, and the modules without one of their name that they cover: of their room, or with its name."""

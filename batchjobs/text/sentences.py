@@ -7,6 +7,7 @@ from itertools import chain
 
 import sentencex  # type: ignore[import-untyped]
 
+from batchjobs.text.abbreviations import is_false_end
 from batchjobs.text.measures import script_of
 
 _TATWEEL = "\u0640"
@@ -23,8 +24,11 @@ _STAND_INS = {
 # Where a clause ends. Western marks count only before white space: "1,000" and "10:30" stay whole.
 # The marks of Chinese and Japanese are not followed by any.
 _CLAUSE_END = re.compile(
-    r"[,;:.!?\u060c\u061b\u061f\u06d4\u2026\u2013\u2014)\]}\"\u00bb\u201d]\s+|[\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f]\s*|[\r\n]\s*"
+    r"[,;:.!?\u060c\u061b\u061f\u06d4\u0589\u0964\u0965\u1362\u17d4\u2026\u2013\u2014)\]}\"\u00bb\u201d]\s+|[\u3001\u3002\uff0c\uff1b\uff1a\uff01\uff1f]\s*|[\r\n]\s*"
 )
+_OTHER_END = re.compile("[\u17d4\u17d5]\\s+|[?!]{2,}\\s+(?=[A-Z])")
+"""Khmer's; and "?!", which it takes for a part of the next."""
+_LONGEST_ABBREVIATION = 24
 _WHITE_SPACE = re.compile(r"\s+")
 _ZWJ = "\u200d"
 _VIRAMA_CLASS = 9
@@ -50,7 +54,9 @@ def split_sentences(text: str, *, language: str = "") -> list[str]:
     code = language or ("ar" if script_of(text) == "arabic" else "en")
     searched = text.translate(_STAND_INS)
     pieces = _locate(text, sentencex.segment(code, searched), searched)
-    return join_unspeakable(_split_off_space(pieces))
+    bodies = _split_off_space(pieces)
+    cut = _split_ends(bodies) if _OTHER_END.search(text) else bodies
+    return join_unspeakable(_join_false_ends(cut))
 
 
 def _locate(text: str, pieces: Iterable[str], searched: str) -> Iterator[str]:
@@ -78,6 +84,27 @@ def _split_off_space(pieces: Iterable[str]) -> Iterator[str]:
             yield piece[: len(piece) - len(body)]
         if body:
             yield body
+
+
+def _split_ends(pieces: Iterable[str]) -> Iterator[str]:
+    """Cut at the sentence ends of scripts that sentencex does not know."""
+    for piece in pieces:
+        start = 0
+        for found in _OTHER_END.finditer(piece):
+            yield piece[start : found.end()]
+            start = found.end()
+        yield piece[start:]
+
+
+def _join_false_ends(pieces: Iterable[str]) -> Iterator[str]:
+    """Join what sentencex cuts after an abbreviation or within a number."""
+    held: list[str] = []
+    for piece in filter(None, pieces):
+        if held and not is_false_end(held[-1], piece, is_start=len(held) == 1):
+            yield "".join(held)
+            held = []
+        held.append(piece)
+    yield "".join(held)
 
 
 def join_unspeakable(pieces: Iterable[str]) -> list[str]:
@@ -157,12 +184,18 @@ def _find_cut(text: str, start: int, window: int) -> int:
     for pattern in (_CLAUSE_END, _WHITE_SPACE):
         ends = [match.end() for match in pattern.finditer(text, start, window)]
         for end in reversed(ends):
-            if not _is_inside_cluster(text, start, end):
+            if not (_is_inside_cluster(text, start, end) or _is_abbreviated(text, start, end)):
                 return end
     for end in chain(range(window, start, -1), range(window + 1, len(text))):
         if not _is_inside_cluster(text, start, end):
             return end
     return len(text)
+
+
+def _is_abbreviated(text: str, start: int, at: int) -> bool:
+    """Say whether a full stop before `at` ends no clause."""
+    before = text[max(start, at - _LONGEST_ABBREVIATION) : at]
+    return is_false_end(before, text[at : at + _LONGEST_ABBREVIATION])
 
 
 def _is_inside_cluster(text: str, start: int, at: int) -> bool:
