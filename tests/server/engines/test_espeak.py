@@ -179,6 +179,14 @@ def test_arabic_separators_are_read_as_such(
     assert say(engine, written) == say(engine, read)
 
 
+@pytest.mark.parametrize(
+    "text", ["قالت د. سلمى نعم", "راجع ص. ١٢ من ج. ٢", "See vol. 2 of it", "Louis XIV. was king"]
+)
+def test_an_abbreviation_is_no_pause(engine: EspeakSynthesiser, text: str) -> None:
+    """It is spoken as without its full stop."""
+    assert say(engine, text) == say(engine, text.replace(". ", " "))
+
+
 def test_nothing_to_say_is_no_audio(engine: EspeakSynthesiser) -> None:
     """An empty text gives no audio."""
     assert say(engine, "") == b""
