@@ -20,7 +20,7 @@ from batchjobs.book.contents import (
 from batchjobs.book.letters import is_speakable
 from batchjobs.book.links import find_notes, resolve
 from batchjobs.book.marks import Noise
-from batchjobs.book.prose import Block, LeftOut, Prose, headings, join_blocks
+from batchjobs.book.prose import Block, LeftOut, Prose, headings, join_blocks, tell_left_out
 from batchjobs.errors import ManifestError
 from batchjobs.formatting import plural
 
@@ -130,7 +130,7 @@ class _Reader:
             self._add(page, starts)
         self._drop_front()
         self._tell_waiting()
-        return self._sections, [*self._left_out, *_tell_noise(self._noise)]
+        return self._sections, [*self._left_out, *tell_left_out(self._noise)]
 
     def _read_pages(self) -> Iterator[tuple[str, str]]:
         for file in self._package.spine:
@@ -255,8 +255,3 @@ def _find_starts(page: Prose, entries: Sequence[Entry]) -> dict[int, str]:
         title = entry.title or next(headings(page.blocks[place:]), "")
         starts.setdefault(place, title)
     return starts
-
-
-def _tell_noise(noise: Mapping[Noise, LeftOut]) -> Iterator[str]:
-    for kind, left in noise.items():
-        yield f"{kind.value}: {left.times:,} ({plural(left.characters, 'character')})"

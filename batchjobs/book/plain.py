@@ -9,7 +9,7 @@ from typing import Final
 from batchjobs.book.chapters import Book, Chapter
 from batchjobs.book.letters import clean_letters, is_speakable
 from batchjobs.book.lines import Unwrapper, cut_frame, is_contents_title, split_headings
-from batchjobs.book.prose import Block, Prose, join_blocks
+from batchjobs.book.prose import Block, Prose, join_blocks, tell_left_out
 from batchjobs.errors import ManifestError, MissingExtraError
 from batchjobs.formatting import plural
 
@@ -120,11 +120,14 @@ def read_markdown(path: Path) -> Book:
     reader = MarkdownIt("commonmark", {"html": True}).enable("table").disable("code")
     reader.use(footnote_plugin).use(front_matter_plugin)
     known: dict[str, object] = {}
-    tokens = [token for token in reader.parse(_read_text(path), known) if token.type != "fence"]
-    blocks = Prose.of(reader.renderer.render(tokens, reader.options, known)).blocks
+    every = reader.parse(_read_text(path), known)
+    tokens = [token for token in every if token.type != "fence"]
+    page = Prose.of(reader.renderer.render(tokens, reader.options, known))
+    code = len(every) - len(tokens)
+    left_out = [*([f"blocks of code: {code}"] if code else []), *tell_left_out(page.left_out)]
     matter = "".join(token.content for token in tokens if token.type == "front_matter")
     facts = {name.lower(): value for name, value in _FACT.findall(matter)}
-    book = _make_book(path, list(_split_at_headings(blocks)))
+    book = _make_book(path, list(_split_at_headings(page.blocks)), left_out)
     return replace(
         book,
         title=facts.get("title", book.title),

@@ -1,7 +1,7 @@
 """XHTML as prose: paragraphs and headings, without notes, pictures and navigation."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Final
@@ -18,6 +18,7 @@ from batchjobs.book.marks import (
     is_noise,
     is_note_mark,
 )
+from batchjobs.formatting import plural
 
 _SILENT: Final = frozenset(
     "script style head title audio video object iframe form rt rp template".split()
@@ -102,6 +103,12 @@ class LeftOut:
 
     times: int = 0
     characters: int = 0
+
+
+def tell_left_out(left_out: Mapping[Noise, LeftOut]) -> Iterator[str]:
+    """Say what is not read aloud, a line for each kind."""
+    for noise, left in left_out.items():
+        yield f"{noise.value}: {left.times:,} ({plural(left.characters, 'character')})"
 
 
 class Prose(HTMLParser):

@@ -126,6 +126,8 @@ def test_markdown_has_facts_notes_and_html(tmp_path: Path) -> None:
     book = read_book(path)
     assert (book.title, book.authors, book.language) == ("كتاب", ("فلان",), "ar")
     assert [c.text for c in book.chapters] == ["A\n\nText bold."]
+    assert book.left_out[0] == "blocks of code: 1"
+    assert any(line.startswith("notes: 1 ") for line in book.left_out)
 
 
 def test_markdown_is_read_without_its_marks(tmp_path: Path) -> None:
