@@ -212,6 +212,11 @@ def _rescue_entries(archive: Archive, ncx: str) -> Iterator[Entry]:
             yield Entry(*_find(archive, ncx, source), title, max(depth, 0))
 
 
+def is_part(title: str) -> bool:
+    """Say whether a line of the contents is of a part, which holds chapters."""
+    return _PART.match(title) is not None
+
+
 def chapter_entries(entries: Sequence[Entry], depth: int | None = None) -> list[Entry]:
     """Choose the lines of the contents that begin a chapter.
 
@@ -226,14 +231,14 @@ def chapter_entries(entries: Sequence[Entry], depth: int | None = None) -> list[
     is_lone = sum(entry.depth == 0 for entry in entries) == 1
     chapters: list[Entry] = []
     above: dict[int, str] = {}
-    is_part: dict[int, bool] = {}
+    are_parts: dict[int, bool] = {}
     for entry in entries:
         above[entry.depth] = entry.file
         is_section = any(
-            above.get(d) == entry.file and not is_part.get(d)
+            above.get(d) == entry.file and not are_parts.get(d)
             for d in range(int(is_lone), entry.depth)
         )
-        is_part[entry.depth] = _PART.match(entry.title) is not None
+        are_parts[entry.depth] = is_part(entry.title)
         if entry.file and (not is_section or _CHAPTER.match(entry.title)):
             chapters.append(entry)
     return chapters

@@ -13,6 +13,7 @@ from batchjobs.book.contents import (
     Entry,
     Package,
     chapter_entries,
+    is_part,
     keep_listed,
     read_entries,
     read_package,
@@ -245,7 +246,7 @@ def _find_unread(package: Package, entries: Sequence[Entry]) -> dict[str, str]:
 def _find_starts(page: Prose, entries: Sequence[Entry]) -> dict[int, str]:
     """Find the blocks of a page that begin a chapter, with its title.
 
-    Those that begin after its end begin with the next page.
+    A part and its first chapter that begin at one place are the chapter. Those that begin after its end begin with the next page.
     """
     starts: dict[int, str] = {}
     for entry in entries:
@@ -253,5 +254,6 @@ def _find_starts(page: Prose, entries: Sequence[Entry]) -> dict[int, str]:
         while place < len(page.blocks) and not is_speakable(page.blocks[place].text):
             place += 1
         title = entry.title or next(headings(page.blocks[place:]), "")
-        starts.setdefault(place, title)
+        if place not in starts or is_part(starts[place]):
+            starts[place] = title
     return starts

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urldefrag
 
 from batchjobs.book.marks import is_note_mark, is_return
 
-_CONTAINERS: Final = frozenset("p li div aside dd dt tr td blockquote section".split())
+_CONTAINERS: Final = frozenset("p li div aside dd dt tr td table blockquote section".split())
 _BLOCKS: Final = _CONTAINERS | frozenset("h1 h2 h3 h4 h5 h6 body ul ol dl table pre".split())
 _VOID: Final = frozenset(
     "br hr img meta link input wbr col area base embed source track param".split()

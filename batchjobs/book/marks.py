@@ -30,6 +30,14 @@ _RETURN: Final = re.compile(
 )
 _ENDS_WORD: Final = frozenset(".,;!?…»”’\"')]}،؛؟。—")
 
+RAISED_MARK: Final = re.compile(
+    r"(?:(?<=[^\W\d_]{3})|(?<=[.,;!?»”])|(?<=\b1[5-9]\d\d)|(?<=\b20\d\d))[¹²³⁰-⁹]+"
+)
+"""A note's mark that is written as a raised number, after a word, its full stop, or a year."""
+WRITTEN_PAGE: Final = re.compile(
+    rf"\{{(?=\w)(?:\d{{1,4}}|{_ROMAN})\}} ?|\[(?:Pg|Page)\.? ?\w{{1,6}}\] ?"
+)
+"""A page's number that is written in the text: "{17}", "[Pg 17]"."""
 _HIDING: Final = re.compile(
     r"(?:^|;|\s)(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE
 )

@@ -9,6 +9,7 @@ from typing import Final
 from batchjobs.book.chapters import Book, Chapter
 from batchjobs.book.letters import clean_letters, is_speakable
 from batchjobs.book.lines import Unwrapper, cut_frame, is_contents_title, split_headings
+from batchjobs.book.marks import WRITTEN_PAGE, Noise
 from batchjobs.book.prose import Block, Prose, join_blocks, tell_left_out
 from batchjobs.errors import ManifestError, MissingExtraError
 from batchjobs.formatting import plural
@@ -30,6 +31,7 @@ def read_plain(path: Path) -> Book:
         ManifestError: It cannot be read, or holds nothing.
     """
     text, frame = cut_frame(_read_text(path).replace("\r\n", "\n"))
+    text, numbers = WRITTEN_PAGE.subn("", text)
     pages = [
         [each for p in _BLANK.split(page.strip()) if p.strip() for each in split_headings(p)]
         for page in text.split("\f")
@@ -45,6 +47,7 @@ def read_plain(path: Path) -> Book:
             chapters[-1].paragraphs.append(lines if title else unwrapper.unwrap(lines))
             is_first = False
     left_out = [f"the licence about the book: {plural(frame, 'character')}"] if frame else []
+    left_out += [f"{Noise.PAGE_NUMBER.value}: {numbers:,}"] if numbers else []
     kept = list(_drop_contents(chapters, left_out))
     parts = [
         Chapter(title=each.title or f"{number}", text="\n\n".join(each.paragraphs))

@@ -8,6 +8,8 @@ from typing import Final
 
 from batchjobs.book.letters import clean_letters, is_speakable
 from batchjobs.book.marks import (
+    RAISED_MARK,
+    WRITTEN_PAGE,
     Noise,
     drop_cap,
     find_noise,
@@ -34,7 +36,7 @@ _CELLS: Final = frozenset(["td", "th"])
 _VOID: Final = frozenset(
     "br hr img meta link input wbr col area base embed source track param".split()
 )
-_NOTES: Final = frozenset("p li div aside dd dt tr td blockquote section".split())
+_NOTES: Final = frozenset("p li div aside dd dt tr td table blockquote section".split())
 _LONGEST_NOTE: Final = 6_000
 """An element that only its links call a note, and holds more, is none."""
 _CHARACTERS: Final = "CDATA["
@@ -44,12 +46,12 @@ _DRAWN_MATHS: Final = frozenset(
     "mfrac msqrt mroot msup msub msubsup munder mover munderover mtable".split()
 )
 _SUPERSCRIPT: Final = frozenset(["sup", "superscript", "super"])
-_RAISED: Final = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_RAISED: Final = str.maketrans("0123456789٠١٢٣٤٥٦٧٨٩+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _RAISED_MARK: Final = re.compile(
-    r"\s*(?:[\[(]?\d{1,3}[\])]?(?:\s*[,–-]\s*\d{1,3})*|[*†‡§¶]{1,3})\s*"
+    r"\s*(?:[\[(]?[-−+]?\d{1,3}[\])]?(?:\s*[,–-]\s*\d{1,3})*|[*†‡§¶]{1,3})\s*"
 )
 _WORD_END: Final = re.compile(
-    r"(?:[^\W\d_][\u064b-\u065f]*){3}$|[.,;:!?…»”’\"')\]،؛؟]$|(?<!\d)(?:1\d|20)\d\d$"
+    r"(?:[^\W\d_][\u064b-\u065f]*){3}$|[.,;:!?…»”’\"')\]،؛؟]$|(?<!\d)(?:[1١]\d|20|٢٠)\d\d$"
 )
 """What a raised number after it is no power of: a word (not "km"), its full stop, a year."""
 
@@ -202,7 +204,15 @@ class Prose(HTMLParser):
 
     def _open_note(self, tag: str, given: dict[str, str], *, above: bool) -> _Open:
         """Open a note that its links show; a link that is one stands for its paragraph."""
-        note = _Open(tag, given, above, None, len(self.blocks), len(self._text), "href" in given)
+        note = _Open(
+            tag,
+            given,
+            above,
+            find_noise(tag, given),
+            len(self.blocks),
+            len(self._text),
+            "href" in given,
+        )
         around = [] if _HEADING_TAG.fullmatch(tag) else [*reversed(self._open)]
         for each in [note, *around]:
             if _HEADING_TAG.fullmatch(each.tag) or each.tag == "body":
@@ -308,9 +318,19 @@ class Prose(HTMLParser):
             text = text.lstrip()
         self._text += text
 
+    def _strip_marks(self, text: str) -> str:
+        """Take out note marks and page numbers that are only written so."""
+        for noise, pattern in ((Noise.MARK, RAISED_MARK), (Noise.PAGE_NUMBER, WRITTEN_PAGE)):
+            text, times = pattern.subn("", text)
+            if times:
+                left = self.left_out.setdefault(noise, LeftOut())
+                left.times += times
+                left.characters += times
+        return text
+
     def _end_block(self) -> None:
         lines = [clean_letters(line).strip(" \t") for line in self._text.split("\n")]
-        text = "\n".join(lines).strip("\n")
+        text = self._strip_marks("\n".join(lines).strip("\n"))
         if text and text != self._cap:  # a letter's picture alone begins no word
             for anchor in self._anchors:
                 after = self._text[anchor.at :]

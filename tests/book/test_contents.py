@@ -122,3 +122,11 @@ def test_a_chapter_that_the_guide_calls_the_cover_is_read(tmp_path: Path) -> Non
     guide = "<guide><reference type='cover' href='a.xhtml'/></guide></package>"
     changed = package.replace("</package>", guide)
     assert _titles(read_book(change_file(path, "OEBPS/book.opf", changed))) == ["One", "Two"]
+
+
+def test_a_part_that_begins_with_its_first_chapter_is_the_chapter(tmp_path: Path) -> None:
+    """It has no text of its own."""
+    page = body("<h2 id='x'>I</h2><p>y</p><h2 id='z'>II</h2><p>w</p>")
+    ncx = point("Book One", "a.xhtml", point("I", "a.xhtml#x") + point("II", "a.xhtml#z"))
+    book = read_book(epub2(tmp_path / "a.epub", {"a.xhtml": page}, ncx, ["a.xhtml"]))
+    assert _starts(book) == [("I", "I\n\ny"), ("II", "II\n\nw")]
