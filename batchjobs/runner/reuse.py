@@ -1,5 +1,6 @@
 """Gives a row what an equal one has: a copy, a result in doubt, or the same failure."""
 
+import logging
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from batchjobs.runner.exchanges import order_copies
 from batchjobs.runner.reactions import Fail
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Copy, Ticket, make_ticket, to_purchase
+
+_logger = logging.getLogger(__name__)
 
 
 class Reuse:
@@ -66,7 +69,13 @@ class Reuse:
         """Make a copy; None if it cannot be made: the row is looked at again among the others."""
         ticket = make_ticket(row)
         ticket.started_at = time.time()
-        return await self._make_copy(ticket, await self._find_donors(row))
+        try:
+            return await self._make_copy(ticket, await self._find_donors(row))
+        except BatchjobsError as error:
+            self._run.stop(error)
+        except Exception:  # a worker meets it again, and fails this one job
+            _logger.exception("job '%s' could not be copied", row.id)
+        return None
 
     async def _settle(self, record: JobRecord, durable: Awaitable[None], done: set[str]) -> None:
         try:

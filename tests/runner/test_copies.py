@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from batchjobs.checkpoint import Checkpoint, JobRecord
-from batchjobs.errors import ConfigurationError
+from batchjobs.errors import ConfigurationError, DiskError
 from batchjobs.jobs import BadRow
 from batchjobs.options import Options
 from batchjobs.outputs.writing import Written
@@ -151,3 +151,25 @@ async def test_a_run_that_stops_amid_an_exchange_loses_nothing_of_it(
     assert again.statuses == {"done": 4}
     assert not run.service.streams
     assert not again.service.streams
+
+
+@pytest.mark.parametrize(
+    ("failure", "statuses"),
+    [(DiskError("the disk is full"), {}), (RuntimeError("a mistake of ours"), {"failed": 2})],
+)
+async def test_an_exchange_that_cannot_be_copied_ends_no_run_badly(
+    tmp_path: Path, failure: Exception, statuses: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails stops the run as anywhere; a mistake of ours fails the jobs that meet it."""
+    names = ["a", "b"]
+    await run_rows(tmp_path, [job(name, f"the words of {name}") for name in names])
+
+    async def fail(reuse: Reuse, donor: JobRecord, output: str) -> Written | None:
+        await trio.lowlevel.checkpoint()
+        raise failure
+
+    monkeypatch.setattr(Reuse, "_copy_files", fail)
+    exchanged = [job("a", "the words of b"), job("b", "the words of a")]
+    run = await run_rows(tmp_path, exchanged)
+    assert isinstance(run.end.error, DiskError) is isinstance(failure, DiskError)
+    assert run.statuses == statuses
