@@ -21,6 +21,7 @@ from batchjobs.errors import RecordingError
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
+    from av.codec.context import CodecContext
     from av.container import InputContainer
 
 _FORMATS: Final = {
@@ -50,7 +51,7 @@ _SLACK_SECONDS: Final = 1
 
 @contextmanager
 def open_container(path: Path, file: BufferedReader, container: Container) -> Iterator[Source]:
-    """Open a container's first audio stream.
+    """Open a container's audio: its default track, or the first that is read here.
 
     Args:
         path: The recording.
@@ -98,18 +99,32 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
 def _demux(
     file: BufferedReader, container: Container
 ) -> "Iterator[tuple[InputContainer, AudioStream]]":
-    """Open the file, and find its first audio stream."""
+    """Open the file, and find the audio stream to hear."""
     import av
 
     file.seek(0)
     with av.open(file, "r", format=_FORMATS[container]) as demuxer:
         if not demuxer.streams.audio:
             raise RecordingError(f"{file.name} holds no audio", hint="name the recording itself")
-        stream = demuxer.streams.audio[0]
-        codec = stream.codec_context.name
-        if codec not in _CODECS and not codec.startswith("pcm_"):
-            raise RecordingError(f"{file.name} holds audio as '{codec}'", hint=CONVERT_HINT)
-        yield demuxer, stream
+        # Of several tracks players play the default one; some are of codecs that FFmpeg lacks.
+        readable = [stream for stream in demuxer.streams.audio if _is_readable(_codec_of(stream))]
+        if not readable:
+            codec = _codec_of(demuxer.streams.audio[0])
+            raise RecordingError(f"{file.name} holds audio as {codec}", hint=CONVERT_HINT)
+        is_default = av.stream.Disposition.default
+        chosen = (stream for stream in readable if stream.disposition & is_default)
+        yield demuxer, next(chosen, readable[0])
+
+
+def _codec_of(stream: "AudioStream") -> str:
+    # PyAV has no context for a codec that its FFmpeg does not know, whatever its types say.
+    context: CodecContext | None = stream.codec_context
+    return "a codec that FFmpeg does not know" if context is None else f"'{context.name}'"
+
+
+def _is_readable(codec: str) -> bool:
+    name = codec.strip("'")
+    return name in _CODECS or name.startswith("pcm_")
 
 
 def _count_frames(file: BufferedReader, container: Container) -> int:

@@ -149,3 +149,50 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RecordingError) as caught:
         decoding.probe(path)
     assert "batchjobs[book]" in caught.value.hint
+
+
+def write_tracks(path: Path, default: int, *, unknown: int | None = None) -> Path:
+    """Write a film of two tracks, one a second long and one two, of which one is the default."""
+    with av.open(str(path), "w", format="matroska") as container:
+        tracks = [
+            container.add_stream(codec, rate=RATE, layout="mono")
+            for codec in ("pcm_s16le", "pcm_s16be")
+        ]
+        for number, track in enumerate(tracks):
+            is_default = av.stream.Disposition.default
+            track.disposition = is_default if number == default else av.stream.Disposition(0)
+        for seconds, track in enumerate(tracks, 1):
+            assert isinstance(track, av.AudioStream)
+            samples = np.ones((1, seconds * RATE), "<i2")
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = RATE, 0
+            container.mux([*track.encode(frame), *track.encode(None)])
+    if unknown is not None:
+        known = (b"A_PCM/INT/LIT", b"A_PCM/INT/BIG")[unknown]
+        content = path.read_bytes()
+        assert content.count(known) == 1
+        path.write_bytes(content.replace(known, b"A_NOTHING/I/K"))
+    return path
+
+
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_several_tracks_the_default_one_is_heard(tmp_path: Path, default: int) -> None:
+    """A film is heard as players play it: not a comment that comes first."""
+    path = write_tracks(tmp_path / "film.mkv", default)
+    assert decoding.probe(path).seconds == pytest.approx(default + 1, abs=0.1)
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_a_track_that_no_codec_reads_is_passed_over(tmp_path: Path, unknown: int) -> None:
+    """What can be read is heard, though the default track is of a codec that is not known."""
+    path = write_tracks(tmp_path / "new.mkv", unknown, unknown=unknown)
+    assert decoding.probe(path).seconds == pytest.approx(2 - unknown, abs=0.1)
+
+
+def test_a_codec_that_is_not_known_is_an_error_of_this_file(tmp_path: Path) -> None:
+    """It is refused by name, so that the other files of an archive go on."""
+    path = write(tmp_path / "a.mka", "matroska", "flac", {})
+    path.write_bytes(path.read_bytes().replace(b"A_FLAC", b"A_NONE"))
+    with pytest.raises(RecordingError, match="a codec that FFmpeg does not know") as caught:
+        decoding.probe(path)
+    assert "a.mka" in str(caught.value)
