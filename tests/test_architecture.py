@@ -120,7 +120,7 @@ COVERED = {
     "session/tts_failures": "error_map exchange",
     "text/sentences": "abbreviations",
     "text/text": "measures names",
-    "transcripts/cues": "joining",
+    "transcripts/cues": "joining words",
 }
 """Test files, and the modules without one of their name that they cover: of their room, or with its name."""
 
@@ -200,7 +200,8 @@ def test_foreign_packages_stay_with_their_owners(path: Path) -> None:
 
 def test_the_protocol_knows_neither_files_nor_tasks() -> None:
     """Its machines are handed what they need: bytes, times, and a sink for the audio."""
-    known = {f"batchjobs.{name}" for name in ("errors", "jobs", "providers", "speech", "audio.pcm")}
+    rooms = ("errors", "jobs", "providers", "speech", "audio.pcm", "text")
+    known = {f"batchjobs.{name}" for name in rooms}
     imported = files_imported()
     used = set().union(*(imported[name] for name in imported if ".protocol." in name))
     assert {name for name in used if ".protocol" not in name} <= known

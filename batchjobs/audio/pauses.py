@@ -32,6 +32,8 @@ _ENDING_PAUSE_SECONDS: Final = 5.0
 _ENOUGH_SHARE: Final = 0.25
 _OVERLAP_SECONDS: Final = 2.0
 """Heard twice where continuous speech has to be cut: a word or two on either side are whole."""
+_ANSWER_SECONDS: Final = 1.0
+"""How often services say what they have heard: what they are sent in one message, by default."""
 _SAME_FRAMES: Final = 6
 
 
@@ -171,7 +173,10 @@ def _find_end(
     overlap = min(to_frames(_OVERLAP_SECONDS), target // 4)
     last = levels[first + target : first + longest]
     cut = first + target + int(np.argmin(last)) + 1 if len(last) else first + longest
-    return max(cut, first + 2 * overlap + 1), overlap
+    cut = max(cut, first + 2 * overlap + 1)
+    # Both hearings are then answered at the same moments, and their words have the same times.
+    before = int((cut - overlap - first) * FRAME_SECONDS / _ANSWER_SECONDS) * _ANSWER_SECONDS
+    return cut, cut - first - to_frames(before) if before else overlap
 
 
 def _cut_stretches(

@@ -1,7 +1,5 @@
 """The client's side of a speech-to-text session: pacing, settling, when the transcript stands."""
 
-import itertools
-import operator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -11,6 +9,7 @@ from batchjobs.protocol import codec, error_codes, messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.conversation import STT, Conversation, Phase
+from batchjobs.protocol.growth import Growth
 from batchjobs.protocol.messages import Role
 from batchjobs.providers import Provider
 
@@ -104,8 +103,7 @@ class SttClient:
         self._chunks = 0
         self._sent_bytes = 0
         self._text: str | None = None
-        self._words: list[str] = []
-        self._word_ends: list[float] = []
+        self._growth = Growth()
         self._has_replied_since_chunk = False
         self._answers_each = True
         self._short_settle_seconds = settle_seconds
@@ -250,7 +248,9 @@ class SttClient:
                 self._revision_seconds = max(self._revision_seconds, stood)
             self._text = text
             self._changed_at = now
-            self._note_growth(text)
+            # Half a chunk before its end: no word is then further off than the other half.
+            ended = max(0.0, self._heard_seconds - self._provider.chunk_seconds / 2)
+            self._growth.note(text, ended)
         self._finish_if_answered(now)
 
     def _finish_if_answered(self, now: float) -> None:
@@ -258,18 +258,6 @@ class SttClient:
         is_listening = self.course.phase is Phase.LISTENING
         if is_listening and self._provider.transcript_per_chunk and not self._owes_answers():
             self._finish(Ending.ANSWERED, None, now)
-
-    def _note_growth(self, text: str) -> None:
-        """Note what is new in a transcript: it was said in what was heard since the last one.
-
-        The service revises: a word that has changed, and all that follow it, are new.
-        """
-        words = text.split()
-        same = sum(itertools.takewhile(bool, map(operator.eq, words, self._words)))
-        # Half a chunk before its end: no word is then further off than the other half.
-        ended = max(0.0, self._heard_seconds - self._provider.chunk_seconds / 2)
-        self._word_ends = self._word_ends[:same] + [ended] * (len(words) - same)
-        self._words = words
 
     @property
     def _heard_seconds(self) -> float:
@@ -280,10 +268,11 @@ class SttClient:
 
     @property
     def _known_ends(self) -> tuple[float, ...]:
-        """The ends of the words, if the transcript grew while the audio was sent."""
-        if not self._word_ends or self._word_ends[0] == self._word_ends[-1]:
+        """The ends of the words, if any came before all of the audio was sent."""
+        ends = self._growth.ends
+        if not ends or ends[0] >= self.sent_seconds - self._provider.chunk_seconds / 2:
             return ()
-        return tuple(round(end, 3) for end in self._word_ends)
+        return tuple(round(end, 3) for end in ends)
 
     def _settle(self, now: float) -> None:
         unchanged = max(self._changed_at, self.course.sent_all_at) + self._settle_seconds()

@@ -5,15 +5,19 @@ from batchjobs.text.names import file_stem
 from batchjobs.text.segments import TextSegment, split_segments
 from batchjobs.text.sentences import split_messages, split_sentences
 from batchjobs.text.sounds import Sounds, count_sounds
+from batchjobs.text.words import are_written_together, find_words, split_words
 
 __all__ = [
     "Sounds",
     "TextSegment",
+    "are_written_together",
     "count_sounds",
     "file_stem",
+    "find_words",
     "script_of",
     "speech_weight",
     "split_messages",
     "split_segments",
     "split_sentences",
+    "split_words",
 ]

@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from batchjobs.text import script_of
-from batchjobs.transcripts.joining import Transcript, Word
+from batchjobs.transcripts.joining import Transcript
+from batchjobs.transcripts.words import Word
 
 _LINE_CHARACTERS: Final = 42
 _LONGEST_CUE_SECONDS: Final = 7.0

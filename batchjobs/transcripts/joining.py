@@ -1,21 +1,17 @@
 """Transcripts with time: the parts of a recording joined, and each word placed."""
 
-import math
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from batchjobs.text import speech_weight
+from batchjobs.text import are_written_together, find_words, speech_weight
+from batchjobs.transcripts.seam import Overlap, Seam, find_seam
+from batchjobs.transcripts.words import Word
 
 _LEAST_SECONDS_A_LETTER: Final = 0.03
 _MOST_SECONDS_A_LETTER: Final = 0.2
 _SNAP_SECONDS: Final = 0.3
 _MOMENT: Final = 1e-6
-_SHARED_SLACK_WORDS: Final = 3
-_WORDS_A_SECOND: Final = 5.0
-_PLAIN_LETTERS: Final = str.maketrans("أإآٱىةؤئ", "اااايهوي")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +33,6 @@ class TranscriptPart:
     text: str
     word_end_seconds: tuple[float, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """A word, with the marks around it, and when it was said."""
-
-    start: float
-    end: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,22 +63,29 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
     """Join the parts of a recording, in order; words that two of them heard appear once."""
     segments: list[TranscriptSegment] = []
     words: list[Word] = []
+    before: list[Word] = []
+    knows_times = False
     for part in parts:
         said = _place_words(part)
-        if part.overlap_seconds and words and said:
-            kept, skipped = _find_seam(words, said, part.overlap_seconds)
-            if kept < len(words):
-                last = segments[-1]
-                text = last.text.rstrip()[: -len(words[-1].text)].rstrip()
-                segments[-1] = TranscriptSegment(start=last.start, end=last.end, text=text)
-            del words[kept:]
-            said = said[skipped:]
-            text = _drop_words(part.text, skipped)
-        else:
-            text = part.text
-        words += _in_order(words, said)
+        seam = Seam(dropped=0, skipped=0)
+        is_timed = len(part.word_end_seconds) == len(said)
+        # Only the part that it overlaps can have heard the same, not one before that.
+        if part.overlap_seconds and before and said:
+            overlap = Overlap(
+                start=part.start_seconds,
+                end=part.start_seconds + part.overlap_seconds,
+                is_timed=knows_times and is_timed,
+            )
+            seam = find_seam(before, said, overlap)
+        if seam.dropped:
+            kept = len(before) - seam.dropped
+            segments[-1] = replace(segments[-1], text=_keep_words(segments[-1].text, kept))
+            del words[-seam.dropped :]
+        before, knows_times = said[seam.skipped :], is_timed
+        words += _in_order(words, before)
         end = part.start_seconds + part.seconds
         start = part.start_seconds + part.overlap_seconds
+        text = _skip_words(part.text, seam.skipped)
         segments.append(TranscriptSegment(start=round(start, 3), end=round(end, 3), text=text))
     text = _join_texts([segment.text for segment in segments])
     trimmed = tuple(replace(segment, text=segment.text.strip()) for segment in segments)
@@ -99,11 +93,13 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
 
 
 def _join_texts(texts: Sequence[str]) -> str:
-    """Join texts with the white space between them, or else a space."""
+    """Join texts with the white space between them, or else a space, where the script has any."""
     said: list[str] = []
     for text in filter(str.strip, texts):
         begin = len(text) - len(text.lstrip())
-        if said and not said[-1][-1].isspace():
+        if said and are_written_together(said[-1], text):
+            said[-1] = said[-1].rstrip()
+        elif said and not said[-1][-1].isspace():
             said.append(text[:begin] or " ")
         said.append(text[begin:])
     return "".join(said).strip()
@@ -111,9 +107,10 @@ def _join_texts(texts: Sequence[str]) -> str:
 
 def _place_words(part: TranscriptPart) -> list[Word]:
     """Time a part's words: by when they are known to end, or else by how long they take to say."""
-    texts = part.text.split()
-    if not texts:
+    places = find_words(part.text)
+    if not places:
         return []
+    texts = [part.text[begin:end] for begin, end in places]
     weights = [max(1.0, speech_weight(text)) for text in texts]
     pace = part.seconds / sum(weights)
     pace = min(max(pace, _LEAST_SECONDS_A_LETTER), _MOST_SECONDS_A_LETTER)
@@ -204,36 +201,17 @@ def _group_ends(ends: Sequence[float]) -> Iterator[tuple[int, int]]:
             first = at
 
 
-def _find_seam(before: list[Word], after: list[Word], overlap_seconds: float) -> tuple[int, int]:
-    """Find the words that both sides of a cut have heard.
-
-    A word that the cut tore may be wrong on either side: one at each edge need not agree.
-
-    Returns:
-        How many words of the first side stay, and how many of the second are left out.
-    """
-    most = math.ceil(overlap_seconds * _WORDS_A_SECOND) + _SHARED_SLACK_WORDS
-    left = [_comparable(word.text) for word in before[-most:]]
-    right = [_comparable(word.text) for word in after[:most]]
-    for count in range(min(len(left), len(right)), 0, -1):
-        for torn_left, torn_right in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            end = len(left) - torn_left
-            if end < count or count + torn_right > len(right):
-                continue
-            if left[end - count : end] == right[torn_right : torn_right + count]:
-                return len(before) - torn_left, torn_right + count
-    return len(before), 0
+def _keep_words(text: str, count: int) -> str:
+    """Keep a text's first words, and no white space after them."""
+    return text[: find_words(text)[count - 1][1]] if count else ""
 
 
-def _comparable(word: str) -> str:
-    """Strip a word for comparison: no marks, and one form of each Arabic letter."""
-    letters = unicodedata.normalize("NFKD", word.translate(_PLAIN_LETTERS)).casefold()
-    return "".join(c for c in letters if c.isalnum() and c != "\u0640") or word
-
-
-def _drop_words(text: str, count: int) -> str:
-    places = list(re.finditer(r"\S+", text))
-    return text[places[count].start() :] if count < len(places) else ""
+def _skip_words(text: str, count: int) -> str:
+    """Leave out a text's first words, and the white space after them."""
+    if not count:
+        return text
+    places = find_words(text)
+    return text[places[count][0] :] if count < len(places) else ""
 
 
 def _in_order(words: list[Word], said: Sequence[Word]) -> Iterator[Word]:

@@ -116,6 +116,17 @@ def test_continuous_speech_is_cut_with_an_overlap(tmp_path: Path) -> None:
         shared = 2 * other.overlap_frames
         assert one.pcm[-shared:] == other.pcm[:shared]
         assert one.first_frame + len(one.pcm) // 2 == other.first_frame + other.overlap_frames
+        # Both are answered at the same moments, a second apart: their words have the same times.
+        apart = (other.first_frame - one.first_frame) / RATE
+        assert abs(apart - round(apart)) < 0.017
+        assert 1.9 <= other.overlap_frames / RATE <= 3.1
+
+
+def test_the_shortest_stretches_end(tmp_path: Path) -> None:
+    """Also where an overlap has no room for a whole second before it."""
+    found = spans(split(write_recording(tmp_path / "in.wav", syllables(20)), 1.0, 1.5))
+    assert all(a < b for (a, _), (b, _) in itertools.pairwise(found))
+    assert found[-1][1] >= 19.9
 
 
 def test_steady_sound_is_heard(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchjobs.text import split_words
 from batchjobs.transcripts.cues import make_cues, to_srt, to_vtt
 from batchjobs.transcripts.joining import Transcript, TranscriptPart, join_parts
 
@@ -137,6 +138,10 @@ def test_words_never_overlap(
         ("", "only this", "only this"),
         ("only this", "", "only this"),
         ("all of it", "all of it", "all of it"),
+        ("na", "name it", "name it"),
+        ("we went to the big house", "went to a big house", "we went to the big house"),
+        ("今天我们来讨论", "讨论录音", "今天我们来讨论录音"),
+        ("今天我们来。 ", " 讨论", "今天我们来。讨论"),
     ],
 )
 def test_double_words_are_merged(one: str, other: str, whole: str) -> None:
@@ -144,8 +149,9 @@ def test_double_words_are_merged(one: str, other: str, whole: str) -> None:
     parts = [part(one, 0.0, 10.0), part(other, 8.0, 10.0, overlap_seconds=2.0)]
     transcript = join_parts(parts)
     assert transcript.text == whole
-    assert [word.text for word in transcript.words] == whole.split()
-    assert " ".join(filter(None, (s.text for s in transcript.segments))) == whole
+    assert [word.text for word in transcript.words] == split_words(whole)
+    texts = [segment.text for segment in transcript.segments]
+    assert "".join(" ".join(texts).split()) == "".join(whole.split())
 
 
 def test_without_an_overlap_nothing_is_merged() -> None:
