@@ -163,6 +163,16 @@ def files_imported() -> dict[str, set[str]]:
     }
 
 
+def test_only_faces_and_lists_of_names_have_all() -> None:
+    """What is public is said by the underscore; `__all__` is for those who hand names on."""
+    listing = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        if path.name != "__init__.py" and "\n__all__" in path.read_text(encoding="utf-8")
+    }
+    assert listing == {"errors.py", "api/exports.py"}
+
+
 def test_no_files_import_each_other_in_a_circle() -> None:
     """Every file can be read after those that it needs: there is an order."""
     TopologicalSorter(files_imported()).prepare()

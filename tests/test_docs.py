@@ -115,7 +115,8 @@ def test_every_column_is_in_the_manifests_page() -> None:
 
 def test_every_setting_is_in_its_table() -> None:
     """The page of settings has the table that ``python -m tests.options.settings_page`` prints."""
-    assert settings_page.table() in section("batchjobs/cli/README.md", "Every setting of a run")
+    is_there = settings_page.table() in section("batchjobs/cli/README.md", "Every setting of a run")
+    assert is_there, "put what python -m tests.options.settings_page prints into that page"
 
 
 def test_every_exit_code_is_in_the_readme_and_in_the_help() -> None:
@@ -236,6 +237,13 @@ def test_every_room_has_its_line_and_what_is_named_is_there() -> None:
     rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
     listed = {name.strip("/") for row in rows for name in re.findall(r"`([\w/]+)`", row)}
     assert listed == {room for room in rooms if not room.startswith("__")}
+    order = [name for row in rows for name in re.findall(r"`(\w+)/?`", row) if name in rooms]
+    places = {name: number for number, name in enumerate(order)}
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        for name in re.findall(r"^\s*from batchjobs\.(\w+)", path.read_text("utf-8"), re.MULTILINE):
+            is_below = places.get(room, -1) < places.get(name, len(places))
+            assert room == name or room.startswith("__") or is_below, (room, name)
     stems = {path.stem for path in package.rglob("*.py")} | rooms
     for section_name in ("The way of a row", "The way of a message"):
         for name in re.findall(r"`([a-z_/]+)`", section("batchjobs/README.md", section_name)):

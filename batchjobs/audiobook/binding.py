@@ -46,18 +46,21 @@ class BoundBook:
     lost_cover: str
 
 
+_AS_COMMANDED: Final = BindSettings()
+
+
 def bind(
-    folder: Path,
-    settings: BindSettings,
+    folder: str | Path,
+    settings: BindSettings = _AS_COMMANDED,
     *,
-    output: Path | None = None,
+    output: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> BoundBook:
     """Make an audiobook of a run's chapters, in the manifest's order.
 
     Args:
         folder: The run folder.
-        settings: How.
+        settings: How; by default as the command does it.
         output: The file, or the folder for files; None for the book's title in the run folder.
         progress: Called with what is being done, and how far it is, 0 to 1.
 
@@ -72,6 +75,7 @@ def bind(
         DiskError: The disk failed or is full.
     """
     _check_extra()
+    folder, output = Path(folder), None if output is None else Path(output)
     _check_form(settings.form, output)
     album = _read_complete(folder, settings)
     picture = _find_picture(album, settings)

@@ -42,7 +42,12 @@ def select_chapters(book: Book, chosen: str) -> list[int]:
 
 
 def write_manifest(
-    book: Book, numbers: Collection[int], target: Path, *, voice: str = "", overwrite: bool = False
+    book: Book,
+    numbers: Collection[int],
+    target: str | Path,
+    *,
+    voice: str = "",
+    overwrite: bool = False,
 ) -> int:
     """Write a manifest, and beside it a folder with a text file for each chapter.
 
@@ -60,6 +65,7 @@ def write_manifest(
         OutputError: A file is there already, or cannot be written.
         DiskError: The disk failed or is full.
     """
+    target = Path(target)
     folder = target.with_suffix("")
     if folder == target:
         raise OutputError(f"{target} needs an ending", hint="call it BOOK.jsonl")

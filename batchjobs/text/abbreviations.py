@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-__all__ = ["is_false_end"]
-
 _OPENING: Final = " \u200e\u200f«“„‹\"'‘([{"
 _LONGEST_WORD: Final = 24
 _LONGEST_NUMBER: Final = 12

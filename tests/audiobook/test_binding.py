@@ -43,7 +43,7 @@ from tests.builders import write_recording
 
 def test_an_m4b_has_its_chapters_where_they_begin(spoken_run: Path, tmp_path: Path) -> None:
     """To the frame, with their titles; and the book's title, author and cover."""
-    made = bind(spoken_run, BindSettings(pause_seconds=1.5), output=tmp_path / "a.m4b")
+    made = bind(str(spoken_run), BindSettings(pause_seconds=1.5), output=str(tmp_path / "a.m4b"))
     file = mutagen.File(made.path)
     starts, at = [], 0.0
     for row in read_results(spoken_run):

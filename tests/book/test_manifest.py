@@ -48,7 +48,7 @@ def test_a_manifest_has_a_row_a_chapter_with_all_that_is_known(tmp_path: Path) -
 
 def test_what_somebody_has_edited_is_not_overwritten(tmp_path: Path) -> None:
     """Unless that is asked for."""
-    write_manifest(BOOK, [1], tmp_path / "b.jsonl")
+    write_manifest(BOOK, [1], str(tmp_path / "b.jsonl"))
     (tmp_path / "b.jsonl").unlink()
     edited = tmp_path / "b" / "001-down-the-rabbit-hole.txt"
     edited.write_text("mine")

@@ -41,7 +41,7 @@ def results(folder: Path, *, form: str, statuses: tuple[str, ...]) -> None:
     \b
     Examples:
         batchjobs results outputs/talks | jq -r .output
-        batchjobs results outputs/talks --to csv > talks.csv
+        batchjobs results outputs/talks --to csv > results.csv
         batchjobs results outputs/talks --status failed --status suspect
     """
     from batchjobs.outputs.tables import encode_results
