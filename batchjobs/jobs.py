@@ -235,10 +235,12 @@ class Verdict:
     Attributes:
         doubts: What speaks against it; none if it counts as done.
         support: What speaks for it, a clause each.
+        silences: Where the audio has no sound that can be speech, in seconds: (begin, end).
     """
 
     doubts: tuple[Doubt, ...] = ()
     support: tuple[str, ...] = ()
+    silences: tuple[tuple[float, float], ...] = ()
 
 
 def sum_severity(doubts: Sequence[Doubt]) -> float:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from batchjobs.audio import decoding
 from batchjobs.audio.voice_activity import (
     FRAME_SECONDS,
+    PAUSE_SECONDS,
     SpeechDetector,
     find_runs,
+    find_silences,
     find_speech,
     frames_of,
     mean_squares,
@@ -23,8 +25,6 @@ from batchjobs.audio.voice_activity import (
 _BLOCK_FRAMES: Final = 256
 _MARGIN_SECONDS: Final = 0.256
 """Kept of the silence before and after speech: consonants begin and end below the threshold."""
-_PAUSE_SECONDS: Final = 0.2
-"""Shorter silence is within a word, as before a plosive."""
 _LONG_PAUSE_SECONDS: Final = 2.0
 """Silence that is worth not sending, once there is enough for a session..."""
 _ENDING_PAUSE_SECONDS: Final = 5.0
@@ -97,13 +97,10 @@ def split_at_pauses(
         loudness = np.array(chances, dtype=np.float32)
     longest = to_frames(longest_seconds)
     places = list(_plan_stretches(speech, loudness, to_frames(target_seconds), longest))
-    shortest = to_frames(_PAUSE_SECONDS)
     for (first, last, _), stretch in zip(
         places, _cut_stretches(blocks(), places, frame), strict=True
     ):
-        silent = [(a, b) for a, b in find_runs(~speech[first:last]) if b - a >= shortest]
-        shown = tuple((a * FRAME_SECONDS, b * FRAME_SECONDS) for a, b in silent)
-        yield replace(stretch, silences=shown)
+        yield replace(stretch, silences=find_silences(speech[first:last]))
 
 
 def _cut_frames(pcm: bytes, frame: int) -> Iterator[bytes]:
@@ -158,7 +155,7 @@ def _find_end(
     speech: NDArray[np.bool_], levels: NDArray[np.float32], first: int, target: int, longest: int
 ) -> tuple[int, int]:
     """Find where the stretch that begins at a frame ends, and how much is heard again."""
-    shortest = to_frames(_PAUSE_SECONDS)
+    shortest = to_frames(PAUSE_SECONDS)
     for begin, end in ((target // 2, target * 11 // 10), (target, longest)):
         end = min(end, longest)  # noqa: PLW2901  # a target near the longest
         pauses = [

@@ -26,6 +26,8 @@ _FLAT_RANGE_DB: Final = 6.0
 _RANGE_SHARE: Final = 0.25
 _LEAST_RISE_DB: Final = 4.0
 _MOST_RISE_DB: Final = 12.0
+PAUSE_SECONDS: Final = 0.2
+"""Shorter silence is within a word, as before a plosive."""
 _CLICK_FRAMES: Final = 2
 """So short a sound is none of speech."""
 
@@ -103,6 +105,16 @@ def find_runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Find the runs of true: where each begins, and where it ends."""
     edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def find_silences(speech: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Find the pauses between frames of speech, in seconds: where each begins and ends."""
+    shortest = to_frames(PAUSE_SECONDS)
+    return tuple(
+        (start * FRAME_SECONDS, end * FRAME_SECONDS)
+        for start, end in find_runs(~speech)
+        if end - start >= shortest
+    )
 
 
 def to_frames(seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from batchjobs import text
 from batchjobs.audio.voice_activity import (
     FRAME_SECONDS,
+    find_silences,
     find_speech,
     frames_of,
     mean_squares,
@@ -95,8 +97,12 @@ class TranscriptJudge:
         self._colours.append(_measure_colours(samples, power))
 
     def verdict(self, text_heard: str) -> Verdict:
-        """Judge a transcript of all that was heard, and learn from it."""
-        sounding = self._find_sounding()
+        """Judge a transcript of all that was heard, and learn from it; say where nothing is said."""
+        speech = self._find_speech()
+        return replace(self._judge(text_heard, speech), silences=find_silences(speech))
+
+    def _judge(self, text_heard: str, speech: NDArray[np.bool_]) -> Verdict:
+        sounding = self._find_sounding(speech)
         seconds = len(sounding) * FRAME_SECONDS
         letters = text.speech_weight(text_heard)
         if seconds <= _LEAST_SECONDS:
@@ -115,17 +121,21 @@ class TranscriptJudge:
             return _doubt(Sign.FEW_WORDS, message, 1.0 - letters / expected, span)
         return Verdict(support=(f"{letters:.0f} letters for {seconds:.1f} s of sound",))
 
-    def _find_sounding(self) -> NDArray[np.intp]:
-        """Find the frames of sound that can be speech: louder than the noise, and changing."""
+    def _find_speech(self) -> NDArray[np.bool_]:
+        """Find the frames that are louder than the noise."""
         rest, self._waiting = b"".join(self._waiting), []
         if rest := rest[: len(rest) // 2 * 2]:
             self._measure(rest)
         if not self._powers:
-            return np.zeros(0, dtype=np.intp)
-        loud = np.flatnonzero(find_speech(to_dbfs(np.concatenate(self._powers))))
-        colours = np.concatenate(self._colours)
+            return np.zeros(0, dtype=np.bool_)
+        return find_speech(to_dbfs(np.concatenate(self._powers)))
+
+    def _find_sounding(self, speech: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Find the frames of sound that can be speech: louder than the noise, and changing."""
+        loud = np.flatnonzero(speech)
         if not len(loud):
             return loud
+        colours = np.concatenate(self._colours)
         groups = np.array_split(loud, max(1, len(loud) // _GROUP_FRAMES))
         changing = [group for group in groups if _measure_change(colours[group]) >= _LEAST_CHANGE]
         return np.concatenate([loud[:0], *changing])

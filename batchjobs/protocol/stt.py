@@ -54,6 +54,7 @@ class SttResult:
             that it was the last.
         word_end_seconds: About when each of its words ends, from the start of the audio, as the
             growth of the transcript shows; empty if it does not.
+        silences: Where the audio has no sound that can be speech, in seconds: (begin, end).
     """
 
     text: str
@@ -64,6 +65,7 @@ class SttResult:
     revision_seconds: float = 0.0
     settled_seconds: float = 0.0
     word_end_seconds: tuple[float, ...] = ()
+    silences: tuple[tuple[float, float], ...] = ()
 
 
 class SttClient:
@@ -296,6 +298,7 @@ class SttClient:
             revision_seconds=self._revision_seconds,
             settled_seconds=self._settle_seconds() if ending is Ending.SETTLED else 0.0,
             word_end_seconds=self._known_ends,
+            silences=verdict.silences,
             evidence=replace(evidence, sent_audio_seconds=round(self.sent_seconds, 6)),
         )
         course.decide(result)

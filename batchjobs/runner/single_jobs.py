@@ -109,6 +109,7 @@ async def _write(run: RunState, row: Row, output: str, result: Result) -> Writte
             seconds=row.seconds,
             text=result.text,
             word_end_seconds=result.word_end_seconds,
+            silences=result.silences,
         )
         return writing.write_transcript(
             folder,

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import Final
 
 _UNSPACED: Final = (
@@ -36,28 +37,38 @@ _WORDS: Final = re.compile(
     r"|\S"
 )
 _SPACED: Final = re.compile(r"\S+")
+_GLUED: Final = re.compile(
+    "[.!?\u061f…](?:"
+    "(?=[A-Z\u00c0-\u00de\u0410-\u042f][a-z\u00df-\u024f\u0430-\u04ff])"
+    "(?<=[a-z\u00df-\u024f\u0430-\u04ff]{2}.)"
+    "|(?=[\u0621-\u064a][\u0621-\u0652])(?<=[\u0621-\u0652]{2}.))"
+)
+"""Where a service joins two sentences without a space: they may be minutes apart."""
 
 
 def find_words(text: str) -> list[tuple[int, int]]:
     """Find where each word of a text begins, and where it ends; marks stay with their word.
 
-    A sign of a script without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) is one of its
-    own: where its words end, only a dictionary knows.
+    Two sentences without a space between them are told apart. A sign of a script without spaces
+    (Chinese, Japanese, Thai, Lao, Khmer, Burmese) is a word: where those end, a dictionary knows.
     """
-    if not _SIGN.search(text):
-        return [run.span() for run in _SPACED.finditer(text)]
     words: list[tuple[int, int]] = []
     for run in _SPACED.finditer(text):
         if _SIGN.search(run.group()):
             words += (word.span() for word in _WORDS.finditer(text, *run.span()))
         else:
-            words.append(run.span())
+            edges = [
+                run.start(),
+                *(at.end() for at in _GLUED.finditer(text, *run.span())),
+                run.end(),
+            ]
+            words += pairwise(edges)
     return words
 
 
 def split_words(text: str) -> list[str]:
     """Split a text into its words; see `find_words`."""
-    if not _SIGN.search(text):
+    if not ((not text.isascii() and _SIGN.search(text)) or _GLUED.search(text)):
         return text.split()
     return [text[begin:end] for begin, end in find_words(text)]
 

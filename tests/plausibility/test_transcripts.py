@@ -138,6 +138,15 @@ def test_a_word_or_a_cough_may_have_no_words(speech: dict[str, bytes]) -> None:
     assert not _verdict(bytes(64_000) + short + bytes(64_000), "").doubts
 
 
+def test_the_judge_says_where_nothing_is_said(speech: dict[str, bytes]) -> None:
+    """Words of a short recording can then stand beside its silences, at no further reading."""
+    pcm = bytes(32_000 * 20) + _tones("one two three. ") + bytes(32_000 * 9)
+    silences = _verdict(pcm, "one two three.").silences
+    assert silences[0] == pytest.approx((0.0, 20.0), abs=0.05)
+    assert silences[-1][1] == pytest.approx(len(pcm) / 32_000, abs=0.05)
+    assert _verdict(b"", "").silences == ()
+
+
 def test_no_audio_is_not_doubted() -> None:
     """Nothing sent, or less than can be measured, is nothing unheard."""
     assert not TranscriptRates().make_judge("x").verdict("").doubts

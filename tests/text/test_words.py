@@ -12,6 +12,11 @@ from batchjobs.text import are_written_together, find_words, split_words
     [
         (" one, two\n", ["one,", "two"]),
         ("سلامٌ عليكم", ["سلامٌ", "عليكم"]),
+        ("old tree.Please call", ["old", "tree.", "Please", "call"]),
+        (
+            "نعم.شكرا ق.م. U.S.A. ASP.NET e.g.this",
+            ["نعم.", "شكرا", "ق.م.", "U.S.A.", "ASP.NET", "e.g.this"],
+        ),
         ("한국어 말", ["한국어", "말"]),
         ("今天，讨论(好)。", ["今", "天，", "讨", "论", "(好)。"]),
         ("用iPhone拍 ok", ["用", "iPhone", "拍", "ok"]),
