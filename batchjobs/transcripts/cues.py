@@ -1,15 +1,17 @@
 """Cues: a transcript as subtitles, in SubRip and WebVTT files."""
 
+import functools
 import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import add
 from typing import Final
 
-from batchjobs.text import script_of
+from batchjobs.text import are_written_together
 from batchjobs.transcripts.joining import Transcript
 from batchjobs.transcripts.words import Word
 
@@ -20,8 +22,11 @@ _FLASH_SECONDS: Final = 0.04
 """One picture: what was all said at one moment is shown one after the other."""
 _GAP_SECONDS: Final = 1.5
 """Words so far apart are not shown together."""
-_SENTENCE_END: Final = re.compile(r"[.!?؟۔…。][\"'»”)\]]*$")
-_CLAUSE_END: Final = re.compile(r"[,;:،؛–—][\"'»”)\]]*$")
+_SENTENCE_END: Final = re.compile(r"[.!?؟۔…。！？｡।།။។][\"'»”)\]」』）]*$")
+_CLAUSE_END: Final = re.compile(r"[,;:،؛–—，、；：][\"'»”)\]」』）]*$")
+_MARKUP: Final = re.compile(r"(?<=<)(?=\S)|(?<={)|(?<=--)(?=>)|(?<=\\)(?=[Nnh])|(?<=&)(?=#?\w+;)")
+"""Where what SRT players take for a tag, a place, a time, a line break or an entity can be broken."""
+_WORD_JOINER: Final = "\u2060"
 _RIGHT_TO_LEFT_ISOLATE: Final = "\u2067"
 _POP_ISOLATE: Final = "\u2069"
 
@@ -40,7 +45,7 @@ def make_cues(words: Sequence[Word]) -> list[Cue]:
 
     They end with a sentence if they can, with a clause if they are long, and never within a word.
     """
-    groups = list(_group_words(words))
+    groups = list(_group_words([piece for word in words for piece in _fit(word)]))
     found: list[Cue] = []
     for group, following in pairwise([*groups, []]):
         start = max(group[0].start, found[-1].end if found else 0.0)
@@ -48,7 +53,7 @@ def make_cues(words: Sequence[Word]) -> list[Cue]:
         end = max(group[-1].end, start + _SHORTEST_CUE_SECONDS)
         end = min(end, start + _LONGEST_CUE_SECONDS, max(latest, start + _FLASH_SECONDS))
         texts = [word.text for word in group]
-        lines = _break_lines(texts) or [" ".join(texts)]
+        lines = _break_lines(texts) or [_join(texts)]
         found.append(Cue(start=round(start, 3), end=round(end, 3), lines=tuple(lines)))
     return found
 
@@ -85,19 +90,57 @@ def _find_clause_end(group: list[Word]) -> int:
     return len(group)
 
 
+def _fit(word: Word) -> Iterator[Word]:
+    """Break a word that no line can hold: not an Arabic one, whose letters would change shape."""
+    if _count_columns(word.text) <= _LINE_CHARACTERS or _goes_left(word.text):
+        yield word
+        return
+    cues = math.ceil((word.end - word.start) / _LONGEST_CUE_SECONDS)
+    columns = min(_LINE_CHARACTERS, math.ceil(_count_columns(word.text) / max(1, cues)))
+    lines = [""]
+    for character in word.text:
+        if _count_columns(lines[-1] + character) > max(2, columns):
+            lines.append("")
+        lines[-1] += character
+    start, seconds = word.start, (word.end - word.start) / len(lines)
+    for number, line in enumerate(lines):
+        begin = start + number * seconds
+        yield Word(start=round(begin, 3), end=round(begin + seconds, 3), text=line)
+
+
 def _break_lines(words: list[str]) -> list[str] | None:
     """Set words in one line, or in two of about the same length; None if they do not fit."""
-    whole = " ".join(words)
-    if _count_visible(whole) <= _LINE_CHARACTERS or len(words) == 1:
-        return [whole]
-    splits = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
-    widest = min(splits, key=lambda lines: max(_count_visible(lines[0]), _count_visible(lines[1])))
-    return list(widest) if max(map(_count_visible, widest)) <= _LINE_CHARACTERS else None
+    widths = [_count_columns(word) for word in words]
+    gaps = [int(not are_written_together(*pair)) for pair in pairwise(words)]
+    ends: list[int] = list(accumulate(map(add, widths, [0, *gaps])))
+    if ends[-1] <= _LINE_CHARACTERS or len(words) == 1:
+        return [_join(words)]
+
+    def measure(at: int) -> int:
+        return max(ends[at - 1], ends[-1] - ends[at - 1] - gaps[at - 1])
+
+    at = min(range(1, len(words)), key=measure)
+    return [_join(words[:at]), _join(words[at:])] if measure(at) <= _LINE_CHARACTERS else None
 
 
-def _count_visible(text: str) -> int:
-    """Count characters as a viewer sees them: marks sit on others, joiners are not seen."""
-    return sum(unicodedata.category(character) not in {"Mn", "Me", "Cf"} for character in text)
+def _join(words: Sequence[str]) -> str:
+    """Join words with the spaces that their script has."""
+    return "".join(
+        [
+            *words[:1],
+            *(f"{'' if are_written_together(a, b) else ' '}{b}" for a, b in pairwise(words)),
+        ]
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _count_columns(text: str) -> int:
+    """Count columns as a viewer sees them: marks sit on others, East Asian letters take two."""
+    return sum(
+        1 + (unicodedata.east_asian_width(character) in {"W", "F"})
+        for character in text
+        if unicodedata.category(character) not in {"Mn", "Me", "Cf"}
+    )
 
 
 # -- files --------------------------------------------------------------------------------------
@@ -105,20 +148,21 @@ def _count_visible(text: str) -> int:
 
 def to_srt(transcript: Transcript) -> str:
     """Write a transcript's cues as SubRip."""
-    blocks = []
+    blocks, goes_left = [], _goes_left(transcript.text)
     for number, cue in enumerate(make_cues(transcript.words), start=1):
         span = f"{_format_time(cue.start, ',')} --> {_format_time(cue.end, ',')}"
-        lines = "\n".join(_isolate(cue.lines, transcript.text))
+        lines = "\n".join(_isolate(cue.lines, whole_goes_left=goes_left))
+        lines = _MARKUP.sub(_WORD_JOINER, lines)
         blocks.append(f"{number}\n{span}\n{lines}\n")
     return "\n".join(blocks)
 
 
 def to_vtt(transcript: Transcript) -> str:
     """Write a transcript's cues as WebVTT."""
-    blocks = ["WEBVTT\n"]
+    blocks, goes_left = ["WEBVTT\n"], _goes_left(transcript.text)
     for cue in make_cues(transcript.words):
         span = f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}"
-        lines = escape("\n".join(_isolate(cue.lines, transcript.text)), quote=False)
+        lines = escape("\n".join(_isolate(cue.lines, whole_goes_left=goes_left)), quote=False)
         blocks.append(f"{span}\n{lines}\n")
     return "\n".join(blocks)
 
@@ -130,8 +174,8 @@ def _format_time(seconds: float, mark: str) -> str:
     return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
 
 
-def _isolate(lines: Sequence[str], whole: str) -> Iterator[str]:
-    """Mark the lines of an Arabic cue, so that every player shows them from right to left.
+def _isolate(lines: Sequence[str], *, whole_goes_left: bool) -> Iterator[str]:
+    """Mark the lines of a cue of a right-to-left script, so that every player shows them that way.
 
     Players lay a line out from left to right, or by its first letter: then numbers, Latin words and
     the full stop of a line stand on the wrong side. An isolate (Unicode's UAX 9) says it in the
@@ -140,7 +184,19 @@ def _isolate(lines: Sequence[str], whole: str) -> Iterator[str]:
     Arabic also a few Arabic ones, or none at all.
     """
     cue = " ".join(lines)
-    is_foreign = any(map(str.isalpha, cue)) and all(script_of(letter) != "arabic" for letter in cue)
-    if script_of(cue) == "arabic" or (script_of(whole) == "arabic" and not is_foreign):
+    is_foreign = any(map(str.isalpha, cue)) and not any(map(_goes_left, cue))
+    if _goes_left(cue) or (whole_goes_left and not is_foreign):
         return (f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}" for line in lines)
     return iter(lines)
+
+
+def _goes_left(text: str) -> bool:
+    """Say whether most of a text's letters are written from right to left."""
+    letters = [
+        unicodedata.bidirectional(letter) in {"R", "AL"} for letter in text if _is_letter(letter)
+    ]
+    return 2 * sum(letters) > len(letters)
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalpha() and character != "\u0640"

@@ -10,6 +10,8 @@ from batchjobs.transcripts.words import Word
 
 _LEAST_SECONDS_A_LETTER: Final = 0.03
 _MOST_SECONDS_A_LETTER: Final = 0.2
+_MOST_SECONDS_A_LETTER_UNTIMED: Final = 0.5
+"""Where nothing says when they were said, words are laid out over all of the sound."""
 _SNAP_SECONDS: Final = 0.3
 _MOMENT: Final = 1e-6
 
@@ -113,10 +115,10 @@ def _place_words(part: TranscriptPart) -> list[Word]:
     texts = [part.text[begin:end] for begin, end in places]
     weights = [max(1.0, speech_weight(text)) for text in texts]
     pace = part.seconds / sum(weights)
-    pace = min(max(pace, _LEAST_SECONDS_A_LETTER), _MOST_SECONDS_A_LETTER)
-    ends = part.word_end_seconds
+    ends, slowest = part.word_end_seconds, _MOST_SECONDS_A_LETTER
     if len(ends) != len(texts):
-        ends = (part.seconds,) * len(texts)
+        ends, slowest = (part.seconds,) * len(texts), _MOST_SECONDS_A_LETTER_UNTIMED
+    pace = min(max(pace, _LEAST_SECONDS_A_LETTER), slowest)
     found: list[Word] = []
     previous = 0.0
     for first, last in _group_ends(ends):

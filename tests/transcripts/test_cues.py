@@ -1,6 +1,9 @@
 """Transcripts with time: words at their places, doubled ones merged, cues that players take."""
 
+import io
 import random
+import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -43,7 +46,7 @@ def parse(transcript: Transcript) -> tuple[list[srt_parser.Subtitle], list[webvt
 
 def join_shown(lines: Sequence[str]) -> str:
     """What a viewer reads."""
-    return " ".join(" ".join(lines).replace("\u2067", "").replace("\u2069", "").split())
+    return " ".join(re.sub("[\u2060\u2067\u2069]", "", " ".join(lines)).split())
 
 
 # -- words ---------------------------------------------------------------------------------------
@@ -221,6 +224,65 @@ def test_a_word_without_end_has_a_line_of_its_own() -> None:
     long = "ا" * 60
     found = make_cues(join_parts([part(f"قبل {long} بعد", 0.0, 10.0)]).words)
     assert [long] in [list(cue.lines) for cue in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "今天我们来讨论一下档案馆的录音应该怎样保存才能够让以后的人听得清楚。" * 4,
+        "今天我们来讨论一下档案馆的录音应该怎样保存才能够让以后的人听得清楚" * 4,
+        "きょうは、デジタルアーカイブについてはなしましょう" * 5,
+        "วันนี้เราจะมาพูดถึงการเก็บรักษาเสียงบันทึก" * 4,
+        "ຍິນດີຕ້ອນຮັບສູ່ຫໍສະໝຸດ" * 6,
+        "សូមស្វាគមន៍មកកាន់បណ្ណាល័យ" * 6,
+        "see https://example.org/" + "a" * 80 + " please",
+    ],
+)
+def test_text_without_spaces_is_cut_into_cues(text: str) -> None:
+    """Two lines of 42 columns, of which an East Asian letter takes two, for as long as it lasts."""
+    found = make_cues(join_parts([part(text, 0.0, 40.0)]).words)
+    assert "".join(line for cue in found for line in cue.lines) == text.replace(" ", "")
+    for cue in found:
+        assert len(cue.lines) <= 2
+        assert all(_columns(line) <= 42 for line in cue.lines)
+        assert cue.end - cue.start <= 7
+        assert all(unicodedata.category(line[0])[0] != "M" for line in cue.lines)
+    assert (found[0].start, found[-1].end) == (0.0, 40.0)
+    assert all(a.end >= b.start - 0.1 for a, b in pairwise(found))
+
+
+def _columns(line: str) -> int:
+    wide = [
+        unicodedata.east_asian_width(c) in "WF" for c in line if unicodedata.category(c) != "Mn"
+    ]
+    return len(wide) + sum(wide)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MyValue<String> and <b> or </i>",
+        "{\\an8} up {b}",
+        "x<y, a --> b.",
+        "C:\\New a\\hb",
+        "&lt; AT&T",
+    ],
+)
+def test_what_players_take_for_markup_is_shown(text: str) -> None:
+    """Each word of it, as FFmpeg reads the file, which most players do."""
+    av = pytest.importorskip("av")
+    file = io.BytesIO(to_srt(join_parts([part(text, 0.0, 5.0)])).encode())
+    with av.open(file, format="srt") as container:
+        shown = [event.ass.decode() for packet in container.demux() for event in packet.decode()]
+    assert [join_shown([each.split(",", 8)[-1]]) for each in shown] == [text]
+    assert not re.search(r"<[a-z/]|{[\\b]|-->|\\[Nh]|&lt;", shown[0])
+
+
+@pytest.mark.parametrize("word", ["שלום London שלום", "ܫܠܡܐ 25", "ދިވެހި", "ߒߞߏ", "𞤀𞤣𞤤𞤢𞤥", "سلام"])
+def test_every_script_from_right_to_left_is_isolated(word: str) -> None:
+    """Hebrew, Syriac, Thaana, N'Ko and Adlam as Arabic."""
+    lines = to_srt(join_parts([part(f"{word} {word}", 0.0, 3.0)])).splitlines()[2:]
+    assert all(line.startswith("\u2067") and line.endswith("\u2069") for line in lines if line)
 
 
 def test_long_silence_is_not_shown_over() -> None:
