@@ -1,7 +1,9 @@
 """Transcripts with time: the parts of a recording joined, and each word placed."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 from batchjobs.text import are_written_together, find_words, speech_weight
@@ -14,6 +16,11 @@ _MOST_SECONDS_A_LETTER_UNTIMED: Final = 0.5
 """Where nothing says when they were said, words are laid out over all of the sound."""
 _SNAP_SECONDS: Final = 0.3
 _MOMENT: Final = 1e-6
+_ANSWER_SECONDS: Final = 1.0
+"""How often services say what they have heard; the time of a word is half of that before."""
+_SLOW_SECONDS_A_LETTER: Final = 0.125
+_LEAST_LAG_SECONDS: Final = 0.7
+"""Shorter ones cannot be told from a word that happens to end there, and do no harm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +73,7 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
     segments: list[TranscriptSegment] = []
     words: list[Word] = []
     before: list[Word] = []
-    knows_times = False
+    knows_times, lag_seconds = False, 0.0
     for part in parts:
         said = _place_words(part)
         seam = Seam(dropped=0, skipped=0)
@@ -78,13 +85,14 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
                 end=part.start_seconds + part.overlap_seconds,
                 is_timed=knows_times and is_timed,
             )
-            seam = find_seam(before, said, overlap)
+            seam = find_seam(before, [_shift(word, -lag_seconds) for word in said], overlap)
         if seam.dropped:
             kept = len(before) - seam.dropped
             segments[-1] = replace(segments[-1], text=_keep_words(segments[-1].text, kept))
             del words[-seam.dropped :]
-        before, knows_times = said[seam.skipped :], is_timed
-        words += _in_order(words, before)
+        words += _in_order(words, said[seam.skipped :])
+        lag_seconds = _measure_lag(part, said) if is_timed else 0.0
+        before, knows_times = _take_back(part, said, lag_seconds)[seam.skipped :], is_timed
         end = part.start_seconds + part.seconds
         start = part.start_seconds + part.overlap_seconds
         text = _skip_words(part.text, seam.skipped)
@@ -92,6 +100,40 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
     text = _join_texts([segment.text for segment in segments])
     trimmed = tuple(replace(segment, text=segment.text.strip()) for segment in segments)
     return Transcript(text=text, segments=trimmed, words=tuple(words))
+
+
+def _measure_lag(part: TranscriptPart, said: Sequence[Word]) -> float:
+    """Measure how late a service answers, by how much it still owed when all was sent.
+
+    Its last words all came then: more of them than fit into the sound since the answer before.
+    """
+    if not said or part.word_end_seconds[-1] < part.seconds - _ANSWER_SECONDS:
+        return 0.0
+    known = bisect_left(part.word_end_seconds, part.word_end_seconds[-1])
+    answered = part.word_end_seconds[known - 1] + _ANSWER_SECONDS / 2 if known else 0.0
+    weights = [max(1.0, speech_weight(word.text)) for word in said]
+    pace = min(part.seconds / sum(weights), _SLOW_SECONDS_A_LETTER)
+    lag = sum(weights[known:]) * pace - max(0.0, part.seconds - answered)
+    return lag if lag > _LEAST_LAG_SECONDS else 0.0
+
+
+def _take_back(part: TranscriptPart, said: Sequence[Word], lag_seconds: float) -> list[Word]:
+    """Say when a part's words were said, if the service answers late: its last ones came at once."""
+    if not lag_seconds:
+        return list(said)
+    known = bisect_left(part.word_end_seconds, part.word_end_seconds[-1])
+    earlier = [_shift(word, -lag_seconds) for word in said[:known]]
+    stop = part.start_seconds + part.seconds - _ANSWER_SECONDS / 2
+    start = earlier[-1].end if earlier else part.start_seconds
+    weights = list(accumulate(max(1.0, speech_weight(word.text)) for word in said[known:]))
+    pace = (stop - start) / weights[-1]
+    ends = [start + weight * pace for weight in weights]
+    last = zip(said[known:], [start, *ends], ends, strict=False)
+    return earlier + [replace(word, start=begin, end=end) for word, begin, end in last]
+
+
+def _shift(word: Word, seconds: float) -> Word:
+    return replace(word, start=word.start + seconds, end=word.end + seconds)
 
 
 def _join_texts(texts: Sequence[str]) -> str:

@@ -101,12 +101,22 @@ def test_an_overlap_that_only_one_side_understood_is_kept() -> None:
         )
 
 
-@pytest.mark.parametrize("late_seconds", [0.0, 0.4])
-@pytest.mark.parametrize("words", ["lord have mercy", "one two three four", "سبحان الله"])
+@pytest.mark.parametrize("late_seconds", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("words", ["lord have mercy", "one two three four"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_litany_loses_no_word(words: str, seed: int, late_seconds: float) -> None:
     """Said for five minutes without a pause, and answered once a second: each word as often."""
     parts, spoken = _recite(words.split(), seed, late_seconds)
+    assert join_parts(parts).text.split() == spoken
+
+
+@pytest.mark.parametrize("late_seconds", [0.0, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_service_that_answers_late_doubles_nothing(seed: int, late_seconds: float) -> None:
+    """The last words of a part come all at once, when it has ended: they are put back in time."""
+    dice = random.Random(seed)
+    words = ["".join(dice.choices("abdeghiklmnorstuvz", k=dice.randint(2, 8))) for _ in range(997)]
+    parts, spoken = _recite(words, seed, late_seconds)
     assert join_parts(parts).text.split() == spoken
 
 
