@@ -12,6 +12,7 @@ from batchjobs.audiobook.kinds import KINDS, M4B
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
+from batchjobs.options import check_settings
 from batchjobs.options.audiobook import BindSettings
 
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
@@ -65,8 +66,8 @@ def bind(
         progress: Called with what is being done, and how far it is, 0 to 1.
 
     Raises:
-        UsageError: There is no such form, the output's ending is of another, or the cover given is no
-            picture.
+        UsageError: There is no such form, a setting is out of its range, the output's ending is of
+            another form, or the cover given is no picture.
         NoRunError: There is no run in the folder.
         ManifestError: Chapters are missing, or there are none.
         RecordingError: A chapter's file is missing or damaged.
@@ -77,6 +78,7 @@ def bind(
     _check_extra()
     folder, output = Path(folder), None if output is None else Path(output)
     _check_form(settings.form, output)
+    check_settings(settings)
     album = _read_complete(folder, settings)
     picture = _find_picture(album, settings)
     progress = progress or (lambda _, __: None)

@@ -22,7 +22,7 @@ class Details(TypedDict, total=False):
         least: The least value, in the field's unit.
         most: The greatest value.
         choices: The values there are.
-        noun: What one of `choices` is called.
+        noun: What one of `choices` is called, where that is not the field's name.
         parse: Reads the command line's text, and raises ValueError; an empty text is the default.
         path: What has to be there if it is a path; without this, nothing has to.
         default_shown: What is done without it, where the field's default does not say so.
@@ -155,7 +155,8 @@ def _check_value(setting: Setting, value: object) -> None:
     details = setting.details
     if "choices" in details and value not in details["choices"]:
         known = ", ".join(details["choices"])
-        raise UsageError(f"there is no {details['noun']} '{value}'", hint=f"there are {known}")
+        noun = details.get("noun", setting.name)
+        raise UsageError(f"there is no {noun} '{value}'", hint=f"there are {known}")
     if not isinstance(value, int | float):
         return
     hint = ""

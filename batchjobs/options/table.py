@@ -224,7 +224,6 @@ class Options:
         "time and 21 % more bytes than 'compact', for fast lines and busy machines.",
         default="compact",
         choices=("compact", "padded"),
-        noun="encoding",
     )
     compress: bool = setting(
         "Compress what is sent, where the service takes it (permessage-deflate): recordings "

@@ -1,6 +1,7 @@
 """Audiobooks: chapters at their places, tags and cover, as another program sees them."""
 
 import json
+import math
 import re
 import resource
 import sys
@@ -79,6 +80,21 @@ def test_a_file_of_another_kind_is_refused(spoken_run: Path, tmp_path: Path) -> 
     with pytest.raises(OutputError):
         bind(spoken_run, BindSettings(), output=tmp_path / "c" / "d.m4b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.m4b", "c"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        BindSettings(loudness_lufs=math.nan),
+        BindSettings(true_peak_db=3.0),
+        BindSettings(bitrate=1),
+        BindSettings(pause_seconds=-1),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(spoken_run: Path, settings: BindSettings) -> None:
+    """A program is told what the command line is told, before anything is measured."""
+    with pytest.raises(UsageError, match=r"the option \w+ is (nan|3\.0|1|-1)"):
+        bind(spoken_run, settings)
 
 
 def test_a_full_disk_leaves_nothing(spoken_run: Path, tmp_path: Path) -> None:
