@@ -6,19 +6,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from batchjobs import config, manifest
 from batchjobs.api.budget import check_budget
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.checkpoint import Checkpoint
-from batchjobs.errors import ConfigurationError, ManifestError, OutputError, UsageError
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    ManifestError,
+    OutputError,
+    UsageError,
+)
 from batchjobs.files import run_folder
 from batchjobs.planning.fingerprint import fingerprint_of
 from batchjobs.planning.make_plan import make_plan as plan_rows
 from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
+
+_REFUSALS: Final = (ManifestError, ConfigurationError, OutputError, UsageError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +60,12 @@ def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     with checkpoint:
         try:
             if noted.number:
-                raise signals.Interrupted(noted.number)
+                raise signals.Interrupted(noted.number)  # noqa: TRY301  # leaves no trace either
             yield checkpoint
-        except (ManifestError, ConfigurationError, OutputError, UsageError, KeyboardInterrupt):
-            if not existed and not checkpoint.has_begun():
+        except (Exception, KeyboardInterrupt) as error:
+            # A program's rows may raise anything.
+            is_refused = isinstance(error, _REFUSALS) or not isinstance(error, BatchjobsError)
+            if is_refused and not existed and not checkpoint.has_begun():
                 checkpoint.close()
                 for file in request.folder.glob(f"{run_folder.CHECKPOINT}*"):
                     file.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """A request made definite: where its manifest, run folder and providers are."""
 
 import dataclasses
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,6 +77,7 @@ def request_of(source: str | Source, options: Options) -> Request:
         name, manifest_folder = str(source), path.parent
         definite: Source = path
     else:
+        _check_source(source)
         name = GIVEN_ROWS if is_rows(source) else STANDARD_INPUT
         if options.output is None:
             raise _nameless(name)
@@ -90,6 +92,22 @@ def request_of(source: str | Source, options: Options) -> Request:
         providers=providers,
         base_url=base_url,
     )
+
+
+def _check_source(source: object) -> None:
+    """Refuse what is neither a stream of bytes nor rows, before it is taken for one of them.
+
+    Raises:
+        UsageError: It is a single row, say, or a stream of text.
+    """
+    if isinstance(source, io.TextIOBase):
+        raise UsageError("the manifest is a stream of text", hint='open it with open(…, "rb")')
+    is_some = hasattr(source, "read") or isinstance(source, Iterable)
+    if not is_some or isinstance(source, Mapping | bytes):
+        raise UsageError(
+            f"a manifest cannot be of the type {type(source).__name__}",
+            hint="give a path, an open binary stream, or rows: an iterable of mappings",
+        )
 
 
 def _nameless(name: str) -> UsageError:

@@ -1,10 +1,12 @@
 """A manifest may be a program's own rows: the same rules, the same errors, and it goes on where it was."""
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,41 @@ def test_rows_need_a_run_folder() -> None:
     with pytest.raises(batchjobs.errors.UsageError, match="rows have no name") as caught:
         batchjobs.plan(ROWS, batchjobs.Options(engine="tone"))
     assert "Options(output=…)" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"id": "a", "text": "x"}, "of the type dict"),
+        (b"id,text", "of the type bytes"),
+        (5, "of the type int"),
+        (None, "of the type NoneType"),
+        (io.StringIO("id,text"), "a stream of text"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(
+    options: batchjobs.Options, source: Any, words: str
+) -> None:
+    """A single row, or a file that was opened for text, is said to be that; no folder is left."""
+    with pytest.raises(batchjobs.errors.UsageError, match=words):
+        batchjobs.run(source, options)
+    assert not Path("مجلد").exists()
+
+
+def test_rows_that_end_in_an_error_leave_no_folder(options: batchjobs.Options) -> None:
+    """What the program's own code raises comes out as it is, and nothing has begun."""
+
+    def rows() -> Iterator[dict[str, object]]:
+        yield ROWS[0]
+        raise LookupError("no more of them")
+
+    with pytest.raises(LookupError, match="no more"):
+        batchjobs.run(rows(), options)
+    assert not Path("مجلد").exists()
+    batchjobs.run(ROWS, options).raise_for_status()
+    with pytest.raises(LookupError, match="no more"):
+        batchjobs.run(rows(), options)
+    assert batchjobs.status("مجلد").done == len(ROWS)
 
 
 async def test_rows_are_run_within_trio(options: batchjobs.Options) -> None:
