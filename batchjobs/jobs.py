@@ -11,7 +11,12 @@ import msgspec
 import orjson
 
 from batchjobs.formatting import GIVEN_ROWS
-from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
+from batchjobs.speech import (
+    DEFAULT_OUTPUT_FORMAT,
+    DEFAULT_SIMILARITY_BOOST,
+    DEFAULT_SPEED,
+    DEFAULT_STABILITY,
+)
 
 _KEY_VERSION = "batchjobs-key-1"
 _DERIVED_ID_HEX_DIGITS = 16
@@ -48,9 +53,9 @@ class SpeechSettings:
 
     voice_id: str
     model_id: str
-    stability: float = 0.5
-    similarity_boost: float = 0.75
-    speed: float = 1.0
+    stability: float = DEFAULT_STABILITY
+    similarity_boost: float = DEFAULT_SIMILARITY_BOOST
+    speed: float = DEFAULT_SPEED
     output_format: str = DEFAULT_OUTPUT_FORMAT
 
     @property

@@ -10,6 +10,10 @@ OUTPUT_FORMATS: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 DEFAULT_OUTPUT_FORMAT: Final = "pcm_24000"
 BYTES_PER_SAMPLE: Final = 2
 
+DEFAULT_STABILITY: Final = 0.5
+DEFAULT_SIMILARITY_BOOST: Final = 0.75
+DEFAULT_SPEED: Final = 1.0
+
 SLOWEST: Final = 0.7
 """The least and the highest speed; 1.0 is the voice's own pace."""
 FASTEST: Final = 1.2

@@ -2,6 +2,8 @@
 
 from batchjobs.jobs import SpeechSettings
 from batchjobs.manifest import KNOWN_COLUMNS
+from batchjobs.manifest.cells import NUMBER_RANGES
+from batchjobs.protocol.messages import VoiceSettings
 from batchjobs.speech import DEFAULT_OUTPUT_FORMAT, FASTEST, OUTPUT_FORMATS, SLOWEST
 
 
@@ -13,6 +15,14 @@ def test_every_output_format_names_its_rate() -> None:
     ]
     assert rates == [8_000, 16_000, 22_050, 24_000]
     assert DEFAULT_OUTPUT_FORMAT in OUTPUT_FORMATS
+
+
+def test_a_voice_s_defaults_are_the_same_in_a_row_and_in_a_message() -> None:
+    """What no row says is asked for as the service itself would take it."""
+    asked, default = SpeechSettings(voice_id="v", model_id="m"), VoiceSettings()
+    assert [(name, getattr(asked, name)) for name in NUMBER_RANGES] == [
+        (name, getattr(default, name)) for name in NUMBER_RANGES
+    ]
 
 
 def test_the_columns_descriptions_agree_with_the_terms() -> None:

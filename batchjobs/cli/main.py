@@ -30,7 +30,6 @@ COMMANDS: Final = {
     "verify": "Check every output against the checkpoint.",
 }
 """What each does; it is in ``commands/NAME.py``, which is read when it is called."""
-_BUG_EXIT_CODE: Final = 70
 
 
 class _Commands(click.Group):
@@ -133,5 +132,5 @@ def _exit_code() -> int:
         import logging
 
         logging.getLogger(__name__).exception("this is a bug of batchjobs; please report it")
-        return _BUG_EXIT_CODE
+        return InternalError.exit_code
     return 0

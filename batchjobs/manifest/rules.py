@@ -24,7 +24,13 @@ from batchjobs.manifest.columns import SOURCES, RowError
 from batchjobs.manifest.output_rules import check_output
 from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
-from batchjobs.speech import DEFAULT_OUTPUT_FORMAT, OUTPUT_FORMATS
+from batchjobs.speech import (
+    DEFAULT_OUTPUT_FORMAT,
+    DEFAULT_SIMILARITY_BOOST,
+    DEFAULT_SPEED,
+    DEFAULT_STABILITY,
+    OUTPUT_FORMATS,
+)
 
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _TEXT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
@@ -176,9 +182,11 @@ class Rules:
         return SpeechSettings(
             voice_id=voice_id,
             model_id=cells.model_id or defaults.model_id or provider.tts_model,
-            stability=_first(cells.stability, defaults.stability, 0.5),
-            similarity_boost=_first(cells.similarity_boost, defaults.similarity_boost, 0.75),
-            speed=_first(cells.speed, defaults.speed, 1.0),
+            stability=_first(cells.stability, defaults.stability, DEFAULT_STABILITY),
+            similarity_boost=_first(
+                cells.similarity_boost, defaults.similarity_boost, DEFAULT_SIMILARITY_BOOST
+            ),
+            speed=_first(cells.speed, defaults.speed, DEFAULT_SPEED),
             output_format=output_format,
         )
 

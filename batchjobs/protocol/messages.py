@@ -8,7 +8,12 @@ import msgspec
 from batchjobs.errors import TransientError
 from batchjobs.protocol import codec, fields
 from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.speech import DEFAULT_OUTPUT_FORMAT
+from batchjobs.speech import (
+    DEFAULT_OUTPUT_FORMAT,
+    DEFAULT_SIMILARITY_BOOST,
+    DEFAULT_SPEED,
+    DEFAULT_STABILITY,
+)
 
 
 class Role(enum.StrEnum):
@@ -35,9 +40,9 @@ class InvalidMessageError(TransientError):
 class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the voice is to sound."""
 
-    stability: float = 0.5
-    similarity_boost: float = 0.75
-    speed: float = 1.0
+    stability: float = DEFAULT_STABILITY
+    similarity_boost: float = DEFAULT_SIMILARITY_BOOST
+    speed: float = DEFAULT_SPEED
 
 
 class InitConnection(
