@@ -117,14 +117,17 @@ def _read_config(
 
 def _defaults(configuration: "Configuration", command: click.Command) -> dict[str, object]:
     """Find what the file has in a command's table, by the names of its parameters."""
-    options = {_in_file(each): each.name for each in command.params}
+    options = {_in_file(each): each for each in command.params}
+    where = f"{configuration.path}: [{command.name}]"
     defaults: dict[str, object] = {}
     for given, default in configuration.defaults.get(command.name or "", {}).items():
-        name = options.get(given)
-        if name is None:
-            where = f"{configuration.path}: [{command.name}]"
+        parameter = options.get(given)
+        if parameter is None or parameter.name is None:
             complain(ConfigurationError(f"{where}: unknown option '{given}'"))
-        defaults[name] = default
+        if parameter.type is click.BOOL and not isinstance(default, bool | str):
+            hint = "write true or false"
+            complain(ConfigurationError(f"{where}: '{given}' is neither on nor off", hint=hint))
+        defaults[parameter.name] = default
     return defaults
 
 

@@ -34,6 +34,7 @@ def test_the_hooks_into_libraries_are_one_setting(
         (["--key-file", "open.key", "--provider", "munsit", "--voice", "v"], "chmod 600"),
         (["--config", "broken.toml"], "not TOML"),
         (["--config", "unknown.toml"], "unknown option 'concurency'"),
+        (["--config", "number.toml"], "'skip_bad_rows' is neither on nor off"),
     ],
 )
 def test_bad_configuration_exits_with_78_and_says_what_to_do(
@@ -47,6 +48,7 @@ def test_bad_configuration_exits_with_78_and_says_what_to_do(
     Path("open.key").chmod(0o644)
     Path("broken.toml").write_text("[run\n")
     Path("unknown.toml").write_text("[run]\nconcurency = 3\n")
+    Path("number.toml").write_text("[run]\nskip-bad-rows = 0\n")
     ended = command("run", greeting, *arguments)
     assert ended.code == 78
     assert hint in ended.err
