@@ -3,8 +3,13 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 
+from batchjobs.audiobook.kinds import KINDS
+from batchjobs.cli.main import cli
+from batchjobs.jobs import Sign
+from batchjobs.outputs.reports import STATUSES
 from tests.canary import KEY, place_in
 from tests.commands import Command
 
@@ -96,3 +101,22 @@ def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
     assert Path("from-environment/audio/a.wav").is_file()
     command("run", greeting, "-o", "from-command")
     assert Path("from-command/audio/a.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "there_are"),
+    [
+        ("results", "statuses", {*STATUSES, "all"}),
+        ("accept", "reasons", {sign.value for sign in Sign}),
+        ("bind", "form", {*KINDS}),
+    ],
+)
+def test_the_choices_are_those_that_there_are(
+    name: str, parameter: str, there_are: set[str]
+) -> None:
+    """The help waits for none of the modules that define them, so they are spelt there again."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    (option,) = (each for each in command.params if each.name == parameter)
+    assert isinstance(option.type, click.Choice)
+    assert {*option.type.choices} == there_are

@@ -33,7 +33,6 @@ _POSITION_CHARACTER = 1
 _CHARACTERS_UTF8 = 1
 _PARAMETER_RATE = 1
 _PARAMETER_PITCH = 3
-_NO_EVENTS = None
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
