@@ -93,8 +93,9 @@ async def test_the_token_is_in_no_argument_and_no_environment() -> None:
     before = _children()
     other = ServerSettings(engine="tone")
     async with local_server(TONE), local_server(other):
-        for pid in _children() - before:
-            shown = _shown_of(pid)
+        shown_of_each = [_shown_of(pid) for pid in _children() - before]
+        assert len(shown_of_each) == 2
+        for shown in shown_of_each:
             assert b"batchjobs.server" in shown
             assert TONE.token.encode() not in shown
             assert other.token.encode() not in shown
