@@ -1,6 +1,14 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
 from batchjobs.checkpoint.checkpoint import Checkpoint
+from batchjobs.checkpoint.checks import (
+    CheckedOutcome,
+    CheckRecord,
+    CheckVerdict,
+    ClipSigns,
+    WordRun,
+    describe_check,
+)
 from batchjobs.checkpoint.records import (
     AttemptEnd,
     AttemptStart,
@@ -18,7 +26,11 @@ from batchjobs.checkpoint.totals import RunTotals, SentTotal
 __all__ = [
     "AttemptEnd",
     "AttemptStart",
+    "CheckRecord",
+    "CheckVerdict",
+    "CheckedOutcome",
     "Checkpoint",
+    "ClipSigns",
     "FileRecord",
     "FinishedFile",
     "JobRecord",
@@ -30,4 +42,6 @@ __all__ = [
     "SentTotal",
     "SourceRecord",
     "StagedTotal",
+    "WordRun",
+    "describe_check",
 ]

@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.checkpoint import finished, ledger, segments
+from batchjobs.checkpoint.checks import CheckRecord, Checks, write_checks
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.lock import is_locked
 from batchjobs.checkpoint.lookups import Lookups
@@ -37,6 +38,7 @@ class Checkpoint:
         lookups: Jobs, files, recordings.
         segments: Parts of long jobs.
         totals: Sums.
+        checks: What a check found of finished results.
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,6 +49,7 @@ class Checkpoint:
         self.lookups = Lookups(database)
         self.segments = Segments(database)
         self.totals = Totals(database)
+        self.checks = Checks(database)
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -168,6 +171,16 @@ class Checkpoint:
         with self._database.transaction() as connection:
             connection.execute(_DROP_REPORT)
             ledger.judge(connection, records, is_damaged=is_damaged)
+
+    def keep_checks(self, records: Sequence[CheckRecord]) -> None:
+        """Write what a check found of finished results, all durable.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(_DROP_REPORT)
+            write_checks(connection, records)
 
     def accept(self, record: JobRecord, *, kept: JobRecord) -> None:
         """Make a suspect job done, in one transaction.

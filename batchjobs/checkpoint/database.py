@@ -236,6 +236,7 @@ def _prepare_to_read(connection: sqlite3.Connection, path: Path) -> None:
     if schema.is_empty(connection):  # its run was killed before there was anything in it
         raise _no_run(path.parent)
     schema.check_version(connection, path)
+    schema.stand_in(connection)
 
 
 def _check_ended(path: Path) -> None:

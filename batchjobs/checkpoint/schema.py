@@ -7,7 +7,7 @@ from typing import Final
 from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-_SCHEMA_VERSION: Final = 4
+_SCHEMA_VERSION: Final = 5
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,
     line INTEGER NOT NULL,
@@ -72,6 +72,18 @@ CREATE TABLE finished (
 ) WITHOUT ROWID;
 """
 """The files of finished rows; those with a time are recordings that were read for them."""
+_CHECKS: Final = """
+CREATE TABLE checks (
+    id TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    take INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    badness REAL NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (id, sha256)
+);
+"""
+"""What a check found of finished results, by row and file."""
 _EARLIER: Final = {
     1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
            ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
@@ -90,10 +102,12 @@ _EARLIER: Final = {
            DROP TABLE jobs_before;
            {_FINISHED}""",
     3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
+    4: _CHECKS,
 }
 """What brings a file of each earlier version to the next one."""
-_READABLE: Final = frozenset({3, _SCHEMA_VERSION})
-"""Versions that can be looked at as they are: their tables are the same, but for an index."""
+_READABLE: Final = frozenset({3, 4, _SCHEMA_VERSION})
+"""Versions that can be looked at as they are: what a later one has more is empty in them."""
+_SINCE_4: Final = (_CHECKS,)
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -125,6 +139,7 @@ CREATE TABLE sources (
 ) WITHOUT ROWID;
 {_SEGMENTS}
 {_FINISHED}
+{_CHECKS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 
@@ -144,6 +159,13 @@ def upgrade(connection: sqlite3.Connection) -> None:
     while (version := _version(connection)) in _EARLIER:
         step = f"{_EARLIER[version]} PRAGMA user_version = {version + 1};"
         connection.executescript(f"BEGIN IMMEDIATE; {step} COMMIT;")
+
+
+def stand_in(connection: sqlite3.Connection) -> None:
+    """Put empty tables beside an earlier version's file that is only looked at: in memory, not in it."""
+    if _version(connection) < _SCHEMA_VERSION:
+        for tables in _SINCE_4:
+            connection.executescript(tables.replace("CREATE TABLE", "CREATE TEMP TABLE"))
 
 
 def check_version(connection: sqlite3.Connection, path: Path, *, may_upgrade: bool = False) -> None:

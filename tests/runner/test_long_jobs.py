@@ -305,7 +305,8 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
     await run_book(tmp_path, [job("a")], Sold())
     with sqlite3.connect(tmp_path / CHECKPOINT) as database:
         database.executescript(
-            """DROP TABLE segments; DROP INDEX attempts_lost; PRAGMA user_version = 1;
+            """DROP TABLE segments; DROP TABLE checks; DROP INDEX attempts_lost;
+               PRAGMA user_version = 1;
                DROP TABLE finished; DROP INDEX rows_id; DROP INDEX rows_place;
                ALTER TABLE rows DROP COLUMN segments; ALTER TABLE rows DROP COLUMN layout;"""
         )
