@@ -107,6 +107,7 @@ class BadRow:
         hint: What to do about it; may be empty.
         id: The row's id, or one derived from its content.
         row: The row as far as it could be read.
+        job: What it would be if its recording were there; None if anything else is wrong.
     """
 
     line: int
@@ -115,6 +116,7 @@ class BadRow:
     hint: str = ""
     id: str = ""
     row: Mapping[str, object] = field(default_factory=dict)
+    job: Job | None = None
 
     def describe(self, source: str) -> str:
         """Say where and what, as ``talks.csv:17: column 'speed': …; what to do``."""

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection, Mapping
 
-from batchjobs.jobs import BadRow
+from batchjobs.jobs import BadRow, Job
 
 KNOWN_COLUMNS: Mapping[str, str] = {
     "id": "unique name of the row; one without it gets a short hash of its content",
@@ -57,10 +57,25 @@ class RowError(Exception):
         self.message = message
         self.hint = hint
 
-    def to_bad_row(self, line: int, job_id: str, row: Mapping[str, object]) -> BadRow:
-        """Make the record of a row that cannot be run."""
+    def to_bad_row(
+        self, line: int, job_id: str, row: Mapping[str, object], job: Job | None = None
+    ) -> BadRow:
+        """Make the record of a row that cannot be run.
+
+        Args:
+            line: Where it starts in the manifest.
+            job_id: Its id, or one derived from its content.
+            row: Column to value.
+            job: What it would be if its recording were there.
+        """
         return BadRow(
-            line=line, column=self.column, message=self.message, hint=self.hint, id=job_id, row=row
+            line=line,
+            column=self.column,
+            message=self.message,
+            hint=self.hint,
+            id=job_id,
+            row=row,
+            job=job,
         )
 
 

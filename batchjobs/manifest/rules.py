@@ -1,5 +1,6 @@
 """What makes a row a job: every column's rule, with what to do about a breach."""
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,12 +96,18 @@ class Rules:
 
     def _transcription(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str
-    ) -> Job:
+    ) -> Job | BadRow:
         provider = self._provider(cells, Kind.STT)
         output = _output(cells, Kind.STT)
-        audio = self._find_input(cells.audio, "audio")
+        missing: RowError | None = None
+        try:
+            audio = self._find_input(cells.audio, "audio")
+        except RowError as error:
+            missing, audio = error, self._place_of(cells.audio)
+            if "reference" in cells.errors:
+                raise
         raise_first(cells.errors, "reference")
-        return Job(
+        job = Job(
             id=job_id,
             id_is_derived=not cells.id,
             line=line,
@@ -111,6 +118,7 @@ class Rules:
             reference=cells.reference,
             row=row,
         )
+        return job if missing is None else missing.to_bad_row(line, job_id, row, job)
 
     def _synthesis(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str, source: str
@@ -211,6 +219,12 @@ class Rules:
             raise RowError(column, escape.message, hint=hint) from escape
         hint = "paths are relative to the manifest, or to --input-root"
         raise RowError(column, f"there is no file '{shorten(value)}'", hint=hint)
+
+    def _place_of(self, value: str) -> Path:
+        """Say where an input that cannot be found would be; nowhere if that leads out."""
+        with contextlib.suppress(PathEscapeError):
+            return path_inside(self.input_root or self.folder, value)
+        return Path()
 
 
 def _source(cells: Cells) -> str:

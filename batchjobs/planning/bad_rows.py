@@ -1,5 +1,6 @@
 """Rows that cannot be run: what is wrong with each, and how many there are."""
 
+import dataclasses
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ class BadRows:
 
     def add(self, bad: BadRow, position: int) -> Row:
         """Count a bad row, and make a row of it that says what is wrong."""
+        bad = dataclasses.replace(bad, job=None)  # whose row it carries already
         self.total += 1
         if len(self.first) < _KEPT:
             self.first.append(bad)

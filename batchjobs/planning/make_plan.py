@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
+from batchjobs.planning.absent import AbsentRecordings
 from batchjobs.planning.decisions import Decider
 from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.ownership import refuse_foreign_reports
@@ -57,6 +58,7 @@ def make_plan(
         checkpoint=checkpoint,
         builder=builder,
         decider=Decider(checkpoint=checkpoint, builder=builder, retries_all=options.retry_failed),
+        absent=AbsentRecordings(checkpoint=checkpoint, builder=builder),
         former=FormerDefaults(checkpoint, providers),
         inputs_folder=inputs_folder,
         progress=progress,

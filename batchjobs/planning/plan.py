@@ -129,6 +129,9 @@ class Plan:
         speech_seconds: Estimated length of the speech to make.
         orphans: Finished jobs in the run folder that the manifest no longer has.
         bad_rows: The first bad rows.
+        absent: Recordings that were read before and cannot be read now. What is done of them stays;
+            rows of theirs that have no result are among the bad ones, and keep no other from its own.
+        absent_rows: What is wrong with the first of them.
         providers: The providers that would be used.
         uses: What would be bought of them: models and voices, the most used first, a thousand at most.
         copied_providers: Those that would be used only if what is to be copied is damaged.
@@ -148,6 +151,8 @@ class Plan:
     speech_seconds: float = 0.0
     orphans: int = 0
     bad_rows: tuple[BadRow, ...] = ()
+    absent: int = 0
+    absent_rows: tuple[BadRow, ...] = ()
     providers: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     copied_providers: tuple[str, ...] = ()

@@ -46,14 +46,31 @@ class RowBuilder:
 
     def build(self, job: Job, position: int) -> Row | BadRow:
         """Find a job's key and the path of its result, or say why it has none."""
-        output = self.output_of(job)
         try:
-            key, seconds, layout = self._find_key(job)
-            self.paths.check_inside(output)
+            key, seconds = self._find_key(job)
+            self.paths.check_inside(self.output_of(job))
         except RecordingError as error:
             return blame(job, "audio", error.message, error.hint)
         except PathEscapeError as error:
             return blame(job, "output" if job.output else "id", error.message)
+        return self.make_row(job, position, key=key, seconds=seconds)
+
+    def make_row(self, job: Job, position: int, *, key: str, seconds: float) -> Row:
+        """Make the row of a job whose key is known, and nothing of it looked at.
+
+        Args:
+            job: The job.
+            position: The row's place in the manifest.
+            key: Of what it asks.
+            seconds: Of its recording; 0 for a text.
+        """
+        output = self.output_of(job)
+        provider = self.providers[job.provider]
+        if job.kind is Kind.TTS:
+            is_long = len(job.text) > provider.text_limit_characters
+            layout = self._speech_layout if is_long else ""
+        else:
+            layout = _CUT_AT_PAUSES if seconds > provider.audio_limit_seconds else ""
         return Row(
             position=position,
             line=job.line,
@@ -105,20 +122,28 @@ class RowBuilder:
             self._checkpoint.lookups.remember_sources(self._sources)
             self._sources.clear()
 
-    def _find_key(self, job: Job) -> tuple[str, float, str]:
-        """Give the key of what a job asks, the seconds of its recording, and its layout.
+    def make_recording_row(self, job: Job, position: int, source: SourceRecord) -> Row:
+        """Make the row of a recording as it was when it was read.
+
+        Args:
+            job: The job.
+            position: The row's place in the manifest.
+            source: What was read.
+        """
+        key = recording_key(source.sha256, self.providers[job.provider])
+        return self.make_row(job, position, key=key, seconds=source.seconds)
+
+    def _find_key(self, job: Job) -> tuple[str, float]:
+        """Give the key of what a job asks, and the seconds of its recording.
 
         Raises:
             RecordingError: Its recording cannot be read.
         """
         provider = self.providers[job.provider]
         if job.kind is Kind.TTS:
-            is_long = len(job.text) > provider.text_limit_characters
-            return speech_key(job, provider), 0.0, self._speech_layout if is_long else ""
+            return speech_key(job, provider), 0.0
         source = self._source_at(Path(job.audio))
-        is_long = source.seconds > provider.audio_limit_seconds
-        key = recording_key(source.sha256, provider)
-        return key, source.seconds, _CUT_AT_PAUSES if is_long else ""
+        return recording_key(source.sha256, provider), source.seconds
 
     def _source_at(self, path: Path) -> SourceRecord:
         """Read a recording's length and hash, or remember them if it has not changed."""

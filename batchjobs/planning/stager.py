@@ -7,6 +7,7 @@ from typing import Final
 
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
+from batchjobs.planning.absent import AbsentRecordings
 from batchjobs.planning.bad_rows import BadRows
 from batchjobs.planning.conflicts import Conflicts
 from batchjobs.planning.decisions import Decider
@@ -28,6 +29,7 @@ class Stager:
         checkpoint: Where they are staged.
         builder: Makes the rows.
         decider: Says what is to be done about them.
+        absent: Knows recordings that are gone.
         former: Looks for what was bought under an earlier default.
         inputs_folder: What recordings' paths are relative to, resolved; empty if they may be in
             more than one place.
@@ -40,6 +42,7 @@ class Stager:
     checkpoint: Checkpoint
     builder: RowBuilder
     decider: Decider
+    absent: AbsentRecordings
     former: FormerDefaults
     inputs_folder: str
     progress: Callable[[int], None] | None = None
@@ -81,7 +84,8 @@ class Stager:
             self.reads_texts = True
         made = self.builder.build(item, self.count) if isinstance(item, Job) else item
         if isinstance(made, BadRow):
-            return self.bad.add(made, self.count)
+            job = item if isinstance(item, Job) else item.job
+            return self._make_absent_or_bad(made, job, self.count)
         if isinstance(item, Job) and "/" in item.output:
             self._folders += [(self.count, folder) for folder in folders_like_results(made)]
         return made
@@ -90,8 +94,13 @@ class Stager:
         """Make a row anew of the job that it carries; id and path stay as they were settled."""
         made = self.builder.build(known.read_job(), known.position)
         if isinstance(made, BadRow):
-            return self.bad.add(made, known.position)
+            made = self._make_absent_or_bad(made, known.read_job(), known.position)
+        if made.action == Action.BAD:
+            return made
         return made._replace(id=known.id, output=known.output, place=known.place)
+
+    def _make_absent_or_bad(self, bad: BadRow, job: Job | None, position: int) -> Row:
+        return self.absent.make_row(bad, job, position) or self.bad.add(bad, position)
 
     def _stage(self, made: Sequence[Row], known: Mapping[int, Row] = _NONE_KNOWN) -> None:
         """Decide about rows and stage them, but for known ones that are done as they were."""
@@ -101,7 +110,10 @@ class Stager:
         decided = [
             row
             if row.action == Action.BAD
-            else self.decider.decide(row, records.get(row.id), is_bought=row.key in bought)
+            else self.absent.settle(
+                self.decider.decide(row, records.get(row.id), is_bought=row.key in bought),
+                records.get(row.id),
+            )
             for row in made
         ]
         if not known:  # the same manifest and settings as last time: it was looked at then
@@ -143,4 +155,5 @@ def _names_what_may_move(item: Job | BadRow, inputs_folder: str) -> bool:
     if row.get("text_file"):
         return True
     given = row.get("audio")
-    return bool(given) and isinstance(item, Job) and item.audio != f"{inputs_folder}/{given}"
+    job = item if isinstance(item, Job) else item.job
+    return bool(given) and job is not None and job.audio != f"{inputs_folder}/{given}"

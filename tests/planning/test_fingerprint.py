@@ -14,7 +14,7 @@ from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.planning.fingerprint import fingerprint_of
 from batchjobs.planning.make_plan import make_plan
-from batchjobs.planning.plan import Action, BadRowsError, Plan
+from batchjobs.planning.plan import Action, Plan
 from batchjobs.providers import BUILT_IN, change_provider
 from tests.builders import write_recording
 from tests.planning.desk import Desk
@@ -162,22 +162,24 @@ def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:
 
 
 def test_a_row_that_fails_when_it_is_looked_at_again_is_told(desk: Desk) -> None:
-    """A recording that has gone is a bad row, and from then on the manifest is read again."""
+    """What is done of a recording that has gone stays; a row not done makes the manifest be read again."""
     write_recording(desk.home / "a.wav", b"12" * 8_000)
-    table = [{"id": "a", "audio": "a.wav"}, {"id": "b", "text": "نَصّ"}]
+    write_recording(desk.home / "c.wav", b"34" * 8_000)
+    table = [
+        {"id": "a", "audio": "a.wav"},
+        {"id": "b", "text": "نَصّ"},
+        {"id": "c", "audio": "c.wav"},
+    ]
     _begun(desk, table, doing=2, failing={})
     (desk.home / "a.wav").unlink()
-    with Checkpoint.open(desk.folder) as checkpoint, pytest.raises(BadRowsError, match=r"a\.wav"):
-        make_plan(
-            _unread(),
-            checkpoint=checkpoint,
-            providers=desk.providers,
-            options=Options(),
-            name="m.csv",
-            fingerprint="f",
-        )
-    made, _ = _again(desk)
-    assert not made.tells_all
+    made, rows = _again(desk)
+    assert [row.action for row in rows] == ["done", "done", "new"]
+    assert (made.absent, made.bad_rows, made.tells_all) == (1, (), True)
+    assert "a.wav" in made.absent_rows[0].message
+    (desk.home / "c.wav").unlink()
+    made, rows = _again(desk)
+    assert [row.action for row in rows] == ["done", "done", "bad"]
+    assert (made.absent, made.bad_rows, made.tells_all) == (2, (), False)
 
 
 def test_texts_in_files_make_a_manifest_be_read_every_time(desk: Desk) -> None:

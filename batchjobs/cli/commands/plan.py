@@ -10,6 +10,7 @@ import click
 from batchjobs.cli.commands.run import run
 from batchjobs.cli.console import exit_on_error, say
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
+from batchjobs.cli.left_out import tell_absent
 from batchjobs.cli.options import option
 from batchjobs.formatting import duration, money, plural
 
@@ -41,6 +42,7 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
 
     with exit_on_error():
         made = plan_run(manifest_source(manifest), read_options(given))
+    tell_absent(made, str(manifest))
     if as_json:
         import msgspec
 
@@ -63,7 +65,7 @@ def _show_plan(made: "Plan") -> None:
         Action.DONE: "done",
         Action.KEPT: "failed for good (--retry-failed tries them again)",
         Action.SUSPECT: "kept, in doubt (accept them, or --retry-failed buys them again)",
-        Action.BAD: "cannot be run (see --skip-bad-rows)",
+        Action.BAD: "cannot be run (see --skip-bad-rows), or whose recordings are gone",
         Action.LATER: "left for later by --limit",
     }
     for action, meaning in meanings.items():

@@ -19,6 +19,7 @@ from batchjobs.cli.console import (
     waste_of,
 )
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
+from batchjobs.cli.left_out import tell_absent
 from batchjobs.cli.next_step import next_step, quote_command, typed_command
 from batchjobs.cli.options import option
 from batchjobs.files import run_folder
@@ -93,6 +94,7 @@ def _show_checked(rows: int) -> None:
 
 def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool) -> None:
     """Say how the run ended and what to do next, and exit accordingly."""
+    tell_absent(report.plan, str(manifest))
     if report.error is not None:
         say(f"batchjobs: {report.error}", sys.stderr)
     if not quiet:
