@@ -178,7 +178,7 @@ def test_buying_again_what_is_in_doubt_is_caught(
     try:
         make_doubt(machine)
         monkeypatch.setattr(decisions, "_choose_about_tried", tried)
-        with pytest.raises(AssertionError, match="bought what was missing|is not missing"):
+        with pytest.raises(AssertionError, match=r"bought what was missing|is not missing"):
             machine.settle()
     finally:
         shutil.rmtree(machine.place)
