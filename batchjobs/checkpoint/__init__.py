@@ -19,6 +19,7 @@ from batchjobs.checkpoint.records import (
     SegmentRecord,
     SourceRecord,
 )
+from batchjobs.checkpoint.reviews import Decision, Review
 from batchjobs.checkpoint.rows import FinishedFile, Outcome
 from batchjobs.checkpoint.staging import StagedTotal
 from batchjobs.checkpoint.totals import RunTotals, SentTotal
@@ -31,10 +32,12 @@ __all__ = [
     "CheckedOutcome",
     "Checkpoint",
     "ClipSigns",
+    "Decision",
     "FileRecord",
     "FinishedFile",
     "JobRecord",
     "Outcome",
+    "Review",
     "Row",
     "RunTotals",
     "SegmentChanges",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.checkpoint import finished, ledger, segments
+from batchjobs.checkpoint import finished, ledger, reviews, segments
 from batchjobs.checkpoint.checks import CheckRecord, Checks, write_checks
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.lock import is_locked
@@ -17,6 +17,7 @@ from batchjobs.checkpoint.records import (
     JobRecord,
     SegmentChanges,
 )
+from batchjobs.checkpoint.reviews import Review, Reviews
 from batchjobs.checkpoint.rows import Rows
 from batchjobs.checkpoint.segments import Segments
 from batchjobs.checkpoint.staging import Staging
@@ -39,6 +40,7 @@ class Checkpoint:
         segments: Parts of long jobs.
         totals: Sums.
         checks: What a check found of finished results.
+        reviews: Decisions of those who listened.
     """
 
     def __init__(self, database: Database) -> None:
@@ -50,6 +52,7 @@ class Checkpoint:
         self.segments = Segments(database)
         self.totals = Totals(database)
         self.checks = Checks(database)
+        self.reviews = Reviews(database)
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -201,3 +204,12 @@ class Checkpoint:
             ledger.accept(connection, record, kept=kept)
             segments.accept(connection, keys=[doubt.key for doubt in kept.doubts], moved=moved)
             finished.note_outcomes(connection, [record])
+
+    def review(self, decisions: Sequence[Review]) -> None:
+        """Write decisions of somebody who listened, all or none of them.
+
+        Raises:
+            DiskError: The disk failed: none is written.
+        """
+        with self._database.transaction() as connection:
+            reviews.write(connection, decisions)

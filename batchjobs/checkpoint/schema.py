@@ -84,6 +84,17 @@ CREATE TABLE checks (
 );
 """
 """What a check found of finished results, by row and file."""
+_REVIEWS: Final = """
+CREATE TABLE reviews (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    note TEXT NOT NULL,
+    decided_at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+"""What somebody who listened has decided about each row: the latest decision."""
 _EARLIER: Final = {
     1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
            ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
@@ -102,12 +113,12 @@ _EARLIER: Final = {
            DROP TABLE jobs_before;
            {_FINISHED}""",
     3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
-    4: _CHECKS,
+    4: _CHECKS + _REVIEWS,
 }
 """What brings a file of each earlier version to the next one."""
 _READABLE: Final = frozenset({3, 4, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
-_SINCE_4: Final = (_CHECKS,)
+_SINCE_4: Final = (_CHECKS, _REVIEWS)
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -140,6 +151,7 @@ CREATE TABLE sources (
 {_SEGMENTS}
 {_FINISHED}
 {_CHECKS}
+{_REVIEWS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 

@@ -14,7 +14,7 @@ from batchjobs.checkpoint import (
     describe_check,
 )
 from batchjobs.files.run_folder import CHECKPOINT
-from tests.builders import ARABIC, adopt, make_file, make_record, make_row
+from tests.builders import ARABIC, TO_VERSION_4, adopt, make_file, make_record, make_row
 
 
 def make_check(number: int = 1, **changes: object) -> CheckRecord:
@@ -85,7 +85,7 @@ def test_an_earlier_run_can_be_looked_at_as_it_is(folder: Path) -> None:
     with Checkpoint.open(folder) as checkpoint:
         _adopt_done(checkpoint, 1)
     earlier = sqlite3.connect(folder / CHECKPOINT)
-    earlier.executescript("DROP TABLE checks; PRAGMA user_version = 4; PRAGMA wal_checkpoint;")
+    earlier.executescript(f"{TO_VERSION_4} PRAGMA wal_checkpoint;")
     earlier.close()
     with Checkpoint.read(folder) as looking:
         assert looking.checks.count() == {}

@@ -26,7 +26,7 @@ from batchjobs.planning.intact import find_held_segments
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.progress import SegmentFinished
 from batchjobs.runner import RunEnd
-from tests.builders import audio_message
+from tests.builders import TO_VERSION_4, audio_message
 from tests.clocks import PATIENCE_SECONDS
 from tests.runner.books import PLAN, RUN, SHORT, run_book
 from tests.runner.runs import RATE, job, speech_for
@@ -305,7 +305,8 @@ async def test_a_checkpoint_of_the_first_version_is_brought_up_to_date(tmp_path:
     await run_book(tmp_path, [job("a")], Sold())
     with sqlite3.connect(tmp_path / CHECKPOINT) as database:
         database.executescript(
-            """DROP TABLE segments; DROP TABLE checks; DROP INDEX attempts_lost;
+            TO_VERSION_4
+            + """DROP TABLE segments; DROP INDEX attempts_lost;
                PRAGMA user_version = 1;
                DROP TABLE finished; DROP INDEX rows_id; DROP INDEX rows_place;
                ALTER TABLE rows DROP COLUMN segments; ALTER TABLE rows DROP COLUMN layout;"""
