@@ -16,9 +16,10 @@ from typing import Final
 import numpy as np
 import soxr
 
+from batchjobs.audio.channels import align_block, mix_channels
 from batchjobs.audio.containers import open_container
 from batchjobs.audio.header import read_header
-from batchjobs.audio.pcm import average_channels, quantise
+from batchjobs.audio.pcm import quantise
 from batchjobs.audio.sndfile import open_encoded
 from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Container, Recording, Source
 from batchjobs.audio.uncompressed import open_samples
@@ -63,7 +64,7 @@ def pcm_chunks(
 ) -> Iterator[bytes]:
     """Decode a recording to one channel of 16-bit PCM, piece by piece.
 
-    The channels are averaged, then resampled by soxr at its high quality; the result does not
+    The channels are averaged, but for those that would cancel others, then resampled by soxr at its high quality; the result does not
     depend on how the file is cut into blocks. A 16-bit mono file that has the sample rate already
     comes out as it is.
 
@@ -147,15 +148,15 @@ def _read_mono(source: Source) -> Iterator[Block]:
     """Give one channel within full scale, and see that all of it comes."""
     recording = source.recording
     frames = 0
-    for block in source.read(_BLOCK_FRAMES):
-        mono = average_channels(block)
+    blocks = source.read(align_block(_BLOCK_FRAMES, recording.sample_rate))
+    for mono in mix_channels(blocks, recording.sample_rate):
         if not np.isfinite(mono).all():
             raise RecordingError(
                 f"{recording.path} holds a sample that is no number, "
                 f"after {frames / recording.sample_rate:.2f} s",
                 hint=CONVERT_HINT,
             )
-        frames += len(block)
+        frames += len(mono)
         yield np.clip(mono, -1.0, 1.0)
     if frames < source.least_frames:
         raise RecordingError(
