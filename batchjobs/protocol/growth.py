@@ -1,11 +1,10 @@
 """When the words of a transcript that grows were said, as its revisions show."""
 
-import unicodedata
 from difflib import SequenceMatcher
 from itertools import takewhile
 from operator import eq
 
-from batchjobs.text import split_words
+from batchjobs.text import split_words, to_comparable
 
 
 class Growth:
@@ -39,8 +38,8 @@ class Growth:
 
     def _align(self, words: list[str], same: int, heard_seconds: float) -> list[float]:
         """Time the words from the first that has changed on by those that were there before."""
-        before = list(map(_to_comparable, self._words[same:]))
-        after = list(map(_to_comparable, words))
+        before = list(map(to_comparable, self._words[same:]))
+        after = list(map(to_comparable, words))
         ends: list[float] = []
         matcher = SequenceMatcher(None, before, after, autojunk=False)
         for _, a, b, first, last in matcher.get_opcodes():
@@ -55,9 +54,3 @@ class Growth:
     def _end_before(self, place: int, heard_seconds: float) -> float:
         """Give the end of the word before a place; of the first that there is, before it."""
         return self.ends[max(0, place - 1)] if self.ends else heard_seconds
-
-
-def _to_comparable(word: str) -> str:
-    """Strip a word for comparison: no capitals, no marks."""
-    letters = unicodedata.normalize("NFKD", word).casefold()
-    return "".join(filter(str.isalnum, letters)) or word

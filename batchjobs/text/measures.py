@@ -28,6 +28,11 @@ def speech_weight(text: str) -> float:
     return weight
 
 
+def weigh_word(word: str) -> float:
+    """Estimate how much there is to say in a word: at least one letter, though it be a mark."""
+    return max(1.0, speech_weight(word))
+
+
 def is_arabic(character: str) -> bool:
     """Say whether a character belongs to the Arabic script."""
     return _ARABIC.match(character) is not None

@@ -37,6 +37,8 @@ _WORDS: Final = re.compile(
     r"|\S"
 )
 _SPACED: Final = re.compile(r"\S+")
+_PLAIN_LETTERS: Final = str.maketrans("أإآٱىةؤئ", "اااايهوي")
+_TATWEEL: Final = "\u0640"
 _GLUED: Final = re.compile(
     "[.!?\u061f…](?:"
     "(?=[A-Z\u00c0-\u00de\u0410-\u042f][a-z\u00df-\u024f\u0430-\u04ff])"
@@ -71,6 +73,12 @@ def split_words(text: str) -> list[str]:
     if not ((not text.isascii() and _SIGN.search(text)) or _GLUED.search(text)):
         return text.split()
     return [text[begin:end] for begin, end in find_words(text)]
+
+
+def to_comparable(word: str) -> str:
+    """Strip a word for comparison: no capitals, no marks, and one form of each Arabic letter."""
+    letters = unicodedata.normalize("NFKD", word.translate(_PLAIN_LETTERS)).casefold()
+    return "".join(c for c in letters if c.isalnum() and c != _TATWEEL) or word
 
 
 def are_written_together(before: str, after: str) -> bool:

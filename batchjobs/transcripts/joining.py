@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
-from batchjobs.text import are_written_together, find_words, speech_weight
+from batchjobs.text import are_written_together, find_words, weigh_word
 from batchjobs.transcripts.seam import Overlap, Seam, find_seam
 from batchjobs.transcripts.words import Word
 
@@ -111,7 +111,7 @@ def _measure_lag(part: TranscriptPart, said: Sequence[Word]) -> float:
         return 0.0
     known = bisect_left(part.word_end_seconds, part.word_end_seconds[-1])
     answered = part.word_end_seconds[known - 1] + _ANSWER_SECONDS / 2 if known else 0.0
-    weights = [max(1.0, speech_weight(word.text)) for word in said]
+    weights = [weigh_word(word.text) for word in said]
     pace = min(part.seconds / sum(weights), _SLOW_SECONDS_A_LETTER)
     lag = sum(weights[known:]) * pace - max(0.0, part.seconds - answered)
     return lag if lag > _LEAST_LAG_SECONDS else 0.0
@@ -125,7 +125,7 @@ def _take_back(part: TranscriptPart, said: Sequence[Word], lag_seconds: float) -
     earlier = [_shift(word, -lag_seconds) for word in said[:known]]
     stop = part.start_seconds + part.seconds - _ANSWER_SECONDS / 2
     start = earlier[-1].end if earlier else part.start_seconds
-    weights = list(accumulate(max(1.0, speech_weight(word.text)) for word in said[known:]))
+    weights = list(accumulate(weigh_word(word.text) for word in said[known:]))
     pace = (stop - start) / weights[-1]
     ends = [start + weight * pace for weight in weights]
     last = zip(said[known:], [start, *ends], ends, strict=False)
@@ -155,7 +155,7 @@ def _place_words(part: TranscriptPart) -> list[Word]:
     if not places:
         return []
     texts = [part.text[begin:end] for begin, end in places]
-    weights = [max(1.0, speech_weight(text)) for text in texts]
+    weights = [weigh_word(text) for text in texts]
     pace = part.seconds / sum(weights)
     ends, slowest = part.word_end_seconds, _MOST_SECONDS_A_LETTER
     if len(ends) != len(texts):

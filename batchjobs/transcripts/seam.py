@@ -5,14 +5,13 @@ after it are two. Within it they are aligned like letters of a misspelt word, si
 one sound differ: "the big house", "a big house"; near enough is enough.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Final
 
-from batchjobs.text import speech_weight
+from batchjobs.text import to_comparable, weigh_word
 from batchjobs.transcripts.words import Word
 
 _TIME_SLACK_SECONDS: Final = 1.0
@@ -29,7 +28,6 @@ _FURTHER_COST: Final = 0.6
 _TIMED_GAP_COST: Final = 0.1
 _LEAST_SCORE: Final = 0.5
 _LEAST_TIMED_SCORE: Final = 0.4
-_PLAIN_LETTERS: Final = str.maketrans("أإآٱىةؤئ", "اااايهوي")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,7 @@ def _take_letters(words: Iterable[Word], letters: float) -> list[Word]:
         if letters <= 0:
             break
         taken.append(word)
-        letters -= max(1.0, speech_weight(word.text))
+        letters -= weigh_word(word.text)
     return taken
 
 
@@ -113,8 +111,8 @@ def _align(left: Sequence[Word], right: Sequence[Word], overlap: Overlap) -> tup
         How many words of each side reach up to the last that both have heard; 0 if none is.
     """
     is_timed = overlap.is_timed
-    ours = [_to_comparable(word.text) for word in left]
-    theirs = [_to_comparable(word.text) for word in right]
+    ours = [to_comparable(word.text) for word in left]
+    theirs = [to_comparable(word.text) for word in right]
     gap = _TIMED_GAP_COST if is_timed else _TORN_COST
     best = _LEAST_TIMED_SCORE if is_timed else _LEAST_SCORE
     found = (0, 0)
@@ -174,15 +172,9 @@ def _choose_side(
 
 def _is_torn(word: Word, whole: Word) -> bool:
     """Say whether a word can be the beginning of another, which the cut left of it."""
-    beginning, letters = _to_comparable(word.text), _to_comparable(whole.text)
+    beginning, letters = to_comparable(word.text), to_comparable(whole.text)
     return len(beginning) < len(letters) and letters.startswith(beginning)
 
 
 def _weigh(words: Sequence[Word]) -> float:
-    return sum(max(1.0, speech_weight(word.text)) for word in words)
-
-
-def _to_comparable(word: str) -> str:
-    """Strip a word for comparison: no marks, and one form of each Arabic letter."""
-    letters = unicodedata.normalize("NFKD", word.translate(_PLAIN_LETTERS)).casefold()
-    return "".join(c for c in letters if c.isalnum() and c != "\u0640") or word
+    return sum(weigh_word(word.text) for word in words)

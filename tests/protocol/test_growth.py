@@ -39,6 +39,16 @@ def test_a_revision_of_spelling_changes_no_time(revise: Callable[[str], str]) ->
     assert hear_words(revise).ends == [float(count) for count in range(1, len(WORDS) + 1)]
 
 
+def test_arabic_spelt_otherwise_keeps_its_times() -> None:
+    """Marks, tatweel, hamza and the letters that are often taken for each other."""
+    growth = Growth()
+    plain = ["ذهب", "الى", "المدرسه", "الجديده"]
+    for count in range(1, len(plain) + 1):
+        growth.note(" ".join(plain[:count]), float(count))
+    growth.note("ذَهَبَ إلى المدرسة الجـديدة،", 9.0)
+    assert growth.ends == [1.0, 2.0, 3.0, 4.0]
+
+
 def test_a_number_ends_where_its_words_did() -> None:
     """And what follows it stays in its place."""
     ends = hear_words(lambda text: text.replace("twenty five", "25")).ends

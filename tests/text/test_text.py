@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchjobs.text import file_stem, script_of, speech_weight, split_messages, split_sentences
+from batchjobs.text import (
+    file_stem,
+    script_of,
+    speech_weight,
+    split_messages,
+    split_sentences,
+    weigh_word,
+)
 from batchjobs.text.sentences import _locate
 
 # What has gone wrong somewhere: diacritics, tatweel, joiners, marks of direction, odd white space.
@@ -212,6 +219,7 @@ def test_ids_become_distinct_safe_names(ids: set[str]) -> None:
 def test_spoken_weight_counts_what_is_said(text: str, weight: float) -> None:
     """Letters count one, digits four; marks, tatweel, punctuation and space nothing."""
     assert speech_weight(text) == weight
+    assert weigh_word(text) == max(1, weight)  # also a mark takes its moment
 
 
 @pytest.mark.parametrize(

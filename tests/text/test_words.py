@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchjobs.text import are_written_together, find_words, split_words
+from batchjobs.text import are_written_together, find_words, split_words, to_comparable
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,29 @@ def test_texts_without_spaces_are_written_together() -> None:
     assert not are_written_together("好", "ok")
     assert not are_written_together("word", "word")
     assert not are_written_together("", "好")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The", "the,"),
+        ("السَّلامُ", "السلام"),
+        ("الســـلام", "السلام"),
+        ("إلى", "الي"),
+        ("ٱلمدرسة", "المدرسه"),
+        ("مسؤول", "مسوول"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("٢٥", "٢٥."),
+        ("ﷲ", "اللّٰه"),
+        ("…", "…"),
+    ],
+)
+def test_spellings_of_a_word_compare_equal(one: str, other: str) -> None:
+    """Capitals, marks and forms of a letter apart; a word of marks alone is itself."""
+    assert to_comparable(one) == to_comparable(other) != ""
+
+
+def test_other_words_stay_others() -> None:
+    """Letters and digits make a word."""
+    words = ["the", "them", "من", "منا", "25", "٢٥", "—", "…"]
+    assert len({to_comparable(word) for word in words}) == len(words)
