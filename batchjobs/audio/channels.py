@@ -1,60 +1,66 @@
 """Several channels to one: their mean, unless they cancel each other in it."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from math import sqrt
+from operator import mul
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs.audio.pcm import average_channels
 
-_Block = NDArray[np.float32]
+_Block: TypeAlias = NDArray[np.float32]
+_Signs: TypeAlias = tuple[int, ...]
+"""Of each channel: -1 if it is turned round."""
 
 _WINDOW_SECONDS: Final = 0.1
 """What is judged at once: two speakers, one of them upside down, take turns more slowly."""
 _TURN_SECONDS: Final = 0.01
 """How long one mean takes to become the other: a jump would click."""
-_LEAST_POWER: Final = 0.1
-"""Of the loudest channel's: less in the sum means that channels cancel each other. Channels that have
-nothing to do with each other sum up to more than the loudest one."""
-_STEP: Final = 8
-"""Of samples from one step that is measured to the next."""
+_OPPOSITE: Final = -0.6
+"""The correlation of two channels from which they cancel each other: of one voice in both, upside
+down and 2 dB over the noise of each."""
+_PROBES: Final = 128
+"""Of a window: as good as all of it, which took as long as the rest of the decoding."""
+_PROBE_SECONDS: Final = 1 / 2_000
+"""From the first sample of a probe to the second. Their difference has most of a voice, and little of
+direct current and hum, which both sides share."""
 
 
 def mix_channels(blocks: Iterable[_Block], sample_rate: int) -> Iterator[_Block]:
-    """Average the channels; where they would cancel each other, turn round those that do so.
+    """Average the channels; turn round those that would cancel others.
 
     A balanced cable in a stereo jack, or one microphone wired the wrong way, leaves two channels of
-    opposite phase: the mean of them is silence, or lacks one of the speakers.
+    opposite phase: the mean of them is silence, or lacks one of the speakers. What is upside down
+    stays so until the sound says otherwise, since noise in a pause says nothing.
 
     Args:
         blocks: Frames by channels, of any length; the result does not depend on how they are cut.
         sample_rate: In hertz.
 
     Yields:
-        One number a frame; the plain mean, bit for bit, wherever nothing is cancelled.
+        One number a frame; the plain mean, bit for bit, until something is cancelled.
     """
     window = _count_window_frames(sample_rate)
+    lag = max(1, round(sample_rate * _PROBE_SECONDS))
     turn = round(sample_rate * _TURN_SECONDS)
-    signs: _Block | None = None
+    signs: _Signs = (1,)
     for block in _cut_whole_windows(blocks, window):
-        mono = average_channels(block)
         if block.shape[1] == 1:
-            signs = None
-            yield mono
+            yield block[:, 0]
             continue
-        if signs is not None and len(signs) != block.shape[1]:
-            signs = None
-        cancelled = _find_cancelled(block, window)
-        if signs is not None or cancelled.any():
-            for number, is_cancelled in enumerate(cancelled):
-                place = slice(number * window, (number + 1) * window)
-                piece = block[place]
-                wanted = _choose_signs(piece) if is_cancelled else None
-                if wanted is not None or signs is not None:
-                    mono[place] = average_channels(piece * _fade(signs, wanted, piece, turn))
-                signs = wanted
-        yield mono
+        if len(signs) != block.shape[1]:
+            signs = (1,) * block.shape[1]
+        begin = 0
+        pieces = []
+        for at, wanted in _find_turns(_measure_products(block, window, lag), signs):
+            place = at * window
+            pieces += [_mix(block[begin:place], signs)] if place > begin else []
+            pieces.append(_cross(block[place : place + turn], signs, wanted, turn))
+            begin, signs = place + len(pieces[-1]), wanted
+        rest = _mix(block[begin:], signs)
+        yield np.concatenate([*pieces, rest]) if pieces else rest
 
 
 def align_block(frames: int, sample_rate: int) -> int:
@@ -66,14 +72,15 @@ def _count_window_frames(sample_rate: int) -> int:
     return max(2, round(sample_rate * _WINDOW_SECONDS))
 
 
-def _fade(before: _Block | None, wanted: _Block | None, piece: _Block, turn: int) -> _Block:
-    """Make the sign of each channel for each frame, going over from those of the window before."""
-    plain = np.ones(piece.shape[1], dtype=np.float32)
-    old, new = (plain if signs is None else signs for signs in (before, wanted))
-    gains = np.repeat(new[np.newaxis], len(piece), axis=0)
-    ramp = np.linspace(0, 1, turn, dtype=np.float32)[: len(piece), np.newaxis]
-    gains[:turn] = old + (new - old) * ramp
-    return gains
+def _mix(block: _Block, signs: _Signs) -> _Block:
+    return average_channels(block * np.array(signs, np.float32) if min(signs) < 0 else block)
+
+
+def _cross(block: _Block, before: _Signs, wanted: _Signs, turn: int) -> _Block:
+    """Mix the frames in which the signs of the channels go from some to others."""
+    ramp = np.linspace(0, 1, turn, dtype=np.float32)[: len(block), np.newaxis]
+    old, new = np.array([before, wanted], np.float32)
+    return average_channels(block * (old + (new - old) * ramp))
 
 
 def _cut_whole_windows(blocks: Iterable[_Block], window: int) -> Iterator[_Block]:
@@ -94,37 +101,48 @@ def _cut_whole_windows(blocks: Iterable[_Block], window: int) -> Iterator[_Block
         yield waiting
 
 
-def _find_cancelled(block: _Block, window: int) -> NDArray[np.bool_]:
-    """Tell of each window whether the sum of its channels has far less power than one of them.
-
-    Measured of every eighth step from a sample to the next: as good as all of them, which took as
-    long as the rest of the decoding. Direct current and hum, which both sides share, count for little.
-    """
+def _measure_products(block: _Block, window: int, lag: int) -> _Block:
+    """Measure of each window how alike its channels are: the products of each two, by window."""
     width = min(window, len(block))
+    # An odd number of samples apart, which no tone goes along with.
+    stride = max(1, width // _PROBES) | 1
     windows = block.reshape(-1, width, block.shape[1])
-    total = np.zeros((len(windows), len(range(1, width, _STEP))), dtype=np.float32)
-    loudest = np.zeros(len(windows), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
-        for channel in range(block.shape[1]):
-            sound = windows[:, :, channel]
-            steps = sound[:, 1::_STEP] - sound[:, :-1:_STEP]
-            total += steps
-            loudest = np.maximum(loudest, np.einsum("ij,ij->i", steps, steps))
-        found: NDArray[np.bool_] = np.einsum("ij,ij->i", total, total) < _LEAST_POWER * loudest
-    return found
+        probes = windows[:, lag::stride] - windows[:, : width - lag : stride]
+        products: _Block = probes.transpose(0, 2, 1) @ probes
+    return products
 
 
-def _choose_signs(block: _Block) -> _Block:
+def _find_turns(products: _Block, signs: _Signs) -> Iterator[tuple[int, _Signs]]:
+    """Find the windows from which other signs are wanted, and which."""
+    for at, window in enumerate(products.tolist()):
+        if _is_cancelled(window, signs):
+            wanted = _choose_signs(window)
+            if wanted != signs:
+                yield at, wanted
+                signs = wanted
+
+
+def _is_cancelled(products: list[list[float]], signs: _Signs) -> bool:
+    """Tell whether two channels, with their signs, cancel each other.
+
+    In plain Python: of so few numbers, numpy took three times as long.
+    """
+    for one, row in enumerate(products):
+        for other in range(one):
+            product = row[other] * signs[one] * signs[other]
+            if product < 0 and product < _OPPOSITE * sqrt(row[one] * products[other][other]):
+                return True
+    return False
+
+
+def _choose_signs(products: list[list[float]]) -> _Signs:
     """Choose the channels to turn round, those without which less would be heard, by -1.
 
     The first one never is, so that a recording which is upside down throughout is cut nowhere.
     """
-    steps = block[1::_STEP] - block[:-1:_STEP]
-    products = steps.T @ steps
-    signs = np.ones(block.shape[1], dtype=np.float32)
-    total = np.zeros_like(signs)
-    for channel in np.argsort(-products.diagonal(), kind="stable"):
-        signs[channel] = 1 if total[channel] >= 0 else -1
-        total += signs[channel] * products[channel]
-    turned: _Block = signs * signs[0]
-    return turned
+    signs = [0] * len(products)
+    for channel in sorted(range(len(products)), key=lambda at: -products[at][at]):
+        total = sum(map(mul, signs, products[channel]))
+        signs[channel] = 1 if total >= 0 else -1
+    return tuple(sign * signs[0] for sign in signs)

@@ -46,10 +46,10 @@ def to_floats(
     with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
         scaled = numbers.astype(np.float32)
     if sample_format == "u1":
-        return (scaled - np.float32(128)) / np.float32(128)
-    if sample_format.startswith("f"):
-        return scaled
-    return scaled / np.float32(2 ** (8 * numbers.itemsize - 1))
+        scaled -= np.float32(128)
+    if not sample_format.startswith("f"):
+        scaled /= np.float32(2 ** (8 * numbers.itemsize - 1))
+    return scaled
 
 
 def average_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,10 +63,11 @@ def average_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
     if block.shape[1] == 1:
         return block[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
-        total = block[:, 0].copy()
-        for channel in range(1, block.shape[1]):
+        total: NDArray[np.float32] = block[:, 0] + block[:, 1]
+        for channel in range(2, block.shape[1]):
             total += block[:, channel]
-        return total / np.float32(block.shape[1])
+        total /= np.float32(block.shape[1])
+    return total
 
 
 def quantise(block: NDArray[np.float32]) -> bytes:
