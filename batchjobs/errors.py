@@ -8,6 +8,7 @@ __all__ = [
     "BatchjobsError",
     "BudgetReachedError",
     "ConfigurationError",
+    "DecoderMissingError",
     "DiskError",
     "DiskFullError",
     "EngineError",
@@ -86,6 +87,10 @@ class ManifestError(BatchjobsError):
 
 class RecordingError(ManifestError):
     """A recording that a row names cannot be read safely, or holds no audio."""
+
+
+class DecoderMissingError(RecordingError):
+    """A recording is good, and what reads its kind comes with an extra that is not installed."""
 
 
 class NoRunError(BatchjobsError):

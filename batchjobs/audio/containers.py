@@ -17,7 +17,7 @@ from batchjobs.audio.source import (
     Source,
     decoding_error,
 )
-from batchjobs.errors import RecordingError
+from batchjobs.errors import DecoderMissingError, RecordingError
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -65,7 +65,7 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
     try:
         import av
     except ImportError as error:
-        raise RecordingError(
+        raise DecoderMissingError(
             f"{path} is {_NAMES[container]}, which needs the extra 'book'",
             hint="pip install 'batchjobs[book]', or convert it: ffmpeg -i IN OUT.flac",
         ) from error

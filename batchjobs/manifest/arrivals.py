@@ -6,24 +6,28 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from batchjobs.errors import ConfigurationError, ManifestError
-from batchjobs.manifest.scan import ENDINGS, walk_recordings
+from batchjobs.manifest.walking import is_hidden, is_partial, walk
 
 if TYPE_CHECKING:
     from watchfiles import Change
 
+_State: TypeAlias = tuple[int, int]
+"""A file's size, and when it was written to last: some copies have their whole size from the start."""
+
 
 def watch_folder(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
-    """Wait for recordings to arrive below a folder, for ever; from the call on, none is missed.
+    """Wait for files to arrive below a folder, for ever; from the call on, none is missed.
 
     Args:
         folder: Where.
-        settle_seconds: How long a file must not have grown: it may still be copied.
+        settle_seconds: How long a file must not have been written to: it may still be copied.
 
     Returns:
-        Gives each recording once it stands still; again whenever it is written again.
+        Gives each file once it stands still, and has the name that it is to keep; again whenever it
+        is written again.
 
     Raises:
         ConfigurationError: The extra ``scan`` is not installed.
@@ -43,42 +47,41 @@ def watch_folder(folder: Path, *, settle_seconds: float) -> Iterator[Path]:
 def _wait_settled(
     folder: Path, changes: "Iterable[set[tuple[Change, str]]]", settle_seconds: float
 ) -> Iterator[Path]:
-    """Give the recordings of the changes, each once it stands still."""
-    waiting: dict[Path, tuple[int, float]] = {}
+    """Give the files of the changes, each once it stands still."""
+    waiting: dict[Path, tuple[_State, float]] = {}
     for changed in changes:
         for _, name in changed:
-            for path in _recordings_of(Path(name)):
-                if not _is_hidden(path, folder):
-                    waiting[path] = (-1, 0.0)
+            for path in _files_of(Path(name)):
+                if not is_hidden(path.relative_to(folder)) and not is_partial(path):
+                    waiting[path] = ((-1, 0), 0.0)
         yield from _pop_settled(waiting, settle_seconds)
 
 
-def _recordings_of(path: Path) -> Iterator[Path]:
-    """Find the recordings of a change: all those of a new folder, which may be older than the watch."""
+def _files_of(path: Path) -> Iterator[Path]:
+    """Find the files of a change: all those of a new folder, which may be older than the watch."""
     if path.is_dir() and not path.is_symlink():
         with contextlib.suppress(ManifestError):  # it is gone again
-            yield from walk_recordings(path)
-    elif path.suffix.lower() in ENDINGS:
+            yield from (found for found in walk(path) if isinstance(found, Path))
+    else:
         yield path
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _pop_settled(waiting: dict[Path, tuple[int, float]], settle_seconds: float) -> Iterator[Path]:
-    """Take out the files whose size has not changed for long enough, and those that are gone."""
+def _pop_settled(
+    waiting: dict[Path, tuple[_State, float]], settle_seconds: float
+) -> Iterator[Path]:
+    """Take out the files that were not written to for long enough, and those that are gone."""
     now = time.monotonic()
-    for path, (size, since) in list(waiting.items()):
+    for path, (state, since) in list(waiting.items()):
         try:
             status = path.lstat()
         except OSError:
             del waiting[path]
             continue
+        found = status.st_size, status.st_mtime_ns
         if not stat.S_ISREG(status.st_mode):
             del waiting[path]
-        elif status.st_size != size:
-            waiting[path] = (status.st_size, now)
+        elif found != state:
+            waiting[path] = (found, now)
         elif now - since >= settle_seconds:
             del waiting[path]
             yield path

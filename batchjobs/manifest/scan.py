@@ -3,23 +3,22 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from batchjobs.audio import decoding
-from batchjobs.errors import ManifestError, RecordingError
+from batchjobs.audio import decoding, looking
+from batchjobs.audio.recognition import ENDINGS, recognise
+from batchjobs.errors import DecoderMissingError, ManifestError, RecordingError
 from batchjobs.files.atomic import disk_error, write_whole
+from batchjobs.manifest.left_out import Cause, LeftOut, kind_of, list_beside, show_path, write_list
+from batchjobs.manifest.walking import is_partial, walk
 
-ENDINGS: Final = frozenset(
-    """
-    .wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .m4a .m4b .mp4 .m4v .mov .mkv .mka .webm .wma
-    .wmv .caf
-    """.split()
-)
+DEFAULT_SETTLE_SECONDS: Final = 2.0
 _NOT_IN_IDS: Final = re.compile(r"[^\w.-]+")
 _ID_BYTES: Final = 90
 _HASH_HEX_DIGITS: Final = 8
@@ -34,17 +33,26 @@ class ScanReport:
         new: Rows added to the manifest.
         known: Recordings that it had already.
         seconds: Length of the new ones.
-        duplicates: Recordings with the content of another: (path, the other's path).
-        unreadable: Files that cannot be transcribed: (path, why).
+        left_out: All else that is there, each with its cause.
         gone: Recordings of the manifest that are not there any more.
     """
 
     new: int = 0
     known: int = 0
     seconds: float = 0.0
-    duplicates: list[tuple[str, str]] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+
+    @property
+    def duplicates(self) -> list[tuple[str, str]]:
+        """Recordings with the content of another: (path, the other's path)."""
+        return [(item.path, item.reason) for item in self.left_out if item.cause is Cause.DUPLICATE]
+
+    @property
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Recordings that cannot be transcribed: (path, why)."""
+        causes = {Cause.UNREADABLE, Cause.EXTRA}
+        return [(item.path, item.reason) for item in self.left_out if item.cause in causes]
 
 
 class Scan:
@@ -56,17 +64,29 @@ class Scan:
     Args:
         folder: Where to look, also in the folders below.
         manifest: The manifest, which need not exist; its rows name recordings from its own folder.
+        settle_seconds: How long a file must not have been written to: it may still be copied.
+        follows_links: Whether links are followed, as far as a run follows them.
 
     Raises:
         ManifestError: The folder cannot be read, or the manifest is none of recordings.
     """
 
-    def __init__(self, folder: Path, manifest: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Path,
+        *,
+        settle_seconds: float = 0.0,
+        follows_links: bool = False,
+    ) -> None:
         if not folder.is_dir():
             raise ManifestError(f"{folder} is no folder", hint="give a folder of recordings")
         self._folder = folder.resolve()
         self._manifest = manifest
         self._base = manifest.parent.resolve()
+        self._own = {self._base / manifest.name, self._base / list_beside(manifest).name}
+        self._settle_seconds = settle_seconds
+        self._follows_links = follows_links
         self._ids: set[str] = set()
         self._paths: dict[str, None] = {}
         self._by_size: dict[int, list[tuple[str, str]]] = {}
@@ -107,14 +127,19 @@ class Scan:
         """
         found = ScanReport()
         new = bytearray()
-        for number, path in enumerate(walk_recordings(self._folder), start=1):
-            new += self._make_row(path, found)
+        entries = walk(self._folder, root=self._root, follows_links=self._follows_links)
+        for number, entry in enumerate(entries, start=1):
+            if isinstance(entry, LeftOut):
+                found.left_out.append(entry)
+            elif entry not in self._own:
+                new += self._make_row(entry, found)
             if progress is not None:
                 progress(number)
-        found.gone = [name for name in self._paths if not (self._root / name).exists()]
+        found.gone = [name for name in self._paths if not os.path.exists(self._root / name)]  # noqa: PTH110
         if new or not self._manifest.exists():
             self._content += new
             write_whole(self._manifest, self._content)
+        write_list(self._manifest, found.left_out)
         return found
 
     def add(self, path: Path) -> ScanReport:
@@ -124,7 +149,8 @@ class Scan:
             DiskError: The disk failed or is full.
         """
         found = ScanReport()
-        if row := self._make_row(path, found):
+        row = b"" if path in self._own else self._make_row(path, found)
+        if row:
             self._content += row
             try:
                 with self._manifest.open("ab") as file:
@@ -140,21 +166,65 @@ class Scan:
         return self._folder if self.needs_input_root else self._base
 
     def _make_row(self, path: Path, found: ScanReport) -> bytes:
-        """Make the row of a recording that is new; empty for any other, and count it."""
+        """Make the row of a recording that is new; empty for anything else, which is noted."""
         name = str(path.relative_to(self._root))
-        if name in self._paths:
-            found.known += 1
-            self._remember(path, name)
-            return b""
         try:
-            recording = decoding.probe(path)
-            other = self._find_same(path)
+            if name in self._paths:
+                found.known += 1
+                self._remember(path, name)
+                return b""
+            left_out = self._find_obstacle(path, name)
+            if left_out is None:
+                return self._make_new_row(path, name, found)
+        except DecoderMissingError as error:
+            left_out = self._leave(path, name, Cause.EXTRA, _reason_of(error, path))
         except RecordingError as error:
-            reason = error.message.removeprefix(f"{path} ")  # which has been said
-            found.unreadable.append((name, f"{reason}; {error.hint}"))
-            return b""
+            left_out = self._leave(path, name, Cause.UNREADABLE, _reason_of(error, path))
+        except OSError as error:
+            reason = f"it cannot be read: {error.strerror}"
+            left_out = self._leave(path, name, Cause.UNREADABLE, reason)
+        found.left_out.append(left_out)
+        return b""
+
+    def _find_obstacle(self, path: Path, name: str) -> LeftOut | None:
+        """Say why a file is not even looked at as a recording; None if nothing speaks against that.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        if not recognise(path) and path.suffix.lower() not in ENDINGS:
+            return self._leave(path, name, Cause.NO_RECORDING)
+        if is_partial(path):
+            return self._leave(path, name, Cause.ARRIVING, "its name is that of an unfinished copy")
+        if not _is_text(name):
+            reason = "its name is not UTF-8; rename it, for example with convmv"
+            return self._leave(path, name, Cause.UNREADABLE, reason)
+        if self._follows_links and not path.resolve().is_relative_to(self._root.resolve()):
+            reason = f"it leads out of {self._root}, and a run reads nothing there"
+            return self._leave(path, name, Cause.LINK, reason)
+        if not self._is_settled(path):
+            return self._leave(path, name, Cause.ARRIVING, "it is being written to; scan again")
+        return None
+
+    def _is_settled(self, path: Path) -> bool:
+        """Wait until nothing was written to a file for long enough; not for one that goes on growing.
+
+        Raises:
+            OSError: It is gone.
+        """
+        before = path.stat()
+        age = time.time() - before.st_mtime
+        if not 0 <= age < self._settle_seconds:  # a time to come is another clock's
+            return True
+        time.sleep(self._settle_seconds - age)
+        now = path.stat()
+        return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+    def _make_new_row(self, path: Path, name: str, found: ScanReport) -> bytes:
+        recording = looking.look_at(path)
+        other = self._find_same(path)
         if other:
-            found.duplicates.append((name, other))
+            found.left_out.append(self._leave(path, name, Cause.DUPLICATE, other))
             return b""
         self._paths[name] = None
         self._remember(path, name)
@@ -162,6 +232,10 @@ class Scan:
         found.seconds += recording.seconds
         row = {"id": self._make_id(path), "audio": name, "seconds": round(recording.seconds, 3)}
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+    @staticmethod
+    def _leave(path: Path, name: str, cause: Cause, reason: str = "") -> LeftOut:
+        return LeftOut(path=show_path(name), kind=kind_of(path), cause=cause, reason=reason)
 
     def _make_id(self, path: Path) -> str:
         """Make an id of a path: readable, a good file name, and the same the next time."""
@@ -186,28 +260,38 @@ class Scan:
             return ""
         digest, head = decoding.sha256_of(path), _read_head(path)
         for name, other in others:
-            if _read_head(Path(other)) == head and decoding.sha256_of(Path(other)) == digest:
+            if _read_head(Path(other)) == head and _hash(Path(other)) == digest:
                 return name
         return ""
 
 
 def scan(
-    folder: str | Path, manifest: str | Path, *, progress: Callable[[int], None] | None = None
+    folder: str | Path,
+    manifest: str | Path,
+    *,
+    settle_seconds: float = DEFAULT_SETTLE_SECONDS,
+    follows_links: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> ScanReport:
     """Write a manifest of the recordings below a folder, or add to it what is new.
 
     Args:
         folder: The folder.
         manifest: The manifest, JSON Lines. If it is not above the folder, a run of it needs
-            `Options.input_root`.
-        progress: Called with the number of recordings looked at so far.
+            `Options.input_root`. What is left out is listed beside it, in ``.left-out.jsonl``.
+        settle_seconds: How long a file must not have been written to: it may still be copied.
+        follows_links: Whether links are followed, as far as a run follows them.
+        progress: Called with the number of files looked at so far.
 
     Raises:
         ManifestError: The folder cannot be read, or the manifest is none of recordings.
         OutputError: The manifest cannot be created.
         DiskError: The disk failed or is full.
     """
-    return Scan(Path(folder), Path(manifest)).run(progress)
+    scanner = Scan(
+        Path(folder), Path(manifest), settle_seconds=settle_seconds, follows_links=follows_links
+    )
+    return scanner.run(progress)
 
 
 def _read_head(path: Path) -> bytes:
@@ -218,20 +302,17 @@ def _read_head(path: Path) -> bytes:
         return b""
 
 
-def walk_recordings(folder: Path) -> Iterator[Path]:
-    """Walk through a folder in order, without what is hidden or leads elsewhere."""
+def _hash(path: Path) -> str:
+    """Hash a file that was found before; it may be gone by now, and is then the same as none."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise ManifestError(f"{folder} cannot be read: {error.strerror}") from error
-    for entry in entries:
-        path = folder / entry.name
-        if entry.name.startswith(".") or not _is_text(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk_recordings(path)
-        elif path.suffix.lower() in ENDINGS and entry.is_file(follow_symlinks=False):
-            yield path
+        return decoding.sha256_of(path)
+    except RecordingError:
+        return ""
+
+
+def _reason_of(error: RecordingError, path: Path) -> str:
+    reason = error.message.removeprefix(f"{path} ")  # which has been said
+    return f"{reason}; {error.hint}"
 
 
 def _is_text(name: str) -> bool:

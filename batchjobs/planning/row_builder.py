@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from batchjobs import text
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, looking
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
@@ -154,7 +154,7 @@ class RowBuilder:
         known = self._checkpoint.lookups.find_source(str(path))
         if known and (known.bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
             return known
-        recording = decoding.probe(path)
+        recording = looking.look_at(path)
         found = SourceRecord(
             path=str(path),
             bytes=status.st_size,

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from watchfiles import Change
 from batchjobs.errors import ConfigurationError, ManifestError
 from batchjobs.manifest import arrivals
 from batchjobs.manifest.arrivals import watch_folder
+from batchjobs.manifest.left_out import Cause, sum_up
 from batchjobs.manifest.scan import Scan
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.whole_runs import batchjobs, environment
@@ -178,12 +180,198 @@ def test_what_still_grows_has_not_arrived(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(grown) == 5
 
 
+@pytest.mark.parametrize(
+    "name", [".a.wav.Xy1", ".rsync-partial/a.wav", "a.wav.part", "a.crdownload"]
+)
+def test_names_of_unfinished_copies_have_not_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """However long they stand still: it arrives with the name that it is to keep."""
+    now = 0.0
+    monkeypatch.setattr(arrivals, "time", types.SimpleNamespace(monotonic=lambda: now))
+    part = record(tmp_path / name, seed=2)
+    whole = tmp_path / "a.wav"
+
+    def changes() -> Iterator[set[tuple[Change, str]]]:
+        nonlocal now
+        yield {(Change.added, str(part))}
+        now += 9.0
+        yield set()
+        part.rename(whole)
+        yield {(Change.deleted, str(part)), (Change.added, str(whole))}
+        now += 9.0
+        yield set()
+
+    assert list(arrivals._wait_settled(tmp_path, changes(), 0.3)) == [whole]
+
+
+def test_a_copy_that_has_its_size_from_the_start_has_not_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some programs set a file's size first: it is there once nothing is written to it any more."""
+    now = 0.0
+    monkeypatch.setattr(arrivals, "time", types.SimpleNamespace(monotonic=lambda: now))
+    copy = record(tmp_path / "a.wav", seed=2)
+    looks: list[float] = []
+
+    def changes() -> Iterator[set[tuple[Change, str]]]:
+        nonlocal now
+        for _ in range(9):
+            now += 0.2
+            os.utime(copy, ns=(0, round(now * 1e9)))
+            yield {(Change.modified, str(copy))}
+        looks.append(now)
+        for _ in range(2):
+            now += 0.2
+            yield set()
+
+    assert list(arrivals._wait_settled(tmp_path, changes(), 0.3)) == [copy]
+    assert looks
+
+
 def test_what_arrives_while_the_folder_is_looked_through_is_not_missed(tmp_path: Path) -> None:
     """It is watched from the call on, not from when somebody first asks what has come."""
     arriving = watch_folder(tmp_path, settle_seconds=0.2)
     early = record(tmp_path / "early.wav")
     late = record(tmp_path / "late.wav", seed=1)
     assert {next(arriving), next(arriving)} == {early, late}
+
+
+def test_what_a_file_holds_tells_and_not_its_name(tmp_path: Path) -> None:
+    """Recordings under any name are found; what has a recording's name and is none is told, the rest counted."""
+    archive = tmp_path / "أرشيف"
+    for number, name in enumerate(("tape.wave", "tape.bwf", "a.rf64", "noending", "سطر\nآخر.wav")):
+        record(archive / name, 0.5, number)
+    record(archive / "x.wav", 0.5, 9).rename(archive / os.fsdecode(b"caf\xe9.wav"))
+    record(archive / "._x.wav", 0.5, 10)
+    (archive / "empty.wav").touch()
+    (archive / "list.m3u").write_text("tape.wave\n")
+    (archive / "program.ts").write_text("export const a = 1;\n")
+    (archive / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(400))
+    (archive / "voice.au").write_bytes(b".snd\0\0\0\x18" + bytes(4_000))
+    (archive / "download.wav.part").write_bytes((archive / "tape.bwf").read_bytes()[:9_000])
+    os.mkfifo(archive / "pipe.wav")
+    (archive / "link.wav").symlink_to("tape.wave")
+    found = Scan(archive, tmp_path / "m.jsonl").run()
+    assert {str(r["audio"]).removeprefix("أرشيف/") for r in rows(tmp_path / "m.jsonl")} == {
+        *("tape.wave", "tape.bwf", "a.rf64", "noending", "سطر\nآخر.wav")
+    }
+    causes = {Path(item.path).name: item.cause for item in found.left_out}
+    assert causes.pop("voice.au", Cause.UNREADABLE) is Cause.UNREADABLE
+    assert causes == {
+        "caf\\xe9.wav": Cause.UNREADABLE,
+        "empty.wav": Cause.UNREADABLE,
+        "download.wav.part": Cause.ARRIVING,
+        "pipe.wav": Cause.SPECIAL,
+        "link.wav": Cause.LINK,
+        "._x.wav": Cause.HIDDEN,
+        **dict.fromkeys(("list.m3u", "program.ts", "photo.jpg"), Cause.NO_RECORDING),
+    }
+    listed = (tmp_path / "m.left-out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(listed) == len(found.left_out)
+
+
+def test_links_are_followed_where_a_run_follows_them(tmp_path: Path) -> None:
+    """Within what the manifest may name; what leads out is told."""
+    record(tmp_path / "store" / "a.wav", seed=1)
+    record(tmp_path / "r" / "b.wav", seed=2)
+    (tmp_path / "r" / "in").symlink_to(tmp_path / "store")
+    (tmp_path / "r" / "circle").symlink_to(tmp_path / "r")
+    found = Scan(tmp_path / "r", tmp_path / "m.jsonl", follows_links=True).run()
+    assert [row["audio"] for row in rows(tmp_path / "m.jsonl")] == ["r/b.wav", "r/in/a.wav"]
+    assert [(item.path, item.cause) for item in found.left_out] == [("r/circle", Cause.LINK)]
+    inner = tmp_path / "r" / "m.jsonl"
+    found = Scan(tmp_path / "r", inner, follows_links=True).run()
+    assert [row["audio"] for row in rows(inner)] == ["b.wav"]
+    assert {item.path for item in found.left_out} == {"circle", "in/a.wav"}
+
+
+def test_a_file_that_cannot_be_read_ends_nothing(tmp_path: Path) -> None:
+    """Nor one that is gone again, or that the manifest knows and is gone: they are told."""
+    record(tmp_path / "a.wav", seed=1)
+    record(tmp_path / "b.wav", seed=2)
+    record(tmp_path / "c.wav", seed=3)
+    manifest = tmp_path / "m.jsonl"
+
+    def remove(number: int) -> None:
+        (tmp_path / "b.wav").unlink(missing_ok=True)
+
+    found = Scan(tmp_path, manifest).run(remove)
+    assert [row["audio"] for row in rows(manifest)] == ["a.wav", "c.wav"]
+    assert [(i.path, i.reason) for i in found.left_out] == [("b.wav", "No such file or directory")]
+    with manifest.open("a") as file:
+        file.write('{"id": "long", "audio": "%s.wav"}\n' % ("x" * 3_000))
+    found = Scan(tmp_path, manifest).run()
+    assert (found.known, len(found.gone)) == (2, 1)
+
+
+def test_a_file_that_is_being_written_waits(tmp_path: Path) -> None:
+    """One that was written to a moment ago is given time; one that goes on growing is left for later."""
+    record(tmp_path / "r" / "still.wav", seed=1)
+    grows = record(tmp_path / "r" / "grows.wav", 2.0, seed=2)
+    is_over = threading.Event()
+
+    def write() -> None:
+        while not is_over.wait(0.02):
+            os.utime(grows)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = Scan(tmp_path / "r", tmp_path / "m.jsonl", settle_seconds=0.4).run()
+    finally:
+        is_over.set()
+        writer.join()
+    assert [row["audio"] for row in rows(tmp_path / "m.jsonl")] == ["r/still.wav"]
+    assert [(item.path, item.cause) for item in found.left_out] == [("r/grows.wav", Cause.ARRIVING)]
+    assert Scan(tmp_path / "r", tmp_path / "m.jsonl").run().new == 1
+
+
+def test_what_is_no_recording_costs_a_few_kilobytes(tmp_path: Path) -> None:
+    """However large it is: by the system's own count of what was read."""
+    counter = Path("/proc/self/io")
+    if not counter.exists():
+        pytest.skip("the system does not count it")
+    for number in range(200):
+        with (tmp_path / f"{number}.bin").open("wb") as file:
+            file.write(b"no recording")
+            file.truncate(10_000_000)
+
+    def read_so_far() -> int:
+        return int(counter.read_text().split()[1])
+
+    scanner = Scan(tmp_path, tmp_path / "m.jsonl")
+    before = read_so_far()
+    found = scanner.run()
+    assert len(found.left_out) == 200
+    assert read_so_far() - before < 200 * 5_000
+
+
+def test_the_command_counts_and_names(tmp_path: Path) -> None:
+    """Counts on its output, names on the other stream, all in a list; twice the same."""
+    record(tmp_path / "r" / "a.wav", seed=1)
+    for number in range(30):
+        (tmp_path / "r" / f"{number}.mp3").write_bytes(b"nothing")
+        (tmp_path / "r" / f"{number}.txt").write_bytes(b"text")
+    (tmp_path / "r" / "b.wav").write_bytes((tmp_path / "r" / "a.wav").read_bytes())
+    for _ in range(2):
+        told = batchjobs("scan", "r", "--settle", "0.1", cwd=tmp_path)
+        assert (
+            "not taken: 61 files (30 .mp3: cannot be transcribed; 1 .wav: the same as others; "
+            "30 .txt: no recordings), listed in r.left-out.jsonl" in told.stdout
+        )
+        assert told.stderr.count("cannot be transcribed: r/") == 10
+        assert "… and 20 more (cannot be transcribed): see r.left-out.jsonl" in told.stderr
+        assert "the same as r/a.wav: r/b.wav" in told.stderr
+        assert ".txt" not in told.stderr
+
+
+def test_an_extra_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers are good recordings, which the extra `book` reads."""
+    (tmp_path / "a.3gp").write_bytes(b"\0\0\0\x18ftyp3gp4" + bytes(400))
+    monkeypatch.setitem(sys.modules, "av", None)
+    found = Scan(tmp_path, tmp_path / "m.jsonl").run()
+    assert sum_up(found.left_out) == "1 .3gp: the extra 'book' reads them"
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs.cli.console import exit_on_error, say, show_progress
+from batchjobs.cli.left_out import tell_left_out
 from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import defaults_option, option
 from batchjobs.formatting import duration, plural
@@ -32,14 +33,18 @@ if TYPE_CHECKING:
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --watch: how long a file must not have grown.",
+    help="How long a file must not have been written to: it may still be copied.",
 )
+@option("--links", "follows_links", is_flag=True, help="Follow links, where a run follows them.")
 @defaults_option
-def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float) -> None:
+def scan(
+    folder: Path, *, output: Path | None, is_watching: bool, settle: float, follows_links: bool
+) -> None:
     """Write a manifest of the recordings below FOLDER, to be transcribed.
 
-    Each content is found once; what cannot be read is listed. A manifest that is there already keeps
-    its rows as they are, and gets what is new.
+    What a file holds says whether it is one, not its name. Each content is found once; what is left
+    out is counted, and listed in a file beside the manifest. A manifest that is there already keeps its
+    rows as they are, and gets what is new.
 
     \b
     Examples:
@@ -47,45 +52,41 @@ def scan(folder: Path, *, output: Path | None, is_watching: bool, settle: float)
         batchjobs scan inbox -o inbox.jsonl --watch
     """
     from batchjobs.manifest.arrivals import watch_folder
+    from batchjobs.manifest.left_out import LeftOut, list_beside, show_path
     from batchjobs.manifest.scan import Scan
 
     target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
-    unreadable: set[tuple[str, str]] = set()
+    told: set[LeftOut] = set()
     with exit_on_error(), signals.raise_first():
-        scanner = Scan(folder, target)
+        scanner = Scan(folder, target, settle_seconds=settle, follows_links=follows_links)
         # Watched from before it is looked through: what arrives meanwhile is in neither otherwise.
         arriving = (
             watch_folder(folder.resolve(), settle_seconds=settle) if is_watching else iter(())
         )
         found = scanner.run(_show_count if sys.stderr.isatty() else None)
-        _tell(found, unreadable)
+        tell_left_out(found.left_out, told, list_beside(target))
+        for name in found.gone:
+            say(f"not there any more: {show_path(name)}", sys.stderr)
         _conclude(found, scanner, folder, target)
         if is_watching:
             say(f"watching {folder}; Ctrl-C ends it", sys.stderr)
             for path in arriving:
                 added = scanner.add(path)
-                _tell(added, unreadable)
+                tell_left_out(added.left_out, told)
                 if added.new:
-                    say(f"{path} ({duration(added.seconds)})")
+                    say(f"{show_path(path)} ({duration(added.seconds)})")
     if not found.new and not found.known:
         raise SystemExit(1)
 
 
-def _tell(found: "ScanReport", unreadable: set[tuple[str, str]]) -> None:
-    """Say what is not in the manifest and why; what is still as unreadable as before, not again."""
-    for name, reason in found.unreadable:
-        if (name, reason) not in unreadable:
-            unreadable.add((name, reason))
-            say(f"cannot be transcribed: {name}: {reason}", sys.stderr)
-    for name, other in found.duplicates:
-        say(f"the same as {other}: {name}", sys.stderr)
-    for name in found.gone:
-        say(f"not there any more: {name}", sys.stderr)
-
-
 def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) -> None:
+    from batchjobs.manifest.left_out import list_beside, sum_up
+
     new = plural(found.new, "new recording")
     say(f"{target}: {new}, {duration(found.seconds)}; {found.known:,} known")
+    if found.left_out:
+        count = plural(len(found.left_out), "file")
+        say(f"not taken: {count} ({sum_up(found.left_out)}), listed in {list_beside(target)}")
     if not found.new and not found.known:
         say(f"there is nothing to transcribe below {folder}", sys.stderr)
         return
@@ -94,4 +95,4 @@ def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) 
 
 
 def _show_count(count: int) -> None:
-    show_progress(f"looked at {plural(count, 'recording')}")
+    show_progress(f"looked at {plural(count, 'file')}")
