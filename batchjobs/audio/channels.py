@@ -21,11 +21,8 @@ _TURN_SECONDS: Final = 0.01
 _OPPOSITE: Final = -0.6
 """The correlation of two channels from which they cancel each other: of one voice in both, upside
 down and 2 dB over the noise of each."""
-_PROBES: Final = 128
-"""Of a window: as good as all of it, which took as long as the rest of the decoding."""
-_PROBE_SECONDS: Final = 1 / 2_000
-"""From the first sample of a probe to the second. Their difference has most of a voice, and little of
-direct current and hum, which both sides share."""
+_STEP_SECONDS: Final = 1 / 2_000
+"""Steps so long have most of a voice, and little of direct current and hum, which both sides share."""
 
 
 def mix_channels(blocks: Iterable[_Block], sample_rate: int) -> Iterator[_Block]:
@@ -43,7 +40,7 @@ def mix_channels(blocks: Iterable[_Block], sample_rate: int) -> Iterator[_Block]
         One number a frame; the plain mean, bit for bit, until something is cancelled.
     """
     window = _count_window_frames(sample_rate)
-    lag = max(1, round(sample_rate * _PROBE_SECONDS))
+    step = round(sample_rate * _STEP_SECONDS) | 1  # odd: else tones of 1,000 Hz are zero there
     turn = round(sample_rate * _TURN_SECONDS)
     signs: _Signs = (1,)
     for block in _cut_whole_windows(blocks, window):
@@ -54,7 +51,7 @@ def mix_channels(blocks: Iterable[_Block], sample_rate: int) -> Iterator[_Block]
             signs = (1,) * block.shape[1]
         begin = 0
         pieces = []
-        for at, wanted in _find_turns(_measure_products(block, window, lag), signs):
+        for at, wanted in _find_turns(_measure_products(block, window, step), signs):
             place = at * window
             pieces += [_mix(block[begin:place], signs)] if place > begin else []
             pieces.append(_cross(block[place : place + turn], signs, wanted, turn))
@@ -101,15 +98,13 @@ def _cut_whole_windows(blocks: Iterable[_Block], window: int) -> Iterator[_Block
         yield waiting
 
 
-def _measure_products(block: _Block, window: int, lag: int) -> _Block:
+def _measure_products(block: _Block, window: int, step: int) -> _Block:
     """Measure of each window how alike its channels are: the products of each two, by window."""
     width = min(window, len(block))
-    # An odd number of samples apart, which no tone goes along with.
-    stride = max(1, width // _PROBES) | 1
-    windows = block.reshape(-1, width, block.shape[1])
+    sound = block.reshape(-1, width, block.shape[1])[:, ::step]
     with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
-        probes = windows[:, lag::stride] - windows[:, : width - lag : stride]
-        products: _Block = probes.transpose(0, 2, 1) @ probes
+        steps = sound[:, 1:] - sound[:, :-1]
+        products: _Block = steps.transpose(0, 2, 1) @ steps
     return products
 
 
