@@ -42,6 +42,8 @@ _CODECS: Final = frozenset(
     aac alac mp3 mp3float opus vorbis flac ac3 eac3 wmav1 wmav2 wmapro amrnb amrwb
     """.split()
 )
+_STEPS: Final = {"u8": 2.0**-7, "s16": 2.0**-15}
+"""Between two samples, of a full scale of 1: what decoders of sound that was coded give has none."""
 _LOST_SHARE: Final = 0.02
 _LOST_SECONDS: Final = 0.5
 """Headers round lengths, and encoders fill the last packet."""
@@ -90,7 +92,8 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
                     if left <= 0:
                         return
 
-            yield Source(recording=recording, least_frames=frames - slack, read=read)
+            step = _STEPS.get(stream.format.name.removesuffix("p"), 0.0)
+            yield Source(recording=recording, least_frames=frames - slack, read=read, step=step)
     except (av.error.FFmpegError, ValueError) as error:
         raise _damage(path, container, error) from error
 

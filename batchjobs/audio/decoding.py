@@ -19,6 +19,7 @@ import soxr
 from batchjobs.audio.channels import align_block, mix_channels
 from batchjobs.audio.containers import open_container
 from batchjobs.audio.header import read_header
+from batchjobs.audio.meter import LevelMeter
 from batchjobs.audio.pcm import quantise
 from batchjobs.audio.sndfile import open_encoded
 from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Container, Recording, Source
@@ -28,6 +29,9 @@ from batchjobs.errors import RecordingError
 _BLOCK_FRAMES: Final = 48_000
 """Frames held at once; 12 MiB at the worst (32 channels of doubles). Of stereo in 16 bits a block is more
 than 128 KiB, below which glibc gave the memory back each time: a quarter of the time (measured)."""
+
+_HELD_SECONDS: Final = 4.0
+"""Of a recording that has not been loud so far; 256 kB. A longer one is read again."""
 
 
 def probe(path: Path) -> Recording:
@@ -61,36 +65,55 @@ def sha256_of(path: Path) -> str:
 
 
 def pcm_chunks(
-    path: Path, *, sample_rate: int = 16_000, chunk_seconds: float = 1.0
+    path: Path,
+    *,
+    sample_rate: int = 16_000,
+    chunk_seconds: float = 1.0,
+    gain: float | None = None,
 ) -> Iterator[bytes]:
     """Decode a recording to one channel of 16-bit PCM, piece by piece.
 
     The channels are averaged, those turned round that would cancel others, then resampled by soxr at
-    its high quality; the result does not depend on how the file is cut into blocks. A 16-bit mono file
-    that has the sample rate already comes out as it is.
+    its high quality; the result does not depend on how the file is cut into blocks. What is very quiet
+    is raised. Any other 16-bit mono file that has the sample rate already comes out as it is.
 
     Args:
         path: The recording.
         sample_rate: Of the PCM, in hertz.
         chunk_seconds: Length of every chunk but the last, which is shorter or as long.
+        gain: By which it is raised, as a `LevelMeter` finds it; None measures first, as far as needed.
 
     Yields:
         Little-endian signed 16-bit samples.
 
     Raises:
         RecordingError: As `probe`, at the first chunk; or the file turns out to be damaged or cut
-            off, in which case all audio before was given.
+            off, in which case all audio before was given, unless it is so quiet that all of it had to
+            be measured first.
     """
     chunk_bytes = 2 * max(1, round(sample_rate * chunk_seconds))
     waiting = bytearray()
-    with _open_source(path) as source:
-        for block in _resample(source, sample_rate):
-            waiting += quantise(block)
-            while len(waiting) >= chunk_bytes:
-                yield bytes(waiting[:chunk_bytes])
-                del waiting[:chunk_bytes]
+    blocks = _raise(path, sample_rate) if gain is None else _read(path, sample_rate, gain)
+    for block in blocks:
+        waiting += quantise(block)
+        while len(waiting) >= chunk_bytes:
+            yield bytes(waiting[:chunk_bytes])
+            del waiting[:chunk_bytes]
     if waiting:
         yield bytes(waiting)
+
+
+def measure_levels(path: Path, *, sample_rate: int = 16_000) -> LevelMeter:
+    """Measure how loud a recording is, frame by frame, before it becomes 16 bits.
+
+    Raises:
+        RecordingError: As of `pcm_chunks`.
+    """
+    with _open_source(path) as source:
+        meter = LevelMeter(sample_rate, step=source.step)
+        for block in _resample(source, sample_rate):
+            meter.hear(block)
+    return meter
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -159,13 +182,44 @@ def _read_mono(source: Source) -> Iterator[Block]:
                 hint=CONVERT_HINT,
             )
         frames += len(mono)
-        yield mono if -1 <= lowest and highest <= 1 else np.clip(mono, -1.0, 1.0)
+        yield mono if lowest >= -1 and highest <= 1 else np.clip(mono, -1.0, 1.0)
     if frames < source.least_frames:
         raise RecordingError(
             f"{recording.path} ends early: it claims {recording.seconds:.2f} s "
             f"and holds {frames / recording.sample_rate:.2f} s",
             hint=KEEP_REST_HINT,
         )
+
+
+def _read(path: Path, sample_rate: int, gain: float) -> Iterator[Block]:
+    """Decode a recording, raised by as much as is known."""
+    with _open_source(path) as source:
+        for block in _resample(source, sample_rate):
+            yield block if gain == 1 else block * np.float32(gain)
+
+
+def _raise(path: Path, sample_rate: int) -> Iterator[Block]:
+    """Decode a recording, raised by as much as it needs: once, if it is soon loud, or short."""
+    held: list[Block] = []
+    held_frames = 0
+    with _open_source(path) as source:
+        meter = LevelMeter(sample_rate, step=source.step)
+        blocks = _resample(source, sample_rate)
+        for block in blocks:
+            meter.hear(block)
+            held_frames += len(block)
+            held.append(block)
+            if held_frames > _HELD_SECONDS * sample_rate:
+                held.clear()
+            elif meter.is_loud:
+                yield from held
+                yield from blocks
+                return
+    gain = np.float32(meter.find_gain())
+    if held_frames > _HELD_SECONDS * sample_rate:
+        yield from _read(path, sample_rate, float(gain))
+    else:
+        yield from (block if gain == 1 else block * gain for block in held)
 
 
 def _resample(source: Source, sample_rate: int) -> Iterator[Block]:

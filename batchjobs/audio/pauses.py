@@ -15,10 +15,6 @@ from batchjobs.audio.voice_activity import (
     SpeechDetector,
     find_runs,
     find_silences,
-    find_speech,
-    frames_of,
-    mean_squares,
-    to_dbfs,
     to_frames,
 )
 
@@ -83,14 +79,16 @@ def split_at_pauses(
     frame = round(FRAME_SECONDS * sample_rate)
     block_seconds = _BLOCK_FRAMES * frame / sample_rate
 
+    gain = None
+
     def blocks() -> Iterator[bytes]:
-        return decoding.pcm_chunks(path, sample_rate=sample_rate, chunk_seconds=block_seconds)
+        return decoding.pcm_chunks(
+            path, sample_rate=sample_rate, chunk_seconds=block_seconds, gain=gain
+        )
 
     if detector is None:
-        loudness = np.concatenate(
-            [to_dbfs(mean_squares(frames_of(block, frame))) for block in blocks()]
-        )
-        speech = find_speech(loudness)
+        meter = decoding.measure_levels(path, sample_rate=sample_rate)
+        loudness, speech, gain = meter.read_levels(), meter.find_speech(), meter.find_gain()
     else:
         chances = [detector(piece) for block in blocks() for piece in _cut_frames(block, frame)]
         speech = np.array(chances) > 0.5

@@ -18,6 +18,8 @@ from batchjobs.errors import RecordingError
 _MOST_FRAMES_PER_BYTE: Final = 8_192
 """Beyond what any decoder here makes of silence: a FLAC's longest frame, 65,535, takes 11 bytes."""
 _SPAN_BLOCK_FRAMES: Final = 65_536
+_STEPS: Final = {"PCM_S8": 2.0**-7, "PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
+"""Between two samples, of a full scale of 1: what decoders of sound that was coded give has none."""
 
 
 class _Decoder(Protocol):
@@ -26,6 +28,7 @@ class _Decoder(Protocol):
     frames: int
     samplerate: int
     channels: int
+    subtype: str
 
     def read(self, frames: int, dtype: str = ..., *, always_2d: bool = ...) -> Block: ...
 
@@ -74,7 +77,8 @@ def open_encoded(path: Path, file: BufferedReader, header: Header) -> Iterator[S
         )
         _check_end(recording, decoder, size)
         read = partial(_read_blocks, recording, decoder)
-        yield Source(recording=recording, least_frames=least, read=read)
+        step = _STEPS.get(decoder.subtype, 0.0)
+        yield Source(recording=recording, least_frames=least, read=read, step=step)
 
 
 def _read_blocks(recording: Recording, decoder: _Decoder, block_frames: int) -> Iterator[Block]:

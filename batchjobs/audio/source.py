@@ -83,11 +83,13 @@ class Source:
         recording: What it holds.
         least_frames: Fewer decoded than this means that some are lost.
         read: Gives the samples in blocks of at most so many frames; one pass.
+        step: The smallest difference between two samples, of a full scale of 1; 0 if there is none.
     """
 
     recording: Recording
     least_frames: int
     read: Callable[[int], Iterator[Block]]
+    step: float = 0.0
 
 
 def check_shape(path: Path | str, *, sample_rate: int, channels: int) -> None:

@@ -50,6 +50,11 @@ class SampleFormat(enum.StrEnum):
         """Bytes of one sample."""
         return int(self.value[1])
 
+    @property
+    def step(self) -> float:
+        """The smallest difference between two samples, of a full scale of 1; 0 of floats."""
+        return 0.0 if self.value.startswith("f") else 2.0 ** (1 - 8 * self.bytes)
+
 
 _WAVE_PCM, _WAVE_FLOAT = 1, 3
 _WAVE_FORMATS: Final = {
@@ -146,7 +151,9 @@ def open_samples(
         channels=layout.channels,
         frames=samples.frames,
     )
-    return Source(recording=recording, least_frames=samples.frames, read=read)
+    return Source(
+        recording=recording, least_frames=samples.frames, read=read, step=layout.format.step
+    )
 
 
 # -- headers ------------------------------------------------------------------------------------

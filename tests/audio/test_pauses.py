@@ -178,4 +178,4 @@ def test_frames_have_no_direct_current() -> None:
     """The level is that of what moves, and the last frame is filled up with silence."""
     found = frames_of(np.full(700, 12_000, "<i2").tobytes(), 512)
     assert found.shape == (2, 512)
-    assert to_dbfs(mean_squares(found)).max() == pytest.approx(-100.0, abs=0.1)
+    assert to_dbfs(mean_squares(found)).max() == pytest.approx(-140.0, abs=0.1)
