@@ -97,6 +97,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """Something that is wrong with a row.
+
+    Attributes:
+        column: The column that is wrong; empty if the row as a whole is.
+        message: What is wrong.
+        hint: What to do about it; may be empty.
+    """
+
+    column: str
+    message: str
+    hint: str = ""
+
+    def describe(self, where: str) -> str:
+        """Say where and what, as ``talks.csv:17: column 'speed': …; what to do``."""
+        column = f"column '{self.column}': " if self.column else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{where}: {column}{self.message}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BadRow:
     """One row of a manifest that cannot be run.
 
@@ -108,6 +129,7 @@ class BadRow:
         id: The row's id, or one derived from its content.
         row: The row as far as it could be read.
         job: What it would be if its recording were there; None if anything else is wrong.
+        further: What else is wrong with it.
     """
 
     line: int
@@ -117,13 +139,13 @@ class BadRow:
     id: str = ""
     row: Mapping[str, object] = field(default_factory=dict)
     job: Job | None = None
+    further: tuple[Mistake, ...] = ()
 
     def describe(self, source: str) -> str:
-        """Say where and what, as ``talks.csv:17: column 'speed': …; what to do``."""
+        """Say where and what is wrong, a line a mistake."""
         where = f"row {self.line}" if source == GIVEN_ROWS else f"{source}:{self.line}"
-        column = f"column '{self.column}': " if self.column else ""
-        hint = f"; {self.hint}" if self.hint else ""
-        return f"{where}: {column}{self.message}{hint}"
+        first = Mistake(column=self.column, message=self.message, hint=self.hint)
+        return "\n".join(each.describe(where) for each in (first, *self.further))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

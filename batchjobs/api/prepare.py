@@ -1,5 +1,6 @@
 """All that comes before a run: its folder held, its manifest planned, its keys found."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -95,7 +96,7 @@ def prepare(
         checkpoint=checkpoint,
         plan=plan,
         keys=keys,
-        facts=_facts_of(request, kept),
+        facts=_facts_of(request, kept, plan),
         observe=shield_observer(observe),
     )
 
@@ -105,6 +106,7 @@ def make_plan(
 ) -> tuple[Plan, str]:
     """Plan; give the fingerprint too, under which the same manifest need not be read again."""
     options = request.options
+    notes = manifest.Notes()
     rows = manifest.read_rows(
         request.source,
         name=request.name,
@@ -112,8 +114,10 @@ def make_plan(
         providers=request.providers,
         defaults=options.speech,
         input_root=input_root(request),
+        notes=notes,
     )
     before = _fingerprint(request)
+    known = checkpoint.read_settings()
     plan = plan_rows(
         rows,
         checkpoint=checkpoint,
@@ -127,7 +131,10 @@ def make_plan(
     refuse_replacing(request, checkpoint, plan)
     # What changed while it was read is not what the fingerprint of before stands for.
     is_told = plan.tells_all and _fingerprint(request) == before
-    return plan, before if is_told else ""
+    told = tuple(notes.tell(request.name))
+    if before and before == known.get("fingerprint"):  # it was not read, being as it was
+        told = tuple(known.get("notes", "").splitlines())
+    return dataclasses.replace(plan, notes=told), before if is_told else ""
 
 
 def _fingerprint(request: Request) -> str:
@@ -148,10 +155,11 @@ def _fingerprint(request: Request) -> str:
     )
 
 
-def _facts_of(request: Request, fingerprint_kept: str) -> dict[str, str]:
+def _facts_of(request: Request, fingerprint_kept: str, plan: Plan) -> dict[str, str]:
     """Give what the checkpoint keeps about this run, for `status` and for the next plan."""
     return {
         "fingerprint": fingerprint_kept,
+        "notes": "\n".join(plan.notes),
         "manifest": request.name,
         "manifest_path": path_of(request),
         "folder": str(request.folder.absolute()),

@@ -14,6 +14,7 @@ from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.files import run_folder
 from batchjobs.outputs import reports
+from batchjobs.outputs.left_files import LeftFiles, find_left_files
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning.plan import Action, Plan
 from batchjobs.process.signals import Interrupted
@@ -30,6 +31,7 @@ class RunReport:
         exit_code: What the command would exit with.
         summary: What ``summary.json`` says.
         plan: What there was to do.
+        left_files: Results in the folder that belong to no row any more.
         error: What stopped the run; None if it came to its end.
         signal_number: The signal that stopped it; 0 if none did.
     """
@@ -38,6 +40,7 @@ class RunReport:
     exit_code: int
     summary: RunSummary
     plan: Plan
+    left_files: LeftFiles
     error: BatchjobsError | None = None
     signal_number: int = 0
 
@@ -76,7 +79,10 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     last = None if plan.to_do else reports.find_last_summary(checkpoint)
     if last is not None and end == RunEnd() and last.exit_code == 0:
         run.observe(RunFinished(exit_code=0, totals=last))
-        return RunReport(folder=request.folder, exit_code=0, summary=last, plan=plan)
+        left = find_left_files(checkpoint, done=last.done)
+        return RunReport(
+            folder=request.folder, exit_code=0, summary=last, plan=plan, left_files=left
+        )
     summary = summarise(checkpoint, request.providers)
     error = end.error
     if error is None and not end.signal_number:
@@ -101,6 +107,7 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
         exit_code=code,
         summary=summary,
         plan=plan,
+        left_files=find_left_files(checkpoint, done=summary.done),
         error=error,
         signal_number=end.signal_number,
     )

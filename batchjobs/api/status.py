@@ -6,6 +6,7 @@ from msgspec import structs
 
 from batchjobs import config
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.outputs.left_files import LeftFiles, find_left_files
 from batchjobs.outputs.summary import RunSummary, summarise
 
 
@@ -16,11 +17,13 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
         command: The command that runs its manifest; empty if it was run from Python.
         working_folder: Where that was typed; empty if it is not known.
         is_running: Whether a run goes on in the folder.
+        left_files: Results in the folder that belong to no row any more.
     """
 
     command: str
     working_folder: str
     is_running: bool
+    left_files: LeftFiles = LeftFiles()
 
 
 def status(folder: str | Path, *, config_file: Path | None = None) -> RunStatus:
@@ -43,4 +46,5 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> RunStatus:
             command=settings.get("command", ""),
             working_folder=settings.get("working_folder", ""),
             is_running=is_running,
+            left_files=find_left_files(checkpoint, done=summary.done),
         )

@@ -14,6 +14,8 @@ _DONORS: Final = 20
 """Of ten thousand rows that ask the same, each would read all the others."""
 _IS_SUSPECT: Final = f"path >= '{run_folder.SUSPECTS}/' AND path < '{run_folder.SUSPECTS}0'"
 """A range, which an index knows: 0 comes after the slash."""
+_IS_RESULT: Final = f"""NOT ({_IS_SUSPECT})
+    AND NOT (path >= '{run_folder.SEGMENTS}/' AND path < '{run_folder.SEGMENTS}0')"""
 
 
 class SuspectFiles(NamedTuple):
@@ -110,6 +112,16 @@ class Lookups:
                               AND action IN ('copy', 'follow'))"""
         return bool(self._database.select_number(query, output))
 
+    def count_own_files(self) -> int:
+        """Count the paths of results that were ever ours."""
+        return self._database.select_number(f"SELECT count(*) FROM own_files WHERE {_IS_RESULT}")
+
+    def find_unasked(self) -> list[str]:
+        """Find the paths of results that were ever ours and that no row names, in order."""
+        query = f"""SELECT path FROM own_files WHERE {_IS_RESULT}
+                    EXCEPT SELECT output FROM rows ORDER BY path"""
+        return self._database.select(query, (), _read_first)
+
     def find_suspect_paths(self, job_id: str) -> set[str]:
         """Find the paths where results of a job are kept in doubt, of earlier contents too."""
         query = """SELECT output FROM jobs WHERE status = 'suspect'
@@ -146,3 +158,7 @@ class Lookups:
 
 def _read_last(columns: Sequence[object]) -> JobRecord:
     return read_record(columns[-1])
+
+
+def _read_first(columns: Sequence[object]) -> str:
+    return str(columns[0])

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchjobs.cli.console import say
+from batchjobs.cli.next_step import quote_command
 from batchjobs.formatting import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batchjobs.manifest.left_out import LeftOut
+    from batchjobs.outputs.left_files import LeftFiles
     from batchjobs.planning.plan import Plan
 
 _NAMES_SHOWN: Final = 10
@@ -72,3 +74,26 @@ def _describe(item: "LeftOut") -> str:
         return f"cannot be transcribed: {item.path}: {item.reason}"
     reason = f": {item.reason}" if item.reason else ""
     return f"not taken: {item.path} ({item.kind}, {item.cause}{reason})"
+
+
+def tell_notes(plan: "Plan") -> None:
+    """Say what was passed over or odd as the manifest was read."""
+    for note in plan.notes:
+        say(f"batchjobs: {note}", sys.stderr)
+
+
+def describe_left_files(left: "LeftFiles", folder: Path) -> str:
+    """Say which results belong to no row any more, and how to be rid of them; empty if none does.
+
+    Args:
+        left: What is left.
+        folder: The run folder.
+    """
+    if not left.count:
+        return ""
+    belongs = "file belongs" if left.count == 1 else "files belong"
+    more = f" and {left.count - len(left.first):,} more" if left.count > len(left.first) else ""
+    return (
+        f"{left.count:,} {belongs} to no row any more: {', '.join(left.first)}{more}; "
+        f"to see and remove them: {quote_command('prune', folder)}"
+    )

@@ -131,12 +131,10 @@ def _to_text(value: object, column: str, errors: _Errors) -> str:
 
 
 def _to_name(value: object, column: str, errors: _Errors) -> str:
-    """Take the name of something; white space alone is empty."""
+    """Take the name of something, without white space about it."""
     if value is None or value == "":
         return ""  # by far the most cells
-    name = _to_text(value, column, errors)
-    if name.isspace():
-        return ""
+    name = _to_text(value, column, errors).strip()
     if holds_control(name):
         hint = "a stray quote can do that"
         errors[column] = RowError(column, "holds a control character", hint=hint)

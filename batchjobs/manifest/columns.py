@@ -1,9 +1,9 @@
 """The columns a manifest may have, and which of them a misspelt name stands for."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from batchjobs.jobs import BadRow, Job
+from batchjobs.jobs import BadRow, Job, Mistake
 
 KNOWN_COLUMNS: Mapping[str, str] = {
     "id": "unique name of the row; one without it gets a short hash of its content",
@@ -58,7 +58,13 @@ class RowError(Exception):
         self.hint = hint
 
     def to_bad_row(
-        self, line: int, job_id: str, row: Mapping[str, object], job: Job | None = None
+        self,
+        line: int,
+        job_id: str,
+        row: Mapping[str, object],
+        *,
+        job: Job | None = None,
+        further: Iterable["RowError"] = (),
     ) -> BadRow:
         """Make the record of a row that cannot be run.
 
@@ -67,6 +73,7 @@ class RowError(Exception):
             job_id: Its id, or one derived from its content.
             row: Column to value.
             job: What it would be if its recording were there.
+            further: What else is wrong with it.
         """
         return BadRow(
             line=line,
@@ -76,6 +83,10 @@ class RowError(Exception):
             id=job_id,
             row=row,
             job=job,
+            further=tuple(
+                Mistake(column=each.column, message=each.message, hint=each.hint)
+                for each in further
+            ),
         )
 
 
@@ -90,14 +101,16 @@ def guess_columns(name: str, present: Collection[str]) -> tuple[str, ...]:
         present: All the names in the manifest.
 
     Returns:
-        The known names it may stand for; empty if it is one itself, or is like none.
+        The known names it may stand for; empty if it is one itself, but for capitals and spaces
+        about it, or is like none.
     """
     if name in KNOWN_COLUMNS:
         return ()
     plain = name.strip().casefold()
     if plain in KNOWN_COLUMNS:
-        guesses: tuple[str, ...] = (plain,)
-    elif plain in _ALIASES:
+        return ()
+    guesses: tuple[str, ...]
+    if plain in _ALIASES:
         guesses = _ALIASES[plain]
     else:
         joined = plain.replace(" ", "_").replace("-", "_")
@@ -112,28 +125,79 @@ def quote_names(names: Collection[str]) -> str:
     return " or ".join(f"'{name}'" for name in names)
 
 
-class ColumnCheck:
-    """Refuses rows with a misspelt column.
+def find_own_name(name: str, present: Collection[str]) -> str:
+    """Give a known column's own name to one that differs only in capitals or in spaces about it.
+
+    A column that is there under its own name too keeps it: the other one travels along.
+
+    Args:
+        name: A column's name as it stands in the manifest.
+        present: All the names in the manifest.
+    """
+    plain = name.strip().casefold()
+    return plain if plain in KNOWN_COLUMNS and plain not in present else name
+
+
+def is_header(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a row is the header once more.
+
+    Args:
+        cells: The row's.
+        columns: The header's names.
+    """
+    return len(cells) == len(columns) and all(
+        cell.strip().casefold() == column.strip().casefold()
+        for cell, column in zip(cells, columns, strict=True)
+    )
+
+
+def is_other_header(cells: Sequence[str]) -> bool:
+    """Whether a row can only be another manifest's header: it names nothing but known columns."""
+    names = [cell.strip().casefold() for cell in cells if cell.strip()]
+    return (
+        len(names) > 1
+        and len(set(names)) == len(names)
+        and any(name in SOURCES for name in names)
+        and all(name in KNOWN_COLUMNS for name in names)
+    )
+
+
+class ColumnNames:
+    """Gives the columns of rows their own names, and refuses rows with a misspelt one.
 
     Rows of one manifest mostly have the same columns, so each set of them is looked at once.
     """
 
-    __slots__ = ("_good",)
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._good: set[tuple[str, ...]] = set()
+        self._known: dict[tuple[str, ...], Mapping[str, str]] = {}
 
-    def check(self, columns: tuple[str, ...]) -> None:
+    def find(self, columns: tuple[str, ...]) -> Mapping[str, str]:
         """Look at a row's columns.
 
+        Returns:
+            The own names of those that stand there under another; mostly there are none.
+
         Raises:
-            RowError: One of them is no known column, and like one.
+            RowError: One of them is no known column, and like one; or two are the same one.
         """
-        if columns in self._good:
-            return
-        for column in columns:
-            if guesses := guess_columns(column, columns):
-                hint = f"did you mean {quote_names(guesses)}?"
-                raise RowError(column, "no such column", hint=hint)
-        if len(self._good) < _SETS_REMEMBERED:
-            self._good.add(columns)
+        known = self._known.get(columns)
+        if known is None:
+            known = _find_own_names(columns)
+            if len(self._known) < _SETS_REMEMBERED:
+                self._known[columns] = known
+        return known
+
+
+def _find_own_names(columns: tuple[str, ...]) -> Mapping[str, str]:
+    renamed: dict[str, str] = {}
+    for column in columns:
+        own = find_own_name(column, columns)
+        if own in renamed.values():
+            raise RowError(column, f"is the column '{own}' once more", hint="keep one of them")
+        if own != column:
+            renamed[column] = own
+        elif guesses := guess_columns(column, columns):
+            raise RowError(column, "no such column", hint=f"did you mean {quote_names(guesses)}?")
+    return renamed

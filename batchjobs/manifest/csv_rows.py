@@ -3,20 +3,27 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 
+from batchjobs.errors import ManifestError
 from batchjobs.formatting import plural
 from batchjobs.jobs import BadRow, derive_id
+from batchjobs.manifest.cells import shorten
+from batchjobs.manifest.columns import KNOWN_COLUMNS, SOURCES, is_header, is_other_header
 from batchjobs.manifest.csv_header import Header, read_header
+from batchjobs.manifest.notes import Notes, Oddity
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from batchjobs.manifest.stray_quotes import explain_broken_row, refuse_swallowed_rows
 from batchjobs.manifest.tape import Tape
 
 
-def read_csv(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+def read_csv(
+    lines: Iterable[bytes], name: str, notes: Notes
+) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Read CSV whose first row names the columns.
 
     Args:
         lines: The manifest's lines.
         name: The manifest, for messages.
+        notes: Gets what is passed over or odd.
 
     Yields:
         The line on which a row starts, and the row; or what is wrong with it.
@@ -30,17 +37,37 @@ def read_csv(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str,
         csv.field_size_limit(ROW_LIMIT_BYTES)
     tape = Tape(lines, name)
     header = read_header(tape)
-    columns, width = header.columns, len(header.columns)
+    width = len(header.columns)
+    names = {*KNOWN_COLUMNS, header.columns[0].strip().casefold()}
     for line, fields in _records(tape, header.delimiter):
         if isinstance(fields, BadRow):
             yield fields
             continue
+        if len(fields) > width:
+            _drop_empty_end(fields, width)
+        if header.nameless:
+            _refuse_nameless(tape, line, fields, header)
         if len(tape.row) > 1 and width > 1:
             refuse_swallowed_rows(tape, line, header, fields)
-        if len(fields) == width:
-            yield line, dict(zip(columns, fields, strict=True))
+        if fields[0].strip().casefold() in names and _is_header_again(tape, line, fields, header):
+            notes.add(Oddity.HEADER_AGAIN, line)
         else:
-            yield _wrong_width(line, fields, header)
+            yield _name_fields(tape, line, fields, header, notes)
+
+
+def _name_fields(
+    tape: Tape, line: int, fields: list[str], header: Header, notes: Notes
+) -> tuple[int, dict[str, object]] | BadRow:
+    """Make a row of fields, one for each column, or say that they are none."""
+    missing = len(header.columns) - len(fields)
+    if missing:
+        if not _ends_early(tape, fields, header.columns):
+            return _wrong_width(line, fields, header)
+        notes.add(Oddity.SHORT_ROW, line)
+        fields = fields + [""] * missing
+    row: dict[str, object] = dict(zip(header.columns, fields, strict=True))
+    row.pop("", None)
+    return line, row
 
 
 def _records(tape: Tape, delimiter: str) -> Iterator[tuple[int, list[str] | BadRow]]:
@@ -65,6 +92,60 @@ def _is_blank(tape: Tape, delimiter: str) -> bool:
     Nothing but delimiters and ASCII spaces: a letter that cannot be seen is a mistake.
     """
     return len(tape.row) == 1 and not tape.row[0].strip(f"{delimiter} \t\r\n")
+
+
+def _drop_empty_end(fields: list[str], width: int) -> None:
+    """Drop the empty fields behind the header's last column, as spreadsheets write them."""
+    while len(fields) > width and not fields[-1].strip(" \t"):
+        fields.pop()
+
+
+def _is_header_again(tape: Tape, line: int, fields: Sequence[str], header: Header) -> bool:
+    """Say whether a row is the header, as where files were joined.
+
+    Raises:
+        ManifestError: It is a header of other columns: what the rows below it mean, is open.
+    """
+    if is_header(fields, header.columns):
+        return True
+    if is_other_header(fields):
+        raise ManifestError(
+            f"{tape.name}:{line}: another header stands here ({', '.join(fields)}); the one on "
+            f"line {header.line} is {', '.join(header.columns)}",
+            hint="run these files one by one, or give them the same columns before they are joined",
+        )
+    return False
+
+
+def _ends_early(tape: Tape, fields: Sequence[str], columns: Sequence[str]) -> bool:
+    """Say whether a row only lacks empty fields at its end, which some spreadsheets leave out.
+
+    What says who it is and what to do has to be there, and the row may be nothing that was cut off
+    or that a quote has put together.
+    """
+    present = dict(zip(columns, fields, strict=False))
+    return (
+        len(fields) < len(columns)
+        and len(tape.row) == 1
+        and tape.row[0].endswith(("\n", "\r"))
+        and ("id" in present or "id" not in columns)
+        and any(present.get(source, "").strip() for source in SOURCES)
+    )
+
+
+def _refuse_nameless(tape: Tape, line: int, fields: Sequence[str], header: Header) -> None:
+    """Refuse a value that no column's name says the meaning of.
+
+    Raises:
+        ManifestError: There is one.
+    """
+    for place in header.nameless:
+        if place < len(fields) and fields[place].strip():
+            raise ManifestError(
+                f"{tape.name}:{header.line}: column {place + 1} of the header has no name, and "
+                f"line {line} has '{shorten(fields[place])}' in it",
+                hint="name it, remove it, or put quotes around a text that holds the delimiter",
+            )
 
 
 def _wrong_width(line: int, fields: Sequence[str], header: Header) -> BadRow:

@@ -9,8 +9,9 @@ from typing import TypeVar
 import orjson
 
 from batchjobs.jobs import BadRow, derive_id
-from batchjobs.manifest.columns import ColumnCheck, RowError
-from batchjobs.manifest.source import Rows, decode_line
+from batchjobs.manifest.columns import ColumnNames, RowError
+from batchjobs.manifest.notes import Notes, Oddity
+from batchjobs.manifest.source import BOM, Rows, decode_line
 
 _Item = TypeVar("_Item")
 _ERROR_FIELDS = {"class", "code", "message"}
@@ -18,13 +19,14 @@ _FAILURE_FIELDS = {"error", "line", "attempts"}
 
 
 def read_jsonl(
-    lines: Iterable[bytes], name: str
+    lines: Iterable[bytes], name: str, notes: Notes
 ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Read JSON Lines.
 
     Args:
         lines: The manifest's lines.
         name: The manifest, for messages.
+        notes: Gets what is passed over.
 
     Yields:
         Line number and row, or what is wrong with the line. Blank lines are passed over.
@@ -35,34 +37,52 @@ def read_jsonl(
     texts = (
         (number, text)
         for number, line in enumerate(lines, 1)
-        if not (text := decode_line(line, number, name)).isspace()
+        if not (text := decode_line(line, number, name).removeprefix(BOM)).isspace()
     )
-    return _check_rows(texts, _parse_object)
+    return _check_rows(texts, _parse_object, notes)
 
 
-def read_mappings(rows: Rows) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+def read_mappings(rows: Rows, notes: Notes) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Take rows from a program, each as if it were a line of JSON Lines.
+
+    Args:
+        rows: The rows.
+        notes: Gets what is passed over.
 
     Yields:
         Number from 1 and row, or what is wrong with it.
     """
-    return _check_rows(enumerate(rows, 1), _copy_row)
+    return _check_rows(enumerate(rows, 1), _copy_row, notes)
 
 
 def _check_rows(
-    items: Iterable[tuple[int, _Item]], parse: Callable[[_Item], dict[str, object]]
+    items: Iterable[tuple[int, _Item]],
+    parse: Callable[[_Item], dict[str, object]],
+    notes: Notes,
 ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
-    columns = ColumnCheck()
+    columns = ColumnNames()
     for number, item in items:
         row: dict[str, object] = {}
         try:
             row = _without_failure(parse(item))
-            columns.check(tuple(row))
+            if renamed := columns.find(tuple(row)):
+                row = {renamed.get(name, name): value for name, value in row.items()}
         except RowError as error:
             given = row or (item if isinstance(item, Mapping) else {"": item})
             yield error.to_bad_row(number, _id_of(given), row)
         else:
-            yield number, row
+            if _is_header(row):
+                notes.add(Oddity.HEADER_AGAIN, number)
+            else:
+                yield number, row
+
+
+def _is_header(row: Mapping[str, object]) -> bool:
+    """Whether a row only repeats its columns' names: a CSV header, made a row by a conversion."""
+    for name, value in row.items():  # a loop, since nearly every row is told by its first value
+        if not isinstance(value, str) or value.strip().casefold() != name:
+            return False
+    return len(row) > 1
 
 
 def _id_of(row: Mapping[str, object]) -> str:

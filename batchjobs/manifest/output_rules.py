@@ -45,6 +45,8 @@ def check_output(output: str, kind: Kind) -> str:
         raise RowError("output", f"'{parts[0]}' belongs to the run itself", hint=hint)
     endings = formats.ENDINGS if kind is Kind.TTS else (".txt",)
     if not parts[-1].lower().endswith(endings):
-        hint = f"the ending is {' or '.join(endings)}"
-        raise RowError("output", f"'{shorten(output)}' has another ending", hint=hint)
+        one_of = " or ".join(endings)
+        message = f"'{shorten(output)}' does not end in {one_of}"
+        hint = f"a result of {'speech' if kind is Kind.TTS else 'a transcription'} is such a file"
+        raise RowError("output", message, hint=hint)
     return output

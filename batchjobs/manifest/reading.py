@@ -7,6 +7,7 @@ from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest.csv_rows import read_csv
 from batchjobs.manifest.jsonl_rows import read_jsonl, read_mappings
+from batchjobs.manifest.notes import Notes
 from batchjobs.manifest.rules import Rules
 from batchjobs.manifest.source import (
     Form,
@@ -29,6 +30,7 @@ def read_rows(
     providers: Mapping[str, Provider],
     defaults: Defaults,
     input_root: Path | None = None,
+    notes: Notes | None = None,
 ) -> Iterator[Job | BadRow]:
     """Read a manifest row by row; its memory does not grow with the manifest.
 
@@ -44,6 +46,7 @@ def read_rows(
         providers: The providers that rows may name, by name.
         defaults: What holds for rows that leave a column empty.
         input_root: A second folder for recordings and text files, tried after `folder`.
+        notes: Gets what is passed over or odd, for the caller to tell; None if nobody asks.
 
     Yields:
         A job for every good row and a `BadRow` for every other, in order.
@@ -52,9 +55,18 @@ def read_rows(
         ManifestError: The manifest as a whole cannot be read.
         UsageError: The defaults are wrong.
     """
-    rules = Rules(folder=folder, input_root=input_root, providers=providers, defaults=defaults)
+    notes = notes or Notes()
+    rules = Rules(
+        folder=folder,
+        input_root=input_root,
+        providers=providers,
+        defaults=defaults,
+        notes=notes,
+    )
     if is_rows(source):
-        yield from _judge_all(read_mappings(source), rules, f"{name}: there is", "give one a job")
+        yield from _judge_all(
+            read_mappings(source, notes), rules, f"{name}: there is", "give one a job"
+        )
         return
     path = PurePath(source.name.lower()) if isinstance(source, Path) else PurePath()
     gzipped = path.suffix == ".gz"
@@ -64,9 +76,9 @@ def read_rows(
         form, blocks = recognise_form(blocks, name, ending=ending)
         lines = split_lines(blocks, name, form)
         if form is Form.CSV:
-            rows, where = read_csv(lines, name), f"{name}:1: there is a header but"
+            rows, where = read_csv(lines, name, notes), f"{name}:1: there is a header but"
         else:
-            rows, where = read_jsonl(lines, name), f"{name}: there is"
+            rows, where = read_jsonl(lines, name, notes), f"{name}: there is"
         yield from _judge_all(rows, rules, where, "add a line for every job")
 
 

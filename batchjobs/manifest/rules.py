@@ -1,13 +1,12 @@
 """What makes a row a job: every column's rule, with what to do about a breach."""
 
-import contextlib
 import difflib
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchjobs.errors import UsageError
-from batchjobs.files.paths import PathEscapeError, path_inside
 from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derive_id
 from batchjobs.manifest.cells import (
     NUMBER_RANGES,
@@ -22,6 +21,8 @@ from batchjobs.manifest.cells import (
     shorten,
 )
 from batchjobs.manifest.columns import SOURCES, RowError
+from batchjobs.manifest.inputs import Inputs
+from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes
 from batchjobs.manifest.output_rules import check_output
 from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
@@ -34,8 +35,6 @@ from batchjobs.speech import (
 )
 
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
-_TEXT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
-_BOM = "\ufeff"
 _VOICES_REMEMBERED = 1_000
 
 
@@ -43,14 +42,15 @@ _VOICES_REMEMBERED = 1_000
 class Rules:
     """All that a row is judged by.
 
-    A row's cells are converted once; then they are judged column by column, and the first mistake
-    is the one reported.
+    A row's cells are converted once; then they are judged column by column. Only a row with a mistake
+    is looked at again, for all the others.
 
     Attributes:
         folder: What relative paths are relative to.
         input_root: A second place for inputs, tried after `folder`.
         providers: The providers, by name.
         defaults: What holds where a row says nothing.
+        notes: Gets what is odd about rows that are good.
 
     Raises:
         UsageError: One of the defaults is out of its range.
@@ -60,12 +60,16 @@ class Rules:
     input_root: Path | None
     providers: Mapping[str, Provider]
     defaults: Defaults
+    notes: Notes = field(repr=False, compare=False, default_factory=Notes)
+    _inputs: Inputs = field(init=False, repr=False, compare=False)
     _voices: dict[object, SpeechSettings] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
         """Judge the defaults before any row does."""
+        inputs = Inputs(folder=self.folder, input_root=self.input_root)
+        object.__setattr__(self, "_inputs", inputs)
         try:
             for column in NUMBER_RANGES:
                 number = getattr(self.defaults, column)
@@ -85,6 +89,7 @@ class Rules:
         """
         cells = convert_row(row)
         job_id = cells.id or derive_id(row)
+        self.notes.look_at_id(cells.id, line)
         try:
             raise_first(cells.errors, "id", *SOURCES)
             source = _source(cells)
@@ -92,7 +97,41 @@ class Rules:
                 return self._transcription(line, row, cells, job_id)
             return self._synthesis(line, row, cells, job_id, source)
         except RowError as error:
-            return error.to_bad_row(line, job_id, row)
+            further = self._find_further(error, row, cells)
+            return error.to_bad_row(line, job_id, row, further=further)
+
+    def _find_further(
+        self, first: RowError, row: Mapping[str, object], cells: Cells
+    ) -> list[RowError]:
+        """Find what else is wrong with a row, so that it need not be mended twice."""
+        found = {(first.column, first.message): first}
+        for check in self._checks(row, cells):
+            try:
+                check()
+            except RowError as error:
+                found.setdefault((error.column, error.message), error)
+        return list(found.values())[1:]
+
+    def _checks(self, row: Mapping[str, object], cells: Cells) -> Iterator[Callable[[], object]]:
+        """List what a row is judged by, each apart from the others."""
+        for column in cells.errors:
+            yield functools.partial(raise_first, cells.errors, column)
+        try:
+            source = _source(cells)
+        except RowError:  # it is the first mistake, and what kind of job it is stays open
+            return
+        kind = Kind.STT if source == "audio" else Kind.TTS
+        yield functools.partial(self._provider, cells, kind)
+        yield functools.partial(_output, cells, kind)
+        if kind is Kind.STT:
+            yield functools.partial(self._inputs.find, cells.audio, source)
+            return
+        yield functools.partial(self._text, cells, source)
+        voice = convert_voice(row)
+        for column in voice.errors:
+            yield functools.partial(raise_first, voice.errors, column)
+        if voice.output_format:
+            yield functools.partial(_check_format, voice.output_format)
 
     def _transcription(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str
@@ -101,9 +140,9 @@ class Rules:
         output = _output(cells, Kind.STT)
         missing: RowError | None = None
         try:
-            audio = self._find_input(cells.audio, "audio")
+            audio = self._inputs.find(cells.audio, "audio")
         except RowError as error:
-            missing, audio = error, self._place_of(cells.audio)
+            missing, audio = error, self._inputs.place_of(cells.audio)
             if "reference" in cells.errors:
                 raise
         raise_first(cells.errors, "reference")
@@ -118,17 +157,14 @@ class Rules:
             reference=cells.reference,
             row=row,
         )
-        return job if missing is None else missing.to_bad_row(line, job_id, row, job)
+        return job if missing is None else missing.to_bad_row(line, job_id, row, job=job)
 
     def _synthesis(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str, source: str
     ) -> Job:
         provider = self._provider(cells, Kind.TTS)
         speech = self._speech(row, provider)
-        text = cells.text
-        if source == "text_file":
-            text = _read_text(self._find_input(cells.text_file, source), cells.text_file)
-        _check_text(text, source)
+        text = self._text(cells, source)
         output = _output(cells, Kind.TTS)
         raise_first(cells.errors, "take")
         return Job(
@@ -143,6 +179,13 @@ class Rules:
             take=cells.take,
             row=row,
         )
+
+    def _text(self, cells: Cells, source: str) -> str:
+        text = cells.text
+        if source == "text_file":
+            text = self._inputs.read_text(cells.text_file)
+        _check_text(text, source)
+        return text
 
     def _provider(self, cells: Cells, kind: Kind) -> Provider:
         raise_first(cells.errors, "provider")
@@ -198,34 +241,6 @@ class Rules:
             output_format=output_format,
         )
 
-    def _find_input(self, value: str, column: str) -> Path:
-        """Find a row's input below the manifest's folder or the input root.
-
-        Raises:
-            RowError: It is in neither, or no plain file.
-        """
-        escape = None
-        for root in (self.folder, self.input_root):
-            if root is None:
-                continue
-            try:
-                path = path_inside(root, value)
-                if path.exists():
-                    return path
-            except PathEscapeError as error:
-                escape = escape or error
-        if escape is not None:
-            hint = "inputs stand below the manifest's folder, or below --input-root"
-            raise RowError(column, escape.message, hint=hint) from escape
-        hint = "paths are relative to the manifest, or to --input-root"
-        raise RowError(column, f"there is no file '{shorten(value)}'", hint=hint)
-
-    def _place_of(self, value: str) -> Path:
-        """Say where an input that cannot be found would be; nowhere if that leads out."""
-        with contextlib.suppress(PathEscapeError):
-            return path_inside(self.input_root or self.folder, value)
-        return Path()
-
 
 def _source(cells: Cells) -> str:
     """Tell which column says what to do.
@@ -262,34 +277,9 @@ def _check_format(output_format: str) -> None:
 def _check_text(text: str, column: str) -> None:
     if "\0" in text:
         raise RowError(column, "holds a NUL character", hint="remove it")
+    if text.strip() in SPREADSHEET_ERRORS:
+        hint = "write the text again, in a column that is formatted as text"
+        raise RowError(column, f"'{text.strip()}' is a spreadsheet's error, no text", hint=hint)
     if not is_speakable(text):
         why = "is blank" if is_blank(text) else "holds no letter or number"
         raise RowError(column, f"{why}: there is nothing to speak", hint="give a text")
-
-
-def _read_text(path: Path, relative: str) -> str:
-    """Read a text file exactly, but for a byte order mark.
-
-    Raises:
-        RowError: It is too large, unreadable or not UTF-8.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_TEXT_FILE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise RowError("text_file", f"'{relative}' cannot be read: {error.strerror}") from error
-    if len(data) > _TEXT_FILE_LIMIT_BYTES:
-        hint = "make several files and rows of it"
-        raise RowError("text_file", f"'{relative}' is larger than 16 MiB", hint=hint)
-    hint = "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"
-    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-        raise RowError("text_file", f"'{relative}' is UTF-16 or UTF-32, not UTF-8", hint=hint)
-    try:
-        return data.decode().removeprefix(_BOM)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RowError(
-            "text_file",
-            f"'{relative}' is not UTF-8 on its line {line}",
-            hint="save it as UTF-8, or convert it with iconv",
-        ) from error

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ROW_LIMIT_BYTES = 16 * 1024 * 1024
 """The longest row: thirty times the longest text of any service."""
 
+BOM = "\ufeff"
+"""The byte order mark, as a character; files that were joined have it in their middle."""
+
 _BLOCK_BYTES = 256 * 1024
 # gzip's best on a manifest of equal rows is near 1000 : 1, on texts 3 to 10 : 1. A small file may
 # be as monotonous as it likes.
@@ -24,7 +27,7 @@ _RATIO_LIMIT = 200
 _RATIO_FREE_BYTES = 64 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW_BITS = 31
-_BOM = b"\xef\xbb\xbf"
+_BOM_BYTES = BOM.encode()
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
 
@@ -107,9 +110,9 @@ def read_blocks(stream: BinaryIO, name: str, *, gzipped: bool) -> Iterator[bytes
         raise ManifestError(f"{name}: is not gzip, as its ending says", hint="correct the ending")
     head, raw = _peek(raw, 4)
     _refuse_other_formats(head, name)
-    if not head.removeprefix(_BOM):
+    if not head.removeprefix(_BOM_BYTES):
         raise ManifestError(f"{name}: is empty", hint="add a line for every job")
-    yield next(raw).removeprefix(_BOM)
+    yield next(raw).removeprefix(_BOM_BYTES)
     yield from raw
 
 

@@ -139,8 +139,10 @@ def _is_row(line: str, header: Header, pattern: Sequence[str] | None) -> bool:
         fields = next(csv.reader([line], delimiter=header.delimiter, strict=True), [])
     except csv.Error:
         return False
-    if len(fields) != len(header.columns):
+    width = len(header.columns)
+    if len(fields) < width or any(cell.strip(" \t") for cell in fields[width:]):
         return False
+    del fields[width:]
     if pattern is None:
         return True
     # "Well, hello": after the comma of a sentence comes a space, after a manifest's none; unless

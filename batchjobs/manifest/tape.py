@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from batchjobs.errors import ManifestError
-from batchjobs.manifest.source import ROW_LIMIT_BYTES, decode_line
+from batchjobs.manifest.source import BOM, ROW_LIMIT_BYTES, decode_line
 
 MULTILINE_HINT = (
     "close the quote, and double every quote inside a quoted text; "
@@ -13,6 +13,9 @@ MULTILINE_HINT = (
 
 class Tape:
     """Hands lines on to the csv module, and keeps those of the row it is in.
+
+    Files that were joined have the second one's byte order mark at the start of a row: it is no part
+    of the row.
 
     Args:
         lines: The manifest's.
@@ -42,6 +45,8 @@ class Tape:
             self.number += 1
             self._size_bytes += len(line)
             text = decode_line(line, self.number, self.name)
+            if not self.row:  # inside a quoted text the character is the text's
+                text = text.removeprefix(BOM)
             self.row.append(text)
             if self._size_bytes > ROW_LIMIT_BYTES:
                 first = self.number - len(self.row) + 1

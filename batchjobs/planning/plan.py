@@ -141,6 +141,7 @@ class Plan:
             another one now.
         tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
             text in another file. Then an unchanged manifest need not be read again.
+        notes: What was passed over or odd as the manifest was read, a sentence each.
     """
 
     rows: int
@@ -159,6 +160,7 @@ class Plan:
     replaced: Mapping[tuple[str, str], int] = field(default_factory=dict)
     superseded: tuple[Superseded, ...] = ()
     tells_all: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def to_do(self) -> int:

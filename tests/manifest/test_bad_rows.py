@@ -16,7 +16,10 @@ _LONG = "x" * 1001
     [
         ("id,text\n1\n", "", "has 1 field, the header on line 1 has 2"),
         ("id,text\n1,a,b\n", "", "has 3 fields, the header on line 1 has 2"),
-        ("id,text\n1,,\n", "", "has 3 fields"),
+        ("id,text\n1,,\n", "text", "is empty"),
+        ("id,text\n1,#NAME?\n", "text", "'#NAME?' is a spreadsheet's error, no text"),
+        ("text,id\na\n", "", "has 1 field, the header on line 1 has 2"),
+        ("id,text,speed\nk,a", "", "has 2 fields"),
         ('id,text\n1,"a"b\n', "", "closing quote"),
         ('id,text,speed\n1,"a\nb"\n', "", "has 2 fields"),
         ("id,text,x\n,,y\n", "text", "exactly one of text, text_file and audio"),
@@ -83,7 +86,7 @@ _LONG = "x" * 1001
         ("text,output\na,a\\b.wav\n", "output", "backslash"),
         ("text,output\na,a\tb.wav\n", "output", "control"),
         ("text,output\na,a.txt\n", "output", ".wav or .flac or .ogg or .mp3"),
-        ("text,output\na,wav\n", "output", "another ending"),
+        ("text,output\na,wav\n", "output", "'wav' does not end in .wav or .flac"),
         ("audio,output\nok.wav,a.wav\n", "output", ".txt"),
         ("audio,output\nok.wav,Summary.txt\n", "output", "belongs to the run"),
         ("text,output\na,segments/a.wav\n", "output", "belongs to the run"),
@@ -153,7 +156,8 @@ def test_a_bad_row_names_its_column_and_what_to_do(
         ('{"text": "a", "speed": [1]}', "speed", "must be a number, not a list"),
         ('{"text": "a", "take": {}}', "take", "must be a number, not an object"),
         ('{"text": "a", "voice": "b"}', "voice", "did you mean 'voice_id'?"),
-        ('{"text": "a", "Speed": 1, "id": "k"}', "Speed", "did you mean 'speed'?"),
+        ('{"text": "a", "Speed": 9, "id": "k"}', "speed", "0.7 to 1.2"),
+        ('{"TEXT": "a", "Text ": "b"}', "Text ", "is the column 'text' once more"),
         ('{"text": "a", "output": 5}', "output", "must be text"),
     ],
 )
@@ -174,7 +178,7 @@ def test_a_bad_line_of_jsonl_is_one_bad_row(
 def test_a_bad_row_keeps_the_id_it_has(tmp_path: Path) -> None:
     """The report can name the row as its writer does."""
     assert read_bad_row(tmp_path, "id,text,speed\nk,a,9\n").id == "k"
-    assert read_bad_row(tmp_path, "id,text,speed\nk,a\n").id == "k"
+    assert read_bad_row(tmp_path, "id,speed,text\nk,1\n").id == "k"
     assert read_bad_row(tmp_path, '{"id": "k", "text": "a", "wav": "b"}').id == "k"
     assert read_bad_row(tmp_path, '{"id": 4, "text": "a", "speed": 9}').id == "4"
     assert read_bad_row(tmp_path, '{"id": 0, "text": "a", "wav": "b"}').id == "0"

@@ -10,7 +10,7 @@ import click
 from batchjobs.cli.commands.run import run
 from batchjobs.cli.console import exit_on_error, say
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
-from batchjobs.cli.left_out import tell_absent
+from batchjobs.cli.left_out import tell_absent, tell_notes
 from batchjobs.cli.options import option
 from batchjobs.formatting import duration, money, plural
 
@@ -43,6 +43,7 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     with exit_on_error():
         made = plan_run(manifest_source(manifest), read_options(given))
     tell_absent(made, str(manifest))
+    tell_notes(made)
     if as_json:
         import msgspec
 

@@ -19,7 +19,7 @@ from batchjobs.cli.console import (
     waste_of,
 )
 from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
-from batchjobs.cli.left_out import tell_absent
+from batchjobs.cli.left_out import describe_left_files, tell_absent, tell_notes
 from batchjobs.cli.next_step import next_step, quote_command, typed_command
 from batchjobs.cli.options import option
 from batchjobs.files import run_folder
@@ -98,6 +98,7 @@ def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool
     if report.error is not None:
         say(f"batchjobs: {report.error}", sys.stderr)
     if not quiet:
+        tell_notes(report.plan)
         stream = sys.stderr if as_json else sys.stdout
         for line in _closing_lines(report, manifest):
             say(line, stream)
@@ -120,6 +121,8 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
         yield line
     yield f"results: {report.folder}{os.sep}"
     yield from _shortfalls(report)
+    if line := describe_left_files(report.left_files, report.folder):
+        yield line
     step = next_step(summary, typed_command(), report.folder)
     look = f"next: {quote_command('verify', report.folder)}"
     if str(manifest) != "-":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs.cli.console import counts_of, exit_on_error, print_json, say, waste_of
+from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.next_step import command_of, next_step
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
 from batchjobs.formatting import plural
@@ -47,6 +48,8 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
     if lost:
         yield f"  {lost:>9,}  session{'s were' if lost > 1 else ' was'} lost when a run was killed"
     if line := waste_of(found):
+        yield line
+    if line := describe_left_files(found.left_files, folder):
         yield line
     if found.is_running:
         yield f"a run is going on: {plural(found.attempts_open, 'session')} open"

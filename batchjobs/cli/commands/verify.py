@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.next_step import command_of
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option
 from batchjobs.formatting import plural
@@ -35,6 +36,9 @@ def verify(folder: Path, *, as_json: bool) -> None:
             f"{plural(len(wrong), 'file')} {are} not as they were" if wrong else "all as they were"
         )
         say(f"{plural(report.checked, 'job')} checked: {verdict}")
+        found = status(folder)
+        if line := describe_left_files(found.left_files, folder):
+            say(line)
         if wrong:
-            say(f"to make them again: {command_of(status(folder), folder)}")
+            say(f"to make them again: {command_of(found, folder)}")
     raise SystemExit(1 if wrong else 0)

@@ -1,0 +1,99 @@
+"""A row's inputs: recordings and text files, found below the folders they may be in."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from batchjobs.files.paths import PathEscapeError, path_inside
+from batchjobs.manifest.cells import shorten
+from batchjobs.manifest.columns import RowError
+from batchjobs.manifest.near_paths import NearPaths
+from batchjobs.manifest.source import BOM
+
+_TEXT_FILE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Where the files that rows name may be.
+
+    Attributes:
+        folder: What relative paths are relative to.
+        input_root: A second place, tried after `folder`.
+    """
+
+    folder: Path
+    input_root: Path | None
+    _near: NearPaths = field(init=False, repr=False, compare=False, default_factory=NearPaths)
+
+    def find(self, value: str, column: str) -> Path:
+        """Find a row's input below the manifest's folder or the input root.
+
+        Args:
+            value: The path, as the row has it.
+            column: The column that has it, for messages.
+
+        Raises:
+            RowError: It is in neither, or no plain file.
+        """
+        roots = [root for root in (self.folder, self.input_root) if root is not None]
+        escape = None
+        for root in roots:
+            try:
+                path = path_inside(root, value)
+                if path.exists():
+                    return path
+            except PathEscapeError as error:
+                escape = escape or error
+        if escape is not None:
+            hint = "inputs stand below the manifest's folder, or below --input-root"
+            raise RowError(column, escape.message, hint=hint) from escape
+        hint = self._near.explain(roots, value)
+        hint = hint or "paths are relative to the manifest, or to --input-root"
+        raise RowError(column, f"there is no file '{shorten(value)}'", hint=hint)
+
+    def place_of(self, value: str) -> Path:
+        """Say where an input that cannot be found would be; nowhere if that leads out."""
+        with contextlib.suppress(PathEscapeError):
+            return path_inside(self.input_root or self.folder, value)
+        return Path()
+
+    def read_text(self, value: str) -> str:
+        """Read a text file exactly, but for a byte order mark.
+
+        Args:
+            value: Its path, as the row has it.
+
+        Raises:
+            RowError: It cannot be found, is too large, unreadable or not UTF-8.
+        """
+        return _read_text(self.find(value, "text_file"), value)
+
+
+def _read_text(path: Path, relative: str) -> str:
+    """Read a text file exactly, but for a byte order mark.
+
+    Raises:
+        RowError: It is too large, unreadable or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_TEXT_FILE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise RowError("text_file", f"'{relative}' cannot be read: {error.strerror}") from error
+    if len(data) > _TEXT_FILE_LIMIT_BYTES:
+        hint = "make several files and rows of it"
+        raise RowError("text_file", f"'{relative}' is larger than 16 MiB", hint=hint)
+    hint = "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+        raise RowError("text_file", f"'{relative}' is UTF-16 or UTF-32, not UTF-8", hint=hint)
+    try:
+        return data.decode().removeprefix(BOM)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RowError(
+            "text_file",
+            f"'{relative}' is not UTF-8 on its line {line}",
+            hint="save it as UTF-8, or convert it with iconv",
+        ) from error
