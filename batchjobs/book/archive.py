@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from batchjobs.book.letters import clean_letters
 from batchjobs.errors import ManifestError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from xml.etree.ElementTree import Element
 
 _ENCRYPTION: Final = "META-INF/encryption.xml"
@@ -219,3 +220,14 @@ def local_name(element: "Element") -> str:
 def all_below(root: "Element", name: str) -> "Iterator[Element]":
     """Give every element of a name, whatever its namespace, in the document's order."""
     return (element for element in root.iter() if local_name(element) == name)
+
+
+def attribute_of(element: "Element", name: str) -> str:
+    """Give an attribute whatever its namespace."""
+    found: Mapping[str, str] = element.attrib
+    return next((v for k, v in found.items() if k.rpartition("}")[2] == name), "")
+
+
+def text_of(element: "Element") -> str:
+    """Give the text of an element and those in it, on one line."""
+    return " ".join(clean_letters("".join(element.itertext())).split())

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from batchjobs.book.archive import Archive, all_below, local_name
+from batchjobs.book.archive import Archive, all_below, attribute_of, local_name, text_of
+from batchjobs.book.cover import list_covers
+from batchjobs.book.facts import read_facts
 from batchjobs.book.letters import clean_letters
-from batchjobs.book.links import resolve
+from batchjobs.book.links import locate
 from batchjobs.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -66,13 +68,13 @@ class Package:
     Attributes:
         title: The book's.
         authors: In order.
-        facts: ``language``, ``publisher``, ``date`` and ``identifier``, where they are given.
+        facts: Its language, publisher, date, series and so on, where they are given.
         spine: The pages in reading order.
         skipped: What the reading order names and does not hold, and why.
         unread: Pages that are navigation, notes, or the printer's, with what they are called.
         nav: EPUB 3's contents; may be empty.
         ncx: EPUB 2's; may be empty.
-        cover: The picture; may be empty.
+        covers: Files that may be the cover or hold it, the likeliest first.
     """
 
     title: str = ""
@@ -83,7 +85,7 @@ class Package:
     unread: dict[str, frozenset[str]] = field(default_factory=dict)
     nav: str = ""
     ncx: str = ""
-    cover: str = ""
+    covers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +109,28 @@ def read_package(archive: Archive) -> Package:
     package = archive.xml(name)
     items = {
         item.get("id", ""): _Item(
-            _find(archive, name, item.get("href", ""))[0],
+            locate(archive, name, item.get("href", ""))[0],
             item.get("media-type", ""),
             frozenset(item.get("properties", "").split()),
         )
         for item in all_below(package, "item")
     }
+    facts = read_facts(package)
     found = Package(
-        title=next(_texts_of(package, "title"), ""),
-        authors=list(_texts_of(package, "creator")),
+        title=facts.title,
+        authors=facts.authors,
+        facts=facts.others,
         nav=next((item.file for item in items.values() if "nav" in item.properties), ""),
         ncx=next((item.file for item in items.values() if item.kind == _NCX), ""),
-        cover=_find_cover(package, items),
+        covers=list(list_covers(archive, package, name, items)),
     )
     _read_spine(package, items, found)
-    for fact in ("language", "publisher", "date", "identifier"):
-        for value in _texts_of(package, fact):
-            found.facts.setdefault(fact, value)
     found.unread.update(_find_unread(archive, all_below(package, "reference"), name))
     if found.nav in archive.names:
         landmarks = _find_nav(archive.xml(found.nav), "landmarks")
-        links = [] if landmarks is None else all_below(landmarks, "a")
+        links = [] if landmarks is None else list(all_below(landmarks, "a"))
         found.unread.update(_find_unread(archive, links, found.nav))
+        found.covers += _find_cover_pages(archive, links, found.nav)
     return found
 
 
@@ -156,24 +158,22 @@ def keep_listed(package: Package, entries: Iterable[Entry]) -> None:
         package.skipped[file] = "in the contents, but not in the reading order"
 
 
-def _find_cover(package: "Element", items: Mapping[str, _Item]) -> str:
-    """Find the cover's picture, as EPUB 3 or EPUB 2 marks it."""
-    for item in items.values():
-        if "cover-image" in item.properties:
-            return item.file
-    names = [e.get("content", "") for e in all_below(package, "meta") if e.get("name") == "cover"]
-    return next((items[name].file for name in names if name in items), "")
-
-
 def _find_unread(
     archive: Archive, lines: "Iterable[Element]", base: str
 ) -> Iterator[tuple[str, frozenset[str]]]:
     """Find the pages that a guide or the landmarks call something that is not read aloud."""
     for line in lines:
-        file, fragment = _find(archive, base, line.get("href", ""))
-        kinds = frozenset(_attribute_of(line, "type").split())
+        file, fragment = locate(archive, base, line.get("href", ""))
+        kinds = frozenset(attribute_of(line, "type").split())
         if not fragment and not _UNREAD_PAGES.isdisjoint(kinds):
             yield file, kinds
+
+
+def _find_cover_pages(archive: Archive, links: "Iterable[Element]", base: str) -> Iterator[str]:
+    """Find the pages that the landmarks call the cover."""
+    for link in links:
+        if "cover" in attribute_of(link, "type").split():
+            yield locate(archive, base, link.get("href", ""))[0]
 
 
 def read_entries(archive: Archive, package: Package) -> list[Entry]:
@@ -209,7 +209,7 @@ def _rescue_entries(archive: Archive, ncx: str) -> Iterator[Entry]:
         depth += bool(opens) - bool(closes)
         if source:
             title = clean_letters(" ".join(label.split()))
-            yield Entry(*_find(archive, ncx, source), title, max(depth, 0))
+            yield Entry(*locate(archive, ncx, source), title, max(depth, 0))
 
 
 def is_part(title: str) -> bool:
@@ -245,7 +245,7 @@ def chapter_entries(entries: Sequence[Entry], depth: int | None = None) -> list[
 
 
 def _find_nav(root: "Element", kind: str) -> "Element | None":
-    navs = (e for e in all_below(root, "nav") if kind in _attribute_of(e, "type").split())
+    navs = (e for e in all_below(root, "nav") if kind in attribute_of(e, "type").split())
     return next(navs, None)
 
 
@@ -256,8 +256,8 @@ def _nav_entries(archive: Archive, nav: "Element", base: str) -> Iterator[Entry]
         link = link if link is not None else next(iter(inner), None)
         if link is not None:
             href = link.get("href", "")
-            title = _text_of(link) or _alt_of(link)
-            yield Entry(*(_find(archive, base, href) if href else ("", "")), title, depth)
+            title = text_of(link) or _alt_of(link)
+            yield Entry(*(locate(archive, base, href) if href else ("", "")), title, depth)
 
 
 def _label_elements(line: "Element") -> "Iterator[Element]":
@@ -278,9 +278,9 @@ def _alt_of(link: "Element") -> str:
 
 def _ncx_entries(archive: Archive, points: "Element", base: str) -> Iterator[Entry]:
     for point, depth in _walk(points, "navPoint"):
-        label = next((_text_of(e) for e in point if local_name(e) == "navLabel"), "")
+        label = next((text_of(e) for e in point if local_name(e) == "navLabel"), "")
         source = next((e.get("src", "") for e in point if local_name(e) == "content"), "")
-        yield Entry(*(_find(archive, base, source) if source else ("", "")), label, depth)
+        yield Entry(*(locate(archive, base, source) if source else ("", "")), label, depth)
 
 
 def _walk(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
@@ -292,26 +292,3 @@ def _walk(root: "Element", name: str) -> "Iterator[tuple[Element, int]]":
             yield element, depth
             depth += 1
         waiting.extend((child, depth) for child in reversed(element))
-
-
-def _find(archive: Archive, base: str, href: str) -> tuple[str, str]:
-    """Resolve a link to a file as the archive names it, and a place in it."""
-    name, fragment = resolve(base, href.strip().replace("\\", "/"))
-    found = archive.find(name)
-    if found not in archive.names and name.startswith("/"):
-        found = archive.find(resolve(base, name.lstrip("/"))[0])
-    return found, fragment
-
-
-def _attribute_of(element: "Element", name: str) -> str:
-    """Give an attribute whatever its namespace."""
-    found: Mapping[str, str] = element.attrib
-    return next((v for k, v in found.items() if k.rpartition("}")[2] == name), "")
-
-
-def _texts_of(root: "Element", name: str) -> Iterator[str]:
-    return filter(None, map(_text_of, all_below(root, name)))
-
-
-def _text_of(element: "Element") -> str:
-    return " ".join(clean_letters("".join(element.itertext())).split())

@@ -18,6 +18,7 @@ from batchjobs.book.contents import (
     read_entries,
     read_package,
 )
+from batchjobs.book.cover import read_cover
 from batchjobs.book.letters import is_speakable
 from batchjobs.book.links import find_notes, resolve
 from batchjobs.book.marks import Noise
@@ -77,14 +78,15 @@ def read_epub(path: Path, *, depth: int | None = None) -> Book:
         )
         if not chapters:
             raise archive.error("holds no text", "is it a book of pictures?")
+        cover, lost_cover = read_cover(archive, package.covers)
         return Book(
             title=package.title or path.stem,
             authors=tuple(package.authors),
             language=package.facts.pop("language", ""),
             facts=package.facts,
             chapters=chapters,
-            cover=archive.read(package.cover) if package.cover in archive.names else b"",
-            left_out=tuple(left_out),
+            cover=cover,
+            left_out=(*left_out, *filter(None, [lost_cover])),
         )
 
 

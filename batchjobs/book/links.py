@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import unquote, urldefrag
 
+from batchjobs.book.archive import Archive
 from batchjobs.book.marks import is_note_mark, is_return
 
 _CONTAINERS: Final = frozenset("p li div aside dd dt tr td table blockquote section".split())
@@ -25,6 +26,15 @@ def resolve(base: str, href: str) -> _Place:
     target, fragment = urldefrag(href)
     name = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(target)))
     return (name if target else base), unquote(fragment)
+
+
+def locate(archive: Archive, base: str, href: str) -> _Place:
+    """Resolve a link to a file as the archive names it, and a place in it."""
+    name, fragment = resolve(base, href.strip().replace("\\", "/"))
+    found = archive.find(name)
+    if found not in archive.names and name.startswith("/"):
+        found = archive.find(resolve(base, name.lstrip("/"))[0])
+    return found, fragment
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from typing import Final
 import orjson
 
 from batchjobs.book.chapters import Book
+from batchjobs.book.cover import picture_kind
 from batchjobs.errors import OutputError, UsageError
 from batchjobs.files.atomic import write_whole
 
 _ID_CHARACTERS: Final = 40
-_PICTURES: Final = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
 def select_chapters(book: Book, chosen: str) -> list[int]:
@@ -85,7 +85,7 @@ def _make_files(
     book: Book, numbers: Collection[int], folder: Path, target: Path, voice: str
 ) -> Iterator[tuple[Path, bytes]]:
     cover = ""
-    picture = next((ending for mark, ending in _PICTURES if book.cover.startswith(mark)), "")
+    picture = picture_kind(book.cover)
     if picture:
         cover = f"{folder.name}/cover.{picture}"
         yield target.parent / cover, book.cover
@@ -104,9 +104,12 @@ def _make_files(
             "language": book.language,
             "cover": cover,
         }
-        row |= {name: value for name, value in book.facts.items() if name not in row}
-        if book.left_out and not rows:
-            row["left_out"] = "; ".join(book.left_out)
+        facts = {name: value for name, value in book.facts.items() if name not in row}
+        description = facts.pop("description", "")
+        row |= facts
+        if not rows:  # long texts stand once
+            told = {"description": description, "left_out": "; ".join(book.left_out)}
+            row |= {name: value for name, value in told.items() if value}
         rows.append(row | ({"voice_id": voice} if voice else {}))
     lines = (orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     yield target, b"".join(lines)

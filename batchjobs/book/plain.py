@@ -133,10 +133,22 @@ def read_markdown(path: Path) -> Book:
     book = _make_book(path, list(_split_at_headings(page.blocks)), left_out)
     return replace(
         book,
-        title=facts.get("title", book.title),
+        title=facts.get("title") or _find_title(page.blocks) or book.title,
         authors=tuple(filter(None, [facts.get("author", "")])),
         language=facts.get("lang", facts.get("language", "")),
     )
+
+
+def _find_title(blocks: Sequence[Block]) -> str:
+    """Find a book's title: a first heading of the first level that is the only one, or stands bare.
+
+    Where several have text below them, they are chapters, and none of them is the title.
+    """
+    tops = [at for at, block in enumerate(blocks) if block.heading_level == 1]
+    if not tops or any(block.heading_level for block in blocks[: tops[0]]):
+        return ""
+    is_bare = len(tops) > 1 and tops[1] == tops[0] + 1
+    return " ".join(blocks[tops[0]].text.split()) if is_bare or len(tops) == 1 else ""
 
 
 def _split_at_headings(blocks: Sequence[Block]) -> Iterator[Chapter]:

@@ -155,3 +155,21 @@ def test_texts_that_cannot_be_read_are_told(tmp_path: Path) -> None:
             read_book(tmp_path / name)
     with pytest.raises(UsageError, match="is no book"):
         read_book(tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# كتاب\n\n## أول\n\nنصّ.\n\n## ثانٍ\n\nنصّ.\n", "كتاب"),
+        ("# Book\n\n# One\n\ntext\n\n# Two\n\ntext\n", "Book"),
+        ("# Only\n\ntext\n", "Only"),
+        ("---\ntitle: Facts\n---\n\n# Book\n\n## One\n\ntext\n", "Facts"),
+        ("# One\n\ntext\n\n# Two\n\ntext\n", "file"),
+        ("## Before\n\ntext\n\n# After\n\ntext\n", "file"),
+        ("text\n", "file"),
+    ],
+)
+def test_a_markdown_books_title_is_its_first_heading(tmp_path: Path, text: str, title: str) -> None:
+    """If it is the only one of its level or stands bare; chapters are no title."""
+    (tmp_path / "file.md").write_text(text)
+    assert read_book(tmp_path / "file.md").title == title
