@@ -4,9 +4,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind, Status
+
+_FACTS: Final = {
+    "book": "title",
+    "author": "author",
+    "date": "date",
+    "publisher": "publisher",
+    "narrator": "narrator",
+    "series": "series",
+    "series_index": "series_index",
+    "description": "description",
+    "language": "language",
+}
+"""The manifest's columns, by what they fill in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +61,11 @@ class Album:
         author: Its author.
         date: When it appeared.
         publisher: Who published it.
+        narrator: Who reads it, if somebody is to be named.
+        series: The series that it belongs to.
+        series_index: Its place in that.
+        description: What it is about.
+        language: As its rows have it, such as ``ar``.
         cover: Where its picture is: the manifest's cell, from the manifest's folder.
         sample_rate: The highest of its chapters, in hertz.
     """
@@ -58,6 +77,11 @@ class Album:
     author: str = ""
     date: str = ""
     publisher: str = ""
+    narrator: str = ""
+    series: str = ""
+    series_index: str = ""
+    description: str = ""
+    language: str = ""
     cover: str = ""
     sample_rate: int = 0
 
@@ -109,9 +133,8 @@ def _manifest_folder(settings: Mapping[str, str]) -> Path:
 
 def _learn(album: Album, columns: Mapping[str, str], beside: Path) -> None:
     """Fill in what a row says of the book and is not known yet."""
-    album.title = album.title or columns.get("book", "")
-    album.author = album.author or columns.get("author", "")
-    album.date = album.date or columns.get("date", "")
-    album.publisher = album.publisher or columns.get("publisher", "")
+    for column, name in _FACTS.items():
+        if not getattr(album, name):
+            setattr(album, name, columns.get(column, ""))
     if columns.get("cover") and not album.cover:
         album.cover = str(beside / columns["cover"])

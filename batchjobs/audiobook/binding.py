@@ -1,20 +1,22 @@
 """The chapters of a run as an audiobook: one M4B with chapter marks, or tagged MP3 or FLAC files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from batchjobs.audiobook.album import Album, read_album
-from batchjobs.audiobook.cover import Picture, read_picture
+from batchjobs.audiobook.cover import SHOWN_PICTURES, Picture, read_picture
 from batchjobs.audiobook.files import Maker, Volume, read_blocks
-from batchjobs.audiobook.kinds import KINDS, M4B
+from batchjobs.audiobook.kinds import KINDS, M4B, MOST_LISTED_CHAPTERS
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
+from batchjobs.audiobook.titles import MOST_TITLE_BYTES, cut_title, is_too_long
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 from batchjobs.options import check_settings
 from batchjobs.options.audiobook import BindSettings
 
+_MOST_NAME_BYTES: Final = 200
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
 
 
@@ -32,7 +34,8 @@ class BoundBook:
         gain_db: What was added.
         is_limited: Whether peaks had to be held down.
         missing: Ids of the chapters that are not in it.
-        lost_cover: The picture that the manifest names, if it is not there or none that players show.
+        lost_cover: The picture that the manifest names, if it is not there or cannot be shown.
+        notes: What else is not as in the manifest, and why: a sentence each.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class BoundBook:
     is_limited: bool
     missing: tuple[str, ...]
     lost_cover: str
+    notes: tuple[str, ...] = ()
 
 
 _AS_COMMANDED: Final = BindSettings()
@@ -104,6 +108,7 @@ def bind(
         is_limited=level.ceiling_db is not None,
         missing=tuple(album.missing),
         lost_cover="" if picture else album.cover,
+        notes=tuple(_note_bounds(album, settings.form)),
     )
 
 
@@ -159,9 +164,26 @@ def _find_picture(album: Album, settings: BindSettings) -> Picture | None:
     if settings.cover is not None:
         picture = read_picture(settings.cover)
         if picture is None:
-            raise UsageError(f"{settings.cover} is no picture", hint="give a JPEG or PNG")
+            raise UsageError(f"{settings.cover} is no picture", hint=f"give a {SHOWN_PICTURES}")
         return picture
     return read_picture(Path(album.cover)) if album.cover else None
+
+
+def _note_bounds(album: Album, form: str) -> Iterator[str]:
+    """Say where an M4B cannot hold what the manifest has."""
+    if form != M4B:
+        return
+    cut = [chapter.title for chapter in album.chapters if is_too_long(chapter.title)]
+    if cut:
+        yield (
+            f"{plural(len(cut), 'title')} cut: an M4B holds {MOST_TITLE_BYTES} bytes of a chapter's "
+            f"title, as in '{cut_title(cut[0])[-20:]}'"
+        )
+    if len(album.chapters) > MOST_LISTED_CHAPTERS:
+        yield (
+            f"{len(album.chapters):,} chapters: Nero's list of them, which holds "
+            f"{MOST_LISTED_CHAPTERS}, is left out; QuickTime's, which most players read, has all"
+        )
 
 
 def _measure(album: Album, level: Level, progress: Callable[[float], None]) -> Loudness:
@@ -192,6 +214,6 @@ def _plan_volumes(album: Album, target: Path, form: str) -> list[Volume]:
 
 
 def _to_file_name(title: str) -> str:
-    """Write a title as a file name that every file system takes, of 200 bytes at most."""
+    """Write a title as a file name that every file system takes."""
     shown = "".join("-" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in title)
-    return shown.strip(". ").encode()[:200].decode("utf-8", "ignore") or "book"
+    return cut_title(shown, _MOST_NAME_BYTES).strip(". ") or "book"

@@ -12,6 +12,8 @@ from batchjobs.audiobook.album import Album, SpokenChapter
 from batchjobs.audiobook.cover import Picture, add_cover
 from batchjobs.audiobook.kinds import KINDS
 from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, level_filters
+from batchjobs.audiobook.tags import find_language, make_tags
+from batchjobs.audiobook.titles import cut_title
 from batchjobs.errors import OutputError
 from batchjobs.files.atomic import disk_error, part_path, publish
 from batchjobs.options.audiobook import BindSettings
@@ -117,7 +119,7 @@ class Maker:
         seconds = 0.0
         for volume, target in zip(volumes, targets, strict=True):
             part = part_path(target)
-            name, options = self._kind.muxer, dict(self._kind.muxer_options)
+            name, options = self._kind.muxer, self._kind.options_for(len(volume.chapters))
             done = 0.0
             try:
                 part.unlink(missing_ok=True)  # what lies there is not written through
@@ -160,7 +162,8 @@ class Maker:
         assert isinstance(stream, AudioStream)
         if self._kind.has_bitrate:
             stream.bit_rate = self._settings.bitrate
-        container.metadata.update(self._make_tags() | volume.tags)
+        container.metadata.update(make_tags(self._album, self._settings.form) | volume.tags)
+        stream.metadata["language"] = find_language(self._album)
         if len(volume.chapters) > 1:
             container.set_chapters(self._make_marks(volume.chapters))
         if self._picture is not None:
@@ -196,23 +199,11 @@ class Maker:
                     "start": start,
                     "end": end,
                     "time_base": Fraction(1, self._rate),
-                    "metadata": {"title": chapter.title},
+                    "metadata": {"title": cut_title(chapter.title)},
                 }
             )
             start = end
         return marks
-
-    def _make_tags(self) -> dict[str, str]:
-        album = self._album
-        found = {
-            "album": album.title,
-            "artist": album.author,
-            "album_artist": album.author,
-            "date": album.date,
-            "publisher": album.publisher,
-            "genre": "Audiobook",
-        }
-        return {name: value for name, value in found.items() if value}
 
 
 def _prepare_target(target: Path) -> Path:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 M4B: Final = "m4b"
+MOST_LISTED_CHAPTERS: Final = 255
+"""Nero's list of chapters (``chpl``) has one byte for their number; FFmpeg leaves out the others."""
+_MOVFLAGS: Final = "movflags"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +32,25 @@ class FileKind:
     loss_db: float = 0.0
     has_bitrate: bool = True
 
+    def options_for(self, chapters: int) -> dict[str, str]:
+        """Give the muxer's options for a file of so many chapters.
+
+        An M4B has two lists of chapters. Where one cannot hold them all they would disagree, and
+        players that read that one show the last hours as one chapter: then only QuickTime's is
+        written, which has no such bound.
+        """
+        options = dict(self.muxer_options)
+        if chapters > MOST_LISTED_CHAPTERS and _MOVFLAGS in options:
+            options[_MOVFLAGS] += "+disable_chpl"
+        return options
+
 
 KINDS: Final = {
     M4B: FileKind(
         muxer="mp4",  # of those for AAC, only this one takes a cover through the library
         demuxer="mov",
         codec="aac",
-        muxer_options={"movflags": "+faststart", "brand": "M4B "},
+        muxer_options={_MOVFLAGS: "+faststart", "brand": "M4B "},
         # FFmpeg's default search, twoloop, errs in single frames: on espeak's speech at 64 kbit/s it
         # came out 23 dB above its noise with peaks up to 4 dB too high; this one 32 dB, with peaks
         # as they were, in half the time.

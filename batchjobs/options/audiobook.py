@@ -39,7 +39,7 @@ class BindSettings:
         most=60,
     )
     cover: Path | None = setting(
-        "A JPEG or PNG in place of the book's cover.", default=None, path="any"
+        "A picture in place of the book's cover.", default=None, path="any"
     )
     is_partial: bool = setting(
         "Bind what is done, without the rest.", default=False, flag="--partial"

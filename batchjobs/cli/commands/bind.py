@@ -33,6 +33,7 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
         batchjobs bind outputs/alice -o alice.m4b
     """
     from batchjobs.audiobook import bind as bound
+    from batchjobs.audiobook.cover import SHOWN_PICTURES
 
     settings = fill(BindSettings, given)
     with exit_on_error():
@@ -43,7 +44,7 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
             progress=_show_share if sys.stderr.isatty() else None,
         )
     if made.lost_cover:
-        say(f"no cover: {made.lost_cover} is no JPEG or PNG here; give --cover", sys.stderr)
+        say(f"no cover: {made.lost_cover} is no {SHOWN_PICTURES} here; give --cover", sys.stderr)
     if as_json:
         print_json(dataclasses.asdict(made) | {"path": str(made.path)})
         return
@@ -61,6 +62,8 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
         )
     if made.missing:
         say(f"without: {', '.join(made.missing)}")
+    for note in made.notes:
+        say(note)
 
 
 def _show_share(what: str, share: float) -> None:
