@@ -8,7 +8,7 @@
 
 Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
 `scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
-`write_manifest` are ``batchjobs book``. `run_async` is `run` for programs that use trio.
+`write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run` for programs that use trio.
 """
 
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchjobs import errors
     from batchjobs.api.accept import AcceptReport, accept
+    from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
     from batchjobs.api.report import RunReport
     from batchjobs.api.run import plan, run, run_async
@@ -61,6 +62,7 @@ __all__ = [
     "JobRetried",
     "LimitReached",
     "Options",
+    "PageReport",
     "Plan",
     "ProbeReport",
     "RunFinished",
@@ -89,4 +91,5 @@ __all__ = [
     "status",
     "verify",
     "write_manifest",
+    "write_report",
 ]

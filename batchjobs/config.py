@@ -14,7 +14,7 @@ from batchjobs.providers import BUILT_IN, Provider, read_providers
 
 FILE_NAME: Final = "batchjobs.toml"
 _TABLES: Final = (
-    "accept bind book plan probe providers results run scan serve status verify".split()
+    "accept bind book plan probe providers report results run scan serve status verify".split()
 )
 _OTHERS_MAY: Final = 0o077
 

@@ -9,6 +9,7 @@ __all__ = ["HOMES"]
 
 _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.api.accept": "AcceptReport accept",
+    "batchjobs.api.page": "PageReport write_report",
     "batchjobs.api.probe": "ProbeReport probe",
     "batchjobs.api.report": "RunReport",
     "batchjobs.api.run": "plan run run_async",

@@ -22,7 +22,7 @@ from batchjobs.checkpoint.records import (
 from batchjobs.checkpoint.reviews import Decision, Review
 from batchjobs.checkpoint.rows import FinishedFile, Outcome
 from batchjobs.checkpoint.staging import StagedTotal
-from batchjobs.checkpoint.totals import RunTotals, SentTotal
+from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
 __all__ = [
     "AttemptEnd",
@@ -44,6 +44,7 @@ __all__ = [
     "SegmentRecord",
     "SentTotal",
     "SourceRecord",
+    "SpentTotal",
     "StagedTotal",
     "WordRun",
     "describe_check",

@@ -1,5 +1,6 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -107,6 +108,16 @@ class Checkpoint:
     def has_begun(self) -> bool:
         """Whether a plan was ever adopted here."""
         return bool(self._database.select_number("SELECT EXISTS (SELECT 1 FROM rows)"))
+
+    def identify(self) -> str:
+        """Give what tells this run from every other: of its first attempt; empty if there is none.
+
+        A copy of the folder is the same run, and so is the same manifest run again in it.
+        """
+        query = "SELECT key, job, provider, started_at FROM attempts ORDER BY number LIMIT 1"
+        with self._database.use() as connection:
+            first = connection.execute(query).fetchone()
+        return "" if first is None else hashlib.sha256(repr(first).encode()).hexdigest()[:32]
 
     def read_settings(self) -> dict[str, str]:
         """Read what was kept about the run."""

@@ -59,6 +59,28 @@ class SentTotal(NamedTuple):
     audio_seconds: float
 
 
+class SpentTotal(NamedTuple):
+    """What sessions of one day, provider, voice and result have sent.
+
+    Attributes:
+        day: On which they began, as ISO 8601 writes it, by this machine's clock.
+        provider: Who was asked.
+        voice: Which voice; empty for a transcription, and for a row that the manifest has lost.
+        result: What became of them, as the ledger has it; empty of those that are open.
+        attempts: How many.
+        characters: Sent in them.
+        audio_seconds: Sent in them.
+    """
+
+    day: str
+    provider: str
+    voice: str
+    result: str
+    attempts: int
+    characters: int
+    audio_seconds: float
+
+
 class UnsettledTotal(NamedTuple):
     """The rows of a provider that have no answer yet, and what they are to send."""
 
@@ -100,6 +122,12 @@ SELECT provider, result = 'done' OR (? AND ended_at IS NULL) OR result = 'kept' 
         EXISTS (SELECT 1 FROM jobs WHERE jobs.key = attempts.key AND jobs.status = 'suspect')
         OR EXISTS (SELECT 1 FROM segments WHERE segments.key = attempts.key)),
     sum(characters), sum(audio_seconds) FROM attempts GROUP BY 1, 2"""
+_SPENT = """
+SELECT date(started_at, 'unixepoch', 'localtime'), sent.provider,
+    coalesce(json_extract(CAST(rows.job AS TEXT), '$.speech.voice_id'), ''), result,
+    count(*), sum(sent.characters), sum(sent.audio_seconds)
+FROM attempts AS sent LEFT JOIN rows ON rows.id = sent.job
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
 _UNSETTLED = """
 SELECT provider, count(*), sum(characters), sum(seconds) FROM rows
 WHERE provider <> '' AND NOT EXISTS (
@@ -131,6 +159,10 @@ class Totals:
             is_running: Sessions that are open may still lead to a result.
         """
         return self._database.select(_SENT, (is_running,), SentTotal._make)
+
+    def sum_spent(self) -> list[SpentTotal]:
+        """Sum what was sent, by day, provider, voice and result, in this order."""
+        return self._database.select(_SPENT, (), SpentTotal._make)
 
     def sum_unsettled(self) -> list[UnsettledTotal]:
         """Sum the rows that have no answer yet, by provider."""

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "plan": "Check and price a manifest; spends nothing.",
     "probe": "Find out how a service ends its audio.",
     "providers": "List the providers and their settings.",
+    "report": "Write a page to look at a run and listen to it.",
     "results": "Print the results, at any time.",
     "run": "Run MANIFEST, or continue it: the same command.",
     "scan": "Make a manifest of a folder of recordings.",

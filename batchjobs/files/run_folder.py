@@ -8,6 +8,10 @@ CHECKPOINT: Final = "checkpoint.sqlite3"
 RESULTS: Final = "results.jsonl"
 FAILED: Final = "failed.jsonl"
 SUMMARY: Final = "summary.json"
+PAGE: Final = "report.html"
+"""To look at and listen to, with what was decided there, and wave forms that were measured for it."""
+REVIEW: Final = "review.jsonl"
+WAVEFORMS: Final = "report.waveforms"
 REPORTS: Final = (RESULTS, FAILED, SUMMARY)
 SEGMENTS: Final = "segments"
 """Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
@@ -19,7 +23,7 @@ _TRANSCRIPT: Final = ".txt"
 _BESIDE_TRANSCRIPT: Final = (".json", ".srt", ".vtt")
 # The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
 _RESERVED: Final = frozenset(
-    {SEGMENTS, SUSPECTS, *REPORTS, f"{Path(SUMMARY).stem}{_TRANSCRIPT}", "report.html"}
+    {SEGMENTS, SUSPECTS, *REPORTS, PAGE, REVIEW, WAVEFORMS, f"{Path(SUMMARY).stem}{_TRANSCRIPT}"}
 )
 
 
