@@ -76,6 +76,7 @@ COVERED = {
     "audio/header": "source uncompressed",
     "audio/long_results": "sndfile",
     "audiobook/binding": "album files kinds options/audiobook cli/commands/bind",
+    "audio/riff": "au chunks iff trailers",
     "audiobook/loudness": "levels",
     "book/epub": "chapters prose",
     "book/manifest": "reading cli/commands/book",

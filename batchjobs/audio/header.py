@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from io import BufferedReader
 from typing import Final
 
+from batchjobs.audio.au import read_au
+from batchjobs.audio.iff import read_aiff
+from batchjobs.audio.riff import read_wave
 from batchjobs.audio.source import CONVERT_HINT, Container, read_at
-from batchjobs.audio.uncompressed import Samples, read_aiff, read_wave
+from batchjobs.audio.uncompressed import Samples
 from batchjobs.errors import RecordingError
 
 _ID3_TAGS_LOOKED_AT: Final = 16
@@ -50,12 +53,15 @@ def read_header(file: BufferedReader) -> Header:
     Raises:
         RecordingError: It is not on the list of what is read, is cut off, or contradicts itself.
     """
-    offset = _skip_id3_tags(file)
-    head = read_at(file, offset, 16)
+    offset = 0
+    head = read_at(file, 0, 16)
+    if head.startswith(b"ID3"):
+        offset = _skip_id3_tags(file)
+        head = read_at(file, offset, 16)
     if not head:
         raise RecordingError(f"{file.name} is empty", hint="record or copy it again")
     for container, magic, read in _READERS:
-        if re.match(magic, head, re.DOTALL) and (not offset or container in _MAY_FOLLOW_TAGS):
+        if magic.match(head) and (not offset or container in _MAY_FOLLOW_TAGS):
             return Header(container=container, samples=read(file, offset), offset=offset)
     what = next((name for magic, name in _FOREIGN if re.match(magic, head, re.DOTALL)), "")
     if not what and _is_text(head):
@@ -136,17 +142,22 @@ _Reader = Callable[[BufferedReader, int], Samples | None]
 """Checks the header that begins at an offset; gives the samples if they need no decoder."""
 
 # The allow-list: what a file is, its first bytes, and what looks at the rest of its header.
-_READERS: Final[tuple[tuple[Container, bytes, _Reader], ...]] = (
+_ALLOWED: Final[tuple[tuple[Container, bytes, _Reader], ...]] = (
     (Container.FLAC, rb"fLaC", _check_flac),
     # Eleven set bits, then a version and a layer that exist (layer 0 is AAC).
     (Container.MP3, rb"\xff[\xe2-\xe7\xea-\xef\xf2-\xf7\xfa-\xff]", _read_nothing),
-    (Container.WAV, rb"(?:RIFF|RF64)....WAVE", read_wave),
+    (Container.WAV, rb"(?:RIFF|RF64|BW64|RIFX)....WAVE", read_wave),
     (Container.AIFF, rb"FORM....AIF[FC]", read_aiff),
+    (Container.W64, rb"riff\x2e\x91\xcf\x11", read_wave),
+    (Container.AU, rb"\.snd", read_au),
     (Container.OGG, rb"OggS", _check_ogg),
     (Container.MP4, rb"....ftyp", _read_nothing),
     (Container.MATROSKA, rb"\x1a\x45\xdf\xa3", _read_nothing),
     (Container.ASF, rb"\x30\x26\xb2\x75", _read_nothing),
     (Container.CAF, rb"caff", _read_nothing),
+)
+_READERS: Final = tuple(
+    (container, re.compile(magic, re.DOTALL), reader) for container, magic, reader in _ALLOWED
 )
 _MAY_FOLLOW_TAGS: Final = frozenset({Container.FLAC, Container.MP3})
 
@@ -154,7 +165,6 @@ _MAY_FOLLOW_TAGS: Final = frozenset({Container.FLAC, Container.MP3})
 _FOREIGN: Final = (
     (rb".{8}AVI ", "an AVI video"),
     (rb"#!AMR", "an AMR file"),
-    (rb"\.snd", "an AU file"),
     (rb"riff", "a Wave64 file"),
     (rb"RIFX", "a big-endian WAV"),
     (rb"FLV", "a Flash video"),

@@ -30,7 +30,8 @@ def to_floats(
 
     Args:
         data: Whole samples.
-        sample_format: As numpy names it (``u1``, ``i1``, ``i2``, ``i4``, ``f4``, ``f8``), or ``i3``.
+        sample_format: As numpy names it (``u1``, ``i1``, ``i2``, ``i4``, ``f4``, ``f8``), or ``i3``;
+            ``U1`` and ``A1`` are the curves of telephones (G.711).
         is_big_endian: Whether the first byte of a sample is its highest.
 
     Returns:
@@ -42,6 +43,8 @@ def to_floats(
         place = slice(0, 3) if is_big_endian else slice(1, 4)
         wide[:, place] = np.frombuffer(data, dtype="u1").reshape(-1, 3)
         return to_floats(wide.tobytes(), sample_format="i4", is_big_endian=is_big_endian)
+    if sample_format in _G711:
+        return np.take(_G711[sample_format], np.frombuffer(data, dtype="u1"))
     numbers = np.frombuffer(data, dtype=f"{order}{sample_format}")
     with np.errstate(over="ignore", invalid="ignore"):  # the result is checked where it is used
         scaled = numbers.astype(np.float32)
@@ -50,6 +53,25 @@ def to_floats(
     if not sample_format.startswith("f"):
         scaled /= np.float32(2 ** (8 * numbers.itemsize - 1))
     return scaled
+
+
+def _expand_mu_law() -> NDArray[np.float32]:
+    """Give what each byte of mu-law stands for (ITU-T G.711), of 16 bits."""
+    code = ~np.arange(256, dtype=np.uint8)
+    size = ((code & 0x0F).astype(np.int32) << 3) + 0x84 << (code >> 4 & 7)
+    return (np.where(code & 0x80, 0x84 - size, size - 0x84) / _FULL_SCALE).astype(np.float32)
+
+
+def _expand_a_law() -> NDArray[np.float32]:
+    """Give what each byte of A-law stands for (ITU-T G.711), of 16 bits."""
+    code = np.arange(256, dtype=np.uint8) ^ np.uint8(0x55)
+    exponent = (code >> 4 & 7).astype(np.int32)
+    steps = ((code & 0x0F).astype(np.int32) << 4) + np.where(exponent, 0x108, 8)
+    size = steps << np.maximum(exponent - 1, 0)
+    return (np.where(code & 0x80, size, -size) / _FULL_SCALE).astype(np.float32)
+
+
+_G711 = {"U1": _expand_mu_law(), "A1": _expand_a_law()}
 
 
 def average_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:

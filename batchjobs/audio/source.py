@@ -1,6 +1,7 @@
 """What every decoder gives: an open recording, checked, whose samples can be read."""
 
 import enum
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -18,6 +19,7 @@ KEEP_REST_HINT: Final = "copy it again, or keep what is there: ffmpeg -i IN OUT.
 _MOST_CHANNELS: Final = 32
 _LOWEST_SAMPLE_RATE: Final = 1_000
 _HIGHEST_SAMPLE_RATE: Final = 768_000
+_SEARCHED_BYTES: Final = 1 << 20
 _SHORTEST_FRAMES_PER_SECOND: Final = 1_000
 """A recording holds at least a millisecond: less would resample to nothing."""
 
@@ -37,6 +39,8 @@ class Container(enum.StrEnum):
     MATROSKA = "matroska"
     ASF = "asf"
     CAF = "caf"
+    W64 = "w64"
+    AU = "au"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +137,31 @@ def read_at(file: BufferedReader, position: int, count: int) -> bytes:
     """
     file.seek(position)
     return file.read(count)
+
+
+def size_of(file: BufferedReader) -> int:
+    """Give the bytes of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def find_bytes(file: BufferedReader, position: int, wanted: bytes) -> int:
+    """Find bytes in a file.
+
+    Args:
+        file: The open file.
+        position: Where to begin.
+        wanted: What to look for.
+
+    Returns:
+        Where it stands first; -1 if it does not.
+    """
+    file.seek(position)
+    kept = b""
+    while data := file.read(_SEARCHED_BYTES):
+        text = kept + data
+        found = text.find(wanted)
+        if found >= 0:
+            return position - len(kept) + found
+        position += len(data)
+        kept = text[1 - len(wanted) :]
+    return -1
