@@ -31,6 +31,7 @@ class Provider:
         base_url: ``wss://HOST/api/v1``; empty for the local server that a run starts by itself.
         tts_path: Path of the text-to-speech socket below the base URL; empty if it has none.
         stt_path: Path of the speech-to-text socket; empty if it has none.
+        voices_path: Path of the list of voices below the base URL, over HTTP; empty if it has none.
         key_variable: Environment variable that holds the key.
         tts_auth: How the TTS key travels: ``query``, ``init``, ``header``, ``bearer``, ``token``.
         stt_auth: The same for STT, where there is no ``init``.
@@ -69,6 +70,7 @@ class Provider:
     base_url: str
     tts_path: str = "/websocket/text-to-speech"
     stt_path: str = "/websocket/speech-to-text"
+    voices_path: str = "/voices"
     key_variable: str
     tts_auth: tuple[str, ...] = ("query", "init")
     stt_auth: tuple[str, ...] = ("header",)

@@ -1,8 +1,9 @@
-"""The terms of the services' speech API: the forms of their audio, and how fast a voice may speak.
+"""The terms of the services' speech API: the forms of their audio, voices, how fast one may speak.
 
-Only constants: the command line's help needs them, and must not wait for more.
+The command line's help needs them, and must not wait for more.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 OUTPUT_FORMATS: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
@@ -17,3 +18,20 @@ DEFAULT_SPEED: Final = 1.0
 SLOWEST: Final = 0.7
 """The least and the highest speed; 1.0 is the voice's own pace."""
 FASTEST: Final = 1.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """A voice, as far as whoever has it says something about it.
+
+    Attributes:
+        id: What `voice_id` takes.
+        name: What it is called.
+        gender: As they write it.
+        language: The language or dialect, as they write it.
+    """
+
+    id: str
+    name: str = ""
+    gender: str = ""
+    language: str = ""

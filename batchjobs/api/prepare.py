@@ -13,6 +13,7 @@ from batchjobs import config, manifest
 from batchjobs.api.budget import check_budget
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
+from batchjobs.api.voices import refuse_unknown_voice
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import (
     BatchjobsError,
@@ -128,6 +129,7 @@ def make_plan(
         inputs_folder="" if input_root(request) else str(request.manifest_folder.resolve()),
         progress=progress,
     )
+    refuse_unknown_voice(request, plan)
     refuse_replacing(request, checkpoint, plan)
     # What changed while it was read is not what the fingerprint of before stands for.
     is_told = plan.tells_all and _fingerprint(request) == before

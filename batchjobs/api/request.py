@@ -33,6 +33,7 @@ class Request:
         options: As given, with the provider named.
         providers: By name, with what the options say about them.
         base_url: Where the options say that their provider is; empty if they do not.
+        refuses_voice: Whether a default voice that the local server does not have is refused.
     """
 
     source: Source
@@ -42,14 +43,17 @@ class Request:
     options: Options
     providers: Mapping[str, Provider]
     base_url: str
+    refuses_voice: bool
 
 
-def request_of(source: str | Source, options: Options) -> Request:
+def request_of(source: str | Source, options: Options, *, refuses_voice: bool = True) -> Request:
     """Make a request definite, or refuse it; looks at nothing but the settings.
 
     Args:
         source: The manifest: a path, an open binary stream, or rows.
         options: How to run it.
+        refuses_voice: Whether a voice in the options that the local server does not have is refused,
+            and not spoken by another: not where it may be meant for other providers.
 
     Raises:
         UsageError: An option is out of its range, or the manifest is none to be run here.
@@ -91,6 +95,7 @@ def request_of(source: str | Source, options: Options) -> Request:
         options=options,
         providers=providers,
         base_url=base_url,
+        refuses_voice=refuses_voice,
     )
 
 

@@ -24,6 +24,7 @@ def plan(
     source: str | Source,
     options: Options | None = None,
     *,
+    refuses_voice: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Plan:
     """Check every row, price it, and say what a run would do; spends and changes nothing.
@@ -32,6 +33,7 @@ def plan(
         source: The manifest: a path, an open binary stream, or rows: mappings of columns to what a line
             of JSON Lines can hold, read once, one at a time. A stream and rows need `Options.output`.
         options: As for `run`.
+        refuses_voice: Whether a voice in the options that the local server does not have is refused.
         progress: Called with the number of rows seen so far.
 
     Raises:
@@ -39,7 +41,7 @@ def plan(
         ConfigurationError: A setting is wrong, or the budget is in money that cannot be counted.
         BatchjobsError: Anything else that `run` would refuse, but for a missing key.
     """
-    request = request_of(source, options or Options())
+    request = request_of(source, options or Options(), refuses_voice=refuses_voice)
     folder = request.folder
     exists = (folder / run_folder.CHECKPOINT).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
@@ -120,11 +122,20 @@ def carry_out(
     source: str | Source,
     options: Options,
     *,
+    refuses_voice: bool = True,
     observe: Observer | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RunReport:
-    """Run as `run` does, but leave a signal in the report: the command line has more to say first."""
-    request = request_of(source, options)
+    """Run as `run` does, but leave a signal in the report: the command line has more to say first.
+
+    Args:
+        source: As for `run`.
+        options: As for `run`.
+        refuses_voice: As for `plan`.
+        observe: As for `run`.
+        progress: As for `run`.
+    """
+    request = request_of(source, options, refuses_voice=refuses_voice)
     with open_run_folder(request) as checkpoint:
         if trio.lowlevel.in_trio_run():
             raise UsageError(

@@ -47,6 +47,16 @@ def read_options(given: Mapping[str, object]) -> Options:
     return dataclasses.replace(fill(Options, given), command=typed_command())
 
 
+def is_voice_typed() -> bool:
+    """Whether ``--voice`` was typed: one from the file or the environment may be for other providers."""
+    context = click.get_current_context()
+    return any(
+        "--voice" in option.opts
+        and context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        for option in context.command.params
+    )
+
+
 def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
     """Refuse options of the local server, typed for a run that starts none."""
     from batchjobs import config, providers

@@ -9,7 +9,13 @@ import click
 
 from batchjobs.cli.commands.run import run
 from batchjobs.cli.console import exit_on_error, say
-from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
+from batchjobs.cli.job_options import (
+    MANIFEST,
+    is_voice_typed,
+    manifest_source,
+    read_options,
+    run_settings,
+)
 from batchjobs.cli.left_out import tell_absent, tell_notes
 from batchjobs.cli.options import option
 from batchjobs.formatting import duration, money, plural
@@ -41,7 +47,9 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
     from batchjobs.api.run import plan as plan_run
 
     with exit_on_error():
-        made = plan_run(manifest_source(manifest), read_options(given))
+        made = plan_run(
+            manifest_source(manifest), read_options(given), refuses_voice=is_voice_typed()
+        )
     tell_absent(made, str(manifest))
     tell_notes(made)
     if as_json:
@@ -87,6 +95,7 @@ def _show_plan(made: "Plan") -> None:
     parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
     say("to do: " + ", ".join(parts))
     _show_uses(made.uses)
+    _show_stand_ins(made)
     for name, kinds in made.unpriced.items():
         for kind in kinds:
             what, setting = _PRICES[kind]
@@ -106,6 +115,22 @@ def _show_uses(uses: "Sequence[Use]") -> None:
         if any(voices):
             line += f", {'voice' if len(voices) == 1 else 'voices'} {_join_names(voices)}"
         say(line)
+        if any(voices) and not any(use.engine for use in uses if use.provider == name):
+            say(f"  not asked here whether it has them: 'batchjobs providers --voices {name}' does")
+
+
+def _show_stand_ins(made: "Plan") -> None:
+    """Say which voices the local server speaks for without having them."""
+    from batchjobs.api.voices import find_stand_ins
+
+    voices = Counter[str]()
+    for use in find_stand_ins(made):
+        voices[use.voice] += use.rows
+    if voices:
+        say(
+            f"voices that the local server does not have, so that others speak for them: "
+            f"{_join_names(voices)} ('batchjobs providers --voices local' lists its own)"
+        )
 
 
 def _join_names(names: "Counter[str]", *, none: str = "") -> str:

@@ -7,14 +7,65 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
-from batchjobs.cli.options import config_option, json_option
+from batchjobs.cli.options import complete_provider, config_option, json_option, option
 
 
 @click.command()
+@option(
+    "--voices",
+    "voices_of",
+    default="",
+    metavar="NAME",
+    shell_complete=complete_provider,
+    help="List this provider's voices; a hosted one is asked, which costs nothing.",
+)
+@option("--base-url", default="", help="With --voices: where the provider is: wss://HOST/api/v1.")
+@option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --voices: file with the key, readable by its owner only.",
+)
+@option("--insecure", is_flag=True, help="Allow unencrypted connections to other machines.")
 @json_option
 @config_option
-def providers(*, as_json: bool, config: Path | None) -> None:
-    """List the providers, their settings, and where each value comes from."""
+def providers(
+    *,
+    voices_of: str,
+    base_url: str,
+    key_file: Path | None,
+    insecure: bool,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """List the providers, their settings, and where each value comes from.
+
+    \b
+    Example:
+        batchjobs providers --voices munsit
+    """
+    if not voices_of:
+        _show_settings(config, as_json=as_json)
+        return
+    from batchjobs.api.voices import list_voices
+
+    with exit_on_error():
+        found = list_voices(
+            voices_of,
+            base_url=base_url,
+            key_file=key_file,
+            insecure=insecure,
+            config_file=config,
+        )
+    if as_json:
+        print_json([dataclasses.asdict(voice) for voice in found])
+        return
+    width = max((len(voice.id) for voice in found), default=0)
+    for voice in found:
+        facts = ", ".join(filter(None, (voice.name, voice.gender, voice.language)))
+        say(f"{voice.id:<{width}}  {facts}".rstrip())
+
+
+def _show_settings(config: Path | None, *, as_json: bool) -> None:
     from batchjobs import config as configuration
 
     with exit_on_error():

@@ -18,7 +18,13 @@ from batchjobs.cli.console import (
     show_progress,
     waste_of,
 )
-from batchjobs.cli.job_options import MANIFEST, manifest_source, read_options, run_settings
+from batchjobs.cli.job_options import (
+    MANIFEST,
+    is_voice_typed,
+    manifest_source,
+    read_options,
+    run_settings,
+)
 from batchjobs.cli.left_out import describe_left_files, tell_absent, tell_notes
 from batchjobs.cli.next_step import next_step, quote_command, typed_command
 from batchjobs.cli.options import option
@@ -71,6 +77,7 @@ def run(
             report = carry_out(
                 manifest_source(manifest),
                 read_options(given),
+                refuses_voice=is_voice_typed(),
                 observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
                 progress=_show_checked if sys.stderr.isatty() and not quiet else None,
             )

@@ -20,6 +20,7 @@ from batchjobs.audio.pcm import quantise, to_floats
 from batchjobs.errors import EngineError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.samples import Resampler
+from batchjobs.server.engines.voices import VARIANTS
 from batchjobs.text import script_of, split_messages
 
 _PROGRAM = Path(__file__).with_name("espeak_helper.py")
@@ -56,13 +57,15 @@ def choose_variant(voice_id: str) -> tuple[str, int]:
     """Choose the espeak variant and pitch for a voice id: always the same for the same id.
 
     Args:
-        voice_id: Any; one that says ``female`` or ``male`` gets such a voice.
+        voice_id: One of `VARIANTS`, or any; one that says ``female`` or ``male`` gets such a voice.
 
     Returns:
         The variant, as ``f3`` or ``m1``, and the pitch, 35 to 65.
     """
     name = voice_id.casefold()
-    if "female" in name:
+    if name in VARIANTS:
+        variants: tuple[str, ...] = (VARIANTS[name],)
+    elif "female" in name:
         variants = _FEMALE
     elif "male" in name:
         variants = _MALE
