@@ -102,6 +102,24 @@ def prepare(
     )
 
 
+@contextmanager
+def stage_plan(
+    request: Request, progress: Callable[[int], None] | None = None
+) -> Iterator[tuple[Checkpoint, Plan]]:
+    """Make a plan that nobody carries out; its rows are staged in the checkpoint for as long.
+
+    Args:
+        request: What was asked for.
+        progress: Called with the number of rows checked so far.
+    """
+    folder = request.folder
+    exists = (folder / run_folder.CHECKPOINT).is_file()
+    with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
+        made, _ = make_plan(request, checkpoint, progress)
+        check_budget(request, made, checkpoint)
+        yield checkpoint, made
+
+
 def make_plan(
     request: Request, checkpoint: Checkpoint, progress: Callable[[int], None] | None
 ) -> tuple[Plan, str]:

@@ -64,6 +64,8 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
     if options.compress and not options.library_hooks:
         hint = "leave out one of --compress and --no-library-hooks"
         raise UsageError("--compress needs its hook into trio-websocket", hint=hint)
+    if options.pilot and options.select != "all":
+        raise UsageError("--pilot and --select both choose rows", hint="give one of them")
     options = _name_provider(options)
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned

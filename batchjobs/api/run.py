@@ -5,14 +5,11 @@ from collections.abc import Callable
 
 import trio
 
-from batchjobs.api.budget import check_budget
 from batchjobs.api.execute import execute
-from batchjobs.api.prepare import make_plan, open_run_folder, prepare
+from batchjobs.api.prepare import open_run_folder, prepare, stage_plan
 from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import request_of
-from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import UsageError
-from batchjobs.files import run_folder
 from batchjobs.manifest import Source
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
@@ -42,12 +39,8 @@ def plan(
         BatchjobsError: Anything else that `run` would refuse, but for a missing key.
     """
     request = request_of(source, options or Options(), refuses_voice=refuses_voice)
-    folder = request.folder
-    exists = (folder / run_folder.CHECKPOINT).is_file()
-    with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
-        plan, _ = make_plan(request, checkpoint, progress)
-        check_budget(request, plan, checkpoint)
-    return plan
+    with stage_plan(request, progress) as (_, made):
+        return made
 
 
 def run(

@@ -12,6 +12,8 @@ from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
 _ADD: Final = f"INSERT INTO temp.staged VALUES ({','.join('?' * len(Row._fields))})"
+_SIZES: Final = 4
+"""Lengths of rows that a sample has its share of: the shortest quarter of a voice's, the next …"""
 _MOST_VOICES: Final = 1_000
 """A manifest may name a million of them: too many to read."""
 
@@ -151,6 +153,55 @@ class Staging:
             json.dumps(list(actions)),
             limit,
         )
+
+    def keep_only(self, actions: Iterable[str], positions: Iterable[int]) -> None:
+        """Leave only the rows at these positions to do, of those with these actions; the rest wait."""
+        self._write(
+            """UPDATE temp.staged SET action = 'later'
+               WHERE action IN (SELECT value FROM json_each(?1))
+               AND position NOT IN (SELECT value FROM json_each(?2))""",
+            json.dumps(list(actions)),
+            json.dumps(list(positions)),
+        )
+
+    def keep_sample(self, actions: Iterable[str], share: float) -> None:
+        """Leave only a sample of the rows to do, and of each voice and length its share.
+
+        Which rows are in it is decided by their keys among all rows, finished ones included: run
+        again, a sample goes on and never grows. At least one row of each voice and length is in it.
+
+        Args:
+            actions: The rows with others stay as they are.
+            share: From 0 to 1.
+        """
+        everything = "SELECT * FROM temp.staged"
+        if self._keeps_rest:
+            everything += """ UNION ALL SELECT * FROM rows
+                              WHERE position NOT IN (SELECT position FROM temp.staged)"""
+        self._write(
+            f"""WITH spoken AS (SELECT position, key, kind, provider, characters + seconds AS length,
+                       coalesce(json_extract(CAST(job AS TEXT), '$.speech.voice_id'), '') AS voice
+                   FROM ({everything}) WHERE kind <> ''),
+               sized AS (SELECT *, ntile(?3) OVER (
+                       PARTITION BY provider, kind, voice ORDER BY length, key) AS size FROM spoken),
+               ranked AS (SELECT position,
+                       row_number() OVER (PARTITION BY provider, kind, voice, size ORDER BY key) AS place,
+                       count(*) OVER (PARTITION BY provider, kind, voice, size) AS among FROM sized)
+               UPDATE temp.staged SET action = 'later'
+               WHERE action IN (SELECT value FROM json_each(?1)) AND position IN (
+                   SELECT position FROM ranked WHERE place > max(1, ceil(among * ?2)))""",
+            json.dumps(list(actions)),
+            share,
+            _SIZES,
+        )
+
+    def stream(self, actions: Iterable[str]) -> Iterator[Row]:
+        """Read the staged rows with these actions, in the manifest's order."""
+        query = """SELECT * FROM temp.staged WHERE position > ?
+                   AND action IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
+        names = json.dumps(list(actions))
+        for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
+            yield from page
 
     # -- sums -----------------------------------------------------------------------------------
 

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+from click.core import ParameterSource
+
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 
 if TYPE_CHECKING:
@@ -29,6 +32,28 @@ def typed_command() -> str:
 def quote_command(*words: object) -> str:
     """Write a command of ours, called as we were: ``batchjobs verify 'outputs/two words'``."""
     return shlex.join([*_program(), *map(str, words)])
+
+
+def typed_options(*without: str) -> list[str]:
+    """Give the options that the current command was typed with, as words.
+
+    Args:
+        without: Names of the parameters to leave out.
+    """
+    context = click.get_current_context()
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        is_typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not isinstance(option, click.Option) or name in without or not is_typed:
+            continue
+        value = context.params[name]
+        if option.is_flag:
+            words.append((option.opts if value else option.secondary_opts)[0])
+        else:
+            values = value if option.multiple else [value]
+            words += [word for each in values for word in (option.opts[0], str(each))]
+    return words
 
 
 def command_of(found: "RunStatus", folder: Path) -> str:

@@ -45,6 +45,21 @@ def parse_rate(text: str) -> float:
     return per_second
 
 
+def parse_share(text: str) -> float:
+    """Read ``1%`` as 0.01.
+
+    Raises:
+        ConfigurationError: Anything that is no percentage above 0 and up to 100.
+    """
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not text.strip().endswith("%") or not 0 < share <= 1:
+        raise ConfigurationError(f"'{text}' is no percentage", hint="give one up to 100%: 1%")
+    return share
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     """What holds for rows that leave a column empty; None and an empty text are the provider's own.
@@ -144,6 +159,26 @@ class Options:
         default=None,
         metavar="N",
         least=0,
+        is_planned=True,
+    )
+    pilot: float = setting(
+        "Do only so much of the rows, a sample over voices and lengths, and say what all of them "
+        "would cost, how long they would take, and how many would be bad.",
+        default=0.0,
+        metavar="PERCENT",
+        least=0,
+        most=1,
+        parse=parse_share,
+        note="a share from 0 to 1; 0 means all rows",
+        is_planned=True,
+    )
+    select: str = setting(
+        "Do only the texts that a choice takes; 'coverage' takes those that hold the most letter pairs "
+        "(with their marks), then the most words, that the others do not hold, for each voice, "
+        "within --budget or --max-characters.",
+        default="all",
+        choices=("all", "coverage"),
+        noun="way to select",
         is_planned=True,
     )
     sentence_pause_seconds: float = setting(
@@ -263,6 +298,7 @@ class Options:
         default=None,
         metavar="N",
         least=0,
+        is_planned=True,
     )
     max_audio_seconds: float | None = setting(
         "Send at most so many seconds of recordings, over all runs in this folder.",

@@ -1,5 +1,6 @@
 """Jobs x checkpoint: what there is to do, what it costs, and every row that cannot be done."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from batchjobs.checkpoint import Checkpoint
@@ -11,6 +12,7 @@ from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.ownership import refuse_foreign_reports
 from batchjobs.planning.plan import TO_BUY, Action, BadRowsError, Plan
 from batchjobs.planning.row_builder import RowBuilder
+from batchjobs.planning.selection import postpone
 from batchjobs.planning.stager import Stager
 from batchjobs.planning.totals import sum_plan
 from batchjobs.providers import Provider
@@ -69,9 +71,7 @@ def make_plan(
         stager.stage_all(rows)
     if stager.bad.total and not options.skip_bad_rows:
         raise BadRowsError(name, stager.bad.first, stager.bad.total)
-    if options.limit is not None:
-        # Before there are followers: a row that waits buys nothing for others. A bad row is never
-        # done: counted, it would use up the limit of every run.
-        checkpoint.staging.postpone_beyond((*TO_BUY, Action.COPY), options.limit)
+    coverage = postpone(checkpoint, providers, options)
     checkpoint.staging.mark_followers(TO_BUY, Action.FOLLOW)
-    return sum_plan(checkpoint, providers, stager)
+    made = sum_plan(checkpoint, providers, stager)
+    return made if coverage is None else dataclasses.replace(made, coverage=coverage)

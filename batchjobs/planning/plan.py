@@ -7,6 +7,7 @@ from typing import Final
 
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Kind
+from batchjobs.planning.coverage import Coverage
 
 
 class Action(enum.StrEnum):
@@ -28,7 +29,7 @@ class Action(enum.StrEnum):
     SUSPECT = "suspect"
     """Its result is kept, and in doubt."""
     LATER = "later"
-    """Left for another run by a limit."""
+    """Left for another run by a limit, a sample or a choice."""
 
 
 TO_BUY: Final = (Action.NEW, Action.CHANGED, Action.RETRY, Action.REMAKE)
@@ -142,6 +143,7 @@ class Plan:
         tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
             text in another file. Then an unchanged manifest need not be read again.
         notes: What was passed over or odd as the manifest was read, a sentence each.
+        coverage: What the texts that a choice takes hold of all; None if all are taken.
     """
 
     rows: int
@@ -161,6 +163,7 @@ class Plan:
     superseded: tuple[Superseded, ...] = ()
     tells_all: bool = True
     notes: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def to_do(self) -> int:

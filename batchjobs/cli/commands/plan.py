@@ -1,6 +1,7 @@
 """The command `plan`."""
 
 import functools
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,12 +18,14 @@ from batchjobs.cli.job_options import (
     run_settings,
 )
 from batchjobs.cli.left_out import tell_absent, tell_notes
+from batchjobs.cli.next_step import quote_command, typed_options
 from batchjobs.cli.options import option
 from batchjobs.formatting import duration, money, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchjobs.planning.coverage import Coverage
     from batchjobs.planning.plan import Plan, Use
 
 _PRICES: Final = {
@@ -36,20 +39,40 @@ _NAMES_SHOWN: Final = 3
 @click.command()
 @MANIFEST
 @functools.partial(run_settings, only_planned=True, like=run)
+@option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the manifest of what --select takes is written.  "
+    "[default: MANIFEST's name with .coverage.jsonl]",
+)
+@option("--force", is_flag=True, help="Write it over one that is there.")
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
+def plan(
+    manifest: Path, *, target: Path | None, force: bool, as_json: bool, **given: object
+) -> None:
     """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.
 
+    With --select, what it takes is written as a manifest of its own.
+
     \b
-    Example:
+    Examples:
         batchjobs plan talks.csv -p munsit --voice ar-najdi-male-2
+        batchjobs plan talks.csv -p munsit --select coverage --budget 20
     """
     from batchjobs.api.run import plan as plan_run
+    from batchjobs.api.selection import write_selection
 
     with exit_on_error():
-        made = plan_run(
-            manifest_source(manifest), read_options(given), refuses_voice=is_voice_typed()
-        )
+        options = read_options(given)
+        source = manifest_source(manifest)
+        chosen = None
+        if options.select == "all":
+            made = plan_run(source, options, refuses_voice=is_voice_typed())
+        else:
+            chosen = write_selection(source, options, target, replace=force)
+            made = chosen.plan
     tell_absent(made, str(manifest))
     tell_notes(made)
     if as_json:
@@ -58,6 +81,10 @@ def plan(manifest: Path, *, as_json: bool, **given: object) -> None:
         say(msgspec.json.encode(made).decode())
     else:
         _show_plan(made)
+    if chosen is not None:
+        same = typed_options("output", "select", "target", "force", "as_json")
+        step = quote_command("run", chosen.path, "-o", chosen.folder, *same)
+        say(f"chosen rows: {chosen.path}\nnext: {step}", sys.stderr if as_json else sys.stdout)
 
 
 def _show_plan(made: "Plan") -> None:
@@ -75,7 +102,7 @@ def _show_plan(made: "Plan") -> None:
         Action.KEPT: "failed for good (--retry-failed tries them again)",
         Action.SUSPECT: "kept, in doubt (accept them, or --retry-failed buys them again)",
         Action.BAD: "cannot be run (see --skip-bad-rows), or whose recordings are gone",
-        Action.LATER: "left for later by --limit",
+        Action.LATER: "left for later by --limit, --pilot or --select",
     }
     for action, meaning in meanings.items():
         work = made.by_action[action]
@@ -84,6 +111,8 @@ def _show_plan(made: "Plan") -> None:
     if made.orphans:
         are = "job is" if made.orphans == 1 else "jobs are"
         say(f"  {made.orphans:>9,}  finished {are} in the run folder but not in the manifest")
+    if made.coverage is not None:
+        _show_coverage(made.coverage)
     work = made.to_buy
     parts = [plural(work.sessions, "session")]
     if work.characters:
@@ -101,6 +130,15 @@ def _show_plan(made: "Plan") -> None:
             what, setting = _PRICES[kind]
             table = f"[providers.{name}]"
             say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")
+
+
+def _show_coverage(coverage: "Coverage") -> None:
+    share = f"{100 * coverage.rows / max(coverage.of_rows, 1):.1f} %"
+    say(
+        f"chosen: {coverage.rows:,} of {plural(coverage.of_rows, 'text')} ({share}); with what is "
+        f"done they hold {coverage.pairs:,} of {plural(coverage.of_pairs, 'pair')} of letters with their "
+        f"marks and {coverage.words:,} of {plural(coverage.of_words, 'word')}"
+    )
 
 
 def _show_uses(uses: "Sequence[Use]") -> None:
