@@ -14,6 +14,7 @@ from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.files import run_folder
 from batchjobs.outputs import reports
+from batchjobs.outputs.forecast import Forecast, make_forecast
 from batchjobs.outputs.left_files import LeftFiles, find_left_files
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning.plan import Action, Plan
@@ -34,6 +35,7 @@ class RunReport:
         left_files: Results in the folder that belong to no row any more.
         error: What stopped the run; None if it came to its end.
         signal_number: The signal that stopped it; 0 if none did.
+        forecast: After a pilot, what is to be expected of all rows.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class RunReport:
     left_files: LeftFiles
     error: BatchjobsError | None = None
     signal_number: int = 0
+    forecast: Forecast | None = None
 
     def raise_for_status(self) -> Self:
         """Raise if not all went well; gives the report back if it did.
@@ -79,9 +82,13 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     last = None if plan.to_do else reports.find_last_summary(checkpoint)
     if last is not None and end == RunEnd() and last.exit_code == 0:
         run.observe(RunFinished(exit_code=0, totals=last))
-        left = find_left_files(checkpoint, done=last.done)
         return RunReport(
-            folder=request.folder, exit_code=0, summary=last, plan=plan, left_files=left
+            folder=request.folder,
+            exit_code=0,
+            summary=last,
+            plan=plan,
+            left_files=find_left_files(checkpoint, done=last.done),
+            forecast=_forecast(run),
         )
     summary = summarise(checkpoint, request.providers)
     error = end.error
@@ -110,7 +117,13 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
         left_files=find_left_files(checkpoint, done=summary.done),
         error=error,
         signal_number=end.signal_number,
+        forecast=_forecast(run),
     )
+
+
+def _forecast(run: PreparedRun) -> Forecast | None:
+    request = run.request
+    return make_forecast(run.checkpoint, request.providers) if request.options.pilot else None
 
 
 def write_broken_report(run: PreparedRun, error: BaseException) -> None:

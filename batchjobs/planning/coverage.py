@@ -139,8 +139,9 @@ def _choose(
         gain = sum(unit not in units.covered for unit in units.of_text[index])
         if not gain or spent + cost > most_cost:
             continue  # a cheaper one may still be had
-        if heap and -gain / cost > heap[0][0]:
-            heapq.heappush(heap, (-gain / cost, index))
+        now = (-gain / cost, index)
+        if heap and now > heap[0]:
+            heapq.heappush(heap, now)
             continue
         chosen.append(index)
         spent += cost

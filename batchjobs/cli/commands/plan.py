@@ -111,18 +111,8 @@ def _show_plan(made: "Plan") -> None:
     if made.orphans:
         are = "job is" if made.orphans == 1 else "jobs are"
         say(f"  {made.orphans:>9,}  finished {are} in the run folder but not in the manifest")
-    if made.coverage is not None:
-        _show_coverage(made.coverage)
-    work = made.to_buy
-    parts = [plural(work.sessions, "session")]
-    if work.characters:
-        speech = duration(made.speech_seconds)
-        parts.append(f"{plural(work.characters, 'character')} (about {speech} of speech)")
-    if work.seconds:
-        parts.append(f"{duration(work.seconds)} of recordings")
-    costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
-    parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
-    say("to do: " + ", ".join(parts))
+    _show_coverage(made.coverage)
+    say("to do: " + _describe_work(made))
     _show_uses(made.uses)
     _show_stand_ins(made)
     for name, kinds in made.unpriced.items():
@@ -132,7 +122,23 @@ def _show_plan(made: "Plan") -> None:
             say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")
 
 
-def _show_coverage(coverage: "Coverage") -> None:
+def _describe_work(made: "Plan") -> str:
+    """Say how much there is to buy, and what it costs."""
+    work = made.to_buy
+    parts = [plural(work.sessions, "session")]
+    if work.characters:
+        speech = duration(made.speech_seconds)
+        parts.append(f"{plural(work.characters, 'character')} (about {speech} of speech)")
+    if work.seconds:
+        parts.append(f"{duration(work.seconds)} of recordings")
+    costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
+    parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
+    return ", ".join(parts)
+
+
+def _show_coverage(coverage: "Coverage | None") -> None:
+    if coverage is None:
+        return
     share = f"{100 * coverage.rows / max(coverage.of_rows, 1):.1f} %"
     say(
         f"chosen: {coverage.rows:,} of {plural(coverage.of_rows, 'text')} ({share}); with what is "

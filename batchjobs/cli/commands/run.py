@@ -1,5 +1,6 @@
 """The command `run`."""
 
+import math
 import os
 import shlex
 import sys
@@ -26,15 +27,16 @@ from batchjobs.cli.job_options import (
     run_settings,
 )
 from batchjobs.cli.left_out import describe_left_files, tell_absent, tell_notes
-from batchjobs.cli.next_step import next_step, quote_command, typed_command
+from batchjobs.cli.next_step import next_step, quote_command, typed_command, typed_options
 from batchjobs.cli.options import option
 from batchjobs.files import run_folder
-from batchjobs.formatting import plural
+from batchjobs.formatting import duration, money, plural
 from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
 
 if TYPE_CHECKING:
     from batchjobs.api.report import RunReport
+    from batchjobs.outputs.forecast import Forecast
     from batchjobs.progress import Observer
 
 
@@ -127,14 +129,41 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     if line := waste_of(summary):
         yield line
     yield f"results: {report.folder}{os.sep}"
+    if report.forecast is not None:
+        yield from _forecast_lines(report.forecast)
     yield from _shortfalls(report)
     if line := describe_left_files(report.left_files, report.folder):
         yield line
+    if report.forecast is not None and not report.signal_number and report.error is None:
+        whole = quote_command("run", manifest, *typed_options("pilot"))
+        yield f"listen to some, or: {quote_command('check', report.folder)}"
+        yield f"all of it, without what is done: {whole}"
+        return
     step = next_step(summary, typed_command(), report.folder)
     look = f"next: {quote_command('verify', report.folder)}"
     if str(manifest) != "-":
         look += f", or edit {shlex.quote(str(manifest))} and run it again"
     yield step or look
+
+
+def _forecast_lines(forecast: "Forecast") -> Iterator[str]:
+    """Say what all rows would cost, how long they take, and how many would be bad."""
+    rows = forecast.sampled + forecast.left
+    yield f"pilot: {forecast.sampled:,} of {plural(rows, 'job')}; of all of them, 19 times in 20:"
+    cost, speech, share = forecast.cost, forecast.speech_seconds, forecast.bad_share
+    if cost is not None and forecast.currency:
+        low, likely, high = (money(value, forecast.currency) for value in cost)
+        yield f"  cost: about {likely} ({low} to {high}), retries included"
+    if speech.likely:
+        low, likely, high = map(duration, speech)
+        yield f"  speech: about {likely} ({low} to {high})"
+    if forecast.work_seconds:
+        yield f"  time: about {duration(forecast.work_seconds)} more, as fast as the pilot went"
+    least, most = math.floor(share.low * rows), math.ceil(share.high * rows)
+    yield (
+        f"  bad clips: {forecast.bad:,} of {forecast.sampled:,} failed or are in doubt; "
+        f"{least:,} to {most:,} of all ({100 * share.low:.1f} to {100 * share.high:.1f} %)"
+    )
 
 
 def _shortfalls(report: "RunReport") -> Iterator[str]:
