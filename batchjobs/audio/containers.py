@@ -17,12 +17,14 @@ from batchjobs.audio.source import (
     Source,
     decoding_error,
 )
+from batchjobs.audio.timeline import TimeLine
 from batchjobs.errors import DecoderMissingError, RecordingError
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.codec.context import CodecContext
     from av.container import InputContainer
+    from av.packet import Packet
 
 _FORMATS: Final = {
     Container.MP4: "mov",
@@ -42,11 +44,16 @@ _CODECS: Final = frozenset(
     aac alac mp3 mp3float opus vorbis flac ac3 eac3 wmav1 wmav2 wmapro amrnb amrwb
     """.split()
 )
+_EVEN_CODECS: Final = frozenset({"aac", "alac", "mp3", "mp3float", "ac3", "eac3"})
+"""Each of their packets holds as many samples."""
 _STEPS: Final = {"u8": 2.0**-7, "s16": 2.0**-15}
 """Between two samples, of a full scale of 1: what decoders of sound that was coded give has none."""
 _LOST_SHARE: Final = 0.02
 _LOST_SECONDS: Final = 0.5
 """Headers round lengths, and encoders fill the last packet."""
+_MICROSECONDS: Final = 1_000_000
+"""FFmpeg's unit of what is said of a whole file."""
+_SILENCE_FRAMES: Final = 32_768
 _SLACK_SECONDS: Final = 1
 """Packets say about how long it is: encoders fill up the last one, and need some to begin."""
 
@@ -73,7 +80,7 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
         ) from error
     av.logging.set_level(None)
     try:
-        frames = _count_frames(file, container)
+        frames = _count_frames(path, file, container)
         with _demux(file, container) as (demuxer, stream):
             recording = Recording(
                 path=path,
@@ -85,12 +92,7 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
             slack = stream.rate * _SLACK_SECONDS
 
             def read(_: int) -> Iterator[Block]:
-                left = frames + slack
-                for block in _decode(path, container, demuxer, stream):
-                    yield block[:left]
-                    left -= len(block)
-                    if left <= 0:
-                        return
+                return _decode(path, container, demuxer, stream)
 
             step = _STEPS.get(stream.format.name.removesuffix("p"), 0.0)
             yield Source(recording=recording, least_frames=frames - slack, read=read, step=step)
@@ -130,37 +132,57 @@ def _is_readable(codec: str) -> bool:
     return name in _CODECS or name.startswith("pcm_")
 
 
-def _count_frames(file: BufferedReader, container: Container) -> int:
-    """Count the frames by the packets, without decoding them.
+def _count_frames(path: Path, file: BufferedReader, container: Container) -> int:
+    """Count the frames by the packets, without decoding them unless these cannot be believed.
 
     Raises:
         RecordingError: There is less than the file claims.
     """
     with _demux(file, container) as (demuxer, stream):
-        claimed = _find_claimed_seconds(demuxer, stream)
-        end = 0.0
-        begin = float("inf")
+        claimed = _find_claimed_end(demuxer, stream)
+        line = _make_time_line(demuxer)
+        end, last, packets, samples = 0.0, 0.0, 0, 0
         for packet in demuxer.demux(stream):
             if packet.pts is None or packet.time_base is None:
                 continue
-            begin = min(begin, float(packet.pts * packet.time_base))
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        seconds = max(0.0, end - max(0.0, begin)) if end else 0.0
-        if seconds < claimed * (1 - _LOST_SHARE) - _LOST_SECONDS:
+            begin = float(packet.pts * packet.time_base)
+            last, packets = float((packet.duration or 0) * packet.time_base), packets + 1
+            line.end_seconds += line.find_gap(begin) + last
+            end = max(end, begin + last)
+            samples += _count_samples(packet, stream)
+        if end < claimed * (1 - _LOST_SHARE) - _LOST_SECONDS:
             raise RecordingError(
-                f"{file.name} ends early: it claims {claimed:.2f} s and holds {seconds:.2f} s",
+                f"{file.name} ends early: it claims {claimed:.2f} s and holds {end:.2f} s",
                 hint=KEEP_REST_HINT,
             )
-        return round(seconds * stream.rate)
+        # Of an MP4 the last packet before silence is said to be as long as that.
+        usual = max(_SLACK_SECONDS, 2 * line.end_seconds / max(1, packets))
+        frames = round((line.end_seconds - max(0.0, last - usual)) * stream.rate)
+    if samples <= frames + stream.rate * _SLACK_SECONDS:
+        return frames
+    with _demux(file, container) as (demuxer, stream):
+        return sum(len(block) for block in _decode(path, container, demuxer, stream))
 
 
-def _find_claimed_seconds(demuxer: "InputContainer", stream: "AudioStream") -> float:
-    """Read how long the audio claims to be; 0 where nothing can be said."""
+def _count_samples(packet: "Packet[AudioStream]", stream: "AudioStream") -> int:
+    """Count what a packet holds at the least, whatever its stamps say; 0 if that cannot be known."""
+    if stream.codec_context.name.startswith("pcm_"):
+        return packet.size // (stream.format.bytes * stream.channels)
+    return stream.codec_context.frame_size if stream.codec_context.name in _EVEN_CODECS else 0
+
+
+def _make_time_line(demuxer: "InputContainer") -> TimeLine:
+    """Make the time line of the whole file, whose other streams may begin earlier."""
+    return TimeLine((demuxer.start_time or 0) / _MICROSECONDS)
+
+
+def _find_claimed_end(demuxer: "InputContainer", stream: "AudioStream") -> float:
+    """Read at which stamp the audio claims to end; 0 where nothing can be said."""
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
     # Of the whole file: its other streams may be longer.
     others = len(demuxer.streams) > 1
-    return 0.0 if others or not demuxer.duration else demuxer.duration / 1_000_000
+    return 0.0 if others or not demuxer.duration else demuxer.duration / _MICROSECONDS
 
 
 def _decode(
@@ -170,15 +192,25 @@ def _decode(
     import av
 
     resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+    line = _make_time_line(demuxer)
     try:
         for frame in demuxer.decode(stream):
-            frame.pts = None  # gaps in the time line are no gaps in the sound
+            gap = line.find_gap(frame.time)
+            yield from _give_silence(round(gap * stream.rate), stream.channels)
+            line.end_seconds += gap + frame.samples / frame.sample_rate
+            frame.pts = None  # the resampler only changes the format
             for plain in resampler.resample(frame):
                 yield plain.to_ndarray().T.astype(np.float32, copy=False)
         for plain in resampler.resample(None):
             yield plain.to_ndarray().T.astype(np.float32, copy=False)
     except (av.error.FFmpegError, ValueError) as error:
         raise _damage(path, container, error) from error
+
+
+def _give_silence(frames: int, channels: int) -> Iterator[Block]:
+    while frames > 0:
+        yield np.zeros((min(frames, _SILENCE_FRAMES), channels), dtype=np.float32)
+        frames -= _SILENCE_FRAMES
 
 
 def _damage(path: Path, container: Container, error: Exception) -> RecordingError:
