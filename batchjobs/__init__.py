@@ -7,8 +7,9 @@
         print(result["id"], result["output"])
 
 Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
-`scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
-`write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run` for programs that use trio.
+`review`, `scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
+`write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run`
+for programs that use trio.
 """
 
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
     from batchjobs.api.report import RunReport
+    from batchjobs.api.review import ReviewReport, review
     from batchjobs.api.run import plan, run, run_async
     from batchjobs.api.status import RunStatus, status
     from batchjobs.api.verify import VerifyReport, verify
@@ -65,6 +67,7 @@ __all__ = [
     "PageReport",
     "Plan",
     "ProbeReport",
+    "ReviewReport",
     "RunFinished",
     "RunReport",
     "RunStarted",
@@ -85,6 +88,7 @@ __all__ = [
     "probe",
     "read_book",
     "read_results",
+    "review",
     "run",
     "run_async",
     "scan",

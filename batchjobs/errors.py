@@ -24,6 +24,7 @@ __all__ = [
     "QuotaSpentError",
     "Reaction",
     "RecordingError",
+    "ReviewError",
     "RunLockedError",
     "ServiceUnavailableError",
     "SessionError",
@@ -91,6 +92,10 @@ class RecordingError(ManifestError):
 
 class DecoderMissingError(RecordingError):
     """A recording is good, and what reads its kind comes with an extra that is not installed."""
+
+
+class ReviewError(ManifestError):
+    """A file of decisions cannot be carried out as it stands; nothing was changed."""
 
 
 class NoRunError(BatchjobsError):

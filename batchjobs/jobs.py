@@ -234,6 +234,8 @@ class Sign(enum.StrEnum):
     """Far fewer words than so much sound has had in this run."""
     UNSETTLED = "unsettled"
     """The transcript still changed, or answers were missing, when it was taken."""
+    REJECTED = "rejected"
+    """Somebody who listened, or read, found it bad: the next run buys it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

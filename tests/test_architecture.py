@@ -71,6 +71,7 @@ OWNERS = {
 COVERED = {
     "faults/doubt": "cli/commands/accept",
     "faults/signals": "process/signals",
+    "api/review": "outputs/decided outputs/decisions",
     "api/run": "execute prepare report request",
     "audio/encoding": "formats",
     "audio/header": "source uncompressed",
@@ -100,6 +101,7 @@ COVERED = {
     "manifest/refused_manifests": "columns csv_header source tape",
     "manifest/scan": "arrivals cli/commands/scan",
     "options/table": "setting",
+    "cli/review": "cli/commands/review",
     "outputs/reports": "summary",
     "planning/former": "keys",
     "planning/make_plan": "stager",

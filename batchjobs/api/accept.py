@@ -1,9 +1,8 @@
 """Results in doubt that were listened to become done, without a purchase."""
 
 import contextlib
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchjobs import config
@@ -11,8 +10,7 @@ from batchjobs.checkpoint import Checkpoint, JobRecord, Outcome, Row, SegmentCha
 from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import Sign, Status
-from batchjobs.outputs import reports, reuse
-from batchjobs.planning.ownership import refuse_foreign_files
+from batchjobs.outputs import decided, reports
 from batchjobs.providers import Provider
 from batchjobs.runner import sweep
 
@@ -52,7 +50,7 @@ def accept(
     Args:
         folder: The run folder.
         ids: Which jobs.
-        every: All of them.
+        every: All of them, but those that somebody has rejected.
         reasons: Those against which nothing else speaks than these; names of `Sign`.
         config_file: Where prices are set, for the summary; None means ``batchjobs.toml`` here.
 
@@ -144,31 +142,20 @@ def _why_not(name: str, outcome: Outcome | None) -> str:
 
 def _suspects(checkpoint: Checkpoint, reasons: set[str]) -> Iterator[tuple[Row, JobRecord]]:
     for row, record in checkpoint.rows.stream_records(Status.SUSPECT):
-        if not reasons or {doubt.sign for doubt in record.doubts} <= reasons:
+        signs = {doubt.sign for doubt in record.doubts}
+        if signs <= reasons if reasons else Sign.REJECTED not in signs:
             yield row, record
 
 
 def _accept(checkpoint: Checkpoint, row: Row, kept: JobRecord) -> bool:
     """Put a job's files in their places and say that it is done; false if they are damaged."""
-    refuse_foreign_files(row, checkpoint)
-    # A copy, not a rename: until it is committed, what is kept stays where it is.
-    written = reuse.copy_result(checkpoint.folder, row.output, kept)
-    if written is None:
+    prepared = decided.prepare_acceptance(checkpoint, row, kept)
+    if prepared is None:
         return False
+    record, written = prepared
     # The row may have another place by now than when it was bought: a kill that leaves a file there
     # leaves ours, and no older result is taken for what stands there then.
     checkpoint.commit(changes=[SegmentChanges(assembling=row.id)])
     publish(written.targets)
-    record = replace(
-        kept,
-        status=Status.DONE,
-        output=row.output,
-        files=written.files,
-        error_class="" if kept.sample_rate or kept.text.strip() else "no_speech",
-        error_message="",
-        is_passing=False,
-        is_damaged=False,  # what was copied was compared with its hash
-        finished_at=time.time(),
-    )
     checkpoint.accept(record, kept=kept)
     return True

@@ -12,6 +12,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.api.page": "PageReport write_report",
     "batchjobs.api.probe": "ProbeReport probe",
     "batchjobs.api.report": "RunReport",
+    "batchjobs.api.review": "ReviewReport review",
     "batchjobs.api.run": "plan run run_async",
     "batchjobs.api.status": "RunStatus status",
     "batchjobs.api.verify": "VerifyReport verify",

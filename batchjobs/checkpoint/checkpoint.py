@@ -1,6 +1,7 @@
 """The one truth about what is done: an SQLite file in the run folder, with a ledger of attempts."""
 
 import hashlib
+import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -206,21 +207,44 @@ class Checkpoint:
         Raises:
             DiskError: The disk failed: it is suspect still.
         """
-        moved = {}
-        if Path(record.output).suffix.lower() in EXACT_ENDINGS:
-            moved[kept.output] = (record.output, record.files[0].bytes)
         with self._database.transaction() as connection:
             connection.execute(_DROP_REPORT)
-            # First the job: where it stands now, older segments stood, and are gone.
-            ledger.accept(connection, record, kept=kept)
-            segments.accept(connection, keys=[doubt.key for doubt in kept.doubts], moved=moved)
-            finished.note_outcomes(connection, [record])
+            _accept(connection, record, kept)
 
-    def review(self, decisions: Sequence[Review]) -> None:
-        """Write decisions of somebody who listened, all or none of them.
+    def review(
+        self,
+        decisions: Sequence[Review],
+        *,
+        accepted: Sequence[tuple[JobRecord, JobRecord]] = (),
+        rejected: Sequence[tuple[JobRecord, JobRecord]] = (),
+    ) -> None:
+        """Write decisions of somebody who listened, and what follows from them, all or nothing of it.
+
+        Args:
+            decisions: The decisions.
+            accepted: Jobs that are done now: as they are, and as they were kept in doubt.
+            rejected: Jobs that are in doubt now: as they are, and as they were.
 
         Raises:
-            DiskError: The disk failed: none is written.
+            DiskError: The disk failed: nothing is written.
         """
         with self._database.transaction() as connection:
             reviews.write(connection, decisions)
+            if accepted or rejected:
+                connection.execute(_DROP_REPORT)
+            for record, kept in accepted:
+                _accept(connection, record, kept)
+            for record, former in rejected:
+                ledger.reject(connection, record)
+                segments.forget(connection, job_key=record.key, path=former.output)
+                finished.note_outcomes(connection, [record])
+
+
+def _accept(connection: sqlite3.Connection, record: JobRecord, kept: JobRecord) -> None:
+    moved = {}
+    if Path(record.output).suffix.lower() in EXACT_ENDINGS:
+        moved[kept.output] = (record.output, record.files[0].bytes)
+    # First the job: where it stands now, older segments stood, and are gone.
+    ledger.accept(connection, record, kept=kept)
+    segments.accept(connection, keys=[doubt.key for doubt in kept.doubts], moved=moved)
+    finished.note_outcomes(connection, [record])

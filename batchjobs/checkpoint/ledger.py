@@ -157,6 +157,18 @@ def accept(connection: sqlite3.Connection, record: JobRecord, *, kept: JobRecord
     )
 
 
+def reject(connection: sqlite3.Connection, record: JobRecord) -> None:
+    """Write that a result was rejected: what was paid for it is kept in doubt, and copied by nobody."""
+    write_records(connection, [record])
+    connection.execute(
+        "DELETE FROM jobs WHERE key = ? AND status = 'done' AND instr(id, char(31)) > 0",
+        (record.key,),
+    )
+    connection.execute(
+        "UPDATE attempts SET result = 'kept' WHERE result = 'done' AND key = ?", (record.key,)
+    )
+
+
 def _keep_what_was_bought(connection: sqlite3.Connection, failed: JobRecord) -> None:
     """Keep the result of a job's earlier content apart: if the edit is undone, it is there."""
     # No id holds a control character.

@@ -138,6 +138,13 @@ class Lookups:
                     UNION SELECT path FROM segments WHERE {_IS_SUSPECT}"""
         return SuspectFiles(ours, self._database.select_texts(query))
 
+    def find_rejected_places(self) -> set[str]:
+        """Find the places of rows whose result was rejected, where nothing is to stand until the next."""
+        query = """SELECT rows.output FROM jobs JOIN rows USING (id, key) WHERE status = 'suspect'
+                   AND EXISTS (SELECT 1 FROM json_each(CAST(record AS TEXT), '$.doubts') AS doubt
+                               WHERE json_extract(doubt.value, '$.sign') = 'rejected')"""
+        return self._database.select_texts(query)
+
     # -- recordings -----------------------------------------------------------------------------
 
     def find_source(self, path: str) -> SourceRecord | None:

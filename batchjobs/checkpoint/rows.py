@@ -96,6 +96,12 @@ class Rows:
         found = self._database.select(query, (json.dumps(list(ids)),), _read_outcome)
         return {outcome.row.id: outcome for outcome in found}
 
+    def find_twins(self, keys: Sequence[str]) -> list[Outcome]:
+        """Find the rows that ask for one of these keys and have a result, done or in doubt."""
+        query = f"""{_OUTCOMES} WHERE rows.key IN (SELECT value FROM json_each(?))
+                    AND jobs.status IN ('done', 'suspect') ORDER BY position"""
+        return self._database.select(query, (json.dumps(list(keys)),), _read_outcome)
+
     def stream_finished_files(self) -> Iterator[Iterator[FinishedFile]]:
         """Read what shows that rows are done, in pages, in order of their positions.
 

@@ -97,6 +97,21 @@ def accept(
         _write_records(connection, [new])
 
 
+def forget(connection: sqlite3.Connection, *, job_key: str, path: str) -> None:
+    """Forget the segments of a job that was rejected, wherever else they stand: they are bought again.
+
+    Args:
+        connection: The checkpoint.
+        job_key: The job's.
+        path: Its file.
+    """
+    connection.execute(
+        """DELETE FROM segments WHERE key IN
+           (SELECT key FROM segments WHERE job_key = ? OR path = ?)""",
+        (job_key, path),
+    )
+
+
 def _write_records(connection: sqlite3.Connection, records: Sequence[SegmentRecord]) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",

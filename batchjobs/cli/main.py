@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "providers": "List the providers and their settings.",
     "report": "Write a page to look at a run and listen to it.",
     "results": "Print the results, at any time.",
+    "review": "Carry out what was decided in the report.",
     "run": "Run MANIFEST, or continue it: the same command.",
     "scan": "Make a manifest of a folder of recordings.",
     "serve": "Serve the services' protocol on this machine.",

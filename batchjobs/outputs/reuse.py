@@ -42,15 +42,13 @@ def copy_result(folder: Path, output: str, donor: JobRecord) -> Written | None:
             main, *others = donor.files
             endings = [Path(file.path).suffix for file in others]
             names = [output, *(run_folder.path_beside(output, ending) for ending in endings)]
-            contents = [
-                b"".join(_read_intact(folder / file.path, file)) for file in (main, *others)
-            ]
+            contents = [b"".join(read_intact(folder / file.path, file)) for file in (main, *others)]
             return write_contents(folder, dict(zip(names, contents, strict=True)))
         main = donor.files[0]
         source = folder / main.path
         if Path(output).suffix.lower() == source.suffix.lower():
             target = find_target(folder, output)
-            write_part(target, _read_intact(source, main))
+            write_part(target, read_intact(source, main))
             file = replace(main, path=output)
             return Written(targets=(target,), files=(file,), pcm_sha256=donor.pcm_sha256)
         pcm = check_samples(read_span(source, 0, donor.frames), donor.pcm_sha256, source)
@@ -75,7 +73,7 @@ def find_changes(folder: Path, files: Sequence[FileRecord]) -> list[str]:
             if size != file.bytes:
                 found.append(f"{file.path}: {size:,} bytes, not {file.bytes:,}")
             else:
-                deque(_read_intact(path, file), maxlen=0)
+                deque(read_intact(path, file), maxlen=0)
         except FileNotFoundError:
             found.append(f"{file.path}: is missing")
         except OSError as error:
@@ -95,7 +93,7 @@ def check_samples(pieces: Iterable[bytes], sha256: str, path: Path) -> Iterator[
         raise RecordingError(f"{path} has another content")
 
 
-def _read_intact(path: Path, known: FileRecord) -> Iterator[bytes]:
+def read_intact(path: Path, known: FileRecord) -> Iterator[bytes]:
     """Read a file that is as it was.
 
     Raises:

@@ -45,6 +45,19 @@ def is_same_length(seconds: float, other_seconds: float) -> bool:
     return abs(math.log(seconds / other_seconds)) <= _SAME_LENGTH
 
 
+def remove_rejected(folder: Path, places: Collection[str]) -> None:
+    """Remove what stands under final names though it was rejected; it is kept among those in doubt.
+
+    Args:
+        folder: The run folder.
+        places: Paths of main files below it.
+    """
+    for place in places:
+        for path in run_folder.files_of_result(place):
+            with contextlib.suppress(OSError):
+                (folder / path).unlink(missing_ok=True)
+
+
 def sweep_suspects(folder: Path, ours: Collection[str], used: Collection[str]) -> None:
     """Remove what is kept no longer, and what killed runs have left.
 

@@ -13,13 +13,13 @@ from batchjobs.formatting import plural
 if TYPE_CHECKING:
     from batchjobs.api.accept import AcceptReport
 
-_REASONS: Final = "silent abrupt short long broken unheard few_words unsettled".split()
+_REASONS: Final = "silent abrupt short long broken unheard few_words unsettled rejected".split()
 
 
 @click.command()
 @RUN_FOLDER
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@option("--all", "every", is_flag=True, help="Accept every suspect result.")
+@option("--all", "every", is_flag=True, help="Accept every suspect result that was not rejected.")
 @option(
     "--reason",
     "reasons",
