@@ -7,7 +7,7 @@
         print(result["id"], result["output"])
 
 Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
-`review`, `scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
+`review`, `check`, `scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
 `write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run`
 for programs that use trio.
 """
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchjobs import errors
     from batchjobs.api.accept import AcceptReport, accept
+    from batchjobs.api.check import check
+    from batchjobs.api.checking import CheckReport
     from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
     from batchjobs.api.report import RunReport
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from batchjobs.api.verify import VerifyReport, verify
     from batchjobs.audiobook import BoundBook, bind
     from batchjobs.book import Book, Chapter, read_book, write_manifest
-    from batchjobs.checkpoint import JobRecord
+    from batchjobs.checkpoint import CheckRecord, CheckVerdict, JobRecord
     from batchjobs.manifest.scan import ScanReport, scan
     from batchjobs.options import Defaults, Options
     from batchjobs.options.audiobook import BindSettings
@@ -57,6 +59,9 @@ __all__ = [
     "Book",
     "BoundBook",
     "Chapter",
+    "CheckRecord",
+    "CheckReport",
+    "CheckVerdict",
     "Defaults",
     "Event",
     "JobFinished",
@@ -83,6 +88,7 @@ __all__ = [
     "__version__",
     "accept",
     "bind",
+    "check",
     "errors",
     "plan",
     "probe",

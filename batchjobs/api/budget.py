@@ -52,21 +52,31 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
 def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
     """Set what may be spent against what was, over all runs in the folder."""
     options = request.options
+    return Budget(
+        money=math.inf if options.budget is None else options.budget,
+        characters=math.inf if options.max_characters is None else options.max_characters,
+        audio_seconds=math.inf if options.max_audio_seconds is None else options.max_audio_seconds,
+        spent=sum_spent(checkpoint, request.providers),
+    )
+
+
+def sum_spent(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> Price:
+    """Add up what was spent over all runs in a folder.
+
+    Args:
+        checkpoint: The run folder's.
+        providers: By name, for the prices.
+    """
     spent = Price()
     for name, _, characters, seconds in checkpoint.totals.sum_sent():
-        provider = request.providers.get(name)
+        provider = providers.get(name)
         cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
         spent = Price(
             money=spent.money + cost,
             characters=spent.characters + characters,
             audio_seconds=spent.audio_seconds + seconds,
         )
-    return Budget(
-        money=math.inf if options.budget is None else options.budget,
-        characters=math.inf if options.max_characters is None else options.max_characters,
-        audio_seconds=math.inf if options.max_audio_seconds is None else options.max_audio_seconds,
-        spent=spent,
-    )
+    return spent
 
 
 def add_what_is_left(

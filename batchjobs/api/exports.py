@@ -9,6 +9,8 @@ __all__ = ["HOMES"]
 
 _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.api.accept": "AcceptReport accept",
+    "batchjobs.api.check": "check",
+    "batchjobs.api.checking": "CheckReport",
     "batchjobs.api.page": "PageReport write_report",
     "batchjobs.api.probe": "ProbeReport probe",
     "batchjobs.api.report": "RunReport",
@@ -19,7 +21,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.audiobook": "BoundBook bind",
     "batchjobs.options.audiobook": "BindSettings",
     "batchjobs.book": "Book Chapter read_book write_manifest",
-    "batchjobs.checkpoint": "JobRecord",
+    "batchjobs.checkpoint": "CheckRecord CheckVerdict JobRecord",
     "batchjobs.manifest.scan": "ScanReport scan",
     "batchjobs.options": "Defaults Options",
     "batchjobs.outputs.reports": "read_results",

@@ -8,7 +8,7 @@ import trio
 from batchjobs.api.execute import execute
 from batchjobs.api.prepare import open_run_folder, prepare, stage_plan
 from batchjobs.api.report import RunReport, write_broken_report, write_report
-from batchjobs.api.request import request_of
+from batchjobs.api.request import Request, request_of
 from batchjobs.errors import UsageError
 from batchjobs.manifest import Source
 from batchjobs.options import Options
@@ -129,6 +129,24 @@ def carry_out(
         progress: As for `run`.
     """
     request = request_of(source, options, refuses_voice=refuses_voice)
+    return carry_out_request(request, observe=observe, progress=progress)
+
+
+def carry_out_request(
+    request: Request,
+    *,
+    observe: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
+) -> RunReport:
+    """Run what was asked for; a signal is left in the report.
+
+    Args:
+        request: What was asked for, made definite.
+        observe: As for `run`.
+        progress: As for `run`.
+        announce: Told the plan once it is seen to be affordable, before anything is bought.
+    """
     with open_run_folder(request) as checkpoint:
         if trio.lowlevel.in_trio_run():
             raise UsageError(
@@ -136,6 +154,8 @@ def carry_out(
                 hint="await batchjobs.run_async(…) there",
             )
         run = prepare(request, checkpoint, observe, progress)
+        if announce is not None:
+            announce(run.plan)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.note_first() as noted:
             try:

@@ -2,6 +2,7 @@
 
 from batchjobs.checkpoint.checkpoint import Checkpoint
 from batchjobs.checkpoint.checks import (
+    SILENCE_DBFS,
     CheckedOutcome,
     CheckRecord,
     CheckVerdict,
@@ -25,6 +26,7 @@ from batchjobs.checkpoint.staging import StagedTotal
 from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
 __all__ = [
+    "SILENCE_DBFS",
     "AttemptEnd",
     "AttemptStart",
     "CheckRecord",

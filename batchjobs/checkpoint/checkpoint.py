@@ -197,6 +197,39 @@ class Checkpoint:
             connection.execute(_DROP_REPORT)
             write_checks(connection, records)
 
+    def begin_exchange(self, take: JobRecord) -> None:
+        """Write that a job's files are about to be replaced by those of another take of it.
+
+        Until `end_exchange` the take stands beside the job's own result: whatever a kill leaves, the
+        next run finds the one or the other, and buys nothing.
+
+        Args:
+            take: A finished result of what the job asks for, with its id and key, and its own files.
+
+        Raises:
+            DiskError: The disk failed: nothing may be replaced.
+        """
+        with self._database.transaction() as connection:
+            ledger.claim_files(connection, [take.id])
+            ledger.set_apart(connection, take)
+
+    def end_exchange(self, record: JobRecord, checks: Sequence[CheckRecord]) -> None:
+        """Write that a job's files are another take's now.
+
+        Args:
+            record: What the job is now.
+            checks: What was found of its takes, with the places where they stand by now.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(_DROP_REPORT)
+            ledger.forget_apart(connection, record)
+            ledger.write_records(connection, [record])
+            finished.note_outcomes(connection, [record])
+            write_checks(connection, checks)
+
     def accept(self, record: JobRecord, *, kept: JobRecord) -> None:
         """Make a suspect job done, in one transaction.
 

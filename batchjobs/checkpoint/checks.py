@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,10 @@ class CheckVerdict(enum.StrEnum):
     """It cannot be told from what was heard: nothing is bought for it."""
     SCORED = "scored"
     """A transcript beside its row's reference: measured, and judged by nobody."""
+
+
+SILENCE_DBFS: Final = -120.0
+"""The level of a clip in which every sample is zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,11 @@ class ClipSigns:
     rate_deviations: float = 0.0
     pitch_hz: float = 0.0
     voice_deviations: float = 0.0
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is anything to be heard."""
+        return self.level_dbfs > SILENCE_DBFS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,25 @@ def reject(connection: sqlite3.Connection, record: JobRecord) -> None:
     )
 
 
+def set_apart(connection: sqlite3.Connection, record: JobRecord) -> None:
+    """Keep a result beside the job's own: whatever asks for its key can be made of it."""
+    apart = dataclasses.replace(record, id=_apart_id(record))
+    connection.execute(
+        "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
+        (*_JOB_VALUES(apart), to_json(apart)),
+    )
+
+
+def forget_apart(connection: sqlite3.Connection, record: JobRecord) -> None:
+    """Drop the result of a job that stands beside its own."""
+    connection.execute("DELETE FROM jobs WHERE id = ?", (_apart_id(record),))
+
+
+def _apart_id(record: JobRecord) -> str:
+    # No id holds a control character.
+    return f"{record.id}\x1f{record.key}"
+
+
 def _keep_what_was_bought(connection: sqlite3.Connection, failed: JobRecord) -> None:
     """Keep the result of a job's earlier content apart: if the edit is undone, it is there."""
     # No id holds a control character.

@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
@@ -15,6 +15,7 @@ from batchjobs.formatting import duration, money, plural
 
 if TYPE_CHECKING:
     from batchjobs.outputs.summary import RunSummary
+    from batchjobs.progress import Observer
 
 
 @contextlib.contextmanager
@@ -116,6 +117,41 @@ def show_progress(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"\r\x1b[K{line}\r")
         sys.stderr.flush()
+
+
+def checks_of(summary: "RunSummary") -> Iterator[str]:
+    """Say in a line each what a check found, and what it cost to hear and to buy again."""
+    if summary.checks:
+        found = ", ".join(f"{count:,} {verdict}" for verdict, count in summary.checks.items())
+        yield f"checked: {found}"
+    if summary.check_audio_seconds:
+        heard = f"{duration(summary.check_audio_seconds)} of audio"
+        yield f"check: {', '.join([heard, *_sums(summary.check_spent)])}"
+    if summary.quality_characters:
+        sent = plural(summary.quality_characters, "character")
+        yield f"quality: {', '.join([sent, *_sums(summary.quality_spent)])}"
+
+
+def _sums(costs: Mapping[str, float]) -> list[str]:
+    return [money(cost, currency) for currency, cost in costs.items() if cost]
+
+
+def watch_run(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
+    """Choose who listens to a run: bars on a terminal, lines elsewhere, lines of JSON if asked for.
+
+    Args:
+        as_json: Events as JSON lines on the standard output.
+        quiet: Nobody listens, unless it is for JSON.
+        verbose: What bars and lines tell besides.
+    """
+    from batchjobs.progress import Bars, JsonLines, Lines
+
+    if as_json:
+        return JsonLines(sys.stdout)
+    if quiet:
+        return None
+    watch = Bars if sys.stderr.isatty() else Lines
+    return watch(sys.stderr, verbosity=verbose)
 
 
 def print_json(value: object) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -20,17 +20,24 @@ MANIFEST = click.argument("manifest", type=click.Path(path_type=Path, allow_dash
 
 
 def run_settings(
-    command: _Command, *, only_planned: bool = False, like: click.Command | None = None
+    command: _Command,
+    *,
+    only_planned: bool = False,
+    only: Collection[str] | None = None,
+    like: click.Command | None = None,
 ) -> _Command:
     """Add the settings of a run.
 
     Args:
         command: The command that gets them.
         only_planned: Only those that say what there is to do.
+        only: Only those with these names; None for all.
         like: Another command, whose table in the file holds for this one too.
     """
     for setting in reversed(SETTINGS.values()):
         if only_planned and "is_planned" not in setting.details:
+            continue
+        if only is not None and setting.name not in only:
             continue
         if setting.name == "config":
             command = config_option(command, like=like)

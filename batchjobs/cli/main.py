@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "accept": "Make suspect results done, without a purchase.",
     "bind": "Bind a run's chapters as an audiobook.",
     "book": "Make a manifest of an EPUB, text or Markdown.",
+    "check": "Have speech heard again; buy anew what is bad.",
     "plan": "Check and price a manifest; spends nothing.",
     "probe": "Find out how a service ends its audio.",
     "providers": "List the providers and their settings.",

@@ -10,7 +10,14 @@ import msgspec
 import orjson
 from msgspec import UNSET, structs
 
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import (
+    CheckedOutcome,
+    Checkpoint,
+    CheckRecord,
+    JobRecord,
+    Row,
+    describe_check,
+)
 from batchjobs.errors import NoRunError, UsageError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
@@ -168,18 +175,27 @@ def result_lines(
         raise UsageError(
             f"there is no status '{min(unknown)}'", hint=f"there are {', '.join(STATUSES)}"
         )
-    for row, record in checkpoint.rows.stream_outcomes():
-        status = NOT_RUN if record is None else record.status.value
+    for outcome in _stream_outcomes(checkpoint):
+        status = NOT_RUN if outcome.record is None else outcome.record.status.value
         if status in statuses:
-            yield _line_with_status(row, record, status)
+            yield _line_with_status(outcome, status)
 
 
-def _line_with_status(row: Row, record: JobRecord | None, status: str) -> bytes:
+def _stream_outcomes(checkpoint: Checkpoint) -> Iterator[CheckedOutcome]:
+    """Read every row with what became of it; what a check found is looked up only if there was one."""
+    if checkpoint.checks.has_any():
+        return checkpoint.checks.stream_outcomes()
+    found = checkpoint.rows.stream_outcomes()
+    return (CheckedOutcome(row, record, None) for row, record in found)
+
+
+def _line_with_status(outcome: CheckedOutcome, status: str) -> bytes:
     """Say what became of a row, with its status."""
+    row, record, check = outcome
     job = row.read()
     ours: dict[str, object] = {"id": row.id, "line": row.line, "status": status}
     if record is not None and record.status is Status.DONE:
-        ours |= _result_of(row, record, job)
+        ours |= _result_of(row, record, job, check)
     elif record is not None:
         ours |= _failure_of(row, record)
     return _encode_line(dict(job.row), ours)
@@ -199,9 +215,10 @@ def _join_lines(lines: Iterable[bytes], check: Callable[[], None] | None = None)
 
 
 def _done_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
-    for row, record in checkpoint.rows.stream_records(Status.DONE):
-        job = row.read()  # once: of a million rows it is a tenth of the time
-        yield _encode_line(dict(job.row), _result_of(row, record, job))
+    for row, record, check in _stream_outcomes(checkpoint):
+        if record is not None and record.status is Status.DONE:
+            job = row.read()  # once: of a million rows it is a tenth of the time
+            yield _encode_line(dict(job.row), _result_of(row, record, job, check))
 
 
 def _failed_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
@@ -245,7 +262,9 @@ def _failure_of(row: Row, record: JobRecord) -> dict[str, object]:
     return failure | {"status": record.status, "cost": record.cost, "kept": kept}
 
 
-def _result_of(row: Row, record: JobRecord, job: Job | BadRow) -> dict[str, object]:
+def _result_of(
+    row: Row, record: JobRecord, job: Job | BadRow, check: CheckRecord | None
+) -> dict[str, object]:
     result: dict[str, object] = {
         "id": row.id,
         "line": row.line,
@@ -265,14 +284,19 @@ def _result_of(row: Row, record: JobRecord, job: Job | BadRow) -> dict[str, obje
         result["text"] = job.text
     else:
         result |= {"transcript": record.text, "no_speech": not record.text.strip()}
-    return result | {
-        "attempts": record.attempts,
-        "cost": record.cost,
-        "copied_from": record.copied_from or None,
-        "started_at": round(record.started_at, 3),
-        "finished_at": round(record.finished_at, 3),
-        "evidence": None if record.evidence is None else msgspec.to_builtins(record.evidence),
-    }
+    found: dict[str, object] = {} if check is None else {"check": describe_check(check)}
+    return (
+        result
+        | found
+        | {
+            "attempts": record.attempts,
+            "cost": record.cost,
+            "copied_from": record.copied_from or None,
+            "started_at": round(record.started_at, 3),
+            "finished_at": round(record.finished_at, 3),
+            "evidence": None if record.evidence is None else msgspec.to_builtins(record.evidence),
+        }
+    )
 
 
 def _encode_line(columns: dict[str, object], ours: dict[str, object]) -> bytes:

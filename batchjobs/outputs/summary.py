@@ -1,10 +1,14 @@
 """What became of a run's rows and what was spent: counted, and as ``summary.json`` keeps it."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from msgspec import UNSET, UnsetType, field, structs
 
 from batchjobs.checkpoint import Checkpoint, RunTotals, SentTotal
+from batchjobs.errors import BatchjobsError
+from batchjobs.files import run_folder
 from batchjobs.providers import Provider
 
 
@@ -18,6 +22,11 @@ class RunSummary(RunTotals, frozen=True, kw_only=True):
         wasted: What of it led to nothing.
         characters_wasted: Characters sent that led to nothing.
         audio_seconds_wasted: Seconds of recordings sent that led to nothing.
+        checks: Finished results by what a check says of them; those not checked are not counted.
+        check_spent: Money by currency that it cost to have clips heard.
+        check_audio_seconds: Seconds of clips that were sent for it.
+        quality_spent: Money by currency that went into clips bought again.
+        quality_characters: Characters sent for those.
         manifest: The manifest, as it was named.
         exit_code: What the run exited with; None while it goes on, or where it was cancelled.
         finished_at: Unix time; None while it goes on.
@@ -29,6 +38,11 @@ class RunSummary(RunTotals, frozen=True, kw_only=True):
     wasted: dict[str, float] = field(default_factory=dict)
     characters_wasted: int = 0
     audio_seconds_wasted: float = 0.0
+    checks: dict[str, int] = field(default_factory=dict)
+    check_spent: dict[str, float] = field(default_factory=dict)
+    check_audio_seconds: float = 0.0
+    quality_spent: dict[str, float] = field(default_factory=dict)
+    quality_characters: int = 0
     manifest: str = ""
     exit_code: int | UnsetType | None = UNSET
     finished_at: float | UnsetType | None = UNSET
@@ -51,14 +65,30 @@ def summarise(
         counted[name] = round(counted[name], 3)
     sent = checkpoint.totals.sum_sent(is_running=is_running)
     wasted = [each for each in sent if not each.led_to_result]
+    heard = _read_sent(checkpoint.folder / run_folder.CHECK)
+    bought_again = _read_sent(checkpoint.folder / run_folder.TAKES)
     return RunSummary(
         **counted,
         spent=_price(sent, providers),
         wasted=_price(wasted, providers),
         characters_wasted=sum(each.characters for each in wasted),
         audio_seconds_wasted=round(sum((each.audio_seconds for each in wasted), 0.0), 3),
+        checks={verdict.value: count for verdict, count in checkpoint.checks.count().items()},
+        check_spent=_price(heard, providers),
+        check_audio_seconds=round(sum((each.audio_seconds for each in heard), 0.0), 3),
+        quality_spent=_price(bought_again, providers),
+        quality_characters=sum(each.characters for each in bought_again),
         manifest=checkpoint.read_settings().get("manifest", ""),
     )
+
+
+def _read_sent(folder: Path) -> list[SentTotal]:
+    """Read what was sent in a run below this one; nothing if there is none that can be read."""
+    if not (folder / run_folder.CHECKPOINT).is_file():
+        return []
+    with contextlib.suppress(BatchjobsError), Checkpoint.read(folder) as checkpoint:
+        return checkpoint.totals.sum_sent()
+    return []
 
 
 def _price(sent: Iterable[SentTotal], providers: Mapping[str, Provider]) -> dict[str, float]:

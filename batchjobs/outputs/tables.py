@@ -19,7 +19,7 @@ from batchjobs.outputs.reports import result_lines
 _RUNS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula, or hides from it what does."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
-_SPREAD: Final = frozenset({"error", "evidence", "kept", "kept.evidence", "row"})
+_SPREAD: Final = frozenset({"check", "error", "evidence", "kept", "kept.evidence", "row"})
 """Facts of ours that are records themselves; a row's own are JSON in one cell."""
 _TABLE_BYTES: Final = 16 * 1024 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs.cli.console import (
+    checks_of,
     counts_of,
     die_of,
     exit_on_error,
@@ -18,6 +19,7 @@ from batchjobs.cli.console import (
     set_logging,
     show_progress,
     waste_of,
+    watch_run,
 )
 from batchjobs.cli.job_options import (
     MANIFEST,
@@ -37,7 +39,6 @@ from batchjobs.process.tuning import tune_process
 if TYPE_CHECKING:
     from batchjobs.api.report import RunReport
     from batchjobs.outputs.forecast import Forecast
-    from batchjobs.progress import Observer
 
 
 @click.command()
@@ -80,21 +81,10 @@ def run(
                 manifest_source(manifest),
                 read_options(given),
                 refuses_voice=is_voice_typed(),
-                observe=_observer(as_json=as_json, quiet=quiet, verbose=verbose),
+                observe=watch_run(as_json=as_json, quiet=quiet, verbose=verbose),
                 progress=_show_checked if sys.stderr.isatty() and not quiet else None,
             )
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
-
-
-def _observer(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
-    from batchjobs.progress import Bars, JsonLines, Lines
-
-    if as_json:
-        return JsonLines(sys.stdout)
-    if quiet:
-        return None
-    watch = Bars if sys.stderr.isatty() else Lines
-    return watch(sys.stderr, verbosity=verbose)
 
 
 def _show_checked(rows: int) -> None:
@@ -128,6 +118,7 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     yield counts_of(summary, done_before=before, is_idle=not plan.to_do)
     if line := waste_of(summary):
         yield line
+    yield from checks_of(summary)
     yield f"results: {report.folder}{os.sep}"
     if report.forecast is not None:
         yield from _forecast_lines(report.forecast)

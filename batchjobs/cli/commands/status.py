@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import counts_of, exit_on_error, print_json, say, waste_of
+from batchjobs.cli.console import checks_of, counts_of, exit_on_error, print_json, say, waste_of
 from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.next_step import command_of, next_step
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
@@ -51,6 +51,7 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
         yield line
     if line := describe_left_files(found.left_files, folder):
         yield line
+    yield from checks_of(found)
     if found.is_running:
         yield f"a run is going on: {plural(found.attempts_open, 'session')} open"
     elif step := next_step(found, command_of(found, folder), folder):

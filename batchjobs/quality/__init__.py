@@ -1,0 +1,1 @@
+"""Whether speech says its text: texts normalised and compared, clips measured, verdicts."""

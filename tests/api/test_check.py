@@ -1,0 +1,310 @@
+"""A check names what is bad, buys it again once, keeps the best, and is continued like any run."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import batchjobs
+from batchjobs import Defaults, Options, errors
+from batchjobs.api.report import RunReport
+from batchjobs.checkpoint import Checkpoint, CheckVerdict
+from batchjobs.files.run_folder import CHECK, CHECKPOINT, TAKES
+from batchjobs.server.engines.tone import ToneSynthesiser
+from tests.planted import FAULTS, choose_faults, make_texts, plant, say_with_fault
+from tests.recordings import read_pcm
+from tests.whole_runs import results, summary
+
+RATE = 16_000
+TEXTS = make_texts(20, words=(12, 16))
+ROWS = [{"id": f"r{place} سـ", "text": text} for place, text in enumerate(TEXTS)]
+PLANTED = dict(choose_faults([row["id"] for row in ROWS], FAULTS))
+SPEECH = Defaults(output_format=f"pcm_{RATE}")
+PRICED = """
+[providers.local]
+tts_price_per_million_characters = 1000.0
+stt_price_per_hour = 36.0
+"""
+
+
+def _options(folder: Path, **changes: object) -> Options:
+    options = Options(output=folder, engine="tone", speech=SPEECH)
+    return replace(options, **changes)  # type: ignore[arg-type]
+
+
+def _run(folder: Path, rows: list[dict[str, str]] = ROWS, **changes: object) -> RunReport:
+    return batchjobs.run(rows, _options(folder, **changes))
+
+
+def _plant(folder: Path, planted: Mapping[str, str] = PLANTED) -> None:
+    texts = {row["id"]: row["text"] for row in ROWS}
+    speaker = ToneSynthesiser()
+    plant(
+        folder,
+        {
+            name: (
+                say_with_fault(
+                    fault, texts[name], speaker, other=TEXTS[0][::-1], rate=RATE, voice="v"
+                ),
+                RATE,
+            )
+            for name, fault in planted.items()
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a finished run, five of whose clips have a fault each, heard once."""
+    folder = tmp_path_factory.mktemp("planted") / "run"
+    assert _run(folder).exit_code == 0
+    _plant(folder)
+    report = batchjobs.check(folder)
+    assert report.exit_code == 1
+    return folder
+
+
+@pytest.fixture
+def folder(planted: Path, tmp_path: Path) -> Path:
+    """Give a copy of that run."""
+    return shutil.copytree(planted, tmp_path / "run")
+
+
+def _attempts(folder: Path) -> int:
+    with Checkpoint.read(folder) as checkpoint:
+        return checkpoint.totals.count_rows().attempts
+
+
+def test_every_planted_fault_is_named_and_no_good_clip_is(folder: Path) -> None:
+    """With the words that are missing and where; it stands in the results, the summary, the status."""
+    heard = _attempts(folder / CHECK)
+    report = batchjobs.check(folder)
+    assert _attempts(folder / CHECK) == heard  # nothing is heard twice
+    assert {each.id for each in report.bad} == set(PLANTED)
+    assert report.verdicts == {CheckVerdict.GOOD: 15, CheckVerdict.BAD: 5}
+    by_fault = {PLANTED[each.id]: each for each in report.bad}
+    assert "no sound" in by_fault["silent"].reasons[0]
+    cut = by_fault["cut"]
+    assert cut.missing is not None
+    text = next(row["text"] for row in ROWS if row["id"] == cut.id)
+    assert text.endswith(cut.missing.words)
+    assert by_fault["repeated"].foreign is not None
+    lines = {line["id"]: line for line in results(folder)}
+    assert lines[cut.id]["check"]["verdict"] == "bad"
+    assert lines[cut.id]["check"]["missing"]["words"] == cut.missing.words
+    assert summary(folder)["checks"] == {"good": 15, "bad": 5}
+    found = batchjobs.status(folder)
+    assert found.checks == {"good": 15, "bad": 5}
+    assert found.check_audio_seconds > 0
+    assert isinstance(next(batchjobs.read_results(folder))["check"], dict)
+
+
+def test_bad_clips_are_bought_again_and_the_best_take_kept(folder: Path) -> None:
+    """Each once; the run sees finished rows with the new files; what was bad stands with the takes."""
+    before = {line["id"]: line["pcm_sha256"] for line in results(folder)}
+    report = batchjobs.check(folder, regenerate=2)
+    assert (report.exit_code, report.bad) == (0, ())
+    assert set(report.improved) == set(PLANTED)
+    assert _attempts(folder / TAKES) == len(PLANTED)
+    assert batchjobs.verify(folder).wrong == ()
+    after = {line["id"]: line["pcm_sha256"] for line in results(folder)}
+    assert {name for name in after if after[name] != before[name]} == set(PLANTED)
+    with Checkpoint.read(folder) as checkpoint:
+        for name in PLANTED:
+            own, take = checkpoint.checks.find_takes(name)
+            assert (own.take, own.verdict) == (0, CheckVerdict.BAD)
+            assert (take.take, take.verdict) == (1, CheckVerdict.GOOD)
+            assert (folder / own.path).is_file()
+            assert (folder / take.path).is_file()
+            assert checkpoint.checks.find([name])[name] == take
+    characters = sum(len(row["text"]) for row in ROWS if row["id"] in PLANTED)
+    assert report.summary.quality_characters == characters
+    again = _run(folder)
+    assert (again.plan.to_do, again.summary.attempts) == (0, len(ROWS))
+    assert again.summary.checks == {"good": 20}
+    # The takes that stand in their rows' places were heard, and are not heard again.
+    heard = _attempts(folder / CHECK)
+    once_more = batchjobs.check(folder, regenerate=2)
+    assert once_more.verdicts == {CheckVerdict.GOOD: 20}
+    assert (_attempts(folder / CHECK), _attempts(folder / TAKES)) == (heard, len(PLANTED))
+
+
+def test_only_what_was_bought_anew_is_checked_anew(folder: Path) -> None:
+    """After an edit one clip is heard, and the verdicts of the others stand."""
+    heard = _attempts(folder / CHECK)
+    rows = [dict(row) for row in ROWS]
+    edited = next(row for row in rows if row["id"] not in PLANTED)
+    edited["text"] = f"{TEXTS[1]} ثم مضى"
+    _run(folder, rows, replace=True)
+    assert batchjobs.status(folder).checks == {"good": 14, "bad": 5}
+    batchjobs.check(folder)
+    assert _attempts(folder / CHECK) == heard + 1
+    assert batchjobs.status(folder).checks == {"good": 15, "bad": 5}
+
+
+def test_a_budget_holds_over_hearing_and_buying(planted: Path, tmp_path: Path) -> None:
+    """What was heard counts; with no room left, nothing more is bought, and the code says so."""
+    folder = shutil.copytree(planted, tmp_path / "run", ignore=shutil.ignore_patterns(CHECK))
+    config = tmp_path / "batchjobs.toml"
+    config.write_text(PRICED, encoding="utf-8")
+    seconds = sum(line["audio_seconds"] for line in results(folder))
+    hearing = seconds / 100
+    options = Options(engine="tone", config=config, budget=hearing + 0.15)
+    report = batchjobs.check(folder, options, regenerate=3)
+    assert report.exit_code == errors.BudgetReachedError.exit_code
+    spent = report.summary
+    assert 0 < sum(spent.quality_spent.values()) <= 0.15
+    assert sum(spent.check_spent.values()) + sum(spent.quality_spent.values()) <= hearing + 0.15
+    assert report.bad
+    wide = batchjobs.check(folder, replace(options, budget=100.0), regenerate=3)
+    assert wide.exit_code == 0
+    assert _attempts(folder / TAKES) == len(PLANTED)
+
+
+def test_a_take_that_is_as_bad_ends_the_purchases(folder: Path) -> None:
+    """Where the service says the same again, it is how it is heard: inconclusive, and named."""
+    name = next(name for name, fault in PLANTED.items() if fault == "cut")
+    report = batchjobs.check(folder, regenerate=1)
+    assert report.exit_code == 0
+    with Checkpoint.read(folder / TAKES) as takes:
+        assert f"{name}.take1" in takes.rows.find_outcomes([f"{name}.take1"])
+    _plant(folder, {name: "cut"})
+    _plant_take(folder, name)
+    again = batchjobs.check(folder, regenerate=2)
+    assert again.bad == ()
+    assert again.verdicts[CheckVerdict.INCONCLUSIVE] == 1
+    assert _attempts(folder / TAKES) == len(PLANTED)
+
+
+def _plant_take(folder: Path, name: str) -> None:
+    """Let the take that was bought have the very fault of the clip."""
+    outcome = {line["id"]: line for line in results(folder)}[name]
+    pcm = read_pcm(folder / outcome["output"])
+    with Checkpoint.read(folder) as checkpoint:
+        path = checkpoint.rows.find_outcomes([name])[name].row.output
+    pcm = read_pcm(folder / path)
+    plant(folder / TAKES, {f"{name}.take1": (pcm, RATE)})
+
+
+def test_a_sample_and_the_worst_are_fewer_clips(planted: Path, tmp_path: Path) -> None:
+    """The same ones each time; the worst are those with the oddest signs, silence first."""
+    folder = shutil.copytree(planted, tmp_path / "run", ignore=shutil.ignore_patterns(CHECK))
+    sampled = batchjobs.check(folder, sample=0.4)
+    count = sum(sampled.verdicts.values())
+    assert 0 < count < 20
+    heard = _attempts(folder / CHECK)
+    assert batchjobs.check(folder, sample=0.4).verdicts == sampled.verdicts
+    assert _attempts(folder / CHECK) == heard
+    worst = batchjobs.check(folder, worst=1)
+    assert [PLANTED[each.id] for each in worst.bad] == ["silent"]
+
+
+def test_a_run_that_goes_on_is_checked_as_far_as_it_is_done(folder: Path) -> None:
+    """It is said; nothing is written where the run writes, and no clip is bought again."""
+    with Checkpoint.open(folder):
+        report = batchjobs.check(folder)
+        assert not report.is_stored
+        assert len(report.bad) == len(PLANTED)
+        with pytest.raises(errors.RunLockedError):
+            batchjobs.check(folder, regenerate=1)
+    assert batchjobs.check(folder).is_stored
+
+
+def test_transcripts_are_measured_beside_their_references(tmp_path: Path, folder: Path) -> None:
+    """Without a purchase: the rates of each, and where words are missing."""
+    said = results(folder)[0]
+    rows = [
+        {"id": "a", "audio": said["output"], "reference": said["text"]},
+        {"id": "b", "audio": said["output"], "reference": f"{said['text']} ثم مضى ولم يلتفت"},
+        {"id": "c", "audio": said["output"], "reference": ""},
+    ]
+    heard = tmp_path / "heard"
+    batchjobs.run(rows, Options(output=heard, engine="tone", input_root=folder))
+    report = batchjobs.check(heard)
+    assert (report.exit_code, report.clips) == (0, 0)
+    assert report.verdicts == {CheckVerdict.SCORED: 2}
+    lines = {line["id"]: line for line in results(heard)}
+    assert lines["a"]["check"]["wer"] == 0
+    assert lines["b"]["check"]["missing"]["count"] == 4
+    assert "check" not in lines["c"]
+    assert not (heard / CHECK).exists()
+
+
+def test_a_price_that_is_not_known_is_refused_before_anything(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a budget, of who is to hear, and of who is to speak again."""
+    shutil.rmtree(folder / CHECK)
+    monkeypatch.setenv("OTHER_KEY", "x" * 20)
+    config = tmp_path / "batchjobs.toml"
+    config.write_text(
+        '[providers.other]\nbase_url = "ws://127.0.0.1:9/api/v1"\nkey_variable = "OTHER_KEY"\n',
+        encoding="utf-8",
+    )
+    options = Options(provider="other", config=config, budget=1.0)
+    with pytest.raises(errors.ConfigurationError, match="no price is set"):
+        batchjobs.check(folder, options)
+    assert not (folder / CHECK).exists()
+    with pytest.raises(errors.ConfigurationError, match="no provider"):
+        batchjobs.check(folder, Options(provider="nobody"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sample": 0.0}, "no share"),
+        ({"sample": 1.5}, "no share"),
+        ({"worst": 0}, "below 1"),
+        ({"worst": 3, "sample": 0.5}, "two ways"),
+        ({"regenerate": 10}, "10 times"),
+        ({"distinguish": ["vowels"]}, "no step 'vowels'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(folder: Path, given: dict[str, object], said: str) -> None:
+    """Each with a sentence."""
+    with pytest.raises(errors.UsageError, match=said):
+        batchjobs.check(folder, **given)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_checked_is_told(tmp_path: Path, folder: Path) -> None:
+    """No run, a run without speech, and one whose results stand where a check has its own files."""
+    with pytest.raises(errors.NoRunError):
+        batchjobs.check(tmp_path)
+    heard = tmp_path / "heard"
+    audio = results(folder)[0]["output"]
+    batchjobs.run([{"audio": audio}], Options(output=heard, engine="tone", input_root=folder))
+    with pytest.raises(errors.UsageError, match="nothing to check"):
+        batchjobs.check(heard)
+    other = tmp_path / "other"
+    _run(other, [{"id": "a", "text": "صباح الخير", "output": "takes/a.wav"}])
+    with pytest.raises(errors.OutputError, match=r"takes/a\.wav"):
+        batchjobs.check(other)
+    assert (other / "takes/a.wav").is_file()
+
+
+def test_a_clip_that_is_gone_is_no_reason_not_to_check_the_others(folder: Path) -> None:
+    """It cannot be told of, and is named by the run in which clips are heard."""
+    line = next(line for line in results(folder) if line["id"] not in PLANTED)
+    (folder / line["output"]).unlink()
+    report = batchjobs.check(folder)
+    assert report.verdicts[CheckVerdict.BAD] == len(PLANTED)
+    assert sum(report.verdicts.values()) == len(ROWS)
+
+
+def test_steps_can_be_told_apart(tmp_path: Path) -> None:
+    """What makes no difference usually makes one if it is asked to."""
+    folder = tmp_path / "run"
+    text = "ذهبت إلى المدرسة صباحا ثم عدت منها مساء"
+    _run(folder, [{"id": "a", "text": text}])
+    speaker = ToneSynthesiser()
+    other = say_with_fault(
+        "wrong", text, speaker, other=text.replace("إلى", "الي"), rate=RATE, voice="v"
+    )
+    plant(folder, {"a": (other, RATE)})
+    batchjobs.check(folder)
+    assert results(folder)[0]["check"]["wer"] == 0
+    batchjobs.check(folder, distinguish=["hamza", "yeh"])
+    assert results(folder)[0]["check"]["wer"] > 0
+    assert (folder / CHECK / CHECKPOINT).is_file()
