@@ -26,7 +26,9 @@ HOSTED: Final = BUILT_IN["munsit"]
 EAGER: Final = replace(HOSTED, close_drains=True, transcript_per_chunk=True, pace=0.0)
 """One that lets a session end at once: it drains, answers every chunk, and takes them unpaced."""
 ARABIC: Final = "مَرْحَبًا ‌بِكُـــم‍ ٤٥ x"
-TO_VERSION_4: Final = "DROP TABLE checks; DROP TABLE reviews; PRAGMA user_version = 4;"
+TO_VERSION_4: Final = (
+    "DROP TABLE checks; DROP TABLE reviews; DROP TABLE tracks; PRAGMA user_version = 4;"
+)
 """Makes of a checkpoint one of the version before."""
 READY: Final = '{"type":"connectionInitialized"}'
 

@@ -151,7 +151,7 @@ def make_plan(
     refuse_replacing(request, checkpoint, plan)
     # What changed while it was read is not what the fingerprint of before stands for.
     is_told = plan.tells_all and _fingerprint(request) == before
-    told = tuple(notes.tell(request.name))
+    told = (*notes.tell(request.name), *plan.notes)
     if before and before == known.get("fingerprint"):  # it was not read, being as it was
         told = tuple(known.get("notes", "").splitlines())
     return dataclasses.replace(plan, notes=told), before if is_told else ""

@@ -88,6 +88,8 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
                 sample_rate=stream.rate,
                 channels=stream.channels,
                 frames=frames,
+                track=1 + [track.index for track in demuxer.streams.audio].index(stream.index),
+                tracks=len(demuxer.streams.audio),
             )
             slack = stream.rate * _SLACK_SECONDS
 

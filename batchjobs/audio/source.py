@@ -53,6 +53,8 @@ class Recording:
         sample_rate: In hertz.
         channels: How many.
         frames: Samples per channel.
+        track: Which of its audio tracks is heard, from 1.
+        tracks: How many it has.
 
     Raises:
         RecordingError: It has a shape that no recording has, or is shorter than a millisecond.
@@ -63,6 +65,8 @@ class Recording:
     sample_rate: int
     channels: int
     frames: int
+    track: int = 1
+    tracks: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a recording."""

@@ -1,7 +1,7 @@
 """What is known of jobs, of the files that they left, and of the recordings that were read."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -149,15 +149,27 @@ class Lookups:
 
     def find_source(self, path: str) -> SourceRecord | None:
         """Look up a recording that was read before."""
-        query = "SELECT path, bytes, modified_ns, sha256, seconds FROM sources WHERE path = ?"
+        query = """SELECT path, bytes, modified_ns, sha256, seconds,
+                   coalesce(heard, 1), coalesce(tracks, 1)
+                   FROM sources LEFT JOIN tracks USING (path) WHERE path = ?"""
         found = self._database.select(query, (path,), SourceRecord._make)
         return found[0] if found else None
 
-    def remember_sources(self, sources: Iterable[SourceRecord]) -> None:
+    def remember_sources(self, sources: Sequence[SourceRecord]) -> None:
         """Keep what was read of recordings, if the folder is ours to write in."""
         if self._database.is_held:
             with self._database.transaction() as connection:
-                connection.executemany("INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)", sources)
+                connection.executemany(
+                    "INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)",
+                    [source[:5] for source in sources],
+                )
+                connection.executemany(
+                    "DELETE FROM tracks WHERE path = ?", [(source.path,) for source in sources]
+                )
+                connection.executemany(
+                    "INSERT INTO tracks VALUES (?,?,?)",
+                    [(each.path, each.track, each.tracks) for each in sources if each.tracks > 1],
+                )
 
     def _select(self, query: str, *parameters: object) -> list[JobRecord]:
         return self._database.select(query, parameters, _read_last)

@@ -279,6 +279,8 @@ class SourceRecord(NamedTuple):
     modified_ns: int
     sha256: str
     seconds: float
+    track: int = 1
+    tracks: int = 1
 
 
 _job_decoder = msgspec.json.Decoder(Job)

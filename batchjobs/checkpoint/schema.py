@@ -95,6 +95,14 @@ CREATE TABLE reviews (
 ) WITHOUT ROWID;
 """
 """What somebody who listened has decided about each row: the latest decision."""
+_TRACKS: Final = """
+CREATE TABLE IF NOT EXISTS tracks (
+    path TEXT PRIMARY KEY,
+    heard INTEGER NOT NULL,
+    tracks INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+"""Of recordings in `sources` that have several audio tracks: which one is heard, and how many there are."""
 _EARLIER: Final = {
     1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
            ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
@@ -113,12 +121,12 @@ _EARLIER: Final = {
            DROP TABLE jobs_before;
            {_FINISHED}""",
     3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
-    4: _CHECKS + _REVIEWS,
+    4: _CHECKS + _REVIEWS + _TRACKS,
 }
 """What brings a file of each earlier version to the next one."""
 _READABLE: Final = frozenset({3, 4, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
-_SINCE_4: Final = (_CHECKS, _REVIEWS)
+_SINCE_4: Final = (_CHECKS, _REVIEWS, _TRACKS)
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -152,6 +160,7 @@ CREATE TABLE sources (
 {_FINISHED}
 {_CHECKS}
 {_REVIEWS}
+{_TRACKS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batchjobs.manifest.left_out import LeftOut
+    from batchjobs.manifest.scan import ScanReport
     from batchjobs.outputs.left_files import LeftFiles
     from batchjobs.planning.plan import Plan
 
@@ -74,6 +75,12 @@ def _describe(item: "LeftOut") -> str:
         return f"cannot be transcribed: {item.path}: {item.reason}"
     reason = f": {item.reason}" if item.reason else ""
     return f"not taken: {item.path} ({item.kind}, {item.cause}{reason})"
+
+
+def tell_tracks(found: "ScanReport") -> None:
+    """Say which of the recordings found are heard in part."""
+    for sentence in found.tracks.tell():
+        say(sentence, sys.stderr)
 
 
 def tell_notes(plan: "Plan") -> None:

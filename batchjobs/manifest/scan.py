@@ -13,6 +13,7 @@ import orjson
 
 from batchjobs.audio import decoding, looking
 from batchjobs.audio.recognition import ENDINGS, recognise
+from batchjobs.audio.tracks import Tracks
 from batchjobs.errors import DecoderMissingError, ManifestError, RecordingError
 from batchjobs.files.atomic import disk_error, write_whole
 from batchjobs.manifest.left_out import Cause, LeftOut, kind_of, list_beside, show_path, write_list
@@ -35,6 +36,7 @@ class ScanReport:
         seconds: Length of the new ones.
         left_out: All else that is there, each with its cause.
         gone: Recordings of the manifest that are not there any more.
+        tracks: New ones of several audio tracks, of which one is heard.
     """
 
     new: int = 0
@@ -42,6 +44,7 @@ class ScanReport:
     seconds: float = 0.0
     left_out: list[LeftOut] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    tracks: Tracks = field(default_factory=Tracks)
 
     @property
     def duplicates(self) -> list[tuple[str, str]]:
@@ -230,6 +233,7 @@ class Scan:
         self._remember(path, name)
         found.new += 1
         found.seconds += recording.seconds
+        found.tracks.add(show_path(name), heard=recording.track, tracks=recording.tracks)
         row = {"id": self._make_id(path), "audio": name, "seconds": round(recording.seconds, 3)}
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 

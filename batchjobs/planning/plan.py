@@ -142,7 +142,7 @@ class Plan:
             another one now.
         tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
             text in another file. Then an unchanged manifest need not be read again.
-        notes: What was passed over or odd as the manifest was read, a sentence each.
+        notes: What was passed over or odd as the manifest and its recordings were read, a sentence each.
         coverage: What the texts that a choice takes hold of all; None if all are taken.
     """
 

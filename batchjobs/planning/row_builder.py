@@ -9,6 +9,7 @@ import msgspec
 
 from batchjobs import text
 from batchjobs.audio import decoding, looking
+from batchjobs.audio.tracks import Tracks
 from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
@@ -43,6 +44,7 @@ class RowBuilder:
         self._options = options
         self._speech_layout = options.pause_layout
         self._sources: list[SourceRecord] = []
+        self.tracks = Tracks()
 
     def build(self, job: Job, position: int) -> Row | BadRow:
         """Find a job's key and the path of its result, or say why it has none."""
@@ -143,6 +145,8 @@ class RowBuilder:
         if job.kind is Kind.TTS:
             return speech_key(job, provider), 0.0
         source = self._source_at(Path(job.audio))
+        name = str(job.row.get("audio", job.audio))
+        self.tracks.add(name, heard=source.track, tracks=source.tracks)
         return recording_key(source.sha256, provider), source.seconds
 
     def _source_at(self, path: Path) -> SourceRecord:
@@ -161,6 +165,8 @@ class RowBuilder:
             modified_ns=status.st_mtime_ns,
             sha256=decoding.sha256_of(path),
             seconds=recording.seconds,
+            track=recording.track,
+            tracks=recording.tracks,
         )
         self._sources.append(found)
         return found

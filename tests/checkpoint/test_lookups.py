@@ -91,6 +91,16 @@ def test_recordings_are_remembered(folder: Path) -> None:
         assert reader.lookups.find_source(old.path) == new
 
 
+def test_tracks_are_remembered_with_their_recording(folder: Path) -> None:
+    """Until there is another one at its path."""
+    film = SourceRecord("/film.mkv", 1, 1, "a", 1.0, track=2, tracks=3)
+    plain = SourceRecord("/film.mkv", 2, 2, "b", 1.0)
+    with Checkpoint.open(folder) as checkpoint:
+        for source in (film, plain, film):
+            checkpoint.lookups.remember_sources([source])
+            assert checkpoint.lookups.find_source(film.path) == source
+
+
 def test_files_are_owned_by_their_paths(folder: Path) -> None:
     """A begun attempt and a result own the planned path, and no other, for good."""
     with Checkpoint.open(folder) as checkpoint:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs.cli.console import exit_on_error, say, show_progress
-from batchjobs.cli.left_out import tell_left_out
+from batchjobs.cli.left_out import tell_left_out, tell_tracks
 from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import defaults_option, option
 from batchjobs.formatting import duration, plural
@@ -67,12 +67,14 @@ def scan(
         tell_left_out(found.left_out, told, list_beside(target))
         for name in found.gone:
             say(f"not there any more: {show_path(name)}", sys.stderr)
+        tell_tracks(found)
         _conclude(found, scanner, folder, target)
         if is_watching:
             say(f"watching {folder}; Ctrl-C ends it", sys.stderr)
             for path in arriving:
                 added = scanner.add(path)
                 tell_left_out(added.left_out, told)
+                tell_tracks(added)
                 if added.new:
                     say(f"{show_path(path)} ({duration(added.seconds)})")
     if not found.new and not found.known:
