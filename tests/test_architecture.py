@@ -111,6 +111,7 @@ COVERED = {
     "planning/make_plan": "stager",
     "planning/ownership": "row_builder",
     "planning/plan": "bad_rows conflicts decisions intact totals",
+    "progress/bars": "meters ticker",
     "progress/json_lines": "events",
     "protocol/tts": "tts_audio",
     "protocol/tts_end": "close_codes",

@@ -14,6 +14,7 @@ from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
 from batchjobs.errors import KeyRefusedError
 from batchjobs.limits import RetryPolicy
+from batchjobs.planning.plan import Action
 from batchjobs.process import signals
 from batchjobs.progress import RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
@@ -45,7 +46,16 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         masking.install_fast_masker()
     else:
         masking.remove_fast_masker()
-    run.observe(RunStarted(rows=plan.rows, to_do=plan.to_do, folder=str(request.folder)))
+    run.observe(
+        RunStarted(
+            rows=plan.rows,
+            to_do=plan.to_do,
+            folder=str(request.folder),
+            done=plan.by_action[Action.DONE].rows,
+            failed=plan.by_action[Action.KEPT].rows,
+            suspect=plan.by_action[Action.SUSPECT].rows,
+        )
+    )
     async with AsyncExitStack() as stack:
         endpoints = await _make_endpoints(request, run.keys, stack)
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.

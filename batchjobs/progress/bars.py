@@ -1,6 +1,9 @@
 """Progress bars on a terminal."""
 
-from typing import Final, Protocol, TextIO
+import contextlib
+import sys
+import threading
+from typing import TYPE_CHECKING, TextIO
 
 from batchjobs.checkpoint import JobRecord
 from batchjobs.jobs import Status
@@ -17,26 +20,17 @@ from batchjobs.progress.events import (
     note_of,
 )
 from batchjobs.progress.lines import detail_of
+from batchjobs.progress.ticker import Ticker
 
-
-class _Bar(Protocol):
-    """What is used of a tqdm bar."""
-
-    disable: bool
-
-    def update(self, n: float) -> object: ...
-    def set_postfix_str(self, s: str, refresh: bool) -> None: ...  # noqa: FBT001
-    def close(self) -> None: ...
-
-
-_BAR_FORMAT: Final = (
-    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-)
-_AUDIO_FORMAT: Final = "{desc}: {n:.1f} s [{rate_fmt}{postfix}]"
+if TYPE_CHECKING:
+    from batchjobs.progress.meters import AudioMeter, JobsMeter
 
 
 class Bars:
-    """Two tqdm bars: jobs, and seconds of audio as the rate. Nothing if the stream is no terminal.
+    """A bar of jobs and a line of audio, by tqdm. Nothing if the stream is no terminal.
+
+    What happens beside them is told on the line of audio: a chapter's long name takes nothing from
+    the bar. A second hand moves the clock while nothing ends.
 
     Args:
         stream: Where to draw, usually the standard error; None if there is none.
@@ -47,10 +41,11 @@ class Bars:
     def __init__(self, stream: TextIO | None, *, verbosity: int = 0) -> None:
         self._stream = stream
         self._verbosity = verbosity
-        self._jobs: _Bar | None = None
-        self._audio: _Bar | None = None
+        self._jobs: JobsMeter | None = None
+        self._audio: AudioMeter | None = None
+        self._ticker: Ticker | None = None
+        self._logging = contextlib.ExitStack()
         self._failed = self._suspect = 0
-        self._note = ""
 
     def __call__(self, event: Event) -> None:
         """Take one event into account; a broken terminal ends the bars, not the run."""
@@ -63,25 +58,24 @@ class Bars:
 
     def _take(self, event: Event) -> None:
         match event:
-            case RunStarted(to_do=to_do):
-                if to_do and self._stream is not None and self._stream.isatty():
-                    self._open(to_do)
+            case RunStarted():
+                if event.to_do and self._stream is not None and self._stream.isatty():
+                    self._open(event)
             case JobFinished(record=record):
                 self._count(record)
             case SegmentFinished(audio_seconds=seconds):
-                self._note = note_of(event)
+                self._show(note_of(event))
                 if self._audio is not None:
                     self._audio.update(seconds)
-                self._show()
             case RunFinished():
                 self.close()
             case _:
-                self._note = note_of(event)
+                note = note_of(event)
                 if isinstance(event, LimitReached | RunStopping):  # cut off beside the bar
-                    self._write_above(self._note)
-                    self._note = "stopping" if isinstance(event, RunStopping) else "limit reached"
+                    self._write_above(note)
+                    note = "stopping" if isinstance(event, RunStopping) else "limit reached"
                 # At once, but for what happens often: no job may finish for long.
-                self._show(at_once=not isinstance(event, JobRetried | SlowedDown))
+                self._show(note, at_once=not isinstance(event, JobRetried | SlowedDown))
 
     def _write_above(self, line: str) -> None:
         if self._stream is None or not self._stream.isatty():
@@ -94,53 +88,58 @@ class Bars:
 
         tqdm.tqdm.write(line, file=self._stream)
 
-    def _open(self, to_do: int) -> None:
-        import tqdm  # help must not wait for it
+    def _open(self, started: RunStarted) -> None:
+        from tqdm.contrib.logging import logging_redirect_tqdm  # help must not wait for tqdm
 
-        # The monitor is a thread that would outlive the bars and wake for nothing.
-        tqdm.tqdm.monitor_interval = 0
-        self._jobs = tqdm.tqdm(
-            total=to_do,
-            miniters=0,  # its own guess, after a fast start, lets the bar stand still for minutes
-            desc="jobs",
-            unit="job",
-            file=self._stream,
-            dynamic_ncols=True,
-            leave=False,
-            bar_format=_BAR_FORMAT,
+        from batchjobs.progress import meters
+
+        self._failed, self._suspect = started.failed, started.suspect
+        answered = started.done + started.failed + started.suspect
+        self._jobs = meters.open_jobs_meter(
+            self._stream, rows=started.rows, answered=answered, to_do=started.to_do
         )
-        self._audio = tqdm.tqdm(
-            desc="audio",
-            miniters=0,
-            unit=" s",
-            file=self._stream,
-            dynamic_ncols=True,
-            leave=False,
-            position=1,
-            bar_format=_AUDIO_FORMAT,
-        )
+        self._audio = meters.open_audio_meter(self._stream)
+        self._show_counts()
+        self._logging.enter_context(logging_redirect_tqdm())
+        self._ticker = Ticker(self._redraw)
 
     def _count(self, record: JobRecord) -> None:
         if self._jobs is None or self._audio is None:
             return
-        if record.status is Status.FAILED:
-            self._failed += 1
+        self._failed += record.status is Status.FAILED
         self._suspect += record.status is Status.SUSPECT
+        self._show_counts()
         self._jobs.update(1)
         if record.segments == 1:
             self._audio.update(record.audio_seconds)
-        self._show()
 
-    def _show(self, *, at_once: bool = False) -> None:
-        if self._jobs is None:
+    def _show_counts(self) -> None:
+        failed = f"{self._failed:,} failed" if self._failed else ""
+        suspect = f"{self._suspect:,} suspect" if self._suspect else ""
+        counts = ", ".join(filter(None, (failed, suspect)))
+        if self._jobs is not None and self._audio is not None:
+            self._jobs.counts = self._audio.counts = counts
+
+    def _show(self, note: str, *, at_once: bool = False) -> None:
+        if self._audio is None:
             return
-        failed = f"{self._failed} failed" if self._failed else ""
-        suspect = f"{self._suspect} suspect" if self._suspect else ""
-        note = ", ".join(filter(None, (failed, suspect, self._note)))
-        self._jobs.set_postfix_str(note, refresh=at_once)
+        self._audio.note = note
+        if at_once:
+            self._audio.refresh()
+
+    def _redraw(self) -> None:
+        """Draw both again, in the ticker's thread."""
+        try:
+            for bar in (self._jobs, self._audio):
+                if bar is not None and not bar.disable:
+                    with bar.get_lock():  # `refresh` itself would keep it if writing fails
+                        bar.refresh(nolock=True)
+        except (OSError, ValueError):
+            self._forget()
 
     def close(self) -> None:
         """Take the bars off the terminal."""
+        self._stop()
         try:
             for bar in (self._audio, self._jobs):
                 if bar is not None:
@@ -151,7 +150,19 @@ class Bars:
 
     def _forget(self) -> None:
         """Let go of the bars without drawing: tqdm's finaliser would try once more."""
+        if "tqdm" in sys.modules:  # where drawing failed, its lock is held for good
+            import tqdm
+
+            tqdm.tqdm.set_lock(threading.RLock())
         for bar in (self._audio, self._jobs):
             if bar is not None:
                 bar.disable = True
+        self._stop()
         self._jobs = self._audio = None
+
+    def _stop(self) -> None:
+        """End what goes on beside the bars."""
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
+        self._logging.close()

@@ -13,12 +13,31 @@ from batchjobs.outputs.summary import RunSummary
 _logger = logging.getLogger(__name__)
 
 
-class RunStarted(msgspec.Struct, tag="run_started", tag_field="event", frozen=True, kw_only=True):
-    """The run begins its first session."""
+class RunStarted(
+    msgspec.Struct,
+    tag="run_started",
+    tag_field="event",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """The run begins its first session; as JSON it says of the last three only what is not zero.
+
+    Attributes:
+        rows: Of the manifest.
+        to_do: Those that this run is to answer.
+        folder: The run folder.
+        done: Those that were done before.
+        failed: Those that failed for good before, and are left so.
+        suspect: Those whose result is in doubt, and is left so.
+    """
 
     rows: int
     to_do: int
     folder: str
+    done: int = 0
+    failed: int = 0
+    suspect: int = 0
 
 
 class JobFinished(msgspec.Struct, tag="job_finished", tag_field="event", frozen=True, kw_only=True):
@@ -131,10 +150,14 @@ def note_of(
     | LimitReached
     | RunStopping,
 ) -> str:
-    """Say in a few words what has happened."""
+    """Say in a few words what has happened.
+
+    A name comes last: where a line is cut, the numbers stay, and no number stands behind Arabic, where
+    a terminal that writes from the right would put it before.
+    """
     match event:
         case SegmentFinished(id=name, done=done, segments=segments):
-            return f"{name}: {done} of {segments} segments"
+            return f"{done} of {segments} segments of {name}"
         case JobRetried(error_class=name):
             return f"retrying after {name}"
         case SlowedDown(concurrency=concurrency):

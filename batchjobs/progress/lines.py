@@ -45,7 +45,8 @@ class Lines:
         self._verbosity = verbosity
         self._clock = clock
         self._began = self._next = clock()
-        self._to_do = self._done = self._failed = self._suspect = self._sessions = 0
+        self._rows = self._to_do = self._answered = self._sessions = 0
+        self._done = self._failed = self._suspect = 0
         self._segments = ""
         self._allowed: dict[str, int] = {}
 
@@ -54,11 +55,14 @@ class Lines:
         if line := detail_of(event, self._verbosity):
             self._write(line)
         match event:
-            case RunStarted(to_do=to_do):
-                self._to_do = to_do
+            case RunStarted():
+                self._rows, self._to_do = event.rows, event.to_do
+                self._done, self._failed = event.done, event.failed
+                self._suspect = event.suspect
                 self._began = self._next = self._clock()
             case JobFinished(record=record, sessions_open=sessions):
-                self._done += 1
+                self._answered += 1
+                self._done += record.status is Status.DONE
                 self._failed += record.status is Status.FAILED
                 self._suspect += record.status is Status.SUSPECT
                 self._sessions = sessions
@@ -95,19 +99,19 @@ class Lines:
             return
         is_first = self._next == self._began
         self._next = now + _EVERY_SECONDS
-        parts = [f"{self._done:,} of {plural(self._to_do, 'job')} done"]
+        parts = [f"{self._done:,} of {plural(self._rows, 'job')} done"]
         if self._failed:
-            parts.append(f"{self._failed:,} of them failed")
+            parts.append(f"{self._failed:,} failed")
         if self._suspect:
-            parts.append(f"{self._suspect:,} of them suspect")
+            parts.append(f"{self._suspect:,} suspect")
         if self._segments:
             parts.append(self._segments)
         if self._sessions:
             parts.append(f"{plural(self._sessions, 'session')} open")
-        if self._done and not is_first:  # the first says nothing of those to come
-            rate = self._done / (now - self._began)
+        if self._answered and not is_first:  # the first says nothing of those to come
+            rate = self._answered / (now - self._began)
             parts.append(f"{rate * 60:,.1f} jobs/min")
-            parts.append(f"about {_time_left((self._to_do - self._done) / rate)} left")
+            parts.append(f"about {_time_left((self._to_do - self._answered) / rate)} left")
         self._write(", ".join(parts))
 
     def _write(self, line: str) -> None:

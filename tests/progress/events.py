@@ -12,6 +12,7 @@ from batchjobs.progress import (
     RunFinished,
     RunStarted,
     RunStopping,
+    ServiceLost,
     SlowedDown,
 )
 from tests.builders import make_evidence, make_file, make_record
@@ -35,6 +36,8 @@ FAILED = JobFinished(record=make_transcript_record(Status.FAILED))
 RETRIED = JobRetried(id="a", attempt=1, error_class="timeout", message="m", wait_seconds=1.5)
 
 SLOWED = SlowedDown(provider="munsit", concurrency=7, message="m")
+
+SERVICE_LOST = ServiceLost(provider="munsit", message="connection refused")
 
 STOPPING = RunStopping(reason="SIGINT: open sessions have 30 s; once more to stop at once")
 

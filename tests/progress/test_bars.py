@@ -3,11 +3,14 @@
 import contextlib
 import fcntl
 import io
+import logging
 import os
 import pty
 import re
 import struct
+import sys
 import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +18,10 @@ from typing import TextIO
 
 import pytest
 import tqdm
+from tqdm.utils import disp_len
 
-from batchjobs.progress import Bars, LimitReached, RunStarted
+from batchjobs.progress import Bars, LimitReached, RunStarted, SegmentFinished
+from tests.clocks import PATIENCE_SECONDS
 from tests.progress.events import (
     ALL,
     ARABIC,
@@ -24,6 +29,7 @@ from tests.progress.events import (
     FAILED,
     FINISHED,
     RETRIED,
+    SERVICE_LOST,
     SLOWED,
     STARTED,
     STOPPING,
@@ -59,12 +65,23 @@ class Terminal:
         os.close(self.master)
 
 
+def resize(stream: TextIO, columns: int) -> None:
+    """Give a terminal so many columns."""
+    fcntl.ioctl(stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+
+def lines_of(drawn: str) -> list[str]:
+    """Take what was drawn apart into lines, without what moves the cursor."""
+    pieces = re.split(r"[\r\n]|\x1b\[[AK]", drawn)
+    return [piece for piece in pieces if piece.strip()]
+
+
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
     """Give a terminal of 100 columns."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     stream = os.fdopen(slave, "w", encoding="utf-8")
+    resize(stream, 100)
     yield Terminal(stream, master)
     for closing in (stream.close, lambda: os.close(master)):
         with contextlib.suppress(OSError):
@@ -78,16 +95,17 @@ def test_bars_appear_and_vanish(terminal: Terminal, monkeypatch: pytest.MonkeyPa
     bars(STARTED)
     drawn = terminal.seen()
     assert "jobs:   0%" in drawn
-    assert "0/2" in drawn
+    assert "0/3" in drawn
     assert "audio: 0.0 s" in drawn
     bars(FAILED)
     bars(STOPPING)
     drawn = terminal.seen()
-    assert "1/2" in drawn
+    assert "1/3" in drawn
     assert "stopping: SIGINT: open sessions have 30 s; once more to stop at once" in drawn
-    assert "1 failed, stopping" in drawn
+    assert ", 1 failed]" in drawn
+    assert "stopping]" in drawn
     bars(FINISHED)
-    last = re.split(r"[\r\n]|\x1b\[A", terminal.seen())
+    last = re.split(r"[\r\n]|\x1b\[[AK]", terminal.seen())
     assert all(not line.strip() for line in last[-2:])
 
 
@@ -111,8 +129,8 @@ def test_notes_are_kept_until_something_newer(terminal: Terminal) -> None:
     bars(STARTED)
     for event, note in ((RETRIED, "retrying after timeout"), (SLOWED, "slowed down to 7")):
         bars(event)
-        assert isinstance(bars._jobs, tqdm.tqdm)
-        assert note in str(bars._jobs.postfix)
+        assert bars._audio is not None
+        assert note in str(bars._audio)
     bars(FINISHED)
     bars.close()
 
@@ -218,3 +236,112 @@ def test_an_interrupted_run_takes_its_bars_away(terminal: Terminal) -> None:
     bars(DONE)
     bars(SLOWED)
     assert terminal.seen() == ""
+
+
+NAME = "017-الفصل-السَّابع-والعشرون-في-ذكر-ما-جرى-للمسافر-二十七"
+SEGMENT = SegmentFinished(id=NAME, done=3, segments=12, audio_seconds=20.0)
+
+
+@pytest.mark.parametrize("columns", [80, 40, 24])
+def test_a_chapters_name_takes_nothing_from_the_bar(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """It stands on the other line, at its end, and is cut at the terminal's edge."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    resize(terminal.stream, columns)
+    bars = Bars(terminal.stream)
+    bars(RunStarted(rows=300, to_do=124, folder="f", done=170, failed=6))
+    bars(SEGMENT)
+    bars(SERVICE_LOST)
+    bars(SEGMENT)
+    bars._redraw()
+    lines = lines_of(terminal.seen())
+    bars.close()
+    assert all(disp_len(line) <= columns for line in lines)
+    jobs = [line for line in lines if line.startswith("jobs:  59%|")][-1]
+    assert NAME[:3] not in jobs
+    audio = [line for line in lines if line.startswith("audio: ")][-1]
+    assert not audio.endswith("]")  # cut
+    if columns == 80:
+        assert "| 176/300 [00:00<?, 6 failed]" in jobs
+        assert jobs.count(" ") > 15  # room for the bar
+        assert "3 of 12 segments of 017-" in audio
+    elif columns == 40:
+        assert "| 176/300 [00:00<?]" in jobs
+        assert ", 6 failed" in audio
+
+
+def test_a_narrower_terminal_is_drawn_to_at_once(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line, and none of the spaces that would wipe out a longer one, goes beyond the new edge."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    bars = Bars(terminal.stream)
+    bars(RunStarted(rows=300, to_do=124, folder="f"))
+    bars(SEGMENT)
+    bars._redraw()
+    assert max(map(disp_len, lines_of(terminal.seen()))) > 60
+    resize(terminal.stream, 40)
+    bars._redraw()
+    drawn = terminal.seen()
+    bars.close()
+    assert drawn
+    assert all(disp_len(piece) <= 40 for piece in re.split(r"[\r\n]|\x1b\[[AK]", drawn))
+
+
+def test_the_clock_moves_while_nothing_ends(terminal: Terminal) -> None:
+    """A second hand draws both lines again every second, whatever the run waits for."""
+    bars = Bars(terminal.stream)
+    bars(STARTED)
+    terminal.seen()
+    drawn = ""
+    for _ in range(int(PATIENCE_SECONDS) * 10):
+        time.sleep(0.1)
+        drawn += terminal.seen()
+        if "[00:02" in drawn:
+            break
+    bars.close()
+    assert "[00:01" in drawn
+    assert "[00:02" in drawn
+    assert "audio: " in drawn
+    assert bars._ticker is None
+
+
+def test_the_time_left_is_of_this_run_and_grows_while_nothing_ends(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were done before do not make the rate, and those that a limit leaves are not waited for."""
+    bars = Bars(terminal.stream)
+    bars(RunStarted(rows=1_000, to_do=10, folder="f", done=500))
+    jobs = bars._jobs
+    assert jobs is not None
+    seconds = [jobs.start_t]
+    monkeypatch.setattr(jobs, "_time", lambda: seconds[0])
+    left = []
+    for _ in range(2):
+        seconds[0] += 60.0
+        bars(DONE)
+        left.append(str(jobs))
+    seconds[0] += 600.0
+    left.append(str(jobs))
+    bars.close()
+    assert "| 501/1000 [01:00<09:00" in left[0]
+    assert "| 502/1000 [02:00<08:00" in left[1]
+    assert "| 502/1000 [12:00<48:00" in left[2]
+
+
+def test_a_warning_stands_above_the_bars(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be written into the bar's own line."""
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    handler = logging.StreamHandler(terminal.stream)
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    bars = Bars(terminal.stream)
+    bars(STARTED)
+    terminal.seen()
+    logging.getLogger("batchjobs.test").warning("the disk is slow: %s", ARABIC)
+    drawn = terminal.seen()
+    bars.close()
+    assert re.search(rf"(?:^|[\rK])the disk is slow: {ARABIC}\r\n", drawn)
+    assert logging.root.handlers == [handler]

@@ -49,14 +49,16 @@ def test_plain_lines_come_at_the_first_result_and_once_a_minute() -> None:
     stream, clock = io.StringIO(), _Clock()
     lines = Lines(stream, clock=clock)
     done = JobFinished(record=make_transcript_record(), sessions_open=4)
-    assert _told(lines, stream, RunStarted(rows=400, to_do=300, folder="f")) == []
+    assert (
+        _told(lines, stream, RunStarted(rows=400, to_do=300, folder="f", done=90, failed=4)) == []
+    )
     clock.seconds += 5.0
-    assert _told(lines, stream, done) == ["1 of 300 jobs done, 4 sessions open"]
+    assert _told(lines, stream, done) == ["91 of 400 jobs done, 4 failed, 4 sessions open"]
     clock.seconds += 30.0
     assert _told(lines, stream, *[done] * 97, FAILED) == []
     clock.seconds += 65.0
     assert _told(lines, stream, done, done) == [
-        "100 of 300 jobs done, 1 of them failed, 4 sessions open, 60.0 jobs/min, about 4 min left"
+        "189 of 400 jobs done, 5 failed, 4 sessions open, 60.0 jobs/min, about 4 min left"
     ]
 
 
@@ -89,4 +91,4 @@ def test_plain_lines_never_stop_the_run() -> None:
         lines = Lines(stream, verbosity=2)
         for event in ALL:
             lines(event)
-    assert b"1 of 2 jobs done" in raw.getvalue()
+    assert b"1 of 3 jobs done" in raw.getvalue()
