@@ -7,7 +7,7 @@
         print(result["id"], result["output"])
 
 Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
-`review`, `check`, `scan`, `bind`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
+`review`, `check`, `scan`, `bind`, `export`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
 `write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run`
 for programs that use trio.
 """
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from batchjobs.audiobook import BoundBook, bind
     from batchjobs.book import Book, Chapter, read_book, write_manifest
     from batchjobs.checkpoint import CheckRecord, CheckVerdict, JobRecord
+    from batchjobs.dataset import ExportReport, export
     from batchjobs.manifest.scan import ScanReport, scan
     from batchjobs.options import Defaults, Options
     from batchjobs.options.audiobook import BindSettings
+    from batchjobs.options.dataset import ExportSettings
     from batchjobs.outputs.reports import read_results
     from batchjobs.outputs.summary import RunSummary
     from batchjobs.planning.plan import Plan
@@ -64,6 +66,8 @@ __all__ = [
     "CheckVerdict",
     "Defaults",
     "Event",
+    "ExportReport",
+    "ExportSettings",
     "JobFinished",
     "JobRecord",
     "JobRetried",
@@ -90,6 +94,7 @@ __all__ = [
     "bind",
     "check",
     "errors",
+    "export",
     "plan",
     "probe",
     "read_book",

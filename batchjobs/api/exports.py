@@ -22,6 +22,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.options.audiobook": "BindSettings",
     "batchjobs.book": "Book Chapter read_book write_manifest",
     "batchjobs.checkpoint": "CheckRecord CheckVerdict JobRecord",
+    "batchjobs.dataset": "ExportReport export",
+    "batchjobs.options.dataset": "ExportSettings",
     "batchjobs.manifest.scan": "ScanReport scan",
     "batchjobs.options": "Defaults Options",
     "batchjobs.outputs.reports": "read_results",

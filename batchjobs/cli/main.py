@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "bind": "Bind a run's chapters as an audiobook.",
     "book": "Make a manifest of an EPUB, text or Markdown.",
     "check": "Have speech heard again; buy anew what is bad.",
+    "export": "Make a dataset of what is done.",
     "plan": "Check and price a manifest; spends nothing.",
     "probe": "Find out how a service ends its audio.",
     "providers": "List the providers and their settings.",

@@ -152,6 +152,13 @@ def check_settings(record: object) -> None:
 
 
 def _check_value(setting: Setting, value: object) -> None:
+    if value == setting.default:
+        return
+    for each in value if isinstance(value, tuple) else (value,):
+        _check_one(setting, each)
+
+
+def _check_one(setting: Setting, value: object) -> None:
     details = setting.details
     if "choices" in details and value not in details["choices"]:
         known = ", ".join(details["choices"])

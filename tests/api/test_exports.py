@@ -76,6 +76,10 @@ found: list[batchjobs.CheckRecord] = [*checked.bad]
 assert_type(found[0].verdict, batchjobs.CheckVerdict)
 bound: batchjobs.BoundBook = batchjobs.bind(report.folder, batchjobs.BindSettings(form="mp3"))
 assert_type(bound.path, Path)
+made: batchjobs.ExportReport = batchjobs.export(
+    [report.folder, "other"], batchjobs.ExportSettings(form="parquet"), output="corpus"
+)
+assert_type(made.rows, int)
 print(batchjobs.__version__)
 print(batchjobs.no_such_name)  # type: ignore[attr-defined]
 '''

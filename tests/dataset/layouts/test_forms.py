@@ -1,0 +1,145 @@
+"""Every form, read back by other eyes: texts, ids, frames and splits as the run has them."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+import batchjobs
+from batchjobs.dataset.layouts.ljspeech import clean_text
+from batchjobs.options.dataset import ExportSettings
+from tests.dataset.runs import frames_of, make_run, texts_of
+
+
+@dataclass(frozen=True)
+class Read:
+    """A row as another reader has it: its text, its columns, and its sound's frames and rate."""
+
+    text: str
+    columns: Mapping[str, Any]
+    frames: tuple[int, int]
+    ending: str
+
+
+def sound_of(content: bytes | Path) -> tuple[int, int]:
+    """The frames and the rate of a clip's file."""
+    samples, rate = soundfile.read(io.BytesIO(content) if isinstance(content, bytes) else content)
+    return len(samples), rate
+
+
+def read_hf(folder: Path, split: str) -> dict[str, Read]:
+    """Read a folder of clips by its metadata."""
+    place = folder / split if (folder / split).is_dir() else folder
+    found = {}
+    for row in pq.read_table(place / "metadata.parquet").to_pylist():
+        path = place / row["file_name"]
+        found[row["id"]] = Read(row["text"], row, sound_of(path), path.suffix)
+    assert len(found) == sum(path.is_file() for path in (place / "audio").rglob("*"))
+    return found
+
+
+def read_parquet(folder: Path, split: str) -> dict[str, Read]:
+    """Read shards with the sound inside."""
+    audio = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    found = {}
+    shards = sorted(folder.glob(f"data/{split}-*"))
+    for number, path in enumerate(shards):
+        assert path.name == f"{split}-{number:05}-of-{len(shards):05}.parquet"
+        table = pq.read_table(path)
+        assert table.schema.field("audio").type == audio
+        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+        assert features["audio"] == {"_type": "Audio"}
+        assert list(features) == table.schema.names
+        for row in table.to_pylist():
+            clip = row["audio"]
+            ending = Path(clip["path"]).suffix
+            found[row["id"]] = Read(row["text"], row, sound_of(clip["bytes"]), ending)
+    return found
+
+
+def read_ljspeech(folder: Path, split: str) -> dict[str, Read]:
+    """Read the table as its readers do, which know no quotes; ids are beside it."""
+    place = folder / split if (folder / split).is_dir() else folder
+    rows = [json.loads(line) for line in (place / "rows.jsonl").read_text().split("\n") if line]
+    with (place / "metadata.csv").open(encoding="utf-8", newline="") as lines:
+        table = list(csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE))
+    unquoted = list(csv.reader((place / "metadata.csv").read_text().splitlines(), delimiter="|"))
+    assert table == unquoted
+    found = {}
+    for row, (name, text, normalised) in zip(rows, table, strict=True):
+        assert (name, text) == (row["file"], normalised)
+        path = place / "wavs" / f"{name}.wav"
+        assert text == clean_text(row["text"])
+        found[row["id"]] = Read(row["text"], row, sound_of(path), path.suffix)
+    return found
+
+
+READERS: Final[Mapping[str, Callable[[Path, str], dict[str, Read]]]] = {
+    "hf": read_hf,
+    "parquet": read_parquet,
+    "ljspeech": read_ljspeech,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of rows that are awkward, in all formats and two rates."""
+    return make_run(tmp_path_factory.mktemp("awkward") / "run")
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_rows_are_read_back_as_they_were(run: Path, tmp_path: Path, form: str) -> None:
+    """Texts and ids to the letter, and as many frames as the run has, at their rates."""
+    report = batchjobs.export(run, ExportSettings(form=form), output=tmp_path / "set")
+    found = READERS[form](report.path, "train")
+    assert {name: read.text for name, read in found.items()} == texts_of()
+    assert {name: read.frames for name, read in found.items()} == frames_of(run)
+    for read in found.values():
+        assert read.columns["seconds"] == read.frames[0] / read.frames[1]
+        assert read.columns["sample_rate"] == read.frames[1]
+    assert found["007"].columns["note"] == "NA"
+    assert float(found["صباح"].columns["score"]) == 1.5
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_splits_are_read_back_without_leakage(run: Path, tmp_path: Path, form: str) -> None:
+    """Each row is in one split, where the form looks for it."""
+    rows = [{"id": f"{n:03}", "text": f"نص {n}", "seconds": 0.6} for n in range(40)]
+    many = make_run(tmp_path / "many", rows)
+    shares = "train=60,validation=20,test=20"
+    report = batchjobs.export(many, ExportSettings(form=form, split=shares))
+    found = {split: READERS[form](report.path, split) for split in report.splits}
+    assert {split: len(rows) for split, rows in found.items()} == report.splits
+    assert all(report.splits.values())
+    every = [name for rows in found.values() for name in rows]
+    assert sorted(every) == [row["id"] for row in rows]
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_clips_are_made_as_asked(run: Path, tmp_path: Path, form: str) -> None:
+    """One rate, one loudness, no silence at the ends: durations are those of the files."""
+    wanted = ExportSettings(
+        form=form, sample_rate=16_000, trim=True, loudness_lufs=-23.0, max_seconds=0.8
+    )
+    report = batchjobs.export(run, wanted, output=tmp_path / "set")
+    found = READERS[form](report.path, "train")
+    assert report.left_out == {"longer than --max-seconds": 1} or len(found) == 5
+    for read in found.values():
+        assert read.frames[1] == 16_000
+        assert read.columns["seconds"] == read.frames[0] / 16_000
+        assert read.columns["seconds"] <= 0.8
+    assert report.made == report.rows == len(found)
+
+
+def test_a_table_without_quotes_has_texts_that_need_none() -> None:
+    """What would end a field or a line is a space, and no field begins with a quote."""
+    assert clean_text('"a|b\u2028 c\r\nd') == "a b c d"
+    assert clean_text("مَرْحَبًا  x") == "مَرْحَبًا  x"
