@@ -154,7 +154,9 @@ def _find_end(
 ) -> tuple[int, int]:
     """Find where the stretch that begins at a frame ends, and how much is heard again."""
     shortest = to_frames(PAUSE_SECONDS)
-    for begin, end in ((target // 2, target * 11 // 10), (target, longest)):
+    # A short stretch is better than one whose end has to be heard twice.
+    near, early = (target // 2, target * 11 // 10), (target // 4, target // 2)
+    for begin, end in (near, (target, longest), early):
         end = min(end, longest)  # noqa: PLW2901  # a target near the longest
         pauses = [
             (first + begin + a, first + begin + b)

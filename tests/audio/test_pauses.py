@@ -122,6 +122,14 @@ def test_continuous_speech_is_cut_with_an_overlap(tmp_path: Path) -> None:
         assert 1.9 <= other.overlap_frames / RATE <= 3.1
 
 
+def test_an_early_pause_is_better_than_an_overlap(tmp_path: Path) -> None:
+    """Words that are heard once cannot be heard otherwise."""
+    parts = [syllables(3.5), silence(0.5), syllables(13.5, seed=3)]
+    found = split(write_recording(tmp_path / "in.wav", *parts))
+    assert [stretch.overlap_frames for stretch in found] == [0, 0]
+    assert 3.5 <= found[1].first_frame / RATE <= 4.0
+
+
 def test_the_shortest_stretches_end(tmp_path: Path) -> None:
     """Also where an overlap has no room for a whole second before it."""
     found = spans(split(write_recording(tmp_path / "in.wav", syllables(20)), 1.0, 1.5))
