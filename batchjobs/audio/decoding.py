@@ -238,6 +238,8 @@ def _raise(path: Path, sample_rate: int) -> Iterator[Block]:
             held.append(block)
             if held_frames > _HELD_SECONDS * sample_rate:
                 held.clear()
+                if meter.is_loud:
+                    break
             elif meter.is_loud:
                 yield from held
                 yield from blocks
