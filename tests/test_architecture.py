@@ -75,7 +75,8 @@ OWNERS = {
 COVERED = {
     "dataset/exporting": "card clips columns layout listing rows samples staging totals writing"
     " options/dataset cli/commands/export",
-    "dataset/layouts/forms": "arrow clip_files hf ljspeech parquet table written",
+    "dataset/layouts/forms": "arrow clip_files hf lhotse ljspeech nemo parquet shar table tar"
+    " webdataset written",
     "faults/doubt": "cli/commands/accept",
     "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",

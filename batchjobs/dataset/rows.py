@@ -12,6 +12,7 @@ from batchjobs.dataset.columns import OwnColumns
 from batchjobs.dataset.samples import Sample
 from batchjobs.jobs import Job, Kind, Status
 from batchjobs.options.dataset import ExportSettings
+from batchjobs.outputs.decided import is_rejected
 from batchjobs.text import script_of
 
 _LANGUAGES: Final = {"arabic": "ar", "latin": "en"}
@@ -125,6 +126,9 @@ class _Chooser:
         self._checkpoint = checkpoint
         self._include = settings.include
         self._verdicts = settings.verdicts
+        self._dropped = frozenset[str]()
+        if "dropped" not in self._include:
+            self._dropped = frozenset(checkpoint.reviews.find_dropped())
         self.has_checks = checkpoint.checks.has_any()
 
     def stream(self) -> Iterator[CheckedOutcome]:
@@ -140,15 +144,21 @@ class _Chooser:
         record, check = outcome.record, outcome.check
         if record is None:
             return LeftOut.NOT_RUN
-        if record.status is Status.FAILED:
-            return LeftOut.FAILED
-        if record.status is Status.SUSPECT and "suspect" not in self._include:
-            return LeftOut.SUSPECT
+        if record.status is not Status.DONE and (reason := self._judge_status(record)):
+            return reason
+        if outcome.row.id in self._dropped:
+            return LeftOut.DROPPED
         if record.is_damaged or not record.files:
             return LeftOut.DAMAGED
-        if self._verdicts and (check is None or check.verdict not in self._verdicts):
-            return LeftOut.OTHER_VERDICT
-        return None
+        is_other = check is None or check.verdict not in self._verdicts
+        return LeftOut.OTHER_VERDICT if self._verdicts and is_other else None
+
+    def _judge_status(self, record: JobRecord) -> LeftOut | None:
+        """Say why what is not done is left out; what somebody rejected is in doubt, too."""
+        if record.status is Status.FAILED:
+            return LeftOut.FAILED
+        reason = LeftOut.REJECTED if is_rejected(record) else LeftOut.SUSPECT
+        return None if reason.value in self._include else reason
 
 
 class _Maker:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from batchjobs.audio.formats import FORMATS
 from batchjobs.options.setting import describe, setting
 
-DATASET_FORMS = ("hf", "parquet", "ljspeech")
+DATASET_FORMS = ("hf", "parquet", "webdataset", "lhotse", "nemo", "ljspeech")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class ExportSettings:
 
     form: str = setting(
         "What will load it: Hugging Face datasets (a folder of clips), Parquet with the sound inside, "
-        "or what reads LJ Speech.",
+        "WebDataset, Lhotse, NeMo, or what reads LJ Speech.",
         default="hf",
         flag="--to",
         choices=DATASET_FORMS,

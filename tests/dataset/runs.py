@@ -20,7 +20,7 @@ AWKWARD: Final[Sequence[Mapping[str, object]]] = (
     {"id": "1e5", "text": 'He said: "Run|it" again,\nand nothing.', "output": "audio/b.flac"},
     {"id": "a.b", "text": "\"Quoted\" text, 'single'", "output": "audio/c.mp3", "rate": 16_000},
     {"id": "صباح", "text": "صباح الخير؟ ٣٤", "output": "audio/d.ogg", "score": 1.5},
-    {"id": "x\ty", "text": "'tis | a\u2028line", "output": "audio/e.wav", "note": "2026-01-01"},
+    {"id": "x\ty", "text": "'tis | a\u2028line", "output": "audio/e.wav", "seconds": 1.5},
 )
 """Rows that lose something where a form is careless; `rate` is the clip's, and no column."""
 

@@ -1,15 +1,16 @@
 """A dataset of runs: what goes into it, where it may stand, and that it is whole or not there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 import batchjobs
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict, Decision, Review
 from batchjobs.errors import NoRunError, OutputError, RunLockedError, UsageError
-from batchjobs.jobs import Status
+from batchjobs.jobs import Doubt, Sign, Status
 from batchjobs.options.dataset import DATASET_FORMS, ExportSettings
 from tests.dataset.runs import make_run, texts_of
 
@@ -35,6 +36,46 @@ def test_only_what_is_done_is_exported_and_the_rest_is_told(tmp_path: Path) -> N
     assert report.left_out == {"failed": 1, "suspect": 1, "not run yet": 1}
     more = batchjobs.export(run, settings(include=("suspect",)), output=tmp_path / "more")
     assert [row["id"] for row in read_rows(more.path)] == ["1e5", "صباح", "x\ty"]
+
+
+def test_what_was_dropped_or_rejected_is_left_out(tmp_path: Path) -> None:
+    """Decisions of whoever listened hold, unless what they left out is asked for."""
+    run = make_run(tmp_path / "run", statuses={"1e5": Status.SUSPECT})
+    with Checkpoint.open(run) as checkpoint:
+        (row, _), (other, record) = checkpoint.rows.find_outcomes(["007", "1e5"]).values()
+        assert record is not None
+        dropped = Review(id=row.id, key=row.key, sha256="", decision=Decision.DROP)
+        checkpoint.review([dropped])
+        rejected = replace(record, doubts=(Doubt(sign=Sign.REJECTED, message="noise"),))
+        checkpoint.commit(records=[rejected])
+        assert other.id == rejected.id
+    report = batchjobs.export(run, settings(include=("suspect",)))
+    assert report.left_out == {"rejected": 1, "dropped": 1}
+    more = settings(include=("rejected", "dropped"))
+    assert batchjobs.export(run, more, output=tmp_path / "more").rows == len(texts_of())
+
+
+def test_only_what_a_check_found_good_is_exported_if_asked(tmp_path: Path) -> None:
+    """The verdict and the error rate are columns, and the card says how many are which."""
+    run = make_run(tmp_path / "run")
+    with Checkpoint.open(run) as checkpoint:
+        outcomes = list(checkpoint.rows.stream_outcomes())
+        checkpoint.keep_checks(
+            [
+                CheckRecord(id=row.id, sha256=record.files[0].sha256, verdict=verdict, cer=cer)
+                for (row, record), verdict, cer in zip(
+                    outcomes, (CheckVerdict.GOOD, CheckVerdict.BAD), (0.0, 0.5), strict=False
+                )
+                if record is not None
+            ]
+        )
+    report = batchjobs.export(run)
+    found = [(row["verdict"], row["cer"]) for row in read_rows(report.path)]
+    assert found == [("good", 0.0), ("bad", 0.5), (None, None), (None, None), (None, None)]
+    assert "| not checked | 3 |" in (report.path / "README.md").read_text()
+    good = batchjobs.export(run, settings(verdicts=("good",)), output=tmp_path / "good")
+    assert [row["id"] for row in read_rows(good.path)] == ["007"]
+    assert good.left_out == {"of another verdict, or not checked": 4}
 
 
 def test_a_run_that_is_still_going_is_exported_as_far_as_it_is(tmp_path: Path) -> None:
