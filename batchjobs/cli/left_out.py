@@ -67,10 +67,10 @@ def tell_left_out(
 
 
 def _describe(item: "LeftOut") -> str:
-    from batchjobs.manifest.left_out import Cause
+    from batchjobs.manifest.left_out import Cause, show_path
 
     if item.cause is Cause.DUPLICATE:
-        return f"the same as {item.reason}: {item.path}"
+        return f"the same as {show_path(item.reason)}: {item.path}"
     if item.cause in {Cause.UNREADABLE, Cause.EXTRA}:
         return f"cannot be transcribed: {item.path}: {item.reason}"
     reason = f": {item.reason}" if item.reason else ""

@@ -92,6 +92,7 @@ class Scan:
         self._follows_links = follows_links
         self._ids: set[str] = set()
         self._paths: dict[str, None] = {}
+        self._left_out: dict[str, LeftOut] = {}
         self._by_size: dict[int, list[tuple[str, str]]] = {}
         self._content = self._read()
 
@@ -142,13 +143,15 @@ class Scan:
         if new or not self._manifest.exists():
             self._content += new
             write_whole(self._manifest, self._content)
+        self._left_out = {item.path: item for item in found.left_out}
         write_list(self._manifest, found.left_out)
         return found
 
     def add(self, path: Path) -> ScanReport:
-        """Add one recording that has arrived, durably.
+        """Add one recording that has arrived, durably, or note that it is left out.
 
         Raises:
+            OutputError: The list of what is left out cannot be created.
             DiskError: The disk failed or is full.
         """
         found = ScanReport()
@@ -162,6 +165,10 @@ class Scan:
                     os.fsync(file.fileno())
             except OSError as error:
                 raise disk_error(error, self._manifest) from error
+        before = self._left_out.pop(show_path(path.relative_to(self._root)), None)
+        self._left_out |= {item.path: item for item in found.left_out}
+        if found.left_out != [before] and (before or found.left_out):
+            write_list(self._manifest, self._left_out.values())
         return found
 
     @property

@@ -40,13 +40,18 @@ class AbsentRecordings:
             position: The row's.
 
         Returns:
-            The row as it was when its recording was read; None if that never was.
+            The row as it was when its recording was read here, a bad one if only a scan has read it;
+            None if nobody has.
         """
         if job is None or job.kind is not Kind.STT or bad.column != "audio":
             return None
+        bad = dataclasses.replace(bad, hint=_HINT)
         row = self._make_as_adopted(job, position) or self._make_as_read(job, position)
         if row is not None:
-            self._by_position[position] = dataclasses.replace(bad, hint=_HINT)
+            self._by_position[position] = bad
+        elif _was_scanned(job):
+            self.told.add(bad, position)
+            row = self.unanswered.add(bad, position)
         return row
 
     def settle(self, row: Row, record: JobRecord | None) -> Row:
@@ -83,3 +88,9 @@ class AbsentRecordings:
         if source is None:
             return None
         return self.builder.make_recording_row(job, position, source)
+
+
+def _was_scanned(job: Job) -> bool:
+    """Whether a scan wrote the row: it puts the length of what it has read beside the path."""
+    seconds = job.row.get("seconds")
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0

@@ -366,6 +366,38 @@ def test_the_command_counts_and_names(tmp_path: Path) -> None:
         assert ".txt" not in told.stderr
 
 
+def test_a_name_that_is_no_text_does_not_end_the_watch(tmp_path: Path) -> None:
+    """Of a file or of a folder: what comes after it arrives all the same, and what came with it."""
+    arriving = watch_folder(tmp_path, settle_seconds=0.2)
+    odd = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    odd.write_bytes(b"a recording")
+    (tmp_path / os.fsdecode(b"bad\xff")).mkdir()
+    with_it = record(tmp_path / "مع.wav", seed=1)
+    assert {next(arriving), next(arriving)} == {odd, with_it}
+    late = record(tmp_path / "late.wav", seed=2)
+    assert next(arriving) == late
+    late.unlink()
+    later = record(tmp_path / "later.wav", seed=3)
+    assert next(arriving) == later
+
+
+def test_what_arrives_is_in_the_list_as_long_as_it_is_left_out(tmp_path: Path) -> None:
+    """A copy that was cut off is; once it is whole it is a row."""
+    whole = record(tmp_path / "whole.wav", 2.0, seed=2).read_bytes()
+    (tmp_path / "r").mkdir()
+    scanner = Scan(tmp_path / "r", tmp_path / "m.jsonl")
+    scanner.run()
+    listed = tmp_path / "m.left-out.jsonl"
+    copy = tmp_path / "r" / "copy.wav"
+    copy.write_bytes(whole[:9_000])
+    assert scanner.add(copy).unreadable
+    assert len(listed.read_text().splitlines()) == 1
+    copy.write_bytes(whole)
+    assert scanner.add(copy).new == 1
+    assert not listed.exists()
+    assert not scanner.add(tmp_path / "m.jsonl").left_out
+
+
 def test_an_extra_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers are good recordings, which the extra `book` reads."""
     (tmp_path / "a.3gp").write_bytes(b"\0\0\0\x18ftyp3gp4" + bytes(400))

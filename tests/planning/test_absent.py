@@ -1,13 +1,16 @@
 """Recordings that move out of an archive: what is done of them stays, and the others go on."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import batchjobs
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind
 from batchjobs.planning.plan import Action, BadRowsError
-from tests.builders import make_record, write_recording
+from tests.builders import make_record, make_tone, write_recording
 from tests.planning.desk import Desk, write_sound
 
 TABLE = [{"id": name, "audio": f"{name}.wav"} for name in ("قديم", "b", "c")]
@@ -56,6 +59,26 @@ def test_one_that_was_never_read_is_a_bad_row_as_ever(desk: Desk) -> None:
     mistyped = [*TABLE[:2], {"id": "c", "audio": "cc.wav"}]
     with Checkpoint.open(desk.folder) as checkpoint, pytest.raises(BadRowsError, match=r"cc\.wav"):
         desk.made(mistyped, checkpoint)
+
+
+def test_one_that_a_scan_has_read_fails_alone(tmp_path: Path) -> None:
+    """Its row has the length that was read: the path is no mistake, and the others need not wait."""
+    (tmp_path / "r").mkdir()
+    for name in "abc":
+        write_recording(tmp_path / "r" / f"{name}.wav", make_tone(0.5 + ord(name) / 1_000))
+    manifest, options = tmp_path / "m.jsonl", batchjobs.Options(output=tmp_path / "run")
+    batchjobs.scan(tmp_path / "r", manifest, settle_seconds=0)
+    (tmp_path / "r" / "b.wav").unlink()
+    made = batchjobs.plan(manifest, options)
+    assert [made.by_action[action].rows for action in (Action.NEW, Action.BAD)] == [2, 1]
+    assert (made.absent, made.tells_all) == (1, False)
+    assert made.absent_rows[0].describe("m").startswith("m:2: column 'audio': there is no file")
+    rows = manifest.read_bytes().splitlines()
+    for spoilt in (b'"0.597"', b"true", b"0", b"null"):
+        changed = re.sub(rb'"seconds":[0-9.]+', b'"seconds":' + spoilt, rows[1])
+        manifest.write_bytes(b"\n".join([rows[0], changed, rows[2]]))
+        with pytest.raises(BadRowsError, match=r"m\.jsonl:2: .*b\.wav"):
+            batchjobs.plan(manifest, options)
 
 
 @pytest.mark.parametrize("what", ["damaged", "a folder", "a link out"])
