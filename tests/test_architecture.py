@@ -86,6 +86,8 @@ COVERED = {
     "audio/header": "source uncompressed",
     "audio/long_results": "sndfile",
     "audiobook/binding": "album files kinds options/audiobook cli/commands/bind",
+    "audio/mpeg": "chatter",
+    "audio/parts": "flac ogg",
     "audio/riff": "au chunks iff trailers",
     "audiobook/loudness": "levels",
     "book/epub": "chapters prose",

@@ -69,7 +69,7 @@ def _find_end(file: BufferedReader, layout: Layout, start: int, claimed: int) ->
     size = size_of(file)
     end = start + claimed
     if claimed != _UNKNOWN_LENGTH and end < size:
-        after = skip_trailers(file, end, size)
+        after = skip_trailers(file, end, size, are_zeros_sound=True)
         if after >= size or read_at(file, after, 4) == _MAGIC:
             return claimed, after
         if layout.is_no_sound(size - end):

@@ -161,7 +161,7 @@ def _look_behind(
         if not all(0x20 <= byte < 0x7F for byte in chunk.identity) or chunk.next > size + 1:
             break
         position = chunk.next
-    after = skip_trailers(file, position, size)
+    after = skip_trailers(file, position, size, are_zeros_sound=True)
     if after >= size:
         return Rest.NOTHING, size
     is_file = read_at(file, after, 4) in _FILES

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from batchjobs.audio.parts import Part, Window
 from batchjobs.audio.source import (
     CONVERT_HINT,
     KEEP_REST_HINT,
@@ -16,6 +17,7 @@ from batchjobs.audio.source import (
     Recording,
     Source,
     decoding_error,
+    size_of,
 )
 from batchjobs.audio.timeline import TimeLine
 from batchjobs.errors import DecoderMissingError, RecordingError
@@ -31,6 +33,9 @@ _FORMATS: Final = {
     Container.MATROSKA: "matroska",
     Container.ASF: "asf",
     Container.CAF: "caf",
+    Container.FLAC: "flac",
+    Container.OGG: "ogg",
+    Container.MP3: "mp3",
 }
 """FFmpeg's names. Given, it guesses nothing: a playlist that names other files is none of these."""
 _NAMES: Final = {
@@ -38,10 +43,13 @@ _NAMES: Final = {
     Container.MATROSKA: "a Matroska or WebM file",
     Container.ASF: "a Windows Media file (wma, wmv)",
     Container.CAF: "a Core Audio file (caf)",
+    Container.FLAC: "a FLAC file whose header does not tell its length",
+    Container.OGG: "an Ogg file of a kind",
+    Container.MP3: "an MP3 whose header does not tell its length",
 }
 _CODECS: Final = frozenset(
     """
-    aac alac mp3 mp3float opus vorbis flac ac3 eac3 wmav1 wmav2 wmapro amrnb amrwb
+    aac alac mp3 mp3float mp2 mp2float mp1 mp1float speex opus vorbis flac ac3 eac3 wmav1 wmav2 wmapro amrnb amrwb
     """.split()
 )
 _EVEN_CODECS: Final = frozenset({"aac", "alac", "mp3", "mp3float", "ac3", "eac3"})
@@ -59,13 +67,16 @@ _SLACK_SECONDS: Final = 1
 
 
 @contextmanager
-def open_container(path: Path, file: BufferedReader, container: Container) -> Iterator[Source]:
+def open_container(
+    path: Path, file: BufferedReader, container: Container, part: Part
+) -> Iterator[Source]:
     """Open a container's audio: its default track, or the first that is read here.
 
     Args:
         path: The recording.
         file: The same, open; nothing else is opened, whatever it refers to.
         container: What its first bytes say that it is.
+        part: Where it begins and ends.
 
     Raises:
         RecordingError: The extra ``book`` is not installed; the file is damaged or cut off, or holds
@@ -80,8 +91,8 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
         ) from error
     av.logging.set_level(None)
     try:
-        frames = _count_frames(path, file, container)
-        with _demux(file, container) as (demuxer, stream):
+        frames = part.frames or _count_frames(path, file, container, part)
+        with _demux(file, container, part) as (demuxer, stream):
             recording = Recording(
                 path=path,
                 container=container,
@@ -104,13 +115,16 @@ def open_container(path: Path, file: BufferedReader, container: Container) -> It
 
 @contextmanager
 def _demux(
-    file: BufferedReader, container: Container
+    file: BufferedReader, container: Container, part: Part
 ) -> "Iterator[tuple[InputContainer, AudioStream]]":
     """Open the file, and find the audio stream to hear."""
     import av
 
     file.seek(0)
-    with av.open(file, "r", format=_FORMATS[container]) as demuxer:
+    is_whole = (part.start, part.end) == (0, size_of(file))
+    with av.open(
+        file if is_whole else Window(file, part), "r", format=_FORMATS[container]
+    ) as demuxer:
         if not demuxer.streams.audio:
             raise RecordingError(f"{file.name} holds no audio", hint="name the recording itself")
         # Of several tracks players play the default one; some are of codecs that FFmpeg lacks.
@@ -134,13 +148,13 @@ def _is_readable(codec: str) -> bool:
     return name in _CODECS or name.startswith("pcm_")
 
 
-def _count_frames(path: Path, file: BufferedReader, container: Container) -> int:
+def _count_frames(path: Path, file: BufferedReader, container: Container, part: Part) -> int:
     """Count the frames by the packets, without decoding them unless these cannot be believed.
 
     Raises:
         RecordingError: There is less than the file claims.
     """
-    with _demux(file, container) as (demuxer, stream):
+    with _demux(file, container, part) as (demuxer, stream):
         claimed = _find_claimed_end(demuxer, stream)
         line = _make_time_line(demuxer)
         end, last, packets, samples = 0.0, 0.0, 0, 0
@@ -162,7 +176,7 @@ def _count_frames(path: Path, file: BufferedReader, container: Container) -> int
         frames = round((line.end_seconds - max(0.0, last - usual)) * stream.rate)
     if samples <= frames + stream.rate * _SLACK_SECONDS:
         return frames
-    with _demux(file, container) as (demuxer, stream):
+    with _demux(file, container, part) as (demuxer, stream):
         return sum(len(block) for block in _decode(path, container, demuxer, stream))
 
 

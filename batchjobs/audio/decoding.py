@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
@@ -20,10 +21,11 @@ from batchjobs.audio.channels import align_block, mix_channels
 from batchjobs.audio.containers import open_container
 from batchjobs.audio.header import read_header
 from batchjobs.audio.meter import LevelMeter
+from batchjobs.audio.parts import Decoder, Part, join_parts
 from batchjobs.audio.pcm import quantise
 from batchjobs.audio.sndfile import open_encoded
 from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Container, Recording, Source
-from batchjobs.audio.uncompressed import open_samples
+from batchjobs.audio.uncompressed import Samples, open_samples
 from batchjobs.errors import RecordingError
 
 _BLOCK_FRAMES: Final = 48_000
@@ -182,14 +184,29 @@ def _open_source(path: Path) -> Iterator[Source]:
     """Look at the header, and only then let a decoder at the file."""
     with _open_file(path) as file:
         header = read_header(file)
-        if header.samples is not None:
-            yield open_samples(path, file, header.container, header.samples)
-        elif header.container in {Container.FLAC, Container.OGG, Container.MP3}:
-            with open_encoded(path, file, header) as source:
+        content, container = header.content, header.container
+        if isinstance(content, Samples):
+            yield open_samples(path, file, container, content)
+        elif len(content) == 1:
+            with _open_part(path, file, container, content[0]) as source:
                 yield source
         else:
-            with open_container(path, file, header.container) as source:
+            openers = [partial(_open_part, path, file, container, part) for part in content]
+            yield join_parts(path, openers)
+
+
+@contextmanager
+def _open_part(
+    path: Path, file: BufferedReader, container: Container, part: Part
+) -> Iterator[Source]:
+    """Open a part with the decoder that reads all of it."""
+    if part.decoder is Decoder.SNDFILE:
+        with open_encoded(path, file, container, part) as source:
+            if source.recording.frames >= source.least_frames:
                 yield source
+                return
+    with open_container(path, file, container, part) as source:
+        yield source
 
 
 # -- samples ------------------------------------------------------------------------------------

@@ -7,20 +7,23 @@ from batchjobs.audio.source import read_at
 
 _PADDING_BYTES: Final = 65_536
 """The most that file systems and recorders fill up: more zeros are silence, or sound not written."""
-_TAGS_LOOKED_AT: Final = 100
+_TAGS_LOOKED_AT: Final = 10_000
 _APE_IS_HEADER: Final = 1 << 29
 _LYRICS_BYTES: Final = 100_000
 """More than any text of Lyrics3 that a reader accepts."""
 _LYRICS_ENDS: Final = (b"LYRICS200", b"LYRICSEND")
 
 
-def skip_trailers(file: BufferedReader, position: int, size: int) -> int:
+def skip_trailers(
+    file: BufferedReader, position: int, size: int, *, are_zeros_sound: bool = False
+) -> int:
     """Find where the tags and the padding end that begin at a position.
 
     Args:
         file: The open file.
         position: Behind the sound.
         size: Bytes of the file.
+        are_zeros_sound: Whether more zeros than padding would be silence.
 
     Returns:
         The first position that holds something else; the size if nothing does.
@@ -30,9 +33,10 @@ def skip_trailers(file: BufferedReader, position: int, size: int) -> int:
             break
         head = read_at(file, position, 32)
         length = _measure_tag(head) or _measure_lyrics(file, head, position)
-        length = length or _measure_zeros(file, position, size)
         if not length:
-            return position
+            length = _count_zeros(file, position, size)
+            if not length or (are_zeros_sound and length > _PADDING_BYTES):
+                return position
         position += length
     return min(position, size)
 
@@ -64,8 +68,7 @@ def _measure_lyrics(file: BufferedReader, head: bytes, position: int) -> int:
     return min(ends, default=0)
 
 
-def _measure_zeros(file: BufferedReader, position: int, size: int) -> int:
-    """Count zeros, in bytes; 0 if they are too many to be padding."""
+def _count_zeros(file: BufferedReader, position: int, size: int) -> int:
+    """Count zeros, but no further than one beyond padding."""
     data = read_at(file, position, min(size - position, _PADDING_BYTES + 1))
-    count = len(data) - len(data.lstrip(b"\0"))
-    return count if count <= _PADDING_BYTES else 0
+    return len(data) - len(data.lstrip(b"\0"))
