@@ -42,11 +42,15 @@ class PageContent:
         pieces: Its text.
         shown: How many rows it shows.
         rows: How many there are.
+        policy: What it may do.
+        hashes: The hash of each row's clip, by the row's id; filled as the text is made.
     """
 
     pieces: Iterator[str]
     shown: int
     rows: int
+    policy: str
+    hashes: Mapping[str, str]
 
 
 def make_page(
@@ -71,7 +75,7 @@ def make_page(
     Raises:
         MissingExtraError: The library for it is not installed.
     """
-    template = _load_template()
+    template = _load_template("page.html")
     measurements = Measurements()
     ranks: list[float] = []
     for known in _read(checkpoint):
@@ -96,15 +100,26 @@ def make_page(
     }
     rows = _make_rows(checkpoint, find_clip, ranked, chosen)
     style, script = read_asset("page.css"), read_script()
+    policy = make_policy(style, script, is_served=is_served)
+    hashes: dict[str, str] = {}
     pieces = template.generate(
         name=facts["name"],
-        policy=make_policy(style, script, is_served=is_served),
+        policy=policy,
         style=_as_markup(style),
         script=_as_markup(script),
         facts=_as_markup(embed(facts)),
-        rows=map(_as_markup, embed_each(_count(rows, len(chosen), progress))),
+        rows=map(_as_markup, embed_each(_note_each(rows, hashes, len(chosen), progress))),
     )
-    return PageContent(pieces=pieces, shown=len(chosen), rows=len(ranks))
+    return PageContent(
+        pieces=pieces, shown=len(chosen), rows=len(ranks), policy=policy, hashes=hashes
+    )
+
+
+def make_entrance() -> tuple[str, str]:
+    """Make the page for those who have shown no token yet, and say what it may do."""
+    script = read_asset("entrance.js")
+    content = _load_template("entrance.html").render(script=_as_markup(script))
+    return content, make_policy(script, is_served=True)
 
 
 def make_policy(*contents: str, is_served: bool = False) -> str:
@@ -202,23 +217,27 @@ def _find_wave(waveforms: Waveforms, clip: Clip | None, seconds: float) -> str:
     return waveforms.measure(clip.sha256, clip.path) if known is None else known
 
 
-def _count(
-    rows: Iterator[PageRow], total: int, progress: Callable[[int, int], None] | None
+def _note_each(
+    rows: Iterator[PageRow],
+    hashes: dict[str, str],
+    total: int,
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[PageRow]:
     for number, row in enumerate(rows, 1):
+        hashes[row.id] = row.sha256
         yield row
         if progress is not None:
             progress(number, total)
 
 
-def _load_template() -> "jinja2.Template":
+def _load_template(name: str) -> "jinja2.Template":
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("'batchjobs report'", package="jinja2", extra="report") from error
     # Undefined names are mistakes of ours, and not gaps in a page.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(read_asset("page.html"))
+    return environment.from_string(read_asset(name))
 
 
 def _as_markup(text: str) -> "markupsafe.Markup":

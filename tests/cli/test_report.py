@@ -1,11 +1,16 @@
 """The command `report`: says what it wrote, and what it left out."""
 
+import http.client
 import json
+import re
+import signal
+import subprocess
 from pathlib import Path
 
 from tests.api.test_page import make_small_run
 from tests.builders import ARABIC
-from tests.commands import Command
+from tests.clocks import PATIENCE_SECONDS
+from tests.commands import Command, process
 from tests.report.listened import make_clip_row, make_done, make_run, write_clip
 
 
@@ -36,3 +41,34 @@ def test_no_run_is_told(command: Command) -> None:
     ended = command("report", "outputs/none")
     assert ended.code == 2
     assert "no run" in ended.err
+
+
+def test_it_serves_until_it_is_told_to_stop(command: Command, tmp_path: Path) -> None:
+    """At the address that it prints; the token is in no log, and the decisions are named at the end."""
+    run = make_small_run(Path("outputs/talks"))
+    arguments = ("report", run, "--serve")
+    with process(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as served:
+        assert served.stdout is not None
+        found = re.fullmatch(r"open http://127\.0\.0\.1:(\d+)/#(\S+)\n", served.stdout.readline())
+        assert found is not None
+        port, token = int(found[1]), found[2]
+        host = f"127.0.0.1:{port}"
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        connection.request("POST", "/enter", headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        answer.read()
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        connection.request(
+            "POST",
+            "/decisions",
+            body=json.dumps({"id": "r1", "decision": "accept"}),
+            headers={"Cookie": cookie, "Origin": f"http://{host}"},
+        )
+        assert connection.getresponse().status == 200
+        connection.close()
+        served.send_signal(signal.SIGINT)
+        out, err = served.communicate(timeout=PATIENCE_SECONDS)
+    assert served.returncode == -signal.SIGINT
+    assert "review outputs/talks outputs/talks/review.jsonl" in out
+    assert token not in out + err
+    assert command("review", run, run / "review.jsonl").code == 0

@@ -1,11 +1,12 @@
 """The command `report`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from batchjobs.cli.console import exit_on_error, print_json, say, show_progress
+from batchjobs.cli.console import die_of, exit_on_error, print_json, say, show_progress
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option
 from batchjobs.formatting import plural
 
@@ -20,32 +21,57 @@ from batchjobs.formatting import plural
     show_default=True,
     help="Show at most so many rows, the worst; the figures are of all.",
 )
+@option("--serve", "is_served", is_flag=True, help="Serve the page, and save decisions at once.")
+@option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Where to serve it, on this machine alone.  [default: any free one]",
+)
 @json_option
 @config_option
-def report(folder: Path, *, most_rows: int, as_json: bool, config: Path | None) -> None:
+def report(
+    folder: Path, *, most_rows: int, is_served: bool, port: int, as_json: bool, config: Path | None
+) -> None:
     """Write RUN/report.html: a page to look at the results of RUN and listen to them.
 
     It opens from the disk, and fetches nothing but the clips beside it. Rows stand worst first, each
     with its wave form and its text beside what was heard; accept and reject with the keys a and r,
-    and save review.jsonl for 'batchjobs review'.
+    and save review.jsonl for 'batchjobs review'. With --serve, the page is at the address that is
+    printed, for whoever has all of it, and every decision is in RUN/review.jsonl at once.
 
     \b
     Examples:
         batchjobs report outputs/talks
         batchjobs report outputs/talks --rows 500
+        batchjobs report outputs/talks --serve
     """
+    progress = _show_progress if sys.stderr.isatty() and not as_json else None
+    with exit_on_error():
+        if is_served:
+            _serve(folder, port, most_rows, config, progress)
+        else:
+            _write(folder, most_rows, config, progress, as_json=as_json)
+
+
+def _show_progress(number: int, total: int) -> None:
+    if number == total:
+        show_progress("")
+    elif number % 50 == 0:
+        show_progress(f"{number:,} of {plural(total, 'row')} looked at")
+
+
+def _write(
+    folder: Path,
+    most_rows: int,
+    config: Path | None,
+    progress: Callable[[int, int], None] | None,
+    *,
+    as_json: bool,
+) -> None:
     from batchjobs.api.page import write_report
 
-    shows = sys.stderr.isatty() and not as_json
-
-    def progress(number: int, total: int) -> None:
-        if shows and (number % 50 == 0 or number == total):
-            show_progress(
-                "" if number == total else f"{number:,} of {plural(total, 'row')} looked at"
-            )
-
-    with exit_on_error():
-        written = write_report(folder, most_rows=most_rows, config_file=config, progress=progress)
+    written = write_report(folder, most_rows=most_rows, config_file=config, progress=progress)
     if as_json:
         import dataclasses
 
@@ -55,3 +81,48 @@ def report(folder: Path, *, most_rows: int, as_json: bool, config: Path | None) 
     say(f"{plural(written.shown, 'row')} in {written.path}, {written.bytes / 1e6:,.1f} MB")
     if left:
         say(f"the worst ones: {left:,} are left out, and counted in its figures; see --rows")
+
+
+def _serve(
+    folder: Path,
+    port: int,
+    most_rows: int,
+    config: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    import signal
+
+    import trio
+
+    from batchjobs.api.page import make_site
+    from batchjobs.cli.next_step import quote_command
+    from batchjobs.report.server import listen, serve
+
+    site, opened = make_site(folder, most_rows=most_rows, config_file=config, progress=progress)
+    if opened.stale:
+        say(
+            f"left out of {site.store.path.name}, as their clips have changed since: "
+            f"{', '.join(opened.stale)}"
+        )
+    stopped: list[int] = []
+
+    async def foreground() -> None:
+        listener = await listen(port)
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+                nursery.start_soon(serve, site, listener)
+                at = listener.socket.getsockname()[1]
+                say(f"open http://127.0.0.1:{at}/#{site.token}")
+                say(f"decisions are saved in {folder / site.store.path.name}; Ctrl-C ends this")
+                sys.stdout.flush()
+                async for number in received:
+                    stopped.append(number)
+                    nursery.cancel_scope.cancel()
+                    return
+
+    trio.run(foreground)
+    if len(site.store):
+        say(f"{plural(len(site.store), 'decision')} to be carried out:")
+        say(f"  {quote_command('review', folder, folder / site.store.path.name)}")
+    if stopped:
+        die_of(stopped[0])
