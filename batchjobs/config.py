@@ -1,5 +1,6 @@
 """Settings from ``batchjobs.toml``, and keys from the environment or a file that only we may read."""
 
+import difflib
 import os
 import shlex
 import stat
@@ -80,7 +81,9 @@ def _read_defaults(content: Mapping[str, object], path: Path) -> dict[str, dict[
     for name, table in content.items():
         if name not in _TABLES:
             known = ", ".join(f"[{known}]" for known in sorted(_TABLES))
-            raise ConfigurationError(f"{path}: unknown table '{name}'", hint=f"known are {known}")
+            close = difflib.get_close_matches(name, _TABLES, n=1)
+            hint = f"did you mean [{close[0]}]?" if close else f"known are {known}"
+            raise ConfigurationError(f"{path}: unknown table '{name}'", hint=hint)
         if not isinstance(table, dict):
             raise ConfigurationError(f"{path}: '{name}' is not a table", hint=f"write [{name}]")
         if name != "providers":

@@ -1,8 +1,9 @@
 """The error tree: each class knows what the run does about it and which exit code it ends with."""
 
 import enum
+import re
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
     "BatchjobsError",
@@ -38,6 +39,11 @@ __all__ = [
 ]
 
 
+PYTHON_NAMES: Final[dict[str, str]] = {}
+"""What options of the command line are called in Python; `batchjobs.options` fills it in."""
+_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+
+
 class Reaction(enum.StrEnum):
     """What the run does after an attempt that failed."""
 
@@ -66,9 +72,13 @@ class BatchjobsError(Exception):
         self.message = message
         self.hint = hint
 
-    def __str__(self) -> str:
-        """Return the message and, after a semicolon, the hint."""
+    def describe(self) -> str:
+        """Give the message and, after a semicolon, the hint, with the command line's names."""
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def __str__(self) -> str:
+        """Give the same as a program's author reads it: ``--retry-failed`` is `Options.retry_failed`."""
+        return _OPTION.sub(lambda found: PYTHON_NAMES.get(found[0], found[0]), self.describe())
 
 
 # -- errors that end a command -----------------------------------------------------------------
@@ -227,6 +237,10 @@ class SessionError(BatchjobsError):
         super().__init__(message, hint=hint)
         self.code = code
         self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        """Give it as it stands in records, events and logs, whoever has started the run."""
+        return self.describe()
 
 
 class StopError(SessionError):

@@ -25,8 +25,11 @@ def timestamp(seconds: float) -> str:
 
 
 def money(cost: float, currency: str) -> str:
-    """Write a sum of money; less than a cent is not nothing."""
-    return f"{cost:,.2f} {currency}" if cost >= 0.005 else f"{cost:.6f} {currency}"
+    """Write a sum of money: to the cent, and below one unit as exactly as it is, to a millionth."""
+    if cost >= 1:
+        return f"{cost:,.2f} {currency}"
+    whole, _, digits = f"{cost:.6f}".partition(".")
+    return f"{whole}.{digits.rstrip('0'):0<2} {currency}"
 
 
 def plural(count: int, name: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from batchjobs.errors import ConfigurationError
+from batchjobs.jobs import Kind
 from batchjobs.options import MOST_SESSIONS
 
 DEFAULT_PROVIDER = "local"
@@ -19,7 +20,17 @@ FORMER_TTS_MODELS: Mapping[str, str] = {"faseeh-v1-preview": "faseeh-mini-v1-pre
 FORMER_STT_MODELS: Mapping[str, str] = {"munsit": ""}
 """The same for transcription, where no model was named."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+DEFAULT_ENGINE = "auto"
+"""Of the local server: whatever is installed."""
+DEFAULT_HOST = "127.0.0.1"
+"""Where the local server listens, unless it is meant otherwise."""
+LOOPBACK = frozenset({"localhost", DEFAULT_HOST, "::1"})
+"""Names of this machine, where plain text may go."""
+PRICES: Mapping[Kind, str] = {
+    Kind.TTS: "tts_price_per_million_characters",
+    Kind.STT: "stt_price_per_hour",
+}
+"""The setting that has the price of each kind of job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +141,7 @@ BUILT_IN: Mapping[str, Provider] = {
             key_variable="BATCHJOBS_LOCAL_KEY",
             stt_auth=("header",),
             voice="ar-najdi-male-2",
-            engine="auto",
+            engine=DEFAULT_ENGINE,
             concurrency=16,
             pace=0.0,
             close_drains=True,
@@ -277,7 +288,7 @@ def check_base_url(url: str, *, insecure: bool) -> str:
     if parts is None or parts.scheme not in {"ws", "wss"} or not parts.hostname:
         hint = "give wss://HOST/api/v1 or ws://127.0.0.1:PORT/api/v1"
         raise ConfigurationError(f"{url!r} is not a WebSocket URL", hint=hint)
-    if parts.scheme == "ws" and parts.hostname not in _LOOPBACK and not insecure:
+    if parts.scheme == "ws" and parts.hostname not in LOOPBACK and not insecure:
         raise ConfigurationError(
             f"ws:// to {parts.hostname} would send the key in plain text",
             hint="use wss://, or --insecure if you accept that",

@@ -1,9 +1,12 @@
 """The error tree: reactions, exit codes and what a person reads."""
 
 import inspect
+import io
+import pydoc
 
 import pytest
 
+import batchjobs
 from batchjobs import errors
 from batchjobs.errors import BatchjobsError, MissingExtraError, Reaction, SessionError
 from batchjobs.protocol.messages import InvalidMessageError
@@ -114,3 +117,23 @@ def test_a_missing_extra_says_how_to_install_it() -> None:
     error = MissingExtraError("the engine 'sherpa'", package="sherpa-onnx", extra="sherpa")
     assert "sherpa-onnx" in error.message
     assert error.hint == "pip install 'batchjobs[sherpa]'"
+
+
+def test_a_program_reads_its_own_names_for_settings() -> None:
+    """An error that is raised names fields of `Options`; the command line's words are `describe`'s."""
+    with pytest.raises(batchjobs.errors.UsageError) as caught:
+        batchjobs.run(io.BytesIO(b"text\na\n"))
+    assert "Options.output" in str(caught.value)
+    assert "--output" not in str(caught.value)
+    assert "--output" in caught.value.describe()
+    error = batchjobs.errors.TransientError("no answer", hint="check --base-url")
+    assert str(error) == error.describe() == "no answer; check --base-url"
+    unknown = batchjobs.errors.UsageError("a--b and --unknown-option stay", hint="--skip-bad-rows")
+    assert str(unknown) == "a--b and --unknown-option stay; Options.skip_bad_rows"
+
+
+def test_the_help_of_the_library_shows_no_lambda() -> None:
+    """Nobody could tell what it does."""
+    for name in batchjobs.__all__:
+        if callable(getattr(batchjobs, name)):
+            assert "lambda" not in pydoc.render_doc(getattr(batchjobs, name))

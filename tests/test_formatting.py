@@ -14,10 +14,18 @@ def test_lengths_are_written_as_people_read_them(seconds: float, written: str) -
 
 
 @pytest.mark.parametrize(
-    ("cost", "written"), [(1_234.5, "1,234.50 USD"), (0.01, "0.01 USD"), (0.0004, "0.000400 USD")]
+    ("cost", "written"),
+    [
+        (1_234.5, "1,234.50 USD"),
+        (0.01, "0.01 USD"),
+        (0.0004, "0.0004 USD"),
+        (0.007, "0.007 USD"),
+        (0.5, "0.50 USD"),
+        (0.0312, "0.0312 USD"),
+    ],
 )
-def test_less_than_a_cent_is_not_nothing(cost: float, written: str) -> None:
-    """Sums have two digits after the point, unless they would be none."""
+def test_less_than_a_cent_is_not_nothing_and_not_a_cent(cost: float, written: str) -> None:
+    """Sums have two digits after the point, and small ones as many as they need."""
     assert money(cost, "USD") == written
 
 

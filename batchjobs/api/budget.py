@@ -2,18 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import Final
+
+import msgspec
 
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import money, plural
-from batchjobs.jobs import Kind
-from batchjobs.limits import Budget, Price
+from batchjobs.limits import LIMIT_OPTIONS, Budget, Price
+from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
-from batchjobs.providers import Provider
-
-_PRICES: Final = {Kind.TTS: "tts_price_per_million_characters", Kind.STT: "stt_price_per_hour"}
+from batchjobs.providers import PRICES, Provider
 
 
 def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
@@ -39,7 +38,7 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
         )
     if made.unpriced:
         settings = [
-            f"{' and '.join(_PRICES[kind] for kind in kinds)} below [providers.{name}]"
+            f"{' and '.join(PRICES[kind] for kind in kinds)} below [providers.{name}]"
             for name, kinds in made.unpriced.items()
         ]
         raise ConfigurationError(
@@ -79,10 +78,67 @@ def sum_spent(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> Pric
     return spent
 
 
+def encode_limits(options: Options) -> str:
+    """Write a run's limits, by the options that set them, for whoever is to raise them."""
+    given = (options.budget, options.max_characters, options.max_audio_seconds)
+    limits = {
+        flag: limit for flag, limit in zip(LIMIT_OPTIONS, given, strict=True) if limit is not None
+    }
+    return msgspec.json.encode(limits).decode()
+
+
+def find_larger_limits(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dict[str, str]:
+    """Say what the last run's limits have to be for the rest of the work, where they are too low.
+
+    With a twentieth on top, since attempts that fail are paid as well, and rounded up.
+
+    Args:
+        checkpoint: The run folder's.
+        providers: By name.
+
+    Returns:
+        Options and their values, as the command line has them.
+    """
+    limits = msgspec.json.decode(
+        checkpoint.read_settings().get("limits", "{}"), type=dict[str, float]
+    )
+    needed = [0.0, 0.0, 0.0]
+    sent, unsettled = checkpoint.totals.sum_sent(), checkpoint.totals.sum_unsettled()
+    work = [(each.provider, each.characters, each.audio_seconds) for each in sent]
+    work += [(each.provider, each.characters, each.audio_seconds) for each in unsettled]
+    for name, characters, seconds in work:
+        provider = providers.get(name)
+        cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
+        needed = [needed[0] + cost, needed[1] + characters, needed[2] + seconds]
+    return {
+        flag: f"{_round_up(1.05 * max(need, limits[flag])):.15g}"
+        for flag, need in zip(LIMIT_OPTIONS, needed, strict=True)
+        if flag in limits and need > 0.95 * limits[flag]
+    }
+
+
+def _round_up(amount: float) -> float:
+    """Round up to two digits that count."""
+    if amount <= 0:
+        return 1.0
+    unit = 10.0 ** (math.floor(math.log10(amount)) - 1)
+    return math.ceil(amount / unit - 1e-9) * unit
+
+
 def add_what_is_left(
-    error: BudgetReachedError, checkpoint: Checkpoint, providers: Mapping[str, Provider]
+    error: BudgetReachedError,
+    checkpoint: Checkpoint,
+    providers: Mapping[str, Provider],
+    larger_limits: Mapping[str, str],
 ) -> BudgetReachedError:
-    """Say what is left to do and what it would cost."""
+    """Say what is left to do, what it would cost, and which limits it needs.
+
+    Args:
+        error: What was reached.
+        checkpoint: The run folder's.
+        providers: By name.
+        larger_limits: The options that are too low, and what they have to be.
+    """
     rows, costs = 0, dict[str, float]()
     for name, count, characters, seconds in checkpoint.totals.sum_unsettled():
         rows += count
@@ -93,4 +149,6 @@ def add_what_is_left(
     sums = " + ".join(money(cost, code) for code, cost in sorted(costs.items()) if cost)
     left = f"{plural(rows, 'job')} {'is' if rows == 1 else 'are'} left"
     price = f", which would cost about {sums}" if sums else ""
-    return BudgetReachedError(f"{error.message}; {left}{price}", hint=error.hint)
+    needed = " and ".join(f"{flag} to {value}" for flag, value in larger_limits.items())
+    hint = f"raise {needed}: enough for all of them" if needed else error.hint
+    return BudgetReachedError(f"{error.message}; {left}{price}", hint=hint)

@@ -36,6 +36,8 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
     """
     request, checkpoint, plan = run.request, run.checkpoint, run.plan
     options = request.options
+    if does_nothing(run):
+        return RunEnd()
     if not plan.to_do:
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         await trio.to_thread.run_sync(checkpoint.recover, time.time())
@@ -75,6 +77,16 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         runner = Runner(state, beside=functools.partial(write_repeatedly, write))
         return _explain_end(await runner.run(handles_signals=noted is not None), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
+
+
+def does_nothing(run: PreparedRun) -> bool:
+    """Whether the run was asked to do nothing, in a folder where there is something to lose.
+
+    Then the last plan and its results stand: what a limit of no rows leaves for later would be in no
+    report any more.
+    """
+    is_asked = run.request.options.limit == 0 and not run.plan.to_do
+    return is_asked and run.checkpoint.has_begun()
 
 
 async def _make_endpoints(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs import config, manifest
-from batchjobs.api.budget import check_budget
+from batchjobs.api.budget import check_budget, encode_limits
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.api.voices import refuse_unknown_voice
@@ -179,6 +179,7 @@ def _facts_of(request: Request, fingerprint_kept: str, plan: Plan) -> dict[str, 
     """Give what the checkpoint keeps about this run, for `status` and for the next plan."""
     return {
         "fingerprint": fingerprint_kept,
+        "limits": encode_limits(request.options),
         "notes": "\n".join(plan.notes),
         "manifest": request.name,
         "manifest_path": path_of(request),

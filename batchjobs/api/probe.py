@@ -79,8 +79,8 @@ def probe(
     key_file: Path | None = None,
     insecure: bool = False,
     config_file: Path | None = None,
-    confirm: Callable[[Provider], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
+    confirm: Callable[[Provider], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> ProbeReport:
     """Find out whether a provider sends what is pending when it is asked to close; costs a little.
 
@@ -91,7 +91,7 @@ def probe(
         key_file: A file with its key, for its owner only; None takes the environment.
         insecure: As for `probe_service`.
         config_file: The configuration; None means ``batchjobs.toml`` here.
-        confirm: Called before money is spent; nothing is if it raises.
+        confirm: Called before money is spent, which none is if it raises; None goes on unasked.
         tell: As for `probe_service`.
 
     Raises:
@@ -102,7 +102,8 @@ def probe(
     provider = config.load(config_file).find_provider(name)
     key = config.read_key(provider, key_file=key_file, environment=os.environ, is_needed=True)
     _find_voice(provider, voice)
-    confirm(provider)
+    if confirm is not None:
+        confirm(provider)
     work = functools.partial(
         probe_service,
         provider,
@@ -123,7 +124,7 @@ async def probe_service(
     voice: str = "",
     insecure: bool = False,
     dial: Dial = dial_tcp,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] | None = None,
 ) -> ProbeReport:
     """Speak the same short text twice: once waiting for silence, once asking to close at once.
 
@@ -134,7 +135,7 @@ async def probe_service(
         voice: The voice; empty takes the provider's.
         insecure: Allow unencrypted connections to other machines.
         dial: How to connect.
-        tell: Called with a line on what is being done.
+        tell: Called with a line on what is being done; None if nobody listens.
 
     Raises:
         ConfigurationError: It does not speak, or no voice is known.
@@ -152,13 +153,18 @@ async def probe_service(
             url, key = await stack.enter_async_context(child), server.token
         url = check_base_url(url, insecure=insecure)
         make_endpoint = functools.partial(Endpoint, base_url=url, key=key, dial=dial)
-        tell("1 of 2: speaking, and waiting for silence")
+        _tell(tell, "1 of 2: speaking, and waiting for silence")
         quiet = await _speak(make_endpoint(replace(provider, close_drains=False)), voice)
         if isinstance(quiet, SessionError):
             raise _command_error(quiet, provider)
-        tell("2 of 2: speaking, and asking to close at once")
+        _tell(tell, "2 of 2: speaking, and asking to close at once")
         closed = await _speak(make_endpoint(replace(provider, close_drains=True)), voice)
     return _compare(provider, quiet, closed)
+
+
+def _tell(tell: Callable[[str], None] | None, line: str) -> None:
+    if tell is not None:
+        tell(line)
 
 
 def _find_voice(provider: Provider, voice: str) -> str:

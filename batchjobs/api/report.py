@@ -3,19 +3,22 @@
 import contextlib
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from msgspec import UNSET, structs
 
-from batchjobs.api.budget import add_what_is_left
+from batchjobs.api.budget import add_what_is_left, find_larger_limits
+from batchjobs.api.execute import does_nothing
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 from batchjobs.outputs.forecast import Forecast, make_forecast
 from batchjobs.outputs.left_files import LeftFiles, find_left_files
+from batchjobs.outputs.nature import RunNature, find_nature
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning.plan import Action, Plan
 from batchjobs.process.signals import Interrupted
@@ -33,6 +36,8 @@ class RunReport:
         summary: What ``summary.json`` says.
         plan: What there was to do.
         left_files: Results in the folder that belong to no row any more.
+        nature: What kind of run it is.
+        larger_limits: Where a limit was reached: options, and what they have to be for the rest.
         error: What stopped the run; None if it came to its end.
         signal_number: The signal that stopped it; 0 if none did.
         forecast: After a pilot, what is to be expected of all rows.
@@ -42,7 +47,9 @@ class RunReport:
     exit_code: int
     summary: RunSummary
     plan: Plan
-    left_files: LeftFiles
+    left_files: LeftFiles = field(default_factory=LeftFiles)
+    nature: RunNature = field(default_factory=RunNature)
+    larger_limits: Mapping[str, str] = field(default_factory=dict)
     error: BatchjobsError | None = None
     signal_number: int = 0
     forecast: Forecast | None = None
@@ -79,6 +86,8 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
         end: How the runner ended.
     """
     request, checkpoint, plan = run.request, run.checkpoint, run.plan
+    if does_nothing(run):
+        return _report_nothing(run)
     last = None if plan.to_do else reports.find_last_summary(checkpoint)
     if last is not None and end == RunEnd() and last.exit_code == 0:
         run.observe(RunFinished(exit_code=0, totals=last))
@@ -88,14 +97,17 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
             summary=last,
             plan=plan,
             left_files=find_left_files(checkpoint, done=last.done),
+            nature=find_nature(checkpoint),
             forecast=_forecast(run),
         )
     summary = summarise(checkpoint, request.providers)
     error = end.error
     if error is None and not end.signal_number:
         error = _find_unanswered(summary, plan)
+    larger_limits: dict[str, str] = {}
     if isinstance(error, BudgetReachedError):
-        error = add_what_is_left(error, checkpoint, request.providers)
+        larger_limits = find_larger_limits(checkpoint, request.providers)
+        error = add_what_is_left(error, checkpoint, request.providers, larger_limits)
     if error is not None:
         code = error.exit_code
     elif end.signal_number:
@@ -115,9 +127,32 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
         summary=summary,
         plan=plan,
         left_files=find_left_files(checkpoint, done=summary.done),
+        nature=find_nature(checkpoint),
+        larger_limits=larger_limits,
         error=error,
         signal_number=end.signal_number,
         forecast=_forecast(run),
+    )
+
+
+def _report_nothing(run: PreparedRun) -> RunReport:
+    """Say where the manifest stands; the run's files stay as they were."""
+    plan, checkpoint = run.plan, run.checkpoint
+    summary = structs.replace(
+        summarise(checkpoint, run.request.providers),
+        rows=plan.rows,
+        done=plan.by_action[Action.DONE].rows,
+        not_run=plan.by_action[Action.LATER].rows,
+        manifest=run.request.name,
+    )
+    run.observe(RunFinished(exit_code=0, totals=summary))
+    return RunReport(
+        folder=run.request.folder,
+        exit_code=0,
+        summary=summary,
+        plan=plan,
+        left_files=find_left_files(checkpoint, done=summary.done),
+        nature=find_nature(checkpoint),
     )
 
 
@@ -151,8 +186,13 @@ def _close(summary: RunSummary, exit_code: int | None, error: BaseException | No
         summary,
         exit_code=exit_code,
         finished_at=round(time.time(), 3),
-        error=UNSET if error is None else str(error) or type(error).__name__,
+        error=UNSET if error is None else _describe(error),
     )
+
+
+def _describe(error: BaseException) -> str:
+    shown = error.describe() if isinstance(error, BatchjobsError) else str(error)
+    return shown or type(error).__name__
 
 
 def _find_unanswered(summary: RunSummary, plan: Plan) -> InternalError | None:

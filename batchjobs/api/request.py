@@ -73,8 +73,7 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
     providers = _providers(configuration, options)
     if isinstance(source, str | Path):
         path = Path(source)
-        stem = Path(path.name.removesuffix(".gz")).stem
-        folder = _OUTPUTS / stem if options.output is None else Path(options.output)
+        folder = default_folder(path) if options.output is None else Path(options.output)
         if path.resolve() == (folder / run_folder.FAILED).resolve():
             raise UsageError(
                 f"{path} is written anew by every run in {folder}",
@@ -99,6 +98,11 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         base_url=base_url,
         refuses_voice=refuses_voice,
     )
+
+
+def default_folder(manifest: Path) -> Path:
+    """Give the run folder of a manifest whose run is told of no other."""
+    return _OUTPUTS / Path(manifest.name.removesuffix(".gz")).stem
 
 
 def _check_source(source: object) -> None:

@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
-from msgspec import structs
+from msgspec import field, structs
 
 from batchjobs import config
+from batchjobs.api.budget import find_larger_limits
+from batchjobs.api.request import default_folder
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import BudgetReachedError, NoRunError
+from batchjobs.files import run_folder
 from batchjobs.outputs.left_files import LeftFiles, find_left_files
+from batchjobs.outputs.nature import RunNature, find_nature
+from batchjobs.outputs.reports import find_last_summary
 from batchjobs.outputs.summary import RunSummary, summarise
 
 
@@ -18,12 +24,38 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
         working_folder: Where that was typed; empty if it is not known.
         is_running: Whether a run goes on in the folder.
         left_files: Results in the folder that belong to no row any more.
+        nature: What kind of run it is.
+        larger_limits: Where the last run reached a limit: options, and what they have to be for the
+            rest.
     """
 
     command: str
     working_folder: str
     is_running: bool
     left_files: LeftFiles = LeftFiles()
+    nature: RunNature = RunNature()
+    larger_limits: dict[str, str] = field(default_factory=dict)
+
+
+def find_run_of(manifest: Path, *, folder: str | None = None) -> Path:
+    """Find the run folder of a manifest, where a run puts it unless it is told otherwise.
+
+    Args:
+        manifest: The manifest.
+        folder: Where runs are told to be; None means below ``outputs``.
+
+    Raises:
+        NoRunError: There is no run, or it is another manifest's.
+    """
+    there = Path(folder) if folder else default_folder(manifest)
+    hint = "name the run's folder, which is what --output was"
+    if not (there / run_folder.CHECKPOINT).is_file():
+        raise NoRunError(f"{manifest} is no run folder, and has no run in {there}", hint=hint)
+    with Checkpoint.read(there) as checkpoint:
+        path = checkpoint.read_settings().get("manifest_path", "")
+    if path and Path(path).absolute() != manifest.absolute():
+        raise NoRunError(f"{there} is the run of another manifest, {path}", hint=hint)
+    return there
 
 
 def status(folder: str | Path, *, config_file: Path | None = None) -> RunStatus:
@@ -41,10 +73,14 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> RunStatus:
         is_running = checkpoint.is_running()
         settings = checkpoint.read_settings()
         summary = summarise(checkpoint, providers, is_running=is_running)
+        last = None if is_running else find_last_summary(checkpoint)
+        is_out = last is not None and last.exit_code == BudgetReachedError.exit_code
         return RunStatus(
             **structs.asdict(summary),
             command=settings.get("command", ""),
             working_folder=settings.get("working_folder", ""),
             is_running=is_running,
             left_files=find_left_files(checkpoint, done=summary.done),
+            nature=find_nature(checkpoint),
+            larger_limits=find_larger_limits(checkpoint, providers) if is_out else {},
         )

@@ -87,6 +87,12 @@ class Lookups:
         query = "SELECT count(*) FROM jobs JOIN rows USING (id, key) WHERE status = 'suspect'"
         return self._database.select_number(query)
 
+    def find_suspect_kinds(self) -> set[str]:
+        """Find which kinds of results are in doubt."""
+        query = """SELECT DISTINCT rows.kind FROM jobs JOIN rows USING (id, key)
+                   WHERE status = 'suspect'"""
+        return self._database.select_texts(query)
+
     def has_bought_from(self, provider: str) -> bool:
         """Whether a session with this provider ever led to a result here."""
         query = """SELECT EXISTS (SELECT 1 FROM attempts

@@ -55,6 +55,11 @@ class Rows:
         """Count the adopted rows."""
         return self._database.select_number("SELECT max(position) FROM rows")
 
+    def read_first(self) -> Row | None:
+        """Read the manifest's first row; None if nothing was adopted."""
+        query = "SELECT * FROM rows ORDER BY position LIMIT 1"
+        return next(iter(self._database.select(query, (), read_row)), None)
+
     def stream_to_do(self, actions: Iterable[str]) -> Iterator[Row]:
         """Read the rows with these actions, in the manifest's order."""
         query = """SELECT * FROM rows WHERE position > ?

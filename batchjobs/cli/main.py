@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 import click
 
 from batchjobs.cli.console import detach, die_of, fill_streams, has_no_reader, say
+from batchjobs.cli.variables import tell_misspelt
 from batchjobs.errors import DiskFullError, InternalError
 from batchjobs.process.signals import Interrupted
 from batchjobs.process.tuning import tune_imports
@@ -64,6 +65,9 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""
+        tell_misspelt(
+            lambda: [self.commands[name] for name in COMMANDS if self.get_command(ctx, name)]
+        )
         with _distinguish_pipes():
             return super().invoke(ctx)
 

@@ -13,7 +13,10 @@ from click.core import ParameterSource
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchjobs.api.status import RunStatus
+    from batchjobs.outputs.nature import RunNature
     from batchjobs.outputs.summary import RunSummary
 
 
@@ -61,6 +64,7 @@ def command_of(found: "RunStatus", folder: Path) -> str:
     # Called from Python, it was no command: then this one does the same with the defaults.
     named = "-" if _has_no_file(found.manifest) else found.manifest
     command = found.command or quote_command("run", named, "-o", folder.absolute())
+    command = with_options(command, found.larger_limits)
     there = found.working_folder
     with contextlib.suppress(OSError):
         if not there or Path(there).samefile(Path()):
@@ -68,25 +72,49 @@ def command_of(found: "RunStatus", folder: Path) -> str:
     return f"cd {shlex.quote(there)} && {command}"
 
 
+def with_options(command: str, options: "Mapping[str, str]") -> str:
+    """Give a command with other values for some of its options.
+
+    Args:
+        command: As a shell takes it.
+        options: Long options and their values; an empty value takes the option out.
+    """
+    if not options:
+        return command
+    words, kept = iter(shlex.split(command)), list[str]()
+    for word in words:
+        if word in options:
+            next(words, "")
+        elif word.partition("=")[0] not in options:
+            kept.append(word)
+    given = [word for name, value in options.items() if value for word in (name, value)]
+    return shlex.join([*kept, *given])
+
+
 def _has_no_file(manifest: str) -> bool:
     """Say whether the rows came from the standard input, or from Python."""
     return manifest in {STANDARD_INPUT, GIVEN_ROWS}
 
 
-def next_step(summary: "RunSummary", command: str, folder: str | Path) -> str:
+def next_step(
+    summary: "RunSummary", command: str, folder: str | Path, nature: "RunNature", *, is_out: bool
+) -> str:
     """Say how to go on with a run that is not all done; empty where nothing is left to do.
 
     Args:
         summary: The run's.
         command: The command that runs it.
         folder: Its folder.
+        nature: What kind of run it is.
+        is_out: Whether a limit was reached, which `command` raises.
     """
     failed, bad = summary.failed, summary.errors.get("bad_row", 0)
     if summary.not_run:
         rows = ", with the same rows" if _has_no_file(summary.manifest) else ""
-        return f"continue{rows}: {command}"
+        limit = ", with a larger limit" if is_out else ""
+        return f"continue{limit}{rows}: {command}"
     if summary.suspect:
-        return _step_of_suspects(summary, command, folder)
+        return _step_of_suspects(summary, command, folder, nature)
     if not failed:
         return ""
     if failed == bad:
@@ -96,12 +124,37 @@ def next_step(summary: "RunSummary", command: str, folder: str | Path) -> str:
     return f"again: {_insist(command)}"
 
 
-def _step_of_suspects(summary: "RunSummary", command: str, folder: str | Path) -> str:
+def step_of_done(folder: str | Path, manifest: str | Path, nature: "RunNature") -> str:
+    """Say what one does with a run that is all done: a book is bound, anything else looked at.
+
+    Args:
+        folder: The run's.
+        manifest: Its manifest.
+        nature: What kind of run it is.
+    """
+    step = f"next: {quote_command('bind' if nature.is_book else 'verify', folder)}"
+    if str(manifest) != "-":
+        step += f", or edit {shlex.quote(str(manifest))} and run it again"
+    return step
+
+
+def _step_of_suspects(
+    summary: "RunSummary", command: str, folder: str | Path, nature: "RunNature"
+) -> str:
     if summary.suspect == summary.suspect_passing:  # they have attempts left
         return f"continue: {command}"
     accept = quote_command("accept", folder, "--all")
     again = _insist(command)
-    return f"listen to {folder}/suspect, then: {accept}\n  or buy the better of two: {again}"
+    verbs = [
+        verb
+        for verb, is_there in (
+            ("listen to", nature.has_suspect_speech or not nature.has_suspect_transcripts),
+            ("read", nature.has_suspect_transcripts),
+        )
+        if is_there
+    ]
+    look = " and ".join(verbs)
+    return f"{look} {folder}/suspect, then: {accept}\n  or buy the better of two: {again}"
 
 
 def _insist(command: str) -> str:

@@ -1,11 +1,14 @@
 """Options that commands share: each has an environment variable and a place in the file."""
 
+import difflib
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from batchjobs.cli.console import complain, exit_on_error
 from batchjobs.errors import BatchjobsError, ConfigurationError
@@ -17,6 +20,37 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command")
 SETTINGS: Final = {setting.name: setting for setting in settings_of(Options)}
 """Of a run, in the order of its help."""
+_TABLES: Final = "batchjobs.tables"
+"""Where a context keeps the table of the file that each value of it stands in."""
+
+
+class _Option(click.Option):
+    """An option that is called, where its value is wrong, as it was given: by whoever gave it."""
+
+    def process_value(self, ctx: click.Context, value: object) -> object:
+        """Take a value, as click does."""
+        try:
+            return super().process_value(ctx, value)
+        except click.BadParameter as error:
+            error.param_hint = source_of(ctx, self) or error.param_hint
+            raise
+
+
+def source_of(context: click.Context, parameter: click.Parameter) -> str:
+    """Say where an option's value stands if nobody typed it: in the environment or the file.
+
+    Args:
+        context: Of the command.
+        parameter: The option.
+    """
+    match context.get_parameter_source(parameter.name or ""):
+        case ParameterSource.ENVIRONMENT:
+            return f"{parameter.envvar} in the environment"
+        case ParameterSource.DEFAULT_MAP:
+            table = context.meta.get(_TABLES, {}).get(parameter.name, "")
+            return f"'{_in_file(parameter)}' in {table}"
+        case _:
+            return ""
 
 
 def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
@@ -24,6 +58,7 @@ def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
     variable = "BATCHJOBS_" + long.removeprefix("--").upper().replace("-", "_")
     settings.setdefault("envvar", variable)
+    settings.setdefault("cls", _Option)
     return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
 
 
@@ -88,13 +123,17 @@ def _type(setting: Setting) -> object:
     return range_type(setting.in_units(details["least"]), most)  # type: ignore[arg-type]
 
 
-def _read_value(setting: Setting, _: click.Context, __: click.Parameter, given: object) -> object:
+def _read_value(
+    setting: Setting, context: click.Context, parameter: click.Parameter, given: object
+) -> object:
     """Turn what click gives into the setting's value."""
-    with exit_on_error():
-        try:
-            return setting.read(given)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint=f"'{setting.flag}'") from error
+    try:
+        return setting.read(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=f"'{setting.flag}'") from error
+    except BatchjobsError as error:
+        source = source_of(context, parameter) or setting.flag
+        complain(type(error)(f"{source}: {error.message}", hint=error.hint))
 
 
 def _read_config(
@@ -106,12 +145,20 @@ def _read_config(
     with exit_on_error():
         configuration = config.load(value)
     defaults: dict[str, object] = {}
+    tables = context.meta.setdefault(_TABLES, {})
     if like is not None:
+        tables.update(
+            (each.name, f"{configuration.path}, [{like.name}]")
+            for each in like.params
+            if _in_file(each) in configuration.defaults.get(like.name or "", {})
+        )
         names = {parameter.name for parameter in context.command.params}
         theirs = _defaults(configuration, like)
         _check(theirs, click.Context(like, info_name=like.name, parent=context.parent))
         defaults = {name: default for name, default in theirs.items() if name in names}
-    context.default_map = defaults | _defaults(configuration, context.command)
+    own = _defaults(configuration, context.command)
+    tables.update((name, f"{configuration.path}, [{context.command.name}]") for name in own)
+    context.default_map = defaults | own
     return value
 
 
@@ -123,7 +170,9 @@ def _defaults(configuration: "Configuration", command: click.Command) -> dict[st
     for given, default in configuration.defaults.get(command.name or "", {}).items():
         parameter = options.get(given)
         if parameter is None or parameter.name is None:
-            complain(ConfigurationError(f"{where}: unknown option '{given}'"))
+            close = difflib.get_close_matches(given, options, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else _list_options(command)
+            complain(ConfigurationError(f"{where}: unknown option '{given}'", hint=hint))
         if parameter.type is click.BOOL and not isinstance(default, bool | str):
             hint = "write true or false"
             complain(ConfigurationError(f"{where}: '{given}' is neither on nor off", hint=hint))
@@ -135,7 +184,12 @@ def _check(defaults: Mapping[str, object], context: click.Context) -> None:
     """Refuse values that another command would refuse when it is its turn."""
     for parameter in context.command.params:
         if parameter.name in defaults and parameter.name != "config":
+            context.set_parameter_source(parameter.name, ParameterSource.DEFAULT_MAP)
             parameter.process_value(context, defaults[parameter.name])
+
+
+def _list_options(command: click.Command) -> str:
+    return f"'batchjobs {command.name} --help' lists them, without the dashes"
 
 
 def _in_file(parameter: click.Parameter) -> str:
@@ -172,8 +226,18 @@ def json_option(command: _Command) -> _Command:
     return option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def _find_run_folder(_: click.Context, __: click.Parameter, path: Path) -> Path:
+    """Take the folder of a manifest's run where the manifest is named."""
+    from batchjobs.api.status import find_run_of
+
+    if not path.is_file():
+        return path
+    with exit_on_error():
+        return find_run_of(path, folder=os.environ.get("BATCHJOBS_OUTPUT"))
+
+
 RUN_FOLDER = click.argument(
-    "folder", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)
+    "folder", metavar="RUN", type=click.Path(path_type=Path), callback=_find_run_folder
 )
 
 

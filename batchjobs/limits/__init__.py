@@ -1,7 +1,7 @@
 """How fast to go, when to try again, what may be spent: arithmetic on a passed-in time."""
 
 from batchjobs.limits.breaker import Breaker
-from batchjobs.limits.budget import Budget, Price
+from batchjobs.limits.budget import LIMIT_OPTIONS, Budget, Price
 from batchjobs.limits.concurrency import ConcurrencyLimit, HandshakeRefusals, LatencyDrift
 from batchjobs.limits.quiet import QuietTime
 from batchjobs.limits.rate import ConnectionRamp, StartRate
@@ -9,6 +9,7 @@ from batchjobs.limits.retries import RetryBudget, RetryPolicy
 from batchjobs.limits.settle import SettleTime
 
 __all__ = [
+    "LIMIT_OPTIONS",
     "Breaker",
     "Budget",
     "ConcurrencyLimit",

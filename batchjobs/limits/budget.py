@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-_OPTIONS: Final = ("--budget", "--max-characters", "--max-audio")
+LIMIT_OPTIONS: Final = ("--budget", "--max-characters", "--max-audio")
+"""What sets the limits, in the order of a `Price`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Budget:
             if _exceeds(limit, spent, amount)
         ]
         self._closed.update(closed)
-        return f"{_OPTIONS[closed[0]]} {self._limits[closed[0]]:.15g}" if closed else ""
+        return f"{LIMIT_OPTIONS[closed[0]]} {self._limits[closed[0]]:.15g}" if closed else ""
 
     def is_closed_to(self, price: Price) -> bool:
         """Whether a session needs anything of a limit that was given up."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchjobs.options.setting import describe, setting
+from batchjobs.errors import PYTHON_NAMES
+from batchjobs.options.setting import describe, name_for_python, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,4 @@ class BindSettings:
 
 
 BindSettings.__doc__ = describe(BindSettings)
+PYTHON_NAMES.update(name_for_python(BindSettings))

@@ -175,6 +175,15 @@ def _check_one(setting: Setting, value: object) -> None:
         raise UsageError(f"the option {setting.name} is {value}", hint=hint)
 
 
+def name_for_python(record: type) -> dict[str, str]:
+    """Say what a record's own settings are called in Python, by their long options."""
+    return {
+        setting.flag: f"{record.__name__}.{setting.name}"
+        for setting in settings_of(record)
+        if hasattr(record, setting.name)  # it is no setting of a record in this one
+    }
+
+
 def describe(record: type) -> str:
     """Complete a record's docstring with its own settings."""
     lines = [(record.__doc__ or "").rstrip(), "", "    Attributes:"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs.audio.formats import FORMATS
-from batchjobs.errors import ConfigurationError
-from batchjobs.options.setting import describe, setting
+from batchjobs.errors import PYTHON_NAMES, ConfigurationError
+from batchjobs.options.setting import describe, name_for_python, setting
 from batchjobs.speech import OUTPUT_FORMATS
 
 MOST_SESSIONS: Final = 10_000
@@ -343,3 +343,4 @@ class Options:
 
 for _record in (Defaults, Options):
     _record.__doc__ = describe(_record)
+    PYTHON_NAMES.update(name_for_python(_record))

@@ -56,7 +56,7 @@ class BadRowsError(ManifestError):
         self.rows = tuple(rows)
         self.total = total
 
-    def __str__(self) -> str:
+    def describe(self) -> str:
         """Give the rows, one a line."""
         return self.message
 

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from batchjobs.jobs import Kind
+from batchjobs.providers import LOOPBACK
 from batchjobs.server.error_replies import INVALID_KEY
 from batchjobs.server.faults import Fault
 from batchjobs.server.settings import ServerSettings
@@ -17,7 +18,6 @@ _KINDS: Final = {
     f"{BASE_PATH}/websocket/text-to-speech": Kind.TTS,
     f"{BASE_PATH}/websocket/speech-to-text": Kind.STT,
 }
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _KEY_PARAMETERS: Final = frozenset({"x-api-key", "token"})
 _BEARER: Final = b"bearer "
@@ -131,7 +131,7 @@ def _host_is_ours(header: str, bound: str, port: int) -> bool:
         return False
     if header_port not in {None, port} or parts.username is not None or parts.path:
         return False
-    if name in _LOOPBACK_NAMES or (name and name == bound.lower()):
+    if name in LOOPBACK or (name and name == bound.lower()):
         return True
     return bound in _ANY_ADDRESS and _is_address(name)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs.errors import ConfigurationError
+from batchjobs.providers import DEFAULT_ENGINE, DEFAULT_HOST
 from batchjobs.server.faults import Fault
 
 _LAST_PORT: Final = 65_535
@@ -47,10 +48,10 @@ class ServerSettings:
         allowed_origins: Values of ``Origin`` to accept; browsers send one, programs do not.
     """
 
-    host: str = "127.0.0.1"
+    host: str = DEFAULT_HOST
     port: int = 0
     token: str = field(default_factory=_make_token, repr=False)
-    engine: str = "auto"
+    engine: str = DEFAULT_ENGINE
     model_folder: Path | None = None
     faults: tuple[Fault, ...] = ()
     seed: int = 0

@@ -132,3 +132,49 @@ def test_a_run_from_python_is_continued_by_a_command_too(
     assert last.startswith(f"continue: cd {here} && batchjobs run greeting.csv -o {here}/")
     monkeypatch.chdir(here)
     assert command("run", "greeting.csv", "-o", f"{here}/below/../out", "-q").code == 0
+
+
+def test_after_a_reached_limit_a_sufficient_one_is_named(command: Command, folder: Path) -> None:
+    """The same command would end with 80 again; the one that is suggested does the rest."""
+    texts = "".join(f"r{number},هذه جملة للاختبار رقم {number}.\n" for number in range(12))
+    Path("t.csv").write_text(f"id,text\n{texts}", encoding="utf-8")
+    given = ("run", "t.csv", "--engine", "tone", "-c", "1")
+    last = ""
+    for limit in (("--max-characters", "100"), ("--max-characters=120",)):
+        ended = command(*given, *limit)
+        assert ended.code == 80
+        last = ended.out.splitlines()[-1]
+        assert last.startswith("continue, with a larger limit: batchjobs run t.csv --engine tone")
+        (value,) = [word for word in last.split() if word.isdigit() and len(word) > 2]
+        assert f"raise --max-characters to {value}: enough for all of them" in ended.err
+        assert command("status", "outputs/t").out.splitlines()[-1] == last
+    ended = command(*typed_again(command, last))
+    assert ended.code == 0
+    assert "12 of 12 jobs done" in ended.out
+
+
+def test_a_limit_of_the_environment_is_raised_on_the_command_line(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is typed goes before what is set."""
+    Path("t.csv").write_text("id,text\na,Hello to you\nb,Hello to all of you\n")
+    monkeypatch.setenv("BATCHJOBS_MAX_CHARACTERS", "15")
+    last = command("run", "t.csv", "--engine", "tone").out.splitlines()[-1]
+    assert " --max-characters " in last
+    assert command(*typed_again(command, last)).code == 0
+
+
+def test_a_limit_of_no_rows_changes_nothing(command: Command, greeting: Path) -> None:
+    """An edited row would leave the results, though nothing was done for it."""
+    run = ("run", "greeting.csv", "--engine", "tone")
+    command(*run)
+    files = {path: path.read_bytes() for path in Path("outputs/greeting").glob("*.json*")}
+    assert len(files) == 3
+    greeting.write_text("id,text\na,Something else\nb,Hello to everybody here\nc,New\n")
+    ended = command(*run, "--limit", "0")
+    assert ended.code == 0
+    assert "1 of 3 jobs" in ended.out
+    assert "2 not run" in ended.out
+    assert {path: path.read_bytes() for path in files} == files
+    assert "2 of 2 jobs done" in command("status", "outputs/greeting").out
+    assert "3 of 3 jobs done" in command(*run).out

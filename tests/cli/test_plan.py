@@ -23,10 +23,11 @@ def test_a_plan_takes_the_settings_of_the_run(command: Command, greeting: Path) 
     ("table", "hint"),
     [
         ("concurency = 3", "[run]: unknown option 'concurency'"),
+        ("concurency = 3", "did you mean 'concurrency'?"),
         ('concurrency = "none"', "give 1 to 10000, or auto"),
-        ("attempts = 0", "--attempts"),
-        ('rate = "fast"', "N/s"),
-        ("budget = -1", "--budget"),
+        ("attempts = 0", "'attempts' in batchjobs.toml, [run]"),
+        ('rate = "fast"', "'rate' in batchjobs.toml, [run]: 'fast' is not a rate"),
+        ("budget = -1", "'budget' in batchjobs.toml, [run]"),
         ('format = "opus"', "'flac'"),
     ],
 )

@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from batchjobs.planning.coverage import Coverage
     from batchjobs.planning.plan import Plan, Use
 
-_PRICES: Final = {
-    "tts": ("speech", "tts_price_per_million_characters"),
-    "stt": ("transcription", "stt_price_per_hour"),
-}
+_WORK: Final = {"tts": "speech", "stt": "transcription"}
 _NAMES_SHOWN: Final = 3
 """Of models, and of voices; the others are counted."""
 
@@ -115,11 +112,14 @@ def _show_plan(made: "Plan") -> None:
     say("to do: " + _describe_work(made))
     _show_uses(made.uses)
     _show_stand_ins(made)
+    from batchjobs.providers import PRICES
+
     for name, kinds in made.unpriced.items():
         for kind in kinds:
-            what, setting = _PRICES[kind]
-            table = f"[providers.{name}]"
-            say(f"no price is known for {what} by {name}: set {setting} in batchjobs.toml, {table}")
+            say(
+                f"no price is known for {_WORK[kind]} by {name}: set {PRICES[kind]} in "
+                f"batchjobs.toml, [providers.{name}]"
+            )
 
 
 def _describe_work(made: "Plan") -> str:
@@ -155,7 +155,7 @@ def _show_uses(uses: "Sequence[Use]") -> None:
             if (use.provider, use.kind) == (name, kind):
                 models[f"engine {use.engine}" if use.engine else use.model] += use.rows
                 voices[use.voice] += use.rows
-        line = f"{_PRICES[kind][0]} by {name} with {_join_names(models, none='no model named')}"
+        line = f"{_WORK[kind]} by {name} with {_join_names(models, none='no model named')}"
         if any(voices):
             line += f", {'voice' if len(voices) == 1 else 'voices'} {_join_names(voices)}"
         say(line)

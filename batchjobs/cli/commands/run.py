@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,14 @@ from batchjobs.cli.job_options import (
     run_settings,
 )
 from batchjobs.cli.left_out import describe_left_files, tell_absent, tell_notes
-from batchjobs.cli.next_step import next_step, quote_command, typed_command, typed_options
+from batchjobs.cli.next_step import (
+    next_step,
+    quote_command,
+    step_of_done,
+    typed_command,
+    typed_options,
+    with_options,
+)
 from batchjobs.cli.options import option
 from batchjobs.files import run_folder
 from batchjobs.formatting import duration, money, plural
@@ -75,15 +81,20 @@ def run(
 
     set_logging(verbose, quiet=quiet)
     tune_process()
+    is_watched = sys.stderr.isatty() and not quiet
     with exit_on_error():
         with signals.raise_first():
-            report = carry_out(
-                manifest_source(manifest),
-                read_options(given),
-                refuses_voice=is_voice_typed(),
-                observe=watch_run(as_json=as_json, quiet=quiet, verbose=verbose),
-                progress=_show_checked if sys.stderr.isatty() and not quiet else None,
-            )
+            try:
+                report = carry_out(
+                    manifest_source(manifest),
+                    read_options(given),
+                    refuses_voice=is_voice_typed(),
+                    observe=watch_run(as_json=as_json, quiet=quiet, verbose=verbose),
+                    progress=_show_checked if is_watched else None,
+                )
+            finally:
+                if is_watched:
+                    show_progress("")
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 
 
@@ -95,7 +106,7 @@ def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool
     """Say how the run ended and what to do next, and exit accordingly."""
     tell_absent(report.plan, str(manifest))
     if report.error is not None:
-        say(f"batchjobs: {report.error}", sys.stderr)
+        say(f"batchjobs: {report.error.describe()}", sys.stderr)
     if not quiet:
         tell_notes(report.plan)
         stream = sys.stderr if as_json else sys.stdout
@@ -130,11 +141,10 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
         yield f"listen to some, or: {quote_command('check', report.folder)}"
         yield f"all of it, without what is done: {whole}"
         return
-    step = next_step(summary, typed_command(), report.folder)
-    look = f"next: {quote_command('verify', report.folder)}"
-    if str(manifest) != "-":
-        look += f", or edit {shlex.quote(str(manifest))} and run it again"
-    yield step or look
+    limits, nature = report.larger_limits, report.nature
+    command = with_options(typed_command(), limits)
+    step = next_step(summary, command, report.folder, nature, is_out=bool(limits))
+    yield step or step_of_done(report.folder, manifest, nature)
 
 
 def _forecast_lines(forecast: "Forecast") -> Iterator[str]:

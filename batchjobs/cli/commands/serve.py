@@ -12,10 +12,11 @@ from batchjobs.cli.console import die_of, exit_on_error, say, set_logging
 from batchjobs.cli.options import SETTINGS, config_option, option, setting_option
 from batchjobs.errors import BatchjobsError
 from batchjobs.process.tuning import tune_process
+from batchjobs.providers import DEFAULT_ENGINE, DEFAULT_HOST
 
 
 @click.command()
-@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
 @option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -25,7 +26,7 @@ from batchjobs.process.tuning import tune_process
 )
 @option(
     "--engine",
-    default="auto",
+    default=DEFAULT_ENGINE,
     show_default=True,
     help="auto, espeak or pocketsphinx: these two; tone: exact, needs nothing; sherpa: your own model.",
 )

@@ -54,5 +54,10 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
     yield from checks_of(found)
     if found.is_running:
         yield f"a run is going on: {plural(found.attempts_open, 'session')} open"
-    elif step := next_step(found, command_of(found, folder), folder):
+    elif step := _step_of(found, folder):
         yield step
+
+
+def _step_of(found: "RunStatus", folder: Path) -> str:
+    command = command_of(found, folder)
+    return next_step(found, command, folder, found.nature, is_out=bool(found.larger_limits))
