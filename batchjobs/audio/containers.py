@@ -123,7 +123,10 @@ def _demux(
     file.seek(0)
     is_whole = (part.start, part.end) == (0, size_of(file))
     with av.open(
-        file if is_whole else Window(file, part), "r", format=_FORMATS[container]
+        file if is_whole else Window(file, part),
+        "r",
+        format=_FORMATS[container],
+        metadata_errors="replace",  # titles in another encoding are no damage
     ) as demuxer:
         if not demuxer.streams.audio:
             raise RecordingError(f"{file.name} holds no audio", hint="name the recording itself")

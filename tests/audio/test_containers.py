@@ -151,6 +151,24 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "batchjobs[book]" in caught.value.hint
 
 
+@pytest.mark.parametrize(("name", "form"), [("a.m4a", "mp4"), ("a.mka", "matroska")])
+def test_titles_in_another_encoding_are_no_damage(tmp_path: Path, name: str, form: str) -> None:
+    """Old programs write Latin-1 or Windows-1256 where UTF-8 should be: the sound is whole."""
+    path = tmp_path / name
+    with av.open(str(path), "w", format=form) as container:
+        container.metadata["title"] = "cafXX"
+        stream = container.add_stream("aac", rate=RATE, layout="mono")
+        assert isinstance(stream, av.AudioStream)
+        frame = av.AudioFrame.from_ndarray(sound()[:1].copy(), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = RATE, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"cafXX" in content
+    path.write_bytes(content.replace(b"cafXX", b"caf\xe9\xc7"))
+    assert decoding.probe(path).seconds == pytest.approx(SECONDS, abs=0.12)
+
+
 def write_tracks(path: Path, default: int, *, unknown: int | None = None) -> Path:
     """Write a film of two tracks, one a second long and one two, of which one is the default."""
     with av.open(str(path), "w", format="matroska") as container:
