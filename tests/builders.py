@@ -27,7 +27,8 @@ EAGER: Final = replace(HOSTED, close_drains=True, transcript_per_chunk=True, pac
 """One that lets a session end at once: it drains, answers every chunk, and takes them unpaced."""
 ARABIC: Final = "مَرْحَبًا ‌بِكُـــم‍ ٤٥ x"
 TO_VERSION_4: Final = (
-    "DROP TABLE checks; DROP TABLE reviews; DROP TABLE tracks; PRAGMA user_version = 4;"
+    "DROP TABLE checks; DROP TABLE reviews; DROP TABLE tracks; DROP TABLE loudness;"
+    " PRAGMA user_version = 4;"
 )
 """Makes of a checkpoint one of the version before."""
 READY: Final = '{"type":"connectionInitialized"}'

@@ -90,7 +90,7 @@ COVERED = {
     "audio/mpeg": "chatter",
     "audio/parts": "flac ogg",
     "audio/riff": "au chunks iff trailers",
-    "audiobook/loudness": "levels",
+    "audiobook/loudness": "blocks coding filters meter rehearsal",
     "book/epub": "chapters prose",
     "book/manifest": "reading cli/commands/book",
     "book/marks": "letters links",

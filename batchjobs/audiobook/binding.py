@@ -7,15 +7,19 @@ from typing import Final
 
 from batchjobs.audiobook.album import Album, read_album
 from batchjobs.audiobook.cover import SHOWN_PICTURES, Picture, read_picture
-from batchjobs.audiobook.files import Maker, Volume, read_blocks
+from batchjobs.audiobook.files import Maker, Volume
 from batchjobs.audiobook.kinds import KINDS, M4B, MOST_LISTED_CHAPTERS
-from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
+from batchjobs.audiobook.measuring import Measuring
+from batchjobs.audiobook.meter import join_readings
+from batchjobs.audiobook.rehearsal import Aim, Rehearsal, fit, take_excerpts
 from batchjobs.audiobook.titles import MOST_TITLE_BYTES, cut_title, is_too_long
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 from batchjobs.options import check_settings
 from batchjobs.options.audiobook import BindSettings
 
+_MEASURING_SHARE: Final = 0.2
+"""What measuring a second of sound takes of what writing it takes."""
 _MOST_NAME_BYTES: Final = 200
 _M4B_ENDINGS: Final = frozenset([".m4b", ".m4a", ".mp4"])
 
@@ -67,7 +71,7 @@ def bind(
         folder: The run folder.
         settings: How; by default as the command does it.
         output: The file, or the folder for files; None for the book's title in the run folder.
-        progress: Called with what is being done, and how far it is, 0 to 1.
+        progress: Called with what is being done, and how much of all is done, 0 to 1.
 
     Raises:
         UsageError: There is no such form, a setting is out of its range, the output's ending is of
@@ -85,18 +89,27 @@ def bind(
     check_settings(settings)
     album = _read_complete(folder, settings)
     picture = _find_picture(album, settings)
-    progress = progress or (lambda _, __: None)
-    level, before = fit_level(
-        lambda level: _measure(album, level, lambda share: progress("measuring", share)),
-        target_lufs=settings.loudness_lufs,
-        ceiling_db=settings.true_peak_db,
+    kind = KINDS[settings.form]
+    measuring = Measuring(folder, album.chapters)
+    bar = _Bar(progress, to_measure=measuring.open_seconds, to_write=album.seconds)
+    readings = measuring.run(bar.measured)
+    before = join_readings(readings)
+    aim = Aim(
+        lufs=settings.loudness_lufs, ceiling_db=settings.true_peak_db, bitrate=settings.bitrate
     )
+
+    def rehearse() -> Rehearsal:
+        excerpts = take_excerpts(album.chapters, readings, album.sample_rate)
+        return Rehearsal(excerpts, kind, album.sample_rate)
+
+    bar.rehearse()
+    level, bitrate = fit(rehearse, before, aim, kind)
     stem = _to_file_name(album.title or folder.resolve().name)
     mark = "." if settings.form == M4B else "-"
     target = output or folder / f"{stem}{mark}{settings.form}"
-    maker = Maker(album, settings, picture=picture, progress=progress)
+    maker = Maker(album, settings, picture=picture, progress=bar.written)
     volumes = _plan_volumes(album, target, settings.form)
-    after, level, seconds = maker.make(volumes, level)
+    after, level, seconds = maker.make(volumes, level, bitrate)
     return BoundBook(
         path=target,
         chapters=len(album.chapters),
@@ -108,8 +121,43 @@ def bind(
         is_limited=level.ceiling_db is not None,
         missing=tuple(album.missing),
         lost_cover="" if picture else album.cover,
-        notes=tuple(_note_bounds(album, settings.form)),
+        notes=tuple(note_bounds(album, settings.form)),
     )
+
+
+class _Bar:
+    """One measure of how far it is, over measuring and writing, that never goes back.
+
+    Args:
+        progress: Called with what is being done, and how much of all is done; None for nobody.
+        to_measure: Seconds of sound to measure.
+        to_write: Seconds of sound to write.
+    """
+
+    def __init__(
+        self, progress: Callable[[str, float], None] | None, *, to_measure: float, to_write: float
+    ) -> None:
+        self._progress = progress
+        self._before = to_measure * _MEASURING_SHARE
+        self._all = self._before + to_write
+        self._done = 0.0
+
+    def measured(self, seconds: float) -> None:
+        """Take note of what was measured."""
+        self._show("measuring", seconds * _MEASURING_SHARE)
+
+    def rehearse(self) -> None:
+        """Take note that the level is looked for, on excerpts."""
+        self._show("rehearsing", self._before)
+
+    def written(self, seconds: float) -> None:
+        """Take note of what was written."""
+        self._show("encoding", self._before + seconds)
+
+    def _show(self, what: str, done: float) -> None:
+        self._done = max(self._done, min(done, self._all))
+        if self._progress is not None:
+            self._progress(what, self._done / self._all if self._all else 1.0)
 
 
 def _check_extra() -> None:
@@ -169,7 +217,7 @@ def _find_picture(album: Album, settings: BindSettings) -> Picture | None:
     return read_picture(Path(album.cover)) if album.cover else None
 
 
-def _note_bounds(album: Album, form: str) -> Iterator[str]:
+def note_bounds(album: Album, form: str) -> Iterator[str]:
     """Say where an M4B cannot hold what the manifest has."""
     if form != M4B:
         return
@@ -184,20 +232,6 @@ def _note_bounds(album: Album, form: str) -> Iterator[str]:
             f"{len(album.chapters):,} chapters: Nero's list of them, which holds "
             f"{MOST_LISTED_CHAPTERS}, is left out; QuickTime's, which most players read, has all"
         )
-
-
-def _measure(album: Album, level: Level, progress: Callable[[float], None]) -> Loudness:
-    """Measure the whole book at a level."""
-    meter = Meter()
-    chain = Chain(album.sample_rate, level_filters(level, album.sample_rate))
-    done = 0
-    for chapter in album.chapters:
-        for block in read_blocks(chapter, album.sample_rate):
-            meter.push(chain.push(block))
-            done += len(block) // 2
-            progress(min(1.0, done / album.sample_rate / album.seconds))
-    meter.push(chain.end())
-    return meter.end()
 
 
 def _plan_volumes(album: Album, target: Path, form: str) -> list[Volume]:

@@ -22,6 +22,9 @@ class FileKind:
         codec_options: Of the encoder.
         loss_db: By how much the encoder lowers the level.
         has_bitrate: Whether a bit rate can be asked of it.
+        has_loose_bitrate: Whether what comes out is another one: FFmpeg's AAC encoder lets frames be
+            up to half as large again, and made 79 kbit/s of 64 asked for.
+        is_lossy: Whether other samples come out than went in.
     """
 
     muxer: str
@@ -31,6 +34,8 @@ class FileKind:
     codec_options: Mapping[str, str] = field(default_factory=dict)
     loss_db: float = 0.0
     has_bitrate: bool = True
+    has_loose_bitrate: bool = False
+    is_lossy: bool = True
 
     def options_for(self, chapters: int) -> dict[str, str]:
         """Give the muxer's options for a file of so many chapters.
@@ -55,8 +60,9 @@ KINDS: Final = {
         # came out 23 dB above its noise with peaks up to 4 dB too high; this one 32 dB, with peaks
         # as they were, in half the time.
         codec_options={"aac_coder": "fast"},
+        has_loose_bitrate=True,
     ),
     # LAME scales by 0.95 by default, and FFmpeg has no option for it.
     "mp3": FileKind(muxer="mp3", demuxer="mp3", codec="libmp3lame", loss_db=0.4455),
-    "flac": FileKind(muxer="flac", demuxer="flac", codec="flac", has_bitrate=False),
+    "flac": FileKind(muxer="flac", demuxer="flac", codec="flac", has_bitrate=False, is_lossy=False),
 }

@@ -10,6 +10,7 @@ from batchjobs.checkpoint.checks import (
     WordRun,
     describe_check,
 )
+from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.records import (
     AttemptEnd,
     AttemptStart,
@@ -38,6 +39,7 @@ __all__ = [
     "FileRecord",
     "FinishedFile",
     "JobRecord",
+    "LoudnessRecord",
     "Outcome",
     "Review",
     "Row",

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.checkpoint import finished, ledger, reviews, segments
+from batchjobs.checkpoint import finished, ledger, loudness, reviews, segments
 from batchjobs.checkpoint.checks import CheckRecord, Checks, write_checks
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.lock import is_locked
 from batchjobs.checkpoint.lookups import Lookups
+from batchjobs.checkpoint.loudness import LoudnessRecord, LoudnessRecords
 from batchjobs.checkpoint.records import (
     AttemptEnd,
     AttemptStart,
@@ -43,6 +44,7 @@ class Checkpoint:
         totals: Sums.
         checks: What a check found of finished results.
         reviews: Decisions of those who listened.
+        loudness: How loud finished files are.
     """
 
     def __init__(self, database: Database) -> None:
@@ -55,6 +57,7 @@ class Checkpoint:
         self.totals = Totals(database)
         self.checks = Checks(database)
         self.reviews = Reviews(database)
+        self.loudness = LoudnessRecords(database)
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -271,6 +274,15 @@ class Checkpoint:
                 ledger.reject(connection, record)
                 segments.forget(connection, job_key=record.key, path=former.output)
                 finished.note_outcomes(connection, [record])
+
+    def keep_loudness(self, records: Sequence[LoudnessRecord]) -> None:
+        """Write how loud finished files are; the run and its report are as they were.
+
+        Raises:
+            DiskError: The disk failed: nothing of this is kept.
+        """
+        with self._database.transaction() as connection:
+            loudness.write(connection, records)
 
 
 def _accept(connection: sqlite3.Connection, record: JobRecord, kept: JobRecord) -> None:

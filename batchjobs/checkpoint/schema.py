@@ -103,6 +103,18 @@ CREATE TABLE IF NOT EXISTS tracks (
 ) WITHOUT ROWID;
 """
 """Of recordings in `sources` that have several audio tracks: which one is heard, and how many there are."""
+_LOUDNESS: Final = """
+CREATE TABLE loudness (
+    path TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    method INTEGER NOT NULL,
+    peak REAL NOT NULL,
+    peak_seconds REAL NOT NULL,
+    counts BLOB NOT NULL
+);
+"""
+"""How loud finished files are, so that a book that is bound again is not measured again."""
 _EARLIER: Final = {
     1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
            ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
@@ -121,12 +133,12 @@ _EARLIER: Final = {
            DROP TABLE jobs_before;
            {_FINISHED}""",
     3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
-    4: _CHECKS + _REVIEWS + _TRACKS,
+    4: _CHECKS + _REVIEWS + _TRACKS + _LOUDNESS,
 }
 """What brings a file of each earlier version to the next one."""
 _READABLE: Final = frozenset({3, 4, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
-_SINCE_4: Final = (_CHECKS, _REVIEWS, _TRACKS)
+_SINCE_4: Final = (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS)
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -161,6 +173,7 @@ CREATE TABLE sources (
 {_CHECKS}
 {_REVIEWS}
 {_TRACKS}
+{_LOUDNESS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 

@@ -16,9 +16,10 @@ import pytest
 from batchjobs.api.run import run
 from batchjobs.audiobook import bind
 from batchjobs.audiobook.album import Album, SpokenChapter
+from batchjobs.audiobook.blocks import read_blocks
 from batchjobs.audiobook.cover import read_picture
-from batchjobs.audiobook.files import Maker, Volume, read_blocks
-from batchjobs.audiobook.levels import Level
+from batchjobs.audiobook.files import Maker, Volume
+from batchjobs.audiobook.filters import Level
 from batchjobs.errors import (
     DiskError,
     ManifestError,
@@ -104,8 +105,11 @@ def test_a_full_disk_leaves_nothing(spoken_run: Path, tmp_path: Path) -> None:
     elsewhere.write_text("not ours")
     (tmp_path / ".a.m4b.part").symlink_to(elsewhere)
 
+    shares = [0.0]
+
     def fill_disk(what: str, share: float) -> None:
-        assert 0 <= share <= 1
+        assert shares[-1] <= share <= 1
+        shares.append(share)
         if what == "encoding":
             resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
 
@@ -127,11 +131,11 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
         Album(chapters=[chapter], sample_rate=10_000),
         BindSettings(form="mp3", pause_seconds=0),
         picture=None,
-        progress=lambda _, __: None,
+        progress=lambda _: None,
     )
     volume = Volume(target=tmp_path / "a.mp3", chapters=[chapter], tags={})
     with pytest.raises(OutputError, match="cannot write"):
-        maker.make([volume], Level())
+        maker.make([volume], Level(), 64_000)
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -4,14 +4,18 @@ import json
 from pathlib import Path
 
 import av
+import mutagen
 import numpy as np
 import pytest
 
 import batchjobs
 from batchjobs.audiobook import bind
 from batchjobs.audiobook.album import SpokenChapter
-from batchjobs.audiobook.files import read_blocks
-from batchjobs.audiobook.levels import Chain, Level, Meter, fit_level, level_filters
+from batchjobs.audiobook.blocks import read_blocks
+from batchjobs.audiobook.filters import Chain, Level, level_filters, make_frame
+from batchjobs.audiobook.kinds import KINDS
+from batchjobs.audiobook.meter import Meter, join_readings
+from batchjobs.audiobook.rehearsal import Aim, Rehearsal, fit, take_excerpts
 from batchjobs.options.audiobook import BindSettings
 from tests.books import alice, kalila
 from tests.builders import write_recording
@@ -104,7 +108,64 @@ def test_silence_stays_silence(tmp_path: Path) -> None:
     chain, meter = Chain(24_000, level_filters(Level(), 24_000)), Meter()
     meter.push(chain.push(held))
     meter.push(chain.end())
-    heard = meter.end()
-    level, _ = fit_level(lambda _: heard, target_lufs=-19, ceiling_db=-1.5)
-    assert level == Level()
-    assert Meter().end() == heard
+    heard = join_readings([meter.end()])
+    aim = Aim(lufs=-19, ceiling_db=-1.5, bitrate=64_000)
+
+    def rehearse() -> Rehearsal:
+        raise AssertionError("nothing to rehearse")
+
+    assert fit(rehearse, heard, aim, KINDS["m4b"]) == (Level(), 64_000)
+    assert join_readings([Meter().end()]) == heard
+
+
+def test_pieces_measure_what_the_whole_does(read_aloud: Path, tmp_path: Path) -> None:
+    """Readings of chapters, added up, are what FFmpeg's own meter says of all of them as one."""
+    paths = sorted((read_aloud / "audio").iterdir())
+    readings = []
+    for path in paths:
+        meter = Meter()
+        meter.push([make_frame(read_pcm(path), 22_050)])
+        readings.append(meter.end())
+    write_recording(tmp_path / "whole.wav", b"".join(map(read_pcm, paths)), 22_050)
+    measured, peak = loudness(tmp_path / "whole.wav")
+    found = join_readings(readings)
+    assert found.lufs == pytest.approx(measured, abs=0.05)
+    assert found.peak_db == pytest.approx(peak, abs=0.1)
+
+
+@pytest.mark.parametrize("bitrate", [48_000, 64_000])
+def test_an_m4b_has_the_bit_rate_that_was_asked_for(
+    read_aloud: Path, tmp_path: Path, bitrate: int
+) -> None:
+    """FFmpeg's encoder by itself lets it be a quarter more."""
+    made = bind(read_aloud, BindSettings(bitrate=bitrate), output=tmp_path / "a.m4b")
+    assert mutagen.File(made.path).info.bitrate == pytest.approx(bitrate, rel=0.05)
+
+
+def test_excerpts_of_a_long_book_are_from_all_over_it(tmp_path: Path) -> None:
+    """With its loudest place among them; each begins and ends in silence."""
+    chapters, readings = [], []
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(-2_000, 2_000, 8_000 * 100, dtype="<i2")
+        noise[number * 160_000 + 12_000] = 32_000
+        write_recording(tmp_path / f"{number}.wav", noise.tobytes(), 8_000)
+        chapters.append(
+            SpokenChapter(
+                title="", path=tmp_path / f"{number}.wav", frames=len(noise), sample_rate=8_000
+            )
+        )
+        meter = Meter()
+        for block in read_blocks(chapters[-1], 8_000):
+            meter.push([make_frame(block, 8_000)])
+        readings.append(meter.end())
+        assert readings[-1].peak_seconds == pytest.approx(number * 20 + 1.5, abs=1)
+    excerpts = take_excerpts(chapters, readings, 8_000)
+    assert not excerpts.are_whole
+    assert [len(pcm) for pcm in excerpts.even] == [2 * 5 * 8_000] * 24
+    for pcm in [*excerpts.even, *excerpts.loud]:
+        samples = np.frombuffer(pcm, "<i2")
+        assert samples[0] == samples[-1] == 0
+    assert all(np.frombuffer(pcm, "<i2").max() == 32_000 for pcm in excerpts.loud)
+    short = take_excerpts(chapters[:1], readings[:1], 8_000)
+    assert short.are_whole
+    assert len(short.even[0]) == 2 * 800_000

@@ -10,9 +10,13 @@ import pytest
 from batchjobs.api.run import run
 from batchjobs.audiobook import bind
 from batchjobs.audiobook.album import Album, SpokenChapter
+from batchjobs.audiobook.binding import note_bounds
+from batchjobs.audiobook.files import Maker, Volume
+from batchjobs.audiobook.filters import Level
 from batchjobs.audiobook.tags import find_language
 from batchjobs.options import Options
 from batchjobs.options.audiobook import BindSettings
+from tests.builders import write_recording
 
 FACTS = {
     "book": "كتاب",
@@ -98,18 +102,30 @@ def test_both_lists_hold_a_long_title_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [255, 256])
 def test_more_chapters_than_one_list_holds_are_all_in_the_other(tmp_path: Path, count: int) -> None:
     """And the short one is left out, so that none contradicts; it is said."""
-    rows = [{"id": f"{n}", "text": f"{n}", "title": f"الفصل {n}"} for n in range(count)]
-    made = bind(speak(tmp_path, rows), BindSettings(pause_seconds=0))
-    file = mutagen.File(made.path)
-    assert [title for title, _ in marks_of(made.path)] == [row["title"] for row in rows]
+    write_recording(tmp_path / "a.wav", bytes(3_200), 16_000)
+    chapters = [
+        SpokenChapter(title=f"الفصل {n}", path=tmp_path / "a.wav", frames=1_600, sample_rate=16_000)
+        for n in range(count)
+    ]
+    album = Album(chapters=chapters, sample_rate=16_000)
+    settings = BindSettings(pause_seconds=0)
+    maker = Maker(album, settings, picture=None, progress=lambda _: None)
+    volume = Volume(target=tmp_path / "a.m4b", chapters=chapters, tags={})
+    maker.make([volume], Level(), 64_000)
+    titles = [chapter.title for chapter in chapters]
+    starts = pytest.approx([n / 10 for n in range(count)], abs=1e-3)
+    marks = marks_of(tmp_path / "a.m4b")
+    assert [title for title, _ in marks] == titles
+    assert [start for _, start in marks] == starts
+    notes = list(note_bounds(album, "m4b"))
+    listed = mutagen.File(tmp_path / "a.m4b").chapters or ()
     if count == 255:
-        assert [(c.title, c.start) for c in file.chapters] == [
-            (title, pytest.approx(start, abs=1e-3)) for title, start in marks_of(made.path)
-        ]
-        assert not made.notes
+        assert [chapter.title for chapter in listed] == titles
+        assert [chapter.start for chapter in listed] == starts
+        assert not notes
     else:
-        assert not file.chapters
-        assert made.notes[0].startswith("256 chapters: Nero's list")
+        assert not listed
+        assert notes[0].startswith("256 chapters: Nero's list")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import sys
+import time
 from pathlib import Path
+from typing import Final, Self
 
 import click
 
@@ -11,6 +13,11 @@ from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, opti
 from batchjobs.formatting import duration, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.audiobook import BindSettings
+
+_SHOWN_SECONDS: Final = 0.25
+_BAR_COLUMNS: Final = 30
+_LEAST_SHARE: Final = 0.02
+"""Before that nothing can be said of the time that is left."""
 
 
 @click.command()
@@ -36,13 +43,8 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
     from batchjobs.audiobook.cover import SHOWN_PICTURES
 
     settings = fill(BindSettings, given)
-    with exit_on_error():
-        made = bound(
-            folder,
-            settings,
-            output=output,
-            progress=_show_share if sys.stderr.isatty() else None,
-        )
+    with exit_on_error(), _Bar() as bar:
+        made = bound(folder, settings, output=output, progress=bar if sys.stderr.isatty() else None)
     if made.lost_cover:
         say(f"no cover: {made.lost_cover} is no {SHOWN_PICTURES} here; give --cover", sys.stderr)
     if as_json:
@@ -66,5 +68,27 @@ def bind(folder: Path, *, output: Path | None, as_json: bool, **given: object) -
         say(note)
 
 
-def _show_share(what: str, share: float) -> None:
-    show_progress(f"{what} {share:.0%}")
+class _Bar:
+    """One bar over all that is done, with the time that is left."""
+
+    def __init__(self) -> None:
+        self._began = self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wipe the line."""
+        if self._shown > self._began:
+            show_progress("")
+
+    def __call__(self, what: str, share: float) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        if now - self._shown < _SHOWN_SECONDS:
+            return
+        self._shown = now
+        filled = "#" * round(_BAR_COLUMNS * share)
+        left = duration((now - self._began) * (1 - share) / share) if share > _LEAST_SHARE else "?"
+        show_progress(f"{what:<10} {share:4.0%} [{filled:-<{_BAR_COLUMNS}}] {left} left")
