@@ -23,6 +23,8 @@ from batchjobs.audio.timeline import TimeLine
 from batchjobs.errors import DecoderMissingError, RecordingError
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.codec.context import CodecContext
     from av.container import InputContainer
@@ -36,6 +38,18 @@ _FORMATS: Final = {
     Container.FLAC: "flac",
     Container.OGG: "ogg",
     Container.MP3: "mp3",
+    Container.WAV: "wav",
+    Container.W64: "w64",
+    Container.AIFF: "aiff",
+    Container.AU: "au",
+    Container.AVI: "avi",
+    Container.AAC: "aac",
+    Container.AMR: "amr",
+    Container.AC3: "ac3",
+    Container.WAVPACK: "wv",
+    Container.FLASH: "flv",
+    Container.MPEG_STREAM: "mpeg",
+    Container.TRANSPORT_STREAM: "mpegts",
 }
 """FFmpeg's names. Given, it guesses nothing: a playlist that names other files is none of these."""
 _NAMES: Final = {
@@ -46,17 +60,34 @@ _NAMES: Final = {
     Container.FLAC: "a FLAC file whose header does not tell its length",
     Container.OGG: "an Ogg file of a kind",
     Container.MP3: "an MP3 whose header does not tell its length",
+    Container.WAV: "a WAV of coded sound",
+    Container.W64: "a Wave64 file of coded sound",
+    Container.AIFF: "an AIFF of coded sound",
+    Container.AU: "an AU of coded sound",
+    Container.AVI: "an AVI video",
+    Container.AAC: "an AAC file",
+    Container.AMR: "an AMR file",
+    Container.AC3: "an AC-3 file",
+    Container.WAVPACK: "a WavPack file",
+    Container.FLASH: "a Flash video",
+    Container.MPEG_STREAM: "an MPEG video",
+    Container.TRANSPORT_STREAM: "an MPEG transport stream",
 }
 _CODECS: Final = frozenset(
     """
-    aac alac mp3 mp3float mp2 mp2float mp1 mp1float speex opus vorbis flac ac3 eac3 wmav1 wmav2 wmapro amrnb amrwb
+    aac aac_latm alac mp3 mp3float mp2 mp2float mp1 mp1float speex opus vorbis flac ac3 eac3 wmav1
+    wmav2 wmapro amrnb amrwb gsm gsm_ms adpcm_ms adpcm_ima_wav adpcm_ima_qt adpcm_g722 adpcm_g726
+    adpcm_g726le g722 g726 g726le g723_1 truespeech wavpack
     """.split()
 )
 _EVEN_CODECS: Final = frozenset({"aac", "alac", "mp3", "mp3float", "ac3", "eac3"})
 """Each of their packets holds as many samples."""
 _STEPS: Final = {"u8": 2.0**-7, "s16": 2.0**-15}
 """Between two samples, of a full scale of 1: what decoders of sound that was coded give has none."""
-_LOST_SHARE: Final = 0.02
+_NO_CLAIMS: Final = frozenset(
+    {Container.AAC, Container.AMR, Container.AC3, Container.MPEG_STREAM, Container.TRANSPORT_STREAM}
+)
+"""Of their lengths FFmpeg makes a guess, by the first bytes."""
 _LOST_SECONDS: Final = 0.5
 """Headers round lengths, and encoders fill the last packet."""
 _MICROSECONDS: Final = 1_000_000
@@ -169,7 +200,7 @@ def _count_frames(path: Path, file: BufferedReader, container: Container, part: 
             line.end_seconds += line.find_gap(begin) + last
             end = max(end, begin + last)
             samples += _count_samples(packet, stream)
-        if end < claimed * (1 - _LOST_SHARE) - _LOST_SECONDS:
+        if end < claimed - _LOST_SECONDS and container not in _NO_CLAIMS:
             raise RecordingError(
                 f"{file.name} ends early: it claims {claimed:.2f} s and holds {end:.2f} s",
                 hint=KEEP_REST_HINT,
@@ -207,23 +238,35 @@ def _find_claimed_end(demuxer: "InputContainer", stream: "AudioStream") -> float
 def _decode(
     path: Path, container: Container, demuxer: "InputContainer", stream: "AudioStream"
 ) -> Iterator[Block]:
-    """Give the samples as they come, frames by channels."""
+    """Give the samples as they come, frames by channels, which may be others after a while."""
     import av
 
-    resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+    rate = stream.rate
+
     line = _make_time_line(demuxer)
+    resampler, shape = None, None
     try:
         for frame in demuxer.decode(stream):
             gap = line.find_gap(frame.time)
-            yield from _give_silence(round(gap * stream.rate), stream.channels)
+            yield from _give_silence(round(gap * rate), stream.channels)
             line.end_seconds += gap + frame.samples / frame.sample_rate
             frame.pts = None  # the resampler only changes the format
-            for plain in resampler.resample(frame):
-                yield plain.to_ndarray().T.astype(np.float32, copy=False)
-        for plain in resampler.resample(None):
-            yield plain.to_ndarray().T.astype(np.float32, copy=False)
+            if resampler is None or shape != (frame.format.name, frame.layout.name, frame.rate):
+                yield from _give_samples(resampler, None)
+                shape = (frame.format.name, frame.layout.name, frame.rate)
+                resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
+            yield from _give_samples(resampler, frame)
+        yield from _give_samples(resampler, None)
     except (av.error.FFmpegError, ValueError) as error:
         raise _damage(path, container, error) from error
+
+
+def _give_samples(
+    resampler: "AudioResampler | None", frame: "AudioFrame | None"
+) -> Iterator[Block]:
+    """Give the samples of a frame as floats; of none, what the resampler still holds."""
+    for plain in resampler.resample(frame) if resampler is not None else ():
+        yield plain.to_ndarray().T.astype(np.float32, copy=False)
 
 
 def _give_silence(frames: int, channels: int) -> Iterator[Block]:

@@ -19,10 +19,13 @@ from batchjobs.audio.ogg import read_ogg
 from batchjobs.audio.parts import Decoder, Part
 from batchjobs.audio.riff import read_wave
 from batchjobs.audio.source import CONVERT_HINT, Container, read_at, size_of
+from batchjobs.audio.structure import read_asf, read_avi, read_caf, read_matroska, read_mp4
 from batchjobs.audio.uncompressed import Samples
 from batchjobs.errors import RecordingError
 
 _ID3_TAGS_LOOKED_AT: Final = 16
+_HEAD_BYTES: Final = 4 * 188 + 1
+"""The packets of a transport stream are known by their distance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +54,10 @@ def read_header(file: BufferedReader) -> Header:
         RecordingError: It is not on the list of what is read, is cut off, or contradicts itself.
     """
     offset = 0
-    head = read_at(file, 0, 16)
+    head = read_at(file, 0, _HEAD_BYTES)
     if head.startswith(b"ID3"):
         offset = _skip_id3_tags(file)
-        head = read_at(file, offset, 16)
+        head = read_at(file, offset, _HEAD_BYTES)
     if not head:
         raise RecordingError(f"{file.name} is empty", hint="record or copy it again")
     for container, magic, read in _READERS:
@@ -103,21 +106,30 @@ _ALLOWED: Final[tuple[tuple[Container, bytes, _Reader], ...]] = (
     (Container.W64, rb"riff\x2e\x91\xcf\x11", read_wave),
     (Container.AU, rb"\.snd", read_au),
     (Container.OGG, rb"OggS", read_ogg),
-    (Container.MP4, rb"....ftyp", _read_whole),
-    (Container.MATROSKA, rb"\x1a\x45\xdf\xa3", _read_whole),
-    (Container.ASF, rb"\x30\x26\xb2\x75", _read_whole),
-    (Container.CAF, rb"caff", _read_whole),
+    (Container.MP4, rb"....ftyp|\0[\0-\x0f]..(?:moov|mdat|wide|pnot)", read_mp4),
+    (Container.MATROSKA, rb"\x1a\x45\xdf\xa3", read_matroska),
+    (Container.ASF, rb"\x30\x26\xb2\x75", read_asf),
+    (Container.CAF, rb"caff", read_caf),
+    (Container.AVI, rb"RIFF....AVI ", read_avi),
+    (Container.AAC, rb"\xff[\xf0\xf1\xf8\xf9]", _read_whole),
+    (Container.AMR, rb"#!AMR(?:-WB)?\n", _read_whole),
+    (Container.AC3, rb"\x0b\x77", _read_whole),
+    (Container.WAVPACK, rb"wvpk", _read_whole),
+    (Container.FLASH, rb"FLV\x01", _read_whole),
+    (Container.MPEG_STREAM, rb"\0\0\x01\xba", _read_whole),
+    (Container.TRANSPORT_STREAM, rb"G(?:.{187}G){3}|.{4}G(?:.{191}G){2}", _read_whole),
 )
 _READERS: Final = tuple(
     (container, re.compile(magic, re.DOTALL), reader) for container, magic, reader in _ALLOWED
 )
-_MAY_FOLLOW_TAGS: Final = frozenset({Container.FLAC, Container.MP3})
+_MAY_FOLLOW_TAGS: Final = frozenset({Container.FLAC, Container.MP3, Container.AAC})
 
 # Not read; only to say what the file is.
 _FOREIGN: Final = (
-    (rb".{8}AVI ", "an AVI video"),
-    (rb"#!AMR", "an AMR file"),
-    (rb"riff", "a Wave64 file"),
-    (rb"RIFX", "a big-endian WAV"),
-    (rb"FLV", "a Flash video"),
+    (rb"MAC ", "a Monkey's Audio file"),
+    (rb"\.RMF|\.ra\xfd", "a RealMedia file"),
+    (rb"Creative Voice File", "a VOC file"),
+    (rb"NIST_1A", "a SPHERE file"),
+    (rb"DSD |FRM8", "a DSD file"),
+    (rb"[\x01-\x06]ds[s2]", "a dictation"),
 )

@@ -16,8 +16,10 @@ from batchjobs.audio.chunks import (
     walk_riff,
     walk_wave64,
 )
-from batchjobs.audio.source import CONVERT_HINT, check_shape, read_at, size_of
+from batchjobs.audio.parts import Decoder, Part
+from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, check_shape, read_at, size_of
 from batchjobs.audio.uncompressed import (
+    NO_SOUND_SECONDS,
     Layout,
     SampleFormat,
     Samples,
@@ -30,6 +32,8 @@ from batchjobs.errors import RecordingError
 # What writers that cannot seek back put where the size belongs: ffmpeg, SoX, arecord, GStreamer.
 _STREAMING_SIZES: Final = frozenset({0, 0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000})
 _STREAMING_SIZES_FROM: Final = 0xFFFF_FF00
+_MOST_ODD_BYTES: Final = 4_096
+"""More than this behind coded samples may be sound."""
 _WRAPS_AT: Final = 1 << 32
 _NEXT_FILE: Final = (b"WAVEfmt ", 8)
 
@@ -76,13 +80,69 @@ _KINDS: Final = {
 }
 
 
-def read_wave(file: BufferedReader, _offset: int) -> Samples:
+_CODED: Final = frozenset(
+    {0x02, 0x11, 0x22, 0x31, 0x42, 0x45, 0x50, 0x55, 0x64, 0x65, 0xFF, 0x28F, 0x1600}
+)
+"""ADPCM, TrueSpeech, GSM, G.723, G.726, layer II, MP3, G.722 and AAC, by their tags."""
+
+
+def read_wave(file: BufferedReader, _offset: int) -> Samples | tuple[Part, ...]:
     """Read a WAV's header, and those of others that were joined to it.
 
+    Returns:
+        Where the samples lie; or if they are coded, what FFmpeg is to decode.
+
     Raises:
-        RecordingError: It is cut off, contradicts itself, or its samples are neither PCM nor float.
+        RecordingError: It is cut off, contradicts itself, or holds what is not read.
     """
-    return join_samples(file, _read_files(file))
+    try:
+        return join_samples(file, _read_files(file))
+    except _CodedSoundError:
+        return tuple(_read_coded(file))
+
+
+class _CodedSoundError(Exception):
+    """The samples need a decoder."""
+
+
+def _read_coded(file: BufferedReader) -> Iterator[Part]:
+    """Find the parts of a WAV whose samples are coded, each a file of its own."""
+    start = 0
+    size = size_of(file)
+    while start < size:
+        kind = _KINDS[read_at(file, start, 4)]
+        wanted = frozenset({b"fmt ", b"data"})
+        chunks = find_chunks(file, kind.walk, start + kind.head_bytes, wanted)
+        if not wanted <= chunks.keys():
+            raise RecordingError(f"{file.name} is a WAV with no audio", hint=CONVERT_HINT)
+        bytes_per_second = int.from_bytes(read_at(file, chunks[b"fmt "].start + 8, 4), "little")
+        end = _find_coded_end(file, kind, chunks[b"data"], bytes_per_second)
+        yield Part(start=start, end=end, decoder=Decoder.FFMPEG)
+        start = end
+
+
+def _find_coded_end(file: BufferedReader, kind: _Kind, data: Chunk, bytes_per_second: int) -> int:
+    """Find where a file of coded samples ends, which may be where another begins.
+
+    Raises:
+        RecordingError: There is less than it claims, or more.
+    """
+    size = size_of(file)
+    length = _find_claim(file, kind, data, None)
+    if length is None:
+        return size
+    end = data.start + length
+    if end > size:
+        raise RecordingError(
+            f"{file.name} is truncated: it claims {length} bytes and holds {size - data.start}",
+            hint=KEEP_REST_HINT,
+        )
+    rest, position = find_rest(file, kind.walk, end, b"data", align=kind.align)
+    most = min(bytes_per_second * NO_SOUND_SECONDS, _MOST_ODD_BYTES)
+    is_more = rest is Rest.UNKNOWN and size - end > most
+    if is_more or rest is Rest.SOUND:
+        raise RecordingError(f"{file.name} holds more than its header says", hint=CONVERT_HINT)
+    return position if rest is Rest.FILE else size
 
 
 def _read_files(file: BufferedReader) -> Iterator[Samples]:
@@ -179,6 +239,8 @@ def _read_layout(file: BufferedReader, kind: _Kind, chunk: Chunk) -> Layout:
     tag, channels, sample_rate, _, block_bytes, bits = struct.unpack_from(f"{order}HHIIHH", fmt)
     if tag == _WAVE_EXTENSIBLE and fmt[26:40] == _WAVE_SUBFORMAT_TAIL:
         tag = int.from_bytes(fmt[24:26], "little")
+    if tag in _CODED:
+        raise _CodedSoundError
     sample_format = _WAVE_FORMATS.get((tag, bits))
     if sample_format is None:
         raise RecordingError(

@@ -41,6 +41,14 @@ class Container(enum.StrEnum):
     CAF = "caf"
     W64 = "w64"
     AU = "au"
+    AVI = "avi"
+    AAC = "aac"
+    AMR = "amr"
+    AC3 = "ac3"
+    WAVPACK = "wv"
+    FLASH = "flv"
+    MPEG_STREAM = "mpeg"
+    TRANSPORT_STREAM = "mpegts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from batchjobs.errors import RecordingError
 
 _MOST_PIECES: Final = 500
 """A file made of empty files must not take minutes."""
-_NO_SOUND_SECONDS: Final = 0.1
+NO_SOUND_SECONDS: Final = 0.1
 """No word is as short: less behind the sound is left out."""
 
 
@@ -75,7 +75,7 @@ class Layout:
 
     def is_no_sound(self, count: int) -> bool:
         """Tell whether bytes behind the sound are too few to be a word."""
-        return count <= self.bytes_per_second * _NO_SOUND_SECONDS
+        return count <= self.bytes_per_second * NO_SOUND_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
