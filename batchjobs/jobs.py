@@ -172,6 +172,8 @@ class Segment:
 class Ending(enum.StrEnum):
     """What showed that a session was complete, the one that says most first."""
 
+    RECEIPT = "receipt"
+    """The server said itself that all was heard, and how much it billed."""
     DRAINED = "drained"
     """We asked to close and the server closed, after sending what was pending."""
     ANSWERED = "answered"
@@ -202,6 +204,7 @@ class Evidence:
         sent_characters: Characters of text sent.
         sent_audio_seconds: Seconds of audio sent.
         received_audio_seconds: Seconds of audio received.
+        billed_audio_seconds: Seconds of audio billed, if the service says so; else 0.
     """
 
     ending: Ending
@@ -213,6 +216,7 @@ class Evidence:
     sent_characters: int = 0
     sent_audio_seconds: float = 0.0
     received_audio_seconds: float = 0.0
+    billed_audio_seconds: float = 0.0
 
 
 class Sign(enum.StrEnum):
@@ -298,6 +302,7 @@ def sum_evidence(evidence: Sequence[Evidence]) -> Evidence | None:
         sent_characters=sum(one.sent_characters for one in evidence),
         sent_audio_seconds=sum(one.sent_audio_seconds for one in evidence),
         received_audio_seconds=sum(one.received_audio_seconds for one in evidence),
+        billed_audio_seconds=sum(one.billed_audio_seconds for one in evidence),
     )
 
 

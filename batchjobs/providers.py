@@ -42,6 +42,12 @@ class Provider:
         base_url: ``wss://HOST/api/v1``; empty for the local server that a run starts by itself.
         tts_path: Path of the text-to-speech socket below the base URL; empty if it has none.
         stt_path: Path of the speech-to-text socket; empty if it has none.
+        stt_protocol: Which of the two speech-to-text sockets is used: ``transcription``, the documents',
+            or ``listen``, that of the vendor's newer clients, at `listen_path`.
+        listen_path: Path of the newer socket.
+        listen_pace: Audio sent on it, times real time; 0 is as fast as its window of a minute allows.
+        listen_endpointing_ms: How much silence ends a turn there.
+        receipt_seconds: Longest wait there for the closing receipt, after its last message.
         voices_path: Path of the list of voices below the base URL, over HTTP; empty if it has none.
         key_variable: Environment variable that holds the key.
         tts_auth: How the TTS key travels: ``query``, ``init``, ``header``, ``bearer``, ``token``.
@@ -81,6 +87,11 @@ class Provider:
     base_url: str
     tts_path: str = "/websocket/text-to-speech"
     stt_path: str = "/websocket/speech-to-text"
+    stt_protocol: str = "transcription"
+    listen_path: str = "/listen"
+    listen_pace: float = 0.0
+    listen_endpointing_ms: int = 800
+    receipt_seconds: float = 30.0
     voices_path: str = "/voices"
     key_variable: str
     tts_auth: tuple[str, ...] = ("query", "init")
@@ -222,6 +233,10 @@ def _check_ranges(provider: Provider, where: str) -> None:
             raise ConfigurationError(f"{where}: '{name}' must be more than 0")
     if provider.concurrency > MOST_SESSIONS:
         raise ConfigurationError(f"{where}: 'concurrency' is {MOST_SESSIONS} at most")
+    if provider.stt_protocol not in {"transcription", "listen"}:
+        raise ConfigurationError(f"{where}: 'stt_protocol' is 'transcription' or 'listen'")
+    if not 100 <= provider.listen_endpointing_ms <= 5_000:
+        raise ConfigurationError(f"{where}: 'listen_endpointing_ms' is 100 to 5000")
     if provider.chunk_form not in {"wav", "raw"}:
         raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
     _check_ways(provider.tts_auth, _WAYS_OF_TTS, f"{where}: 'tts_auth'")

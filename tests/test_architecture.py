@@ -122,6 +122,7 @@ COVERED = {
     "planning/plan": "bad_rows conflicts decisions intact totals",
     "progress/bars": "meters ticker",
     "progress/json_lines": "events",
+    "protocol/listen": "listen_messages",
     "protocol/tts": "tts_audio",
     "protocol/tts_end": "close_codes",
     "report/page": "clips rows",

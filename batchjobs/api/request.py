@@ -150,7 +150,7 @@ def _providers(configuration: Configuration, options: Options) -> dict[str, Prov
     providers = dict(configuration.providers)
     configuration.find_provider(options.provider)
     if options.pace is not None:
-        pace: Mapping[str, object] = {"pace": options.pace}
+        pace: Mapping[str, object] = {"pace": options.pace, "listen_pace": options.pace}
         providers = {n: change_provider(p, pace, where="--pace") for n, p in providers.items()}
     if options.engine:
         engine = {"engine": options.engine}

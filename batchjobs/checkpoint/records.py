@@ -165,7 +165,9 @@ class SegmentRecord:
         sample_rate: In hertz.
         pcm_sha256: Of the samples.
         text: The transcript.
-        word_end_seconds: When each of its words ends, from the segment's start, where known.
+        word_start_seconds: When each of its words begins, from the segment's start, where the service
+            says so.
+        word_end_seconds: When each of its words ends, where known.
         audio_seconds: Of the audio made or transcribed.
         evidence: Why it counts as complete.
         attempts: Sessions begun for it, throttled ones left out.
@@ -185,6 +187,7 @@ class SegmentRecord:
     sample_rate: int = 0
     pcm_sha256: str = ""
     text: str = ""
+    word_start_seconds: tuple[float, ...] = ()
     word_end_seconds: tuple[float, ...] = ()
     audio_seconds: float = 0.0
     evidence: Evidence | None = None

@@ -5,8 +5,8 @@ from typing import Generic, TypeVar
 from batchjobs.errors import SessionError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Evidence
 from batchjobs.protocol import error_codes
-from batchjobs.protocol.conversation import PHASES, Conversation, Phase, Step
-from batchjobs.protocol.messages import Failure, Message
+from batchjobs.protocol.conversation import PHASES, AnyMessage, Conversation, Phase, Step
+from batchjobs.protocol.messages import Failure
 
 _Result = TypeVar("_Result")
 
@@ -56,7 +56,7 @@ class Course(Generic[_Result]):
         """Take a step to the next phase, by the table."""
         self.phase = PHASES[self.phase][step]
 
-    def read(self, payload: str | bytes) -> Message | None:
+    def read(self, payload: str | bytes) -> AnyMessage | None:
         """Read a message of the service; an error, whoever's it is, decides the outcome.
 
         Returns:

@@ -11,3 +11,7 @@ ABNORMAL: Final = 1006
 POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
 TRY_AGAIN_LATER: Final = 1013
+BAD_PARAMETER: Final = 4002
+"""Of ``/listen``: it does not know what the request asks for."""
+TOO_FAR_AHEAD: Final = 4008
+"""Of ``/listen``: audio came more than a minute ahead of real time."""

@@ -7,12 +7,15 @@ say what it waits for; both protocols' clients have the same table of them.
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 from batchjobs.errors import InternalError
-from batchjobs.protocol import messages, parsing
+from batchjobs.protocol import listen_messages, messages, parsing
 from batchjobs.protocol.codec import ChunkEncoding
+from batchjobs.protocol.listen_messages import ListenMessage
 from batchjobs.protocol.messages import InvalidMessageError, Message, Role
+
+AnyMessage: TypeAlias = Message | ListenMessage
 
 
 class State(enum.StrEnum):
@@ -27,21 +30,28 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
-    """A protocol: its first state, who may say what in which state, and how each side reads.
+    """A protocol: its first state, who may say what in which state, and how it is written and read.
 
     Attributes:
         start: The state after the handshake.
         transitions: State to (speaker, message) to the state after it.
         parse: For each speaker, how what it says is read.
+        encode: How a message is written.
     """
 
     start: State
     transitions: Mapping[State, Mapping[tuple[Role, type], State]]
-    parse: Mapping[Role, Callable[[str | bytes], Message]]
+    parse: Mapping[Role, Callable[[str | bytes], AnyMessage]]
+    encode: Callable[[AnyMessage, ChunkEncoding], str | bytes]
 
 
 _CLIENT: Final = Role.CLIENT
 _SERVER: Final = Role.SERVER
+
+
+def _encode_document(message: AnyMessage, encoding: ChunkEncoding) -> str:
+    return messages.encode(cast("Message", message), encoding)
+
 
 TTS: Final = Wire(
     start=State.CONNECTED,
@@ -77,6 +87,7 @@ TTS: Final = Wire(
         },
     },
     parse={_CLIENT: parsing.parse_tts_request, _SERVER: parsing.parse_tts_reply},
+    encode=_encode_document,
 )
 
 STT: Final = Wire(
@@ -91,6 +102,53 @@ STT: Final = Wire(
         State.ENDED: {(_CLIENT, messages.AudioChunk): State.ENDED},
     },
     parse={_CLIENT: parsing.parse_stt_request, _SERVER: parsing.parse_stt_reply},
+    encode=_encode_document,
+)
+
+_HEARING: Final = (
+    listen_messages.SpeechStarted,
+    listen_messages.Results,
+    listen_messages.UtteranceEnd,
+    listen_messages.Trait,
+    listen_messages.ListenError,
+)
+"""What a server of `LISTEN` may say at any time between its first message and its receipt."""
+
+LISTEN: Final = Wire(
+    start=State.CONNECTED,
+    transitions={
+        # Audio need not wait for the server's first message.
+        State.CONNECTED: {
+            (_CLIENT, listen_messages.AudioFrame): State.CONNECTED,
+            (_CLIENT, listen_messages.KeepAlive): State.CONNECTED,
+            (_CLIENT, listen_messages.Configure): State.CONNECTED,
+            (_CLIENT, listen_messages.CloseStream): State.CLOSING,
+            (_SERVER, listen_messages.Opened): State.OPEN,
+            (_SERVER, listen_messages.ListenError): State.CONNECTED,
+        },
+        State.OPEN: {
+            (_CLIENT, listen_messages.AudioFrame): State.OPEN,
+            (_CLIENT, listen_messages.KeepAlive): State.OPEN,
+            (_CLIENT, listen_messages.Configure): State.OPEN,
+            (_CLIENT, listen_messages.CloseStream): State.CLOSING,
+            **{(_SERVER, kind): State.OPEN for kind in _HEARING},
+            (_SERVER, listen_messages.Receipt): State.ENDED,
+        },
+        State.CLOSING: {
+            # The first message may have been on its way when a short recording was at its end.
+            (_SERVER, listen_messages.Opened): State.CLOSING,
+            **{(_SERVER, kind): State.CLOSING for kind in _HEARING},
+            (_SERVER, listen_messages.Receipt): State.ENDED,
+        },
+        State.ENDED: {
+            (_CLIENT, listen_messages.AudioFrame): State.ENDED,
+            (_CLIENT, listen_messages.KeepAlive): State.ENDED,
+            (_CLIENT, listen_messages.Configure): State.ENDED,
+            (_CLIENT, listen_messages.CloseStream): State.ENDED,
+        },
+    },
+    parse={_CLIENT: listen_messages.parse_request, _SERVER: listen_messages.parse_reply},
+    encode=lambda message, _: listen_messages.encode(cast("ListenMessage", message)),
 )
 
 
@@ -170,7 +228,7 @@ class Conversation:
         self.role = role
         self.state = wire.start
 
-    def send(self, message: Message) -> str:
+    def send(self, message: AnyMessage) -> str | bytes:
         """Write one of our messages.
 
         Raises:
@@ -181,9 +239,9 @@ class Conversation:
             name = type(message).__name__
             raise InternalError(f"the {self.role} may not send {name} while {self.state}")
         self.state = state
-        return messages.encode(message, self._encoding)
+        return self._wire.encode(message, self._encoding)
 
-    def receive(self, payload: str | bytes) -> Message:
+    def receive(self, payload: str | bytes) -> AnyMessage:
         """Read one of the peer's messages.
 
         Raises:

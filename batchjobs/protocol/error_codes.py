@@ -81,3 +81,25 @@ def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
     if code == close_codes.TRY_AGAIN_LATER:
         return ThrottledError(shown, code=text)
     return TransientError(shown, code=text)
+
+
+def from_listen_close(code: int | None, reason: str, *, when: str) -> SessionError:
+    """Classify a close of ``/listen`` that came without a receipt; 1008 means three things.
+
+    Args:
+        code: The close code; None if there was none.
+        reason: The peer's words, which tell these apart.
+        when: What was going on, for the message.
+    """
+    words = reason.casefold()
+    shown = f"the connection closed with {code} {when} ({quote(reason)})".replace(" ()", "")
+    if code == close_codes.POLICY_VIOLATION:
+        if "session" in words or "concurren" in words or "limit" in words:
+            return ThrottledError(shown, code=str(code))
+        status = "402" if "balance" in words or "wallet" in words else "401"
+        kind, hint = _STATUSES[status]
+        return kind(shown, code=str(code), hint=hint)
+    if code == close_codes.BAD_PARAMETER:
+        hint = "check stt_model, hotwords and the settings whose names begin with listen_"
+        return StopError(shown, code=str(code), hint=hint)
+    return from_close(code, reason, when=when)

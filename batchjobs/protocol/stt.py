@@ -52,8 +52,10 @@ class SttResult:
             chunk had an answer already; 0 if there was none.
         settled_seconds: How long it had to stand before it was taken; 0 if the service itself said
             that it was the last.
-        word_end_seconds: About when each of its words ends, from the start of the audio, as the
-            growth of the transcript shows; empty if it does not.
+        word_start_seconds: When each of its words begins, from the start of the audio, if the service
+            says so itself; empty if it does not.
+        word_end_seconds: About when each of its words ends, as the growth of the transcript shows, or
+            as the service says; empty if neither does.
         silences: Where the audio has no sound that can be speech, in seconds: (begin, end).
     """
 
@@ -64,6 +66,7 @@ class SttResult:
     support: tuple[str, ...] = ()
     revision_seconds: float = 0.0
     settled_seconds: float = 0.0
+    word_start_seconds: tuple[float, ...] = ()
     word_end_seconds: tuple[float, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
 
@@ -170,7 +173,7 @@ class SttClient:
             return asked
         return min(asked, max(self._short_settle_seconds, _REVISIONS * self._revision_seconds))
 
-    def write_chunk(self, pcm: bytes) -> str:
+    def write_chunk(self, pcm: bytes) -> str | bytes:
         """Write the next chunk of 16 kHz mono samples as its message."""
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
@@ -181,6 +184,10 @@ class SttClient:
         if self._judge is not None:
             self._judge.hear(pcm)
         return self.course.conversation.send(messages.AudioChunk(data))
+
+    def write_end(self) -> str | bytes | None:
+        """Nothing marks the end of the audio."""
+        return None
 
     # -- what the adapter reports ---------------------------------------------------------------
 

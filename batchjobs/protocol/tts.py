@@ -136,7 +136,7 @@ class TtsClient(Generic[_Sink]):
         """Whether there is a message to send now."""
         return bool(self._outgoing) and not self.course.has_ended
 
-    def next_payload(self) -> str | None:
+    def next_payload(self) -> str | bytes | None:
         """Return the next message to send, if one may be sent now."""
         if not self.has_payload:
             return None

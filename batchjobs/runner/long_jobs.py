@@ -206,6 +206,7 @@ def _transcript_parts(job: LongJob) -> Iterator[TranscriptPart]:
             seconds=part.segment.audio_seconds,
             overlap_seconds=part.overlap_seconds,
             text=heard.text,
+            word_start_seconds=heard.word_start_seconds,
             word_end_seconds=heard.word_end_seconds,
             silences=part.silences,
         )

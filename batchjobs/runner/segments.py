@@ -146,8 +146,11 @@ async def _write(
         support=result.support if result.doubts else (),
     )
     if isinstance(result, SttResult):
-        ends = result.word_end_seconds
-        return replace(record, text=result.verbatim, word_end_seconds=ends), None
+        starts, ends = result.word_start_seconds, result.word_end_seconds
+        said = replace(
+            record, text=result.verbatim, word_start_seconds=starts, word_end_seconds=ends
+        )
+        return said, None
     # Until this is committed what is kept stays, in a file of its own.
     path = run_folder.segment_path(ticket.key)
     if kept is not None and kept.path == path:

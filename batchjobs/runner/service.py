@@ -34,6 +34,7 @@ from batchjobs.session import (
     Endpoint,
     SttSession,
     TtsSession,
+    chunk_seconds_of,
     recording_chunks,
 )
 
@@ -201,7 +202,7 @@ class Service:
         if segment.kind is Kind.STT:
             return SttSession(
                 self.endpoint,
-                chunks=recording_chunks(Path(segment.audio), provider.chunk_seconds),
+                chunks=recording_chunks(Path(segment.audio), chunk_seconds_of(provider)),
                 pool=self.pool,
                 on_proven=self.prove,
                 settle_seconds=self.settle.next_seconds(),

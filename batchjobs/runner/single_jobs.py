@@ -108,6 +108,7 @@ async def _write(run: RunState, row: Row, output: str, result: Result) -> Writte
             start_seconds=0.0,
             seconds=row.seconds,
             text=result.text,
+            word_start_seconds=result.word_start_seconds,
             word_end_seconds=result.word_end_seconds,
             silences=result.silences,
         )

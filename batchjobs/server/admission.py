@@ -2,24 +2,26 @@
 
 import hmac
 import ipaddress
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 from batchjobs.jobs import Kind
+from batchjobs.protocol.conversation import LISTEN, STT, TTS, Wire
 from batchjobs.providers import LOOPBACK
 from batchjobs.server.error_replies import INVALID_KEY
 from batchjobs.server.faults import Fault
 from batchjobs.server.settings import ServerSettings
 
 BASE_PATH: Final = "/api/v1"
-_KINDS: Final = {
-    f"{BASE_PATH}/websocket/text-to-speech": Kind.TTS,
-    f"{BASE_PATH}/websocket/speech-to-text": Kind.STT,
+_WIRES: Final = {
+    f"{BASE_PATH}/websocket/text-to-speech": TTS,
+    f"{BASE_PATH}/websocket/speech-to-text": STT,
+    f"{BASE_PATH}/listen": LISTEN,
 }
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
-_KEY_PARAMETERS: Final = frozenset({"x-api-key", "token"})
+_KEY_PARAMETERS: Final = frozenset({"x-api-key", "token", "api_key"})
 _BEARER: Final = b"bearer "
 
 
@@ -46,14 +48,21 @@ class Admission:
     """A handshake that may become a session.
 
     Attributes:
-        kind: What the session is for.
+        wire: The protocol it speaks.
         authorised: Whether the right key was shown; if not, the first message has to.
+        query: What else the request says, without the key.
         fault: What strikes the session, if anything.
     """
 
-    kind: Kind
+    wire: Wire
     authorised: bool
+    query: Mapping[str, str] = field(default_factory=dict)
     fault: Fault | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the session is for."""
+        return Kind.TTS if self.wire is TTS else Kind.STT
 
 
 def examine(
@@ -82,23 +91,24 @@ def examine(
         parts = urlsplit(target)
     except ValueError:
         return Refusal(status=400, reason="the target is no URL")
-    kind = _KINDS.get(parts.path)
-    if kind is None:
+    wire = _WIRES.get(parts.path)
+    if wire is None:
         return Refusal(status=404, reason="no such path")
-    return _examine_keys(kind, parts.query, headers, settings.token)
+    return _examine_keys(wire, parts.query, headers, settings.token)
 
 
 def _examine_keys(
-    kind: Kind, query: str, headers: Sequence[tuple[bytes, bytes]], token: str
+    wire: Wire, query: str, headers: Sequence[tuple[bytes, bytes]], token: str
 ) -> Refusal | Admission:
     keys = [*_keys_in_query(query), *_keys_in_headers(headers)]
     if not all(key_matches(key, token) for key in keys):
         # The documents show an error message for speech, and a rejected connection for the other.
-        code = INVALID_KEY if kind is Kind.TTS else ""
+        code = INVALID_KEY if wire is TTS else ""
         return Refusal(status=401, reason="Invalid API key", error_code=code)
-    if not keys and kind is Kind.STT:
+    if not keys and wire is not TTS:
         return Refusal(status=401, reason="a key is needed")
-    return Admission(kind=kind, authorised=bool(keys))
+    asked = {name: value for name, value in parse_qsl(query) if name.lower() not in _KEY_PARAMETERS}
+    return Admission(wire=wire, authorised=bool(keys), query=asked)
 
 
 def key_matches(shown: bytes, token: str) -> bool:

@@ -21,7 +21,7 @@ from trio_websocket import (
 from batchjobs.errors import ConfigurationError, SessionError
 from batchjobs.jobs import Kind
 from batchjobs.protocol import close_codes
-from batchjobs.protocol.conversation import STT, TTS
+from batchjobs.protocol.conversation import LISTEN, TTS, Wire
 from batchjobs.protocol.messages import Failure
 from batchjobs.server.admission import BASE_PATH, Admission, Refusal, SessionRate, examine
 from batchjobs.server.connection import Connection
@@ -30,6 +30,7 @@ from batchjobs.server.engines.interface import Recogniser, Synthesiser
 from batchjobs.server.error_replies import close_code_of
 from batchjobs.server.fault_injection import FaultInjector
 from batchjobs.server.faults import Dice, Fault, FaultName
+from batchjobs.server.listen_session import ListenSession
 from batchjobs.server.session_log import SessionEntry, SessionLog
 from batchjobs.server.settings import ServerSettings
 from batchjobs.server.stt_session import SttSession
@@ -153,7 +154,7 @@ class _Server:
         if greeted is None:
             return
         websocket, admission = greeted
-        connection = self._connection(websocket, stream, admission.kind, admission.fault)
+        connection = self._connection(websocket, stream, admission.wire, admission.fault)
         await self._run(connection, admission)
         await connection.close(close_codes.NORMAL)
         self._admitted.discard(stream)
@@ -191,7 +192,7 @@ class _Server:
         if not refusal.error_code:
             await _reject(request, refusal)
             return
-        connection = self._connection(await request.accept(), stream, Kind.TTS, None)
+        connection = self._connection(await request.accept(), stream, TTS, None)
         # Clients begin by speaking: closed before that, many would fail at it and read nothing.
         with trio.move_on_after(self._settings.greeting_seconds), contextlib.suppress(SessionError):
             await connection.hear()
@@ -202,13 +203,13 @@ class _Server:
         self,
         websocket: WebSocketConnection,
         stream: trio.SocketStream,
-        kind: Kind,
+        wire: Wire,
         fault: Fault | None,
     ) -> Connection:
         return Connection(
             websocket=websocket,
             stream=stream,
-            wire=TTS if kind is Kind.TTS else STT,
+            wire=wire,
             faults=FaultInjector(fault),
             settings=self._settings,
         )
@@ -256,6 +257,14 @@ class _Server:
                         limiter=self._limiter,
                         entry=entry,
                         authorised=admission.authorised,
+                    ).run()
+                case Kind.STT if admission.wire is LISTEN:
+                    await ListenSession(
+                        connection=connection,
+                        query=admission.query,
+                        recogniser=self._recogniser,
+                        limiter=self._limiter,
+                        entry=entry,
                     ).run()
                 case Kind.STT:
                     await SttSession(

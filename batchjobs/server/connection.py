@@ -9,8 +9,8 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from batchjobs.protocol import close_codes
-from batchjobs.protocol.conversation import Conversation, Wire
-from batchjobs.protocol.messages import Message, Role
+from batchjobs.protocol.conversation import AnyMessage, Conversation, Wire
+from batchjobs.protocol.messages import Role
 from batchjobs.server.fault_injection import Action, Close, Drop, FaultInjector, Hang, Raw, Say
 from batchjobs.server.settings import ServerSettings
 
@@ -56,7 +56,7 @@ class Connection:
         reason = self._websocket.closed
         return not self._closing and reason is not None and reason.code in _NORMAL_CODES
 
-    async def hear(self, *, within_seconds: float | None = None) -> Message:
+    async def hear(self, *, within_seconds: float | None = None) -> AnyMessage:
         """Wait for the peer's next message; a silent peer of an idle session is sent away.
 
         Args:
@@ -74,7 +74,7 @@ class Connection:
                 await self.close(close_codes.GOING_AWAY, "idle")
         return self._conversation.receive(payload)
 
-    async def say(self, message: Message) -> None:
+    async def say(self, message: AnyMessage) -> None:
         """Send a message, or do what a fault puts in its place."""
         if self._failing:
             await self._wait_closed()
@@ -88,7 +88,7 @@ class Connection:
         """Do what a fault adds before the close, now that all has been said."""
         await self._perform(self.faults.before_end())
 
-    async def fail(self, message: Message, code: int) -> None:
+    async def fail(self, message: AnyMessage, code: int) -> None:
         """Send an error as the last message and close.
 
         What another task is just sending goes out first, and nothing after it: a frame cut off in
@@ -110,8 +110,8 @@ class Connection:
                     await self._send(self._conversation.send(message))
                 case Raw(text=text):
                     await self._send(text)
-                case Close(code=code):
-                    await self.close(code)
+                case Close(code=code, reason=reason):
+                    await self.close(code, reason)
                     await self._wait_closed()
                 case Drop():
                     await self._reset()
@@ -120,7 +120,7 @@ class Connection:
                 case _:
                     assert_never(action)
 
-    async def _send(self, payload: str) -> None:
+    async def _send(self, payload: str | bytes) -> None:
         """Send, or give up on a peer that takes nothing for too long."""
         with trio.move_on_after(
             self._settings.close_seconds if self._failing else self._settings.idle_seconds

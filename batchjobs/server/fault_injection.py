@@ -7,10 +7,11 @@ from typing import Final, TypeAlias, assert_never
 import orjson
 
 from batchjobs.protocol import close_codes
+from batchjobs.protocol.conversation import AnyMessage
+from batchjobs.protocol.listen_messages import ListenError, Receipt, Results
 from batchjobs.protocol.messages import (
     Audio,
     Failure,
-    Message,
     Ready,
     Transcription,
     TranscriptionError,
@@ -28,7 +29,7 @@ _UNUSUAL_RATE: Final = 44_100
 class Say:
     """Send this message."""
 
-    message: Message
+    message: AnyMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,11 @@ class Close:
     """Close with this code."""
 
     code: int
+    reason: str = ""
 
 
 Action: TypeAlias = Say | Raw | Drop | Hang | Close
+_Result: TypeAlias = Audio | Transcription | Results | Receipt
 
 
 class FaultInjector:
@@ -88,7 +91,7 @@ class FaultInjector:
         """Give the pace of results, times real time; 0 is unpaced."""
         return float(self._argument) if self._name is FaultName.SLOW else usual
 
-    def replace(self, message: Message) -> Sequence[Action]:
+    def replace(self, message: AnyMessage) -> Sequence[Action]:
         """Give what to do in place of sending a message."""
         if self._name is None:
             return (Say(message),)
@@ -98,10 +101,10 @@ class FaultInjector:
             case Audio():
                 self._rate = message.sample_rate
                 return self._replace_audio(message)
-            case Transcription():
+            case Transcription() | Results(is_final=True) | Receipt():
                 return self._replace_result(message)
             case Ready() if self._name is FaultName.THROTTLE:
-                return self._throttle()
+                return self._throttle(message)
             case _:
                 return (Say(message),)
 
@@ -147,7 +150,7 @@ class FaultInjector:
                 actions = (Say(first), *self._replace_result(audio))
         return actions
 
-    def _replace_result(self, result: Audio | Transcription) -> Sequence[Action]:
+    def _replace_result(self, result: _Result) -> Sequence[Action]:
         """Give what to do in place of a result."""
         actions: Sequence[Action]
         match self._name:
@@ -162,18 +165,20 @@ class FaultInjector:
             case FaultName.TRUNCATE:
                 actions = (Close(close_codes.NORMAL),)
             case FaultName.THROTTLE:
-                actions = self._throttle()
+                actions = self._throttle(result)
             case FaultName.ERROR | FaultName.ERROR_STRING:
                 actions = (self._error_reply(result), Close(close_code_of(self._argument)))
             case _:
                 actions = (Say(result),)
         return actions
 
-    def _error_reply(self, result: Audio | Transcription) -> Action:
+    def _error_reply(self, result: _Result) -> Action:
         code = self._argument
         match result:
             case Transcription():
                 return Say(TranscriptionError(f"a fault was asked for: {code}"))
+            case Results() | Receipt():
+                return Say(ListenError(code=code, message="a fault was asked for"))
             case Audio() if self._name is FaultName.ERROR_STRING:
                 form = {"type": "error", "errorCode": code, "errorMessage": "a fault was asked for"}
                 return Raw(orjson.dumps(form).decode())
@@ -182,7 +187,9 @@ class FaultInjector:
             case _:
                 assert_never(result)
 
-    def _throttle(self) -> Sequence[Action]:
+    def _throttle(self, result: _Result | Ready) -> Sequence[Action]:
+        if isinstance(result, Results | Receipt):
+            return (Close(close_codes.POLICY_VIOLATION, "concurrent session limit reached"),)
         failure = Failure(code=TOO_MANY_SESSIONS, message="too many sessions at once")
         return (Say(failure), Close(close_code_of(TOO_MANY_SESSIONS)))
 

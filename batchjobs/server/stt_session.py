@@ -8,6 +8,7 @@ from trio_websocket import ConnectionClosed
 
 from batchjobs.errors import EngineError, PermanentError, SessionError
 from batchjobs.protocol import codec, messages
+from batchjobs.protocol.conversation import AnyMessage
 from batchjobs.server.connection import Connection
 from batchjobs.server.engines.interface import Recogniser, RecogniserStream
 from batchjobs.server.error_replies import ENGINE_FAILED, INVALID_REQUEST, close_code_of
@@ -85,7 +86,7 @@ class SttSession:
     async def _fail(self, reason: str, code: str) -> None:
         await self._connection.fail(messages.TranscriptionError(reason), close_code_of(code))
 
-    async def _handle(self, message: messages.Message) -> None:
+    async def _handle(self, message: AnyMessage) -> None:
         if not isinstance(message, messages.AudioChunk):
             if not self._has_logged_unknown:
                 _logger.info("a message of an unknown kind is ignored: %r", message)

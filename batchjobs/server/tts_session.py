@@ -15,6 +15,7 @@ from trio_websocket import ConnectionClosed
 from batchjobs.errors import EngineError, PermanentError, SessionError, StopError
 from batchjobs.jobs import SpeechSettings
 from batchjobs.protocol import close_codes, messages
+from batchjobs.protocol.conversation import AnyMessage
 from batchjobs.server.admission import key_matches
 from batchjobs.server.connection import Connection
 from batchjobs.server.engines.interface import Synthesiser
@@ -192,7 +193,7 @@ class TtsSession:
         except SessionError as error:
             await self._refuse(error)
 
-    async def _hear_next(self, sender: trio.MemorySendChannel[_Utterance]) -> messages.Message:
+    async def _hear_next(self, sender: trio.MemorySendChannel[_Utterance]) -> AnyMessage:
         """Wait for the next message, and speak what is due if none comes soon."""
         if self._buffer.is_due:
             with trio.move_on_after(self._settings.trigger_seconds):
@@ -201,7 +202,7 @@ class TtsSession:
         return await self._connection.hear()
 
     async def _handle(
-        self, message: messages.Message, sender: trio.MemorySendChannel[_Utterance]
+        self, message: AnyMessage, sender: trio.MemorySendChannel[_Utterance]
     ) -> None:
         match message:
             case messages.Text():

@@ -4,7 +4,7 @@ from batchjobs.session.dial import Dial, dial_tcp
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import CONNECTION_CODE
 from batchjobs.session.pool import ConnectionPool
-from batchjobs.session.stt import RECORDING_CODE, SttSession, recording_chunks
+from batchjobs.session.stt import RECORDING_CODE, SttSession, chunk_seconds_of, recording_chunks
 from batchjobs.session.tts import TtsSession
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Endpoint",
     "SttSession",
     "TtsSession",
+    "chunk_seconds_of",
     "dial_tcp",
     "recording_chunks",
 ]

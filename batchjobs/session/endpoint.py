@@ -2,6 +2,8 @@
 
 import logging
 import ssl
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +17,7 @@ from batchjobs.session.redaction import Redactor
 
 _logger = logging.getLogger(__name__)
 _HANDSHAKES_AT_ONCE: Final = 32
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 
 
@@ -73,15 +76,25 @@ class Endpoint:
             self._warned_of.add(message)
             _logger.warning("%s: %s", self.provider.name, message)
 
-    def target(self, path: str, ways: tuple[str, ...], *, model: str = "") -> str:
+    def target(
+        self,
+        path: str,
+        ways: tuple[str, ...],
+        *,
+        model: str = "",
+        key_name: str = "x-api-key",
+        asked: Mapping[str, str] = _NOTHING,
+    ) -> str:
         """Make the request target, with the key if it travels there.
 
         Args:
             path: The service's, below the base URL.
             ways: How the key travels.
             model: The model to ask for; empty asks for none.
+            key_name: What the key is called in a query.
+            asked: What else the query says.
         """
-        names = {"query": "x-api-key", "token": "token"}
+        names = {"query": key_name, "token": "token"}
         fields = [
             f"{name}={quote(self.key, safe='')}"
             for way, name in names.items()
@@ -89,6 +102,7 @@ class Endpoint:
         ]
         if model:
             fields.append(f"model={quote(model, safe='')}")
+        fields += [f"{name}={quote(value, safe='')}" for name, value in asked.items()]
         return self.path + path + ("?" + "&".join(fields) if fields else "")
 
     def headers(self, ways: tuple[str, ...]) -> list[tuple[bytes, bytes]]:

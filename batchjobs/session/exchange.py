@@ -8,11 +8,12 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.protocol import close_codes
+from batchjobs.protocol.listen import ListenClient
 from batchjobs.protocol.stt import SttClient
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.websocket.direct_delivery import mailbox_of
 
-Machine: TypeAlias = TtsClient[ReceivedAudio] | SttClient
+Machine: TypeAlias = TtsClient[ReceivedAudio] | SttClient | ListenClient
 
 _PONG_SECONDS: Final = 5.0
 

@@ -1,26 +1,33 @@
-"""Transcribes one recording through one connection."""
+"""Transcribes one recording through one connection, on either of the two sockets."""
 
+import contextlib
 import functools
 import itertools
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 from trio_websocket import ConnectionClosed
 
 from batchjobs.audio import decoding
 from batchjobs.errors import PermanentError, RecordingError
+from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
+from batchjobs.providers import Provider
 from batchjobs.session.attempt import Attempt
+from batchjobs.session.connect import Request
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
 
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""
-_CHUNKS_A_HOP: Final = 8
+_HOP_SECONDS: Final = 8.0
+"""Of audio that is decoded at once: hops to a thread have their price."""
+
+_Machine: TypeAlias = SttClient | ListenClient
 
 
 class SttSession:
@@ -45,21 +52,23 @@ class SttSession:
         settle_seconds: float | None = None,
         judge: SttJudge | None = None,
     ) -> None:
-        provider, ways = endpoint.provider, endpoint.provider.stt_auth
+        provider = endpoint.provider
         self._endpoint = endpoint
         self._chunks = chunks
         self._damage: PermanentError | None = None
-        make_machine = functools.partial(
-            SttClient,
-            provider=provider,
-            encoding=endpoint.encoding,
-            settle_seconds=settle_seconds,
-            judge=judge,
-        )
-        target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
-        request = (target, endpoint.headers(ways))
-        self._attempt = Attempt(
-            endpoint, request, make_machine, self._converse, on_proven, pool=pool
+        make_machine: Callable[[float], _Machine]
+        if provider.stt_protocol == "listen":
+            make_machine = functools.partial(ListenClient, provider=provider, judge=judge)
+        else:
+            make_machine = functools.partial(
+                SttClient,
+                provider=provider,
+                encoding=endpoint.encoding,
+                settle_seconds=settle_seconds,
+                judge=judge,
+            )
+        self._attempt: Attempt[_Machine] = Attempt(
+            endpoint, _request_of(endpoint), make_machine, self._converse, on_proven, pool=pool
         )
 
     @property
@@ -91,16 +100,18 @@ class SttSession:
                 raise self._damage
             return machine.course.result()
 
-    async def _converse(self, exchange: Exchange, machine: SttClient) -> None:
+    async def _converse(self, exchange: Exchange, machine: _Machine) -> None:
         if not await exchange.is_fresh():
             return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_audio, exchange, machine, nursery)
+            if isinstance(machine, ListenClient):
+                nursery.start_soon(_keep_alive, exchange, machine)
             await exchange.listen()
             nursery.cancel_scope.cancel()
 
     async def _send_audio(
-        self, exchange: Exchange, machine: SttClient, nursery: trio.Nursery
+        self, exchange: Exchange, machine: _Machine, nursery: trio.Nursery
     ) -> None:
         try:
             async for pcm in self._chunks:
@@ -108,14 +119,55 @@ class SttSession:
                     await trio.sleep_until(machine.next_chunk_at)
                 await exchange.connection.send_message(machine.write_chunk(pcm))
                 exchange.note_sent()
+            # First: the answer may be here before the message is known to be sent.
+            end = machine.write_end()
+            machine.note_all_sent(trio.current_time())
+            exchange.rearm()
+            if end is not None:
+                await exchange.connection.send_message(end)
         except ConnectionClosed:
             return  # the listener sees it too
         except RecordingError as error:
             self._damage = PermanentError(error.message, code=RECORDING_CODE, hint=error.hint)
             nursery.cancel_scope.cancel()
-            return
-        machine.note_all_sent(trio.current_time())
-        exchange.rearm()
+
+
+async def _keep_alive(exchange: Exchange, machine: ListenClient) -> None:
+    """Send signs of life while there is no audio to send."""
+    with contextlib.suppress(ConnectionClosed):  # the listener sees it too
+        while machine.course.is_sending:
+            now = trio.current_time()
+            if now < machine.keep_alive_at:
+                await trio.sleep_until(machine.keep_alive_at)
+                continue
+            await exchange.connection.send_message(machine.write_keep_alive())
+            exchange.note_sent()
+
+
+def _request_of(endpoint: Endpoint) -> Request:
+    """Say what to connect to."""
+    provider, ways = endpoint.provider, endpoint.provider.stt_auth
+    if provider.stt_protocol != "listen":
+        target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
+        return target, endpoint.headers(ways)
+    asked = {
+        "encoding": "linear16",
+        "sample_rate": str(SAMPLE_RATE),
+        "channels": "1",
+        "language": "ar",
+        "interim_results": "false",  # only what is final counts
+        "endpointing": str(provider.listen_endpointing_ms),
+        "smart_turn": "false",
+    }
+    target = endpoint.target(
+        provider.listen_path, ways, model=provider.stt_model, key_name="api_key", asked=asked
+    )
+    return target, endpoint.headers(ways)
+
+
+def chunk_seconds_of(provider: Provider) -> float:
+    """Say how much audio one message to a service holds."""
+    return FRAME_SECONDS if provider.stt_protocol == "listen" else provider.chunk_seconds
 
 
 async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[bytes, None]:
@@ -128,10 +180,11 @@ async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[b
         RecordingError: The recording is damaged.
     """
     chunks = decoding.pcm_chunks(path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds)
+    chunks_a_hop = max(1, round(_HOP_SECONDS / chunk_seconds))
     while True:
-        a_few = itertools.islice(chunks, _CHUNKS_A_HOP)
+        a_few = itertools.islice(chunks, chunks_a_hop)
         batch = await trio.to_thread.run_sync(list, a_few)
         for chunk in batch:
             yield chunk
-        if len(batch) < _CHUNKS_A_HOP:
+        if len(batch) < chunks_a_hop:
             return

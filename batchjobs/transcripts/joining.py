@@ -32,6 +32,7 @@ class TranscriptPart:
         seconds: How long it is.
         overlap_seconds: How much of the part before it repeats.
         text: What was heard.
+        word_start_seconds: When each word begins, from the part's start, if the service says so.
         word_end_seconds: When each word ends, from the part's start; empty if unknown.
         silences: Where there is no speech, from the part's start: (begin, end), in order.
     """
@@ -40,6 +41,7 @@ class TranscriptPart:
     seconds: float
     overlap_seconds: float = 0.0
     text: str
+    word_start_seconds: tuple[float, ...] = ()
     word_end_seconds: tuple[float, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
 
@@ -91,7 +93,8 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
             segments[-1] = replace(segments[-1], text=_keep_words(segments[-1].text, kept))
             del words[-seam.dropped :]
         words += _in_order(words, said[seam.skipped :])
-        lag_seconds = _measure_lag(part, said) if is_timed else 0.0
+        is_late = is_timed and not part.word_start_seconds
+        lag_seconds = _measure_lag(part, said) if is_late else 0.0
         before, knows_times = _take_back(part, said, lag_seconds)[seam.skipped :], is_timed
         end = part.start_seconds + part.seconds
         start = part.start_seconds + part.overlap_seconds
@@ -155,6 +158,8 @@ def _place_words(part: TranscriptPart) -> list[Word]:
     if not places:
         return []
     texts = [part.text[begin:end] for begin, end in places]
+    if len(part.word_start_seconds) == len(part.word_end_seconds) == len(texts):
+        return _take_times(part, texts)
     weights = [weigh_word(text) for text in texts]
     pace = part.seconds / sum(weights)
     ends, slowest = part.word_end_seconds, _MOST_SECONDS_A_LETTER
@@ -186,6 +191,19 @@ def _place_words(part: TranscriptPart) -> list[Word]:
             )
         previous = end
     return found
+
+
+def _take_times(part: TranscriptPart, texts: Sequence[str]) -> list[Word]:
+    """Place words where the service itself says that they were said."""
+    times = zip(texts, part.word_start_seconds, part.word_end_seconds, strict=True)
+    return [
+        Word(
+            start=round(part.start_seconds + min(start, part.seconds), 3),
+            end=round(part.start_seconds + min(max(start, end), part.seconds), 3),
+            text=text,
+        )
+        for text, start, end in times
+    ]
 
 
 def _snap_to_silence(end: float, silences: Sequence[tuple[float, float]]) -> float:

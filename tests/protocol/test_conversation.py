@@ -7,7 +7,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import InternalError
-from batchjobs.protocol.conversation import PHASES, STT, TTS, Conversation, Phase, State, Step, Wire
+from batchjobs.protocol.codec import ChunkEncoding
+from batchjobs.protocol.conversation import (
+    LISTEN,
+    PHASES,
+    STT,
+    TTS,
+    AnyMessage,
+    Conversation,
+    Phase,
+    State,
+    Step,
+    Wire,
+)
+from batchjobs.protocol.listen_messages import (
+    AudioFrame,
+    CloseStream,
+    Configure,
+    HeardWord,
+    KeepAlive,
+    ListenError,
+    Opened,
+    Receipt,
+    Results,
+    SpeechStarted,
+    Trait,
+    UtteranceEnd,
+)
 from batchjobs.protocol.messages import (
     Audio,
     AudioChunk,
@@ -16,18 +42,16 @@ from batchjobs.protocol.messages import (
     Failure,
     InitConnection,
     InvalidMessageError,
-    Message,
     Ready,
     Role,
     Text,
     Transcription,
     TranscriptionError,
     Unknown,
-    encode,
 )
 from tests.canary import KEY, place_in
 
-_EXAMPLES: dict[type, Message] = {
+_EXAMPLES: dict[type, AnyMessage] = {
     InitConnection: InitConnection(voice_id="v", x_api_key=KEY),
     Text: Text(text="مرحبا "),
     Clear: Clear(),
@@ -38,14 +62,26 @@ _EXAMPLES: dict[type, Message] = {
     AudioChunk: AudioChunk(b"\0"),
     Transcription: Transcription("نعم"),
     TranscriptionError: TranscriptionError("x"),
+    AudioFrame: AudioFrame(b"\0\0"),
+    KeepAlive: KeepAlive(),
+    Configure: Configure(300),
+    CloseStream: CloseStream(),
+    Opened: Opened(session_id="s", model="munsit", dropped_hotwords=("كلمة",)),
+    SpeechStarted: SpeechStarted(),
+    Results: Results(transcript="نَعَم", is_final=True, words=(HeardWord("نَعَم", 0.5, 1.0),)),
+    UtteranceEnd: UtteranceEnd(),
+    Trait: Trait(kind="gender", label="female", score=0.5),
+    ListenError: ListenError(code="x", message="y", recoverable=True),
+    Receipt: Receipt(audio_seconds_billed=1.5, turn_count=2, session_id="s"),
 }
+_WIRES = [TTS, STT, LISTEN]
 
 
 def _pair(wire: Wire) -> dict[Role, Conversation]:
     return {role: Conversation(wire, role) for role in Role}
 
 
-def _sayable(wire: Wire, conversation: Conversation) -> list[Message]:
+def _sayable(wire: Wire, conversation: Conversation) -> list[AnyMessage]:
     return [
         _EXAMPLES[kind]
         for speaker, kind in wire.transitions[conversation.state]
@@ -53,11 +89,11 @@ def _sayable(wire: Wire, conversation: Conversation) -> list[Message]:
     ]
 
 
-def _told(sender: Conversation, receiver: Conversation, message: Message) -> Message:
+def _told(sender: Conversation, receiver: Conversation, message: AnyMessage) -> AnyMessage:
     return receiver.receive(sender.send(message))
 
 
-def _refusal(receiver: Conversation, payload: str) -> str:
+def _refusal(receiver: Conversation, payload: str | bytes) -> str:
     """Say how a message out of turn is refused; one of another protocol may just be unknown."""
     try:
         message = receiver.receive(payload)
@@ -97,7 +133,7 @@ def test_a_whole_transcription() -> None:
     assert client.state is server.state is State.ENDED
 
 
-@pytest.mark.parametrize("wire", [TTS, STT])
+@pytest.mark.parametrize("wire", _WIRES)
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("state", list(State))
 def test_only_what_the_table_names_may_be_said(wire: Wire, role: Role, state: State) -> None:
@@ -116,7 +152,12 @@ def test_only_what_the_table_names_may_be_said(wire: Wire, role: Role, state: St
             ours.send(message)
         assert ours.state is state
         assert not place_in(str(mistake.value))
-        refusal = _refusal(theirs, encode(message))
+        wires = [
+            each
+            for each in _WIRES
+            if any(kind is k for m in each.transitions.values() for _, k in m)
+        ]
+        refusal = _refusal(theirs, wires[0].encode(message, ChunkEncoding.COMPACT))
         assert theirs.state is state
         assert not place_in(refusal)
         if any((role, kind) in moves for moves in wire.transitions.values()):
@@ -125,7 +166,7 @@ def test_only_what_the_table_names_may_be_said(wire: Wire, role: Role, state: St
 
 def test_unknown_messages_change_nothing() -> None:
     """A well-formed message of no known type is handed on in every state."""
-    for wire in (TTS, STT):
+    for wire in _WIRES:
         for state in wire.transitions:
             client = Conversation(wire, Role.CLIENT)
             client.state = state
@@ -141,7 +182,7 @@ def test_garbage_changes_nothing() -> None:
     assert client.state is State.CONNECTED
 
 
-@pytest.mark.parametrize("wire", [TTS, STT])
+@pytest.mark.parametrize("wire", _WIRES)
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_two_sides_in_turn_never_disagree(wire: Wire, data: st.DataObject) -> None:
@@ -157,13 +198,15 @@ def test_two_sides_in_turn_never_disagree(wire: Wire, data: st.DataObject) -> No
         assert pair[role].state is pair[role.peer].state
 
 
-@pytest.mark.parametrize("wire", [TTS, STT])
+@pytest.mark.parametrize("wire", _WIRES)
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_messages_may_cross_on_the_wire(wire: Wire, data: st.DataObject) -> None:
     """However late they hear each other, nothing legal is refused, and they end up agreeing."""
     pair = _pair(wire)
-    on_the_way: dict[Role, deque[str]] = {role: deque() for role in Role}  # by who will hear it
+    on_the_way: dict[Role, deque[str | bytes]] = {
+        role: deque() for role in Role
+    }  # by who will hear it
     for _ in range(16):
         role = data.draw(st.sampled_from(list(Role)))
         if bool(on_the_way[role]) and data.draw(st.booleans()):

@@ -83,6 +83,7 @@ class Session:
     def send(self) -> None:
         """Send all that may be sent now."""
         while (payload := self.machine.next_payload()) is not None:
+            assert isinstance(payload, str)
             self.sent.append(payload)
             self.machine.note_sent(self.now)
 

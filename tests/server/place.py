@@ -102,7 +102,7 @@ class Place:
     ) -> AsyncIterator[WebSocketConnection]:
         """Open a WebSocket, by default one for speech with the key in its query.
 
-        On a stream of our own: the library leaves its socket open if the server closes first.
+        A path that begins with a slash is not below ``websocket/``. On a stream of our own: the library leaves its socket open if the server closes first.
         """
         host = self.base_url.removeprefix("ws://").rpartition(":")[0].strip("[]")
         async with (
@@ -113,7 +113,7 @@ class Place:
                 nursery,
                 stream,
                 f"localhost:{self.port}",
-                f"/api/v1/websocket/{path}",
+                f"/api/v1/{path[1:] if path.startswith('/') else f'websocket/{path}'}",
                 extra_headers=headers or [],
             )
             yield connection

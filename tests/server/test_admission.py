@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchjobs.errors import ConfigurationError
-from batchjobs.jobs import Kind
+from batchjobs.protocol import conversation
 from batchjobs.server.admission import Admission, Refusal, SessionRate, examine
 from batchjobs.server.settings import ServerSettings
 from tests.canary import key_with
@@ -57,8 +57,10 @@ def test_the_right_key_is_taken_in_every_documented_way(
     path: str, query: str, headers: list[tuple[bytes, bytes]]
 ) -> None:
     """Query, header and bearer work on both paths, percent-encoded where that is needed."""
-    kind = Kind.TTS if path == TTS else Kind.STT
-    assert _examine(path + query, headers=headers) == Admission(kind=kind, authorised=True)
+    wire = conversation.TTS if path == TTS else conversation.STT
+    decision = _examine(path + query, headers=headers)
+    assert isinstance(decision, Admission)
+    assert (decision.wire, decision.authorised) == (wire, True)
 
 
 @pytest.mark.parametrize("path", [TTS, STT])
@@ -87,7 +89,7 @@ def test_a_wrong_key_is_refused_even_beside_a_right_one(
 
 def test_without_a_key_speech_may_still_show_it_and_transcription_may_not() -> None:
     """Only text to speech has a first message that can carry the key."""
-    assert _examine(TTS + "?x-api-key=") == Admission(kind=Kind.TTS, authorised=False)
+    assert _examine(TTS + "?x-api-key=") == Admission(wire=conversation.TTS, authorised=False)
     assert _status(_examine(STT, headers=[(b"x-api-key", b" ")])) == 401
 
 
@@ -201,3 +203,14 @@ def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
     with pytest.raises(ConfigurationError, match="there is no port"):
         ServerSettings(token=KEY, port=port)
     assert ServerSettings(token=KEY, port=65_535).port == 65_535
+
+
+def test_the_newer_socket_has_its_own_name_for_the_key_and_asks_for_more() -> None:
+    """``api_key`` is a key there; what else the query says goes on to the session."""
+    query = f"?api_key={quote(KEY, safe='')}&sample_rate=16000&hotwords=%D9%86%D8%B9%D9%85"
+    decision = _examine("/api/v1/listen" + query)
+    assert isinstance(decision, Admission)
+    assert (decision.wire, decision.authorised) == (conversation.LISTEN, True)
+    assert decision.query == {"sample_rate": "16000", "hotwords": "نعم"}
+    assert _status(_examine("/api/v1/listen")) == 401
+    assert _status(_examine("/api/v1/listen?api_key=wrong")) == 401

@@ -1,0 +1,243 @@
+"""The client's side of a session on ``/listen``: what was heard stands when the receipt has come."""
+
+import logging
+from dataclasses import replace
+from typing import Final
+
+from batchjobs.errors import TimedOutError, TransientError
+from batchjobs.jobs import Doubt, Ending, Sign, Verdict
+from batchjobs.protocol import error_codes, listen_messages
+from batchjobs.protocol.client import Course
+from batchjobs.protocol.conversation import LISTEN, Conversation, Phase
+from batchjobs.protocol.listen_messages import HeardWord
+from batchjobs.protocol.messages import Role
+from batchjobs.protocol.stt import SAMPLE_RATE, SttJudge, SttResult
+from batchjobs.providers import Provider
+from batchjobs.text import are_written_together, find_words
+
+FRAME_SECONDS: Final = 0.2
+"""Of audio in one message; the service takes 20 to 200 ms."""
+_logger = logging.getLogger(__name__)
+_BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
+_AHEAD_SECONDS: Final = 58.0
+"""The service closes a session that is more than 60 seconds ahead of real time."""
+_KEEP_ALIVE_SECONDS: Final = 5.0
+"""It closes one that has sent nothing for 12."""
+_TOLERANCE_SECONDS: Final = 1.0
+_TOLERANCE_SHARE: Final = 0.02
+"""By how much the receipt may differ from what was sent."""
+
+
+class ListenClient:
+    """Transcribes one recording through one connection, without any I/O.
+
+    The adapter asks `write_chunk` for each frame when `next_chunk_at` has come, `write_end` when there
+    are no more, notes when each went out, says what it received, and wakes the machine at `wait_until`.
+    While it has nothing to send, `keep_alive_at` says when to send what `write_keep_alive` gives.
+
+    Args:
+        now: The time, in seconds of a monotonic clock.
+        provider: Pace and deadlines.
+        judge: Told of the audio that is sent, and asked about the transcript; None doubts nothing.
+
+    Attributes:
+        course: How far the session has come, and its outcome.
+    """
+
+    def __init__(self, now: float, *, provider: Provider, judge: SttJudge | None = None) -> None:
+        self.course: Course[SttResult] = Course(
+            Conversation(LISTEN, Role.CLIENT), Phase.SENDING, now
+        )
+        self._provider = provider
+        self._judge = judge
+        self._progress_at = now
+        self._heard_at = now
+        self._sent_bytes = 0
+        self._finals: list[str] = []
+        self._words: list[HeardWord] = []
+        self._are_timed = True
+        self._interim = ""
+
+    # -- what the adapter asks ------------------------------------------------------------------
+
+    @property
+    def has_payload(self) -> bool:
+        """Never: the recording's frames are the adapter's to bring."""
+        return False
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio sent so far: what a service may bill, whatever comes of it."""
+        return self._sent_bytes / _BYTES_PER_SECOND
+
+    @property
+    def next_chunk_at(self) -> float:
+        """The earliest time for the next frame: by the pace, and behind the service's window."""
+        at = self.course.opened_at + max(0.0, self.sent_seconds - _AHEAD_SECONDS)
+        if self._provider.listen_pace:
+            at = max(at, self.course.opened_at + self.sent_seconds / self._provider.listen_pace)
+        return at
+
+    @property
+    def keep_alive_at(self) -> float:
+        """When to send a sign of life, if nothing else has gone out by then."""
+        return self._progress_at + _KEEP_ALIVE_SECONDS
+
+    @property
+    def wait_until(self) -> float:
+        """When to call `wake` if nothing else happens."""
+        provider, course = self._provider, self.course
+        limit = course.opened_at + provider.session_limit_seconds + self.sent_seconds
+        if course.is_sending:
+            deadline = max(self._progress_at, self.next_chunk_at) + provider.ready_seconds
+        else:
+            deadline = max(course.sent_all_at, self._heard_at) + provider.receipt_seconds
+        return min(deadline, limit)
+
+    def write_chunk(self, pcm: bytes) -> str | bytes:
+        """Write the next frame of 16 kHz mono samples."""
+        self._sent_bytes += len(pcm)
+        if self._judge is not None:
+            self._judge.hear(pcm)
+        return self.course.conversation.send(listen_messages.AudioFrame(pcm))
+
+    def write_keep_alive(self) -> str | bytes:
+        """Write the sign of life."""
+        return self.course.conversation.send(listen_messages.KeepAlive())
+
+    def write_end(self) -> str | bytes | None:
+        """Write that all audio was sent."""
+        return self.course.conversation.send(listen_messages.CloseStream())
+
+    # -- what the adapter reports ---------------------------------------------------------------
+
+    def note_sent(self, now: float) -> None:
+        """Note that the last payload has gone out."""
+        self._progress_at = now
+
+    def note_all_sent(self, now: float) -> None:
+        """Note that the recording has ended, all of it was sent, and the service was told so."""
+        if self.course.is_sending:
+            self.course.note_all_sent(now)
+
+    def receive(self, payload: str | bytes, now: float) -> None:
+        """Take a message of the service."""
+        self._heard_at = now
+        match self.course.read(payload):
+            case listen_messages.Opened() as opened:
+                if opened.dropped_hotwords:
+                    dropped = ", ".join(map(error_codes.quote, opened.dropped_hotwords))
+                    _logger.warning("the service takes no such hot words: %s", dropped)
+            case listen_messages.Results() as results:
+                self._take_results(results, now)
+            case listen_messages.ListenError(recoverable=False) as error:
+                self.course.decide(error_codes.from_code(error.code, error.message))
+            case listen_messages.ListenError() as error:
+                shown = error_codes.quote(f"{error.code} {error.message}".strip())
+                _logger.info("the service goes on after an error: %s", shown)
+            case listen_messages.Receipt(audio_seconds_billed=seconds):
+                self._finish(seconds, now)
+            case _:
+                return
+
+    def receive_close(self, code: int | None, reason: str, now: float) -> None:
+        """Take the end of the connection; a break without a close message has code 1006."""
+        del now  # a receipt is what counts, whenever the connection goes
+        course = self.course
+        if course.has_ended:
+            return
+        when = "before all audio was sent" if course.is_sending else "before the receipt"
+        course.decide(error_codes.from_listen_close(code, reason, when=when))
+
+    def wake(self, now: float) -> None:
+        """Do what is due if `wait_until` has come; else nothing."""
+        course = self.course
+        if course.has_ended or now < self.wait_until:
+            return
+        what = "the service stopped taking audio" if course.is_sending else "no receipt came"
+        course.time_out(what, now, TimedOutError)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _take_results(self, results: listen_messages.Results, now: float) -> None:
+        self.course.note_result(now)
+        if not results.is_final:
+            self._interim = results.transcript
+            return
+        self._interim = ""
+        if not results.transcript.strip():
+            return
+        self._finals.append(results.transcript)
+        texts = [results.transcript[begin:end] for begin, end in find_words(results.transcript)]
+        last = self._words[-1].end if self._words else 0.0
+        # Where the service cuts words otherwise, or counts from somewhere else, their times are no help.
+        is_same = [word.word.strip() for word in results.words] == texts
+        self._are_timed &= is_same and _are_in_order(
+            results.words, max(0.0, last - _TOLERANCE_SECONDS)
+        )
+        self._words += results.words
+
+    def _finish(self, billed_seconds: float, now: float) -> None:
+        """Take the receipt: all was heard."""
+        course = self.course
+        if course.is_sending:
+            shown = "the service ended the session before all audio was sent"
+            course.decide(TransientError(shown, code="receipt"))
+            return
+        verbatim = _join(self._finals)
+        doubts = self._find_doubts(billed_seconds)
+        verdict = Verdict() if self._judge is None else self._judge.verdict(verbatim)
+        words = self._words if self._are_timed else []
+        evidence = course.evidence(Ending.RECEIPT, None, now, asked_at=course.opened_at)
+        course.decide(
+            SttResult(
+                text=verbatim.strip(),
+                verbatim=verbatim,
+                doubts=doubts + verdict.doubts,
+                support=verdict.support,
+                word_start_seconds=tuple(round(word.start, 3) for word in words),
+                word_end_seconds=tuple(round(word.end, 3) for word in words),
+                silences=verdict.silences,
+                evidence=replace(
+                    evidence,
+                    sent_audio_seconds=round(self.sent_seconds, 6),
+                    billed_audio_seconds=billed_seconds,
+                ),
+            )
+        )
+
+    def _find_doubts(self, billed_seconds: float) -> tuple[Doubt, ...]:
+        """Say what the receipt, and what was never made final, put in doubt."""
+        sent, doubts = self.sent_seconds, []
+        if sent - billed_seconds > max(_TOLERANCE_SECONDS, sent * _TOLERANCE_SHARE):
+            doubts.append(
+                Doubt(
+                    sign=Sign.UNHEARD,
+                    message=f"of {sent:.1f} s that were sent the receipt has {billed_seconds:.1f} s",
+                    severity=1.0 - billed_seconds / sent,
+                )
+            )
+        if self._interim.strip():
+            message = "its last words were never made final"
+            doubts.append(Doubt(sign=Sign.UNSETTLED, message=message, severity=0.5))
+        return tuple(doubts)
+
+
+def _are_in_order(words: tuple[HeardWord, ...], after: float) -> bool:
+    """Say whether words come one after the other, and after a moment."""
+    for word in words:
+        if not after <= word.start <= word.end:
+            return False
+        after = word.start
+    return True
+
+
+def _join(finals: list[str]) -> str:
+    """Append finals; those that the service sends without white space about them get a space."""
+    joined = ""
+    for final in finals:
+        has_space = (
+            joined[-1:].isspace() or final[0].isspace() or are_written_together(joined, final)
+        )
+        joined += final if not joined or has_space else f" {final}"
+    return joined

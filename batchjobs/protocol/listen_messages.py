@@ -1,0 +1,218 @@
+"""The messages of the newer transcription socket, ``/listen``, and how each is written and read.
+
+Source: the vendor's own clients (`livekit-plugins-munsit` 0.4.0, `pipecat-plugins-munsit` 0.2.0) and
+third parties' notes of live use, 2026-10. Times are in seconds of audio, from the session's start.
+"""
+
+from typing import Final, TypeAlias, cast
+
+import msgspec
+
+from batchjobs.protocol import fields
+from batchjobs.protocol.messages import InvalidMessageError, Unknown
+
+# -- what a client says --------------------------------------------------------------------------
+
+
+class AudioFrame(msgspec.Struct, frozen=True):
+    """Samples of the recording: 16-bit little-endian mono PCM, as a binary frame."""
+
+    pcm: bytes
+
+
+class KeepAlive(msgspec.Struct, tag="KeepAlive", tag_field="type", frozen=True):
+    """Keeps a session open that has no audio to send just now; it is not billed."""
+
+
+class Configure(msgspec.Struct, tag="Configure", tag_field="type", frozen=True):
+    """Changes how many milliseconds of silence end a turn."""
+
+    endpointing: int
+
+
+class CloseStream(msgspec.Struct, tag="CloseStream", tag_field="type", frozen=True):
+    """Says that all audio was sent: the server finalises, sends its receipt and closes."""
+
+
+# -- what a server says --------------------------------------------------------------------------
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's first message.
+
+    Attributes:
+        session_id: The service's name of the session.
+        model: What hears.
+        dropped_hotwords: Those of the hot words that it does not take.
+    """
+
+    session_id: str = ""
+    model: str = ""
+    dropped_hotwords: tuple[str, ...] = ()
+
+
+class SpeechStarted(msgspec.Struct, frozen=True):
+    """Somebody began to speak."""
+
+
+class HeardWord(msgspec.Struct, frozen=True):
+    """A word, and when it was said, in seconds from the session's start."""
+
+    word: str
+    start: float
+    end: float
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """What was heard of a turn.
+
+    Attributes:
+        transcript: One that is final stands, and is appended to those before; any other is replaced by
+            the next.
+        is_final: Which of the two it is.
+        speech_final: Whether the turn ended there; False of a final splits unbroken speech.
+        words: With their times; may be empty.
+        confidence: From 0 to 1.
+        language: As the service names it.
+    """
+
+    transcript: str = ""
+    is_final: bool = False
+    speech_final: bool = False
+    words: tuple[HeardWord, ...] = ()
+    confidence: float = 0.0
+    language: str = ""
+
+
+class UtteranceEnd(msgspec.Struct, frozen=True):
+    """A turn is over."""
+
+
+class Trait(msgspec.Struct, frozen=True, kw_only=True):
+    """What was noticed of the speaker in a turn.
+
+    Attributes:
+        kind: ``gender`` or ``sentiment``.
+        label: What it is.
+        score: How sure that is, from 0 to 1.
+    """
+
+    kind: str
+    label: str
+    score: float = 0.0
+
+
+class ListenError(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's error; one that is recoverable ends nothing."""
+
+    code: str = ""
+    message: str = ""
+    recoverable: bool = False
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's last message: all was heard, so much of it was billed."""
+
+    audio_seconds_billed: float
+    turn_count: int = 0
+    session_id: str = ""
+
+
+ClientMessage: TypeAlias = AudioFrame | KeepAlive | Configure | CloseStream
+ServerMessage: TypeAlias = (
+    Opened | SpeechStarted | Results | UtteranceEnd | Trait | ListenError | Receipt
+)
+ListenMessage: TypeAlias = ClientMessage | ServerMessage | Unknown
+
+_TYPES: Final[dict[type, str]] = {
+    Opened: "Metadata",
+    Receipt: "Metadata",
+    SpeechStarted: "SpeechStarted",
+    Results: "Results",
+    UtteranceEnd: "UtteranceEnd",
+    ListenError: "Error",
+}
+_READABLE: Final[dict[str, type]] = {
+    "SpeechStarted": SpeechStarted,
+    "Results": Results,
+    "UtteranceEnd": UtteranceEnd,
+    "Error": ListenError,
+}
+_TRAITS: Final = ("Gender", "Sentiment")
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+_request_decoder = msgspec.json.Decoder(KeepAlive | Configure | CloseStream)
+
+
+def encode(message: ListenMessage) -> str | bytes:
+    """Write a message: audio as a binary frame, all else as JSON text.
+
+    Raises:
+        TypeError: An `Unknown` message: it can only be received.
+    """
+    if isinstance(message, AudioFrame):
+        return message.pcm
+    if isinstance(message, Unknown):
+        raise TypeError("an unknown message cannot be sent")
+    if isinstance(message, KeepAlive | Configure | CloseStream):
+        return msgspec.json.encode(message).decode()
+    if isinstance(message, Trait):
+        form = {"type": message.kind.capitalize(), "label": message.label, "score": message.score}
+    else:
+        form = {"type": _TYPES[type(message)], **msgspec.to_builtins(message)}
+    return msgspec.json.encode(form).decode()
+
+
+def parse_request(payload: str | bytes) -> ListenMessage:
+    """Read what a client sent.
+
+    Raises:
+        InvalidMessageError: A text frame that is not JSON, or half a sample.
+    """
+    if isinstance(payload, bytes):
+        if len(payload) % 2:
+            raise InvalidMessageError("a frame of audio ends in half a sample")
+        return AudioFrame(payload)
+    message: KeepAlive | Configure | CloseStream
+    try:
+        message = _request_decoder.decode(payload)
+    except msgspec.ValidationError:
+        return Unknown(fields.excerpt(payload))
+    except _UNREADABLE as error:
+        raise InvalidMessageError(f"not JSON: {fields.excerpt(payload)}") from error
+    return message
+
+
+def parse_reply(payload: str | bytes) -> ListenMessage:
+    """Read what a server sent; fields that are missing, null or of another type are let pass.
+
+    Raises:
+        InvalidMessageError: Not JSON.
+    """
+    try:
+        reply: object = msgspec.json.decode(payload)
+    except _UNREADABLE as error:
+        raise InvalidMessageError(f"not JSON: {fields.excerpt(payload)}") from error
+    if not isinstance(reply, dict):
+        return Unknown(fields.excerpt(payload))
+    name = str(reply.get("type"))
+    given = {key: value for key, value in reply.items() if value is not None and key != "type"}
+    if name == "Metadata":
+        kind: type = Receipt if "audio_seconds_billed" in given else Opened
+    elif name in _TRAITS:
+        kind, given = Trait, given | {"kind": name.lower()}
+    elif name in _READABLE:
+        kind = _READABLE[name]
+    else:
+        return Unknown(fields.excerpt(payload))
+    return _convert(given, kind, payload)
+
+
+def _convert(given: dict[str, object], kind: type, payload: str | bytes) -> ListenMessage:
+    """Make a message of its fields; without those that make no sense, if it is one without them."""
+    for fields_taken in (given, given | {"words": ()}):
+        try:
+            message = cast("ListenMessage", msgspec.convert(fields_taken, kind, strict=False))
+        except _UNREADABLE:
+            continue
+        return message
+    return Unknown(fields.excerpt(payload))

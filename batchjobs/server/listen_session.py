@@ -1,0 +1,304 @@
+"""A session on ``/listen`` of the server: hears frames, finalises turns, ends with a receipt."""
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import trio
+from trio_websocket import ConnectionClosed
+
+from batchjobs.errors import ConfigurationError, EngineError
+from batchjobs.protocol import close_codes
+from batchjobs.protocol.growth import Growth
+from batchjobs.protocol.listen_messages import (
+    AudioFrame,
+    CloseStream,
+    Configure,
+    HeardWord,
+    KeepAlive,
+    ListenError,
+    Opened,
+    Receipt,
+    Results,
+    SpeechStarted,
+    UtteranceEnd,
+)
+from batchjobs.protocol.messages import InvalidMessageError
+from batchjobs.server.connection import Connection
+from batchjobs.server.engines.interface import Recogniser, RecogniserStream
+from batchjobs.server.session_log import SessionEntry
+from batchjobs.speech import BYTES_PER_SAMPLE
+from batchjobs.text import find_words, split_words, weigh_word
+
+_logger = logging.getLogger(__name__)
+_RATES: Final = (8_000, 16_000)
+_MODELS: Final = ("munsit", "munsit-en-ar")
+_IDLE_SECONDS: Final = 12.0
+_AHEAD_SECONDS: Final = 60.0
+_STEP_SECONDS: Final = 0.5
+"""Of audio that the engine hears at once."""
+_SPLIT_SECONDS: Final = 60.0
+"""Of unbroken speech, after which what was heard of it is made final."""
+_SOUND_RMS: Final = 0.003
+_SECONDS_A_LETTER: Final = 0.08
+_HOTWORDS: Final = 200
+_HOTWORD_CHARACTERS: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenParameters:
+    """What the request asks for.
+
+    Attributes:
+        sample_rate: Of the audio, in hertz.
+        model: The model.
+        sends_interim: Whether transcripts that are not final are sent.
+        endpointing_ms: Milliseconds of silence that end a turn.
+        hotwords: Words to expect.
+        correlation_id: Of the caller's; for the log.
+    """
+
+    sample_rate: int = 16_000
+    model: str = "munsit"
+    sends_interim: bool = True
+    endpointing_ms: int = 800
+    hotwords: tuple[str, ...] = ()
+    correlation_id: str = ""
+
+
+def read_parameters(query: Mapping[str, str]) -> ListenParameters:
+    """Read a request's query.
+
+    Raises:
+        ConfigurationError: One of its fields makes no sense.
+    """
+    rate, endpointing = query.get("sample_rate", "16000"), query.get("endpointing", "800")
+    hotwords = tuple(filter(None, query.get("hotwords", "").split(",")))
+    found = ListenParameters(
+        sample_rate=int(rate) if rate.isdecimal() else 0,
+        model=query.get("model", "munsit"),
+        sends_interim=query.get("interim_results", "true") == "true",
+        endpointing_ms=int(endpointing) if endpointing.isdecimal() else 0,
+        hotwords=hotwords,
+        correlation_id=query.get("correlation_id", ""),
+    )
+    wrong = {
+        "encoding": query.get("encoding", "linear16") != "linear16",
+        "sample_rate": found.sample_rate not in _RATES,
+        "channels": query.get("channels", "1") != "1",
+        "language": query.get("language", "ar") != "ar",
+        "model": found.model not in _MODELS,
+        "interim_results": query.get("interim_results", "true") not in {"true", "false"},
+        "smart_turn": query.get("smart_turn", "true") not in {"true", "false"},
+        "endpointing": not 100 <= found.endpointing_ms <= 5_000,
+        "hotwords": bool(hotwords) and found.model == "munsit-en-ar",
+        "correlation_id": len(found.correlation_id) > 128,
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise ConfigurationError(f"invalid parameter: {name}")
+    return found
+
+
+class ListenSession:
+    """One client that sends frames of audio, and gets what is final of their transcript.
+
+    Args:
+        connection: The client's.
+        query: The request's.
+        recogniser: The engine.
+        limiter: Bounds the worker threads.
+        entry: What the session log says of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        query: Mapping[str, str],
+        recogniser: Recogniser,
+        limiter: trio.CapacityLimiter,
+        entry: SessionEntry,
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._recogniser = recogniser
+        self._limiter = limiter
+        self._entry = entry
+        self._asked = ListenParameters()
+        self._stream: RecogniserStream | None = None
+        self._pending = bytearray()
+        self._growth = Growth()
+        self._text = ""
+        self._final_words = 0
+        self._turns = 0
+        self._quiet_seconds = 0.0
+        self._final_at = 0.0
+        self._is_speaking = False
+        self._is_complete = False
+
+    async def run(self) -> None:
+        """Serve the client until the connection is gone."""
+        try:
+            with contextlib.suppress(ConnectionClosed):
+                await self._serve()
+        finally:
+            if self._stream is not None:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(self._stream.close, limiter=self._limiter)
+        self._entry.end(complete=self._is_complete and self._connection.faults.is_faithful)
+
+    async def _serve(self) -> None:
+        connection = self._connection
+        try:
+            self._asked = read_parameters(self._query)
+        except ConfigurationError as error:
+            await connection.close(close_codes.BAD_PARAMETER, error.message)
+            return
+        taken = self._asked.hotwords[:_HOTWORDS]
+        dropped = self._asked.hotwords[_HOTWORDS:]
+        dropped += tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
+        await connection.say(
+            Opened(
+                session_id=f"local-{id(self):x}", model=self._asked.model, dropped_hotwords=dropped
+            )
+        )
+        try:
+            await self._listen()
+        except (EngineError, InvalidMessageError) as error:
+            _logger.warning("a recording was not understood: %s", error)
+            await connection.fail(
+                ListenError(code="internal", message="the engine failed"),
+                close_codes.INTERNAL_ERROR,
+            )
+
+    async def _listen(self) -> None:
+        opened_at = trio.current_time()
+        while True:
+            message = None
+            with trio.move_on_after(_IDLE_SECONDS):
+                message = await self._connection.hear()
+            match message:
+                case None:
+                    await self._connection.close(close_codes.INTERNAL_ERROR, "idle")
+                    return
+                case AudioFrame(pcm=pcm):
+                    self._entry.add_heard(pcm, self._asked.sample_rate)
+                    ahead = self._entry.audio_seconds - (trio.current_time() - opened_at)
+                    if ahead > _AHEAD_SECONDS:
+                        reason = "audio is too far ahead of real time"
+                        await self._connection.close(close_codes.TOO_FAR_AHEAD, reason)
+                        return
+                    await self._take(pcm)
+                case Configure(endpointing=milliseconds):
+                    changed = {**self._query, "endpointing": str(milliseconds)}
+                    self._asked = read_parameters(changed)
+                case CloseStream():
+                    await self._finish()
+                    return
+                case KeepAlive() | _:
+                    continue
+
+    async def _take(self, pcm: bytes) -> None:
+        self._pending += pcm
+        step = round(_STEP_SECONDS * self._asked.sample_rate) * BYTES_PER_SAMPLE
+        while len(self._pending) >= step:
+            await self._hear(bytes(self._pending[:step]))
+            del self._pending[:step]
+
+    async def _hear(self, pcm: bytes) -> None:
+        """Let the engine hear more, and say what comes of it."""
+        self._connection.is_busy = True
+        text = await trio.to_thread.run_sync(self._accept, pcm, limiter=self._limiter)
+        self._connection.is_busy = False
+        if text != self._text:
+            self._text = text
+            self._growth.note(text, max(0.0, self._heard_seconds - _STEP_SECONDS / 2))
+            if self._asked.sends_interim:
+                await self._connection.say(Results(transcript=self._new_text))
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
+        if len(samples) and float(np.sqrt(np.mean(samples**2))) > _SOUND_RMS:
+            self._quiet_seconds = 0.0
+            if not self._is_speaking:
+                self._is_speaking = True
+                await self._connection.say(SpeechStarted())
+        else:
+            self._quiet_seconds += len(samples) / self._asked.sample_rate
+        if self._quiet_seconds * 1_000 >= self._asked.endpointing_ms:
+            await self._finalise(ends_turn=True)
+        elif self._heard_seconds - self._final_at >= _SPLIT_SECONDS:
+            await self._finalise(ends_turn=False)
+
+    @property
+    def _heard_seconds(self) -> float:
+        """How much the engine has heard: not what waits for it."""
+        waiting = len(self._pending) / (BYTES_PER_SAMPLE * self._asked.sample_rate)
+        return self._entry.audio_seconds - waiting
+
+    @property
+    def _new_text(self) -> str:
+        """What was heard since the last final."""
+        places = find_words(self._text)
+        if self._final_words >= len(places):
+            return ""
+        return self._text[places[self._final_words][0] :].rstrip()
+
+    async def _finalise(self, *, ends_turn: bool) -> None:
+        """Make what was heard since the last time final, if there is anything."""
+        text = self._new_text
+        words = split_words(text)
+        if words:
+            await self._connection.say(
+                Results(
+                    transcript=text,
+                    is_final=True,
+                    speech_final=ends_turn,
+                    words=self._time_words(words),
+                    confidence=1.0,
+                    language="ar",
+                )
+            )
+            self._final_words += len(words)
+        self._final_at = self._heard_seconds
+        if ends_turn and self._is_speaking:
+            self._is_speaking = False
+            self._turns += 1
+            await self._connection.say(UtteranceEnd())
+
+    def _time_words(self, words: list[str]) -> tuple[HeardWord, ...]:
+        """Say when words were said, as the transcript grew; empty if nobody knows."""
+        ends = self._growth.ends[self._final_words :]
+        if len(ends) < len(words):
+            return ()
+        before = self._growth.ends[self._final_words - 1] if self._final_words else 0.0
+        found = []
+        for word, end in zip(words, ends, strict=False):
+            start = min(max(before, end - weigh_word(word) * _SECONDS_A_LETTER), end)
+            found.append(HeardWord(word, round(start, 3), round(end, 3)))
+            before = end
+        return tuple(found)
+
+    async def _finish(self) -> None:
+        if self._pending:
+            rest = bytes(self._pending)
+            self._pending.clear()
+            await self._hear(rest)
+        await self._finalise(ends_turn=True)
+        await self._connection.say(
+            Receipt(
+                audio_seconds_billed=round(self._entry.audio_seconds, 3),
+                turn_count=self._turns,
+                session_id=f"local-{id(self):x}",
+            )
+        )
+        self._is_complete = True
+        await self._connection.close(close_codes.NORMAL)
+
+    def _accept(self, pcm: bytes) -> str:
+        """Hear more, in a worker thread."""
+        if self._stream is None:
+            self._stream = self._recogniser.start()
+        return self._stream.accept(pcm, self._asked.sample_rate)

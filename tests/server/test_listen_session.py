@@ -1,0 +1,175 @@
+"""Sessions on `/listen`: frames in, finals with times and a receipt out."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from batchjobs.errors import ConfigurationError
+from batchjobs.server import listen_session
+from batchjobs.server.listen_session import read_parameters
+from tests.server.place import ARABIC, TOKEN, Place, place
+
+KEY = f"api_key={quote(TOKEN, safe='')}"
+RATE = 16_000
+
+
+@asynccontextmanager
+async def _listening(
+    where: Place, query: str = "interim_results=false"
+) -> AsyncIterator[WebSocketConnection]:
+    """Open a session and read its first message."""
+    async with where.connect(f"/listen?{KEY}&{query}") as connection:
+        opened = json.loads(await connection.get_message())
+        assert opened["type"] == "Metadata"
+        assert "audio_seconds_billed" not in opened
+        yield connection
+
+
+async def _rest(connection: WebSocketConnection) -> tuple[list[dict[str, Any]], int, str]:
+    """Read until the close; gives the messages, the close code and its reason."""
+    found = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            found.append(json.loads(await connection.get_message()))
+    closed = connection.closed
+    assert closed is not None
+    return found, int(closed.code), closed.reason or ""
+
+
+def _frames(text: str) -> list[bytes]:
+    pcm = text.encode("utf-16-le")
+    return [pcm[at : at + 40] for at in range(0, len(pcm), 40)]
+
+
+async def test_a_session_ends_with_all_that_was_heard_and_a_receipt() -> None:
+    """Diacritics, joiners and digits included; billed is what was sent; the close is a normal one."""
+    async with place() as where, _listening(where) as connection:
+        for frame in _frames(ARABIC):
+            await connection.send_message(frame)
+        await connection.send_message(json.dumps({"type": "KeepAlive"}))
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, code, _ = await _rest(connection)
+    finals = [each for each in messages if each["type"] == "Results"]
+    assert [each["transcript"] for each in finals] == [ARABIC]
+    assert all(each["is_final"] for each in finals)
+    words = finals[0]["words"]
+    assert [each["word"] for each in words] == ARABIC.split()
+    times = [moment for each in words for moment in (each["start"], each["end"])]
+    assert times == sorted(times)
+    receipt = messages[-1]
+    seconds = len(ARABIC.encode("utf-16-le")) / 2 / RATE
+    assert receipt["type"] == "Metadata"
+    assert receipt["audio_seconds_billed"] == pytest.approx(seconds, abs=1e-3)
+    assert code == 1000
+
+
+async def test_silence_ends_a_turn() -> None:
+    """What was heard before it is final, and the next turn is a final of its own."""
+    loud = "".join(chr(0x6000 + number) for number in range(8_000))
+    query = "interim_results=false&endpointing=400"
+    async with place() as where, _listening(where, query) as connection:
+        await connection.send_message(loud.encode("utf-16-le"))
+        await connection.send_message(bytes(2 * 8_000))
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, _, _ = await _rest(connection)
+    names = [each["type"] for each in messages]
+    assert names[:3] == ["SpeechStarted", "Results", "UtteranceEnd"]
+    assert messages[1]["speech_final"] is True
+    assert messages[-1]["turn_count"] == 1
+
+
+async def test_interim_results_are_sent_to_those_who_ask() -> None:
+    """Each is replaced by the next; the final has all."""
+    text = "".join(chr(0x6000 + number) for number in range(16_000))
+    async with place() as where, _listening(where, "interim_results=true") as connection:
+        await connection.send_message(text.encode("utf-16-le"))
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, _, _ = await _rest(connection)
+    results = [each for each in messages if each["type"] == "Results"]
+    assert [each["is_final"] for each in results] == [False, False, True]
+    assert results[-1]["transcript"] == text
+
+
+async def test_a_client_too_far_ahead_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a minute ahead of real time; here it is three seconds."""
+    assert listen_session._AHEAD_SECONDS == 60
+    monkeypatch.setattr(listen_session, "_AHEAD_SECONDS", 3.0)
+    async with place() as where, _listening(where) as connection:
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(30):
+                await connection.send_message(bytes(2 * RATE))
+        _, code, reason = await _rest(connection)
+    assert (code, "ahead" in reason) == (4008, True)
+
+
+async def test_a_silent_client_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without audio or a sign of life for its time; a sign of life keeps it."""
+    monkeypatch.setattr(listen_session, "_IDLE_SECONDS", 0.3)
+    async with place() as where, _listening(where) as connection:
+        for _ in range(4):
+            await trio.sleep(0.15)
+            await connection.send_message(json.dumps({"type": "KeepAlive"}))
+        _, code, reason = await _rest(connection)
+    assert (code, reason) == (1011, "idle")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "encoding=opus",
+        "sample_rate=44100",
+        "channels=2",
+        "language=en",
+        "model=whisper",
+        "endpointing=99",
+        "endpointing=x",
+        "smart_turn=maybe",
+        "interim_results=1",
+        "model=munsit-en-ar&hotwords=a",
+        f"correlation_id={'x' * 129}",
+    ],
+)
+async def test_a_parameter_that_makes_no_sense_closes_with_4002(query: str) -> None:
+    """And says which."""
+    async with place() as where, where.connect(f"/listen?{KEY}&{query}") as connection:
+        messages, code, reason = await _rest(connection)
+    assert (messages, code) == ([], 4002)
+    name = query.rpartition("&")[2].partition("=")[0]
+    assert reason == f"invalid parameter: {name}"
+
+
+async def test_hot_words_that_are_not_taken_are_told() -> None:
+    """Those beyond two hundred, and those that are too long."""
+    words = [f"w{number}" for number in range(201)]
+    words[3] = "x" * 41
+    async with place() as where:
+        query = f"hotwords={quote(','.join(words))}"
+        async with where.connect(f"/listen?{KEY}&{query}") as connection:
+            opened = json.loads(await connection.get_message())
+    assert opened["dropped_hotwords"] == ["w200", "x" * 41]
+
+
+@pytest.mark.parametrize("payload", [b"\0", "<html>"])
+async def test_what_cannot_be_read_ends_the_session(payload: str | bytes) -> None:
+    """Half a sample, no JSON: an error that says so, and a close."""
+    async with place() as where, _listening(where) as connection:
+        await connection.send_message(payload)
+        messages, code, _ = await _rest(connection)
+    assert messages[-1]["type"] == "Error"
+    assert messages[-1]["recoverable"] is False
+    assert code == 1011
+
+
+def test_defaults_are_the_services() -> None:
+    """A query that says nothing asks for what the vendor's clients get."""
+    found = read_parameters({})
+    assert (found.sample_rate, found.model, found.endpointing_ms) == (RATE, "munsit", 800)
+    with pytest.raises(ConfigurationError, match="sample_rate"):
+        read_parameters({"sample_rate": "٨٠٠٠x"})
