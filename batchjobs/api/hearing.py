@@ -18,8 +18,6 @@ from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
 from batchjobs.progress import Observer
 
-_MOST_ATTEMPTS: Final = 3
-"""Of a clip in which nothing is heard: the recogniser may have failed once, and the clip is the matter."""
 _LACKS_WORDS: Final = frozenset({Sign.UNHEARD, Sign.FEW_WORDS})
 """Sound without words, or with few: just what a check looks for."""
 _PAGE: Final = 500
@@ -124,7 +122,6 @@ def hear_clips(
     options = dataclasses.replace(
         options,
         output=folder / run_folder.CHECK,
-        attempts=min(options.attempts, _MOST_ATTEMPTS),
         replace=True,
         skip_bad_rows=True,  # a clip that is gone is no reason not to hear the others
     )
