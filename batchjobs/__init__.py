@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchjobs import errors
     from batchjobs.api.accept import AcceptReport, accept
     from batchjobs.api.check import check
-    from batchjobs.api.checking import CheckReport
+    from batchjobs.api.check_report import CheckReport
     from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
     from batchjobs.api.report import RunReport

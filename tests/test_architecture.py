@@ -82,7 +82,7 @@ COVERED = {
     "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",
     "api/run": "execute prepare report request",
-    "api/check": "checking hearing judging survey takes",
+    "api/check": "check_report checking hearing judging survey takes",
     "audio/encoding": "formats",
     "audio/header": "source uncompressed",
     "audio/long_results": "sndfile",

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from batchjobs.api.checking import Checker, CheckReport, Choice
+from batchjobs.api.check_report import CheckReport, Choice
+from batchjobs.api.checking import Checker
 from batchjobs.api.request import request_of
 from batchjobs.api.survey import refuse_purchases, survey_run
 from batchjobs.api.takes import MOST_TAKES

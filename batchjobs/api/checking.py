@@ -2,93 +2,52 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from batchjobs import config
 from batchjobs.api.budget import sum_spent
-from batchjobs.api.hearing import Clip, hear_clips, stream_clips
+from batchjobs.api.check_report import CheckReport, Choice
+from batchjobs.api.hearing import Clip, hash_of, hear_clips, stream_clips
 from batchjobs.api.judging import Judge, score_transcript
 from batchjobs.api.report import RunReport
 from batchjobs.api.survey import Survey
-from batchjobs.api.takes import MOST_TAKES, Take, TakeRun, choose_best, exchange_clip
+from batchjobs.api.takes import (
+    MOST_TAKES,
+    Take,
+    TakeRun,
+    choose_best,
+    exchange_clip,
+    finish_exchanges,
+)
 from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict
 from batchjobs.errors import BatchjobsError, RunLockedError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Kind, Status
 from batchjobs.options import Defaults, Options
 from batchjobs.outputs import reports
-from batchjobs.outputs.summary import RunSummary, summarise
+from batchjobs.outputs.summary import summarise
 from batchjobs.planning.plan import Plan
-from batchjobs.process import signals
 from batchjobs.progress import Observer
 from batchjobs.providers import DEFAULT_PROVIDER
 from batchjobs.quality.normalize import Step
 from batchjobs.quality.verdicts import are_heard_alike, doubt_record
 
 _PAGE: Final = 500
+_MANY_BAD: Final = 40
+_TRIED: Final = 20
+_LEAST_CURED: Final = 0.5
+_NOT_CURED: Final = (
+    "of {tried} clips like it that were bought again {cured} became better: it is the recogniser"
+)
 _ALIKE: Final = "another take of it seems to be wrong at the same place: it is how it is heard"
 HEARING: Final = "check"
 BUYING: Final = "quality"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which clips are checked, and how often they may be bought again; see `check`."""
-
-    sample: float = 1.0
-    worst: int | None = None
-    regenerate: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """What a check found.
-
-    Attributes:
-        folder: The run folder.
-        exit_code: What the command would exit with.
-        clips: Finished clips that the run has.
-        verdicts: How many of those checked have each verdict; what was not heard has none.
-        bad: What was found of the clips that are bad.
-        bought_again: Takes that stand in the folder of the takes for rows that are, or were, bad.
-        improved: Ids of rows whose clip was replaced by a better take just now.
-        summary: Of the run, with what checks have cost so far.
-        is_stored: Whether the verdicts are in the checkpoint: not while a run goes on in the folder.
-        error: What stopped it; None if it came to its end.
-        signal_number: The signal that stopped it; 0 if none did.
-    """
-
-    folder: Path
-    exit_code: int
-    summary: RunSummary
-    clips: int = 0
-    verdicts: Mapping[CheckVerdict, int] = field(default_factory=dict)
-    bad: tuple[CheckRecord, ...] = ()
-    bought_again: int = 0
-    improved: tuple[str, ...] = ()
-    is_stored: bool = True
-    error: BatchjobsError | None = None
-    signal_number: int = 0
-
-    def raise_for_status(self) -> Self:
-        """Raise if it did not come to its end; gives the report back if it did.
-
-        Bad clips are what a check is to find: they raise nothing.
-
-        Raises:
-            BatchjobsError: What stopped it.
-            KeyboardInterrupt: A signal stopped it.
-        """
-        if self.error is not None:
-            raise self.error
-        if self.signal_number:
-            raise signals.Interrupted(self.signal_number)
-        return self
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,6 +81,9 @@ class Checker:
 
     def check(self) -> CheckReport:
         """Check, and say what was found."""
+        with _open_if_free(self.looking.folder) as checkpoint:
+            if checkpoint is not None:
+                finish_exchanges(checkpoint)
         judge = Judge(self.looking.folder, self.steps)
         only = self._find_worst(judge)
         if self.survey.clips:
@@ -156,7 +118,7 @@ class Checker:
             clips,
             options,
             observe=self.observe,
-            announce=lambda plan: self._announce(HEARING, plan),
+            announce=functools.partial(self._announce, HEARING),
         )
 
     def _make_take_run(self) -> TakeRun:
@@ -224,23 +186,37 @@ class Checker:
     def _replace_bad(self, judge: Judge, only: set[str] | None) -> None:
         """Buy bad clips again and keep the best of the takes, as often as may be.
 
-        The first round buys nothing: it looks at takes that an earlier check has left.
+        The first round buys nothing: it looks at takes that an earlier check has left. Where much
+        is bad, the second buys a few: if these are heard alike, it is the recogniser that fails.
         """
         run = self._make_take_run()
-        for may_buy in (False, *[True] * self.choice.regenerate):
+        self._use_takes(run, self._choose_takes(run, may_buy=False), judge, only)
+        if self.choice.regenerate and len(self._bad) > _MANY_BAD:
+            self._try_some(run, judge, only)
+        for _ in range(self.choice.regenerate):
             if self._is_stopped or not self._bad:
                 return
-            takes = self._choose_takes(run, may_buy=may_buy)
-            if not takes:
-                continue
-            if may_buy:
-                self._note_end(
-                    run.buy(
-                        takes,
-                        observe=self.observe,
-                        announce=lambda plan: self._announce(BUYING, plan),
-                    )
-                )
+            self._buy(run, self._choose_takes(run, may_buy=True), judge, only)
+
+    def _try_some(self, run: TakeRun, judge: Judge, only: set[str] | None) -> None:
+        """Buy takes of some bad clips, and take the other verdicts back if they were for nothing."""
+        rows = {take.row.id for take in self._choose_takes(run, may_buy=False)}
+        tried = sorted(self._bad.keys() - rows, key=hash_of)[:_TRIED]
+        takes = [take for take in self._choose_takes(run, may_buy=True) if take.row.id in tried]
+        self._buy(run, takes, judge, only)
+        cured = sum(name in self._improved and name not in self._bad for name in tried)
+        if not self._is_stopped and cured < _LEAST_CURED * len(tried):
+            with Checkpoint.open(self.looking.folder) as checkpoint:
+                for own in list(self._bad.values()):
+                    doubted = doubt_record(own, _NOT_CURED.format(cured=cured, tried=len(tried)))
+                    checkpoint.keep_checks([doubted])
+                    self._settle(own, doubted)
+
+    def _buy(self, run: TakeRun, takes: list[Take], judge: Judge, only: set[str] | None) -> None:
+        """Buy takes, and use them; those that are there are not bought again."""
+        if takes:
+            announce = functools.partial(self._announce, BUYING)
+            self._note_end(run.buy(takes, observe=self.observe, announce=announce))
             self._use_takes(run, takes, judge, only)
 
     def _choose_takes(self, run: TakeRun, *, may_buy: bool) -> list[Take]:

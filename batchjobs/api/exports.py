@@ -10,7 +10,7 @@ __all__ = ["HOMES"]
 _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.api.accept": "AcceptReport accept",
     "batchjobs.api.check": "check",
-    "batchjobs.api.checking": "CheckReport",
+    "batchjobs.api.check_report": "CheckReport",
     "batchjobs.api.page": "PageReport write_report",
     "batchjobs.api.probe": "ProbeReport probe",
     "batchjobs.api.report": "RunReport",

@@ -13,10 +13,11 @@ from batchjobs.api.request import request_of
 from batchjobs.api.run import carry_out_request
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.files import run_folder
-from batchjobs.jobs import Kind, Sign, Status
+from batchjobs.jobs import Job, Kind, Sign, Status
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
 from batchjobs.progress import Observer
+from batchjobs.text import script_of
 
 _LACKS_WORDS: Final = frozenset({Sign.UNHEARD, Sign.FEW_WORDS})
 """Sound without words, or with few: just what a check looks for."""
@@ -35,7 +36,7 @@ class Clip:
         path: Below the run folder.
         sha256: Of its file.
         text: What it is to say.
-        voice: Who says it.
+        voice: Who says it, and how: clips of one name sound alike.
         speed: The asked one.
         sample_rate: In hertz.
     """
@@ -84,10 +85,22 @@ def stream_clips(
             path=record.files[0].path,
             sha256=record.files[0].sha256,
             text=job.text,
-            voice=job.speech.voice_id,
+            voice=voice_of(job, record.sample_rate),
             speed=job.speech.speed,
             sample_rate=record.sample_rate,
         )
+
+
+def voice_of(job: Job, sample_rate: int) -> str:
+    """Name what makes clips sound alike: the speaker, the model, the script, the rate.
+
+    Args:
+        job: Speaks the clip.
+        sample_rate: Of the clip, in hertz.
+    """
+    assert job.speech is not None
+    parts = (job.provider, job.speech.model_id, job.speech.voice_id, script_of(job.text))
+    return " ".join((*parts, str(sample_rate)))
 
 
 def _is_clip(record: JobRecord) -> bool:
@@ -96,10 +109,13 @@ def _is_clip(record: JobRecord) -> bool:
 
 
 def _is_in_sample(name: str, share: float) -> bool:
-    if share >= 1.0:
-        return True
+    return share >= 1.0 or hash_of(name) < share * 2**64
+
+
+def hash_of(name: str) -> int:
+    """Give a number below 2 to the power of 64 that a name always has, and nothing else of it does."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return int.from_bytes(digest[:8], "big")
 
 
 def hear_clips(

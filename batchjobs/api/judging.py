@@ -19,11 +19,10 @@ from batchjobs.quality.verdicts import (
     Hearing,
     Judgement,
     Recogniser,
-    doubt_recogniser,
+    doubt_judgement,
     weigh_signs,
 )
 from batchjobs.quality.voices import Voices
-from batchjobs.text import script_of
 
 _IN_MEMORY_BYTES: Final = 16 * 1024 * 1024
 _LENGTH_BYTES: Final = 4
@@ -41,9 +40,8 @@ class _Note(msgspec.Struct, frozen=True, array_like=True):
     @property
     def hearing(self) -> Hearing:
         """What is to be judged."""
-        group = f"{self.clip.voice} {script_of(self.clip.text)}"
         return Hearing(
-            group=group,
+            group=self.clip.voice,
             comparison=self.comparison,
             signs=self.signs,
             trouble=self.heard.trouble,
@@ -157,11 +155,8 @@ class Judge:
     def _record(self, note: _Note) -> CheckRecord:
         hearing = note.hearing
         judgement = self._recogniser.judge(hearing)
-        if judgement.by_ear and self._recogniser.is_at_fault(hearing.group):
-            why = (
-                "so many of this voice's clips are heard like this that the recogniser is at fault"
-            )
-            judgement = doubt_recogniser(judgement, why)
+        if why := self._recogniser.find_fault(hearing.group, judgement):
+            judgement = doubt_judgement(judgement, why)
         return _make_record(note.clip, note.heard, note.comparison, note.signs, judgement)
 
 

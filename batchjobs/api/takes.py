@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from batchjobs import text
-from batchjobs.api.hearing import Clip
+from batchjobs.api.hearing import Clip, voice_of
 from batchjobs.api.report import RunReport
 from batchjobs.api.request import request_of
 from batchjobs.api.run import carry_out_request
@@ -19,6 +19,7 @@ from batchjobs.files.atomic import publish
 from batchjobs.jobs import Job, Status
 from batchjobs.options import Options
 from batchjobs.outputs import reuse
+from batchjobs.outputs.writing import Written
 from batchjobs.planning.keys import speech_key
 from batchjobs.planning.plan import Plan
 from batchjobs.progress import Observer
@@ -134,7 +135,7 @@ class TakeRun:
             path=f"{run_folder.TAKES}/{record.files[0].path}",
             sha256=record.files[0].sha256,
             text=take.job.text,
-            voice=take.job.speech.voice_id,
+            voice=voice_of(take.job, record.sample_rate),
             speed=take.job.speech.speed,
             sample_rate=record.sample_rate,
         )
@@ -201,7 +202,7 @@ def exchange_clip(
     Returns:
         Whether it was; not if its file, or the row's, is not as it was.
     """
-    row, folder = take.row, checkpoint.folder
+    row = take.row
     outcome = checkpoint.rows.find_outcomes([row.id]).get(row.id)
     record = outcome.record if outcome is not None else None
     if record is None or record.files[0].sha256 != checks[0].sha256:
@@ -211,22 +212,45 @@ def exchange_clip(
         return False
     files = tuple(_below_takes(file) for file in bought.files)
     found = replace(bought, id=row.id, key=row.key, output=files[0].path, files=files)
-    written = reuse.copy_result(folder, row.output, found)
+    written = reuse.copy_result(checkpoint.folder, row.output, found)
     if written is None:
         return False
-    checkpoint.begin_exchange(found)
+    checkpoint.begin_exchange(found, [own, *checks[1:]])
+    _end_exchange(checkpoint, row, record, found, written)
+    return True
+
+
+def finish_exchanges(checkpoint: Checkpoint) -> None:
+    """Finish what a killed check has begun: takes that were to be put in their rows' places.
+
+    Args:
+        checkpoint: The run folder's, held.
+    """
+    for found in checkpoint.lookups.find_exchanges():
+        outcome = checkpoint.rows.find_outcomes([found.id]).get(found.id)
+        record = None if outcome is None else outcome.record
+        if outcome is None or record is None or outcome.row.key != found.key:
+            continue  # the row asks for something else by now
+        written = reuse.copy_result(checkpoint.folder, outcome.row.output, found)
+        if written is not None and record.status is Status.DONE:
+            _end_exchange(checkpoint, outcome.row, record, found, written)
+
+
+def _end_exchange(
+    checkpoint: Checkpoint, row: Row, record: JobRecord, found: JobRecord, written: Written
+) -> None:
     publish(written.targets)
+    is_new = record.files[0].sha256 != written.files[0].sha256
     new = replace(
         found,
         output=row.output,
         files=written.files,
-        attempts=record.attempts + bought.attempts,
-        cost=record.cost + bought.cost,
+        attempts=record.attempts + (found.attempts if is_new else 0),
+        cost=record.cost + (found.cost if is_new else 0.0),
         started_at=record.started_at,
         copied_from="",
     )
-    checkpoint.end_exchange(new, [own, *checks[1:]])
-    return True
+    checkpoint.end_exchange(new)
 
 
 def _keep_own(

@@ -200,7 +200,7 @@ class Checkpoint:
             connection.execute(_DROP_REPORT)
             write_checks(connection, records)
 
-    def begin_exchange(self, take: JobRecord) -> None:
+    def begin_exchange(self, take: JobRecord, checks: Sequence[CheckRecord]) -> None:
         """Write that a job's files are about to be replaced by those of another take of it.
 
         Until `end_exchange` the take stands beside the job's own result: whatever a kill leaves, the
@@ -208,6 +208,7 @@ class Checkpoint:
 
         Args:
             take: A finished result of what the job asks for, with its id and key, and its own files.
+            checks: What was found of its takes, with the places where they stand from now on.
 
         Raises:
             DiskError: The disk failed: nothing may be replaced.
@@ -215,13 +216,13 @@ class Checkpoint:
         with self._database.transaction() as connection:
             ledger.claim_files(connection, [take.id])
             ledger.set_apart(connection, take)
+            write_checks(connection, checks)
 
-    def end_exchange(self, record: JobRecord, checks: Sequence[CheckRecord]) -> None:
+    def end_exchange(self, record: JobRecord) -> None:
         """Write that a job's files are another take's now.
 
         Args:
             record: What the job is now.
-            checks: What was found of its takes, with the places where they stand by now.
 
         Raises:
             DiskError: The disk failed.
@@ -231,7 +232,6 @@ class Checkpoint:
             ledger.forget_apart(connection, record)
             ledger.write_records(connection, [record])
             finished.note_outcomes(connection, [record])
-            write_checks(connection, checks)
 
     def accept(self, record: JobRecord, *, kept: JobRecord) -> None:
         """Make a suspect job done, in one transaction.

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
-from batchjobs.checkpoint.records import AttemptEnd, AttemptStart, JobRecord, read_record, to_json
+from batchjobs.checkpoint.records import (
+    SEPARATOR,
+    AttemptEnd,
+    AttemptStart,
+    JobRecord,
+    read_record,
+    to_json,
+)
 from batchjobs.jobs import Kind, Status
 
 _START_VALUES: Final = attrgetter(
@@ -184,8 +191,7 @@ def forget_apart(connection: sqlite3.Connection, record: JobRecord) -> None:
 
 
 def _apart_id(record: JobRecord) -> str:
-    # No id holds a control character.
-    return f"{record.id}\x1f{record.key}"
+    return f"{record.id}{SEPARATOR}{record.key}"
 
 
 def _keep_what_was_bought(connection: sqlite3.Connection, failed: JobRecord) -> None:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from batchjobs.checkpoint.database import Database
-from batchjobs.checkpoint.records import JobRecord, SourceRecord, read_record
+from batchjobs.checkpoint.records import SEPARATOR, JobRecord, SourceRecord, read_record
 from batchjobs.checkpoint.schema import IS_LOSSY
 from batchjobs.files import run_folder
 
@@ -98,6 +98,17 @@ class Lookups:
         query = """SELECT EXISTS (SELECT 1 FROM attempts
                    WHERE provider = ? AND result IN ('done', 'kept', 'suspect'))"""
         return bool(self._database.select_number(query, provider))
+
+    def find_exchanges(self) -> list[JobRecord]:
+        """Find the takes that a killed check was about to put in the places of jobs' files.
+
+        Returns:
+            As `Checkpoint.begin_exchange` was given them.
+        """
+        query = f"""SELECT record FROM jobs WHERE instr(id, char(31)) > 0
+                    AND output >= '{run_folder.TAKES}/' AND output < '{run_folder.TAKES}0'"""
+        found = self._select(query)
+        return [replace(record, id=record.id.partition(SEPARATOR)[0]) for record in found]
 
     def is_asked_for(self, record: JobRecord) -> bool:
         """Whether a row asks for this very result, there, and not only for what is in it."""

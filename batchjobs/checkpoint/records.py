@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.jobs import BadRow, Doubt, Evidence, Job, Kind, Status
+
+SEPARATOR: Final = "\x1f"
+"""Between a job's id and the key of a result that is kept beside its own: no id holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

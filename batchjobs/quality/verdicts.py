@@ -27,6 +27,9 @@ _UNCLEAR_SHARE: Final = 0.5
 """Of a text's words not heard, from which a clip that is not bad is not good either."""
 _COMMON_SHARE: Final = 0.25
 """If more of a voice's clips than this seem bad, it is the recogniser, or all of them: not a clip."""
+_COMMON_CLIPS: Final = 2
+_VARIED_SHARE: Final = 0.02
+"""The same of clips that sound unlike their voice: an actor's voice does, another one's is seldom there."""
 _REMEMBERED: Final = 4_096
 _SILENT_BADNESS: Final = 1_000.0
 _CER_WEIGHT: Final = 10.0
@@ -60,13 +63,15 @@ class Judgement:
         verdict: Good, bad, or not to be told.
         reasons: Why, a clause each.
         badness: The worst have most.
-        by_ear: Whether it is bad only by what was heard, and the recogniser may be at fault.
+        by_ear: Whether it is bad by what was heard, and the recogniser may be at fault.
+        by_voice: Whether it is bad only because it does not sound like its voice.
     """
 
     verdict: CheckVerdict
     reasons: tuple[str, ...] = ()
     badness: float = 0.0
     by_ear: bool = False
+    by_voice: bool = False
 
 
 @dataclass(slots=True)
@@ -77,6 +82,7 @@ class _Group:
     foreign: list[tuple[float, int, int]] = field(default_factory=list)
     judged: int = 0
     bad: int = 0
+    odd: int = 0
 
 
 @dataclass(slots=True)
@@ -103,18 +109,23 @@ class Recogniser:
                 group.foreign.append((found.unexpected / heard, found.unexpected, heard))
 
     def count(self, hearing: Hearing, judgement: Judgement) -> None:
-        """Count a first judgement: `is_at_fault` asks how many of a group are bad."""
-        group = self._groups.get(hearing.group)
-        if group is not None:
-            group.judged += 1
-            group.bad += judgement.verdict is CheckVerdict.BAD and judgement.by_ear
+        """Count a first judgement: `find_fault` asks how many of a group are bad, and by what."""
+        group = self._groups.setdefault(hearing.group, _Group())
+        group.judged += 1
+        if judgement.verdict is CheckVerdict.BAD:
+            group.bad += judgement.by_ear
+            group.odd += hearing.signs is not None and is_odd(hearing.signs)
 
-    def is_at_fault(self, group: str) -> bool:
-        """Whether so many clips of a group seem bad that it must be the recogniser that fails."""
+    def find_fault(self, group: str, judgement: Judgement) -> str:
+        """Say why a judgement cannot be trusted, all clips of its group considered; empty if it can."""
         found = self._groups.get(group)
-        if found is None or found.judged < _LEAST_CLIPS:
-            return False
-        return found.bad > _COMMON_SHARE * found.judged
+        if found is None or judgement.verdict is not CheckVerdict.BAD:
+            return ""
+        if judgement.by_ear and found.bad > max(_COMMON_CLIPS, _COMMON_SHARE * found.judged):
+            return "so many of this voice's clips are heard like this that it is the recogniser"
+        if judgement.by_voice and found.odd > max(_COMMON_CLIPS, _VARIED_SHARE * found.judged):
+            return "so many of this voice's clips differ that it is the voice"
+        return ""
 
     def judge(self, hearing: Hearing) -> Judgement:
         """Judge one clip: by its signs, which need no recogniser, and by what was heard."""
@@ -123,7 +134,7 @@ class Recogniser:
             reasons = ("there is no sound in it",)
             return Judgement(verdict=CheckVerdict.BAD, reasons=reasons, badness=_SILENT_BADNESS)
         judgement = self._judge_by_ear(hearing)
-        if signs is None or signs.voice_deviations < VOICE_DEVIATIONS:
+        if signs is None or not is_odd(signs):
             return judgement
         pitch = f" (pitch {signs.pitch_hz:.0f} Hz)" if signs.pitch_hz else ""
         reason = f"it does not sound like the voice's other clips{pitch}"
@@ -131,6 +142,8 @@ class Recogniser:
             verdict=CheckVerdict.BAD,
             reasons=(*judgement.reasons, reason),
             badness=max(judgement.badness, 2 * _STEP + signs.voice_deviations),
+            by_ear=judgement.by_ear,
+            by_voice=not judgement.by_ear,
         )
 
     def _judge_by_ear(self, hearing: Hearing) -> Judgement:
@@ -187,8 +200,13 @@ class Recogniser:
         return self._rates[group]
 
 
-def doubt_recogniser(judgement: Judgement, why: str) -> Judgement:
-    """Take back what was said of a clip by ear alone: the recogniser is at fault.
+def is_odd(signs: ClipSigns) -> bool:
+    """Whether a clip sounds so unlike its voice's others that it is another's."""
+    return signs.voice_deviations >= VOICE_DEVIATIONS
+
+
+def doubt_judgement(judgement: Judgement, why: str) -> Judgement:
+    """Take back what was said of a clip: it is not the clip that is at fault.
 
     Args:
         judgement: What was said.
@@ -200,6 +218,7 @@ def doubt_recogniser(judgement: Judgement, why: str) -> Judgement:
         reasons=(*judgement.reasons, why),
         badness=judgement.badness - _STEP,
         by_ear=False,
+        by_voice=False,
     )
 
 
@@ -231,7 +250,7 @@ def are_heard_alike(one: CheckRecord, other: CheckRecord) -> bool:
 
 
 def _is_odd(record: CheckRecord) -> bool:
-    return record.signs is not None and record.signs.voice_deviations >= VOICE_DEVIATIONS
+    return record.signs is not None and is_odd(record.signs)
 
 
 def _overlap(one: WordRun | None, other: WordRun | None) -> bool:

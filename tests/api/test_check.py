@@ -9,6 +9,7 @@ import pytest
 
 import batchjobs
 from batchjobs import Defaults, Options, errors
+from batchjobs.api import checking
 from batchjobs.api.report import RunReport
 from batchjobs.checkpoint import Checkpoint, CheckVerdict
 from batchjobs.files.run_folder import CHECK, CHECKPOINT, TAKES
@@ -308,3 +309,93 @@ def test_steps_can_be_told_apart(tmp_path: Path) -> None:
     batchjobs.check(folder, distinguish=["hamza", "yeh"])
     assert results(folder)[0]["check"]["wer"] > 0
     assert (folder / CHECK / CHECKPOINT).is_file()
+
+
+def test_a_recogniser_that_fails_buys_nothing(folder: Path) -> None:
+    """Much of a voice is not understood: that cannot be told, and no take of it is bought."""
+    speaker = ToneSynthesiser()
+    plant(
+        folder,
+        {
+            row["id"]: (
+                say_with_fault("wrong", row["text"], speaker, other="x", rate=RATE, voice="v"),
+                RATE,
+            )
+            for row in ROWS[:10]
+            if row["id"] not in PLANTED
+        },
+    )
+    report = batchjobs.check(folder, regenerate=3)
+    assert report.verdicts[CheckVerdict.INCONCLUSIVE] >= 7
+    bought = {line["id"].removesuffix(".take1") for line in results(folder / TAKES)}
+    assert bought <= PLANTED.keys()
+
+
+def test_where_much_is_bad_a_few_are_tried_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And if their takes are no better, nothing else is bought: it is the recogniser."""
+    monkeypatch.setattr(checking, "_MANY_BAD", 3)
+    monkeypatch.setattr(checking, "_TRIED", 2)
+    # The service fails at all of them again, each time otherwise: what it says is half of it.
+    monkeypatch.setattr(checking, "choose_best", lambda checks: checks[0])
+    report = batchjobs.check(folder, regenerate=3)
+    assert report.bad == ()
+    assert report.verdicts[CheckVerdict.INCONCLUSIVE] == len(PLANTED)
+    assert _attempts(folder / TAKES) == 2
+
+
+STEPS = ("begin_exchange", "end_exchange")
+
+
+class _KilledError(Exception):
+    """Stands for a kill: nothing after it is done."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("is_after", [False, True])
+def test_a_kill_while_takes_are_put_in_place_costs_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: str, *, is_after: bool
+) -> None:
+    """Before and after each write of the checkpoint: the run, or the check, goes on without a purchase."""
+    real = getattr(Checkpoint, step)
+
+    def killed(checkpoint: Checkpoint, *given: object) -> None:
+        if is_after:
+            real(checkpoint, *given)
+        raise _KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, step, killed)
+        with pytest.raises(_KilledError):
+            batchjobs.check(folder, regenerate=1)
+    bought = _attempts(folder / TAKES)
+    heard = _attempts(folder / CHECK)
+    assert bought == len(PLANTED)
+    ours = shutil.copytree(folder, folder.with_name("ours"))
+    assert _run(ours).plan.to_buy.sessions == 0
+    assert _attempts(ours) == _attempts(folder) == len(ROWS)
+    for place in (ours, folder):
+        report = batchjobs.check(place, regenerate=1)
+        assert (report.exit_code, report.bad) == (0, ())
+        assert (_attempts(place / TAKES), _attempts(place / CHECK)) == (bought, heard)
+        assert batchjobs.verify(place).wrong == ()
+        assert _run(place).plan.to_do == 0
+
+
+def test_takes_of_an_earlier_content_are_not_those_of_the_new_one(folder: Path) -> None:
+    """After an edit a row's first take is bought anew, and rows that ask the same share it."""
+    batchjobs.check(folder, regenerate=1)
+    name = next(iter(PLANTED))
+    rows = [dict(row) for row in ROWS]
+    for row in rows:
+        if row["id"] in {name, ROWS[0]["id"]}:
+            row["text"] = f"{TEXTS[2]} ثم قال: نعم، وألف شكر لكم جميعا أيها الناس"
+    _run(folder, rows, replace=True)
+    text = next(row["text"] for row in rows if row["id"] == name)
+    pcm = say_with_fault("cut", text, ToneSynthesiser(), other="", rate=RATE, voice="v")
+    plant(folder, {name: (pcm, RATE), ROWS[0]["id"]: (pcm, RATE)})
+    report = batchjobs.check(folder, regenerate=1)
+    assert report.bad == ()
+    assert set(report.improved) == {name, ROWS[0]["id"]}
+    assert _attempts(folder / TAKES) == len(PLANTED) + 1

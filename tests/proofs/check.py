@@ -100,7 +100,9 @@ def tone_course(clips: int) -> Course:
     texts = make_texts(clips, seed=11)
     long = make_texts(8, seed=12, words=LONG_WORDS)
     rows = [{"id": f"كتاب {place}", "text": text} for place, text in enumerate(texts)]
-    planted = dict(choose_faults([row["id"] for row in rows[8:]], [k for k in kinds if k != "garbled"]))
+    planted = dict(
+        choose_faults([row["id"] for row in rows[8:]], [k for k in kinds if k != "garbled"])
+    )
     for row, text in zip(rows, long, strict=False):
         row["text"] = text
     garbled = [row["id"] for row in rows[:8:2]]
@@ -227,16 +229,16 @@ def bought_again(folder: Path) -> set[str]:
 def kill_again_and_again(words: list[str], home: Path, kills: int) -> int:
     """Kill the command so often, each time after it has done some more; gives how often it was."""
     dice = random.Random(3)
-    counts = [lambda: count_done(home / "run" / CHECK), lambda: count_done(home / "run" / TAKES)]
+    folders = [home / "run" / name for name in (CHECK, TAKES)]
     struck = 0
     while struck < kills:
         process = subprocess.Popen(words, cwd=home, env=environment(BATCHJOBS_LOCAL_KEY=KEY))
-        before = [count() for count in counts]
+        before = [count_done(folder) for folder in folders]
         # Most of them while it hears; the last while it buys, hears takes and puts them in their places.
         is_late = struck >= kills // 2
         wanted = dice.randrange(1, 6) if is_late else dice.randrange(20, 150)
         while process.poll() is None:
-            after = [count() for count in counts]
+            after = [count_done(folder) for folder in folders]
             grown = after[1] - before[1] if is_late else sum(after) - sum(before)
             if grown >= wanted or (is_late and after[1] and dice.random() < 0.02):
                 break
@@ -281,7 +283,9 @@ def check_ledgers(home: Path, ledger: Path) -> list[str]:
     heard = Counter(line["audio_sha256"] for line in ends if line["kind"] == "stt")
     repeated = sum(count - 1 for count in heard.values())
     silent = sum(1 for count in heard.values() if count > 2)
-    print(f"ledger: {sum(heard.values()):,} clips heard, {repeated} of them again; {lost} sessions lost to kills")
+    print(
+        f"ledger: {sum(heard.values()):,} clips heard, {repeated} of them again; {lost} sessions lost to kills"
+    )
     if repeated > lost + 4 * silent + 8:
         wrong.append(f"{repeated} clips were heard again, and only {lost} sessions were lost")
     return wrong
@@ -307,7 +311,9 @@ def serve_espeak(home: Path) -> Iterator[str]:
                 start = functools.partial(
                     serve, settings, synthesiser=speaker, recogniser=recogniser
                 )
-                found.append(await nursery.start(lambda task_status: start(task_status=task_status)))
+                found.append(
+                    await nursery.start(lambda task_status: start(task_status=task_status))
+                )
                 ready.set()
 
     thread = threading.Thread(target=lambda: trio.run(main))

@@ -11,7 +11,7 @@ from batchjobs.quality.verdicts import (
     Judgement,
     Recogniser,
     are_heard_alike,
-    doubt_recogniser,
+    doubt_judgement,
     doubt_record,
     weigh_signs,
 )
@@ -101,10 +101,11 @@ def test_a_recogniser_that_hears_nothing_buys_nothing() -> None:
         recogniser.add(hearing)
     for hearing in hearings:
         recogniser.count(hearing, recogniser.judge(hearing))
-    assert recogniser.is_at_fault("w arabic")
-    assert not recogniser.is_at_fault("v arabic")
     bad = recogniser.judge(hearings[0])
-    doubted = doubt_recogniser(bad, "it fails")
+    assert "recogniser" in recogniser.find_fault("w arabic", bad)
+    assert not recogniser.find_fault("v arabic", bad)
+    assert not recogniser.find_fault("w arabic", recogniser.judge(hearings[-1]))
+    doubted = doubt_judgement(bad, "it fails")
     assert doubted.verdict is CheckVerdict.INCONCLUSIVE
     assert doubted.reasons[-1] == "it fails"
     assert not doubted.by_ear
@@ -140,6 +141,20 @@ def test_signs_need_no_recogniser() -> None:
     assert not judgement.by_ear
     both = recogniser.judge(_hear(TEXTS[1], TEXTS[9], signs=odd))
     assert len(both.reasons) > 1
+
+
+def test_a_voice_that_varies_is_not_another_one() -> None:
+    """A few of hundreds are another voice's; many are how this one speaks, and nothing is bought."""
+    odd = replace(SIGNS, voice_deviations=VOICE_DEVIATIONS)
+    for count, is_trusted in ((4, True), (20, False)):
+        recogniser = _listen(0.0)
+        hearings = [_hear(text, text, signs=odd) for text in TEXTS[:count]]
+        hearings += [_hear(text, text) for text in TEXTS[count:]]
+        for hearing in hearings:
+            recogniser.count(hearing, recogniser.judge(hearing))
+        judgement = recogniser.judge(hearings[0])
+        assert judgement.by_voice
+        assert (recogniser.find_fault("v arabic", judgement) == "") is is_trusted
 
 
 def test_the_worst_signs_weigh_most() -> None:

@@ -24,7 +24,7 @@ from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
 
 if TYPE_CHECKING:
-    from batchjobs.api.checking import CheckReport
+    from batchjobs.api.check_report import CheckReport
     from batchjobs.planning.plan import Plan
 
 _SETTINGS: Final = frozenset(
@@ -110,7 +110,7 @@ def check(
     Exit codes: 0 nothing is bad, 1 bad clips are left; else as those of 'batchjobs run'.
     """
     from batchjobs.api.check import carry_out_check
-    from batchjobs.api.checking import Choice
+    from batchjobs.api.check_report import Choice
 
     set_logging(verbose, quiet=quiet)
     tune_process()
