@@ -278,16 +278,18 @@ def _cut(pieces: _Pieces, first: int, last: int) -> _Pieces:
 
 def _level(pieces: _Pieces, rate: int, target_lufs: float) -> _Pieces:
     """Bring a sound to a loudness; what is silent, or too short to be measured, stays as it is."""
-    from batchjobs.audiobook.levels import Chain, Level, Loudness, Meter, fit_level, level_filters
+    from batchjobs.audiobook.filters import Chain, Level, level_filters
+    from batchjobs.audiobook.meter import Loudness, Meter, join_readings
+    from batchjobs.dataset.loudness import fit_level
 
     def measure(level: Level) -> Loudness:
         meter, chain = Meter(), Chain(rate, level_filters(level, rate))
         for piece in _in_blocks(pieces(), rate):
             meter.push(chain.push(piece))
         meter.push(chain.end())
-        return meter.end()
+        return join_readings([meter.end()])
 
-    level, _ = fit_level(measure, target_lufs=target_lufs, ceiling_db=_CEILING_DBTP)
+    level = fit_level(measure, target_lufs=target_lufs, ceiling_db=_CEILING_DBTP)
     if level == Level():
         return pieces
     filters = [*level_filters(level, rate), ("aformat", "sample_fmts=s16")]
