@@ -45,6 +45,7 @@ class RowBuilder:
         self._speech_layout = options.pause_layout
         self._sources: list[SourceRecord] = []
         self.tracks = Tracks()
+        self.reading_time = text.ReadingTime()
 
     def build(self, job: Job, position: int) -> Row | BadRow:
         """Find a job's key and the path of its result, or say why it has none."""
@@ -69,6 +70,7 @@ class RowBuilder:
         output = self.output_of(job)
         provider = self.providers[job.provider]
         if job.kind is Kind.TTS:
+            self.reading_time.add(job.text)
             is_long = len(job.text) > provider.text_limit_characters
             layout = self._speech_layout if is_long else ""
         else:

@@ -9,8 +9,6 @@ from batchjobs.planning.plan import TO_BUY, Action, Plan, Use, Work
 from batchjobs.planning.stager import Stager
 from batchjobs.providers import Provider
 
-LETTERS_PER_SECOND: Final = 13.0
-"""Ordinary reading pace, to estimate how long the audio of a text will be."""
 _MIXED: Final = "XXX"
 """ISO 4217 for no currency: the sum is over several."""
 
@@ -53,7 +51,7 @@ def sum_plan(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: 
         to_buy=to_buy,
         cost_by_currency={code: round(cost, 4) for code, cost in sorted(costs.items()) if cost},
         unpriced={name: tuple(sorted(kinds)) for name, kinds in sorted(unpriced.items())},
-        speech_seconds=spoken_characters / LETTERS_PER_SECOND,
+        speech_seconds=stager.builder.reading_time.estimate_seconds(spoken_characters),
         orphans=checkpoint.staging.count_orphans(),
         bad_rows=tuple(stager.bad.first),
         absent=stager.absent.told.total,

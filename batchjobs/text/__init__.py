@@ -1,6 +1,6 @@
 """Texts: sentences, messages, segments, how much there is to say, and ids as file names."""
 
-from batchjobs.text.measures import script_of, speech_weight, weigh_word
+from batchjobs.text.measures import ReadingTime, script_of, speech_weight, weigh_word
 from batchjobs.text.names import file_stem
 from batchjobs.text.segments import TextSegment, split_segments
 from batchjobs.text.sentences import split_messages, split_sentences
@@ -8,6 +8,7 @@ from batchjobs.text.sounds import Sounds, count_sounds
 from batchjobs.text.words import are_written_together, find_words, split_words, to_comparable
 
 __all__ = [
+    "ReadingTime",
     "Sounds",
     "TextSegment",
     "are_written_together",

@@ -272,6 +272,9 @@ def test_from_a_book_to_an_audiobook_on_the_command_line(tmp_path: Path) -> None
     assert not (tmp_path / "كتاب.jsonl").exists()
     batchjobs("book", "كتاب.md", cwd=tmp_path)
     batchjobs("book", "كتاب.md", cwd=tmp_path, expect=73)
+    (said_by_book,) = re.findall(r"about (\S+) s?.*to listen", shown)
+    plan = batchjobs("plan", "كتاب.jsonl", "--engine", "tone", cwd=tmp_path).stdout
+    assert re.findall(r"about (\S+) .*of speech", plan) == [said_by_book]  # one estimate
     batchjobs("run", "كتاب.jsonl", "--engine", "tone", cwd=tmp_path)
     done: subprocess.CompletedProcess[str] = batchjobs(
         "bind", "outputs/كتاب", "-o", "x.m4b", "--json", cwd=tmp_path

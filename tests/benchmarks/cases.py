@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from tests.benchmarks import run_cases, session_cases
+from tests.benchmarks import book_cases, run_cases, session_cases
 from tests.benchmarks.case import Case
 
 __all__ = ["CASES"]
 
-CASES: Final[tuple[Case, ...]] = (*session_cases.CASES, *run_cases.CASES)
+CASES: Final[tuple[Case, ...]] = (*session_cases.CASES, *run_cases.CASES, *book_cases.CASES)

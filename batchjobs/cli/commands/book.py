@@ -51,8 +51,7 @@ def book(
         batchjobs book alice.epub && batchjobs run alice.jsonl && batchjobs bind outputs/alice
     """
     from batchjobs import book as books
-    from batchjobs.planning.totals import LETTERS_PER_SECOND
-    from batchjobs.text import speech_weight
+    from batchjobs.text import ReadingTime
 
     with exit_on_error():
         found = books.read_book(file, depth=depth)
@@ -65,8 +64,11 @@ def book(
         chapter = found.chapters[number - 1]
         say(f"  {number:>4}  {len(chapter.text):>9,} characters  {chapter.title}")
     texts = [found.chapters[number - 1].text for number in numbers]
-    seconds = sum(map(speech_weight, texts)) / LETTERS_PER_SECOND
-    say(f"  {'':>4}  {sum(map(len, texts)):>9,} characters, about {duration(seconds)} to listen to")
+    reading_time, characters = ReadingTime(), sum(map(len, texts))
+    for text in texts:
+        reading_time.add(text)
+    seconds = reading_time.estimate_seconds(characters)
+    say(f"  {'':>4}  {characters:>9,} characters, about {duration(seconds)} to listen to")
     for line in found.left_out:
         say(f"left out: {line}")
     if not only_list:
