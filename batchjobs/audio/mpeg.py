@@ -128,7 +128,7 @@ def read_mpeg(file: BufferedReader, offset: int) -> tuple[Part, ...]:
         if part.frames:
             parts.append(part)
         position = skip_trailers(file, position, size)
-        if read_frame(read_at(file, position, 4)) is None and not has_frames(file, position):
+        if position < size and not _is_frame(file, position) and not has_frames(file, position):
             break
     if len(parts) == 1:  # tags are for the decoder to skip
         only = parts[0]
@@ -137,6 +137,10 @@ def read_mpeg(file: BufferedReader, offset: int) -> tuple[Part, ...]:
     if not parts:
         raise RecordingError(f"{file.name} holds no audio", hint="leave this row out")
     return tuple(parts)
+
+
+def _is_frame(file: BufferedReader, position: int) -> bool:
+    return read_frame(read_at(file, position, 4)) is not None
 
 
 def _read_part(file: BufferedReader, start: int, size: int) -> tuple[Part, int]:
