@@ -84,10 +84,6 @@ _EVEN_CODECS: Final = frozenset({"aac", "alac", "mp3", "mp3float", "ac3", "eac3"
 """Each of their packets holds as many samples."""
 _STEPS: Final = {"u8": 2.0**-7, "s16": 2.0**-15}
 """Between two samples, of a full scale of 1: what decoders of sound that was coded give has none."""
-_NO_CLAIMS: Final = frozenset(
-    {Container.AAC, Container.AMR, Container.AC3, Container.MPEG_STREAM, Container.TRANSPORT_STREAM}
-)
-"""Of their lengths FFmpeg makes a guess, by the first bytes."""
 _LOST_SECONDS: Final = 0.5
 """Headers round lengths, and encoders fill the last packet."""
 _MICROSECONDS: Final = 1_000_000
@@ -200,7 +196,7 @@ def _count_frames(path: Path, file: BufferedReader, container: Container, part: 
             line.end_seconds += line.find_gap(begin) + last
             end = max(end, begin + last)
             samples += _count_samples(packet, stream)
-        if end < claimed - _LOST_SECONDS and container not in _NO_CLAIMS:
+        if part.tells_length and end < claimed - _LOST_SECONDS:
             raise RecordingError(
                 f"{file.name} ends early: it claims {claimed:.2f} s and holds {end:.2f} s",
                 hint=KEEP_REST_HINT,

@@ -19,7 +19,15 @@ from batchjobs.audio.ogg import read_ogg
 from batchjobs.audio.parts import Decoder, Part
 from batchjobs.audio.riff import read_wave
 from batchjobs.audio.source import CONVERT_HINT, Container, read_at, size_of
-from batchjobs.audio.structure import read_asf, read_avi, read_caf, read_matroska, read_mp4
+from batchjobs.audio.structure import (
+    read_asf,
+    read_avi,
+    read_caf,
+    read_flash,
+    read_matroska,
+    read_mp4,
+    read_wavpack,
+)
 from batchjobs.audio.uncompressed import Samples
 from batchjobs.errors import RecordingError
 
@@ -89,8 +97,9 @@ def _skip_id3_tags(file: BufferedReader) -> int:
 
 
 def _read_whole(file: BufferedReader, offset: int) -> tuple[Part, ...]:
-    """Leave the rest of the header to FFmpeg."""
-    return (Part(start=offset, end=size_of(file), decoder=Decoder.FFMPEG),)
+    """Leave a stream that has no header to FFmpeg."""
+    end = size_of(file)
+    return (Part(start=offset, end=end, decoder=Decoder.FFMPEG, tells_length=False),)
 
 
 _Reader = Callable[[BufferedReader, int], Samples | tuple[Part, ...]]
@@ -114,8 +123,8 @@ _ALLOWED: Final[tuple[tuple[Container, bytes, _Reader], ...]] = (
     (Container.AAC, rb"\xff[\xf0\xf1\xf8\xf9]", _read_whole),
     (Container.AMR, rb"#!AMR(?:-WB)?\n", _read_whole),
     (Container.AC3, rb"\x0b\x77", _read_whole),
-    (Container.WAVPACK, rb"wvpk", _read_whole),
-    (Container.FLASH, rb"FLV\x01", _read_whole),
+    (Container.WAVPACK, rb"wvpk", read_wavpack),
+    (Container.FLASH, rb"FLV\x01", read_flash),
     (Container.MPEG_STREAM, rb"\0\0\x01\xba", _read_whole),
     (Container.TRANSPORT_STREAM, rb"G(?:.{187}G){3}|.{4}G(?:.{191}G){2}", _read_whole),
 )

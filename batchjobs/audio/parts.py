@@ -39,6 +39,7 @@ class Part:
         decoder: What reads it; what libsndfile would not read whole, FFmpeg is asked for.
         frames: Samples per channel, where it is known better than a decoder knows it; else 0.
         slack: How many fewer a decoder may give without anything being lost.
+        tells_length: Whether its header says how long it is; else FFmpeg would guess it.
     """
 
     start: int
@@ -46,6 +47,7 @@ class Part:
     decoder: Decoder = Decoder.SNDFILE
     frames: int = 0
     slack: int = 0
+    tells_length: bool = True
 
 
 class Window(io.RawIOBase):

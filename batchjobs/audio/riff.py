@@ -35,6 +35,7 @@ _STREAMING_SIZES_FROM: Final = 0xFFFF_FF00
 _MOST_ODD_BYTES: Final = 4_096
 """More than this behind coded samples may be sound."""
 _WRAPS_AT: Final = 1 << 32
+_STREAMING_FROM_WIDE: Final = 1 << 62
 _NEXT_FILE: Final = (b"WAVEfmt ", 8)
 
 _WAVE_EXTENSIBLE: Final = 0xFFFE
@@ -117,7 +118,7 @@ def _read_coded(file: BufferedReader) -> Iterator[Part]:
             raise RecordingError(f"{file.name} is a WAV with no audio", hint=CONVERT_HINT)
         bytes_per_second = int.from_bytes(read_at(file, chunks[b"fmt "].start + 8, 4), "little")
         end = _find_coded_end(file, kind, chunks[b"data"], bytes_per_second)
-        yield Part(start=start, end=end, decoder=Decoder.FFMPEG)
+        yield Part(start=start, end=end, decoder=Decoder.FFMPEG, tells_length=False)
         start = end
 
 
@@ -130,7 +131,7 @@ def _find_coded_end(file: BufferedReader, kind: _Kind, data: Chunk, bytes_per_se
     size = size_of(file)
     length = _find_claim(file, kind, data, None)
     if length is None:
-        return size
+        return find_next_file(file, data.start, _NEXT_FILE)
     end = data.start + length
     if end > size:
         raise RecordingError(
@@ -186,7 +187,7 @@ def _read_file(file: BufferedReader, kind: _Kind, position: int, size: int) -> t
 def _find_claim(file: BufferedReader, kind: _Kind, data: Chunk, ds64: Chunk | None) -> int | None:
     """Find how many bytes of samples are claimed; None for all that is there."""
     if kind.is_wide:
-        return data.length or None
+        return data.length if 0 < data.length < _STREAMING_FROM_WIDE else None
     if data.length == _WRAPS_AT - 1 and ds64 is not None and ds64.length >= 16:
         return int.from_bytes(read_at(file, ds64.start + 8, 8), "little")
     if data.length not in _STREAMING_SIZES and data.length < _STREAMING_SIZES_FROM:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from batchjobs.audio.parts import Decoder, Part
 from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, find_bytes, read_at, size_of
+from batchjobs.audio.trailers import skip_trailers
 from batchjobs.errors import RecordingError
 
 
@@ -43,7 +44,8 @@ def read_matroska(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
 
 def read_asf(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
     """Find the files in a Windows Media file."""
-    return _find_parts(file, _read_object, _ASF_HEADER, 0)
+    parts = _find_parts(file, _read_object, _ASF_HEADER, 0)
+    return tuple(replace(part, tells_length=not _is_broadcast(file, part)) for part in parts)
 
 
 def read_caf(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
@@ -58,7 +60,18 @@ def read_caf(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
 
 def read_avi(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
     """Find the files in an AVI video."""
-    return _find_parts(file, _read_riff, b"AVI LIST", 8)
+    parts = _find_parts(file, _read_riff, b"AVI LIST", 8)
+    return tuple(replace(part, tells_length=False) for part in parts)
+
+
+def read_flash(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
+    """Find the files in a Flash video."""
+    return _find_parts(file, _read_flash_tag, b"FLV\x01", 0)
+
+
+def read_wavpack(file: BufferedReader, _offset: int) -> tuple[Part, ...]:
+    """Find the files in a WavPack file."""
+    return _find_parts(file, _read_wavpack_block, b"wvpk", 0)
 
 
 def _find_parts(file: BufferedReader, read: _Read, mark: bytes, mark_at: int) -> tuple[Part, ...]:
@@ -74,13 +87,16 @@ def _find_parts(file: BufferedReader, read: _Read, mark: bytes, mark_at: int) ->
         RecordingError: It is cut off.
     """
     size = size_of(file)
-    starts = []
-    position = 0
+    starts: list[int] = []
+    ends: list[int] = []
+    position = end = 0
     while position < size:
         piece = read(file, position, size)
         if piece is None:
             found = find_bytes(file, position, mark)
-            position = max(found - mark_at, position + 1) if found >= 0 else size
+            place = max(found - mark_at, position + 1) if found >= 0 else size
+            is_tag = skip_trailers(file, position, size) >= place  # zeros may be of what follows
+            end, position = position if is_tag else place, place
             continue
         if piece.end > size and not piece.is_idle:
             raise RecordingError(
@@ -88,12 +104,13 @@ def _find_parts(file: BufferedReader, read: _Read, mark: bytes, mark_at: int) ->
                 hint=KEEP_REST_HINT,
             )
         if piece.is_first:
+            ends += [end] if starts else []
             starts.append(position)
-        position = piece.end
+        end = position = piece.end
     starts = [0, *starts[1:]]
     return tuple(
         Part(start=start, end=end, decoder=Decoder.FFMPEG)
-        for start, end in zip(starts, [*starts[1:], size], strict=True)
+        for start, end in zip(starts, [*ends, size], strict=True)
     )
 
 
@@ -170,6 +187,18 @@ def _read_object(file: BufferedReader, position: int, size: int) -> _Piece | Non
     return _Piece(position + length, identity == _ASF_HEADER, identity in _ASF_INDEXES)
 
 
+_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_PROPERTIES_WITHIN: Final = 65_536
+_ASF_FLAGS_AT: Final = 88
+
+
+def _is_broadcast(file: BufferedReader, part: Part) -> bool:
+    """Tell whether a Windows Media file was streamed, and says nothing of its length."""
+    head = read_at(file, part.start, _ASF_PROPERTIES_WITHIN)
+    at = head.find(_ASF_PROPERTIES)
+    return at < 0 or bool(head[at + _ASF_FLAGS_AT : at + _ASF_FLAGS_AT + 1] > b"\0")
+
+
 _CAF_HEAD_BYTES: Final = 8
 _MOST_ODD_BYTES: Final = 4_096
 """More than this behind the last chunk may be sound."""
@@ -199,11 +228,46 @@ def _find_chunks_end(file: BufferedReader, part: Part) -> int:
     return position
 
 
+_STREAMING_SIZES_FROM: Final = 0xFFFF_FF00
+
+
 def _read_riff(file: BufferedReader, position: int, size: int) -> _Piece | None:
     """Read one of the lists that an AVI is made of: the first, or a continuation."""
     head = read_at(file, position, 12)
     if not head.startswith(b"RIFF") or head[8:] not in {b"AVI ", b"AVIX"}:
         return None
     length = int.from_bytes(head[4:8], "little")
-    end = position + 8 + length + length % 2 if length else size
-    return _Piece(min(end, size) if end == size + 1 else end, head[8:] == b"AVI ")
+    end = position + 8 + length + length % 2
+    # The last byte may be missing that makes a list even; a streamed one tells no size.
+    if not length or length >= _STREAMING_SIZES_FROM or end == size + 1:
+        end = size
+    return _Piece(end, head[8:] == b"AVI ")
+
+
+_FLASH_HEAD_BYTES: Final = 13
+_FLASH_TAGS: Final = frozenset({8, 9, 18})
+
+
+def _read_flash_tag(file: BufferedReader, position: int, size: int) -> _Piece | None:
+    """Read a tag of a Flash video (FLV specification, E.3), or the head of one."""
+    head = read_at(file, position, 11)
+    if head.startswith(b"FLV\x01"):
+        return _Piece(position + _FLASH_HEAD_BYTES, is_first=True)
+    if len(head) < 11 or head[0] not in _FLASH_TAGS:
+        return None
+    end = position + 11 + int.from_bytes(head[1:4])
+    return _Piece(end if end == size else end + 4)
+
+
+_WAVPACK_BEGINS: Final = 1 << 11
+"""The flag of the first block of several for the same samples."""
+
+
+def _read_wavpack_block(file: BufferedReader, position: int, _size: int) -> _Piece | None:
+    """Read a block of a WavPack file (its format's version 4)."""
+    head = read_at(file, position, 32)
+    if len(head) < 32 or not head.startswith(b"wvpk"):
+        return None
+    flags = int.from_bytes(head[24:28], "little")
+    is_first = head[16:20] == bytes(4) and bool(flags & _WAVPACK_BEGINS)
+    return _Piece(position + 8 + int.from_bytes(head[4:8], "little"), is_first)

@@ -4,6 +4,7 @@ import io
 import struct
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -29,14 +30,29 @@ CONTAINERS = [
     ("asf", "wmav2", {}),
     ("caf", "pcm_s16le", {}),
     ("avi", "mp3", {}),
+    ("flv", "aac", {}),
+    ("wv", "wavpack", {}),
+]
+STREAMED = [
+    ("asf", "wmav2"),
+    ("avi", "mp3"),
+    ("w64", "pcm_s16le"),
+    ("wav", "pcm_s16le"),
+    ("wav", "adpcm_ms"),
+    ("aiff", "pcm_s16be"),
+    ("au", "pcm_s16be"),
+    ("caf", "pcm_s16be"),
+    ("flac", "flac"),
+    ("mp3", "libmp3lame"),
+    ("matroska", "libopus"),
+    ("ogg", "libopus"),
+    ("flv", "aac"),
 ]
 STREAMS = [
     ("adts", "aac"),
     ("ac3", "ac3"),
     ("mpegts", "aac"),
     ("mp2", "mp2"),
-    ("wv", "wavpack"),
-    ("flv", "aac"),
     ("vob", "mp2"),
 ]
 CODED = ["adpcm_ms", "adpcm_ima_wav", "mp3", "mp2", "adpcm_g726", "g722", "pcm_mulaw", "pcm_alaw"]
@@ -70,6 +86,35 @@ def write(
         container.mux(stream.encode(None))
         container.close()
         return Path(file.name).read_bytes()
+
+
+class Pipe(io.RawIOBase):
+    """Where nothing can be written twice, as to another program."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def writable(self) -> bool:
+        """Say that it can be written."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Keep what is written."""
+        self.content += bytes(data)
+        return len(data)
+
+
+def stream_to_pipe(samples: np.ndarray, form: str, codec: str) -> bytes:
+    """Write a file whose writer cannot go back to correct its header."""
+    pipe = Pipe()
+    with av.open(pipe, "w", format=form) as container:
+        stream = container.add_stream(codec, rate=RATE, layout="mono")
+        assert isinstance(stream, av.AudioStream)
+        stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = RATE, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return bytes(pipe.content)
 
 
 def pitches(path: Path) -> list[int]:
@@ -144,6 +189,18 @@ def test_coded_wavs_are_read_and_joined(tmp_path: Path, codec: str) -> None:
     path.write_bytes(one[:-1_000])
     with pytest.raises(RecordingError, match="truncated"):
         decoding.probe(path)
+
+
+@pytest.mark.parametrize(("form", "codec"), STREAMED)
+def test_streamed_files_are_heard_whole_and_joined(tmp_path: Path, form: str, codec: str) -> None:
+    """Headers that tell no length, or a wrong one, of files that were written to a pipe."""
+    path = tmp_path / "streamed"
+    one, other = (stream_to_pipe(tone(hertz, 2.05), form, codec) for hertz in (LOW, HIGH))
+    path.write_bytes(one)
+    assert decoding.probe(path).seconds == pytest.approx(2.05, abs=0.15)
+    assert is_like(pitches(path), [LOW] * 4)
+    path.write_bytes(one + other)
+    assert is_like(pitches(path), [LOW] * 4 + [HIGH] * 4)
 
 
 def test_gsm_in_wav_is_read(tmp_path: Path) -> None:
