@@ -7,6 +7,7 @@ from pathlib import Path
 from batchjobs.api.check_report import CheckReport, Choice
 from batchjobs.api.checking import Checker
 from batchjobs.api.request import request_of
+from batchjobs.api.scoring import ClipScorer
 from batchjobs.api.survey import refuse_purchases, survey_run
 from batchjobs.api.takes import MOST_TAKES
 from batchjobs.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ def check(
     sample: float = 1.0,
     worst: int | None = None,
     regenerate: int = 0,
+    quality: bool = False,
     distinguish: Collection[str] = (),
     observe: Observer | None = None,
 ) -> CheckReport:
@@ -40,6 +42,7 @@ def check(
         sample: Which share of the clips: 0.05 is one of twenty, the same ones each time.
         worst: Only so many clips, those with the worst signs.
         regenerate: How many times a bad clip may be bought again, over all checks of this run.
+        quality: Whether each clip gets scores by a model of listeners, computed on this machine.
         distinguish: What is to make a difference between two texts, though it usually makes none;
             names of `Step`.
         observe: Gets every event of the runs that this takes.
@@ -50,12 +53,12 @@ def check(
     Raises:
         NoRunError: There is no run in the folder.
         UsageError: An option is out of its range, or there is nothing to check.
-        MissingExtraError: The library that compares texts is not installed.
+        MissingExtraError: The library that compares texts, or what computes scores, is not installed.
         ConfigurationError: A key, price or setting is missing or wrong; nothing was bought.
         RunLockedError: Clips are to be bought again, and a run goes on in the folder.
         BatchjobsError: Anything else that keeps it from starting.
     """
-    choice = Choice(sample=sample, worst=worst, regenerate=regenerate)
+    choice = Choice(sample=sample, worst=worst, regenerate=regenerate, scores=quality)
     try:
         report = carry_out_check(folder, options or Options(), choice, distinguish, observe=observe)
     except signals.Interrupted as early:
@@ -73,6 +76,7 @@ def carry_out_check(
     *,
     observe: Observer | None = None,
     announce: Callable[[str, Plan], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> CheckReport:
     """Check as `check` does, but leave a signal in the report.
 
@@ -83,6 +87,7 @@ def carry_out_check(
         distinguish: As for `check`.
         observe: As for `check`.
         announce: Told what is about to be bought, and what it will cost, before each purchase.
+        progress: Called with the number of clips that have their scores.
     """
     load_library()
     _refuse_choice(choice)
@@ -100,6 +105,7 @@ def carry_out_check(
             options=request.options,
             choice=choice,
             steps=EVERY_STEP - {Step(name) for name in distinguish},
+            scorer=ClipScorer(looking, computes=choice.scores, progress=progress),
             observe=observe,
             announce=announce,
         )

@@ -13,11 +13,12 @@ from batchjobs.process import signals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which clips are checked, and how often they may be bought again; see `check`."""
+    """Which clips a check takes, how often they may be bought again, and if they get scores; see `check`."""
 
     sample: float = 1.0
     worst: int | None = None
     regenerate: int = 0
+    scores: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from batchjobs.api.check_report import CheckReport, Choice
 from batchjobs.api.hearing import Clip, hash_of, hear_clips, stream_clips
 from batchjobs.api.judging import Judge, score_transcript
 from batchjobs.api.report import RunReport
+from batchjobs.api.scoring import ClipScorer
 from batchjobs.api.survey import Survey
 from batchjobs.api.takes import (
     MOST_TAKES,
@@ -60,6 +61,7 @@ class Checker:
         options: Of the transcription.
         choice: Which clips.
         steps: What makes no difference between two texts.
+        scorer: Knows, or computes, what listeners would say.
         observe: Gets every event.
         announce: Told of each purchase before it is made.
     """
@@ -69,6 +71,7 @@ class Checker:
     options: Options
     choice: Choice
     steps: frozenset[Step]
+    scorer: ClipScorer
     observe: Observer | None = None
     announce: Callable[[str, Plan], None] | None = None
     _verdicts: Counter[CheckVerdict] = field(default_factory=Counter)
@@ -84,7 +87,7 @@ class Checker:
         with _open_if_free(self.looking.folder) as checkpoint:
             if checkpoint is not None:
                 finish_exchanges(checkpoint)
-        judge = Judge(self.looking.folder, self.steps)
+        judge = Judge(self.looking.folder, self.steps, self.scorer)
         only = self._find_worst(judge)
         if self.survey.clips:
             self._note_end(self._hear(self._stream_clips(only)))

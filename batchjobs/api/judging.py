@@ -4,13 +4,16 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
 from batchjobs.api.hearing import Clip, Heard, stream_heard
-from batchjobs.checkpoint import CheckRecord, CheckVerdict, ClipSigns, JobRecord
+from batchjobs.api.scoring import ClipScorer
+from batchjobs.checkpoint import CheckRecord, CheckVerdict, ClipSigns, JobRecord, SpeechScores
 from batchjobs.errors import RecordingError
 from batchjobs.quality.compare import Comparison, compare
 from batchjobs.quality.normalize import Step
@@ -27,6 +30,7 @@ from batchjobs.quality.voices import Voices
 _IN_MEMORY_BYTES: Final = 16 * 1024 * 1024
 _LENGTH_BYTES: Final = 4
 _CER_WEIGHT: Final = 10.0
+_SCORED_AT_ONCE: Final = 32
 
 
 class _Note(msgspec.Struct, frozen=True, array_like=True):
@@ -78,10 +82,12 @@ class Judge:
     Args:
         folder: The run folder.
         steps: What makes no difference between two texts.
+        scorer: Knows, or computes, what listeners would say.
     """
 
-    def __init__(self, folder: Path, steps: frozenset[Step]) -> None:
+    def __init__(self, folder: Path, steps: frozenset[Step], scorer: ClipScorer) -> None:
         self._folder = folder
+        self._scorer = scorer
         self._steps = steps
         self._voices = Voices()
         self._numbers: dict[str, int] = {}
@@ -130,8 +136,7 @@ class Judge:
             for note in notes:
                 hearing = note.hearing
                 self._recogniser.count(hearing, self._recogniser.judge(hearing))
-            for note in notes:
-                yield self._record(note)
+            yield from self._record_all(notes)
 
     def judge_takes(self, clips: Iterable[Clip]) -> Iterator[CheckRecord]:
         """Judge what was heard of takes, by what is known of the run's own clips.
@@ -139,8 +144,15 @@ class Judge:
         Args:
             clips: Measured, all of them.
         """
-        for clip, heard in stream_heard(self._folder, clips):
-            yield self._record(self._note(clip, heard))
+        heard_clips = stream_heard(self._folder, clips)
+        yield from self._record_all(self._note(clip, heard) for clip, heard in heard_clips)
+
+    def _record_all(self, notes: Iterable[_Note]) -> Iterator[CheckRecord]:
+        iterator = iter(notes)
+        while batch := list(islice(iterator, _SCORED_AT_ONCE)):
+            scores = self._scorer.score([note.clip for note in batch])
+            for note, each in zip(batch, scores, strict=True):
+                yield self._record(note, each)
 
     def _note(self, clip: Clip, heard: Heard) -> _Note:
         comparison = None if heard.text is None else compare(clip.text, heard.text, self._steps)
@@ -152,12 +164,13 @@ class Judge:
             return None
         return self._voices.describe(number, voice=clip.voice, spoken=clip.text, speed=clip.speed)
 
-    def _record(self, note: _Note) -> CheckRecord:
+    def _record(self, note: _Note, scores: SpeechScores | None) -> CheckRecord:
         hearing = note.hearing
         judgement = self._recogniser.judge(hearing)
         if why := self._recogniser.find_fault(hearing.group, judgement):
             judgement = doubt_judgement(judgement, why)
-        return _make_record(note.clip, note.heard, note.comparison, note.signs, judgement)
+        signs = note.signs if note.signs is None else replace(note.signs, scores=scores)
+        return _make_record(note.clip, note.heard, note.comparison, signs, judgement)
 
 
 def _make_record(

@@ -7,6 +7,7 @@ from batchjobs.checkpoint.checks import (
     CheckRecord,
     CheckVerdict,
     ClipSigns,
+    SpeechScores,
     WordRun,
     describe_check,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "SegmentRecord",
     "SentTotal",
     "SourceRecord",
+    "SpeechScores",
     "SpentTotal",
     "StagedTotal",
     "WordRun",

@@ -44,8 +44,23 @@ class WordRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechScores:
+    """What listeners would say of a clip, from 1 (bad) to 5 (excellent), as a model of them judges.
+
+    Attributes:
+        signal: Of the speech itself.
+        background: Of what is behind it.
+        overall: Of both.
+    """
+
+    signal: float
+    background: float
+    overall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSigns:
-    """What can be measured of a clip without a model.
+    """What can be measured of a clip, without a model but for the scores.
 
     Attributes:
         seconds: Its length.
@@ -59,6 +74,7 @@ class ClipSigns:
             deviations of it: above 0 is faster.
         pitch_hz: The middle pitch of the voiced parts; 0 if there are too few.
         voice_deviations: How far pitch and colour are from the voice's other clips, in deviations.
+        scores: What listeners would say, where that was asked for.
     """
 
     seconds: float
@@ -71,6 +87,7 @@ class ClipSigns:
     rate_deviations: float = 0.0
     pitch_hz: float = 0.0
     voice_deviations: float = 0.0
+    scores: SpeechScores | None = None
 
     @property
     def has_sound(self) -> bool:

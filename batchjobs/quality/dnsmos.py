@@ -11,13 +11,14 @@ package's own code is not used: it needs librosa for another model.
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs.audio.decoding import pcm_chunks
 from batchjobs.audio.pcm import to_floats
+from batchjobs.checkpoint import SpeechScores
 from batchjobs.errors import MissingExtraError
 
 _RATE: Final = 16_000
@@ -38,20 +39,6 @@ class _Session(Protocol):
     def run(
         self, outputs: None, inputs: dict[str, NDArray[np.float32]]
     ) -> list[NDArray[np.float32]]: ...
-
-
-class SpeechScores(NamedTuple):
-    """What listeners would say, from 1 (bad) to 5 (excellent).
-
-    Attributes:
-        signal: Of the speech itself.
-        background: Of what is behind it.
-        overall: Of both.
-    """
-
-    signal: float
-    background: float
-    overall: float
 
 
 class Dnsmos:
@@ -78,7 +65,8 @@ class Dnsmos:
             RecordingError: It cannot be read.
         """
         found = [self._score_window(window) for window in _cut(path)]
-        return SpeechScores(*(float(value) for value in np.mean(found, axis=0)))
+        signal, background, overall = (round(float(value), 3) for value in np.mean(found, axis=0))
+        return SpeechScores(signal=signal, background=background, overall=overall)
 
     def _score_window(self, window: _Floats) -> tuple[float, ...]:
         (raw,) = self._session.run(None, {"input_1": window[np.newaxis]})[0]

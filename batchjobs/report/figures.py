@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from batchjobs.checkpoint import SpentTotal
 from batchjobs.formatting import money
 from batchjobs.providers import Provider
-from batchjobs.report.rows import Known
+from batchjobs.report.rows import Known, quality_of
 
 MEASURES: Final = ("seconds", "rate", "cer", "quality")
 _BINS: Final = 32
@@ -56,7 +56,7 @@ class Measurements:
             "seconds": known.seconds or None,
             "rate": known.rate,
             "cer": check.cer if check is not None else None,
-            "quality": None,
+            "quality": quality_of(check),
         }
         for name, value in values.items():
             self._columns[name].append(math.nan if value is None else value)

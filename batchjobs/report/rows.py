@@ -185,11 +185,18 @@ def make_page_row(
         cer=_rounded(check.cer if check is not None else None, 4),
         wer=_rounded(check.wer if check is not None else None, 4),
         rate=_rounded(known.rate, 2),
-        quality=None,
+        quality=_rounded(quality_of(check), 2),
         attempts=record.attempts if record is not None else 0,
         decision=review.decision.value if review is not None and decided else "",
         note=review.note if review is not None and decided else "",
     )
+
+
+def quality_of(check: CheckRecord | None) -> float | None:
+    """Give what listeners would say of a clip, all in all; None if it has no score."""
+    if check is None or check.signs is None or check.signs.scores is None:
+        return None
+    return check.signs.scores.overall
 
 
 def _classes_of(record: JobRecord | None, check: CheckRecord | None) -> list[str]:

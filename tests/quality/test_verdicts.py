@@ -160,8 +160,12 @@ def test_a_voice_that_varies_is_not_another_one() -> None:
 def test_the_worst_signs_weigh_most() -> None:
     """Silence before all; then what is far from its voice, clipped, or has silence at an end."""
     usual = weigh_signs(SIGNS)
-    for change in ({"clipped": 0.01}, {"tail_silence_seconds": 3.0}, {"rate_deviations": -6.0}):
-        assert weigh_signs(replace(SIGNS, **change)) > usual + 1
+    for odd in (
+        replace(SIGNS, clipped=0.01),
+        replace(SIGNS, tail_silence_seconds=3.0),
+        replace(SIGNS, rate_deviations=-6.0),
+    ):
+        assert weigh_signs(odd) > usual + 1
     assert weigh_signs(replace(SIGNS, level_dbfs=-120.0)) > 100
 
 
