@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from batchjobs.checkpoint import Checkpoint, Decision, Review
+from batchjobs.formatting import money
 from batchjobs.jobs import BadRow
 from batchjobs.providers import BUILT_IN
 from batchjobs.report.clips import find_from_disk, find_from_server
@@ -234,7 +235,7 @@ def test_what_was_paid_is_told_by_day_voice_and_result(tmp_path: Path) -> None:
     assert re.fullmatch(r"2023-11-1[45]", day)
     assert (sessions, characters) == (4, 4_000)
     price = BUILT_IN["munsit"].cost_of(characters=4_000)
-    assert cost == f"{price:.2f} USD"
+    assert cost == money(price, "USD")
     assert [line[0] for line in costs["voice"]] == ["v"]
     assert [(line[0], line[1]) for line in costs["result"]] == [("done", 2), ("kept", 2)]
 
