@@ -121,7 +121,8 @@ def _make_part(file: BufferedReader, link: _Link) -> Part:
         )
     # libsndfile takes a stream without a last page for damaged, and of several hears the first.
     is_plain = len(codecs) == 1 and link.ended
-    # It reads the FLAC that it writes in Ogg, and not what FFmpeg writes.
+    # It fails at FLAC in Ogg as FFmpeg writes it (findings/ogg-flac.sh), and is asked only for want of
+    # another.
     is_read = codecs[0].startswith(_SNDFILE_CODECS) or (
         codecs[0].startswith(_FLAC) and find_spec("av") is None
     )
