@@ -31,6 +31,7 @@ from batchjobs.options.dataset import ExportSettings
 
 _VERSION: Final = 1
 """Of what is written: one that is killed goes on only as itself."""
+_PATTERNS: Final = frozenset("[](){}<>*?")
 Progress = Callable[[str, int, int], None]
 
 
@@ -248,6 +249,11 @@ def _find_target(
         Path(output) if output is not None else first.with_name(f"{first.name}-{settings.form}")
     )
     target = target.absolute()
+    if odd := set(target.name) & _PATTERNS:
+        raise UsageError(
+            f"some libraries would take '{min(odd)}' in {target.name} for a pattern",
+            hint="give --output a name without brackets, braces and asterisks",
+        )
     if any(target.resolve() in {each.resolve(), *each.resolve().parents} for each in folders):
         raise UsageError(f"{target} is, or holds, a run", hint="give another --output")
     return target

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from batchjobs.dataset.layout import ALL_ENDINGS, Entries, Plan, WrittenFile
+from batchjobs.dataset.layout import TORCHCODEC_ENDINGS, Entries, Plan, WrittenFile
 from batchjobs.dataset.layouts import arrow
 from batchjobs.dataset.layouts.clip_files import ClipFiles
 from batchjobs.dataset.layouts.written import describe_file
@@ -16,7 +16,7 @@ class HuggingFace:
     is Parquet because as CSV or JSON Lines ids become numbers, and dates something else.
     """
 
-    endings = ALL_ENDINGS
+    endings = TORCHCODEC_ENDINGS
     is_uniform = False
     has_clip_files = True
 

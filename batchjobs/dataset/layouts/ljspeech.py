@@ -99,7 +99,8 @@ class _Clips(ClipFiles):
 
 def clean_text(text: str) -> str:
     """Take out of a text what would end a field or a line, or begin a quoted field."""
-    return _BREAKS.sub(" ", text).lstrip(_QUOTES)
+    joined = _BREAKS.sub(" ", text)
+    return (text if joined == text else joined.strip()).lstrip(_QUOTES)
 
 
 def _stem_of(path: str, root: str) -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from batchjobs.dataset.clips import Clip
-from batchjobs.dataset.layout import ALL_ENDINGS, Entries, Plan, WrittenFile
+from batchjobs.dataset.layout import TORCHCODEC_ENDINGS, Entries, Plan, WrittenFile
 from batchjobs.dataset.layouts import arrow
 from batchjobs.dataset.layouts.written import describe_file
 from batchjobs.dataset.samples import Sample
@@ -13,7 +13,7 @@ from batchjobs.dataset.samples import Sample
 class Parquet:
     """``data/train-00000-of-00007.parquet``."""
 
-    endings = ALL_ENDINGS
+    endings = TORCHCODEC_ENDINGS
     is_uniform = False
     has_clip_files = False
 

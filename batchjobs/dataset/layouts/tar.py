@@ -20,8 +20,8 @@ _BLANK_SUM: Final = 8 * ord(" ")
 class TarWriter:
     """Writes a tar file of plain files, and hashes it on the way.
 
-    By hand: `tarfile` takes 35 us for a member's header, this 3 us (measured), and a million samples
-    have three million members.
+    By hand: `tarfile` takes nine times as long for the same header (53 us and 6, measured), and a
+    million samples have three million members.
 
     Args:
         path: The file, which is replaced if it is there.

@@ -6,7 +6,7 @@ import orjson
 
 from batchjobs.dataset.clips import Clip
 from batchjobs.dataset.columns import as_text
-from batchjobs.dataset.layout import ALL_ENDINGS, Entries, Plan, WrittenFile
+from batchjobs.dataset.layout import TORCHCODEC_ENDINGS, Entries, Plan, WrittenFile
 from batchjobs.dataset.layouts.tar import TarWriter
 from batchjobs.dataset.samples import Sample
 
@@ -19,7 +19,7 @@ class WebDataset:
     comes later to the types of the first.
     """
 
-    endings = ALL_ENDINGS
+    endings = TORCHCODEC_ENDINGS
     is_uniform = True
     has_clip_files = False
 
