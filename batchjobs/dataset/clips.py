@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -53,7 +53,7 @@ class Clip:
     sample_rate: int
     size: int
     sha256: str
-    path: Path
+    path: str
     content: bytes | None = None
     is_made: bool = False
 
@@ -64,7 +64,7 @@ class Clip:
 
     def read(self) -> bytes:
         """Read its whole content."""
-        return self.path.read_bytes() if self.content is None else self.content
+        return Path(self.path).read_bytes() if self.content is None else self.content
 
     def write(self, descriptor: int) -> None:
         """Write its content into an empty file."""
@@ -72,13 +72,14 @@ class Clip:
             if self.content is not None:
                 file.write(self.content)
                 return
-            with self.path.open("rb") as source:
+            with Path(self.path).open("rb") as source:
                 shutil.copyfileobj(source, file, _BLOCK_BYTES)
 
 
 def ending_of(sample: Sample) -> str:
     """Say what a sample's file is called at its end, without the dot; opus and oga are Ogg."""
-    ending = PurePath(sample.path).suffix.removeprefix(".").lower()
+    # By hand: a path's own parsing of a million rows took a third of the time (measured).
+    ending = sample.path.rpartition("/")[2].rpartition(".")[2].lower()
     return _OTHER_ENDINGS.get(ending, ending)
 
 
@@ -109,12 +110,12 @@ class ClipMaker:
         found = _read_whole(sample)
         recording = None
         if sample.kind is Kind.STT or not sample.frames:
-            recording = decoding.probe(found.path)
+            recording = decoding.probe(Path(found.path))
         rate = recording.sample_rate if recording is not None else sample.sample_rate
         if self._is_fit(sample, recording, rate):
             frames = sample.frames
             if recording is not None:
-                frames, rate = decoding.measure(found.path)
+                frames, rate = decoding.measure(Path(found.path))
             return Clip(
                 ending=ending_of(sample),
                 frames=frames,
@@ -124,7 +125,7 @@ class ClipMaker:
                 path=found.path,
                 content=found.content,
             )
-        return self._convert(sample, found.path, rate)
+        return self._convert(sample, Path(found.path), rate)
 
     def _is_fit(self, sample: Sample, recording: Recording | None, rate: int) -> bool:
         """Say whether a file can go into the dataset as it is."""
@@ -151,18 +152,19 @@ class ClipMaker:
         return self._write(pieces, frames=frames, sample_rate=rate, ending=ending)
 
     def _write(self, pieces: _Pieces, *, frames: int, sample_rate: int, ending: str) -> Clip:
-        path, content = Path(), None
+        path, content = "", None
         if 2 * frames <= _IN_MEMORY_BYTES:
             content = encode(b"".join(pieces()), sample_rate=sample_rate, format=ending)
             size, digest = len(content), hashlib.sha256(content).hexdigest()
         else:
-            path = self._scratch / f"clip.{ending}"
-            with path.open("w+b") as file:
+            scratch = self._scratch / f"clip.{ending}"
+            path = str(scratch)
+            with scratch.open("w+b") as file:
                 write_pcm(
                     file.fileno(), pieces(), frames=frames, sample_rate=sample_rate, format=ending
                 )
                 size = os.fstat(file.fileno()).st_size
-            digest = decoding.sha256_of(path)
+            digest = decoding.sha256_of(scratch)
         return Clip(
             ending=ending,
             frames=frames,
@@ -180,7 +182,7 @@ class ClipMaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    path: Path
+    path: str
     size: int
     sha256: str
     content: bytes | None
@@ -192,9 +194,9 @@ def _read_whole(sample: Sample) -> _File:
     Raises:
         RecordingError: It is not, or is not there.
     """
-    path = Path(sample.path)
+    path = sample.path
     try:
-        with path.open("rb", buffering=0) as file:
+        with FileIO(path) as file:
             size = os.fstat(file.fileno()).st_size
             if sample.bytes and size != sample.bytes:
                 raise RecordingError(f"{path} has {size:,} bytes, not {sample.bytes:,}")

@@ -130,6 +130,6 @@ def _clip_of(written: ClipEntry) -> Clip:
         sample_rate=written.sample_rate,
         size=written.bytes,
         sha256=written.sha256,
-        path=Path(),
+        path="",
         is_made=written.is_made,
     )

@@ -88,7 +88,15 @@ def prepare(folder: Path) -> tuple[Path, Path, Path]:
             (place / "ready").touch()
     if not readers.exists():
         wheels = folder / "wheels"
-        command = [real / "bin/pip", "download", "-q", "--no-deps", "-d", wheels, *WHEELS]
+        command: list[str | Path] = [
+            real / "bin/pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "-d",
+            wheels,
+            *WHEELS,
+        ]
         subprocess.run(command, check=True)
         for wheel in wheels.glob("*.whl"):
             zipfile.ZipFile(wheel).extractall(readers)
@@ -134,7 +142,7 @@ def lint_flat(dslint: Path, dataset: Path, folder: Path) -> None:
     folder.mkdir()
     for metadata in dataset.glob("*/metadata.parquet"):
         (folder / f"{metadata.parent.name}.parquet").symlink_to(metadata.resolve())
-    command = [dslint, folder, "--duration", "seconds", "--no-color"]
+    command: list[str | Path] = [dslint, folder, "--duration", "seconds", "--no-color"]
     done = subprocess.run(command, env=quiet(), capture_output=True, text=True, check=False)
     print("dslint:", done.stdout.splitlines()[-1], f"(exit code {done.returncode})")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -182,7 +190,7 @@ def main() -> None:
         assert report.rows == given.rows
         print(f"{form}: {report.rows:,} rows, {report.seconds:,.0f} s, made anew: {report.made:,}")
         script = ROOT / "tests/proofs/readers.py"
-        command = [python, script, form, report.path, expected_file, readers]
+        command: list[str | Path] = [python, script, form, report.path, expected_file, readers]
         subprocess.run(command, env=quiet(), cwd=work, check=True)
     print("all of it as it should be")
 

@@ -160,7 +160,9 @@ def pretend_packages(root: Path, *names: str) -> None:
 def take_function(path: Path, name: str, **names: object) -> None:
     """Let one function of a file be imported, without what the file would bring."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    found: list[ast.stmt] = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
+    ]
     module = types.ModuleType("nemo.collections.asr.data.audio_to_text")
     vars(module).update(names)
     exec(compile(ast.Module(found, []), str(path), "exec"), vars(module))

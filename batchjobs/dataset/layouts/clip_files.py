@@ -39,7 +39,7 @@ class ClipFiles:
                 self._folders.add(target.parent)
             target.unlink(missing_ok=True)
             if self._links and not clip.is_made:
-                self._link(clip.path, target)
+                self._link(Path(clip.path), target)
             else:
                 _write(clip, target)
                 self._written.append(target)
