@@ -12,7 +12,6 @@ import pybase64
 
 from batchjobs.audio.pcm import wav_header
 
-WAV_HEADER_BYTES: Final = 44
 _HEAD: Final = b'{"event":"audio_chunk","data":{"audioBuffer":'
 _TAIL: Final = b"}}"
 

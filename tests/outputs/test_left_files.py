@@ -14,9 +14,14 @@ def test_audio_of_rows_that_were_taken_out_is_told(command: Command, folder: Pat
     manifest.write_text("id,text\na,alpha\nb,bravo\nc,charlie\n")
     assert "belong" not in command(*RUN).out
     manifest.write_text("id,text\na,alpha\nb2,bravo\n")
-    words = "2 files belong to no row any more: audio/b.wav, audio/c.wav; to see and remove them: "
+    words = "2 files belong to no row any more: audio/b.wav, audio/c.wav; "
     for line in (RUN, RUN, ("status", "outputs/t"), ("verify", "outputs/t")):
-        assert f"\n{words}batchjobs prune outputs/t\n" in f"\n{command(*line).out}", line
+        (told,) = [told for told in command(*line).out.splitlines() if told.startswith(words)]
+        way = told.removeprefix(words)
+        if " prune " in way:  # what is named is a command, and what is not, is no use to anybody
+            assert command("prune", "--help").code == 0
+        else:
+            assert way == "remove them, or put their rows back"
     assert batchjobs.status("outputs/t").left_files.count == 2
     Path("outputs/t/audio/b.wav").unlink()
     assert "1 file belongs to no row any more: audio/c.wav" in command(*RUN).out

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batchjobs.protocol import codec
 
+_HEADER_BYTES = 44
 _PCM = struct.pack("<6h", 0, 1, -1, 32767, -32768, 1234)
 _FORMAT = struct.pack("<HHIIHH", 1, 1, 16_000, 32_000, 2, 16)
 
@@ -74,7 +75,7 @@ def test_a_wav_is_read_by_others(rate: int) -> None:
     with wave.open(io.BytesIO(codec.wav_of(_PCM, rate))) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, rate)
         assert file.readframes(99) == _PCM
-    assert len(codec.wav_of(b"", rate)) == codec.WAV_HEADER_BYTES
+    assert len(codec.wav_of(b"", rate)) == _HEADER_BYTES
 
 
 @given(st.binary(max_size=100), st.integers(1_000, 192_000))
@@ -156,11 +157,11 @@ def test_any_bytes_are_samples_or_told(data: bytes, is_riff: bool) -> None:
 def test_every_truncation_of_a_wav_is_told_or_shorter() -> None:
     """A WAV cut anywhere is an error, or its samples up to there."""
     whole = codec.wav_of(_PCM, 16_000)
-    for end in range(4, codec.WAV_HEADER_BYTES):
+    for end in range(4, _HEADER_BYTES):
         with pytest.raises(ValueError, match="WAV"):
             codec.pcm_of_chunk(whole[:end])
-    for end in range(codec.WAV_HEADER_BYTES, len(whole) + 1):
-        assert codec.pcm_of_chunk(whole[:end]) == (_PCM[: end - codec.WAV_HEADER_BYTES], 16_000)
+    for end in range(_HEADER_BYTES, len(whole) + 1):
+        assert codec.pcm_of_chunk(whole[:end]) == (_PCM[: end - _HEADER_BYTES], 16_000)
 
 
 def test_all_byte_values_of_a_second() -> None:
