@@ -20,9 +20,9 @@ _SOUND_ABOVE: Final = 0.03
 _SPEECH_ABOVE: Final = 0.1
 _VOICED_ABOVE: Final = 0.3
 _FULL_SCALE: Final = 32_760 / 32_768
-_COLOUR_FRAMES: Final = 48
-"""So many of the loud windows, evenly spread, tell pitch and colour as all of them do; of a clip of
-five seconds there are some 150, and they would take three times as long."""
+_COLOUR_FRAMES: Final = 24
+"""So many of the loud windows and up to twice as many, evenly spread, tell pitch and colour as all do."""
+_ENOUGH_HZ: Final = 8_000
 _FRAME_SECONDS: Final = 0.04
 _COLOUR_WITHIN_SECONDS: Final = 120.0
 _LOWEST_PITCH_HZ, _HIGHEST_PITCH_HZ = 60.0, 420.0
@@ -141,19 +141,23 @@ def _measure_voice(
     samples: _Floats, powers: _Floats, sample_rate: int
 ) -> tuple[float, tuple[float, ...]]:
     """Measure pitch and colour by some of the loud frames."""
-    size = round(sample_rate * _FRAME_SECONDS)
+    step = max(1, int(sample_rate / _ENOUGH_HZ))
+    size = round(sample_rate * _FRAME_SECONDS) // step * step
     width = max(1, round(sample_rate * _WINDOW_SECONDS))
     loud = np.flatnonzero(powers >= powers.max() * _VOICED_ABOVE**2) * width
     loud = loud[loud + size <= len(samples)]
     if not len(loud):
         return 0.0, (0.0,) * BANDS
-    chosen = loud[np.linspace(0, len(loud) - 1, min(_COLOUR_FRAMES, len(loud))).astype(np.intp)]
-    frames = samples[chosen[:, None] + np.arange(size)] * np.hanning(size).astype(np.float32)
-    spectrum = np.abs(np.fft.rfft(frames, n=2 * size, axis=1)) ** 2
-    return _find_pitch(spectrum, sample_rate), _measure_colour(spectrum, sample_rate)
+    chosen = loud[:: max(1, len(loud) // _COLOUR_FRAMES)]
+    frames = samples[chosen[:, None] + np.arange(size)]
+    # Neither pitch nor bands need more: a quarter of the time at 24 kHz.
+    frames = sum((frames[:, at::step] for at in range(1, step)), start=frames[:, ::step])
+    frames = frames * np.hanning(frames.shape[1]).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(frames, n=2 * frames.shape[1], axis=1)) ** 2
+    return _find_pitch(spectrum, sample_rate / step), _measure_colour(spectrum, sample_rate / step)
 
 
-def _find_pitch(spectrum: NDArray[np.float64], sample_rate: int) -> float:
+def _find_pitch(spectrum: _Floats, sample_rate: float) -> float:
     """Find the middle pitch of the voiced frames, by autocorrelation."""
     correlation = np.fft.irfft(spectrum, axis=1)
     shortest = int(sample_rate / _HIGHEST_PITCH_HZ)
@@ -169,7 +173,7 @@ def _find_pitch(spectrum: NDArray[np.float64], sample_rate: int) -> float:
     return float(np.median(sample_rate / (at[voiced] + shortest)))
 
 
-def _measure_colour(spectrum: NDArray[np.float64], sample_rate: int) -> tuple[float, ...]:
+def _measure_colour(spectrum: _Floats, sample_rate: float) -> tuple[float, ...]:
     """Measure how much lies in each band, in decibels against the mean of all."""
     step = sample_rate / 2 / (spectrum.shape[1] - 1)
     edges = np.geomspace(_LOWEST_BAND_HZ, _HIGHEST_BAND_HZ, BANDS + 1) / step

@@ -10,7 +10,11 @@ from batchjobs.quality.compare import Comparison
 
 VOICE_DEVIATIONS: Final = 8.0
 """So far from its voice's other clips, one is another voice's: of espeak's 600 whole clips of 1.5 s
-and more none was beyond 6.5, of those that another voice had spoken all were beyond 11."""
+and more none was beyond 5.7, of those that another voice had spoken all were beyond 14."""
+RATE_DEVIATIONS: Final = 6.5
+"""So far from what its voice takes for its text, a clip says more or less than that, even if the
+recogniser, which may leave out what comes twice, heard the text and nothing else. Of espeak's 900 whole
+clips none was beyond 5.3; of those that repeat a third or lack one, all were beyond 7.1."""
 _LEAST_RUN: Final = 3
 """Of words, to be a loss and no mistake of one word's hearing."""
 _FALSE_ALARMS: Final = 2e-4
@@ -64,7 +68,7 @@ class Judgement:
         reasons: Why, a clause each.
         badness: The worst have most.
         by_ear: Whether it is bad by what was heard, and the recogniser may be at fault.
-        by_voice: Whether it is bad only because it does not sound like its voice.
+        by_voice: Whether it is bad only because it is unlike its voice's others.
     """
 
     verdict: CheckVerdict
@@ -124,7 +128,7 @@ class Recogniser:
         if judgement.by_ear and found.bad > max(_COMMON_CLIPS, _COMMON_SHARE * found.judged):
             return "so many of this voice's clips are heard like this that it is the recogniser"
         if judgement.by_voice and found.odd > max(_COMMON_CLIPS, _VARIED_SHARE * found.judged):
-            return "so many of this voice's clips differ that it is the voice"
+            return "so many of this voice's clips are like this that it is the voice"
         return ""
 
     def judge(self, hearing: Hearing) -> Judgement:
@@ -134,14 +138,14 @@ class Recogniser:
             reasons = ("there is no sound in it",)
             return Judgement(verdict=CheckVerdict.BAD, reasons=reasons, badness=_SILENT_BADNESS)
         judgement = self._judge_by_ear(hearing)
-        if signs is None or not is_odd(signs):
+        oddities = () if signs is None else _describe_oddities(signs)
+        if signs is None or not oddities:
             return judgement
-        pitch = f" (pitch {signs.pitch_hz:.0f} Hz)" if signs.pitch_hz else ""
-        reason = f"it does not sound like the voice's other clips{pitch}"
+        badness = 2 * _STEP + max(signs.voice_deviations, abs(signs.rate_deviations))
         return Judgement(
             verdict=CheckVerdict.BAD,
-            reasons=(*judgement.reasons, reason),
-            badness=max(judgement.badness, 2 * _STEP + signs.voice_deviations),
+            reasons=(*judgement.reasons, *oddities),
+            badness=max(judgement.badness, badness),
             by_ear=judgement.by_ear,
             by_voice=not judgement.by_ear,
         )
@@ -201,8 +205,19 @@ class Recogniser:
 
 
 def is_odd(signs: ClipSigns) -> bool:
-    """Whether a clip sounds so unlike its voice's others that it is another's."""
-    return signs.voice_deviations >= VOICE_DEVIATIONS
+    """Whether a clip is so unlike its voice's others that its voice, or its length, is another one."""
+    return bool(_describe_oddities(signs))
+
+
+def _describe_oddities(signs: ClipSigns) -> tuple[str, ...]:
+    found = []
+    if signs.voice_deviations >= VOICE_DEVIATIONS:
+        pitch = f" (pitch {signs.pitch_hz:.0f} Hz)" if signs.pitch_hz else ""
+        found.append(f"it does not sound like the voice's other clips{pitch}")
+    if abs(signs.rate_deviations) >= RATE_DEVIATIONS:
+        than = "shorter" if signs.rate_deviations > 0 else "longer"
+        found.append(f"its {signs.seconds:.1f} s are far {than} than the voice takes for its text")
+    return tuple(found)
 
 
 def doubt_judgement(judgement: Judgement, why: str) -> Judgement:

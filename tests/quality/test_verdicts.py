@@ -6,6 +6,7 @@ from dataclasses import replace
 from batchjobs.checkpoint import CheckRecord, CheckVerdict, ClipSigns, WordRun
 from batchjobs.quality.compare import compare
 from batchjobs.quality.verdicts import (
+    RATE_DEVIATIONS,
     VOICE_DEVIATIONS,
     Hearing,
     Judgement,
@@ -139,6 +140,11 @@ def test_signs_need_no_recogniser() -> None:
     assert judgement.verdict is CheckVerdict.BAD
     assert judgement.reasons == ("it does not sound like the voice's other clips (pitch 210 Hz)",)
     assert not judgement.by_ear
+    for deviations, than in ((RATE_DEVIATIONS, "shorter"), (-RATE_DEVIATIONS, "longer")):
+        other = replace(SIGNS, rate_deviations=deviations)
+        judgement = recogniser.judge(_hear(TEXTS[1], TEXTS[1], signs=other))
+        assert judgement.verdict is CheckVerdict.BAD
+        assert than in judgement.reasons[0]
     both = recogniser.judge(_hear(TEXTS[1], TEXTS[9], signs=odd))
     assert len(both.reasons) > 1
 
