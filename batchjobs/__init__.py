@@ -7,7 +7,7 @@
         print(result["id"], result["output"])
 
 Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
-`review`, `check`, `scan`, `bind`, `export`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
+`review`, `check`, `scan`, `bind`, `export`, `prune`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
 `write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run`
 for programs that use trio.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batchjobs.api.check_report import CheckReport
     from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
+    from batchjobs.api.prune import Pruned, PruneReport, prune
     from batchjobs.api.report import RunReport
     from batchjobs.api.review import ReviewReport, review
     from batchjobs.api.run import plan, run, run_async
@@ -76,6 +77,8 @@ __all__ = [
     "PageReport",
     "Plan",
     "ProbeReport",
+    "PruneReport",
+    "Pruned",
     "ReviewReport",
     "RunFinished",
     "RunReport",
@@ -97,6 +100,7 @@ __all__ = [
     "export",
     "plan",
     "probe",
+    "prune",
     "read_book",
     "read_results",
     "review",

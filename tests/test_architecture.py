@@ -81,6 +81,7 @@ COVERED = {
     "faults/doubt": "cli/commands/accept",
     "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",
+    "api/prune": "outputs/pruning cli/commands/prune checkpoint/leftovers",
     "api/run": "execute prepare report request",
     "api/check": "check_report checking hearing judging survey takes",
     "audio/encoding": "formats",

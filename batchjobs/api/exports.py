@@ -13,6 +13,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.api.check_report": "CheckReport",
     "batchjobs.api.page": "PageReport write_report",
     "batchjobs.api.probe": "ProbeReport probe",
+    "batchjobs.api.prune": "PruneReport Pruned prune",
     "batchjobs.api.report": "RunReport",
     "batchjobs.api.review": "ReviewReport review",
     "batchjobs.api.run": "plan run run_async",

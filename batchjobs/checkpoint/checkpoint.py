@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.checkpoint import finished, ledger, loudness, reviews, segments
+from batchjobs.checkpoint import finished, ledger, leftovers, loudness, reviews, segments
 from batchjobs.checkpoint.checks import CheckRecord, Checks, write_checks
 from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.leftovers import Leftovers
 from batchjobs.checkpoint.lock import is_locked
 from batchjobs.checkpoint.lookups import Lookups
 from batchjobs.checkpoint.loudness import LoudnessRecord, LoudnessRecords
@@ -44,6 +45,7 @@ class Checkpoint:
         totals: Sums.
         checks: What a check found of finished results.
         reviews: Decisions of those who listened.
+        leftovers: What no row needs.
         loudness: How loud finished files are.
     """
 
@@ -57,6 +59,7 @@ class Checkpoint:
         self.totals = Totals(database)
         self.checks = Checks(database)
         self.reviews = Reviews(database)
+        self.leftovers = Leftovers(database)
         self.loudness = LoudnessRecords(database)
 
     # -- opening --------------------------------------------------------------------------------
@@ -232,6 +235,29 @@ class Checkpoint:
             ledger.forget_apart(connection, record)
             ledger.write_records(connection, [record])
             finished.note_outcomes(connection, [record])
+
+    def forget(self, paths: Sequence[str], *, is_any: bool = False) -> None:
+        """Drop what is known of results that no row has, before their files go.
+
+        Args:
+            paths: Of their main files, or of segments'.
+            is_any: Also where a row has them.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(_DROP_REPORT)
+            leftovers.forget(connection, paths, is_any=is_any)
+
+    def disown(self, paths: Sequence[str]) -> None:
+        """Drop that files were ours, now that they are gone.
+
+        Raises:
+            DiskError: The disk failed.
+        """
+        with self._database.transaction() as connection:
+            leftovers.disown(connection, paths)
 
     def accept(self, record: JobRecord, *, kept: JobRecord) -> None:
         """Make a suspect job done, in one transaction.

@@ -14,7 +14,7 @@ _DONORS: Final = 20
 """Of ten thousand rows that ask the same, each would read all the others."""
 _IS_SUSPECT: Final = f"path >= '{run_folder.SUSPECTS}/' AND path < '{run_folder.SUSPECTS}0'"
 """A range, which an index knows: 0 comes after the slash."""
-_IS_RESULT: Final = f"""NOT ({_IS_SUSPECT})
+IS_RESULT: Final = f"""NOT ({_IS_SUSPECT})
     AND NOT (path >= '{run_folder.SEGMENTS}/' AND path < '{run_folder.SEGMENTS}0')"""
 
 
@@ -131,11 +131,11 @@ class Lookups:
 
     def count_own_files(self) -> int:
         """Count the paths of results that were ever ours."""
-        return self._database.select_number(f"SELECT count(*) FROM own_files WHERE {_IS_RESULT}")
+        return self._database.select_number(f"SELECT count(*) FROM own_files WHERE {IS_RESULT}")
 
     def find_unasked(self) -> list[str]:
         """Find the paths of results that were ever ours and that no row names, in order."""
-        query = f"""SELECT path FROM own_files WHERE {_IS_RESULT}
+        query = f"""SELECT path FROM own_files WHERE {IS_RESULT}
                     EXCEPT SELECT output FROM rows ORDER BY path"""
         return self._database.select(query, (), _read_first)
 

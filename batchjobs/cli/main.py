@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "plan": "Check and price a manifest; spends nothing.",
     "probe": "Find out how a service ends its audio.",
     "providers": "List the providers and their settings.",
+    "prune": "Show, and remove, what no row needs any more.",
     "report": "Write a page to look at a run and listen to it.",
     "results": "Print the results, at any time.",
     "review": "Carry out what was decided in the report.",

@@ -80,6 +80,9 @@ made: batchjobs.ExportReport = batchjobs.export(
     [report.folder, "other"], batchjobs.ExportSettings(form="parquet"), output="corpus"
 )
 assert_type(made.rows, int)
+pruned: batchjobs.PruneReport = batchjobs.prune(report.folder, remove=lambda found: found.bytes > 1)
+first: list[batchjobs.Pruned] = list(pruned.found.values())
+assert_type(first[0].files, int)
 print(batchjobs.__version__)
 print(batchjobs.no_such_name)  # type: ignore[attr-defined]
 '''
