@@ -48,6 +48,7 @@ class Measurements:
     def add(self, known: Known) -> None:
         """Add a row."""
         check = known.outcome.check
+        cer, _ = known.compare()
         self.statuses[known.status] += 1
         if check is not None:
             self.verdicts[check.verdict.value] += 1
@@ -55,7 +56,7 @@ class Measurements:
         values = {
             "seconds": known.seconds or None,
             "rate": known.rate,
-            "cer": check.cer if check is not None else None,
+            "cer": cer,
             "quality": quality_of(check),
         }
         for name, value in values.items():

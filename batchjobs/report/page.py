@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import MissingExtraError
 from batchjobs.providers import Provider
+from batchjobs.quality.compare import load_library
 from batchjobs.report.clips import Clip, FindClip
 from batchjobs.report.embedding import embed, embed_each
 from batchjobs.report.figures import Measurements, make_costs
@@ -76,6 +77,7 @@ def make_page(
         MissingExtraError: The library for it is not installed.
     """
     template = _load_template("page.html")
+    _check_marks()
     measurements = Measurements()
     ranks: list[float] = []
     for known in _read(checkpoint):
@@ -204,7 +206,7 @@ def _make_rows(
                     clip=clip.url if clip is not None else "",
                     wave=_find_wave(waveforms, clip, known.seconds),
                     review=reviews.get(row.id),
-                    pieces=([known.said], [known.heard]),
+                    pieces=known.mark(),
                 )
     finally:
         waveforms.save()
@@ -238,6 +240,15 @@ def _load_template(name: str) -> "jinja2.Template":
     # Undefined names are mistakes of ours, and not gaps in a page.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(read_asset(name))
+
+
+def _check_marks() -> None:
+    try:
+        load_library()
+    except MissingExtraError as error:  # it names the extra of another command
+        raise MissingExtraError(
+            "'batchjobs report'", package="rapidfuzz", extra="report"
+        ) from error
 
 
 def _as_markup(text: str) -> "markupsafe.Markup":

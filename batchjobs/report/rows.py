@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 from batchjobs import text
 from batchjobs.checkpoint import CheckedOutcome, CheckRecord, CheckVerdict, JobRecord, Review
 from batchjobs.jobs import BadRow, Job, Kind, Status, sum_severity
+from batchjobs.quality.compare import compare
+from batchjobs.quality.marks import mark_differences
 
 NOT_RUN: Final = "not_run"
 _UNCHECKED: Final = "unchecked"
@@ -96,6 +98,21 @@ class Known(NamedTuple):
             return record.text
         return "" if check is None else check.heard
 
+    def mark(self) -> tuple[list[str], list[str]]:
+        """Give what was to be said and what was heard, as pieces by turns the same and different."""
+        said, heard = self.said, self.heard
+        return mark_differences(said, heard) if said and heard else ([said], [heard])
+
+    def compare(self) -> tuple[float | None, float | None]:
+        """Give the error rates: a check's, or else those of a transcript by its reference."""
+        _, record, check = self.outcome
+        if check is not None:
+            return check.cer, check.wer
+        if record is None or record.kind is not Kind.STT or not (self.said and record.files):
+            return None, None
+        found = compare(self.said, record.text)
+        return found.cer, found.wer
+
     @property
     def seconds(self) -> float:
         """Of its audio."""
@@ -127,7 +144,7 @@ def rank(known: Known) -> float:
         return 200.0
     if record.status is Status.SUSPECT:
         return 400.0 + _below_100(sum_severity(record.doubts))
-    badness = check.badness if check is not None else 0.0
+    badness = check.badness if check is not None else 10.0 * (known.compare()[1] or 0.0)
     match check.verdict if check is not None else None:
         case CheckVerdict.BAD:
             return 300.0 + _below_100(badness)
@@ -163,6 +180,7 @@ def make_page_row(
     """
     row, record, check = known.outcome
     said, heard = pieces
+    cer, wer = known.compare()
     sha256 = record.files[0].sha256 if record is not None and record.files else ""
     # A clip that was bought anew is to be listened to anew.
     decided = review is not None and review.key == row.key and review.sha256 == sha256
@@ -182,8 +200,8 @@ def make_page_row(
         verdict=check.verdict.value if check is not None else _UNCHECKED,
         classes=_classes_of(record, check),
         reasons=_reasons_of(known.job, record, check),
-        cer=_rounded(check.cer if check is not None else None, 4),
-        wer=_rounded(check.wer if check is not None else None, 4),
+        cer=_rounded(cer, 4),
+        wer=_rounded(wer, 4),
         rate=_rounded(known.rate, 2),
         quality=_rounded(quality_of(check), 2),
         attempts=record.attempts if record is not None else 0,

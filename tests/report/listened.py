@@ -65,12 +65,13 @@ def make_done(number: int, file: FileRecord, seconds: float = 0.5, **changes: An
     )
 
 
-def make_suspect(number: int, file: FileRecord, **changes: Any) -> JobRecord:
+def make_suspect(number: int, file: FileRecord, seconds: float = 0.5, **changes: Any) -> JobRecord:
     """Make the record of a clip that is in doubt."""
     doubt = Doubt(sign=Sign.SHORT, message="lasts half as long as such texts do")
     return make_done(
         number,
         file,
+        seconds,
         status=Status.SUSPECT,
         error_class="suspect",
         error_message=doubt.message,
