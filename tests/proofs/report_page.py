@@ -6,6 +6,7 @@
 Writes pictures into FOLDER, to be looked at, and ends with 1 if anything is not as it should be.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -217,10 +218,13 @@ def wait_until(page: Any, expression: str, seconds: float = 10.0) -> bool:
 
     The driver's own way to wait runs a text as a script within the page, which its policy forbids.
     """
+    from playwright.sync_api import Error
+
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
-        if page.evaluate(expression):
-            return True
+        with contextlib.suppress(Error):  # while the page is loaded anew
+            if page.evaluate(expression):
+                return True
         time.sleep(0.01)
     return False
 
@@ -315,38 +319,36 @@ def prove_server(proof: Proof, run: Path) -> None:
     """Served, the page plays and saves at once; without the token it is not there."""
     arguments = [sys.executable, "-m", "batchjobs", "report", str(run), "--serve"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as served:
+    served = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
         assert served.stdout is not None
         address = served.stdout.readline().split()[-1]
         with open_browser() as page:
-            page.goto(address.partition("#")[0])
-            shown = page.inner_text("#message")
-            proof.check("without the token there is no page", is_so="--serve" in shown)
-            page.goto("about:blank")
-            prove_sound(proof, page, address, "from the server")
-            proof.check("no token stays in the address", is_so="#" not in page.url, seen=page.url)
-            page.evaluate("page.select(0)")
-            press(page, "r")
-            wait_until(page, "page.reviews.isSaved")
-            lines = (run / "review.jsonl").read_text(encoding="utf-8").splitlines()
-            proof.check("a decision is saved at once", is_so='"reject"' in "".join(lines))
-            page.reload()
-            page.wait_for_selector(".row")
-            is_so = wait_until(
-                page, "document.querySelector('#reviewed').textContent.startsWith('1 ')"
-            )
-            proof.check("and found again", is_so=is_so)
-            strangers = [url for url in page.asked if not url.startswith(address.partition("#")[0])]
-            proof.check(
-                "nothing else is asked for",
-                is_so=strangers in ([], ["about:blank"]),
-                seen=strangers,
-            )
-            proof.check(
-                "the browser has nothing to complain of", is_so=not page.said, seen=page.said
-            )
+            _prove_served(proof, run, page, address)
+    finally:
         served.send_signal(signal.SIGINT)
-        served.wait(20)
+        served.communicate(timeout=20)
+
+
+def _prove_served(proof: Proof, run: Path, page: Any, address: str) -> None:
+    front = address.partition("#")[0]
+    page.goto(front)
+    shown = page.inner_text("#message")
+    proof.check("without the token there is no page", is_so="--serve" in shown)
+    page.goto("about:blank")
+    prove_sound(proof, page, address, "from the server")
+    proof.check("no token stays in the address", is_so="#" not in page.url, seen=page.url)
+    page.evaluate("page.select(0)")
+    press(page, "r")
+    wait_until(page, "page.reviews.isSaved")
+    lines = (run / "review.jsonl").read_text(encoding="utf-8").splitlines()
+    proof.check("a decision is saved at once", is_so='"reject"' in "".join(lines))
+    page.reload()
+    is_found = wait_until(page, "document.querySelector('#reviewed').textContent.startsWith('1 ')")
+    proof.check("and found again", is_so=is_found)
+    strangers = {url for url in page.asked if not url.startswith(front)} - {"about:blank"}
+    proof.check("nothing else is asked for", is_so=not strangers, seen=strangers)
+    proof.check("the browser has nothing to complain of", is_so=not page.said, seen=page.said)
 
 
 def prove_hostile(proof: Proof, folder: Path) -> None:

@@ -126,7 +126,8 @@ class Page {
     const { decision } = this.reviews.of(row);
     if (element.row !== row) {
       element.row = row;
-      element.text.textContent = (row.text.join("") || row.heard.join("") || row.reasons[0] || "").slice(0, 300);
+      const text = row.text.join("") || row.heard.join("") || row.reasons[0] || "";
+      element.text.textContent = showTurns(text.slice(0, 300));
       const about = [row.id, row.voice, row.clip && formatSeconds(row.seconds),
         row.cer !== null && `CER ${formatShare(row.cer)}`, row.wer !== null && row.kind === "stt" && `WER ${formatShare(row.wer)}`];
       element.about.replaceChildren(...about.filter(Boolean).map((text) => isolate(text)));

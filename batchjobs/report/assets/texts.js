@@ -20,6 +20,18 @@ function fold(text) {
     .replace(OTHER_DIGITS, (digit) => String(digit.codePointAt(0) & 15));
 }
 
+// Characters that turn the text around them about: shown by their names, so that nothing reads as what
+// it is not.
+const TURNS = {
+  "\u202a": "LRE", "\u202b": "RLE", "\u202c": "PDF", "\u202d": "LRO", "\u202e": "RLO",
+  "\u2066": "LRI", "\u2067": "RLI", "\u2068": "FSI", "\u2069": "PDI",
+};
+const EVERY_TURN = /[\u202a-\u202e\u2066-\u2069]/gu;
+
+function showTurns(text) {
+  return text.replace(EVERY_TURN, (turn) => `⟦${TURNS[turn]}⟧`);
+}
+
 /** Make an element: its class, what it says, and what stands in it. */
 function make(tag, { text = "", ...properties } = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -30,13 +42,13 @@ function make(tag, { text = "", ...properties } = {}, ...children) {
 
 /** Make a text of any script stand by itself, in its own direction. */
 function isolate(text, className = "") {
-  return make("bdi", { text, className, dir: "auto" });
+  return make("bdi", { text: showTurns(text), className, dir: "auto" });
 }
 
 /** Put a text into an element: by turns what is the same on the other side, and what is not. */
 function fillPieces(element, pieces, title) {
   element.replaceChildren(
-    ...pieces.map((piece, at) => (at % 2 ? make("mark", { text: piece, title }) : piece)),
+    ...pieces.map(showTurns).map((piece, at) => (at % 2 ? make("mark", { text: piece, title }) : piece)),
   );
 }
 
