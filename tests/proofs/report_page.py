@@ -428,9 +428,10 @@ def measure_key(page: Any, key: str) -> float:
     act = "document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))"
     if key == "search":
         act = """const search = document.querySelector("#search");
-                 search.value += "ا"; search.dispatchEvent(new Event("input", { bubbles: true }))"""
+                 search.value = search.value === "ال" ? "ل" : "ال"; search.dispatchEvent(new Event("input", { bubbles: true }))"""
     elif key == "filter":
-        act = """const voice = document.querySelector("#voice"); voice.selectedIndex = 1 + voice.selectedIndex % 3;
+        act = """document.querySelector("#search").value = "";
+                 const voice = document.querySelector("#voice"); voice.selectedIndex = 1 + voice.selectedIndex % 3;
                  voice.dispatchEvent(new Event("input", { bubbles: true }))"""
     else:
         act = act.replace("document.dispatch", "document.activeElement.dispatch")

@@ -39,6 +39,9 @@ class Page {
   describe(rows) {
     const said = Object.entries(facts.statuses)
       .map(([status, count]) => `${count.toLocaleString("en")} ${NAMES[status] ?? status}`);
+    const judged = Object.entries(facts.verdicts)
+      .map(([verdict, count]) => `${count.toLocaleString("en")} ${verdict}`);
+    if (judged.length) said.push(`checked: ${judged.join(", ")}`);
     const left = facts.rows - rows.length;
     if (left > 0) said.push(`the worst ${rows.length.toLocaleString("en")} are here`);
     document.querySelector("#summary").textContent = said.join(" · ");
@@ -57,7 +60,10 @@ class Page {
     }
     document.querySelector("#filters").hidden = name !== "clips";
     if (name === "figures") showFigures(document.querySelector("#figures"));
-    else this.list.render();
+    else {
+      this.list.render();
+      this.viewport.focus({ preventScroll: true });
+    }
   }
 
   tell(text) {

@@ -56,7 +56,8 @@ class Reviews {
   restore(entries = this.read()) {
     for (const [id, decision, note, sha256] of entries) {
       const row = this.byId.get(id);
-      if (row && row.sha256 === sha256 && (decision in DECISIONS || !decision)) {
+      const isNews = row && (decision !== row.decision || note !== row.note);
+      if (isNews && row.sha256 === sha256 && (decision in DECISIONS || !decision)) {
         this.changed.set(id, { decision, note });
         this.isSaved &&= facts.served;
       }
