@@ -19,7 +19,7 @@ class Filters {
    */
   constructor(rows, reviews, onChange) {
     Object.assign(this, { rows, reviews, onChange });
-    this.ordered = [];
+    this.sorted = {};
     this.fields = {
       status: (row) => [row.status],
       verdict: (row) => [row.verdict],
@@ -73,15 +73,19 @@ class Filters {
     return row.folded;
   }
 
-  isChosen(row, words) {
-    for (const [name, valuesOf] of Object.entries(this.fields)) {
-      const { value } = document.querySelector(`#${name}`);
-      if (value !== "all" && !valuesOf(row).includes(value.slice(1))) return false;
-    }
-    if (!words.length) return true;
-    const { note } = this.reviews.of(row);
-    const text = note ? `${this.indexed(row)}\n${fold(note)}` : this.indexed(row);
-    return words.every((word) => text.includes(word));
+  /** Make what tells whether a row is chosen: what the page says is read once, not for each row. */
+  makeChoice() {
+    const words = fold(this.search.value).split(/\s+/u).filter(Boolean);
+    const wanted = Object.entries(this.fields)
+      .map(([name, valuesOf]) => [document.querySelector(`#${name}`).value, valuesOf])
+      .filter(([value]) => value !== "all");
+    return (row) => {
+      if (!wanted.every(([value, valuesOf]) => valuesOf(row).includes(value.slice(1)))) return false;
+      if (!words.length) return true;
+      const { note } = this.reviews.of(row);
+      const text = note ? `${this.indexed(row)}\n${fold(note)}` : this.indexed(row);
+      return words.every((word) => text.includes(word));
+    };
   }
 
   isInReview(row) {
@@ -94,10 +98,15 @@ class Filters {
     }
   }
 
+  /** Give all rows in the order that is asked for; sorted once for each. */
+  inOrder() {
+    const name = this.order.value;
+    this.sorted[name] ??= [...this.rows].sort(ORDERS[name]);
+    return this.sorted[name];
+  }
+
   apply() {
-    const words = fold(this.search.value).split(/\s+/u).filter(Boolean);
-    this.chosen = this.rows.filter((row) => this.isChosen(row, words));
-    const shown = this.chosen.filter((row) => this.isInReview(row)).sort(ORDERS[this.order.value]);
-    this.onChange(shown);
+    this.chosen = this.inOrder().filter(this.makeChoice());
+    this.onChange(this.chosen.filter((row) => this.isInReview(row)));
   }
 }
