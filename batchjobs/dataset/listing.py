@@ -5,11 +5,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from io import BufferedWriter
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import Final, NamedTuple, Self
 
 from batchjobs.dataset.clips import ending_of
 from batchjobs.dataset.columns import OwnColumns, Schema
@@ -106,26 +103,36 @@ def list_rows(
     """
     census = Census()
     own = OwnColumns(is_reserved=layout.is_reserved)
-    listing = Listing(census=census, own=own, schema=Schema())
     texts = SharedTexts(splits) if settings.disjoint == "voice" else None
+
+    def begin(split: str) -> "_SplitList":
+        return _SplitList(path_of(folder, split), PieceRule(layout, settings))
+
+    number = -1
     try:
         with contextlib.ExitStack() as stack:
-            lists = [stack.enter_context(path_of(folder, s).open("wb")) for s in splits.names]
-            sorter = _Sorter(splits, texts, lists)
-            for number, sample in enumerate(stream_samples(runs, settings, own, census)):
-                sorter.put(msgspec.structs.replace(sample, number=number))
+            lists = [stack.enter_context(begin(split)) for split in splits.names]
+            for sample in stream_samples(runs, settings, own, census):
+                number = sample.number
+                lists[_choose_split(sample, splits, texts)].add(write_line(sample), sample)
                 if number % _TOLD_EVERY == 0:
                     progress(number)
-                listing.last_number = number
-        shared = texts.find() if texts is not None else {}
-        for place, name in enumerate(splits.names):
-            if shared:
-                _leave_out_shared(path_of(folder, name), place, shared, census)
-            _measure(listing, name, folder, PieceRule(layout, settings))
+        if texts is not None and (shared := texts.find()):
+            lists = [
+                _leave_out_shared(path_of(folder, split), place, shared, begin, census)
+                for place, split in enumerate(splits.names)
+            ]
     except OSError as error:
         raise disk_error(error, folder) from error
-    listing.schema = Schema(own=own.columns(), has_runs=len(runs) > 1, has_checks=census.has_checks)
-    return listing
+    return Listing(
+        census=census,
+        own=own,
+        schema=Schema(own=own.columns(), has_runs=len(runs) > 1, has_checks=census.has_checks),
+        rows={name: each.rows for name, each in zip(splits.names, lists, strict=True)},
+        pieces={name: each.pieces for name, each in zip(splits.names, lists, strict=True)},
+        endings=sum((each.endings for each in lists), Counter()),
+        last_number=max(0, number),
+    )
 
 
 def path_of(folder: Path, split: str) -> Path:
@@ -133,54 +140,71 @@ def path_of(folder: Path, split: str) -> Path:
     return folder / f"{split}.list"
 
 
-class _Sorter:
-    """Writes rows into the lists of their splits."""
+class _SplitList:
+    """Writes a split's list, and plans its pieces on the way."""
 
-    def __init__(
-        self, splits: Splits, texts: SharedTexts | None, lists: Sequence[BufferedWriter]
-    ) -> None:
-        self._splits = splits
-        self._texts = texts
-        self._lists = lists
+    def __init__(self, path: Path, rule: PieceRule) -> None:
+        self.rows = 0
+        self.pieces: list[PiecePlan] = []
+        self.endings: Counter[str] = Counter()
+        self._file = path.open("wb", buffering=1 << 20)
+        self._rule = rule
+        self._start = self._offset = self._lines = 0
+        self._digest = hashlib.sha256()
 
-    def put(self, sample: Sample) -> None:
+    def add(self, line: bytes, sample: Sample) -> None:
         """Write a row."""
-        place = 0
-        if len(self._lists) > 1:
-            text = hash_of(normalise_text(sample.text))
-            place = self._splits.choose(text if self._texts is None else hash_of(sample.voice))
-            if self._texts is not None:
-                self._texts.note(text, place)
-        self._lists[place].write(write_line(sample))
+        if self._rule.begins(sample) and self._lines:
+            self._end_piece()
+        self._file.write(line)
+        self._digest.update(line)
+        self._offset += len(line)
+        self._lines += 1
+        self.rows += 1
+        self.endings[ending_of(sample)] += 1
+
+    def __enter__(self) -> Self:
+        """Close the file at the end of a ``with`` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, and end the last piece."""
+        self._file.close()
+        if self._lines:
+            self._end_piece()
+
+    def _end_piece(self) -> None:
+        self.pieces.append(PiecePlan(self._start, self._lines, self._digest.hexdigest()))
+        self._start, self._lines, self._digest = self._offset, 0, hashlib.sha256()
 
 
-def _leave_out_shared(path: Path, split: int, shared: dict[int, int], census: Census) -> None:
+def _choose_split(sample: Sample, splits: Splits, texts: SharedTexts | None) -> int:
+    """Choose the split of a row, by its place in `splits`."""
+    if len(splits.names) == 1:
+        return 0
+    text = hash_of(normalise_text(sample.text))
+    if texts is None:
+        return splits.choose(text)
+    place = splits.choose(hash_of(sample.voice))
+    texts.note(text, place)
+    return place
+
+
+def _leave_out_shared(
+    path: Path,
+    split: int,
+    shared: dict[int, int],
+    begin: Callable[[str], _SplitList],
+    census: Census,
+) -> _SplitList:
     """Write a list again without the rows whose text stays in another split."""
-    other = path.with_suffix(".new")
-    with other.open("wb") as file:
-        for line, sample in read_lines(path):
+    whole = path.rename(path.with_suffix(".whole"))
+    with begin(path.stem) as left:
+        for line, sample in read_lines(whole):
             text = text_of_hash(hash_of(normalise_text(sample.text)))
             if shared.get(text, split) == split:
-                file.write(line)
+                left.add(line, sample)
             else:
                 census.left_out[LeftOut.IN_TWO_SPLITS] += 1
-    other.replace(path)
-
-
-def _measure(listing: Listing, split: str, folder: Path, rule: PieceRule) -> None:
-    """Count a list's rows and endings, and plan its pieces."""
-    pieces: list[PiecePlan] = []
-    offset = start = lines = 0
-    digest = hashlib.sha256()
-    for line, sample in read_lines(path_of(folder, split)):
-        if rule.begins(sample) and lines:
-            pieces.append(PiecePlan(start, lines, digest.hexdigest()))
-            start, lines, digest = offset, 0, hashlib.sha256()
-        digest.update(line)
-        offset += len(line)
-        lines += 1
-        listing.endings[ending_of(sample)] += 1
-    if lines:
-        pieces.append(PiecePlan(start, lines, digest.hexdigest()))
-    listing.pieces[split] = pieces
-    listing.rows[split] = sum(piece.lines for piece in pieces)
+    whole.unlink()
+    return left

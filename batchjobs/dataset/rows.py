@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
 
-from batchjobs.checkpoint import CheckedOutcome, Checkpoint, CheckRecord, JobRecord, Row
+from batchjobs.checkpoint import CheckedOutcome, Checkpoint, JobRecord
 from batchjobs.dataset.columns import OwnColumns
 from batchjobs.dataset.samples import Sample
 from batchjobs.jobs import Job, Kind, Status
@@ -94,12 +94,13 @@ def stream_samples(
         census: Counts them.
 
     Yields:
-        The rows, without their numbers.
+        The rows, numbered from 0.
 
     Raises:
         NoRunError: There is no run in a folder.
         DiskError: A checkpoint is damaged.
     """
+    number = 0
     for run in runs:
         with Checkpoint.read(run.folder) as checkpoint:
             if checkpoint.is_running():
@@ -110,10 +111,11 @@ def stream_samples(
             for outcome in chooser.stream():
                 census.rows += 1
                 reason = chooser.judge(outcome)
-                if reason is None and outcome.record is not None:
-                    sample = maker.make(outcome.row, outcome.record, outcome.check)
+                if reason is None:
+                    sample = maker.make(number, outcome)
                     reason = _judge_sample(sample, settings)
                     if reason is None:
+                        number += 1
                         yield sample
                 if reason is not None:
                     census.left_out[reason] += 1
@@ -173,14 +175,21 @@ class _Maker:
         self._language = settings.language
         self._own = own
 
-    def make(self, row: Row, record: JobRecord, check: CheckRecord | None) -> Sample:
-        """Make the sample of a row that is wanted."""
+    def make(self, number: int, outcome: CheckedOutcome) -> Sample:
+        """Make the sample of a row that is wanted.
+
+        Args:
+            number: It is the dataset's nth.
+            outcome: The row, and what became of it.
+        """
+        row, record, check = outcome
+        assert record is not None
         job = row.read_job()
         is_speech = record.kind is Kind.TTS
         text = job.text if is_speech else record.text
         path, size, sha256, head_bytes = self._find_clip(job, record)
         return Sample(
-            number=0,
+            number=number,
             id=row.id,
             run=self._run.name,
             kind=record.kind,

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ from tests.proofs.exports import prepare  # noqa: E402
 CLIPS: Final = 1_000
 RATE: Final = 16_000
 PAGE: Final = 10_000
+MOST_MIB: Final = 300
 SCRIPT: Final = """
 import json, sys
 from pathlib import Path
@@ -171,29 +173,38 @@ def main() -> None:
     script, export = work / "script.py", work / "export.py"
     script.write_text(SCRIPT)
     export.write_text(EXPORT)
+    # The script before ours and after: what else the machine does meanwhile meets both.
+    scripts = [measure_script(python, script, work)]
     found = {}
     for form in ("parquet", "webdataset"):
         target = work / form
         shutil.rmtree(target, ignore_errors=True)
-        found[form] = measure(sys.executable, export, work / "run", target, form)
-        print(
-            f"{form}: {found[form][0]:.0f} s, {found[form][1]:.0f} s of processor, {found[form][2]:.0f} MiB",
-            flush=True,
-        )
+        found[form] = tell(form, measure(sys.executable, export, work / "run", target, form))
         shutil.rmtree(target)
+    scripts.append(measure_script(python, script, work))
+    seconds, processor, _ = (statistics.mean(each) for each in zip(*scripts, strict=True))
+    for form, (our_seconds, our_processor, peak) in found.items():
+        print(
+            f"{form}: {our_seconds / seconds:.2f} of the script's time, "
+            f"{our_processor / processor:.2f} of its processor time"
+        )
+        assert peak < MOST_MIB, form
+
+
+def measure_script(python: Path, script: Path, work: Path) -> tuple[float, float, float]:
+    """Run the script that people write, and remove what it made."""
     target = work / "script.parquet"
-    theirs = measure(python, script, work / "run", target)
-    print(
-        f"script: {theirs[0]:.0f} s, {theirs[1]:.0f} s of processor, {theirs[2]:.0f} MiB",
-        flush=True,
-    )
+    found = tell("script", measure(python, script, work / "run", target))
     target.unlink()
     shutil.rmtree(f"{target}.cache", ignore_errors=True)
-    for form, ours in found.items():
-        print(
-            f"{form}: {ours[0] / theirs[0]:.2f} of the script's time, {ours[1] / theirs[1]:.2f} of its processor time"
-        )
-        assert ours[2] < 300, form
+    return found
+
+
+def tell(what: str, found: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Print what was measured."""
+    seconds, processor, peak = found
+    print(f"{what}: {seconds:.0f} s, {processor:.0f} s of processor, {peak:.0f} MiB", flush=True)
+    return found
 
 
 if __name__ == "__main__":

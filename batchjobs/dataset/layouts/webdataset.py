@@ -67,16 +67,15 @@ class _Shard:
         self._plan = plan
         self._path = path
         self._tar = TarWriter(plan.folder / path)
-        self._columns = plan.schema.columns
+        self._columns = [(name, name not in _NUMBERS) for name, _ in plan.schema.columns]
 
     def add(self, sample: Sample, clip: Clip) -> str:
         """Write a row."""
         key = self._plan.stem_of(sample.number)
+        values = self._plan.schema.values(sample, clip)
         row = {
-            column.name: value if column.name in _NUMBERS else as_text(value)
-            for column, value in zip(
-                self._columns, self._plan.schema.values(sample, clip), strict=True
-            )
+            name: as_text(value) if is_text else value
+            for (name, is_text), value in zip(self._columns, values, strict=True)
         }
         self._tar.add(f"{key}.{clip.ending}", clip.read())
         self._tar.add(f"{key}.json", orjson.dumps(row))
