@@ -15,8 +15,8 @@ MOST_FILES_IN_A_FOLDER: Final = 9_000
 """The Hub takes 10,000, and file systems grow slow."""
 ALL_ENDINGS: Final = frozenset(FORMATS)
 TORCHCODEC_ENDINGS: Final = ALL_ENDINGS - {"ogg"}
-"""What `datasets` decodes to the very frames that are there: of a Vorbis file it loses the first 256 or
-gains some at the end (torchcodec 0.17, by FFmpeg's decoder; in 44 and 6 of 50, measured)."""
+"""What `datasets` decodes to the very frames that are there: of Ogg Vorbis FFmpeg, and torchcodec with
+it, leaves out the first 256, and gives some too many at the end of others (`findings/`)."""
 
 
 class WrittenFile(NamedTuple):

@@ -1,6 +1,9 @@
 """A dataset of runs: what goes into it, where it may stand, and that it is whole or not there."""
 
 import json
+import resource
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +12,11 @@ import pytest
 
 import batchjobs
 from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict, Decision, Review
-from batchjobs.errors import NoRunError, OutputError, RunLockedError, UsageError
+from batchjobs.errors import DiskFullError, NoRunError, OutputError, RunLockedError, UsageError
 from batchjobs.jobs import Doubt, Sign, Status
 from batchjobs.options.dataset import DATASET_FORMS, ExportSettings
-from tests.dataset.runs import make_run, texts_of
+from tests.dataset.runs import AWKWARD, make_run, texts_of
+from tests.whole_runs import environment
 
 
 def read_rows(dataset: Path, split: str = "") -> list[dict[str, object]]:
@@ -212,6 +216,24 @@ def test_the_command_says_what_was_made_and_left_out(tmp_path: Path, command: ob
     assert json.loads(ended.out)["rows"] == 4
     (run / "audio" / "d.ogg").unlink()
     assert command("export", run, "-o", tmp_path / "third").code == 1
+
+
+@pytest.mark.parametrize("form", ["hf", "parquet", "webdataset"])
+def test_a_full_disk_is_said_and_the_same_command_continues(tmp_path: Path, form: str) -> None:
+    """Nothing stands in the dataset's place until there is room."""
+    run = make_run(tmp_path / "run")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    command = [sys.executable, "-m", "batchjobs", "export", "run", "--to", form, "-o", "set"]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment(), preexec_fn=limit, capture_output=True, check=False
+    )
+    assert ended.returncode == DiskFullError.exit_code, ended.stderr
+    assert b"Traceback" not in ended.stderr
+    assert not (tmp_path / "set").exists()
+    assert batchjobs.export(run, settings(form=form), output=tmp_path / "set").rows == len(AWKWARD)
 
 
 def test_every_form_is_in_the_table() -> None:
