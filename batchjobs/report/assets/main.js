@@ -132,7 +132,8 @@ class Page {
     const { decision } = this.reviews.of(row);
     if (element.row !== row) {
       element.row = row;
-      const text = row.text.join("") || row.heard.join("") || row.reasons[0] || "";
+      const texts = row.kind === "stt" ? [row.heard, row.text] : [row.text, row.heard];
+      const text = texts.map((pieces) => pieces.join("")).find(Boolean) ?? row.reasons[0] ?? "";
       element.text.textContent = showTurns(text.slice(0, 300));
       const about = [row.id, row.voice, row.clip && formatSeconds(row.seconds),
         row.cer !== null && `CER ${formatShare(row.cer)}`, row.wer !== null && row.kind === "stt" && `WER ${formatShare(row.wer)}`];
