@@ -6,7 +6,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ from batchjobs.api.takes import (
     exchange_clip,
     finish_exchanges,
 )
-from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict
+from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict, Decision, Row
 from batchjobs.errors import BatchjobsError, RunLockedError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Kind, Status
@@ -204,7 +204,8 @@ class Checker:
     def _try_some(self, run: TakeRun, judge: Judge, only: set[str] | None) -> None:
         """Buy takes of some bad clips, and take the other verdicts back if they were for nothing."""
         rows = {take.row.id for take in self._choose_takes(run, may_buy=False)}
-        tried = sorted(self._bad.keys() - rows, key=hash_of)[:_TRIED]
+        undecided = {row.id for row in self._find_undecided()}
+        tried = sorted(undecided - rows, key=hash_of)[:_TRIED]
         takes = [take for take in self._choose_takes(run, may_buy=True) if take.row.id in tried]
         self._buy(run, takes, judge, only)
         cured = sum(name in self._improved and name not in self._bad for name in tried)
@@ -224,8 +225,7 @@ class Checker:
 
     def _choose_takes(self, run: TakeRun, *, may_buy: bool) -> list[Take]:
         """Choose the takes that are there, and one more of each row that may have it."""
-        rows = [each.row for each in self.looking.rows.find_outcomes(list(self._bad)).values()]
-        takes = run.make_takes(self.looking, rows, MOST_TAKES)
+        takes = run.make_takes(self.looking, self._find_undecided(), MOST_TAKES)
         bought = run.find_bought(takes)
         wanted = [take for take in takes if take.id in bought]
         if may_buy:
@@ -239,18 +239,36 @@ class Checker:
             ]
         return wanted
 
+    def _find_undecided(self) -> list[Row]:
+        """Find the rows of bad clips, without those that somebody has accepted as they are, or dropped."""
+        rows = [each.row for each in self.looking.rows.find_outcomes(list(self._bad)).values()]
+        decided = set()
+        for name, review in self.looking.reviews.find(list(self._bad)).items():
+            is_accepted = review.decision is Decision.ACCEPT
+            if review.decision is Decision.DROP or (
+                is_accepted and review.sha256 == self._bad[name].sha256
+            ):
+                decided.add((name, review.key))
+        return [row for row in rows if (row.id, row.key) not in decided]
+
+    def _find_rejected(self) -> set[tuple[str, str]]:
+        """Find the clips of rows, by their hashes, that somebody has rejected: none is put back."""
+        reviews = self.looking.reviews.find(list(self._bad)).values()
+        return {(each.id, each.sha256) for each in reviews if each.decision is Decision.REJECT}
+
     def _use_takes(
         self, run: TakeRun, takes: Sequence[Take], judge: Judge, only: set[str] | None
     ) -> None:
         """Have takes heard, and put those that are better in their rows' places."""
-        bought = run.find_bought(takes)
-        clips = [run.clip_of(take, bought[take.id]) for take in takes if take.id in bought]
+        bought, rejected = run.find_bought(takes), self._find_rejected()
+        there = [run.clip_of(take, bought[take.id]) for take in takes if take.id in bought]
+        clips = [clip for clip in there if (clip.row_id, clip.sha256) not in rejected]
         if not clips:
             return
         self._bought_again = max(self._bought_again, len(clips))
         judge.measure(clips)
         if not self._signal_number:
-            self._note_end(self._hear((*self._stream_clips(only), *clips)))
+            self._note_end(self._hear(chain(self._stream_clips(only), clips)))
         found: dict[str, list[CheckRecord]] = {}
         for check in judge.judge_takes(clips):
             found.setdefault(check.id, []).append(check)

@@ -107,7 +107,7 @@ def make_site(
             progress=progress,
         )
         content = "".join(page.pieces).encode()
-        opened = DecisionStore.open(folder, checkpoint.identify(), page.hashes)
+        opened = DecisionStore.open(checkpoint, page.hashes)
     entrance, entrance_policy = make_entrance()
     site = Site(
         folder=folder,

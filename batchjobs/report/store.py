@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from batchjobs.checkpoint import Decision
+from batchjobs.checkpoint import Checkpoint, Decision
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.outputs.decisions import DecisionLine, read_decisions, refuse, write_decisions
@@ -46,24 +46,28 @@ class DecisionStore:
         self._changes = self._saved = 0
 
     @classmethod
-    def open(cls, folder: Path, run: str, clips: Mapping[str, str]) -> OpenedStore:
-        """Take up what was decided before.
+    def open(cls, checkpoint: Checkpoint, clips: Mapping[str, str]) -> OpenedStore:
+        """Take up what was decided before, also about rows that the page does not show.
 
         Args:
-            folder: The run folder.
-            run: What tells the run from every other.
-            clips: The hash of each row's clip, by the row's id.
+            checkpoint: The run folder's, opened to look.
+            clips: The hash of each shown row's clip, by the row's id.
 
         Raises:
             ReviewError: The file is not one of decisions, or of another run's.
             OutputError: The file cannot be written without those that are left out.
             DiskError: The disk failed or is full.
         """
+        folder, run = checkpoint.folder, checkpoint.identify()
         path = folder / run_folder.REVIEW
         lines = read_decisions(path) if path.exists() else []
         refuse(path, [f"line {line.line}: is of another run" for line in lines if line.run != run])
-        fresh = [line for line in lines if clips.get(line.id) == line.sha256]
-        stale = tuple(line.id for line in lines if clips.get(line.id) != line.sha256)
+        hidden = checkpoint.rows.find_outcomes([line.id for line in lines if line.id not in clips])
+        known = dict(clips)
+        for name, (_, record) in hidden.items():
+            known[name] = record.files[0].sha256 if record is not None and record.files else ""
+        fresh = [line for line in lines if known.get(line.id) == line.sha256]
+        stale = tuple(line.id for line in lines if known.get(line.id) != line.sha256)
         if stale:
             write_whole(path, write_decisions(fresh))
         return OpenedStore(store=cls(folder, run, clips, fresh), stale=stale)

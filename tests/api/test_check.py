@@ -11,8 +11,9 @@ import batchjobs
 from batchjobs import Defaults, Options, errors
 from batchjobs.api import checking
 from batchjobs.api.report import RunReport
-from batchjobs.checkpoint import Checkpoint, CheckVerdict
-from batchjobs.files.run_folder import CHECK, CHECKPOINT, TAKES
+from batchjobs.checkpoint import Checkpoint, CheckVerdict, Decision
+from batchjobs.files.run_folder import CHECK, CHECKPOINT, REVIEW, TAKES
+from batchjobs.outputs.decisions import DecisionLine, write_decisions
 from batchjobs.server.engines.tone import ToneSynthesiser
 from tests.planted import FAULTS, choose_faults, make_texts, plant, say_with_fault
 from tests.recordings import read_pcm
@@ -399,3 +400,45 @@ def test_takes_of_an_earlier_content_are_not_those_of_the_new_one(folder: Path) 
     assert report.bad == ()
     assert set(report.improved) == {name, ROWS[0]["id"]}
     assert _attempts(folder / TAKES) == len(PLANTED) + 1
+
+
+def _decide(folder: Path, decisions: Mapping[str, str]) -> None:
+    """Carry out what somebody who listened has decided about the clips as they stand."""
+    with Checkpoint.read(folder) as checkpoint:
+        run, found = checkpoint.identify(), checkpoint.lookups.find(list(decisions))
+    lines = [
+        DecisionLine(
+            run=run, id=name, decision=Decision(decision), sha256=found[name].files[0].sha256
+        )
+        for name, decision in decisions.items()
+    ]
+    path = folder / REVIEW
+    path.write_bytes(b"".join(write_decisions(lines)))
+    batchjobs.review(folder, path)
+
+
+def test_nothing_is_bought_for_clips_that_somebody_accepted_or_dropped(folder: Path) -> None:
+    """They stay what they are: a listener knows better than a recogniser."""
+    accepted, dropped, *others = PLANTED
+    before = {line["id"]: line["pcm_sha256"] for line in results(folder)}
+    _decide(folder, {accepted: "accept", dropped: "drop"})
+    report = batchjobs.check(folder, regenerate=1)
+    assert _attempts(folder / TAKES) == len(others)
+    assert set(report.improved) == set(others)
+    assert {each.id for each in report.bad} == {accepted, dropped}
+    after = {line["id"]: line["pcm_sha256"] for line in results(folder)}
+    assert {name for name in after if after[name] != before[name]} == set(others)
+
+
+def test_a_take_that_somebody_rejected_is_never_put_back(folder: Path) -> None:
+    """Whatever the recogniser says of it, and however bad what was bought after it is."""
+    batchjobs.check(folder, regenerate=1)
+    name = next(name for name, fault in PLANTED.items() if fault == "cut")
+    rejected = {line["id"]: line["pcm_sha256"] for line in results(folder)}[name]
+    _decide(folder, {name: "reject"})
+    assert _run(folder).plan.to_do == 1
+    _plant(folder, {name: "cut"})
+    report = batchjobs.check(folder, regenerate=1)
+    assert [each.id for each in report.bad] == [name]
+    assert report.improved == ()
+    assert {line["id"]: line["pcm_sha256"] for line in results(folder)}[name] != rejected

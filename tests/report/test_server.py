@@ -17,7 +17,7 @@ import trio
 
 import batchjobs
 from batchjobs.api.page import make_site
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, Decision
 from batchjobs.errors import ConfigurationError, ReviewError
 from batchjobs.report import server
 from batchjobs.report.answers import Site
@@ -422,6 +422,32 @@ def test_decisions_about_clips_that_have_changed_are_left_out(tmp_path: Path) ->
         with pytest.raises(ReviewError):
             make_site(tmp_path)
         assert path.read_bytes() == content
+
+
+async def test_decisions_about_rows_that_are_not_shown_stay(tmp_path: Path) -> None:
+    """A page of the worst row alone throws nothing away, and adds what is decided there."""
+    make_talk(tmp_path)
+    with Checkpoint.read(tmp_path) as checkpoint:
+        run = checkpoint.identify()
+        hashes = {
+            row.id: record.files[0].sha256
+            for row, record in checkpoint.rows.stream_outcomes()
+            if record is not None and record.files
+        }
+    path = tmp_path / "review.jsonl"
+    lines = [
+        {"run": run, "id": name, "decision": "drop", "note": ARABIC, "sha256": sha256}
+        for name, sha256 in hashes.items()
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    site, opened = make_site(tmp_path, most_rows=1)
+    assert opened.stale == ()
+    assert len(opened.store) == len(hashes) > 1
+    (shown,) = [name for name in hashes if await site.store.put(name, Decision.ACCEPT, "")]
+    saved = {
+        line["id"]: line["decision"] for line in map(json.loads, path.read_bytes().splitlines())
+    }
+    assert saved == dict.fromkeys(hashes, "drop") | {shown: "accept"}
 
 
 # -- connections -----------------------------------------------------------------------------------
