@@ -68,7 +68,7 @@ def prune(
 
     Raises:
         NoRunError: There is no run in the folder.
-        RunLockedError: A run is going on in it, and something is to be removed.
+        RunLockedError: A run or a check is going on in it, and something is to be removed.
         DiskError: The disk failed; what was removed before that is gone.
     """
     folder = Path(folder)
@@ -77,6 +77,9 @@ def prune(
     open_checkpoint = Checkpoint.read if remove is False else Checkpoint.open
     with contextlib.ExitStack() as stack:
         run = Pruner(stack.enter_context(open_checkpoint(folder)))
+        check = folder / run_folder.CHECK
+        if (check / run_folder.CHECKPOINT).is_file():  # while clips are heard, takes are needed
+            stack.enter_context(open_checkpoint(check))
         found = {run: run.find()}
         if not run.needs_takes:
             bought: list[FoundFile] = []

@@ -17,6 +17,7 @@ PARTS: Final = 96
 """Bars of a picture; each is one character of the page."""
 LEVELS: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 """The characters of levels 0 to 63."""
+_LEVEL_BYTES: Final = LEVELS.encode()
 _KEY_BYTES: Final = 32
 _ENTRY_BYTES: Final = _KEY_BYTES + PARTS
 _QUIETEST_DB: Final = -48.0
@@ -85,4 +86,6 @@ def draw(peaks: Block) -> str:
 def _read_entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
     with contextlib.suppress(OSError), path.open("rb") as file:
         while len(entry := file.read(_ENTRY_BYTES)) == _ENTRY_BYTES:
-            yield entry[:_KEY_BYTES], entry[_KEY_BYTES:]
+            shown = entry[_KEY_BYTES:]
+            if not shown.translate(None, delete=_LEVEL_BYTES):
+                yield entry[:_KEY_BYTES], shown

@@ -154,26 +154,34 @@ class ListenSession:
     async def _serve(self) -> None:
         connection = self._connection
         try:
-            self._asked = read_parameters(self._query)
+            await self._converse()
         except ConfigurationError as error:
             await connection.close(close_codes.BAD_PARAMETER, error.message)
-            return
-        taken = self._asked.hotwords[:_HOTWORDS]
-        dropped = self._asked.hotwords[_HOTWORDS:]
-        dropped += tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
-        await connection.say(
-            Opened(
-                session_id=f"local-{id(self):x}", model=self._asked.model, dropped_hotwords=dropped
-            )
-        )
-        try:
-            await self._listen()
         except (EngineError, InvalidMessageError) as error:
             _logger.warning("a recording was not understood: %s", error)
             await connection.fail(
                 ListenError(code="internal", message="the engine failed"),
                 close_codes.INTERNAL_ERROR,
             )
+
+    async def _converse(self) -> None:
+        """Say hello and hear the client.
+
+        Raises:
+            ConfigurationError: It asks for what makes no sense, at first or later.
+            EngineError: The engine failed.
+            InvalidMessageError: A message of the client's cannot be read.
+        """
+        self._asked = read_parameters(self._query)
+        taken = self._asked.hotwords[:_HOTWORDS]
+        dropped = self._asked.hotwords[_HOTWORDS:]
+        dropped += tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
+        await self._connection.say(
+            Opened(
+                session_id=f"local-{id(self):x}", model=self._asked.model, dropped_hotwords=dropped
+            )
+        )
+        await self._listen()
 
     async def _listen(self) -> None:
         opened_at = trio.current_time()

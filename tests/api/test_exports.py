@@ -83,6 +83,10 @@ assert_type(made.rows, int)
 pruned: batchjobs.PruneReport = batchjobs.prune(report.folder, remove=lambda found: found.bytes > 1)
 first: list[batchjobs.Pruned] = list(pruned.found.values())
 assert_type(first[0].files, int)
+page: batchjobs.PageReport = batchjobs.write_report(report.folder, most_rows=500)
+assert_type((page.path, page.rows, page.shown), tuple[Path, int, int])
+reviewed: batchjobs.ReviewReport = batchjobs.review(report.folder, "review.jsonl")
+assert_type(reviewed.rejected, tuple[str, ...])
 print(batchjobs.__version__)
 print(batchjobs.no_such_name)  # type: ignore[attr-defined]
 '''

@@ -275,6 +275,18 @@ def _prune_and_die(folder: Path, moment: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def test_nothing_is_removed_while_a_check_goes_on(run: Path) -> None:
+    """It may be hearing the takes; what there is can be looked at all the same."""
+    before = files_in(run)
+    with Checkpoint.open(run / run_folder.CHECK):
+        before |= files_in(run)
+        assert batchjobs.prune(run).found["results"].files == 2
+        with pytest.raises(RunLockedError, match="check"):
+            batchjobs.prune(run, remove=True)
+        assert files_in(run) == before
+    assert batchjobs.prune(run, remove=True).is_removed
+
+
 def test_a_row_that_comes_back_is_bought_again(tmp_path: Path) -> None:
     """By a real run: what was removed is not done any more, and nothing is taken for it."""
     rows = [{"id": "a", "text": "السلام عليكم"}, {"id": "b", "text": "صباح الخير يا صديقي"}]

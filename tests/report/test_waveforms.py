@@ -88,6 +88,24 @@ def test_a_torn_end_costs_one_measurement(tmp_path: Path) -> None:
     assert (tmp_path / WAVEFORMS).read_bytes() == kept
 
 
+def test_what_is_no_wave_form_is_measured_again(tmp_path: Path) -> None:
+    """A disk that gives back other bytes costs that entry, and not the page."""
+    path = write(tmp_path / "clip.wav", make_tone(0.2, RATE))
+    waves = Waveforms(tmp_path)
+    shown = waves.measure(KEY, path)
+    other = waves.measure("00" * 32, path)
+    waves.save()
+    kept = bytearray((tmp_path / WAVEFORMS).read_bytes())
+    kept[40] = 0xFF
+    (tmp_path / WAVEFORMS).write_bytes(kept)
+    waves = Waveforms(tmp_path)
+    assert waves.find(KEY) is None
+    assert waves.find("00" * 32) == other
+    waves.measure(KEY, path)
+    waves.save()
+    assert Waveforms(tmp_path).find(KEY) == shown
+
+
 def test_what_cannot_be_read_or_kept_has_none(tmp_path: Path) -> None:
     """A missing clip, one that is no sound, and a folder that cannot be written are no failures."""
     (tmp_path / "clip.wav").write_bytes(b"no sound")

@@ -12,6 +12,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchjobs.errors import ConfigurationError
+from batchjobs.protocol import close_codes
 from batchjobs.server import listen_session
 from batchjobs.server.listen_session import read_parameters
 from tests.server.place import ARABIC, TOKEN, Place, place
@@ -173,3 +174,13 @@ def test_defaults_are_the_services() -> None:
     assert (found.sample_rate, found.model, found.endpointing_ms) == (RATE, "munsit", 800)
     with pytest.raises(ConfigurationError, match="sample_rate"):
         read_parameters({"sample_rate": "٨٠٠٠x"})
+
+
+async def test_a_change_that_makes_no_sense_ends_the_session_with_its_name() -> None:
+    """As the same field in the request does; one that makes sense goes on."""
+    async with place() as where, _listening(where) as connection:
+        await connection.send_message(json.dumps({"type": "Configure", "endpointing": 300}))
+        await connection.send_message(json.dumps({"type": "Configure", "endpointing": -1}))
+        messages, code, reason = await _rest(connection)
+    assert (messages, code) == ([], close_codes.BAD_PARAMETER)
+    assert "endpointing" in reason
