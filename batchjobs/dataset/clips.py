@@ -4,11 +4,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from batchjobs.audio import decoding
@@ -33,16 +33,15 @@ _OTHER_ENDINGS: Final = {"oga": "ogg", "opus": "ogg", "wave": "wav"}
 _Pieces = Callable[[], Iterable[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """A clip as it goes into the dataset.
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """A clip as it goes into the dataset; a struct, because a million are made.
 
     Attributes:
         ending: Its file's, without the dot.
         frames: How many there are.
         sample_rate: In hertz.
         size: Its file's, in bytes.
-        sha256: Of its file.
+        sha256: Of its file; empty where nobody asks for it.
         path: A file that has its content.
         content: Its content, if it is not too long for memory.
         is_made: Whether it is another than the run's own file.
@@ -91,12 +90,20 @@ class ClipMaker:
         endings: Those that the dataset takes.
         ending: The one that all have, or that a clip gets which has none of `endings`.
         scratch: A folder for clips that are too long for memory; each replaces the one before.
+        is_hashed: Whether the hashes of the clips' files are asked for.
     """
 
     def __init__(
-        self, settings: ExportSettings, *, endings: Collection[str], ending: str, scratch: Path
+        self,
+        settings: ExportSettings,
+        *,
+        endings: Collection[str],
+        ending: str,
+        scratch: Path,
+        is_hashed: bool,
     ) -> None:
         self._settings = settings
+        self._is_hashed = is_hashed
         self._endings = endings
         self._ending = ending
         self._scratch = scratch
@@ -107,17 +114,18 @@ class ClipMaker:
         Raises:
             RecordingError: Its file is missing, or not what it was.
         """
-        found = _read_whole(sample)
+        found = _read_whole(sample, is_hashed=self._is_hashed)
+        ending = ending_of(sample)
         recording = None
         if sample.kind is Kind.STT or not sample.frames:
             recording = decoding.probe(Path(found.path))
         rate = recording.sample_rate if recording is not None else sample.sample_rate
-        if self._is_fit(sample, recording, rate):
+        if self._is_fit(ending, recording, rate):
             frames = sample.frames
             if recording is not None:
                 frames, rate = decoding.measure(Path(found.path))
             return Clip(
-                ending=ending_of(sample),
+                ending=ending,
                 frames=frames,
                 sample_rate=rate,
                 size=found.size,
@@ -127,9 +135,9 @@ class ClipMaker:
             )
         return self._convert(sample, Path(found.path), rate)
 
-    def _is_fit(self, sample: Sample, recording: Recording | None, rate: int) -> bool:
+    def _is_fit(self, ending: str, recording: Recording | None, rate: int) -> bool:
         """Say whether a file can go into the dataset as it is."""
-        settings, ending = self._settings, ending_of(sample)
+        settings = self._settings
         if settings.trim or settings.loudness_lufs is not None or ending not in self._endings:
             return False
         if recording is not None and (recording.channels > 1 or recording.container != ending):
@@ -180,16 +188,19 @@ class ClipMaker:
 # -- a run's file ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
+class _File(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     size: int
     sha256: str
     content: bytes | None
 
 
-def _read_whole(sample: Sample) -> _File:
+def _read_whole(sample: Sample, *, is_hashed: bool) -> _File:
     """Read a sample's file, and see that it is what the run knows it to be.
+
+    Args:
+        sample: The sample.
+        is_hashed: Whether its hash as a file is asked for, too.
 
     Raises:
         RecordingError: It is not, or is not there.
@@ -205,7 +216,7 @@ def _read_whole(sample: Sample) -> _File:
                 content = None
             else:
                 content = file.read()
-                digest, known = _hash_content(content, sample)
+                digest, known = _hash_content(content, sample, is_hashed=is_hashed)
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
     if sample.sha256 and known != sample.sha256:
@@ -213,10 +224,11 @@ def _read_whole(sample: Sample) -> _File:
     return _File(path=path, size=size, sha256=digest, content=content)
 
 
-def _hash_content(content: bytes, sample: Sample) -> tuple[str, str]:
-    """Hash a file as it stands, and as the run does."""
-    digest = hashlib.sha256(content).hexdigest()
-    if not sample.head_bytes:
+def _hash_content(content: bytes, sample: Sample, *, is_hashed: bool) -> tuple[str, str]:
+    """Hash a file as it stands, if that is asked for, and as the run does."""
+    is_same = not sample.head_bytes
+    digest = hashlib.sha256(content).hexdigest() if is_same or is_hashed else ""
+    if is_same:
         return digest, digest
     view = memoryview(content)
     known = hashlib.sha256(view[sample.head_bytes :])

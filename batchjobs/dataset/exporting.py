@@ -180,6 +180,7 @@ class _Exporter:
             schema=listing.schema,
             pieces={split: len(pieces) for split, pieces in listing.pieces.items()},
             last_number=listing.last_number,
+            digits=max(6, len(str(listing.last_number))),
             has_splits=bool(self._settings.split),
             ending=ending,
         )
@@ -191,6 +192,7 @@ class _Exporter:
             endings={plan.ending} if is_one else self._layout.endings,
             ending=plan.ending,
             scratch=self._staging.scratch,
+            is_hashed=self._layout.has_clip_files,
         )
         every, done = sum(listing.rows.values()), 0
 

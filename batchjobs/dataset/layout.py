@@ -38,6 +38,7 @@ class Plan:
         schema: Its columns.
         pieces: How many pieces each split has, in the order of the splits.
         last_number: The number of the last row.
+        digits: How many the numbers of rows are written with.
         has_splits: Whether there were shares given.
         ending: The one that all clips have, or that those get which cannot stay as they are.
     """
@@ -48,12 +49,13 @@ class Plan:
     schema: Schema
     pieces: Mapping[str, int]
     last_number: int
+    digits: int
     has_splits: bool
     ending: str
 
     def stem_of(self, number: int) -> str:
         """Name a row's files, without an ending."""
-        return f"{number:0{max(6, len(str(self.last_number)))}}"
+        return f"{number:0{self.digits}}"
 
     def place_of(self, number: int) -> str:
         """Name a row's file, without its ending, below a folder for clips."""

@@ -55,19 +55,12 @@ class Totals(msgspec.Struct, kw_only=True):
         self.rows += 1
         self.seconds += seconds
         self.made += clip.is_made
-        for shares, name in (
-            (self.voices, sample.voice),
-            (self.languages, sample.language),
-            (self.services, f"{sample.provider} {sample.model}".strip()),
-            (self.sample_rates, str(clip.sample_rate)),
-            (self.endings, clip.ending),
-            (self.verdicts, sample.verdict),
-        ):
-            share = shares.get(name)
-            if share is None:
-                share = shares[name] = Share()
-            share.rows += 1
-            share.seconds += seconds
+        _count(self.voices, sample.voice, seconds)
+        _count(self.languages, sample.language, seconds)
+        _count(self.services, f"{sample.provider} {sample.model}", seconds)
+        _count(self.sample_rates, str(clip.sample_rate), seconds)
+        _count(self.endings, clip.ending, seconds)
+        _count(self.verdicts, sample.verdict, seconds)
 
     def leave_out(self, sample: Sample, reason: LeftOut) -> None:
         """Count a row that is not."""
@@ -93,3 +86,11 @@ class Totals(msgspec.Struct, kw_only=True):
     def _shares(self) -> Iterator[dict[str, Share]]:
         yield from (self.voices, self.languages, self.services)
         yield from (self.sample_rates, self.endings, self.verdicts)
+
+
+def _count(shares: dict[str, Share], name: str, seconds: float) -> None:
+    share = shares.get(name)
+    if share is None:
+        share = shares[name] = Share()
+    share.rows += 1
+    share.seconds += seconds
