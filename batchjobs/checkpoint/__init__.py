@@ -11,6 +11,7 @@ from batchjobs.checkpoint.checks import (
     WordRun,
     describe_check,
 )
+from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.records import (
     AttemptEnd,
@@ -42,6 +43,7 @@ __all__ = [
     "JobRecord",
     "LoudnessRecord",
     "Outcome",
+    "RejectedResult",
     "Review",
     "Row",
     "RunTotals",

@@ -30,6 +30,18 @@ class SuspectFiles(NamedTuple):
     used: set[str]
 
 
+class RejectedResult(NamedTuple):
+    """A result that somebody has rejected.
+
+    Attributes:
+        place: The path that its row names.
+        record: The result, as it is kept.
+    """
+
+    place: str
+    record: JobRecord
+
+
 @dataclass
 class Lookups:
     """Looks up jobs, files and recordings."""
@@ -155,12 +167,13 @@ class Lookups:
                     UNION SELECT path FROM segments WHERE {_IS_SUSPECT}"""
         return SuspectFiles(ours, self._database.select_texts(query))
 
-    def find_rejected_places(self) -> set[str]:
-        """Find the places of rows whose result was rejected, where nothing is to stand until the next."""
-        query = """SELECT rows.output FROM jobs JOIN rows USING (id, key) WHERE status = 'suspect'
+    def find_rejected(self) -> list[RejectedResult]:
+        """Find the results that were rejected, and the places of their rows, where none of it is to stand."""
+        query = """SELECT rows.output, record FROM jobs JOIN rows USING (id, key)
+                   WHERE status = 'suspect'
                    AND EXISTS (SELECT 1 FROM json_each(CAST(record AS TEXT), '$.doubts') AS doubt
                                WHERE json_extract(doubt.value, '$.sign') = 'rejected')"""
-        return self._database.select_texts(query)
+        return self._database.select(query, (), _read_rejected)
 
     # -- recordings -----------------------------------------------------------------------------
 
@@ -198,3 +211,8 @@ def _read_last(columns: Sequence[object]) -> JobRecord:
 
 def _read_first(columns: Sequence[object]) -> str:
     return str(columns[0])
+
+
+def _read_rejected(columns: Sequence[object]) -> RejectedResult:
+    place, record = columns
+    return RejectedResult(str(place), read_record(record))

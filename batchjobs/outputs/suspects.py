@@ -3,14 +3,16 @@
 import contextlib
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from batchjobs import text
-from batchjobs.checkpoint import Row
+from batchjobs.checkpoint import RejectedResult, Row
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import part_path
+from batchjobs.outputs import reuse
 
 _DIGEST_HEX_DIGITS: Final = 10
 _SAME_LENGTH: Final = 0.1
@@ -45,17 +47,22 @@ def is_same_length(seconds: float, other_seconds: float) -> bool:
     return abs(math.log(seconds / other_seconds)) <= _SAME_LENGTH
 
 
-def remove_rejected(folder: Path, places: Collection[str]) -> None:
+def remove_rejected(folder: Path, results: Iterable[RejectedResult]) -> None:
     """Remove what stands under final names though it was rejected; it is kept among those in doubt.
+
+    Whatever else stands there is somebody's own, who did better than what was rejected.
 
     Args:
         folder: The run folder.
-        places: Paths of main files below it.
+        results: The rejected results, and their places.
     """
-    for place in places:
-        for path in run_folder.files_of_result(place):
-            with contextlib.suppress(OSError):
-                (folder / path).unlink(missing_ok=True)
+    for place, record in results:
+        paths = run_folder.files_of_result(place)
+        for path, kept in zip(paths, record.files, strict=False):
+            file = replace(kept, path=path)
+            if (folder / path).is_file() and not reuse.find_changes(folder, [file]):
+                with contextlib.suppress(OSError):
+                    (folder / path).unlink()
 
 
 def sweep_suspects(folder: Path, ours: Collection[str], used: Collection[str]) -> None:

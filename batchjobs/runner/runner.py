@@ -122,5 +122,5 @@ def sweep(checkpoint: Checkpoint) -> None:
     """
     folder = checkpoint.folder
     sweep_segments(folder, checkpoint.segments.find_own_files())
-    suspects.remove_rejected(folder, checkpoint.lookups.find_rejected_places())
+    suspects.remove_rejected(folder, checkpoint.lookups.find_rejected())
     suspects.sweep_suspects(folder, *checkpoint.lookups.find_suspect_files())

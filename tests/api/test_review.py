@@ -484,6 +484,20 @@ async def test_a_kill_after_the_commit_leaves_no_rejected_clip_under_its_final_n
     assert again.statuses == {"done": 4}
 
 
+async def test_what_somebody_puts_in_the_place_of_a_rejected_clip_stays(tmp_path: Path) -> None:
+    """Their own recording, better than what was rejected: no sweep takes it for the rejected one."""
+    run, path = await _prepare(tmp_path)
+    batchjobs.review(run, path)
+    mine = run / "audio/000.wav"
+    assert not mine.exists()
+    mine.write_bytes(b"read by myself")
+    batchjobs.prune(run, remove=True)
+    batchjobs.review(run, decide(run, {"003": "drop"}))
+    batchjobs.review(run, decide(run, {"003": "reject"}))
+    assert not (run / "audio/003.wav").exists()
+    assert mine.read_bytes() == b"read by myself"
+
+
 async def test_a_file_that_is_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
     """A row has another place by now, and a file that no run wrote stands there: nothing is changed."""
     run = tmp_path / "run"
