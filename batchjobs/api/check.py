@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from batchjobs.api.check_report import CheckReport, Choice
-from batchjobs.api.checking import Checker
+from batchjobs.api.checking import Checker, open_if_free
 from batchjobs.api.request import request_of
 from batchjobs.api.scoring import ClipScorer
 from batchjobs.api.survey import refuse_purchases, survey_run
-from batchjobs.api.takes import MOST_TAKES
+from batchjobs.api.takes import MOST_TAKES, finish_exchanges
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import UsageError
 from batchjobs.options import Options
@@ -94,6 +94,11 @@ def carry_out_check(
     unknown = sorted(set(distinguish) - set(Step))
     if unknown:
         raise UsageError(f"there is no step '{unknown[0]}'", hint=f"there are {', '.join(Step)}")
+    Checkpoint.read(Path(folder)).close()  # to open it for writing would make one
+    # What is looked at from here on is of this version, and whole.
+    with open_if_free(Path(folder)) as checkpoint:
+        if checkpoint is not None:
+            finish_exchanges(checkpoint)
     with Checkpoint.read(Path(folder)) as looking:
         request = request_of((), dataclasses.replace(options, output=folder))
         survey = survey_run(looking, request.providers)

@@ -24,7 +24,6 @@ from batchjobs.api.takes import (
     TakeRun,
     choose_best,
     exchange_clip,
-    finish_exchanges,
 )
 from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict, Decision, Row
 from batchjobs.errors import BatchjobsError, RunLockedError
@@ -84,9 +83,6 @@ class Checker:
 
     def check(self) -> CheckReport:
         """Check, and say what was found."""
-        with _open_if_free(self.looking.folder) as checkpoint:
-            if checkpoint is not None:
-                finish_exchanges(checkpoint)
         judge = Judge(self.looking.folder, self.steps, self.scorer)
         only = self._find_worst(judge)
         if self.survey.clips:
@@ -176,7 +172,7 @@ class Checker:
         the next check buys none of it.
         """
         waiting = iter(found)
-        with _open_if_free(self.looking.folder) as checkpoint:
+        with open_if_free(self.looking.folder) as checkpoint:
             self._is_stored = self._is_stored and checkpoint is not None
             while page := list(islice(waiting, _PAGE)):
                 if checkpoint is not None:
@@ -309,7 +305,7 @@ class Checker:
     def _write_results(self) -> None:
         """Write the run's files anew, with what was found."""
         providers = config.load(self.options.config).providers
-        with _open_if_free(self.looking.folder) as checkpoint:
+        with open_if_free(self.looking.folder) as checkpoint:
             if checkpoint is not None and not checkpoint.read_report():
                 reports.write_again(checkpoint, providers)
 
@@ -335,7 +331,7 @@ class Checker:
 
 
 @contextlib.contextmanager
-def _open_if_free(folder: Path) -> Iterator[Checkpoint | None]:
+def open_if_free(folder: Path) -> Iterator[Checkpoint | None]:
     """Open a run folder to write in it; None while a run goes on there."""
     try:
         checkpoint = Checkpoint.open(folder)

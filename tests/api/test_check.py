@@ -1,7 +1,9 @@
 """A check names what is bad, buys it again once, keeps the best, and is continued like any run."""
 
 import shutil
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -442,3 +444,14 @@ def test_a_take_that_somebody_rejected_is_never_put_back(folder: Path) -> None:
     assert [each.id for each in report.bad] == [name]
     assert report.improved == ()
     assert {line["id"]: line["pcm_sha256"] for line in results(folder)}[name] != rejected
+
+
+def test_a_run_of_an_earlier_version_shows_what_the_first_check_found(tmp_path: Path) -> None:
+    """Its checkpoint has no place for verdicts until it is brought to this version."""
+    folder = tmp_path / "run"
+    _run(folder, ROWS[:6])
+    with closing(sqlite3.connect(folder / CHECKPOINT)) as connection, connection:
+        for table in ("checks", "reviews", "tracks", "loudness"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 4")
+    assert batchjobs.check(folder).summary.checks == {"good": 6}
