@@ -74,7 +74,7 @@ OWNERS = {
 
 
 COVERED = {
-    "dataset/exporting": "card columns layout listing loudness rows samples totals writing"
+    "dataset/exporting": "card layout listing loudness rows samples totals writing"
     " options/dataset cli/commands/export",
     "dataset/layouts/forms": "arrow clip_files hf lhotse ljspeech nemo parquet shar table tar"
     " webdataset written",

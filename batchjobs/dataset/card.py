@@ -83,6 +83,7 @@ def _front_matter(plan: Plan, every: Totals, layout: Layout) -> str:
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split, pattern in data.items():
             lines += [f"  - split: {split}", f"    path: {json.dumps(pattern)}"]
+    if layout.is_table:
         lines += ["dataset_info:", "  features:"]
         for name, feature in features_of(plan.schema.columns, has_audio=True).items():
             lines.append(f"  - name: {json.dumps(name, ensure_ascii=False)}")

@@ -1,6 +1,7 @@
 """The clips of a dataset: a run's files as they are, seen to be whole, or made anew of them."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,7 +18,7 @@ from batchjobs.audio.formats import FORMATS
 from batchjobs.audio.pcm import window_frames
 from batchjobs.audio.source import Recording
 from batchjobs.dataset.samples import Sample
-from batchjobs.errors import RecordingError
+from batchjobs.errors import MissingExtraError, RecordingError
 from batchjobs.jobs import Kind
 from batchjobs.options.dataset import ExportSettings
 
@@ -80,6 +81,16 @@ def ending_of(sample: Sample) -> str:
     # By hand: a path's own parsing of a million rows took a third of the time (measured).
     ending = sample.path.rpartition("/")[2].rpartition(".")[2].lower()
     return _OTHER_ENDINGS.get(ending, ending)
+
+
+def check_loudness_extra() -> None:
+    """See that what measures loudness is there.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    if importlib.util.find_spec("av") is None:
+        raise MissingExtraError("bringing clips to a loudness", package="av", extra="dataset")
 
 
 class ClipMaker:

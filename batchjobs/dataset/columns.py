@@ -1,11 +1,10 @@
 """The columns of a dataset: ours, and the manifests' own, united with one type a column."""
 
 import enum
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-
-import orjson
 
 from batchjobs.dataset.clips import Clip
 from batchjobs.dataset.samples import Sample
@@ -169,7 +168,7 @@ def as_text(value: object) -> str:
     """Write a value as text: a text as it is, nothing as nothing, all else as JSON."""
     if isinstance(value, str):
         return value
-    return "" if value is None else orjson.dumps(value).decode()
+    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _kind_of(value: object) -> ColumnKind:

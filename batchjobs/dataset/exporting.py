@@ -13,7 +13,7 @@ import orjson
 
 from batchjobs.audio.formats import FORMATS
 from batchjobs.dataset import card
-from batchjobs.dataset.clips import ClipMaker
+from batchjobs.dataset.clips import ClipMaker, check_loudness_extra
 from batchjobs.dataset.layout import Layout, Plan, WrittenFile
 from batchjobs.dataset.layouts.table import find_layout
 from batchjobs.dataset.layouts.written import describe_file, write_lines
@@ -221,10 +221,26 @@ class _Exporter:
 def _check(folders: Sequence[Path], settings: ExportSettings) -> Layout:
     """Refuse what does not go together, before anything is looked at."""
     check_settings(settings)
-    if not folders:
-        raise UsageError("it is not said what to export", hint="give the folder of a run")
+    _check_folders(folders)
     layout = find_layout(settings)
     layout.check_extra()
+    if settings.loudness_lufs is not None:
+        check_loudness_extra()
+    _check_clips(settings, layout)
+    if settings.disjoint == "voice" and not settings.split:
+        raise UsageError("--disjoint is about splits, and there are none", hint="give --split")
+    return layout
+
+
+def _check_folders(folders: Sequence[Path]) -> None:
+    if not folders:
+        raise UsageError("it is not said what to export", hint="give the folder of a run")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("a run is given twice", hint="give each once")
+
+
+def _check_clips(settings: ExportSettings, layout: Layout) -> None:
+    """Refuse what is asked of clips and cannot be."""
     if settings.link and not layout.has_clip_files:
         raise UsageError(f"'{settings.form}' has no files to link to", hint="leave out --link")
     wanted = settings.audio_format
@@ -234,11 +250,8 @@ def _check(folders: Sequence[Path], settings: ExportSettings) -> Layout:
     rate = settings.sample_rate
     if rate and rate not in FORMATS[wanted or "wav"].sample_rates:
         raise UsageError(f"{wanted or 'wav'} cannot hold {rate} Hz", hint="give another rate")
-    if settings.disjoint == "voice" and not settings.split:
-        raise UsageError("--disjoint is about splits, and there are none", hint="give --split")
     if settings.max_seconds and settings.max_seconds < settings.min_seconds:
         raise UsageError("--max-seconds is less than --min-seconds", hint="no clip is both")
-    return layout
 
 
 def _find_target(

@@ -96,11 +96,13 @@ class Layout(Protocol):
         endings: Of the clips that it takes as they are.
         is_uniform: Whether all clips have one ending.
         has_clip_files: Whether each clip is a file, which can be a link.
+        is_table: Whether the Hub sees it as a table with these very columns, whose types the card tells.
     """
 
     endings: frozenset[str]
     is_uniform: bool
     has_clip_files: bool
+    is_table: bool
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself."""

@@ -8,6 +8,7 @@ of which only the files that read manifests are imported: the whole of them is g
 
 import ast
 import importlib
+import itertools
 import json
 import sys
 import types
@@ -96,8 +97,9 @@ def see_webdataset(found: Comparison, folder: Path) -> None:
             assert sample["txt"] == row["text"]
             found.see(row["id"], row["text"], frames=len(samples), rate=rate, split=split)
     found.end("webdataset")
-    for streaming in (False, True):
-        dataset = datasets.load_dataset("webdataset", data_files=shards, streaming=streaming)
+    for named, streaming in itertools.product((False, True), (False, True)):
+        where = {"path": "webdataset", "data_files": shards} if named else {"path": str(folder)}
+        dataset = datasets.load_dataset(**where, streaming=streaming)
         for split, rows in dataset.items():
             for sample in rows:
                 row = sample["json"]
@@ -105,7 +107,7 @@ def see_webdataset(found: Comparison, folder: Path) -> None:
                 samples = sample[ending].get_all_samples()
                 frames, rate = samples.data.shape[1], samples.sample_rate
                 found.see(row["id"], sample["txt"], frames=frames, rate=rate, split=split)
-        found.end(f"datasets, webdataset, streaming={streaming}")
+        found.end(f"datasets, webdataset{'' if named else ' by the card'}, streaming={streaming}")
 
 
 def see_cuts(found: Comparison, cuts: Iterable[Any], split: str) -> None:

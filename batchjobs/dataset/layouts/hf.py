@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from typing import Final
 
 from batchjobs.dataset.layout import TORCHCODEC_ENDINGS, Entries, Plan, WrittenFile
 from batchjobs.dataset.layouts import arrow
 from batchjobs.dataset.layouts.clip_files import ClipFiles
 from batchjobs.dataset.layouts.written import describe_file
+
+_USUAL_SPLITS: Final = {"train", "validation", "test"}
 
 
 class HuggingFace:
@@ -19,6 +22,7 @@ class HuggingFace:
     endings = TORCHCODEC_ENDINGS
     is_uniform = False
     has_clip_files = True
+    is_table = True
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself: what is called so becomes sound."""
@@ -49,10 +53,13 @@ class HuggingFace:
 
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
+        # What other splits are called, only the head of the card tells.
+        named = f'"audiofolder", data_dir={str(plan.home)!r}'
+        call = named if plan.pieces.keys() <= _USUAL_SPLITS else repr(str(plan.home))
         return f"""```python
 from datasets import load_dataset
 
-dataset = load_dataset("audiofolder", data_dir={str(plan.home)!r})
+dataset = load_dataset({call})
 row = dataset["{next(iter(plan.pieces))}"][0]
 row["id"], row["text"], row["audio"]["array"], row["audio"]["sampling_rate"]
 ```

@@ -23,6 +23,7 @@ class LJSpeech:
     endings = frozenset({"wav"})
     is_uniform = True
     has_clip_files = True
+    is_table = False
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself."""

@@ -28,6 +28,7 @@ class NeMo:
     endings = ALL_ENDINGS
     is_uniform = False
     has_clip_files = True
+    is_table = False
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself."""

@@ -16,6 +16,7 @@ class Parquet:
     endings = TORCHCODEC_ENDINGS
     is_uniform = False
     has_clip_files = False
+    is_table = True
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself."""

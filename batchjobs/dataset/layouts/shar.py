@@ -21,6 +21,7 @@ class Shar:
     endings = ALL_ENDINGS
     is_uniform = False
     has_clip_files = False
+    is_table = False
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself."""

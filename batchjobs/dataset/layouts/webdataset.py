@@ -22,6 +22,7 @@ class WebDataset:
     endings = TORCHCODEC_ENDINGS
     is_uniform = True
     has_clip_files = False
+    is_table = False
 
     def is_reserved(self, name: str) -> bool:
         """Whether the form keeps a column's name for itself."""

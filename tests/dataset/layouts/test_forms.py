@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from msgspec import structs
 
 import batchjobs
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.dataset.layouts.ljspeech import clean_text
 from batchjobs.options.dataset import ExportSettings
+from tests.builders import adopt
 from tests.dataset.runs import frames_of, make_run, texts_of
 
 
@@ -240,6 +244,54 @@ def test_clips_are_made_as_asked(run: Path, tmp_path: Path, form: str) -> None:
         assert read.frames[1] == 16_000
         assert 0.68 < read.columns["seconds"] == read.frames[0] / 16_000 <= 0.8
     assert report.made == report.rows == len(found)
+
+
+@pytest.mark.parametrize("form", ["parquet", "webdataset", "shar"])
+def test_shards_are_as_large_as_asked(tmp_path: Path, form: str) -> None:
+    """Several of them, each full, hold every row once."""
+    rows = [{"id": f"{n:03}", "text": f"نص {n}", "seconds": 0.8} for n in range(60)]
+    run = make_run(tmp_path / "run", rows)
+    report = batchjobs.export(run, settings_for(form, shard_megabytes=1))
+    shards = [path for path in report.path.rglob("*") if path.suffix in {".tar", ".parquet"}]
+    assert len(shards) == 3
+    assert all(path.stat().st_size < 1_100_000 for path in shards)
+    assert list(READERS[form](report.path, "train")) == [row["id"] for row in rows]
+
+
+RESERVED: Final[Mapping[str, tuple[str, ...]]] = {
+    "hf": ("file_name", "mask_file_name", "seconds", "voice"),
+    "parquet": ("seconds", "voice", "file_name"),
+    "webdataset": ("__key__", "seconds"),
+    "nemo": ("offset", "context", "context_2", "rttm_filepath", "sampling_rate", "lang", "_skipme"),
+    "lhotse": ("seconds", "voice"),
+    "shar": ("seconds", "voice"),
+    "ljspeech": ("file", "seconds"),
+}
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_columns_whose_names_are_taken_have_others(tmp_path: Path, form: str) -> None:
+    """What a manifest calls so does not replace what the form, or we, call so; and it is told."""
+    columns: dict[str, object] = {"row_seconds": "mine too", "plain": "kept"}
+    columns |= dict.fromkeys(RESERVED[form], "mine")
+    run = make_run(tmp_path / "run")
+    with Checkpoint.open(run) as checkpoint:
+        rows = [row for row, _ in checkpoint.rows.stream_outcomes()]
+        jobs = [
+            structs.replace(row.read_job(), row=columns | dict(row.read_job().row)) for row in rows
+        ]
+        changed = [
+            row._replace(job=msgspec.json.encode(job)) for row, job in zip(rows, jobs, strict=True)
+        ]
+        adopt(checkpoint, *changed)
+    report = batchjobs.export(run, settings_for(form), output=tmp_path / "set")
+    assert report.renamed.keys() == set(RESERVED[form])
+    found = READERS[form](report.path, "train")
+    assert {name: read.frames for name, read in found.items()} == frames_of(run)
+    for read in found.values():
+        assert read.columns["plain"] == "kept"
+        assert read.columns["row_seconds"] == "mine too"
+        assert {read.columns[name] for name in report.renamed.values()} == {"mine"}
 
 
 def test_a_table_without_quotes_has_texts_that_need_none() -> None:
