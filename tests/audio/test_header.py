@@ -16,6 +16,7 @@ from batchjobs.audio.header import read_header
 from batchjobs.audio.source import Container
 from batchjobs.audio.uncompressed import SampleFormat, Samples
 from batchjobs.errors import RecordingError
+from tests.audio.ogg_files import seal
 
 PCM = np.arange(-800, 800, dtype="<i2").tobytes()
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
@@ -210,7 +211,7 @@ REFUSED = {
     "FLAC, other block first": (b"fLaC\4\0\0\x22" + bytes(60), "FLAC header"),
     "FLAC without anything": (b"fLaC\0\0\0\x22" + bytes(60), "cannot be decoded"),
     "Ogg, cut": (b"OggS\0\2", "page is cut off"),
-    "Ogg video": (b"OggS\0\2" + bytes(20) + b"\1\7\x80theora", "without Vorbis"),
+    "Ogg video": (seal(b"OggS\0\2" + bytes(20) + b"\1\7\x80theora"), "without Vorbis"),
     "Ogg, page cut": (b"OggS\0\2" + bytes(20) + b"\1\x1e\1vorbis", "page is cut off"),
     "ID3, nothing behind": (b"ID3\3\0\0\0\0\0\0", "is empty"),
     "ID3 before a WAV": (b"ID3\3\0\0\0\0\0\0" + riff(fmt(tag=0x11, block=2), data()), "no WAV"),

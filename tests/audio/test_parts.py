@@ -13,6 +13,7 @@ import soundfile
 from batchjobs.audio import decoding
 from batchjobs.audio.parts import Part, Window
 from batchjobs.errors import RecordingError
+from tests.audio.ogg_files import cut_pages, seal, write_ogg
 from tests.recordings import read_pcm
 
 RATE = 16_000
@@ -27,13 +28,6 @@ def flac(samples: np.ndarray, rate: int = RATE) -> bytes:
     """Write a FLAC with libsndfile."""
     content = io.BytesIO()
     soundfile.write(content, samples, rate, format="FLAC", subtype="PCM_16")
-    return content.getvalue()
-
-
-def ogg(samples: np.ndarray, subtype: str, rate: int = RATE) -> bytes:
-    """Write an Ogg file with libsndfile."""
-    content = io.BytesIO()
-    soundfile.write(content, samples, rate, format="OGG", subtype=subtype)
     return content.getvalue()
 
 
@@ -103,7 +97,9 @@ def test_chained_ogg_streams_are_heard_one_after_the_other(tmp_path: Path, subty
     """As radio recorders and `cat` leave them; of any rate and number of channels."""
     path = tmp_path / "chained.ogg"
     stereo = np.stack([SECOND, SECOND], axis=1)
-    path.write_bytes(ogg(FIRST, subtype) + ogg(SECOND, subtype) + ogg(stereo, subtype, 24_000))
+    path.write_bytes(
+        write_ogg(FIRST, subtype) + write_ogg(SECOND, subtype) + write_ogg(stereo, subtype, 24_000)
+    )
     recording = decoding.probe(path)
     assert recording.channels == 2
     assert recording.seconds == pytest.approx(3 + 2 / 3, abs=0.01)
@@ -125,34 +121,26 @@ def test_what_ffmpeg_writes_into_ogg_is_read(tmp_path: Path, codec: str) -> None
 
 def clear_end_marks(content: bytes) -> bytes:
     """Take the mark from an Ogg file's last page, as of recorders that are switched off."""
-    data = bytearray(content)
-    start = data.rindex(b"OggS")
-    data[start + 5] &= 0xFB
-    data[start + 22 : start + 26] = bytes(4)
-    crc = 0
-    for byte in data[start:]:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x04C1_1DB7 if crc & 0x8000_0000 else 0)) & 0xFFFF_FFFF
-    data[start + 22 : start + 26] = crc.to_bytes(4, "little")
-    return bytes(data)
+    *others, last = cut_pages(content)
+    last[5] &= 0xFB
+    return b"".join((*others, seal(last)))
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 def test_ogg_without_an_end_mark_is_read(tmp_path: Path, subtype: str) -> None:
     """Every page is whole: only the mark is missing, and it is not called damaged."""
     path = tmp_path / "voice.ogg"
-    path.write_bytes(clear_end_marks(ogg(FIRST, subtype)))
+    path.write_bytes(clear_end_marks(write_ogg(FIRST, subtype)))
     assert decoding.probe(path).seconds == pytest.approx(2, abs=0.05)
     assert sum(map(len, decoding.pcm_chunks(path))) / 32_000 == pytest.approx(2, abs=0.05)
-    path.write_bytes(path.read_bytes() + ogg(SECOND, subtype))
+    path.write_bytes(path.read_bytes() + write_ogg(SECOND, subtype))
     assert decoding.probe(path).seconds == pytest.approx(3, abs=0.05)
 
 
 def test_pages_that_are_missing_are_told(tmp_path: Path) -> None:
     """A page that is cut off at the end, and bytes that are no page between others."""
     path = tmp_path / "a.ogg"
-    whole = ogg(FIRST, "VORBIS")
+    whole = write_ogg(FIRST, "VORBIS")
     path.write_bytes(whole[:-1])
     with pytest.raises(RecordingError, match="page is cut off"):
         decoding.probe(path)
@@ -183,10 +171,10 @@ def test_what_needs_the_extra_says_so(tmp_path: Path) -> None:
     """And what libsndfile reads does not need it."""
     path = tmp_path / "a"
     for content, said in (
-        (ogg(FIRST, "OPUS") + ogg(SECOND, "OPUS"), "read"),
+        (write_ogg(FIRST, "OPUS") + write_ogg(SECOND, "OPUS"), "read"),
         (flac(FIRST) + flac(SECOND), "read"),
         (with_length(flac(FIRST), 0), "DecoderMissingError pip install"),
-        (clear_end_marks(ogg(FIRST, "OPUS")), "DecoderMissingError pip install"),
+        (clear_end_marks(write_ogg(FIRST, "OPUS")), "DecoderMissingError pip install"),
     ):
         path.write_bytes(content)
         done = subprocess.run(
