@@ -16,6 +16,7 @@ _BETTER_BY: Final = 0.1
 """Than without a delay; what is alike without one has nothing to lose in the mean."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # samples are checked where they are used
 def find_delay(sound: NDArray[np.float32], sample_rate: int) -> float:
     """Find by how much one of two channels is later than the other.
 
@@ -28,14 +29,14 @@ def find_delay(sound: NDArray[np.float32], sample_rate: int) -> float:
     """
     pool = max(1, round(sample_rate / _SOUND_RATE))
     frames = len(sound) // pool * pool
-    pooled = sound[:frames].reshape(-1, pool, 2).sum(axis=1).T
+    # Copied, and multiplied: numpy's sum of so few numbers each took twenty times as long.
+    pooled = sound[:frames].T.copy().reshape(2, -1, pool) @ np.ones(pool, np.float32)
     pooled = pooled - pooled.mean(axis=1, keepdims=True)
     powers = np.square(pooled).sum(axis=1)
     size = 1 << (2 * pooled.shape[1] - 1).bit_length()
     left, right = np.fft.rfft(pooled, size)
-    with np.errstate(over="ignore", invalid="ignore"):  # samples are checked where they are used
-        alike = np.abs(np.fft.irfft(left * right.conj(), size))
-        scale = sqrt(float(powers[0]) * float(powers[1]))
+    alike = np.abs(np.fft.irfft(left * right.conj(), size))
+    scale = sqrt(float(powers[0]) * float(powers[1]))
     reach = min(round(_LONGEST_SECONDS * sample_rate / pool), pooled.shape[1] // 3)
     # What one side holds before the other begins has nothing to be compared with.
     shares = 1 - np.arange(reach + 1) / pooled.shape[1]

@@ -72,3 +72,11 @@ def test_what_is_alike_has_no_delay() -> None:
         noise[:9],
     ):
         assert find_delay(sides.astype(np.float32), RATE) == 0
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan, 3e38])
+def test_what_is_no_number_is_left_to_others(odd: float) -> None:
+    """It is refused where the samples are checked, with its place; here it is not a warning."""
+    sides = np.stack([voice(1), voice(1)], axis=1).astype(np.float32)
+    sides[100] = odd
+    assert find_delay(sides, RATE) == 0
