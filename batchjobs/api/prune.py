@@ -64,7 +64,8 @@ def prune(
     Args:
         folder: The run folder.
         remove: Whether to, or asks somebody who is shown what there is; no run may go on meanwhile.
-        progress: Called with what is being done, how many files are, and of how many.
+        progress: Called with what is being done, how many files are, and of how many; 0 if that is
+            not known yet.
 
     Raises:
         NoRunError: There is no run in the folder.
@@ -72,6 +73,11 @@ def prune(
         DiskError: The disk failed; what was removed before that is gone.
     """
     folder = Path(folder)
+
+    def tell_found(count: int) -> None:
+        if progress is not None:
+            progress("looking", count, 0)
+
     Checkpoint.read(folder).close()  # to open it for writing would make one
     takes = folder / run_folder.TAKES
     open_checkpoint = Checkpoint.read if remove is False else Checkpoint.open
@@ -80,12 +86,12 @@ def prune(
         check = folder / run_folder.CHECK
         if (check / run_folder.CHECKPOINT).is_file():  # while clips are heard, takes are needed
             stack.enter_context(open_checkpoint(check))
-        found = {run: run.find()}
+        found = {run: run.find(tell_found)}
         if not run.needs_takes:
             bought: list[FoundFile] = []
             if (takes / run_folder.CHECKPOINT).is_file():
                 pruner = Pruner(stack.enter_context(open_checkpoint(takes)), is_of_takes=True)
-                found[pruner] = bought = pruner.find()
+                found[pruner] = bought = pruner.find(tell_found)
             found[run] += run.find_takes_apart(f"{run_folder.TAKES}/{each.path}" for each in bought)
         report = _report(found)
         is_wanted = remove if isinstance(remove, bool) else report.bytes > 0 and remove(report)

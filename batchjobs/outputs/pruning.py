@@ -71,13 +71,22 @@ class Pruner:
         """Give a path as it is from the run folder."""
         return f"{run_folder.TAKES}/{path}" if self._is_of_takes else path
 
-    def find(self) -> list[FoundFile]:
+    def find(self, progress: Callable[[int], None] = lambda _: None) -> list[FoundFile]:
         """Find the files that are there and that nothing needs, in order.
+
+        Args:
+            progress: Called with how many were found: each is read, to see that it is as it was.
 
         Raises:
             DiskError: The checkpoint is damaged.
         """
-        return [*self._find_results(), *self._find_suspects(), *self._find_segments()]
+        files = []
+        for file in itertools.chain(
+            self._find_results(), self._find_suspects(), self._find_segments()
+        ):
+            files.append(file)
+            progress(len(files))
+        return files
 
     def find_takes_apart(self, besides: Iterable[str]) -> list[FoundFile]:
         """Find the clips that a check itself has put among the takes: each row's own, set apart.

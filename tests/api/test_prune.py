@@ -264,8 +264,8 @@ def _prune_and_die(folder: Path, moment: int) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
         return False
 
-    def tell(_: str, gone: int, __: int) -> None:
-        if gone == moment:
+    def tell(step: str, gone: int, _: int) -> None:
+        if step == "removing" and gone == moment:
             die()
 
     pid = os.fork()
@@ -273,6 +273,13 @@ def _prune_and_die(folder: Path, moment: int) -> int:
         batchjobs.prune(folder, remove=True if moment else die, progress=tell)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_it_says_how_far_it_is(run: Path) -> None:
+    """Files are read before they go, which takes its time, too."""
+    told: list[tuple[str, int, int]] = []
+    batchjobs.prune(run, remove=True, progress=lambda *step: told.append(step))
+    assert told == [("looking", 1, 0), ("looking", 2, 0), ("removing", 1, 2), ("removing", 2, 2)]
 
 
 def test_nothing_is_removed_while_a_check_goes_on(run: Path) -> None:

@@ -38,11 +38,13 @@ def prune(folder: Path, *, yes: bool, as_json: bool) -> None:
     kinds = {kind.name.lower(): kind.value for kind in Leftover}
     can_ask = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
 
-    def is_wanted(report: "PruneReport") -> bool:
-        _show(report, kinds)
-        return yes or click.confirm("Remove all of it?")
-
     with exit_on_error(), StepBar(sys.stderr, unit="file") as bar:
+
+        def is_wanted(report: "PruneReport") -> bool:
+            bar.close()
+            _show(report, kinds)
+            return yes or click.confirm("Remove all of it?")
+
         wanted = yes if as_json or not can_ask else is_wanted
         report = prune_folder(folder, remove=wanted, progress=bar)
     if as_json:
