@@ -4,12 +4,15 @@ Source: the vendor's own clients (`livekit-plugins-munsit` 0.4.0, `pipecat-plugi
 third parties' notes of live use, 2026-10. Times are in seconds of audio, from the session's start.
 """
 
-from typing import Final, TypeAlias, cast
+from typing import Annotated, Final, TypeAlias, cast
 
 import msgspec
 
 from batchjobs.protocol import fields
 from batchjobs.protocol.messages import InvalidMessageError, Unknown
+
+_MOST_BILLED_SECONDS: Final = 1e9
+"""What is no number, or none of a recording's length, is no receipt."""
 
 # -- what a client says --------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class ListenError(msgspec.Struct, frozen=True, kw_only=True):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The server's last message: all was heard, so much of it was billed."""
 
-    audio_seconds_billed: float
+    audio_seconds_billed: Annotated[float, msgspec.Meta(ge=0, le=_MOST_BILLED_SECONDS)]
     turn_count: int = 0
     session_id: str = ""
 

@@ -212,6 +212,15 @@ def test_odd_fields_do_no_harm() -> None:
     assert session.end().pay(2.0).machine.course.result().text == "one two"
 
 
+@pytest.mark.parametrize("billed", ["nan", "inf", -1.0, True, [], 1e300])
+def test_what_bills_no_length_is_no_receipt(billed: object) -> None:
+    """It shows nothing: the session goes on to wait for one, and is not done without."""
+    session = Session().send(2).end()
+    session.hear("Metadata", audio_seconds_billed=billed)
+    assert not session.machine.course.has_ended
+    assert session.pay(2.0).machine.course.result().evidence.billed_audio_seconds == 2.0
+
+
 def test_garbage_is_a_failure_of_the_session() -> None:
     """As on the other sockets."""
     session = Session()
