@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from batchjobs.audio.mpeg import read_frame
+
 HEAD_BYTES: Final = 4_096
 """All that is read of a file: two frames of MPEG audio, or twenty packets of a transport stream."""
 
@@ -60,17 +62,6 @@ _MARKS: Final = tuple(
     )
 )
 
-_BITRATES: Final = {  # kbit/s by (MPEG 1?, layer)
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_SAMPLE_RATES: Final = (44_100, 48_000, 32_000)
-_DIVISORS: Final = {3: 1, 2: 2, 0: 4}  # of the sample rate, by the version's bits
-
 
 def recognise(path: Path) -> str:
     """Say what kind of recording a file is, by at most `HEAD_BYTES` of it.
@@ -112,20 +103,8 @@ def recognise_head(head: bytes) -> str:
 
 def _mpeg_frame(head: bytes, start: int) -> int:
     """Give the length of the frame of MPEG audio that begins here; 0 if none does."""
-    mark = head[start : start + 4]
-    if len(mark) < 4 or mark[0] != 0xFF or mark[1] & 0xE0 != 0xE0:
-        return 0
-    version, layer = mark[1] >> 3 & 3, 4 - (mark[1] >> 1 & 3)
-    rate, sampling = mark[2] >> 4, mark[2] >> 2 & 3
-    if version == 1 or layer == 4 or rate in {0, 15} or sampling == 3:
-        return 0
-    kilobits = _BITRATES[version == 3, layer][rate - 1]
-    hertz = _SAMPLE_RATES[sampling] // _DIVISORS[version]
-    padding = mark[2] >> 1 & 1
-    if layer == 1:
-        return (12_000 * kilobits // hertz + padding) * 4
-    samples = 576 if layer == 3 and version != 3 else 1_152
-    return samples // 8 * 1_000 * kilobits // hertz + padding
+    frame = read_frame(head[start : start + 4])
+    return frame.length if frame else 0
 
 
 def _adts_frame(head: bytes, start: int) -> int:
