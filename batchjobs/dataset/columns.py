@@ -15,7 +15,6 @@ _REPRESENTED: Final = frozenset(
 )
 """Columns of a manifest that ours say, or that mean nothing without the run."""
 _LARGEST_WHOLE: Final = 2**63
-_LARGEST_EXACT: Final = 2**53
 
 
 class ColumnKind(enum.StrEnum):

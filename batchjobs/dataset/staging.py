@@ -244,15 +244,6 @@ def refuse_foreign(target: Path) -> None:
         raise OutputError(f"{target / CARD} was edited since it was exported", hint=hint)
 
 
-def read_mark(target: Path) -> dict[str, object]:
-    """Read how a finished dataset was made; nothing where there is none."""
-    try:
-        found = orjson.loads((target / _MARK).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def checksum_line(file: WrittenFile) -> bytes:
     """Write a file's line for ``sha256sum -c``."""
     return f"{file.sha256}  {file.path}\n".encode()

@@ -28,7 +28,6 @@ _LEAST_BAND_DEVIATION: Final = 1.5
 _LEAST_SPREAD: Final = 0.3
 _LEAST_SECONDS: Final = 0.02
 _COLUMNS: Final = len(Measured._fields) - 1 + BANDS
-_PITCH: Final = Measured._fields.index("pitch_hz")
 
 _Numbers = NDArray[np.float64]
 
