@@ -158,15 +158,12 @@ def headers() -> Iterator[ManifestCase]:
     for written, meant in {
         "voiceid": "voice_id",
         "voice": "voice_id",
-        "Voice_ID": "voice_id",
         "voice id": "voice_id",
         "voice-id": "voice_id",
         "modell_id": "model_id",
         "stabilty": "stability",
         "similarity-boost": "similarity_boost",
         "spede": "speed",
-        "Speed": "speed",
-        " speed": "speed",
         "outputformat": "output_format",
         "format": "output_format",
         "out_put": "output",
@@ -182,7 +179,12 @@ def headers() -> Iterator[ManifestCase]:
         yield jsonl_case(f"key {written!r}", '{"id":"a","text":"b"}', row, good=1, bad=bad)
     yield refused_case("a name twice", "id,text,text\na,b,c\n", "twice")
     yield refused_case("an unknown name twice", "id,text,x,x\na,b,c,d\n", "twice")
-    yield refused_case("a name missing", "id,text,\na,b,\n", "column 3", "no name")
+    for written in ("Voice_ID", "VOICE_ID ", " voice_id"):
+        yield csv_case(f"header {written!r}", f"id,text,{written}\na,b,c\n", 1)
+        row = json.dumps({"id": "b", "text": "x", written: "v"})
+        yield jsonl_case(f"key {written!r}", '{"id":"a","text":"b"}', row, good=2)
+    yield csv_case("a name missing", "id,text,\na,b,\n", 1)
+    yield refused_case("a name missing, a value there", "id,text,\na,b,c\n", "column 3", "no name")
     yield refused_case("a name over lines", 'id,text,"x\ny"\na,b,c\n', "several lines")
     yield refused_case("a quote in the header", 'id,"text\na,b\n', "header")
     yield csv_case("unknown columns travel", "id,text,speaker,__proto__,row\na,b,c,d,e\n", 1)

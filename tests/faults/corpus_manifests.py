@@ -57,11 +57,11 @@ def _cells() -> Iterator[ManifestCase]:
         yield from cell_cases("take", value, "no number")
     for value in ("0", "3", "3.0", "1e3", "٣", "", None, 7):
         yield from cell_cases("take", value)
-    for value in ("PCM_24000", "pcm_44100", "pcm_24000 ", "mp3", "24000", "pcm", "pcm_0", "x" * 99):
+    for value in ("PCM_24000", "pcm_44100", "mp3", "24000", "pcm", "pcm_0", "x" * 99):
         yield from cell_cases("output_format", value, "no format")
-    for value in ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "", " "):
+    for value in ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_24000 ", "", " "):
         yield from cell_cases("output_format", value)
-    for value in ("nobody", "Local", "local ", "wss://evil.example/api/v1", "../local", "x" * 999):
+    for value in ("nobody", "Local", "wss://evil.example/api/v1", "../local", "x" * 999):
         yield from cell_cases("provider", value, "no provider")
     for column in ("voice_id", "model_id", "provider", "output_format", "output", "id"):
         for value in (1.5, True, [], {}):
@@ -169,7 +169,6 @@ def _json_rows() -> Iterator[ManifestCase]:
         ("CSV", "b,x", "not JSON"),
         ("XML", "<row/>", "not JSON"),
         ("a colon missing", '{"id" "b"}', "not JSON"),
-        ("a byte order mark inside", '\ufeff{"id":"b","text":"x"}', "not JSON"),
         ("an empty object", "{}", "is empty"),
         ("only an id", '{"id":"b"}', "is empty"),
     ):

@@ -170,7 +170,7 @@ def _outputs() -> Iterator[NameCase]:
     ):
         yield NameCase(value=value, refused=("belongs to the run",))
     for value in ("o", "o.exe", "o.txt", "o.wav.exe", "o.wav ", "o.opus", "o.json", "wav", "owav"):
-        yield NameCase(value=value, refused=("another ending",))
+        yield NameCase(value=value, refused=("does not end in",))
     for value in ("x" * 240 + ".wav", "ص" * 120 + ".wav", "a/" + "🎧" * 61 + "/o.wav"):
         yield NameCase(value=value, refused=("longer than 240",))
     for value in ("abcdefgh/" * 120 + "o.wav", "ص/" * 400 + "o.wav"):

@@ -9,7 +9,7 @@ import pytest
 
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Job
-from batchjobs.manifest import read_rows, rules
+from batchjobs.manifest import inputs, read_rows
 from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN
 from tests import tally
@@ -100,7 +100,7 @@ def test_paths_that_are_not_followed_are_caught(
     trapped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Inputs that are joined to their folder without a look at where that leads are seen."""
-    monkeypatch.setattr(rules, "path_inside", lambda root, relative: root / relative)
+    monkeypatch.setattr(inputs, "path_inside", lambda root, relative: root / relative)
     # Not those that name a FIFO or a device: who opens these waits for ever.
     cases = [case for case in MANIFESTS if "../.." in case.name or "up/" in case.name]
     assert cases

@@ -225,7 +225,7 @@ def test_copies_of_damaged_files_are_caught(world: World, monkeypatch: pytest.Mo
     def unchecked(path: Path, _: FileRecord) -> list[bytes]:
         return [path.read_bytes()]
 
-    monkeypatch.setattr(reuse, "_read_intact", unchecked)
+    monkeypatch.setattr(reuse, "read_intact", unchecked)
     with pytest.raises(AssertionError, match="bought what was missing"):
         test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
 
