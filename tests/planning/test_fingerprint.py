@@ -134,10 +134,17 @@ def test_the_plan_is_the_one_that_reading_the_manifest_would_give(
         assert not expected[0].tells_all
         return
     planned = _again(desk, **changes)
-    assert planned == expected
+    assert _but_for_the_estimate(planned) == _but_for_the_estimate(expected)
     if planned[0].tells_all:  # what was planned so can be planned so once more
         expected = _full(desk, table, **changes)
-        assert _again(desk, **changes) == expected
+        again = _again(desk, **changes)
+        assert _but_for_the_estimate(again) == _but_for_the_estimate(expected)
+
+
+def _but_for_the_estimate(planned: tuple[Plan, list[Row]]) -> tuple[Plan, list[Row]]:
+    """Leave out how long the speech may be: that is judged by the texts that were looked at."""
+    plan, rows = planned
+    return replace(plan, speech_seconds=0.0), rows
 
 
 def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:

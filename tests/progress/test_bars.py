@@ -343,5 +343,5 @@ def test_a_warning_stands_above_the_bars(
     logging.getLogger("batchjobs.test").warning("the disk is slow: %s", ARABIC)
     drawn = terminal.seen()
     bars.close()
-    assert re.search(rf"(?:^|[\rK])the disk is slow: {ARABIC}\r\n", drawn)
+    assert re.search(rf"(?:^|[\rKA])the disk is slow: {ARABIC}\r\n", drawn)
     assert logging.root.handlers == [handler]

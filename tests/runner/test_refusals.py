@@ -153,7 +153,7 @@ async def test_a_wrong_address_fails_no_job(status: int, tmp_path: Path) -> None
     raw = answers(f"HTTP/1.1 {status} No\r\nLocation: ws://x/\r\n\r\n".encode())
     run = await run_rows(tmp_path, jobs(20), raw=raw)
     assert isinstance(run.end.error, ServiceUnavailableError)
-    assert "--base-url" in str(run.end.error)
+    assert "--base-url" in run.end.error.hint
     assert len(run.service.streams) == 1
     assert not run.records
 

@@ -235,8 +235,9 @@ def test_a_folder_that_cannot_be_used_is_told(
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     """No folder, or one that is not there, is a configuration error that says what to do."""
-    with pytest.raises(ConfigurationError, match="--model FOLDER"):
+    with pytest.raises(ConfigurationError, match="has no model") as caught:
         SherpaRecogniser(None)
+    assert "--model FOLDER" in caught.value.hint
     with pytest.raises(ConfigurationError, match="no model folder"):
         SherpaRecogniser(tmp_path / "nowhere")
 
