@@ -1,5 +1,6 @@
 """An unchanged manifest is planned by what the checkpoint keeps of it: the plan must be the same."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def test_the_plan_is_the_one_that_reading_the_manifest_would_give(
 def _but_for_the_estimate(planned: tuple[Plan, list[Row]]) -> tuple[Plan, list[Row]]:
     """Leave out how long the speech may be: that is judged by the texts that were looked at."""
     plan, rows = planned
-    return replace(plan, speech_seconds=0.0), rows
+    return dataclasses.replace(plan, speech_seconds=0.0), rows
 
 
 def test_what_is_done_is_neither_read_nor_staged_again(desk: Desk) -> None:
