@@ -213,6 +213,10 @@ def _walk(file: BufferedReader, start: int, size: int, first: Frame, claim: _Run
     tag_at, tag_end = first.tag_at, first.tag_at + 4
     while position < size:
         data = read_at(file, position, _READ_BYTES)
+        if len(data) < min(_READ_BYTES, size - position):
+            raise RecordingError(
+                f"{file.name} became shorter while it was read", hint=KEEP_REST_HINT
+            )
         if position + len(data) == size:
             data += bytes(_FRAME_HEAD_BYTES)
         at, last = 0, len(data) - _FRAME_HEAD_BYTES - 1

@@ -89,10 +89,13 @@ def _find_parts(file: BufferedReader, read: _Read, mark: bytes, mark_at: int) ->
     size = size_of(file)
     starts: list[int] = []
     ends: list[int] = []
-    position = end = 0
+    position = end = restarts = 0
     while position < size:
         piece = read(file, position, size)
         if piece is None:
+            restarts += 1
+            if restarts > _MOST_RESTARTS:
+                raise RecordingError(f"{file.name} is torn in many places", hint=CONVERT_HINT)
             found = find_bytes(file, position, mark)
             place = max(found - mark_at, position + 1) if found >= 0 else size
             is_tag = skip_trailers(file, position, size) >= place  # zeros may be of what follows
@@ -200,6 +203,8 @@ def _is_broadcast(file: BufferedReader, part: Part) -> bool:
 
 
 _CAF_HEAD_BYTES: Final = 8
+_MOST_RESTARTS: Final = 256
+"""Places where a file may be torn; each costs a look through the next megabyte."""
 _MOST_ODD_BYTES: Final = 4_096
 """More than this behind the last chunk may be sound."""
 _IDLE_CHUNKS: Final = frozenset({b"free", b"info", b"uuid", b"strg", b"umid"})

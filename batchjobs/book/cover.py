@@ -116,7 +116,8 @@ def _look_into(archive: Archive, file: str, page: str, steps: int) -> tuple[byte
     finder = _Finder()
     finder.feed(page)
     finder.close()
-    found = [_fetch(archive, file, source, steps) for source in finder.sources]
+    sources = dict.fromkeys(finder.sources)  # a page may name itself, or a picture, many times
+    found = [_fetch(archive, file, source, steps) for source in sources]
     largest = max((picture for picture, _ in found), key=len, default=b"")
     if largest:
         return largest, ""

@@ -143,8 +143,10 @@ def is_header(cells: Sequence[str], columns: Sequence[str]) -> bool:
 
     Args:
         cells: The row's.
-        columns: The header's names.
+        columns: The header's names. Of a single one only its very name: more may be a text.
     """
+    if len(columns) == 1:
+        return list(cells) == list(columns)
     return len(cells) == len(columns) and all(
         cell.strip().casefold() == column.strip().casefold()
         for cell, column in zip(cells, columns, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, mpeg
 from batchjobs.audio.mpeg import read_mpeg
 from batchjobs.errors import DecoderMissingError, RecordingError
 from tests.recordings import read_pcm
@@ -302,3 +302,14 @@ def test_id3_tags_before_are_skipped(tmp_path: Path) -> None:
     tagged.write_bytes(b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + mp3())
     assert decoding.probe(tagged).frames == decoding.probe(plain).frames
     assert read_pcm(tagged) == read_pcm(plain)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """Somebody else writes it: the walk ends where nothing is to be read any more."""
+    path = tmp_path / "shrinks.mp3"
+    whole = without_xing(mp3())
+    path.write_bytes(whole)
+    first = mpeg.read_frame(whole[:4])
+    assert first is not None
+    with path.open("rb") as file, pytest.raises(RecordingError, match="became shorter"):
+        mpeg._walk(file, 0, len(whole) + 5_000_000, first, None)

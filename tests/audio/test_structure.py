@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from batchjobs.audio import decoding
+from batchjobs.audio import decoding, structure
 from batchjobs.errors import RecordingError
 
 RATE = 48_000
@@ -250,3 +250,11 @@ def test_what_stands_behind_a_container_is_no_reason_to_refuse_it(
     path = tmp_path / "a"
     path.write_bytes(write(tone(LOW, 2.05), form, codec, options) + b"\1SEFHe\0" * 50)
     assert is_like(pitches(path), [LOW] * 4)
+
+
+def test_a_file_of_marks_that_begin_nothing_is_refused(tmp_path: Path) -> None:
+    """In a bounded number of looks, however many there are."""
+    path = tmp_path / "marks.mkv"
+    path.write_bytes(bytes.fromhex("1a45dfa300") * 40_000)
+    with path.open("rb") as file, pytest.raises(RecordingError, match="torn in many places"):
+        structure.read_matroska(file, 0)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from batchjobs.book import read_book
+from batchjobs.book.archive import Archive
+from batchjobs.book.cover import read_cover
 from tests.book.epubs import body
 from tests.books import CONTAINER, picture, write_zip
 
@@ -113,3 +115,26 @@ def test_beside_a_publishers_mark_stands_the_cover(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("OEBPS/images/mark.png", picture()[:40])
     assert read_book(path).cover == picture()
+
+
+def test_a_page_that_names_itself_many_times_is_read_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a step, and not once for each of its pictures."""
+    read: list[str] = []
+    honest = Archive.text
+
+    def count(archive: Archive, name: str) -> str:
+        read.append(name)
+        return honest(archive, name)
+
+    monkeypatch.setattr(Archive, "text", count)
+    path = tmp_path / "book.zip"
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr(
+            "page.xhtml", "<html><body>" + '<img src="page.xhtml"/>' * 60 + "</body></html>"
+        )
+    with zipfile.ZipFile(path) as book:
+        found, why = read_cover(Archive(path, book), ["page.xhtml"])
+    assert (found, bool(why)) == (b"", True)
+    assert len(read) <= 4

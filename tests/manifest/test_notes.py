@@ -61,6 +61,8 @@ def test_the_only_column_again_is_no_text(tmp_path: Path) -> None:
     jobs, told = read_with_notes("text\nألف\ntext\nباء\n")
     assert [job.text for job in jobs] == ["ألف", "باء"]
     assert len(told) == 1
+    jobs, told = read_with_notes("text\nText\n TEXT\n")  # written so, it is somebody's text
+    assert ([job.text for job in jobs], told) == (["Text", " TEXT"], [])
     (job,) = read_manifest(tmp_path, '{"text": "text"}\n')
     assert isinstance(job, Job)
     assert read_with_notes("id,text\ntake,take\nspeed,audio book\n")[1] == []
