@@ -141,6 +141,7 @@ COVERED = {
     "server/engines/sphinx": "sphinx_helper",
     "server/engines/tone": "tone_signal",
     "server/fault_injection": "error_replies",
+    "server/stt_session": "hearing",
     "session/connect": "dial endpoint",
     "session/keys": "handshake_guard redaction",
     "session/tts": "attempt websocket/direct_delivery",

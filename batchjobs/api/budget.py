@@ -9,9 +9,10 @@ from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import money, plural
-from batchjobs.limits import LIMIT_OPTIONS, Budget, Price
+from batchjobs.limits import LIMIT_OPTIONS, Budget
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
+from batchjobs.planning.totals import sum_spent
 from batchjobs.providers import PRICES, Provider
 
 
@@ -57,25 +58,6 @@ def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
         audio_seconds=math.inf if options.max_audio_seconds is None else options.max_audio_seconds,
         spent=sum_spent(checkpoint, request.providers),
     )
-
-
-def sum_spent(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> Price:
-    """Add up what was spent over all runs in a folder.
-
-    Args:
-        checkpoint: The run folder's.
-        providers: By name, for the prices.
-    """
-    spent = Price()
-    for name, _, characters, seconds in checkpoint.totals.sum_sent():
-        provider = providers.get(name)
-        cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
-        spent = Price(
-            money=spent.money + cost,
-            characters=spent.characters + characters,
-            audio_seconds=spent.audio_seconds + seconds,
-        )
-    return spent
 
 
 def encode_limits(options: Options) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs import config
-from batchjobs.api.budget import sum_spent
 from batchjobs.api.check_report import CheckReport, Choice
 from batchjobs.api.hearing import Clip, hash_of, hear_clips, stream_clips
 from batchjobs.api.judging import Judge, score_transcript
@@ -33,6 +32,7 @@ from batchjobs.options import Defaults, Options
 from batchjobs.outputs import reports
 from batchjobs.outputs.summary import summarise
 from batchjobs.planning.plan import Plan
+from batchjobs.planning.totals import sum_spent
 from batchjobs.progress import Observer
 from batchjobs.providers import DEFAULT_PROVIDER
 from batchjobs.quality.normalize import Step

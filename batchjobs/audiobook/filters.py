@@ -1,7 +1,7 @@
 """FFmpeg's audio filters: a change of the level, and graphs that sound is pushed through."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 OVERSAMPLING: Final = 4
 """Peaks between samples are seen by the limiter too, as ITU-R BS.1770 measures them. Without it
 espeak at -12 LUFS under -3 dBTP came out at -1.9."""
+NEAR_LU: Final = 0.1
+"""What is no nearer to its loudness is corrected."""
+_MOST_PUSHED_DB: Final = 6.0
+"""How much may be added to make up for what a limiter takes; beyond it speech sounds crushed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +25,25 @@ class Level:
 
     gain_db: float = 0.0
     ceiling_db: float | None = None
+
+
+def correct_level(
+    level: Level, *, gain_db: float, short_lu: float, over_db: float, ceiling_db: float
+) -> Level:
+    """Correct a level by what was heard at it.
+
+    Args:
+        level: What was tried.
+        gain_db: What would bring the sound to its loudness if no limiter took any of it.
+        short_lu: How much quieter than wanted it was.
+        over_db: How far its peaks were above the ceiling; below it if negative.
+        ceiling_db: The highest true peak allowed.
+    """
+    pushed_db = min(level.gain_db + short_lu, gain_db + _MOST_PUSHED_DB)
+    if over_db <= 0:
+        return replace(level, gain_db=pushed_db)
+    held_at_db = ceiling_db if level.ceiling_db is None else level.ceiling_db
+    return replace(level, gain_db=pushed_db, ceiling_db=held_at_db - over_db)
 
 
 def level_filters(level: Level, sample_rate: int) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 from batchjobs.audiobook.album import SpokenChapter
 from batchjobs.audiobook.blocks import read_blocks
 from batchjobs.audiobook.coding import Listener, change_level, encode, open_encoder
-from batchjobs.audiobook.filters import Level, make_frame
+from batchjobs.audiobook.filters import NEAR_LU, Level, correct_level, make_frame
 from batchjobs.audiobook.kinds import FileKind
 from batchjobs.audiobook.meter import SILENT_LUFS, Loudness, Meter, Reading, join_readings
 
@@ -19,11 +19,8 @@ _EVEN_SPANS: Final = 24
 _EVEN_SPAN_SECONDS: Final = 5
 _LOUD_SPANS: Final = 8
 _FADE_SECONDS: Final = 0.02
-_NEAR_LU: Final = 0.1
 _NEAR_RATE: Final = 0.02
 _ROUNDS: Final = 4
-_MOST_PUSHED_DB: Final = 6.0
-"""How much may be added to make up for what a limiter takes; beyond it speech sounds crushed."""
 _RATE_BOUNDS: Final = (0.5, 1.5)
 """What is asked of an encoder that misses its bit rate, at least and at most, of what is wanted."""
 _PEAK_MARGIN_DB: Final = 0.15
@@ -214,13 +211,12 @@ def fit(
         short = plain.lufs + gain_db - heard.loudness.lufs if plain.lufs > SILENT_LUFS else 0.0
         over = heard.loudness.peak_db + rehearsal.margin_db - aim.ceiling_db
         rate = heard.bitrate / aim.bitrate if kind.has_loose_bitrate and heard.bitrate else 1.0
-        if abs(short) <= _NEAR_LU and over <= 0 and abs(rate - 1) <= _NEAR_RATE:
+        if abs(short) <= NEAR_LU and over <= 0 and abs(rate - 1) <= _NEAR_RATE:
             break
-        level = replace(level, gain_db=min(level.gain_db + short, gain_db + _MOST_PUSHED_DB))
+        level = correct_level(
+            level, gain_db=gain_db, short_lu=short, over_db=over, ceiling_db=aim.ceiling_db
+        )
         level = _hold(level, before, aim)
-        if over > 0:
-            ceiling_db = aim.ceiling_db if level.ceiling_db is None else level.ceiling_db
-            level = replace(level, ceiling_db=ceiling_db - over)
         low, high = (round(bound * aim.bitrate) for bound in _RATE_BOUNDS)
         bitrate = min(high, max(low, round(bitrate / rate)))
     return level, bitrate

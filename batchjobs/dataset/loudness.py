@@ -1,16 +1,12 @@
 """A clip's level, fitted to a loudness without going through a ceiling."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
-from batchjobs.audiobook.filters import Level
+from batchjobs.audiobook.filters import NEAR_LU, Level, correct_level
 from batchjobs.audiobook.meter import SILENT_LUFS, Loudness
 
-_NEAR_LU: Final = 0.1
 _ROUNDS: Final = 3
-_MOST_PUSHED_DB: Final = 6.0
-"""How much may be added to make up for what a limiter takes; beyond it speech sounds crushed."""
 
 
 def fit_level(
@@ -38,10 +34,10 @@ def fit_level(
     level = Level(gain_db=gain, ceiling_db=ceiling_db)
     for _ in range(_ROUNDS):
         after = measure(level)
-        short, over = target_lufs - after.lufs, max(0.0, after.peak_db - ceiling_db)
-        if abs(short) <= _NEAR_LU and not over:
+        short, over = target_lufs - after.lufs, after.peak_db - ceiling_db
+        if abs(short) <= NEAR_LU and over <= 0:
             break
-        assert level.ceiling_db is not None
-        pushed = min(level.gain_db + short, gain + _MOST_PUSHED_DB)
-        level = replace(level, gain_db=pushed, ceiling_db=level.ceiling_db - over)
+        level = correct_level(
+            level, gain_db=gain, short_lu=short, over_db=over, ceiling_db=ceiling_db
+        )
     return level

@@ -8,6 +8,7 @@ from batchjobs.jobs import Job, Kind, Status
 from batchjobs.options import Options
 from batchjobs.planning.coverage import Candidate, Coverage, choose_texts
 from batchjobs.planning.plan import TO_BUY, Action
+from batchjobs.planning.totals import sum_spent
 from batchjobs.providers import Provider
 
 _FREE: Final = 1e-12
@@ -77,13 +78,9 @@ def _find_most_cost(
     checkpoint: Checkpoint, providers: Mapping[str, Provider], options: Options
 ) -> float:
     """Say what may be spent: in money, or in characters where nothing has a price."""
-    money = characters = 0.0
-    for sent in checkpoint.totals.sum_sent():
-        characters += sent.characters
-        if provider := providers.get(sent.provider):
-            money += provider.cost_of(characters=sent.characters, seconds=sent.audio_seconds)
+    spent = sum_spent(checkpoint, providers)
     if options.budget is not None:
-        return options.budget - money
+        return options.budget - spent.money
     if options.max_characters is not None:
-        return options.max_characters - characters
+        return options.max_characters - spent.characters
     return float("inf")

@@ -5,6 +5,7 @@ from typing import Final
 
 from batchjobs.checkpoint import Checkpoint, StagedTotal
 from batchjobs.jobs import Kind
+from batchjobs.limits import Price
 from batchjobs.planning.plan import TO_BUY, Action, Plan, Use, Work
 from batchjobs.planning.stager import Stager
 from batchjobs.providers import Provider
@@ -64,6 +65,25 @@ def sum_plan(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: 
         copied_providers=tuple(sorted(copied - used)),
         notes=stager.builder.tracks.tell(),
     )
+
+
+def sum_spent(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> Price:
+    """Add up what was spent over all runs in a folder.
+
+    Args:
+        checkpoint: The run folder's.
+        providers: By name, for the prices.
+    """
+    spent = Price()
+    for name, _, characters, seconds in checkpoint.totals.sum_sent():
+        provider = providers.get(name)
+        cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
+        spent = Price(
+            money=spent.money + cost,
+            characters=spent.characters + characters,
+            audio_seconds=spent.audio_seconds + seconds,
+        )
+    return spent
 
 
 def _work_of(total: StagedTotal, provider: Provider | None) -> Work:

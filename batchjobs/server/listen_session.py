@@ -28,7 +28,8 @@ from batchjobs.protocol.listen_messages import (
 )
 from batchjobs.protocol.messages import InvalidMessageError
 from batchjobs.server.connection import Connection
-from batchjobs.server.engines.interface import Recogniser, RecogniserStream
+from batchjobs.server.engines.interface import Recogniser
+from batchjobs.server.hearing import Hearing
 from batchjobs.server.session_log import SessionEntry
 from batchjobs.speech import BYTES_PER_SAMPLE
 from batchjobs.text import find_words, split_words, weigh_word
@@ -125,11 +126,9 @@ class ListenSession:
     ) -> None:
         self._connection = connection
         self._query = query
-        self._recogniser = recogniser
-        self._limiter = limiter
+        self._hearing = Hearing(recogniser, limiter)
         self._entry = entry
         self._asked = ListenParameters()
-        self._stream: RecogniserStream | None = None
         self._pending = bytearray()
         self._growth = Growth()
         self._text = ""
@@ -146,9 +145,7 @@ class ListenSession:
             with contextlib.suppress(ConnectionClosed):
                 await self._serve()
         finally:
-            if self._stream is not None:
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(self._stream.close, limiter=self._limiter)
+            await self._hearing.close()
         self._entry.end(complete=self._is_complete and self._connection.faults.is_faithful)
 
     async def _serve(self) -> None:
@@ -220,7 +217,7 @@ class ListenSession:
     async def _hear(self, pcm: bytes) -> None:
         """Let the engine hear more, and say what comes of it."""
         self._connection.is_busy = True
-        text = await trio.to_thread.run_sync(self._accept, pcm, limiter=self._limiter)
+        text = await self._hearing.accept(pcm, self._asked.sample_rate)
         self._connection.is_busy = False
         if text != self._text:
             self._text = text
@@ -304,9 +301,3 @@ class ListenSession:
         )
         self._is_complete = True
         await self._connection.close(close_codes.NORMAL)
-
-    def _accept(self, pcm: bytes) -> str:
-        """Hear more, in a worker thread."""
-        if self._stream is None:
-            self._stream = self._recogniser.start()
-        return self._stream.accept(pcm, self._asked.sample_rate)

@@ -10,8 +10,9 @@ from batchjobs.errors import EngineError, PermanentError, SessionError
 from batchjobs.protocol import codec, messages
 from batchjobs.protocol.conversation import AnyMessage
 from batchjobs.server.connection import Connection
-from batchjobs.server.engines.interface import Recogniser, RecogniserStream
+from batchjobs.server.engines.interface import Recogniser
 from batchjobs.server.error_replies import ENGINE_FAILED, INVALID_REQUEST, close_code_of
+from batchjobs.server.hearing import Hearing
 from batchjobs.server.session_log import SessionEntry
 from batchjobs.server.settings import ServerSettings
 from batchjobs.speech import BYTES_PER_SAMPLE
@@ -41,12 +42,10 @@ class SttSession:
     ) -> None:
         self._connection = connection
         self._settings = settings
-        self._recogniser = recogniser
-        self._limiter = limiter
+        self._hearing = Hearing(recogniser, limiter)
         self._entry = entry
         self._pace = connection.faults.pace(0.0)
         self._first_rate = 0
-        self._stream: RecogniserStream | None = None
         self._unanswered = 0
         self._has_logged_unknown = False
 
@@ -56,9 +55,7 @@ class SttSession:
             with contextlib.suppress(ConnectionClosed):
                 await self._listen()
         finally:
-            if self._stream is not None:
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(self._stream.close, limiter=self._limiter)
+            await self._hearing.close()
         answered = self._first_rate > 0 and not self._unanswered
         complete = (
             answered and self._connection.is_closed_normally and self._connection.faults.is_faithful
@@ -98,7 +95,7 @@ class SttSession:
             limit = self._settings.audio_limit_seconds
             raise PermanentError(f"audio longer than {limit:g} seconds", code=INVALID_REQUEST)
         self._unanswered += 1
-        text = await trio.to_thread.run_sync(self._accept, pcm, rate, limiter=self._limiter)
+        text = await self._hearing.accept(pcm, rate)
         if self._pace:
             await trio.sleep(len(pcm) / (BYTES_PER_SAMPLE * rate * self._pace))
         await self._connection.say(messages.Transcription(text))
@@ -113,9 +110,3 @@ class SttSession:
             raise PermanentError("Not a valid WAV file (missing RIFF header)", code=INVALID_REQUEST)
         self._first_rate = self._first_rate or rate or 0
         return pcm, rate or self._first_rate
-
-    def _accept(self, pcm: bytes, sample_rate: int) -> str:
-        """Hear more, in a worker thread."""
-        if self._stream is None:
-            self._stream = self._recogniser.start()
-        return self._stream.accept(pcm, sample_rate)

@@ -10,6 +10,7 @@ from batchjobs.audiobook.kinds import KINDS
 from batchjobs.cli.main import cli
 from batchjobs.jobs import Sign
 from batchjobs.outputs.reports import STATUSES
+from batchjobs.quality.normalize import Step
 from tests.canary import KEY, place_in
 from tests.commands import Command
 
@@ -109,6 +110,7 @@ def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
         ("results", "statuses", {*STATUSES, "all"}),
         ("accept", "reasons", {sign.value for sign in Sign}),
         ("bind", "form", {*KINDS}),
+        ("check", "distinguish", {step.value for step in Step}),
     ],
 )
 def test_the_choices_are_those_that_there_are(

@@ -20,7 +20,9 @@ from batchjobs.cli.console import (
 )
 from batchjobs.cli.job_options import read_options, run_settings
 from batchjobs.cli.options import RUN_FOLDER, json_option, option
+from batchjobs.errors import ConfigurationError
 from batchjobs.formatting import duration, money, plural
+from batchjobs.options.table import parse_share
 from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
 
@@ -39,8 +41,8 @@ _SHOWN: Final = 20
 def _read_share(_: click.Context, __: click.Parameter, given: str) -> float:
     """Read ``5%``, or 0.05."""
     try:
-        share = float(given.removesuffix("%")) / (100 if given.endswith("%") else 1)
-    except ValueError:
+        share = parse_share(given) if given.endswith("%") else float(given)
+    except (ConfigurationError, ValueError):
         share = -1.0
     if not 0 < share <= 1:
         raise click.BadParameter(
