@@ -107,6 +107,7 @@ def carry_out_check(
         checker = Checker(
             looking=looking,
             survey=survey,
+            providers=request.providers,
             options=request.options,
             choice=choice,
             steps=EVERY_STEP - {Step(name) for name in distinguish},

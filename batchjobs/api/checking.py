@@ -4,13 +4,12 @@ import contextlib
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Final
 
-from batchjobs import config
 from batchjobs.api.check_report import CheckReport, Choice
 from batchjobs.api.hearing import Clip, hash_of, hear_clips, stream_clips
 from batchjobs.api.judging import Judge, score_transcript
@@ -34,7 +33,7 @@ from batchjobs.outputs.summary import summarise
 from batchjobs.planning.plan import Plan
 from batchjobs.planning.totals import sum_spent
 from batchjobs.progress import Observer
-from batchjobs.providers import DEFAULT_PROVIDER
+from batchjobs.providers import DEFAULT_PROVIDER, Provider
 from batchjobs.quality.normalize import Step
 from batchjobs.quality.verdicts import are_heard_alike, doubt_record
 
@@ -57,6 +56,7 @@ class Checker:
     Attributes:
         looking: The run folder's checkpoint, to look at.
         survey: What there is.
+        providers: By name, for the prices.
         options: Of the transcription.
         choice: Which clips.
         steps: What makes no difference between two texts.
@@ -67,6 +67,7 @@ class Checker:
 
     looking: Checkpoint
     survey: Survey
+    providers: Mapping[str, Provider]
     options: Options
     choice: Choice
     steps: frozenset[Step]
@@ -138,9 +139,8 @@ class Checker:
         path = self.looking.folder / other
         if options.budget is None or not (path / run_folder.CHECKPOINT).is_file():
             return options
-        providers = config.load(options.config).providers
         with Checkpoint.read(path) as checkpoint:
-            spent = sum_spent(checkpoint, providers)
+            spent = sum_spent(checkpoint, self.providers)
         return dataclasses.replace(options, budget=max(0.0, options.budget - spent.money))
 
     def _announce(self, purpose: str, plan: Plan) -> None:
@@ -304,10 +304,9 @@ class Checker:
 
     def _write_results(self) -> None:
         """Write the run's files anew, with what was found."""
-        providers = config.load(self.options.config).providers
         with open_if_free(self.looking.folder) as checkpoint:
             if checkpoint is not None and not checkpoint.read_report():
-                reports.write_again(checkpoint, providers)
+                reports.write_again(checkpoint, self.providers)
 
     def _report(self) -> CheckReport:
         code = int(bool(self._bad))
@@ -318,7 +317,7 @@ class Checker:
         return CheckReport(
             folder=self.looking.folder,
             exit_code=code,
-            summary=summarise(self.looking, config.load(self.options.config).providers),
+            summary=summarise(self.looking, self.providers),
             clips=self.survey.clips,
             verdicts={each: self._verdicts[each] for each in CheckVerdict if self._verdicts[each]},
             bad=tuple(self._bad.values()),
