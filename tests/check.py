@@ -4,6 +4,7 @@ With ``--all`` it does the tests marked long, too, and measures the coverage: on
 thirteen minutes.
 """
 
+import argparse
 import concurrent.futures
 import os
 import subprocess
@@ -17,7 +18,9 @@ OTHERS = [f"--ignore={folder}" for folder in WHOLE_RUNS]
 
 ROOT = Path(__file__).resolve().parent.parent
 ASYNC = [str(path) for path in sorted(ROOT.glob("batchjobs/**/*.py")) if "trio" in path.read_text()]
-IS_ALL = "--all" in sys.argv[1:]
+COMMAND = argparse.ArgumentParser(description=__doc__)
+COMMAND.add_argument("--all", action="store_true", help="the long tests and the coverage, too")
+IS_ALL = COMMAND.parse_args().all
 RUNNER = ["coverage", "run", "-m", "pytest"] if IS_ALL else ["pytest", "-m", "not long"]
 STEPS = {
     "lint": ["ruff", "check"],
