@@ -74,9 +74,7 @@ def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
         reason: The peer's words; may be empty.
         when: What was going on, for the message: ``"before any audio"``.
     """
-    said = f" ({quote(reason)})" if reason else ""
-    number = "without a code" if code is None else f"with {code}"
-    shown = f"the connection closed {number} {when}{said}"
+    shown = _describe_close(code, reason, when)
     text = "" if code is None else str(code)
     if code == close_codes.TRY_AGAIN_LATER:
         return ThrottledError(shown, code=text)
@@ -92,7 +90,7 @@ def from_listen_close(code: int | None, reason: str, *, when: str) -> SessionErr
         when: What was going on, for the message.
     """
     words = reason.casefold()
-    shown = f"the connection closed with {code} {when} ({quote(reason)})".replace(" ()", "")
+    shown = _describe_close(code, reason, when)
     if code == close_codes.POLICY_VIOLATION:
         if "session" in words or "concurren" in words or "limit" in words:
             return ThrottledError(shown, code=str(code))
@@ -103,3 +101,9 @@ def from_listen_close(code: int | None, reason: str, *, when: str) -> SessionErr
         hint = "check stt_model, hotwords and the settings whose names begin with listen_"
         return StopError(shown, code=str(code), hint=hint)
     return from_close(code, reason, when=when)
+
+
+def _describe_close(code: int | None, reason: str, when: str) -> str:
+    said = f" ({quote(reason)})" if reason else ""
+    number = "without a code" if code is None else f"with {code}"
+    return f"the connection closed {number} {when}{said}"

@@ -1,12 +1,14 @@
 """What a session's engine has heard: the engine works in threads, and is closed with the session."""
 
+from typing import Self
+
 import trio
 
 from batchjobs.server.engines.interface import Recogniser, RecogniserStream
 
 
 class Hearing:
-    """One session's audio, as an engine hears it.
+    """One session's audio, as an engine hears it; leaving it closes the engine's part.
 
     Args:
         recogniser: The engine.
@@ -26,7 +28,11 @@ class Hearing:
         """
         return await trio.to_thread.run_sync(self._accept, pcm, sample_rate, limiter=self._limiter)
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        """Start with nothing heard."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         """Give back what the engine holds, whatever is cancelled meanwhile."""
         if self._stream is not None:
             with trio.CancelScope(shield=True):

@@ -128,6 +128,7 @@ class ListenSession:
         self._query = query
         self._hearing = Hearing(recogniser, limiter)
         self._entry = entry
+        self._session_id = f"local-{id(self):x}"
         self._asked = ListenParameters()
         self._pending = bytearray()
         self._growth = Growth()
@@ -141,11 +142,9 @@ class ListenSession:
 
     async def run(self) -> None:
         """Serve the client until the connection is gone."""
-        try:
+        async with self._hearing:
             with contextlib.suppress(ConnectionClosed):
                 await self._serve()
-        finally:
-            await self._hearing.close()
         self._entry.end(complete=self._is_complete and self._connection.faults.is_faithful)
 
     async def _serve(self) -> None:
@@ -174,9 +173,7 @@ class ListenSession:
         dropped = self._asked.hotwords[_HOTWORDS:]
         dropped += tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
         await self._connection.say(
-            Opened(
-                session_id=f"local-{id(self):x}", model=self._asked.model, dropped_hotwords=dropped
-            )
+            Opened(session_id=self._session_id, model=self._asked.model, dropped_hotwords=dropped)
         )
         await self._listen()
 
@@ -296,7 +293,7 @@ class ListenSession:
             Receipt(
                 audio_seconds_billed=round(self._entry.audio_seconds, 3),
                 turn_count=self._turns,
-                session_id=f"local-{id(self):x}",
+                session_id=self._session_id,
             )
         )
         self._is_complete = True

@@ -51,11 +51,9 @@ class SttSession:
 
     async def run(self) -> None:
         """Serve the client until the connection is gone."""
-        try:
+        async with self._hearing:
             with contextlib.suppress(ConnectionClosed):
                 await self._listen()
-        finally:
-            await self._hearing.close()
         answered = self._first_rate > 0 and not self._unanswered
         complete = (
             answered and self._connection.is_closed_normally and self._connection.faults.is_faithful
