@@ -62,9 +62,6 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         endpoints = await _make_endpoints(request, run.keys, stack)
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
-        # A signal that came before the runner listens counts.
-        if noted is not None and noted.number:
-            return RunEnd(signal_number=noted.number)
         state = RunState(
             checkpoint,
             endpoints=endpoints,
@@ -75,7 +72,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         )
         write = functools.partial(write_interim, request)
         runner = Runner(state, beside=functools.partial(write_repeatedly, write))
-        return _explain_end(await runner.run(handles_signals=noted is not None), request, run.keys)
+        return _explain_end(await runner.run(noted), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
 
 

@@ -71,19 +71,20 @@ def pcm_chunks(
     *,
     sample_rate: int = 16_000,
     chunk_seconds: float = 1.0,
-    gain: float | None = None,
+    gain: float | None = 1.0,
 ) -> Iterator[bytes]:
     """Decode a recording to one channel of 16-bit PCM, piece by piece.
 
     The channels are averaged, those turned round that would cancel others, then resampled by soxr at
-    its high quality; the result does not depend on how the file is cut into blocks. What is very quiet
-    is raised. Any other 16-bit mono file that has the sample rate already comes out as it is.
+    its high quality; the result does not depend on how the file is cut into blocks. A 16-bit mono file
+    that has the sample rate already comes out as it is, unless it is raised.
 
     Args:
         path: The recording.
         sample_rate: Of the PCM, in hertz.
         chunk_seconds: Length of every chunk but the last, which is shorter or as long.
-        gain: By which it is raised, as a `LevelMeter` finds it; None measures first, as far as needed.
+        gain: By which it is raised, as a `LevelMeter` finds it; None measures first, as far as needed,
+            and raises what is very quiet: for whoever is to understand it, and never to measure it.
 
     Yields:
         Little-endian signed 16-bit samples.

@@ -111,7 +111,7 @@ def _read_coded(file: BufferedReader) -> Iterator[Part]:
     start = 0
     size = size_of(file)
     while start < size:
-        kind = _KINDS[read_at(file, start, 4)]
+        kind = _find_kind(file, start)
         wanted = frozenset({b"fmt ", b"data"})
         chunks = find_chunks(file, kind.walk, start + kind.head_bytes, wanted)
         if not wanted <= chunks.keys():
@@ -151,14 +151,24 @@ def _read_files(file: BufferedReader) -> Iterator[Samples]:
     position = 0
     size = size_of(file)
     while position < size:
-        kind = _KINDS.get(read_at(file, position, 4))
-        if kind is None:
-            raise RecordingError(
-                f"{file.name} goes on behind a WAV as something else, at byte {position}",
-                hint="divide it, and give each part a row of its own",
-            )
+        kind = _find_kind(file, position)
         samples, position = _read_file(file, kind, position, size)
         yield samples
+
+
+def _find_kind(file: BufferedReader, position: int) -> _Kind:
+    """Say what kind of WAV begins somewhere.
+
+    Raises:
+        RecordingError: None does.
+    """
+    kind = _KINDS.get(read_at(file, position, 4))
+    if kind is None:
+        raise RecordingError(
+            f"{file.name} goes on behind a WAV as something else, at byte {position}",
+            hint="divide it, and give each part a row of its own",
+        )
+    return kind
 
 
 def _read_file(file: BufferedReader, kind: _Kind, position: int, size: int) -> tuple[Samples, int]:

@@ -91,7 +91,8 @@ def open_encoded(
             if container is Container.MP3 and is_whole:
                 _check_rest(path, file)
 
-        yield Source(recording=recording, least_frames=least, read=read)
+        step = _STEPS.get(decoder.subtype, 0.0)
+        yield Source(recording=recording, least_frames=least, read=read, step=step)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from batchjobs.audiobook.meter import Meter, Reading
 from batchjobs.checkpoint import Checkpoint, LoudnessRecord
 from batchjobs.errors import OutputError, RunLockedError
 
-_METHOD: Final = 1
+_METHOD: Final = 2
 """To be raised with every change of what the meter says."""
 _LOOK_SECONDS: Final = 0.2
 _KEEP_SECONDS: Final = 1.0

@@ -161,7 +161,9 @@ class ClipMaker:
         rate = settings.sample_rate or rate
         if rate not in FORMATS[ending].sample_rates:
             ending = "flac"
-        pieces = _decode(source, rate, 2 * rate * (sample.seconds + 1))
+        # What is to be louder is raised before 16 bits round it.
+        gain = 1.0 if settings.loudness_lufs is None else None
+        pieces = _decode(source, rate, 2 * rate * (sample.seconds + 1), gain)
         frames = sum(len(piece) // 2 for piece in pieces())
         if settings.trim:
             first, last = _find_edges(pieces(), rate)
@@ -261,11 +263,11 @@ def _hash_long(file: FileIO, head_bytes: int) -> tuple[str, str]:
 # -- making another of it -------------------------------------------------------------------------
 
 
-def _decode(path: Path, rate: int, size: float) -> _Pieces:
+def _decode(path: Path, rate: int, size: float, gain: float | None) -> _Pieces:
     """Decode a file to 16-bit mono, once if that fits into memory."""
     if size > _IN_MEMORY_BYTES:
-        return lambda: decoding.pcm_chunks(path, sample_rate=rate)
-    pcm = b"".join(decoding.pcm_chunks(path, sample_rate=rate))
+        return lambda: decoding.pcm_chunks(path, sample_rate=rate, gain=gain)
+    pcm = b"".join(decoding.pcm_chunks(path, sample_rate=rate, gain=gain))
     return lambda: (pcm,)
 
 

@@ -94,7 +94,7 @@ def _load() -> _Session:
 def _cut(path: Path) -> Iterator[_Floats]:
     """Cut a clip into stretches as long as the model takes; memory holds two of them."""
     held: _Floats = np.zeros(0, np.float32)
-    for chunk in pcm_chunks(path, sample_rate=_RATE, chunk_seconds=10.0, gain=1.0):
+    for chunk in pcm_chunks(path, sample_rate=_RATE, chunk_seconds=10.0):
         held = np.concatenate((held, to_floats(chunk)))
         while len(held) >= 2 * _WINDOW:  # what is cut off the end overlaps with what was before
             yield held[:_WINDOW]

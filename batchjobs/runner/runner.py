@@ -12,7 +12,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.outputs import suspects
 from batchjobs.outputs.segments import sweep_segments
-from batchjobs.process.signals import list_stopping
+from batchjobs.process.signals import SignalNote, list_stopping
 from batchjobs.runner.feeder import Feeder, Handout
 from batchjobs.runner.state import RunEnd, RunState
 from batchjobs.runner.worker import Worker
@@ -37,11 +37,12 @@ class Runner:
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
 
-    async def run(self, *, handles_signals: bool = False) -> RunEnd:
+    async def run(self, noted: SignalNote | None = None) -> RunEnd:
         """Work until everything has its answer, or something stops the run.
 
         Args:
-            handles_signals: Whether to listen for signals; not in somebody else's event loop.
+            noted: A signal that comes before we listen stands here, and counts; None leaves signals
+                alone, as is right in somebody else's event loop.
 
         Returns:
             How it ended.
@@ -63,8 +64,8 @@ class Runner:
                 if service.pool is not None:
                     nursery.start_soon(service.pool.run)
             try:
-                if handles_signals:
-                    await nursery.start(self._watch_signals)
+                if noted is not None:
+                    await nursery.start(self._watch_signals, noted)
                 with self._work_scope:
                     await self._work()
             finally:
@@ -94,24 +95,32 @@ class Runner:
                 nursery.start_soon(worker.serve, receive.clone())
             receive.close()
 
-    async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _watch_signals(
+        self, noted: SignalNote, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         wanted = list_stopping()
         if not wanted:  # switched off for this process, or this is no main thread
             task_status.started()
             return
         with trio.open_signal_receiver(*wanted) as received:
+            if noted.number:
+                self._drain(noted.number)
             task_status.started()
             async for number in received:
                 if self._signal_number:
                     self._work_scope.cancel()
                     continue  # a third must not strike the commits that are under way
-                self._signal_number = number
-                name = signal.Signals(number).name
-                grace = self._state.options.grace_seconds
-                self._state.start_no_more(
-                    f"{name}: open sessions have {grace:g} s; once more to stop at once"
-                )
-                self._work_scope.deadline = trio.current_time() + grace
+                self._drain(number)
+
+    def _drain(self, number: int) -> None:
+        """Start no more sessions, for a signal; those that are open have the grace to end."""
+        self._signal_number = number
+        name = signal.Signals(number).name
+        grace = self._state.options.grace_seconds
+        self._state.start_no_more(
+            f"{name}: open sessions have {grace:g} s; once more to stop at once"
+        )
+        self._work_scope.deadline = trio.current_time() + grace
 
 
 def sweep(checkpoint: Checkpoint) -> None:

@@ -179,7 +179,9 @@ async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[b
     Raises:
         RecordingError: The recording is damaged.
     """
-    chunks = decoding.pcm_chunks(path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds)
+    chunks = decoding.pcm_chunks(
+        path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds, gain=None
+    )
     chunks_a_hop = max(1, round(_HOP_SECONDS / chunk_seconds))
     while True:
         a_few = itertools.islice(chunks, chunks_a_hop)

@@ -17,6 +17,7 @@ import batchjobs
 from batchjobs.api import execute
 from batchjobs.outputs.summary import RunSummary
 from batchjobs.planning.plan import Plan, Work
+from batchjobs.process.signals import SignalNote
 from batchjobs.progress import Event, JobFinished, Observer
 from batchjobs.runner import RunEnd, Runner
 from tests.commands import ROOT
@@ -207,8 +208,8 @@ def test_a_run_that_breaks_leaves_its_results(
     """A mistake of ours is raised as what it is, and takes away nothing that was paid for."""
     work = Runner.run
 
-    async def breaks(runner: Runner, *, handles_signals: bool) -> RunEnd:
-        await work(runner, handles_signals=handles_signals)
+    async def breaks(runner: Runner, noted: SignalNote) -> RunEnd:
+        await work(runner, noted)
         raise ZeroDivisionError("ours")
 
     monkeypatch.setattr(Runner, "run", breaks)

@@ -29,7 +29,7 @@ def write(path: Path, wave: _Samples, subtype: str) -> Path:
 
 def read(path: Path) -> _Samples:
     """Read what is sent of a recording, on a full scale of 1."""
-    return np.frombuffer(b"".join(decoding.pcm_chunks(path)), "<i2") / 32_768
+    return np.frombuffer(b"".join(decoding.pcm_chunks(path, gain=None)), "<i2") / 32_768
 
 
 @pytest.mark.parametrize("subtype", ["PCM_24", "PCM_32", "FLOAT"])
@@ -62,11 +62,12 @@ def test_quiet_speech_is_cut_like_loud_speech(
         assert np.array_equal(pcm, whole[stretch.first_frame :][: len(pcm)])
 
 
-def test_finer_samples_hold_quieter_speech(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_finer_samples_hold_quieter_speech(tmp_path: Path, ending: str) -> None:
     """At -90 dB 24 bits hold a sentence; of 16 bits the last step flickers, which is nothing."""
-    fine = write(tmp_path / "a.wav", two_sentences(-90, -125), "PCM_24")
+    fine = write(tmp_path / f"a.{ending}", two_sentences(-90, -125), "PCM_24")
     assert len(list(split_at_pauses(fine, target_seconds=8, longest_seconds=10))) == 2
-    coarse = write(tmp_path / "b.wav", two_sentences(-100, -102), "PCM_16")
+    coarse = write(tmp_path / f"b.{ending}", two_sentences(-100, -102), "PCM_16")
     assert list(split_at_pauses(coarse, target_seconds=8, longest_seconds=10)) == []
 
 
@@ -78,6 +79,15 @@ def test_what_is_loud_enough_comes_out_as_it_is(tmp_path: Path, level_db: float)
         path = write(tmp_path / "a.wav", wave, "PCM_16")
         held = soundfile.read(path, dtype="int16")[0]
         assert np.array_equal(read(path), held / 32_768)
+
+
+@pytest.mark.parametrize("level_db", [-60.0, -80.0])
+def test_what_is_only_measured_is_not_raised(tmp_path: Path, level_db: float) -> None:
+    """Whoever does not ask for it gets the samples of the file, however quiet."""
+    path = write(tmp_path / "a.wav", two_sentences(level_db), "PCM_16")
+    held = soundfile.read(path, dtype="int16")[0]
+    assert held.any()
+    assert np.array_equal(np.frombuffer(b"".join(decoding.pcm_chunks(path)), "<i2"), held)
 
 
 @pytest.mark.parametrize("level_db", [-200.0, -95.0, -80.0])

@@ -258,3 +258,15 @@ def test_a_file_of_marks_that_begin_nothing_is_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes.fromhex("1a45dfa300") * 40_000)
     with path.open("rb") as file, pytest.raises(RecordingError, match="torn in many places"):
         structure.read_matroska(file, 0)
+
+
+def test_what_stands_behind_a_coded_wav_is_told(tmp_path: Path) -> None:
+    """Also where it is no WAV at all: nothing of it would be heard."""
+    path = tmp_path / "a.wav"
+    coded, other = (
+        write(tone(LOW, 1.0), "wav", "adpcm_ms"),
+        write(tone(HIGH, 1.0), "aiff", "pcm_s16be"),
+    )
+    path.write_bytes(coded + other)
+    with pytest.raises(RecordingError, match="goes on behind a WAV as something else"):
+        decoding.probe(path)

@@ -139,6 +139,16 @@ def test_what_an_encoder_does_not_take_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_quiet_chapter_is_read_as_it_is(tmp_path: Path) -> None:
+    """A whisper between two chapters stays one: the book has one gain."""
+    path = tmp_path / "a.wav"
+    whisper = np.tile([20, 20, -20, -20], 6_000)  # -64 dBFS, and a pause as long
+    pcm = np.tile(np.concatenate((whisper, whisper * 0)), 2).astype("<i2").tobytes()
+    write_recording(path, pcm, 24_000)
+    chapter = SpokenChapter(title="a", path=path, frames=96_000, sample_rate=24_000)
+    assert b"".join(read_blocks(chapter, 24_000)) == pcm
+
+
 def test_rates_are_brought_together(tmp_path: Path) -> None:
     """A chapter at another rate is as long as it was."""
     path = tmp_path / "a.wav"

@@ -51,6 +51,15 @@ def test_silence_and_level_are_found(tmp_path: Path, ending: str) -> None:
     assert found.clipped == 0
 
 
+@pytest.mark.parametrize("level_db", [-40.0, -62.0, -75.0])
+def test_the_level_of_a_nearly_silent_clip_is_its_own(tmp_path: Path, level_db: float) -> None:
+    """It is what somebody will hear, and not what would be sent to be transcribed."""
+    voice = _voice(3.0)
+    voice *= 10 ** (level_db / 20) / np.sqrt(np.mean(voice**2))
+    found = measure_clip(_write(tmp_path / "a.wav", voice), RATE)
+    assert found.level_dbfs == pytest.approx(level_db, abs=2.0)
+
+
 def test_clipping_is_found(tmp_path: Path) -> None:
     """Samples at full scale side by side, as a share; a single loud one is none."""
     loud = measure_clip(_write(tmp_path / "a.wav", _voice(1.0, level=4.0)), RATE)

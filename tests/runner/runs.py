@@ -20,6 +20,7 @@ from batchjobs.options import Options
 from batchjobs.outputs.reuse import find_changes
 from batchjobs.planning.intact import is_intact
 from batchjobs.planning.make_plan import make_plan
+from batchjobs.process.signals import SignalNote
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunState
@@ -138,7 +139,7 @@ async def run_rows(
     run_options: Options = OPTIONS,
     retries: RetryPolicy = RETRIES,
     budget: Budget | None = None,
-    handles_signals: bool = False,
+    noted: SignalNote | None = None,
     observe: Callable[[Event], None] | None = None,
     opener: type[Checkpoint] = Checkpoint,
     plan_options: Options | None = None,
@@ -183,7 +184,7 @@ async def run_rows(
                 runner = Runner(state)
                 if during is not None:
                     nursery.start_soon(during, runner)
-                end = await runner.run(handles_signals=handles_signals)
+                end = await runner.run(noted)
                 nursery.cancel_scope.cancel()
         assert all(stream.is_closed for stream in service.streams)
         records = {

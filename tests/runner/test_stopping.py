@@ -15,8 +15,9 @@ import trio
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.options import Options
 from batchjobs.planning.make_plan import make_plan
+from batchjobs.process.signals import SignalNote, note_first
 from batchjobs.progress import Event, RunStopping
-from batchjobs.runner import RunEnd, Runner, RunState
+from batchjobs.runner import RunEnd, Runner, RunState, runner, sweep
 from tests.builders import audio_message, make_endpoint
 from tests.runner.books import LONG, run_book
 from tests.runner.runs import (
@@ -88,7 +89,7 @@ async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path:
         tmp_path,
         jobs(40),
         patient,
-        handles_signals=True,
+        noted=SignalNote(),
         during=strikes,
         observe=listen,
     )
@@ -96,6 +97,32 @@ async def test_the_first_signal_lets_open_sessions_finish(number: int, tmp_path:
     assert run.statuses == {"done": 5}
     assert len(run.service.streams) == 5
     assert run.open_attempts == 0
+
+
+async def test_a_signal_before_we_listen_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an old run's files are swept away, say: it is told, and nothing is bought."""
+
+    def sweep_and_strike(checkpoint: Checkpoint) -> None:
+        sweep(checkpoint)
+        os.kill(os.getpid(), signal.SIGTERM)
+        monkeypatch.setattr(runner, "sweep", sweep)
+
+    monkeypatch.setattr(runner, "sweep", sweep_and_strike)
+    stopping: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RunStopping):
+            stopping.append(event)
+
+    with note_first() as noted:
+        run = await run_rows(tmp_path, jobs(40), noted=noted, observe=listen)
+    assert run.end == RunEnd(signal_number=signal.SIGTERM)
+    assert run.statuses == {}
+    assert run.service.streams == []
+    [told] = stopping
+    assert "SIGTERM" in str(told)
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT]])
@@ -125,7 +152,7 @@ async def test_after_the_grace_or_a_second_signal_sessions_are_cut(
         tmp_path,
         jobs(20),
         sometimes_first(stuck),
-        handles_signals=True,
+        noted=SignalNote(),
         run_options=replace(OPTIONS, grace_seconds=grace),
         during=strikes,
     )
@@ -186,7 +213,7 @@ async def test_a_third_signal_strikes_no_commit(tmp_path: Path) -> None:
         jobs(3),
         stuck,
         opener=Struck,
-        handles_signals=True,
+        noted=SignalNote(),
         run_options=replace(OPTIONS, grace_seconds=60.0),
         during=strikes,
     )
