@@ -2,8 +2,9 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -131,6 +132,40 @@ class Provider:
             characters * self.tts_price_per_million_characters / 1_000_000
             + seconds * self.stt_price_per_hour / 3_600
         )
+
+
+class SentWork(Protocol):
+    """What was, or is to be, sent to a provider."""
+
+    @property
+    def provider(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def characters(self) -> int:
+        """To be spoken."""
+        ...
+
+    @property
+    def audio_seconds(self) -> float:
+        """To be transcribed."""
+        ...
+
+
+def sum_costs(work: Iterable[SentWork], providers: Mapping[str, Provider]) -> dict[str, float]:
+    """Price work, by currency; what no provider is known for has no price.
+
+    Args:
+        work: What was, or is to be, sent.
+        providers: By name.
+    """
+    costs: dict[str, float] = {}
+    for each in work:
+        if provider := providers.get(each.provider):
+            cost = provider.cost_of(characters=each.characters, seconds=each.audio_seconds)
+            costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
+    return costs
 
 
 _USD_PER_CREDIT = 100 / 3_000_000

@@ -12,8 +12,8 @@ from batchjobs.formatting import money, plural
 from batchjobs.limits import LIMIT_OPTIONS, Budget
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
-from batchjobs.planning.totals import sum_spent
-from batchjobs.providers import PRICES, Provider
+from batchjobs.planning.totals import sum_prices, sum_spent
+from batchjobs.providers import PRICES, Provider, sum_costs
 
 
 def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
@@ -24,13 +24,10 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
     """
     if request.options.budget is None:
         return
-    earlier = {
-        request.providers[name].currency
-        for name, _, characters, seconds in checkpoint.totals.sum_sent()
-        if name in request.providers
-        and request.providers[name].cost_of(characters=characters, seconds=seconds)
-    }
-    currencies = sorted(earlier | made.cost_by_currency.keys())
+    earlier = sum_costs(checkpoint.totals.sum_sent(), request.providers)
+    currencies = sorted(
+        {code for code, cost in earlier.items() if cost} | made.cost_by_currency.keys()
+    )
     if len(currencies) > 1:
         raise ConfigurationError(
             f"--budget cannot add up {' and '.join(currencies)}",
@@ -84,17 +81,12 @@ def find_larger_limits(checkpoint: Checkpoint, providers: Mapping[str, Provider]
     limits = msgspec.json.decode(
         checkpoint.read_settings().get("limits", "{}"), type=dict[str, float]
     )
-    needed = [0.0, 0.0, 0.0]
-    sent, unsettled = checkpoint.totals.sum_sent(), checkpoint.totals.sum_unsettled()
-    work = [(each.provider, each.characters, each.audio_seconds) for each in sent]
-    work += [(each.provider, each.characters, each.audio_seconds) for each in unsettled]
-    for name, characters, seconds in work:
-        provider = providers.get(name)
-        cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
-        needed = [needed[0] + cost, needed[1] + characters, needed[2] + seconds]
+    totals = checkpoint.totals
+    needed = sum_prices([*totals.sum_sent(), *totals.sum_unsettled()], providers)
+    needs = (needed.money, needed.characters, needed.audio_seconds)
     return {
         flag: f"{_round_up(1.05 * max(need, limits[flag])):.15g}"
-        for flag, need in zip(LIMIT_OPTIONS, needed, strict=True)
+        for flag, need in zip(LIMIT_OPTIONS, needs, strict=True)
         if flag in limits and need > 0.95 * limits[flag]
     }
 
@@ -121,13 +113,8 @@ def add_what_is_left(
         providers: By name.
         larger_limits: The options that are too low, and what they have to be.
     """
-    rows, costs = 0, dict[str, float]()
-    for name, count, characters, seconds in checkpoint.totals.sum_unsettled():
-        rows += count
-        provider = providers.get(name)
-        if provider is not None:
-            cost = provider.cost_of(characters=characters, seconds=seconds)
-            costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
+    unsettled = checkpoint.totals.sum_unsettled()
+    rows, costs = sum(each.rows for each in unsettled), sum_costs(unsettled, providers)
     sums = " + ".join(money(cost, code) for code, cost in sorted(costs.items()) if cost)
     left = f"{plural(rows, 'job')} {'is' if rows == 1 else 'are'} left"
     price = f", which would cost about {sums}" if sums else ""

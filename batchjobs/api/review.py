@@ -238,10 +238,11 @@ class _Desk:
 
     def report(self) -> ReviewReport:
         """Say what was carried out."""
+        twins = set(self.rejected_with)
         return ReviewReport(
             accepted=tuple(row.id for row, _ in self.accepted),
             confirmed=tuple(self.confirmed),
-            rejected=tuple(name for name in self.rejected if name not in set(self.rejected_with)),
+            rejected=tuple(name for name in self.rejected if name not in twins),
             rejected_with=tuple(self.rejected_with),
             dropped=tuple(one.id for one in self.reviews if one.decision is Decision.DROP),
             known=self.known,

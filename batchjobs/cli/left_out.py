@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -101,7 +100,5 @@ def describe_left_files(left: "LeftFiles", folder: Path) -> str:
         return ""
     belongs = "file belongs" if left.count == 1 else "files belong"
     more = f" and {left.count - len(left.first):,} more" if left.count > len(left.first) else ""
-    way = "remove them, or put their rows back"
-    if find_spec("batchjobs.cli.commands.prune") is not None:  # named once it is there
-        way = f"to see and remove them: {quote_command('prune', folder)}"
+    way = f"to see and remove them: {quote_command('prune', folder)}"
     return f"{left.count:,} {belongs} to no row any more: {', '.join(left.first)}{more}; {way}"

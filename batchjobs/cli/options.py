@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command")
 SETTINGS: Final = {setting.name: setting for setting in settings_of(Options)}
 """Of a run, in the order of its help."""
+VARIABLE_PREFIX: Final = "BATCHJOBS_"
+"""Of each variable of the environment that sets something."""
 _TABLES: Final = "batchjobs.tables"
 """Where a context keeps the table of the file that each value of it stands in."""
 
@@ -53,11 +55,15 @@ def source_of(context: click.Context, parameter: click.Parameter) -> str:
             return ""
 
 
+def variable_of(flag: str) -> str:
+    """Name the variable of an option."""
+    return VARIABLE_PREFIX + flag.removeprefix("--").upper().replace("-", "_")
+
+
 def option(*names: str, **settings: object) -> Callable[[_Command], _Command]:
     """Make an option with an environment variable named after it."""
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
-    variable = "BATCHJOBS_" + long.removeprefix("--").upper().replace("-", "_")
-    settings.setdefault("envvar", variable)
+    settings.setdefault("envvar", variable_of(long))
     settings.setdefault("cls", _Option)
     return click.option(*names, **settings)  # type: ignore[arg-type,return-value]
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType, field, structs
 from batchjobs.checkpoint import Checkpoint, RunTotals, SentTotal
 from batchjobs.errors import BatchjobsError
 from batchjobs.files import run_folder
-from batchjobs.providers import Provider
+from batchjobs.providers import Provider, sum_costs
 
 
 class RunSummary(RunTotals, frozen=True, kw_only=True):
@@ -92,10 +92,4 @@ def _read_sent(folder: Path) -> list[SentTotal]:
 
 
 def _price(sent: Iterable[SentTotal], providers: Mapping[str, Provider]) -> dict[str, float]:
-    """Add up what was sent, by currency; what no provider is known for has no price."""
-    costs: dict[str, float] = {}
-    for each in sent:
-        if provider := providers.get(each.provider):
-            cost = provider.cost_of(characters=each.characters, seconds=each.audio_seconds)
-            costs[provider.currency] = round(costs.get(provider.currency, 0.0) + cost, 6)
-    return costs
+    return {code: round(cost, 6) for code, cost in sum_costs(sent, providers).items()}

@@ -1,6 +1,6 @@
 """Sums the staged rows up to a plan: work, money, and whom they ask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from batchjobs.checkpoint import Checkpoint, StagedTotal
@@ -8,7 +8,7 @@ from batchjobs.jobs import Kind
 from batchjobs.limits import Price
 from batchjobs.planning.plan import TO_BUY, Action, Plan, Use, Work
 from batchjobs.planning.stager import Stager
-from batchjobs.providers import Provider
+from batchjobs.providers import Provider, SentWork, sum_costs
 
 _MIXED: Final = "XXX"
 """ISO 4217 for no currency: the sum is over several."""
@@ -74,16 +74,21 @@ def sum_spent(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> Pric
         checkpoint: The run folder's.
         providers: By name, for the prices.
     """
-    spent = Price()
-    for name, _, characters, seconds in checkpoint.totals.sum_sent():
-        provider = providers.get(name)
-        cost = 0.0 if provider is None else provider.cost_of(characters=characters, seconds=seconds)
-        spent = Price(
-            money=spent.money + cost,
-            characters=spent.characters + characters,
-            audio_seconds=spent.audio_seconds + seconds,
-        )
-    return spent
+    return sum_prices(checkpoint.totals.sum_sent(), providers)
+
+
+def sum_prices(work: Sequence[SentWork], providers: Mapping[str, Provider]) -> Price:
+    """Add up work in every unit that is paid for; the money of all currencies in one sum.
+
+    Args:
+        work: What was, or is to be, sent.
+        providers: By name, for the prices.
+    """
+    return Price(
+        money=sum(sum_costs(work, providers).values(), 0.0),
+        characters=sum(each.characters for each in work),
+        audio_seconds=sum((each.audio_seconds for each in work), 0.0),
+    )
 
 
 def _work_of(total: StagedTotal, provider: Provider | None) -> Work:

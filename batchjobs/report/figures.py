@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from batchjobs.checkpoint import SpentTotal
 from batchjobs.formatting import money
-from batchjobs.providers import Provider
+from batchjobs.providers import Provider, sum_costs
 from batchjobs.report.rows import Known, quality_of
 
 MEASURES: Final = ("seconds", "rate", "cer", "quality")
@@ -151,9 +151,5 @@ def _make_table(
 
 
 def _price(spent: Sequence[SpentTotal], providers: Mapping[str, Provider]) -> str:
-    sums: dict[str, float] = {}
-    for each in spent:
-        if provider := providers.get(each.provider):
-            cost = provider.cost_of(characters=each.characters, seconds=each.audio_seconds)
-            sums[provider.currency] = sums.get(provider.currency, 0.0) + cost
-    return " + ".join(money(cost, currency) for currency, cost in sums.items() if cost) or "0"
+    costs = sum_costs(spent, providers)
+    return " + ".join(money(cost, currency) for currency, cost in costs.items() if cost) or "0"

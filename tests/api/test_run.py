@@ -8,6 +8,7 @@ import pytest
 import trio
 
 import batchjobs
+from batchjobs.process.signals import SignalNote
 from batchjobs.progress import Event, JobFinished, RunFinished, RunStarted
 from batchjobs.runner import RunEnd, Runner
 from tests.api.manifests import MANIFEST
@@ -61,7 +62,7 @@ def test_a_run_that_leaves_rows_out_is_no_success(
 ) -> None:
     """Whatever mistake of ours it was: exit 0 means that every row has its answer."""
 
-    async def forgets(_: Runner, **__: bool) -> RunEnd:
+    async def forgets(_: Runner, __: SignalNote) -> RunEnd:
         return RunEnd()
 
     options = batchjobs.Options(engine="tone", limit=2)

@@ -1,14 +1,18 @@
 """The command `report`."""
 
+import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import die_of, exit_on_error, print_json, say, show_progress
+from batchjobs.cli.console import die_of, exit_on_error, print_json, say
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option
-from batchjobs.formatting import plural
+from batchjobs.formatting import file_size, plural
+
+if TYPE_CHECKING:
+    from batchjobs.progress.steps import StepBar
 
 
 @click.command()
@@ -46,39 +50,40 @@ def report(
         batchjobs report outputs/talks --rows 500
         batchjobs report outputs/talks --serve
     """
-    progress = _show_progress if sys.stderr.isatty() and not as_json else None
+    from batchjobs.progress.steps import StepBar
+
+    bar = StepBar(None if as_json else sys.stderr, unit="row")
     with exit_on_error():
         if is_served:
-            _serve(folder, port, most_rows, config, progress)
+            _serve(folder, port, most_rows, config, bar)
         else:
-            _write(folder, most_rows, config, progress, as_json=as_json)
-
-
-def _show_progress(number: int, total: int) -> None:
-    if number == total:
-        show_progress("")
-    elif number % 50 == 0:
-        show_progress(f"{number:,} of {plural(total, 'row')} looked at")
+            _write(folder, most_rows, config, bar, as_json=as_json)
 
 
 def _write(
     folder: Path,
     most_rows: int,
     config: Path | None,
-    progress: Callable[[int, int], None] | None,
+    bar: "StepBar",
     *,
     as_json: bool,
 ) -> None:
     from batchjobs.api.page import write_report
 
-    written = write_report(folder, most_rows=most_rows, config_file=config, progress=progress)
+    with bar:
+        written = write_report(
+            folder,
+            most_rows=most_rows,
+            config_file=config,
+            progress=functools.partial(bar, "looking at rows"),
+        )
     if as_json:
         import dataclasses
 
         print_json(dataclasses.asdict(written) | {"path": str(written.path)})
         return
     left = written.rows - written.shown
-    say(f"{plural(written.shown, 'row')} in {written.path}, {written.bytes / 1e6:,.1f} MB")
+    say(f"{plural(written.shown, 'row')} in {written.path}, {file_size(written.bytes)}")
     if left:
         say(f"the worst ones: {left:,} are left out, and counted in its figures; see --rows")
 
@@ -88,7 +93,7 @@ def _serve(
     port: int,
     most_rows: int,
     config: Path | None,
-    progress: Callable[[int, int], None] | None,
+    bar: "StepBar",
 ) -> None:
     import signal
 
@@ -98,7 +103,13 @@ def _serve(
     from batchjobs.cli.next_step import quote_command
     from batchjobs.report.server import listen, serve
 
-    site, opened = make_site(folder, most_rows=most_rows, config_file=config, progress=progress)
+    with bar:
+        site, opened = make_site(
+            folder,
+            most_rows=most_rows,
+            config_file=config,
+            progress=functools.partial(bar, "looking at rows"),
+        )
     if opened.stale:
         say(
             f"left out of {site.store.path.name}, as their clips have changed since: "
