@@ -12,9 +12,11 @@ import pytest
 import trio
 import trio.testing
 
+from batchjobs.api import execute
 from tests import tally
 from tests.clocks import PATIENCE_SECONDS, make_clock
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
+from tests.shared_servers import SharedServers
 from tests.watch import Watch
 
 # A shell without job control starts what it puts into the background with SIGINT switched off, and
@@ -47,6 +49,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "long: a course of many seconds; left to CI, and to those who ask for all"
     )
+
+
+@pytest.fixture(scope="session")
+def shared_servers() -> Iterator[SharedServers]:
+    """The local servers of this process's runs."""
+    servers = SharedServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(autouse=True)
+def _share_servers(shared_servers: SharedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the runs of this process share a local server."""
+    monkeypatch.setattr(execute, "local_server", shared_servers.serve)
+    monkeypatch.setattr(execute, "ServerSettings", shared_servers.make_settings)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import Command
 from tests.planted import make_texts, plant, say_with_fault
 from tests.whole_runs import batchjobs, write_manifest
 
@@ -58,7 +59,7 @@ def test_the_json_has_every_bad_clip(run_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("share", ["0%", "101%", "many", "-1", "nan"])
-def test_a_share_that_is_none_is_refused(run_folder: Path, share: str) -> None:
-    """As usage, with what to give."""
-    found = batchjobs("check", "run", "--sample", share, cwd=run_folder.parent, expect=2)
-    assert "no share" in found.stderr
+def test_a_share_that_is_none_is_refused(command: Command, share: str) -> None:
+    """As usage, with what to give, before anything is looked at."""
+    ended = command("check", "run", "--sample", share)
+    assert (ended.code, "no share" in ended.err) == (2, True)
