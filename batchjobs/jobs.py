@@ -20,6 +20,8 @@ from batchjobs.speech import (
 
 _KEY_VERSION = "batchjobs-key-1"
 _DERIVED_ID_HEX_DIGITS = 16
+TOO_COSTLY = "too_costly"
+"""The class of the failure of a job that would cost more than one may."""
 
 
 class Kind(enum.StrEnum):

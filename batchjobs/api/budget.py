@@ -9,9 +9,10 @@ from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import money, plural
+from batchjobs.jobs import TOO_COSTLY
 from batchjobs.limits import LIMIT_OPTIONS, Budget
 from batchjobs.options import Options
-from batchjobs.planning.plan import Plan
+from batchjobs.planning.plan import Action, Plan
 from batchjobs.planning.totals import sum_prices, sum_spent
 from batchjobs.providers import PRICES, Provider, sum_costs
 
@@ -22,6 +23,8 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
     Raises:
         ConfigurationError: There are prices in several currencies, or one that is not set.
     """
+    if request.options.max_cost_per_row is not None:
+        _check_prices("--max-cost-per-row", made)
     if request.options.budget is None:
         return
     earlier = sum_costs(checkpoint.totals.sum_sent(), request.providers)
@@ -34,16 +37,54 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
             hint="give --max-characters or --max-audio, or run the providers apart, each with an "
             "--output of its own",
         )
+    _check_prices("--budget", made)
+
+
+def _check_prices(limit: str, made: Plan) -> None:
     if made.unpriced:
         settings = [
             f"{' and '.join(PRICES[kind] for kind in kinds)} below [providers.{name}]"
             for name, kinds in made.unpriced.items()
         ]
         raise ConfigurationError(
-            f"--budget cannot count what {' and '.join(made.unpriced)} costs: no price is set",
+            f"{limit} cannot count what {' and '.join(made.unpriced)} costs: no price is set",
             hint=f"set {', '.join(settings)} in batchjobs.toml, or give --max-characters or "
             "--max-audio",
         )
+
+
+def advise_on_limits(request: Request, made: Plan) -> tuple[str, ...]:
+    """Say where a limit in money has no meaning: where nothing costs any.
+
+    Args:
+        request: What was asked for.
+        made: What there is to do; none of it is without a price.
+    """
+    costs = {code for code, cost in made.cost_by_currency.items() if cost}
+    if request.options.max_cost_per_row is None or not made.to_buy.rows or costs:
+        return ()
+    names = " and ".join(made.providers)
+    return (f"--max-cost-per-row has no meaning here: {names} costs nothing",)
+
+
+def find_cost_limit(
+    checkpoint: Checkpoint, providers: Mapping[str, Provider], errors: Mapping[str, int]
+) -> str:
+    """Say what --max-cost-per-row has to be for the rows that cost more; empty if none does.
+
+    Args:
+        checkpoint: The run folder's.
+        providers: By name.
+        errors: Failed rows by class.
+    """
+    if TOO_COSTLY not in errors:
+        return ""
+    costs = [
+        providers[row.provider].cost_of(characters=row.characters, seconds=row.seconds)
+        for row in checkpoint.rows.stream_to_do((Action.DEAR,))
+        if row.provider in providers
+    ]
+    return f"{_round_up(max(costs)):.15g}" if costs else ""
 
 
 def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:

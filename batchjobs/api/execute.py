@@ -69,6 +69,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             retries=RetryPolicy(attempts=options.attempts),
             budget=budget_of(request, checkpoint),
             observe=run.observe,
+            providers=request.providers,
         )
         write = functools.partial(write_interim, request)
         runner = Runner(state, beside=functools.partial(write_repeatedly, write))

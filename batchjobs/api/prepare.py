@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs import config, manifest
-from batchjobs.api.budget import check_budget, encode_limits
+from batchjobs.api.budget import advise_on_limits, check_budget, encode_limits
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.api.voices import refuse_unknown_voice
@@ -154,7 +154,8 @@ def make_plan(
     told = (*notes.tell(request.name), *plan.notes)
     if before and before == known.get("fingerprint"):  # it was not read, being as it was
         told = tuple(known.get("notes", "").splitlines())
-    return dataclasses.replace(plan, notes=told), before if is_told else ""
+    plan = dataclasses.replace(plan, notes=told, advice=advise_on_limits(request, plan))
+    return plan, before if is_told else ""
 
 
 def _fingerprint(request: Request) -> str:

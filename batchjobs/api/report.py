@@ -10,7 +10,7 @@ from typing import Self
 
 from msgspec import UNSET, structs
 
-from batchjobs.api.budget import add_what_is_left, find_larger_limits
+from batchjobs.api.budget import add_what_is_left, find_cost_limit, find_larger_limits
 from batchjobs.api.execute import does_nothing
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
@@ -38,6 +38,7 @@ class RunReport:
         left_files: Results in the folder that belong to no row any more.
         nature: What kind of run it is.
         larger_limits: Where a limit was reached: options, and what they have to be for the rest.
+        cost_limit: Where rows cost more than a row may: what the limit has to be for them.
         error: What stopped the run; None if it came to its end.
         signal_number: The signal that stopped it; 0 if none did.
         forecast: After a pilot, what is to be expected of all rows.
@@ -50,6 +51,7 @@ class RunReport:
     left_files: LeftFiles = field(default_factory=LeftFiles)
     nature: RunNature = field(default_factory=RunNature)
     larger_limits: Mapping[str, str] = field(default_factory=dict)
+    cost_limit: str = ""
     error: BatchjobsError | None = None
     signal_number: int = 0
     forecast: Forecast | None = None
@@ -129,6 +131,7 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
         left_files=find_left_files(checkpoint, done=summary.done),
         nature=find_nature(checkpoint),
         larger_limits=larger_limits,
+        cost_limit=find_cost_limit(checkpoint, request.providers, summary.errors),
         error=error,
         signal_number=end.signal_number,
         forecast=_forecast(run),

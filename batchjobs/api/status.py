@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import field, structs
 
 from batchjobs import config
-from batchjobs.api.budget import find_larger_limits
+from batchjobs.api.budget import find_cost_limit, find_larger_limits
 from batchjobs.api.request import default_folder
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, NoRunError
@@ -27,6 +27,7 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
         nature: What kind of run it is.
         larger_limits: Where the last run reached a limit: options, and what they have to be for the
             rest.
+        cost_limit: Where rows cost more than a row may: what the limit has to be for them.
     """
 
     command: str
@@ -35,6 +36,7 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
     left_files: LeftFiles = LeftFiles()
     nature: RunNature = RunNature()
     larger_limits: dict[str, str] = field(default_factory=dict)
+    cost_limit: str = ""
 
 
 def find_run_of(manifest: Path, *, folder: str | None = None) -> Path:
@@ -83,4 +85,5 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> RunStatus:
             left_files=find_left_files(checkpoint, done=summary.done),
             nature=find_nature(checkpoint),
             larger_limits=find_larger_limits(checkpoint, providers) if is_out else {},
+            cost_limit=find_cost_limit(checkpoint, providers, summary.errors),
         )

@@ -25,7 +25,7 @@ from batchjobs.checkpoint.records import (
 )
 from batchjobs.checkpoint.reviews import Decision, Review
 from batchjobs.checkpoint.rows import FinishedFile, Outcome
-from batchjobs.checkpoint.staging import StagedTotal
+from batchjobs.checkpoint.staging import Prices, StagedTotal
 from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "JobRecord",
     "LoudnessRecord",
     "Outcome",
+    "Prices",
     "RejectedResult",
     "Review",
     "Row",

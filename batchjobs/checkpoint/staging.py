@@ -14,8 +14,19 @@ from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 _ADD: Final = f"INSERT INTO temp.staged VALUES ({','.join('?' * len(Row._fields))})"
 _SIZES: Final = 4
 """Lengths of rows that a sample has its share of: the shortest quarter of a voice's, the next …"""
+_COST: Final = "(characters * ?2 + seconds * ?3)"
+_NOTHING: Final = 1e-9
+"""Of money: what sums of many digits differ by."""
 _MOST_VOICES: Final = 1_000
 """A manifest may name a million of them: too many to read."""
+
+
+class Prices(NamedTuple):
+    """What a provider takes for a character spoken, and for a second of audio transcribed."""
+
+    provider: str
+    character: float
+    second: float
 
 
 class StagedTotal(NamedTuple):
@@ -153,6 +164,32 @@ class Staging:
             json.dumps(list(actions)),
             limit,
         )
+
+    def refuse_dear(self, actions: Iterable[str], prices: Prices, most: float) -> None:
+        """Let no row with these actions be bought of a provider that would cost more than so much.
+
+        A row whose result is kept in doubt keeps it, and is as it was; the others are to fail.
+
+        Args:
+            actions: Those that mean a purchase.
+            prices: The provider's.
+            most: What a row may cost, in its currency.
+        """
+        self._write(
+            f"""UPDATE temp.staged SET action = CASE WHEN EXISTS (
+                    SELECT 1 FROM jobs WHERE jobs.id = staged.id AND jobs.key = staged.key
+                    AND jobs.status = 'suspect') THEN 'suspect' ELSE 'dear' END
+                WHERE provider = ?1 AND {_COST} > ?4 AND action IN (SELECT value FROM json_each(?5))""",
+            *prices,
+            most + _NOTHING,
+            json.dumps(list(actions)),
+        )
+
+    def find_dearest(self, prices: Prices) -> float:
+        """Say what the dearest row of a provider costs that is not to be bought; 0 if there is none."""
+        query = f"SELECT max({_COST}) FROM temp.staged WHERE provider = ?1 AND action = 'dear'"
+        with self._database.use() as connection:
+            return float(connection.execute(query, prices).fetchone()[0] or 0)
 
     def keep_only(self, actions: Iterable[str], positions: Iterable[int]) -> None:
         """Leave only the rows at these positions to do, of those with these actions; the rest wait."""
@@ -328,4 +365,10 @@ def _put_in_doubt(connection: sqlite3.Connection) -> None:
                WHERE jobs.status = 'done' AND instr(jobs.id, char(31)) = 0
                AND (rows.action = 'remake' OR rows.action IN ('copy', 'follow')
                     AND (jobs.id <> rows.id OR jobs.key <> rows.key)))"""
+    )
+    # What was paid for in a format that is not asked any more outlives that its row fails.
+    connection.execute(
+        """UPDATE OR REPLACE jobs SET id = id || char(31) || key WHERE id IN (
+               SELECT id FROM rows JOIN jobs USING (id, key)
+               WHERE rows.action = 'dear' AND jobs.status = 'done')"""
     )

@@ -84,8 +84,8 @@ def tell_tracks(found: "ScanReport") -> None:
 
 
 def tell_notes(plan: "Plan") -> None:
-    """Say what was passed over or odd as the manifest was read."""
-    for note in plan.notes:
+    """Say what was passed over or odd as the manifest was read, and of the options."""
+    for note in (*plan.notes, *plan.advice):
         say(f"batchjobs: {note}", sys.stderr)
 
 

@@ -97,7 +97,13 @@ def _has_no_file(manifest: str) -> bool:
 
 
 def next_step(
-    summary: "RunSummary", command: str, folder: str | Path, nature: "RunNature", *, is_out: bool
+    summary: "RunSummary",
+    command: str,
+    folder: str | Path,
+    nature: "RunNature",
+    *,
+    is_out: bool,
+    cost_limit: str = "",
 ) -> str:
     """Say how to go on with a run that is not all done; empty where nothing is left to do.
 
@@ -107,18 +113,24 @@ def next_step(
         folder: Its folder.
         nature: What kind of run it is.
         is_out: Whether a limit was reached, which `command` raises.
+        cost_limit: What a row may cost for those to be bought that cost more.
     """
-    failed, bad = summary.failed, summary.errors.get("bad_row", 0)
     if summary.not_run:
         rows = ", with the same rows" if _has_no_file(summary.manifest) else ""
         limit = ", with a larger limit" if is_out else ""
         return f"continue{limit}{rows}: {command}"
     if summary.suspect:
         return _step_of_suspects(summary, command, folder, nature)
-    if not failed:
-        return ""
+    return _step_of_failed(summary, command, cost_limit) if summary.failed else ""
+
+
+def _step_of_failed(summary: "RunSummary", command: str, cost_limit: str) -> str:
+    failed, bad = summary.failed, summary.errors.get("bad_row", 0)
     if failed == bad:
         return f"mend the bad rows, then: {command}"
+    if cost_limit and failed == bad + summary.errors.get("too_costly", 0):
+        dear = with_options(command, {"--max-cost-per-row": cost_limit})
+        return f"to buy what costs more than a row may: {dear}"
     if failed == bad + summary.failed_passing:  # the next run tries these by itself
         return f"again: {command}"
     return f"again: {_insist(command)}"

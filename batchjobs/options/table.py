@@ -307,6 +307,14 @@ class Options:
         metavar="SECONDS",
         least=0,
     )
+    max_cost_per_row: float | None = setting(
+        "Buy no row that would cost more than so much, in its provider's currency, attempts that "
+        "fail not counted; it fails, until a run has a higher limit.",
+        default=None,
+        metavar="MONEY",
+        least=0,
+        is_planned=True,
+    )
     key_file: Path | None = setting(
         "File with the provider's key, readable by you only.",
         default=None,

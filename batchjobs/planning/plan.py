@@ -30,10 +30,12 @@ class Action(enum.StrEnum):
     """Its result is kept, and in doubt."""
     LATER = "later"
     """Left for another run by a limit, a sample or a choice."""
+    DEAR = "dear"
+    """It would cost more than a row may: it fails, and is bought once the limit is higher."""
 
 
 TO_BUY: Final = (Action.NEW, Action.CHANGED, Action.RETRY, Action.REMAKE)
-TO_DO: Final = (*TO_BUY, Action.COPY, Action.FOLLOW, Action.BAD)
+TO_DO: Final = (*TO_BUY, Action.COPY, Action.FOLLOW, Action.BAD, Action.DEAR)
 
 
 class BadRowsError(ManifestError):
@@ -144,6 +146,8 @@ class Plan:
             text in another file. Then an unchanged manifest need not be read again.
         notes: What was passed over or odd as the manifest and its recordings were read, a sentence each.
         coverage: What the texts that a choice takes hold of all; None if all are taken.
+        advice: What to know of the options that were given, a sentence each.
+        dearest: What the dearest of the rows costs that cost more than a row may, by currency.
     """
 
     rows: int
@@ -164,6 +168,8 @@ class Plan:
     tells_all: bool = True
     notes: tuple[str, ...] = ()
     coverage: Coverage | None = None
+    advice: tuple[str, ...] = ()
+    dearest: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def to_do(self) -> int:

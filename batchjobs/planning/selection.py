@@ -8,7 +8,7 @@ from batchjobs.jobs import Job, Kind, Status
 from batchjobs.options import Options
 from batchjobs.planning.coverage import Candidate, Coverage, choose_texts
 from batchjobs.planning.plan import TO_BUY, Action
-from batchjobs.planning.totals import sum_spent
+from batchjobs.planning.totals import list_prices, sum_spent
 from batchjobs.providers import Provider
 
 _FREE: Final = 1e-12
@@ -21,7 +21,7 @@ def postpone(
     """Leave the staged rows for later that the options do not ask for now.
 
     Called before there are followers: a row that waits buys nothing for others. A bad row is never
-    done: counted, it would use up the limit of every run.
+    done, nor is one that costs more than a row may: counted, they would use up the limit of every run.
 
     Args:
         checkpoint: The rows are staged in it.
@@ -34,6 +34,9 @@ def postpone(
     coverage = None
     if options.pilot:
         checkpoint.staging.keep_sample((*TO_BUY, Action.COPY), options.pilot)
+    if options.max_cost_per_row is not None:
+        for prices in list_prices(providers):
+            checkpoint.staging.refuse_dear(TO_BUY, prices, options.max_cost_per_row)
     if options.select == "coverage":
         chosen, coverage = choose_texts(
             _list_candidates(checkpoint, providers, in_money=options.budget is not None),

@@ -1,9 +1,9 @@
 """Sums the staged rows up to a plan: work, money, and whom they ask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from batchjobs.checkpoint import Checkpoint, StagedTotal
+from batchjobs.checkpoint import Checkpoint, Prices, StagedTotal
 from batchjobs.jobs import Kind
 from batchjobs.limits import Price
 from batchjobs.planning.plan import TO_BUY, Action, Plan, Use, Work
@@ -64,6 +64,7 @@ def sum_plan(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: 
         uses=_uses_of(checkpoint, providers),
         copied_providers=tuple(sorted(copied - used)),
         notes=stager.builder.tracks.tell(),
+        dearest=_find_dearest(checkpoint, providers) if by_action[Action.DEAR].rows else {},
     )
 
 
@@ -89,6 +90,12 @@ def sum_prices(work: Sequence[SentWork], providers: Mapping[str, Provider]) -> P
         characters=sum(each.characters for each in work),
         audio_seconds=sum((each.audio_seconds for each in work), 0.0),
     )
+
+
+def list_prices(providers: Mapping[str, Provider]) -> Iterator[Prices]:
+    """List what each provider takes for a unit of work."""
+    for name, provider in providers.items():
+        yield Prices(name, provider.cost_of(characters=1), provider.cost_of(seconds=1.0))
 
 
 def _work_of(total: StagedTotal, provider: Provider | None) -> Work:
@@ -119,6 +126,16 @@ def _uses_of(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> tuple
         )
         for use in checkpoint.staging.count_voices(TO_BUY)
     )
+
+
+def _find_dearest(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> dict[str, float]:
+    """Say what the dearest row costs of those that cost more than a row may, by currency."""
+    found: dict[str, float] = {}
+    for prices in list_prices(providers):
+        currency = providers[prices.provider].currency
+        if cost := checkpoint.staging.find_dearest(prices):
+            found[currency] = max(found.get(currency, 0.0), cost)
+    return found
 
 
 def _price_of(provider: Provider, kind: str) -> float:

@@ -54,7 +54,7 @@ class Feeder:
         """
         run = self._run
         async with self._send:
-            for actions in ((Action.COPY, Action.BAD), TO_BUY, (Action.FOLLOW,)):
+            for actions in ((Action.COPY, Action.BAD, Action.DEAR), TO_BUY, (Action.FOLLOW,)):
                 rows = run.checkpoint.rows.stream_to_do(actions)
                 try:
                     await self._feed(row for row in rows if row.id not in self._done)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from batchjobs.progress import (
     RunStopping,
     shield_observer,
 )
+from batchjobs.providers import Provider
 from batchjobs.runner.attempts import OpenAttempts
 from batchjobs.runner.queue import TicketQueue
 from batchjobs.runner.recorder import Recorder
@@ -57,6 +59,7 @@ class RunState:
         observe: Gets an event for everything that happens.
         budget: What may be spent, with what has been; None for no limit.
         random_source: For the jitter of retries.
+        providers: By name, for the prices of what is not bought.
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class RunState:
         observe: Observer,
         budget: Budget | None = None,
         random_source: random.Random | None = None,
+        providers: Mapping[str, Provider] = MappingProxyType({}),
     ) -> None:
         self.checkpoint = checkpoint
+        self.providers = providers
         self.options = options
         self.retries = retries
         self.random = random_source or random.Random()  # noqa: S311  # jitter is no secret

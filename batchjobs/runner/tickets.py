@@ -7,7 +7,7 @@ import msgspec
 
 from batchjobs.checkpoint import JobRecord, Row, SegmentRecord
 from batchjobs.jobs import BadRow, Job, Segment
-from batchjobs.planning.plan import TO_BUY
+from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.runner.reactions import Tries
 
 
@@ -15,6 +15,10 @@ class Refuse(msgspec.Struct, frozen=True, kw_only=True):
     """Record a row that cannot be run as failed."""
 
     bad: BadRow
+
+
+class Decline(msgspec.Struct, frozen=True, kw_only=True):
+    """Record a row as failed that would cost more than a row may."""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,7 @@ class Assemble(msgspec.Struct, frozen=True, kw_only=True):
     whole: "LongJob"
 
 
-Step: TypeAlias = Refuse | Copy | Cut | Buy | Assemble
+Step: TypeAlias = Refuse | Decline | Copy | Cut | Buy | Assemble
 """What is to be done about a ticket."""
 
 
@@ -150,6 +154,8 @@ def make_ticket(row: Row) -> Ticket:
     job = row.read()
     if isinstance(job, BadRow):
         return Ticket(row=row, step=Refuse(bad=job))
+    if row.action == Action.DEAR:
+        return Ticket(row=row, step=Decline())
     step = to_purchase(row, job) if row.action in TO_BUY else Copy(job=job)
     return Ticket(row=row, step=step)
 

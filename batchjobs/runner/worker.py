@@ -18,7 +18,8 @@ from batchjobs.errors import (
     SessionError,
     SuspectError,
 )
-from batchjobs.jobs import Job, Segment
+from batchjobs.formatting import duration, money, plural
+from batchjobs.jobs import TOO_COSTLY, Job, Segment
 from batchjobs.limits import RetryBudget
 from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
@@ -43,7 +44,7 @@ from batchjobs.runner.records import describe_doubts, is_as_before
 from batchjobs.runner.reuse import Reuse
 from batchjobs.runner.service import Result, Service, Slot
 from batchjobs.runner.state import RunState
-from batchjobs.runner.tickets import Assemble, Buy, Copy, Cut, LongJob, Refuse, Ticket
+from batchjobs.runner.tickets import Assemble, Buy, Copy, Cut, Decline, LongJob, Refuse, Ticket
 from batchjobs.session import RECORDING_CODE
 
 _logger = logging.getLogger(__name__)
@@ -88,12 +89,14 @@ class Worker:
 
     async def _serve(self, ticket: Ticket, slot: Slot | None) -> None:
         """Do the next step of a ticket."""
-        if not isinstance(ticket.step, Refuse):
+        if not isinstance(ticket.step, Refuse | Decline):
             ticket.started_at = ticket.started_at or time.time()
         match ticket.step:
             case Refuse(bad=bad):
                 message = bad.describe(self._run.manifest)
                 await self._fail(ticket, Fail(error_class="bad_row", message=message))
+            case Decline():
+                await self._fail(ticket, self._decline(ticket))
             case Copy(job=job, has_waited=has_waited):
                 await self._copy(ticket, job, has_waited=has_waited)
             case Cut(job=job):
@@ -280,6 +283,17 @@ class Worker:
             await self._fail(ticket, answer)
         else:
             self._run.tell_finished(answer)
+
+    def _decline(self, ticket: Ticket) -> Fail:
+        """Say why a row is not bought; a run with a higher limit buys it by itself."""
+        row, limit = ticket.row, self._run.options.max_cost_per_row or 0.0
+        amount = plural(row.characters, "character") if row.characters else duration(row.seconds)
+        price = ""
+        if provider := self._run.providers.get(row.provider):
+            cost = provider.cost_of(characters=row.characters, seconds=row.seconds)
+            price = f"{money(cost, provider.currency)}, "
+        message = f"would cost {price}more than --max-cost-per-row {limit:.15g}: {amount} to send"
+        return Fail(error_class=TOO_COSTLY, message=message, is_passing=True)
 
     async def _cut(self, ticket: Ticket, job: Job) -> None:
         try:

@@ -100,6 +100,7 @@ def _show_plan(made: "Plan") -> None:
         Action.SUSPECT: "kept, in doubt (accept them, or --retry-failed buys them again)",
         Action.BAD: "cannot be run (see --skip-bad-rows), or whose recordings are gone",
         Action.LATER: "left for later by --limit, --pilot or --select",
+        Action.DEAR: "would cost more than --max-cost-per-row: not bought",
     }
     for action, meaning in meanings.items():
         work = made.by_action[action]
@@ -108,6 +109,8 @@ def _show_plan(made: "Plan") -> None:
     if made.orphans:
         are = "job is" if made.orphans == 1 else "jobs are"
         say(f"  {made.orphans:>9,}  finished {are} in the run folder but not in the manifest")
+    for currency, cost in made.dearest.items():
+        say(f"  the dearest of those that cost too much would cost {money(cost, currency)}")
     _show_coverage(made.coverage)
     say("to do: " + _describe_work(made))
     _show_uses(made.uses)

@@ -143,7 +143,14 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
         return
     limits, nature = report.larger_limits, report.nature
     command = with_options(typed_command(), limits)
-    step = next_step(summary, command, report.folder, nature, is_out=bool(limits))
+    step = next_step(
+        summary,
+        command,
+        report.folder,
+        nature,
+        is_out=bool(limits),
+        cost_limit=report.cost_limit,
+    )
     yield step or step_of_done(report.folder, manifest, nature)
 
 

@@ -60,4 +60,11 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
 
 def _step_of(found: "RunStatus", folder: Path) -> str:
     command = command_of(found, folder)
-    return next_step(found, command, folder, found.nature, is_out=bool(found.larger_limits))
+    return next_step(
+        found,
+        command,
+        folder,
+        found.nature,
+        is_out=bool(found.larger_limits),
+        cost_limit=found.cost_limit,
+    )
