@@ -21,16 +21,17 @@ ASYNC = [str(path) for path in sorted(ROOT.glob("batchjobs/**/*.py")) if "trio" 
 COMMAND = argparse.ArgumentParser(description=__doc__)
 COMMAND.add_argument("--all", action="store_true", help="the long tests and the coverage, too")
 IS_ALL = COMMAND.parse_args().all
-RUNNER = ["coverage", "run", "-m", "pytest"] if IS_ALL else ["pytest", "-m", "not long"]
+RUNNER = ["coverage", "run", "-m", "pytest"] if IS_ALL else ["pytest"]
+CHOSEN = [] if IS_ALL else ["-m", "not long"]
 STEPS = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check", "--quiet"],
     # By its own command: through flake8, which has nothing to add, it takes twice as long.
     "async pitfalls": ["flake8_async", "--enable=ASYNC102,ASYNC103,ASYNC104", *ASYNC],
     "types": ["mypy"],
-    "tests": [*RUNNER, "-q", "-n", "2", *OTHERS],
+    "tests": [*RUNNER, *CHOSEN, "-q", "-n", "2", *OTHERS],
     "coverage": ["coverage", "report"],
-    "faults": ["pytest", "-q", "-n", "2", "--dist", "loadfile", *WHOLE_RUNS],
+    "faults": ["pytest", *CHOSEN, "-q", "-n", "2", "--dist", "loadfile", *WHOLE_RUNS],
     "audit": ["tests.faults.audit"],
 }
 LANES = (

@@ -132,13 +132,18 @@ Strike = Callable[[Bench, Point], tuple[bool, Toll]]
 
 
 def every_point(
-    several: Sequence[Bench], work: Work, *, calls: Sequence[str] = tuple(CALLS), broken: str = ""
+    several: Sequence[Bench],
+    work: Work,
+    *,
+    calls: Sequence[str] = tuple(CALLS),
+    broken: str = "",
+    step: int = 1,
 ) -> Toll:
-    """Kill a run once at each of its disk calls, and let each recover."""
+    """Kill a run once at each, or each so-manieth, of its disk calls, and let each recover."""
 
     def strike(bench: Bench, point: Point) -> tuple[bool, Toll]:
         case = Case(bench, work, str(point))
-        code = bench.struck(case, point.call, point.count, broken=broken)
+        code = bench.struck(case, point.call, 1 + (point.count - 1) * step, broken=broken)
         return _recovered(case, point.call, code, broken)
 
     toll = Toll()
