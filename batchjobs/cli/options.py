@@ -91,7 +91,7 @@ def setting_option(setting: Setting, **others: object) -> Callable[[_Command], _
         flag += flag.replace("--", "/--no-")
         attributes["default"] = True
     if setting.default_value is not None:
-        attributes |= {"default": setting.default_value, "show_default": True}
+        attributes |= {"default": setting.default_value, "show_default": not shown}
     short = (details["short"],) if "short" in details else ()
     return option(*short, flag, setting.name, **(attributes | others))
 

@@ -21,9 +21,10 @@ class ExportSettings:
     )
     split: str = setting(
         "Shares of the rows, by a hash of the text: equal texts are always in one split, and new rows "
-        "move none.  [default: all in 'train']",
+        "move none.",
         default="",
         metavar="NAME=SHARE,...",
+        default_shown="all in 'train'",
     )
     disjoint: str = setting(
         "'voice': no voice is in two splits either.",

@@ -1,12 +1,14 @@
 """Help is instant, wrong usage says what would be right, names are completed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from batchjobs.cli.main import COMMANDS
 from tests.commands import ROOT, Command
 
 
@@ -24,6 +26,13 @@ def test_help_waits_for_no_heavy_import() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "batchjobs run manifests/quickstart.csv" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_s_help_has_one_default_at_most(command: Command, name: str) -> None:
+    """Where a word stands for what nobody would type, it stands alone."""
+    for each in re.split(r"\n  -", command(name, "--help").out):
+        assert each.count("[default") <= 1, each
 
 
 @pytest.mark.parametrize(
