@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -107,11 +108,26 @@ async def _start(process: trio.Process, start: ChildStart) -> ChildReady:
     try:
         reply = msgspec.json.decode(answer, type=ChildReady | ChildError)
     except msgspec.DecodeError:
-        hint = "what it wrote above says why"
-        raise ServiceUnavailableError("the local server could not start", hint=hint) from None
+        raise await _explain_death(process) from None
     if isinstance(reply, ChildError):
         raise _error_of(reply)
     return reply
+
+
+async def _explain_death(process: trio.Process) -> ServiceUnavailableError:
+    """Say how a child ended that said nothing of use."""
+    with trio.move_on_after(_EXIT_SECONDS):
+        await process.wait()
+    code = process.returncode
+    if code is not None and code < 0:
+        how = signal.strsignal(-code) or f"signal {-code}"
+        return ServiceUnavailableError(
+            f"the local server was ended as it started: {how}",
+            hint="is there memory for it? Try again" if -code == signal.SIGKILL else "try again",
+        )
+    return ServiceUnavailableError(
+        "the local server could not start", hint="what it wrote above says why"
+    )
 
 
 async def _converse(process: trio.Process, line: bytes) -> bytes:

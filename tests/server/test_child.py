@@ -187,6 +187,15 @@ async def test_a_child_that_dies_at_once_is_an_unavailable_service(
         await _with_program(monkeypatch, tmp_path, program)
 
 
+@pytest.mark.parametrize(("name", "said"), [("KILL", "Killed"), ("ABRT", "Aborted")])
+async def test_a_child_that_is_killed_at_its_start_says_how(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As whatever looks after a machine's memory does."""
+    with pytest.raises(ServiceUnavailableError, match=f"ended as it started: {said}"):
+        await _with_program(monkeypatch, tmp_path, f"read line; kill -{name} $$")
+
+
 async def test_a_child_that_says_nothing_is_given_up_and_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
