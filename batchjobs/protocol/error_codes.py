@@ -74,7 +74,10 @@ def from_close(code: int | None, reason: str, *, when: str) -> SessionError:
         reason: The peer's words; may be empty.
         when: What was going on, for the message: ``"before any audio"``.
     """
-    shown = _describe_close(code, reason, when)
+    return _by_close(code, _describe_close(code, reason, when))
+
+
+def _by_close(code: int | None, shown: str) -> SessionError:
     text = "" if code is None else str(code)
     if code == close_codes.TRY_AGAIN_LATER:
         return ThrottledError(shown, code=text)
@@ -89,18 +92,45 @@ def from_listen_close(code: int | None, reason: str, *, when: str) -> SessionErr
         reason: The peer's words, which tell these apart.
         when: What was going on, for the message.
     """
-    words = reason.casefold()
-    shown = _describe_close(code, reason, when)
-    if code == close_codes.POLICY_VIOLATION:
-        if "session" in words or "concurren" in words or "limit" in words:
-            return ThrottledError(shown, code=str(code))
+    error = from_close(code, reason, when=when)
+    return _by_reason(code, reason, error) or error
+
+
+def from_listen_error(code: str, message: str) -> SessionError:
+    """Classify an error message of ``/listen``, which may have the code of the close that follows.
+
+    Args:
+        code: As sent, as text: that of a close, of a status, or any other.
+        message: What the service says.
+    """
+    error, number = from_code(code, message), None
+    if re.fullmatch("[0-9]{4}", code):  # a status has three digits, other codes have five
+        number = int(code)
+        error = _by_close(number, error.message)
+    is_known = number is None and type(error) is not TransientError
+    return error if is_known else _by_reason(number, message, error) or error
+
+
+def _by_reason(code: int | None, reason: str, error: SessionError) -> SessionError | None:
+    """Classify what ``/listen`` refuses by its close code and words; None if they say nothing.
+
+    Args:
+        code: Of the close; None if it is not known.
+        reason: The peer's words.
+        error: What it is without them: its message and code stay.
+    """
+    words, shown, text = reason.casefold(), error.message, error.code
+    is_policy = code == close_codes.POLICY_VIOLATION
+    if "concurren" in words or (is_policy and ("session" in words or "limit" in words)):
+        return ThrottledError(shown, code=text)
+    if is_policy or "wallet" in words:
         status = "402" if "balance" in words or "wallet" in words else "401"
         kind, hint = _STATUSES[status]
-        return kind(shown, code=str(code), hint=hint)
+        return kind(shown, code=text, hint=hint)
     if code == close_codes.BAD_PARAMETER:
         hint = "check stt_model, hotwords and the settings whose names begin with listen_"
-        return StopError(shown, code=str(code), hint=hint)
-    return from_close(code, reason, when=when)
+        return StopError(shown, code=text, hint=hint)
+    return None
 
 
 def _describe_close(code: int | None, reason: str, when: str) -> str:

@@ -131,7 +131,7 @@ class ListenClient:
             case listen_messages.Results() as results:
                 self._take_results(results, now)
             case listen_messages.ListenError(recoverable=False) as error:
-                self.course.decide(error_codes.from_code(error.code, error.message))
+                self.course.decide(error_codes.from_listen_error(error.code, error.message))
             case listen_messages.ListenError() as error:
                 shown = error_codes.quote(f"{error.code} {error.message}".strip())
                 _logger.info("the service goes on after an error: %s", shown)

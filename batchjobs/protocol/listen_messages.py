@@ -4,6 +4,7 @@ Source: the vendor's own clients (`livekit-plugins-munsit` 0.4.0, `pipecat-plugi
 third parties' notes of live use, 2026-10. Times are in seconds of audio, from the session's start.
 """
 
+import contextlib
 from typing import Annotated, Final, TypeAlias, cast
 
 import msgspec
@@ -40,7 +41,17 @@ class CloseStream(msgspec.Struct, tag="CloseStream", tag_field="type", frozen=Tr
 # -- what a server says --------------------------------------------------------------------------
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Whatever a server says.
+
+    Attributes:
+        correlation_id: What the request asked to have said with everything; may be empty.
+    """
+
+    correlation_id: str = ""
+
+
+class Opened(Event, frozen=True, kw_only=True):
     """The server's first message.
 
     Attributes:
@@ -54,7 +65,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     dropped_hotwords: tuple[str, ...] = ()
 
 
-class SpeechStarted(msgspec.Struct, frozen=True):
+class SpeechStarted(Event, frozen=True, kw_only=True):
     """Somebody began to speak."""
 
 
@@ -66,7 +77,7 @@ class HeardWord(msgspec.Struct, frozen=True):
     end: float
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
+class Results(Event, frozen=True, kw_only=True):
     """What was heard of a turn.
 
     Attributes:
@@ -87,11 +98,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     language: str = ""
 
 
-class UtteranceEnd(msgspec.Struct, frozen=True):
+class UtteranceEnd(Event, frozen=True, kw_only=True):
     """A turn is over."""
 
 
-class Trait(msgspec.Struct, frozen=True, kw_only=True):
+class Trait(Event, frozen=True, kw_only=True):
     """What was noticed of the speaker in a turn.
 
     Attributes:
@@ -105,15 +116,21 @@ class Trait(msgspec.Struct, frozen=True, kw_only=True):
     score: float = 0.0
 
 
-class ListenError(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's error; one that is recoverable ends nothing."""
+class ListenError(Event, frozen=True, kw_only=True):
+    """The server's error; one that is recoverable ends nothing.
+
+    Attributes:
+        code: As text; on the wire it may be a number.
+        message: What the service says.
+        recoverable: Whether the session goes on.
+    """
 
     code: str = ""
     message: str = ""
     recoverable: bool = False
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class Receipt(Event, frozen=True, kw_only=True):
     """The server's last message: all was heard, so much of it was billed."""
 
     audio_seconds_billed: Annotated[float, msgspec.Meta(ge=0, le=_MOST_BILLED_SECONDS)]
@@ -135,7 +152,7 @@ _TYPES: Final[dict[type, str]] = {
     UtteranceEnd: "UtteranceEnd",
     ListenError: "Error",
 }
-_READABLE: Final[dict[str, type]] = {
+_READABLE: Final[dict[str, type[msgspec.Struct]]] = {
     "SpeechStarted": SpeechStarted,
     "Results": Results,
     "UtteranceEnd": UtteranceEnd,
@@ -158,10 +175,14 @@ def encode(message: ListenMessage) -> str | bytes:
         raise TypeError("an unknown message cannot be sent")
     if isinstance(message, KeepAlive | Configure | CloseStream):
         return msgspec.json.encode(message).decode()
-    if isinstance(message, Trait):
-        form = {"type": message.kind.capitalize(), "label": message.label, "score": message.score}
-    else:
-        form = {"type": _TYPES[type(message)], **msgspec.to_builtins(message)}
+    form = {"type": "", **msgspec.to_builtins(message)}
+    form["type"] = (
+        form.pop("kind").capitalize() if isinstance(message, Trait) else _TYPES[type(message)]
+    )
+    if not message.correlation_id:
+        del form["correlation_id"]
+    if isinstance(message, ListenError) and message.code.isdecimal():
+        form["code"] = int(message.code)  # the vendor's own client takes numbers only
     return msgspec.json.encode(form).decode()
 
 
@@ -200,7 +221,7 @@ def parse_reply(payload: str | bytes) -> ListenMessage:
     name = str(reply.get("type"))
     given = {key: value for key, value in reply.items() if value is not None and key != "type"}
     if name == "Metadata":
-        kind: type = Receipt if "audio_seconds_billed" in given else Opened
+        kind: type[msgspec.Struct] = Receipt if "audio_seconds_billed" in given else Opened
     elif name in _TRAITS:
         kind, given = Trait, given | {"kind": name.lower()}
     elif name in _READABLE:
@@ -210,12 +231,21 @@ def parse_reply(payload: str | bytes) -> ListenMessage:
     return _convert(given, kind, payload)
 
 
-def _convert(given: dict[str, object], kind: type, payload: str | bytes) -> ListenMessage:
-    """Make a message of its fields; without those that make no sense, if it is one without them."""
-    for fields_taken in (given, given | {"words": ()}):
-        try:
-            message = cast("ListenMessage", msgspec.convert(fields_taken, kind, strict=False))
-        except _UNREADABLE:
-            continue
-        return message
-    return Unknown(fields.excerpt(payload))
+def _convert(
+    given: dict[str, object], kind: type[msgspec.Struct], payload: str | bytes
+) -> ListenMessage:
+    """Make a message of its fields, without those that make no sense; what needs one is unknown."""
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(kind):
+        value = given.get(field.name)
+        if field.type is str and isinstance(
+            value, int
+        ):  # a service's codes and names may be numbers
+            value = str(value)
+        if value is not None:
+            with contextlib.suppress(*_UNREADABLE):
+                found[field.name] = msgspec.convert(value, field.type, strict=False)
+    try:
+        return cast("ListenMessage", kind(**found))
+    except TypeError:
+        return Unknown(fields.excerpt(payload))

@@ -88,14 +88,19 @@ class Connection:
         """Do what a fault adds before the close, now that all has been said."""
         await self._perform(self.faults.before_end())
 
-    async def fail(self, message: AnyMessage, code: int) -> None:
+    async def fail(self, message: AnyMessage, code: int, reason: str = "") -> None:
         """Send an error as the last message and close.
 
         What another task is just sending goes out first, and nothing after it: a frame cut off in
         its middle would take the error with it.
+
+        Args:
+            message: The error.
+            code: Of the close.
+            reason: The close's words, where its code is not enough.
         """
         self._failing = True
-        await self._perform((*self.faults.replace(message), Close(code)))
+        await self._perform((*self.faults.replace(message), Close(code, reason)))
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the connection in bounded time."""

@@ -1,11 +1,14 @@
 """A session on ``/listen`` of the server: hears frames, finalises turns, ends with a receipt."""
 
 import contextlib
+import itertools
 import logging
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 import trio
 from trio_websocket import ConnectionClosed
@@ -23,6 +26,7 @@ from batchjobs.protocol.listen_messages import (
     Opened,
     Receipt,
     Results,
+    ServerMessage,
     SpeechStarted,
     UtteranceEnd,
 )
@@ -32,11 +36,12 @@ from batchjobs.server.engines.interface import Recogniser
 from batchjobs.server.hearing import Hearing
 from batchjobs.server.session_log import SessionEntry
 from batchjobs.speech import BYTES_PER_SAMPLE
-from batchjobs.text import find_words, split_words, weigh_word
+from batchjobs.text import find_words, weigh_word
 
 _logger = logging.getLogger(__name__)
 _RATES: Final = (8_000, 16_000)
-_MODELS: Final = ("munsit", "munsit-en-ar")
+_MODEL_WITHOUT_HOTWORDS: Final = "munsit-en-ar"
+_MODELS: Final = ("munsit", _MODEL_WITHOUT_HOTWORDS)
 _IDLE_SECONDS: Final = 12.0
 _AHEAD_SECONDS: Final = 60.0
 _STEP_SECONDS: Final = 0.5
@@ -59,7 +64,7 @@ class ListenParameters:
         sends_interim: Whether transcripts that are not final are sent.
         endpointing_ms: Milliseconds of silence that end a turn.
         hotwords: Words to expect.
-        correlation_id: Of the caller's; for the log.
+        correlation_id: Of the caller's; stands in whatever the server says.
     """
 
     sample_rate: int = 16_000
@@ -68,6 +73,14 @@ class ListenParameters:
     endpointing_ms: int = 800
     hotwords: tuple[str, ...] = ()
     correlation_id: str = ""
+
+    @property
+    def dropped_hotwords(self) -> tuple[str, ...]:
+        """Those that are not taken: too many, too long, or for a model that expects no words."""
+        if self.model == _MODEL_WITHOUT_HOTWORDS:
+            return self.hotwords
+        taken, rest = self.hotwords[:_HOTWORDS], self.hotwords[_HOTWORDS:]
+        return rest + tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
 
 
 def read_parameters(query: Mapping[str, str]) -> ListenParameters:
@@ -95,7 +108,6 @@ def read_parameters(query: Mapping[str, str]) -> ListenParameters:
         "interim_results": query.get("interim_results", "true") not in {"true", "false"},
         "smart_turn": query.get("smart_turn", "true") not in {"true", "false"},
         "endpointing": not 100 <= found.endpointing_ms <= 5_000,
-        "hotwords": bool(hotwords) and found.model == "munsit-en-ar",
         "correlation_id": len(found.correlation_id) > 128,
     }
     for name, is_wrong in wrong.items():
@@ -132,8 +144,8 @@ class ListenSession:
         self._asked = ListenParameters()
         self._pending = bytearray()
         self._growth = Growth()
-        self._text = ""
-        self._final_words = 0
+        self._text = self._final_text = ""
+        self._said_until = 0.0
         self._turns = 0
         self._quiet_seconds = 0.0
         self._final_at = 0.0
@@ -152,11 +164,14 @@ class ListenSession:
         try:
             await self._converse()
         except ConfigurationError as error:
-            await connection.close(close_codes.BAD_PARAMETER, error.message)
+            # By the close alone the vendor's own clients take it for a break, and connect again.
+            code = close_codes.BAD_PARAMETER
+            failure = ListenError(code=str(code), message=error.message)
+            await connection.fail(failure, code, error.message)
         except (EngineError, InvalidMessageError) as error:
             _logger.warning("a recording was not understood: %s", error)
             await connection.fail(
-                ListenError(code="internal", message="the engine failed"),
+                ListenError(code=str(close_codes.INTERNAL_ERROR), message="the engine failed"),
                 close_codes.INTERNAL_ERROR,
             )
 
@@ -169,11 +184,12 @@ class ListenSession:
             InvalidMessageError: A message of the client's cannot be read.
         """
         self._asked = read_parameters(self._query)
-        taken = self._asked.hotwords[:_HOTWORDS]
-        dropped = self._asked.hotwords[_HOTWORDS:]
-        dropped += tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
-        await self._connection.say(
-            Opened(session_id=self._session_id, model=self._asked.model, dropped_hotwords=dropped)
+        await self._say(
+            Opened(
+                session_id=self._session_id,
+                model=self._asked.model,
+                dropped_hotwords=self._asked.dropped_hotwords,
+            )
         )
         await self._listen()
 
@@ -218,15 +234,16 @@ class ListenSession:
         self._connection.is_busy = False
         if text != self._text:
             self._text = text
-            self._growth.note(text, max(0.0, self._heard_seconds - _STEP_SECONDS / 2))
+            heard = max(self._said_until, self._heard_seconds - _STEP_SECONDS / 2)
+            self._growth.note(self._new_text, heard)
             if self._asked.sends_interim:
-                await self._connection.say(Results(transcript=self._new_text))
+                await self._say(Results(transcript=self._new_text.strip()))
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
         if len(samples) and float(np.sqrt(np.mean(samples**2))) > _SOUND_RMS:
             self._quiet_seconds = 0.0
             if not self._is_speaking:
                 self._is_speaking = True
-                await self._connection.say(SpeechStarted())
+                await self._say(SpeechStarted())
         else:
             self._quiet_seconds += len(samples) / self._asked.sample_rate
         if self._quiet_seconds * 1_000 >= self._asked.endpointing_ms:
@@ -243,45 +260,63 @@ class ListenSession:
     @property
     def _new_text(self) -> str:
         """What was heard since the last final."""
-        places = find_words(self._text)
-        if self._final_words >= len(places):
-            return ""
-        return self._text[places[self._final_words][0] :].rstrip()
+        if self._text.startswith(self._final_text):
+            return self._text[len(self._final_text) :]
+        # The engine has changed what is final; as many words as that has stand for it.
+        places = find_words(self._text)[len(find_words(self._final_text)) :]
+        return self._text[places[0][0] :] if places else ""
 
     async def _finalise(self, *, ends_turn: bool) -> None:
-        """Make what was heard since the last time final, if there is anything."""
-        text = self._new_text
-        words = split_words(text)
-        if words:
-            await self._connection.say(
+        """Make what was heard since the last time final, if there is anything.
+
+        Args:
+            ends_turn: Whether there is a silence; if not, the last word may go on, and waits.
+        """
+        text, ends = self._new_text, self._growth.ends
+        places = find_words(text) if ends_turn else find_words(text)[:-1]
+        if places:
+            stop = places[-1][1]
+            words = [text[begin:end] for begin, end in places]
+            await self._say(
                 Results(
-                    transcript=text,
+                    transcript=text[:stop].lstrip(),
                     is_final=True,
                     speech_final=ends_turn,
-                    words=self._time_words(words),
+                    words=self._time_words(words, ends[: len(words)]),
                     confidence=1.0,
                     language="ar",
                 )
             )
-            self._final_words += len(words)
+            self._final_text = self._text[: len(self._text) - len(text) + stop]
+            self._said_until = ends[len(words) - 1]
+            self._growth = Growth()
+            self._growth.note(text[stop:], ends[-1])
         self._final_at = self._heard_seconds
         if ends_turn and self._is_speaking:
             self._is_speaking = False
             self._turns += 1
-            await self._connection.say(UtteranceEnd())
+            await self._say(UtteranceEnd())
 
-    def _time_words(self, words: list[str]) -> tuple[HeardWord, ...]:
-        """Say when words were said, as the transcript grew; empty if nobody knows."""
-        ends = self._growth.ends[self._final_words :]
-        if len(ends) < len(words):
-            return ()
-        before = self._growth.ends[self._final_words - 1] if self._final_words else 0.0
-        found = []
-        for word, end in zip(words, ends, strict=False):
-            start = min(max(before, end - weigh_word(word) * _SECONDS_A_LETTER), end)
-            found.append(HeardWord(word, round(start, 3), round(end, 3)))
-            before = end
+    def _time_words(self, words: list[str], ends: list[float]) -> tuple[HeardWord, ...]:
+        """Say when words were said; those that came at once share the time before they came."""
+        found: list[HeardWord] = []
+        begin = self._said_until
+        timed = zip(words, ends, strict=True)
+        for end, group in itertools.groupby(timed, key=operator.itemgetter(1)):
+            together = [word for word, _ in group]
+            weights = [weigh_word(word) for word in together]
+            length = min(sum(weights) * _SECONDS_A_LETTER, max(0.0, end - begin))
+            times = [
+                round(end - length * (1 - share / sum(weights)), 3)
+                for share in itertools.accumulate(weights, initial=0.0)
+            ]
+            found += map(HeardWord, together, times, times[1:])
+            begin = end
         return tuple(found)
+
+    async def _say(self, message: ServerMessage) -> None:
+        said = msgspec.structs.replace(message, correlation_id=self._asked.correlation_id)
+        await self._connection.say(said)
 
     async def _finish(self) -> None:
         if self._pending:
@@ -289,7 +324,7 @@ class ListenSession:
             self._pending.clear()
             await self._hear(rest)
         await self._finalise(ends_turn=True)
-        await self._connection.say(
+        await self._say(
             Receipt(
                 audio_seconds_billed=round(self._entry.audio_seconds, 3),
                 turn_count=self._turns,

@@ -179,6 +179,34 @@ def test_an_error_that_the_service_gets_over_ends_nothing() -> None:
     assert isinstance(session.failure(), ThrottledError)
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        (1008, "concurrent session limit reached", ThrottledError),
+        ("limit", "Concurrent session limit reached", ThrottledError),
+        (1008, "insufficient wallet balance", QuotaSpentError),
+        (None, "insufficient wallet balance", QuotaSpentError),
+        (1008, "invalid api key", StopError),
+        (4002, "invalid parameter: language", StopError),
+        (4008, "audio is too far ahead", TransientError),
+        (1011, "internal", TransientError),
+        (401, "", StopError),
+        (429, "", ThrottledError),
+        (500, "", TransientError),
+        ("x", "", TransientError),
+        (1013, "", ThrottledError),
+    ],
+)
+def test_an_error_that_ends_the_session_is_told_apart(
+    code: object, message: str, kind: type[SessionError]
+) -> None:
+    """By its code, a number or a text, of a close or of a status; or by its words, as a close is."""
+    error = Session().send(2).hear("Error", code=code, message=message).failure()
+    assert type(error) is kind
+    assert message in error.message
+    assert error.code == ("" if code is None else str(code))
+
+
 def test_a_service_that_sends_no_receipt_is_waited_for_and_given_up() -> None:
     """As long as messages come, it is still at work."""
     session = Session().send(2).end()
@@ -208,8 +236,10 @@ def test_odd_fields_do_no_harm() -> None:
     session.hear("Results", transcript="one", is_final=True, words=None, confidence=None)
     session.hear("Results", transcript="two", is_final=True, words=[{"word": 1}, "x"])
     session.hear("Results", transcript=["x"], is_final=True).hear("Novelty").hear("Gender", label=3)
+    session.hear("Results", transcript="three", is_final=True, language=3, confidence="high")
     session.machine.receive("[1, 2]", session.now)
-    assert session.end().pay(2.0).machine.course.result().text == "one two"
+    session.end().hear("Metadata", session_id=17, audio_seconds_billed=2, turn_count=None)
+    assert session.machine.course.result().text == "one two three"
 
 
 @pytest.mark.parametrize("billed", ["nan", "inf", -1.0, True, [], 1e300])

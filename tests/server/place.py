@@ -15,6 +15,7 @@ from batchjobs.jobs import SpeechSettings
 from batchjobs.protocol import codec, parsing
 from batchjobs.protocol.messages import Audio, Message, Ready
 from batchjobs.server.app import serve
+from batchjobs.server.engines.interface import Recogniser
 from batchjobs.server.faults import parse_fault
 from batchjobs.server.settings import ServerSettings
 
@@ -149,8 +150,10 @@ class Place:
 
 
 @asynccontextmanager
-async def place(*, fault: str = "", **settings: Any) -> AsyncIterator[Place]:
-    """Run a server with a parrot for an engine."""
+async def place(
+    *, fault: str = "", recogniser: Recogniser | None = None, **settings: Any
+) -> AsyncIterator[Place]:
+    """Run a server with a parrot for an engine, and another ear if one is given."""
     faults = tuple(parse_fault(spec) for spec in fault.split())
     parrot, ear = Parrot(), ParrotEar()
     async with trio.open_nursery() as nursery:
@@ -158,7 +161,7 @@ async def place(*, fault: str = "", **settings: Any) -> AsyncIterator[Place]:
             lambda task_status: serve(
                 ServerSettings(token=TOKEN, faults=faults, **settings),
                 synthesiser=parrot,
-                recogniser=ear,
+                recogniser=recogniser or ear,
                 task_status=task_status,
             )
         )

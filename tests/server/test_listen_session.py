@@ -12,8 +12,10 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from batchjobs.errors import ConfigurationError
+from batchjobs.jobs import SpeechSettings
 from batchjobs.protocol import close_codes
 from batchjobs.server import listen_session
+from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.server.listen_session import read_parameters
 from tests.server.place import ARABIC, TOKEN, Place, place
 
@@ -86,6 +88,53 @@ async def test_silence_ends_a_turn() -> None:
     assert messages[-1]["turn_count"] == 1
 
 
+async def test_what_an_engine_writes_close_up_is_lost_in_no_turn() -> None:
+    """Each final has its turn's words, timed in it, though the engine put no space between the two."""
+    texts = (ARABIC, "نستخدم trio، لا\u200dإله ١٩٤٨")
+    speech = SpeechSettings(voice_id="v", model_id="m", output_format="pcm_16000")
+    spoken = [b"".join(ToneSynthesiser().synthesise(text, speech)) for text in texts]
+    silence = bytes(2 * RATE)
+    async with place(recogniser=ToneRecogniser()) as where, _listening(where) as connection:
+        for pcm in spoken:
+            await connection.send_message(pcm + silence)
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, _, _ = await _rest(connection)
+    finals = [each for each in messages if each["type"] == "Results"]
+    assert [each["transcript"] for each in finals] == list(texts)
+    lengths = [len(pcm) / 2 / RATE for pcm in spoken]
+    first, second = (each["words"] for each in finals)
+    assert [each["word"] for each in first + second] == [*texts[0].split(), *texts[1].split()]
+    assert 0.0 <= first[0]["start"] < first[-1]["end"] < lengths[0] + 0.5
+    assert lengths[0] < second[0]["start"] < second[-1]["end"] < sum(lengths) + 1.5
+    assert all(each["start"] < each["end"] for each in first + second)
+    assert messages[-1]["turn_count"] == 2
+
+
+async def test_a_split_of_unbroken_speech_cuts_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last word waits for the next final, since it may not be whole."""
+    monkeypatch.setattr(listen_session, "_SPLIT_SECONDS", 1.0)
+    words = [letter * 3_000 for letter in "ابتثجحخدذرزسشصضط"]
+    async with place() as where, _listening(where) as connection:
+        await connection.send_message(" ".join(words).encode("utf-16-le"))
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, _, _ = await _rest(connection)
+    finals = [each for each in messages if each["type"] == "Results"]
+    assert [each["speech_final"] for each in finals] == [False, False, False, True]
+    assert [word for each in finals for word in each["transcript"].split()] == words
+    assert [timed["word"] for each in finals for timed in each["words"]] == words
+
+
+async def test_everything_says_what_it_belongs_to() -> None:
+    """The request's correlation id stands in all events, the receipt too."""
+    query = f"correlation_id={quote('طلب ١')}&interim_results=true"
+    async with place() as where, where.connect(f"/listen?{KEY}&{query}") as connection:
+        await connection.send_message(("\u6000" * RATE).encode("utf-16-le"))
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, _, _ = await _rest(connection)
+    assert {each["type"] for each in messages} >= {"Metadata", "SpeechStarted", "Results"}
+    assert {each["correlation_id"] for each in messages} == {"طلب ١"}
+
+
 async def test_interim_results_are_sent_to_those_who_ask() -> None:
     """Each is replaced by the next; the final has all."""
     text = "".join(chr(0x6000 + number) for number in range(16_000))
@@ -105,7 +154,7 @@ async def test_a_client_too_far_ahead_is_closed(monkeypatch: pytest.MonkeyPatch)
     async with place() as where, _listening(where) as connection:
         with contextlib.suppress(ConnectionClosed):
             for _ in range(30):
-                await connection.send_message(bytes(2 * RATE))
+                await connection.send_message(("\u2000" * RATE).encode("utf-16-le"))
         _, code, reason = await _rest(connection)
     assert (code, "ahead" in reason) == (4008, True)
 
@@ -133,28 +182,31 @@ async def test_a_silent_client_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> 
         "endpointing=x",
         "smart_turn=maybe",
         "interim_results=1",
-        "model=munsit-en-ar&hotwords=a",
         f"correlation_id={'x' * 129}",
     ],
 )
 async def test_a_parameter_that_makes_no_sense_closes_with_4002(query: str) -> None:
-    """And says which."""
+    """And says which, before that too: the vendor's clients take a close alone for a break."""
     async with place() as where, where.connect(f"/listen?{KEY}&{query}") as connection:
         messages, code, reason = await _rest(connection)
-    assert (messages, code) == ([], 4002)
     name = query.rpartition("&")[2].partition("=")[0]
-    assert reason == f"invalid parameter: {name}"
+    assert (reason, code) == (f"invalid parameter: {name}", 4002)
+    assert messages == [{"type": "Error", "code": 4002, "message": reason, "recoverable": False}]
 
 
 async def test_hot_words_that_are_not_taken_are_told() -> None:
-    """Those beyond two hundred, and those that are too long."""
+    """Those beyond two hundred, those that are too long, all of a model that expects none."""
     words = [f"w{number}" for number in range(201)]
     words[3] = "x" * 41
     async with place() as where:
         query = f"hotwords={quote(','.join(words))}"
         async with where.connect(f"/listen?{KEY}&{query}") as connection:
             opened = json.loads(await connection.get_message())
+        query = "model=munsit-en-ar&hotwords=a,b"
+        async with where.connect(f"/listen?{KEY}&{query}") as connection:
+            of_another_model = json.loads(await connection.get_message())
     assert opened["dropped_hotwords"] == ["w200", "x" * 41]
+    assert of_another_model["dropped_hotwords"] == ["a", "b"]
 
 
 @pytest.mark.parametrize("payload", [b"\0", "<html>"])
@@ -182,5 +234,5 @@ async def test_a_change_that_makes_no_sense_ends_the_session_with_its_name() -> 
         await connection.send_message(json.dumps({"type": "Configure", "endpointing": 300}))
         await connection.send_message(json.dumps({"type": "Configure", "endpointing": -1}))
         messages, code, reason = await _rest(connection)
-    assert (messages, code) == ([], close_codes.BAD_PARAMETER)
+    assert ([each["code"] for each in messages], code) == ([4002], close_codes.BAD_PARAMETER)
     assert "endpointing" in reason
