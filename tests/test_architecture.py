@@ -96,6 +96,8 @@ COVERED = {
     "book/manifest": "reading cli/commands/book",
     "book/marks": "letters links",
     "book/plain": "lines",
+    "outputs/groups": "checkpoint/groups manifest/groups planning/groups",
+    "transcripts/cues": "joining tapes words",
     "checkpoint/looking": "rows segments",
     "checkpoint/lookups": "records",
     "checkpoint/opening": "checkpoint database lock schema",
@@ -148,7 +150,6 @@ COVERED = {
     "session/tts_failures": "error_map exchange",
     "text/sentences": "abbreviations",
     "text/text": "measures names",
-    "transcripts/cues": "joining words",
 }
 """Test files, and the modules without one of their name that they cover: of their room, or with its name."""
 

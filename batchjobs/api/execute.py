@@ -14,6 +14,7 @@ from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
 from batchjobs.errors import KeyRefusedError
 from batchjobs.limits import RetryPolicy
+from batchjobs.outputs.groups import withdraw_stale_groups
 from batchjobs.planning.plan import Action
 from batchjobs.process import signals
 from batchjobs.progress import RunStarted
@@ -62,6 +63,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         endpoints = await _make_endpoints(request, run.keys, stack)
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
+        await trio.to_thread.run_sync(withdraw_stale_groups, checkpoint)
         state = RunState(
             checkpoint,
             endpoints=endpoints,
@@ -71,7 +73,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             observe=run.observe,
             providers=request.providers,
         )
-        write = functools.partial(write_interim, request)
+        write = functools.partial(write_interim, request, checkpoint)
         runner = Runner(state, beside=functools.partial(write_repeatedly, write))
         return _explain_end(await runner.run(noted), request, run.keys)
     raise AssertionError  # the stack never swallows an exception

@@ -15,6 +15,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.files import run_folder
 from batchjobs.outputs import reports
+from batchjobs.outputs.groups import make_groups
 from batchjobs.outputs.summary import summarise
 
 _logger = logging.getLogger(__name__)
@@ -56,13 +57,14 @@ def _breathe() -> None:
     time.sleep(_BREATH_SECONDS)
 
 
-def write_interim(request: Request, check: Callable[[], None]) -> None:
+def write_interim(request: Request, held: Checkpoint, check: Callable[[], None]) -> None:
     """Write a run's files as things stand; ``exit_code`` is null while there is none.
 
     The checkpoint is read through a connection of its own: the recorder never waits.
 
     Args:
         request: The run's.
+        held: The run's checkpoint, to make the transcripts of groups that are whole by now.
         check: Called every now and then; what it raises leaves the files as they were.
 
     Raises:
@@ -70,6 +72,7 @@ def write_interim(request: Request, check: Callable[[], None]) -> None:
     """
     if _is_scarce(request.folder):
         return
+    make_groups(held, check)
     with Checkpoint.read(request.folder) as checkpoint, checkpoint.hold_steady():
         summary = summarise(checkpoint, request.providers, is_running=True)
         check()

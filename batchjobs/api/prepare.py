@@ -23,6 +23,7 @@ from batchjobs.errors import (
     UsageError,
 )
 from batchjobs.files import run_folder
+from batchjobs.manifest.columns import GROUP_COLUMNS
 from batchjobs.planning.fingerprint import fingerprint_of
 from batchjobs.planning.make_plan import make_plan as plan_rows
 from batchjobs.planning.plan import Plan
@@ -172,6 +173,7 @@ def _fingerprint(request: Request) -> str:
         options.provider,
         options.speech,
         options.audio_format,
+        GROUP_COLUMNS,  # which earlier versions did not know
         options.pause_layout,
     )
 

@@ -13,9 +13,10 @@ from msgspec import UNSET, structs
 from batchjobs.api.budget import add_what_is_left, find_cost_limit, find_larger_limits
 from batchjobs.api.execute import does_nothing
 from batchjobs.api.prepare import PreparedRun
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
 from batchjobs.files import run_folder
-from batchjobs.outputs import reports
+from batchjobs.outputs import groups, reports
 from batchjobs.outputs.forecast import Forecast, make_forecast
 from batchjobs.outputs.left_files import LeftFiles, find_left_files
 from batchjobs.outputs.nature import RunNature, find_nature
@@ -90,7 +91,8 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     request, checkpoint, plan = run.request, run.checkpoint, run.plan
     if does_nothing(run):
         return _report_nothing(run)
-    last = None if plan.to_do else reports.find_last_summary(checkpoint)
+    group_error = _make_groups(checkpoint)
+    last = None if plan.to_do or group_error else reports.find_last_summary(checkpoint)
     if last is not None and end == RunEnd() and last.exit_code == 0:
         run.observe(RunFinished(exit_code=0, totals=last))
         return RunReport(
@@ -105,7 +107,7 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     summary = summarise(checkpoint, request.providers)
     error = end.error
     if error is None and not end.signal_number:
-        error = _find_unanswered(summary, plan)
+        error = group_error or _find_unanswered(summary, plan)
     larger_limits: dict[str, str] = {}
     if isinstance(error, BudgetReachedError):
         larger_limits = find_larger_limits(checkpoint, request.providers)
@@ -159,6 +161,15 @@ def _report_nothing(run: PreparedRun) -> RunReport:
     )
 
 
+def _make_groups(checkpoint: Checkpoint) -> BatchjobsError | None:
+    """Make what there can be of groups' transcripts; gives what kept it from being written."""
+    try:
+        groups.make_groups(checkpoint)
+    except BatchjobsError as error:
+        return error
+    return None
+
+
 def _forecast(run: PreparedRun) -> Forecast | None:
     request = run.request
     return make_forecast(run.checkpoint, request.providers) if request.options.pilot else None
@@ -177,6 +188,7 @@ def write_broken_report(run: PreparedRun, error: BaseException) -> None:
     checkpoint = run.checkpoint
     with contextlib.suppress(BatchjobsError):
         if checkpoint.read_settings().get("planned_at") == run.facts["planned_at"]:
+            groups.make_groups(checkpoint)
             code = getattr(error, "exit_code", InternalError.exit_code)
             summary = summarise(checkpoint, run.request.providers)
             summary = _close(summary, code if isinstance(error, Exception) else None, error)

@@ -1,13 +1,14 @@
 """Whether a run's files are as they were."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from batchjobs.checkpoint import Checkpoint, JobRecord
+from batchjobs.checkpoint import Checkpoint, GroupRecord, JobRecord
 from batchjobs.errors import OutputError, RunLockedError
 from batchjobs.jobs import Status
 from batchjobs.outputs import reuse
@@ -21,10 +22,12 @@ class VerifyReport:
 
     Attributes:
         checked: How many jobs, finished or in doubt, were checked.
+        groups: How many transcripts of groups were checked.
         wrong: What is wrong with their files, a sentence each.
     """
 
     checked: int
+    groups: int = 0
     wrong: tuple[str, ...] = ()
 
 
@@ -44,6 +47,7 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
     folder = Path(folder)
     wrong: list[str] = []
     checked = 0
+    judged_groups: dict[str, GroupRecord] = {}
     judged: dict[bool, list[JobRecord]] = {True: [], False: []}
     with Checkpoint.read(folder) as checkpoint:
         suspects = (record for _, record in checkpoint.rows.stream_records(Status.SUSPECT))
@@ -63,16 +67,43 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
                 progress(checked)
             if sum(map(len, judged.values())) >= _JUDGED_AT_ONCE:
                 _record_damage(folder, judged)
-    _record_damage(folder, judged)
-    return VerifyReport(checked=checked, wrong=tuple(wrong))
+        groups = _check_groups(checkpoint, wrong, judged_groups)
+    _record_damage(folder, judged, judged_groups)
+    return VerifyReport(checked=checked, groups=groups, wrong=tuple(wrong))
 
 
-def _record_damage(folder: Path, judged: dict[bool, list[JobRecord]]) -> None:
+def _check_groups(checkpoint: Checkpoint, wrong: list[str], judged: dict[str, GroupRecord]) -> int:
+    """Check the transcripts of groups; gives how many there are.
+
+    Args:
+        checkpoint: The run folder's.
+        wrong: Gets what is wrong with their files.
+        judged: Gets those of which something else is known by now, by their places.
+    """
+    count = 0
+    for group in checkpoint.groups.stream():
+        if group.record is None or not group.record.files:
+            continue
+        count += 1
+        changes = reuse.find_changes(checkpoint.folder, group.record.files)
+        if bool(changes) != group.record.is_damaged:
+            judged[group.output] = replace(group.record, is_damaged=bool(changes))
+        wrong += [f"the group '{group.name}': {change}" for change in changes]
+    return count
+
+
+def _record_damage(
+    folder: Path,
+    judged: dict[bool, list[JobRecord]],
+    groups: Mapping[str, GroupRecord] = MappingProxyType({}),
+) -> None:
     """Write down which records are damaged and which are not, and forget them here."""
-    if any(judged.values()):
+    if groups or any(judged.values()):
         # A run that is going on, or a folder that cannot be written, keeps its own opinion.
         with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
             for is_damaged, records in judged.items():
                 checkpoint.judge(records, is_damaged=is_damaged)
+            for output, group in groups.items():
+                checkpoint.groups.keep(output, group)
     for records in judged.values():
         records.clear()

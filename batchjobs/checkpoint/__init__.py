@@ -11,6 +11,7 @@ from batchjobs.checkpoint.checks import (
     WordRun,
     describe_check,
 )
+from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.records import (
@@ -40,9 +41,12 @@ __all__ = [
     "Decision",
     "FileRecord",
     "FinishedFile",
+    "Group",
+    "GroupRecord",
     "JobRecord",
     "LoudnessRecord",
     "Outcome",
+    "Part",
     "Prices",
     "RejectedResult",
     "Review",
@@ -54,6 +58,7 @@ __all__ = [
     "SourceRecord",
     "SpeechScores",
     "SpentTotal",
+    "StagedPart",
     "StagedTotal",
     "WordRun",
     "describe_check",

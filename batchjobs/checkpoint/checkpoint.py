@@ -11,6 +11,7 @@ from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.checkpoint import finished, ledger, leftovers, loudness, reviews, segments
 from batchjobs.checkpoint.checks import CheckRecord, Checks, write_checks
 from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.groups import Groups
 from batchjobs.checkpoint.leftovers import Leftovers
 from batchjobs.checkpoint.lock import is_locked
 from batchjobs.checkpoint.lookups import Lookups
@@ -46,6 +47,7 @@ class Checkpoint:
         checks: What a check found of finished results.
         reviews: Decisions of those who listened.
         leftovers: What no row needs.
+        groups: Recordings that follow each other, and their transcripts.
         loudness: How loud finished files are.
     """
 
@@ -60,6 +62,7 @@ class Checkpoint:
         self.checks = Checks(database)
         self.reviews = Reviews(database)
         self.leftovers = Leftovers(database)
+        self.groups = Groups(database)
         self.loudness = LoudnessRecords(database)
 
     # -- opening --------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import msgspec
+
 from batchjobs.checkpoint.database import Database
-from batchjobs.checkpoint.lookups import IS_RESULT
+from batchjobs.checkpoint.lookups import GROUP_OUTPUTS, IS_RESULT
 from batchjobs.checkpoint.records import (
     FileRecord,
     JobRecord,
@@ -21,6 +23,12 @@ from batchjobs.files import run_folder
 _IS_SETTLED: Final = """EXISTS (SELECT 1 FROM jobs AS own WHERE own.id = rows.id
     AND own.key = rows.key AND own.output = rows.output AND own.status = 'done')"""
 _HAS_ROW: Final = "EXISTS (SELECT 1 FROM rows WHERE rows.id = jobs.id AND rows.key = jobs.key)"
+
+
+_FILES: Final = """coalesce((SELECT json_extract(CAST(record AS TEXT), '$.files') FROM jobs
+    WHERE output = path LIMIT 1), (SELECT json_extract(CAST(record AS TEXT), '$.files') FROM groups
+    WHERE output = path))"""
+_files_decoder = msgspec.json.Decoder(tuple[FileRecord, ...])
 
 
 class Leftover(NamedTuple):
@@ -48,11 +56,10 @@ class Leftovers:
             is_any: Find all of them, whoever names them: no row here needs any.
         """
         if is_any:
-            query = f"""SELECT path, (SELECT record FROM jobs WHERE output = path LIMIT 1)
-                        FROM own_files WHERE {IS_RESULT} ORDER BY path"""
+            query = f"""SELECT path, {_FILES} FROM own_files WHERE {IS_RESULT} ORDER BY path"""
             return self._database.select(query, (), _read_leftover)
-        query = f"""SELECT path, (SELECT record FROM jobs WHERE output = path LIMIT 1)
-                    FROM own_files WHERE {IS_RESULT} AND path NOT IN (SELECT output FROM rows)
+        query = f"""SELECT path, {_FILES} FROM own_files WHERE {IS_RESULT} AND path NOT IN (SELECT output FROM rows)
+                    AND path NOT IN ({GROUP_OUTPUTS})
                     AND NOT EXISTS (SELECT 1 FROM jobs JOIN rows ON rows.key = jobs.key
                                     WHERE jobs.output = path AND NOT {_IS_SETTLED})
                     ORDER BY path"""
@@ -118,6 +125,11 @@ def forget(connection: sqlite3.Connection, paths: Sequence[str], *, is_any: bool
     connection.execute(
         "DELETE FROM segments WHERE path IN (SELECT value FROM json_each(?))", (names,)
     )
+    connection.execute(
+        """DELETE FROM groups WHERE NOT is_asked
+           AND output IN (SELECT value FROM json_each(?))""",
+        (names,),
+    )
 
 
 def disown(connection: sqlite3.Connection, paths: Sequence[str]) -> None:
@@ -129,5 +141,5 @@ def disown(connection: sqlite3.Connection, paths: Sequence[str]) -> None:
 
 
 def _read_leftover(columns: Sequence[object]) -> Leftover:
-    path, record = columns
-    return Leftover(str(path), () if record is None else read_record(record).files)
+    path, files = columns
+    return Leftover(str(path), () if files is None else _files_decoder.decode(str(files)))

@@ -18,6 +18,9 @@ IS_RESULT: Final = f"""NOT ({_IS_SUSPECT})
     AND NOT (path >= '{run_folder.SEGMENTS}/' AND path < '{run_folder.SEGMENTS}0')"""
 
 
+GROUP_OUTPUTS: Final = "SELECT output FROM groups WHERE is_asked"
+
+
 class SuspectFiles(NamedTuple):
     """Files of results in doubt.
 
@@ -142,13 +145,15 @@ class Lookups:
         return bool(self._database.select_number(query, output))
 
     def count_own_files(self) -> int:
-        """Count the paths of results that were ever ours."""
-        return self._database.select_number(f"SELECT count(*) FROM own_files WHERE {IS_RESULT}")
+        """Count the paths of results that were ever ours, the transcripts of groups left out."""
+        return self._database.select_number(
+            f"SELECT count(*) FROM own_files WHERE {IS_RESULT} AND path NOT IN ({GROUP_OUTPUTS})"
+        )
 
     def find_unasked(self) -> list[str]:
-        """Find the paths of results that were ever ours and that no row names, in order."""
+        """Find the paths of results that were ever ours and that no row or group names, in order."""
         query = f"""SELECT path FROM own_files WHERE {IS_RESULT}
-                    EXCEPT SELECT output FROM rows ORDER BY path"""
+                    EXCEPT SELECT output FROM rows EXCEPT {GROUP_OUTPUTS} ORDER BY path"""
         return self._database.select(query, (), _read_first)
 
     def find_suspect_paths(self, job_id: str) -> set[str]:

@@ -1,5 +1,6 @@
 """The checkpoint's tables and indexes, and the steps that bring an earlier version's file to them."""
 
+import itertools
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-_SCHEMA_VERSION: Final = 5
+_SCHEMA_VERSION: Final = 6
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,
     line INTEGER NOT NULL,
@@ -115,6 +116,21 @@ CREATE TABLE loudness (
 );
 """
 """How loud finished files are, so that a book that is bound again is not measured again."""
+_GROUPS: Final = """
+CREATE TABLE parts (
+    position INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    part INTEGER NOT NULL
+);
+CREATE INDEX parts_name ON parts (name, part, position);
+CREATE TABLE groups (
+    output TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    is_asked INTEGER NOT NULL,
+    record BLOB
+) WITHOUT ROWID;
+"""
+"""Rows that are parts of groups, and the transcripts of these; those not asked are of manifests before."""
 _EARLIER: Final = {
     1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
            ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
@@ -134,11 +150,13 @@ _EARLIER: Final = {
            {_FINISHED}""",
     3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
     4: _CHECKS + _REVIEWS + _TRACKS + _LOUDNESS,
+    5: _GROUPS,
 }
 """What brings a file of each earlier version to the next one."""
-_READABLE: Final = frozenset({3, 4, _SCHEMA_VERSION})
+_READABLE: Final = frozenset({3, 4, 5, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
-_SINCE_4: Final = (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS)
+_SINCE: Final = {4: (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS), 5: (_GROUPS,)}
+"""The tables that files up to each of these versions lack."""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -174,6 +192,7 @@ CREATE TABLE sources (
 {_REVIEWS}
 {_TRACKS}
 {_LOUDNESS}
+{_GROUPS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 
@@ -197,9 +216,12 @@ def upgrade(connection: sqlite3.Connection) -> None:
 
 def stand_in(connection: sqlite3.Connection) -> None:
     """Put empty tables beside an earlier version's file that is only looked at: in memory, not in it."""
-    if _version(connection) < _SCHEMA_VERSION:
-        for tables in _SINCE_4:
-            connection.executescript(tables.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+    version = _version(connection)
+    for tables in itertools.chain(
+        *(lacking for last, lacking in _SINCE.items() if version <= last)
+    ):
+        statements = tables.replace("CREATE TABLE", "CREATE TEMP TABLE")
+        connection.executescript(statements.replace("CREATE INDEX ", "CREATE INDEX temp."))
 
 
 def check_version(connection: sqlite3.Connection, path: Path, *, may_upgrade: bool = False) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from batchjobs.checkpoint import finished
+from batchjobs.checkpoint import finished, groups
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
@@ -74,6 +74,7 @@ class Staging:
             connection.execute(f"CREATE TEMP TABLE staged {ROW_COLUMNS}")
             connection.execute("DROP TABLE IF EXISTS temp.doubtful")
             connection.execute("CREATE TEMP TABLE doubtful (position INTEGER PRIMARY KEY)")
+        groups.Groups(self._database).begin()
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add planned rows, each with a position of its own, whatever their ids and places."""
@@ -109,6 +110,12 @@ class Staging:
     def find_at(self, place: str) -> Row | None:
         """Find the row whose result is to stand at a place."""
         return self._find_row("SELECT * FROM temp.staged WHERE place = ? LIMIT 1", (place,))
+
+    def is_taken(self, place: str) -> bool:
+        """Whether a row's result, or a folder above one, is to stand at a place."""
+        query = """SELECT EXISTS (SELECT 1 FROM temp.staged
+                   WHERE place = ?1 OR place > ?1 || '/' AND place < ?1 || '0')"""
+        return bool(self._database.select_number(query, place))
 
     def add_if_free(self, row: Row) -> Row | None:
         """Add a row after `index`, unless another has its id or place: then that one is returned."""
@@ -303,11 +310,14 @@ class Staging:
         """
         with self._database.transaction() as connection:
             has_rows = connection.execute("SELECT EXISTS (SELECT 1 FROM temp.staged)").fetchone()[0]
+            if not self._keeps_rest:
+                groups.adopt_staged(connection)
             if has_rows or not self._keeps_rest:
                 _put_in_place(connection, keeps_rest=self._keeps_rest)
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
             connection.execute("DROP TABLE temp.staged")
             connection.execute("DROP TABLE temp.doubtful")
+            groups.drop_staged(connection)
 
     def _find_row(self, query: str, parameters: Sequence[object]) -> Row | None:
         found = self._database.select(query, parameters, read_row)

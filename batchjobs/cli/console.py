@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import click
 
 from batchjobs.errors import BatchjobsError
+from batchjobs.files import run_folder
 from batchjobs.formatting import duration, money, plural
+
+_GROUPS_SHOWN = 3
 
 if TYPE_CHECKING:
     from batchjobs.outputs.summary import RunSummary
@@ -130,6 +133,24 @@ def checks_of(summary: "RunSummary") -> Iterator[str]:
     if summary.quality_characters:
         sent = plural(summary.quality_characters, "character")
         yield f"quality: {', '.join([sent, *_sums(summary.quality_spent)])}"
+
+
+def groups_of(summary: "RunSummary") -> Iterator[str]:
+    """Say how many groups have their transcript, and which parts the others wait for."""
+    groups = summary.groups
+    if not groups:
+        return
+    waiting = [group for group in groups if group.transcript is None]
+    made = plural(len(groups) - len(waiting), "transcript")
+    first = next((group.transcript for group in groups if group.transcript), "")
+    where = f" ({first}{', …' if len(groups) - len(waiting) > 1 else ''})" if first else ""
+    yield f"groups: {made} of {plural(len(groups), 'group')}{where}"
+    for group in waiting[:_GROUPS_SHOWN]:
+        parts = [f"{each.part} ({each.id}: {each.status})" for each in group.waits_for]
+        more = f" and {len(parts) - _GROUPS_SHOWN:,} more" if len(parts) > _GROUPS_SHOWN else ""
+        yield f"  '{group.group}' waits for part {', '.join(parts[:_GROUPS_SHOWN])}{more}"
+    if len(waiting) > _GROUPS_SHOWN:
+        yield f"  … and {len(waiting) - _GROUPS_SHOWN:,} more that wait (see {run_folder.SUMMARY})"
 
 
 def _sums(costs: Mapping[str, float]) -> list[str]:

@@ -206,6 +206,21 @@ def _to_take(value: object, errors: _Errors) -> int:
     return 0
 
 
+def to_whole_number(value: object, column: str, *, least: int) -> int | None:
+    """Take a whole number up to a thousand million, Arabic digits included; None for anything else.
+
+    Args:
+        value: The cell.
+        column: Its column.
+        least: The least number.
+    """
+    try:
+        number = _to_float(value, column, "")
+    except RowError:
+        return None
+    return int(number) if least <= number < _TAKE_LIMIT and number == int(number) else None
+
+
 def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 

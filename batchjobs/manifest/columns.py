@@ -35,6 +35,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "wav": ("audio",),
     "format": ("output_format",),
 }
+GROUP_COLUMNS = ("group", "part")
+"""Not among the known ones: many manifests have columns of these names that mean something else."""
 _SETS_REMEMBERED = 1000
 _CLOSE = 0.8
 # So short that every other two- or three-letter name would count as close ("idx", "uid").
@@ -160,7 +162,7 @@ def is_other_header(cells: Sequence[str]) -> bool:
         len(names) > 1
         and len(set(names)) == len(names)
         and any(name in SOURCES for name in names)
-        and all(name in KNOWN_COLUMNS for name in names)
+        and all(name in KNOWN_COLUMNS or name in GROUP_COLUMNS for name in names)
     )
 
 

@@ -22,6 +22,8 @@ from batchjobs.errors import NoRunError, UsageError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import BadRow, Job, Kind, Status
+from batchjobs.manifest.groups import find_part
+from batchjobs.outputs.groups import find_group_transcripts, make_groups
 from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.providers import Provider
 
@@ -88,6 +90,7 @@ def write_again(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> No
         OutputError: They cannot be created.
         DiskError: The disk failed or is full.
     """
+    make_groups(checkpoint)
     last = RunSummary()
     with contextlib.suppress(OSError, msgspec.DecodeError):
         content = (checkpoint.folder / run_folder.SUMMARY).read_bytes()
@@ -175,10 +178,11 @@ def result_lines(
         raise UsageError(
             f"there is no status '{min(unknown)}'", hint=f"there are {', '.join(STATUSES)}"
         )
+    groups = find_group_transcripts(checkpoint)
     for outcome in _stream_outcomes(checkpoint):
         status = NOT_RUN if outcome.record is None else outcome.record.status.value
         if status in statuses:
-            yield _line_with_status(outcome, status)
+            yield _line_with_status(outcome, status, groups)
 
 
 def _stream_outcomes(checkpoint: Checkpoint) -> Iterator[CheckedOutcome]:
@@ -189,13 +193,15 @@ def _stream_outcomes(checkpoint: Checkpoint) -> Iterator[CheckedOutcome]:
     return (CheckedOutcome(row, record, None) for row, record in found)
 
 
-def _line_with_status(outcome: CheckedOutcome, status: str) -> bytes:
+def _line_with_status(
+    outcome: CheckedOutcome, status: str, groups: Mapping[str, str | None]
+) -> bytes:
     """Say what became of a row, with its status."""
     row, record, check = outcome
     job = row.read()
     ours: dict[str, object] = {"id": row.id, "line": row.line, "status": status}
     if record is not None and record.status is Status.DONE:
-        ours |= _result_of(row, record, job, check)
+        ours |= _result_of(row, record, job, check) | _group_of(job, groups)
     elif record is not None:
         ours |= _failure_of(row, record)
     return _encode_line(dict(job.row), ours)
@@ -215,10 +221,12 @@ def _join_lines(lines: Iterable[bytes], check: Callable[[], None] | None = None)
 
 
 def _done_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
+    groups = find_group_transcripts(checkpoint)
     for row, record, check in _stream_outcomes(checkpoint):
         if record is not None and record.status is Status.DONE:
             job = row.read()  # once: of a million rows it is a tenth of the time
-            yield _encode_line(dict(job.row), _result_of(row, record, job, check))
+            ours = _result_of(row, record, job, check) | _group_of(job, groups)
+            yield _encode_line(dict(job.row), ours)
 
 
 def _failed_lines(checkpoint: Checkpoint) -> Iterator[bytes]:
@@ -297,6 +305,14 @@ def _result_of(
             "evidence": None if record.evidence is None else msgspec.to_builtins(record.evidence),
         }
     )
+
+
+def _group_of(job: Job | BadRow, groups: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Say where the transcript of a row's group is, if it is a part of one."""
+    found = find_part(job.row) if groups else None
+    if found is None or not found.part:
+        return {}
+    return {"group_transcript": groups.get(found.group)}
 
 
 def _encode_line(columns: dict[str, object], ours: dict[str, object]) -> bytes:

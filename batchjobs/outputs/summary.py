@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType, field, structs
 from batchjobs.checkpoint import Checkpoint, RunTotals, SentTotal
 from batchjobs.errors import BatchjobsError
 from batchjobs.files import run_folder
+from batchjobs.outputs.groups import GroupState, list_groups
 from batchjobs.providers import Provider, sum_costs
 
 
@@ -27,6 +28,7 @@ class RunSummary(RunTotals, frozen=True, kw_only=True):
         check_audio_seconds: Seconds of clips that were sent for it.
         quality_spent: Money by currency that went into clips bought again.
         quality_characters: Characters sent for those.
+        groups: Recordings that follow each other: each group's transcript, or what it waits for.
         manifest: The manifest, as it was named.
         exit_code: What the run exited with; None while it goes on, or where it was cancelled.
         finished_at: Unix time; None while it goes on.
@@ -43,6 +45,7 @@ class RunSummary(RunTotals, frozen=True, kw_only=True):
     check_audio_seconds: float = 0.0
     quality_spent: dict[str, float] = field(default_factory=dict)
     quality_characters: int = 0
+    groups: list[GroupState] = field(default_factory=list)
     manifest: str = ""
     exit_code: int | UnsetType | None = UNSET
     finished_at: float | UnsetType | None = UNSET
@@ -78,6 +81,7 @@ def summarise(
         check_audio_seconds=round(sum((each.audio_seconds for each in heard), 0.0), 3),
         quality_spent=_price(bought_again, providers),
         quality_characters=sum(each.characters for each in bought_again),
+        groups=list_groups(checkpoint),
         manifest=checkpoint.read_settings().get("manifest", ""),
     )
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -84,6 +85,7 @@ def write_transcript(
     *,
     audio_seconds: float,
     evidence: Evidence | None,
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> Written:
     """Write a transcript beside its place: the text, JSON with what is known of it, subtitles.
 
@@ -93,12 +95,14 @@ def write_transcript(
         transcript: Its text is written byte for byte without a line end of ours.
         audio_seconds: Length of the recording.
         evidence: Why it counts as complete.
+        more: What else the JSON is to say, first.
 
     Raises:
         OutputError: It cannot be created.
         DiskError: The disk failed or is full.
     """
     details = {
+        **more,
         "text": transcript.text,
         "audio_seconds": round(audio_seconds, 3),
         "evidence": evidence,

@@ -13,7 +13,7 @@ def is_intact(folder: Path, record: JobRecord) -> bool:
     if not record.files or record.is_damaged:
         return False
     # Strings, for a million paths: pathlib takes longer than the system does.
-    return all(_has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
+    return all(has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
 
 
 def can_serve(folder: Path, record: JobRecord, row: Row) -> bool:
@@ -24,7 +24,7 @@ def can_serve(folder: Path, record: JobRecord, row: Row) -> bool:
 def is_as_it_was(folder: str, file: FinishedFile) -> bool:
     """Whether a file of the run folder, or a recording with its time, has not changed."""
     _, path, size, modified_ns = file
-    try:  # not with `_has_size`: a call more for each of a million paths
+    try:  # not with `has_size`: a call more for each of a million paths
         if modified_ns is None:
             status = os.lstat(f"{folder}/{path}")
             return status.st_size == size and stat.S_ISREG(status.st_mode)
@@ -48,14 +48,15 @@ def find_held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str,
             place = segment.path, segment.bytes
             if place not in sizes:
                 path = f"{folder}/{segment.path}"
-                sizes[place] = not segment.path or _has_size(path, segment.bytes)
+                sizes[place] = not segment.path or has_size(path, segment.bytes)
             if sizes[place]:
                 found[key] = segment
                 break
     return found
 
 
-def _has_size(path: str, size: int) -> bool:
+def has_size(path: str, size: int) -> bool:
+    """Whether a plain file of this size is at a path."""
     try:
         status = os.lstat(path)
     except OSError:

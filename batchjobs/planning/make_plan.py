@@ -7,8 +7,10 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.planning.absent import AbsentRecordings
+from batchjobs.planning.bad_rows import BadRows
 from batchjobs.planning.decisions import Decider
 from batchjobs.planning.former import FormerDefaults
+from batchjobs.planning.groups import GroupStager
 from batchjobs.planning.ownership import refuse_foreign_reports
 from batchjobs.planning.plan import TO_BUY, Action, BadRowsError, Plan
 from batchjobs.planning.row_builder import RowBuilder
@@ -56,12 +58,15 @@ def make_plan(
     is_known = bool(fingerprint) and fingerprint == checkpoint.read_settings().get("fingerprint")
     checkpoint.staging.begin(keeps_rest=is_known)
     builder = RowBuilder(checkpoint, providers, options)
+    bad = BadRows()
     stager = Stager(
         checkpoint=checkpoint,
         builder=builder,
         decider=Decider(checkpoint=checkpoint, builder=builder, retries_all=options.retry_failed),
         absent=AbsentRecordings(checkpoint=checkpoint, builder=builder),
+        groups=GroupStager(checkpoint=checkpoint, paths=builder.paths, bad=bad),
         former=FormerDefaults(checkpoint, providers),
+        bad=bad,
         inputs_folder=inputs_folder,
         progress=progress,
     )

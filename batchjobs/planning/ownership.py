@@ -22,9 +22,22 @@ def refuse_foreign_files(
     Raises:
         OutputError: There is such a file.
     """
-    paths = paths or OutputPaths(checkpoint.folder)
-    for path in run_folder.files_of_result(row.output):
-        if paths.is_there(path) and not checkpoint.lookups.is_own_file(row.output):
+    refuse_foreign_files_at(row.output, checkpoint, paths or OutputPaths(checkpoint.folder))
+
+
+def refuse_foreign_files_at(output: str, checkpoint: Checkpoint, paths: OutputPaths) -> None:
+    """Stop before a result's files would overwrite one that is not this run's.
+
+    Args:
+        output: The main file's path below the run folder.
+        checkpoint: Knows which files are.
+        paths: What is known of the folders.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    for path in run_folder.files_of_result(output):
+        if paths.is_there(path) and not checkpoint.lookups.is_own_file(output):
             raise _not_ours(checkpoint.folder / path)
 
 

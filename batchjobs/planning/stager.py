@@ -12,6 +12,7 @@ from batchjobs.planning.bad_rows import BadRows
 from batchjobs.planning.conflicts import Conflicts
 from batchjobs.planning.decisions import Decider
 from batchjobs.planning.former import FormerDefaults
+from batchjobs.planning.groups import GroupStager
 from batchjobs.planning.intact import is_as_it_was
 from batchjobs.planning.output_paths import folders_like_results
 from batchjobs.planning.plan import Action
@@ -30,6 +31,7 @@ class Stager:
         builder: Makes the rows.
         decider: Says what is to be done about them.
         absent: Knows recordings that are gone.
+        groups: Stages the parts of groups.
         former: Looks for what was bought under an earlier default.
         inputs_folder: What recordings' paths are relative to, resolved; empty if they may be in
             more than one place.
@@ -43,10 +45,11 @@ class Stager:
     builder: RowBuilder
     decider: Decider
     absent: AbsentRecordings
+    groups: GroupStager
     former: FormerDefaults
     inputs_folder: str
     progress: Callable[[int], None] | None = None
-    bad: BadRows = field(default_factory=BadRows)
+    bad: BadRows
     count: int = 0
     reads_texts: bool = False
     _folders: list[tuple[int, str]] = field(default_factory=list)
@@ -61,6 +64,7 @@ class Stager:
         conflicts = Conflicts(checkpoint=self.checkpoint, decider=self.decider, bad=self.bad)
         conflicts.settle(self.checkpoint.staging.index())
         conflicts.refuse_folders(self._folders)
+        self.groups.settle()
         self.bad.first.sort(key=lambda bad: bad.line)
 
     def stage_what_is_open(self) -> None:
@@ -80,6 +84,7 @@ class Stager:
 
     def _make_row(self, item: Job | BadRow) -> Row:
         self.count += 1
+        self.groups.look_at(item, self.count)
         if not self.reads_texts and _names_what_may_move(item, self.inputs_folder):
             self.reads_texts = True
         made = self.builder.build(item, self.count) if isinstance(item, Job) else item
@@ -116,6 +121,7 @@ class Stager:
             )
             for row in made
         ]
+        self.groups.stage()
         if not known:  # the same manifest and settings as last time: it was looked at then
             self.former.look_at(decided, records)
         self.checkpoint.staging.add(

@@ -14,6 +14,7 @@ from batchjobs.cli.console import (
     counts_of,
     die_of,
     exit_on_error,
+    groups_of,
     say,
     set_logging,
     show_progress,
@@ -130,6 +131,7 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     if line := waste_of(summary):
         yield line
     yield from checks_of(summary)
+    yield from groups_of(summary)
     yield f"results: {report.folder}{os.sep}"
     if report.forecast is not None:
         yield from _forecast_lines(report.forecast)

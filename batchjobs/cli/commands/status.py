@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchjobs.cli.console import checks_of, counts_of, exit_on_error, print_json, say, waste_of
+from batchjobs.cli.console import (
+    checks_of,
+    counts_of,
+    exit_on_error,
+    groups_of,
+    print_json,
+    say,
+    waste_of,
+)
 from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.next_step import command_of, next_step
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
@@ -52,6 +60,7 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
     if line := describe_left_files(found.left_files, folder):
         yield line
     yield from checks_of(found)
+    yield from groups_of(found)
     if found.is_running:
         yield f"a run is going on: {plural(found.attempts_open, 'session')} open"
     elif step := _step_of(found, folder):

@@ -35,7 +35,8 @@ def verify(folder: Path, *, as_json: bool) -> None:
         verdict = (
             f"{plural(len(wrong), 'file')} {are} not as they were" if wrong else "all as they were"
         )
-        say(f"{plural(report.checked, 'job')} checked: {verdict}")
+        groups = f" and {plural(report.groups, 'group')}" if report.groups else ""
+        say(f"{plural(report.checked, 'job')}{groups} checked: {verdict}")
         found = status(folder)
         if line := describe_left_files(found.left_files, folder):
             say(line)
