@@ -189,7 +189,8 @@ class FaultInjector:
 
     def _throttle(self, result: _Result | Ready) -> Sequence[Action]:
         if isinstance(result, Results | Receipt):
-            return (Close(close_codes.POLICY_VIOLATION, "concurrent session limit reached"),)
+            code, reason = close_codes.POLICY_VIOLATION, "concurrent session limit reached"
+            return (Say(ListenError(code=str(code), message=reason)), Close(code, reason))
         failure = Failure(code=TOO_MANY_SESSIONS, message="too many sessions at once")
         return (Say(failure), Close(close_code_of(TOO_MANY_SESSIONS)))
 

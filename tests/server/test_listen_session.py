@@ -194,6 +194,16 @@ async def test_a_parameter_that_makes_no_sense_closes_with_4002(query: str) -> N
     assert messages == [{"type": "Error", "code": 4002, "message": reason, "recoverable": False}]
 
 
+async def test_a_session_too_many_is_said_before_the_close() -> None:
+    """As the services' own clients want it: one that hears of no error takes the close for a break."""
+    async with place(fault="throttle") as where, _listening(where) as connection:
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, code, reason = await _rest(connection)
+    assert [(each["type"], each["code"]) for each in messages] == [("Error", 1008)]
+    assert (code, reason) == (1008, "concurrent session limit reached")
+    assert messages[0]["message"] == reason
+
+
 async def test_hot_words_that_are_not_taken_are_told() -> None:
     """Those beyond two hundred, those that are too long, all of a model that expects none."""
     words = [f"w{number}" for number in range(201)]
