@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from batchjobs.api.run import plan, run, run_async
     from batchjobs.api.status import RunStatus, status
     from batchjobs.api.verify import VerifyReport, verify
+    from batchjobs.api.watch import watch, watch_async
+    from batchjobs.api.watching import WatchReport
     from batchjobs.audiobook import BoundBook, bind
     from batchjobs.book import Book, Chapter, read_book, write_manifest
     from batchjobs.checkpoint import CheckRecord, CheckVerdict, JobRecord
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from batchjobs.options import Defaults, Options
     from batchjobs.options.audiobook import BindSettings
     from batchjobs.options.dataset import ExportSettings
+    from batchjobs.options.watching import WatchSettings
     from batchjobs.outputs.reports import read_results
     from batchjobs.outputs.summary import RunSummary
     from batchjobs.planning.plan import Plan
@@ -92,6 +95,8 @@ __all__ = [
     "ServiceLost",
     "SlowedDown",
     "VerifyReport",
+    "WatchReport",
+    "WatchSettings",
     "__version__",
     "accept",
     "bind",
@@ -109,6 +114,8 @@ __all__ = [
     "scan",
     "status",
     "verify",
+    "watch",
+    "watch_async",
     "write_manifest",
     "write_report",
 ]

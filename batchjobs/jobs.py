@@ -22,6 +22,8 @@ _KEY_VERSION = "batchjobs-key-1"
 _DERIVED_ID_HEX_DIGITS = 16
 TOO_COSTLY = "too_costly"
 """The class of the failure of a job that would cost more than one may."""
+CONTENT_COLUMN = "recording_sha256"
+"""The column in which a watch says which content a row is of; other values of it are the user's."""
 
 
 class Kind(enum.StrEnum):

@@ -102,7 +102,7 @@ def test_every_option_has_an_environment_variable() -> None:
                 long = next(name for name in param.opts if name.startswith("--"))
                 variable = "BATCHJOBS_" + long[2:].upper().replace("-", "_")
                 # Whoever sets a run's folder does not mean a book's file.
-                is_file = long == "--output" and command.name not in {"run", "plan"}
+                is_file = long == "--output" and command.name not in {"run", "plan", "watch"}
                 assert param.envvar == (None if is_file else variable)
 
 

@@ -1,13 +1,16 @@
 """All that comes before a run: its folder held, its manifest planned, its keys found."""
 
 import dataclasses
+import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from batchjobs import config, manifest
 from batchjobs.api.budget import advise_on_limits, check_budget, encode_limits
@@ -23,8 +26,10 @@ from batchjobs.errors import (
     UsageError,
 )
 from batchjobs.files import run_folder
+from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest.columns import GROUP_COLUMNS
 from batchjobs.planning.fingerprint import fingerprint_of
+from batchjobs.planning.make_plan import RowsMeetError, plan_more
 from batchjobs.planning.make_plan import make_plan as plan_rows
 from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
@@ -54,6 +59,21 @@ class PreparedRun:
     observe: Observer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What has been added to a manifest whose other rows are adopted.
+
+    Attributes:
+        lines: The rows, JSON Lines.
+        above: How many lines stand above them.
+        looks_back: Whether to decide anew about the adopted rows that are not done.
+    """
+
+    lines: bytes
+    above: int
+    looks_back: bool
+
+
 @contextmanager
 def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     """Hold the run folder; leaves no trace of a run that was refused before it began."""
@@ -81,6 +101,7 @@ def prepare(
     checkpoint: Checkpoint,
     observe: Observer | None,
     progress: Callable[[int], None] | None = None,
+    growth: Growth | None = None,
 ) -> PreparedRun:
     """Plan a run, find its keys, and look at its limits; nothing is spent or changed.
 
@@ -89,8 +110,9 @@ def prepare(
         checkpoint: The run folder's.
         observe: Gets every event; None if nobody listens.
         progress: Called with the number of rows checked so far.
+        growth: What has been added to the manifest, if the rest of it is adopted.
     """
-    plan, kept = make_plan(request, checkpoint, progress)
+    plan, kept = make_plan(request, checkpoint, progress, growth)
     keys = _find_keys(request, plan)
     check_budget(request, plan, checkpoint)
     return PreparedRun(
@@ -122,41 +144,86 @@ def stage_plan(
 
 
 def make_plan(
-    request: Request, checkpoint: Checkpoint, progress: Callable[[int], None] | None
+    request: Request,
+    checkpoint: Checkpoint,
+    progress: Callable[[int], None] | None,
+    growth: Growth | None = None,
 ) -> tuple[Plan, str]:
     """Plan; give the fingerprint too, under which the same manifest need not be read again."""
+    try:
+        return _plan_rows(request, checkpoint, progress, growth)
+    except RowsMeetError:
+        return _plan_rows(request, checkpoint, progress, None)
+
+
+def _plan_rows(
+    request: Request,
+    checkpoint: Checkpoint,
+    progress: Callable[[int], None] | None,
+    growth: Growth | None,
+) -> tuple[Plan, str]:
     options = request.options
     notes = manifest.Notes()
-    rows = manifest.read_rows(
-        request.source,
-        name=request.name,
-        folder=request.manifest_folder,
-        providers=request.providers,
-        defaults=options.speech,
-        input_root=input_root(request),
-        notes=notes,
-    )
     before = _fingerprint(request)
     known = checkpoint.read_settings()
-    plan = plan_rows(
-        rows,
-        checkpoint=checkpoint,
-        providers=request.providers,
-        options=options,
-        name=request.name,
-        fingerprint=before,
-        inputs_folder="" if input_root(request) else str(request.manifest_folder.resolve()),
-        progress=progress,
-    )
+    folder = "" if input_root(request) else str(request.manifest_folder.resolve())
+    rows = _read_rows(request, notes, growth)
+    if growth is None:
+        plan = plan_rows(
+            rows,
+            checkpoint=checkpoint,
+            providers=request.providers,
+            options=options,
+            name=request.name,
+            fingerprint=before,
+            inputs_folder=folder,
+            progress=progress,
+        )
+    else:
+        plan = plan_more(
+            rows,
+            checkpoint=checkpoint,
+            providers=request.providers,
+            options=options,
+            name=request.name,
+            looks_back=growth.looks_back,
+            inputs_folder=folder,
+            progress=progress,
+        )
     refuse_unknown_voice(request, plan)
     refuse_replacing(request, checkpoint, plan)
-    # What changed while it was read is not what the fingerprint of before stands for.
+    # What changed while it was read is not what the fingerprint of before stands for; nor is a
+    # manifest that has grown, where the rows above were not.
     is_told = plan.tells_all and _fingerprint(request) == before
+    is_told = is_told and (growth is None or bool(known.get("fingerprint")))
     told = (*notes.tell(request.name), *plan.notes)
     if before and before == known.get("fingerprint"):  # it was not read, being as it was
         told = tuple(known.get("notes", "").splitlines())
     plan = dataclasses.replace(plan, notes=told, advice=advise_on_limits(request, plan))
     return plan, before if is_told else ""
+
+
+def _read_rows(
+    request: Request, notes: manifest.Notes, growth: Growth | None
+) -> Iterator[Job | BadRow]:
+    """Read the manifest, or what has been added to it, with the lines on which that stands."""
+    if growth is not None and not growth.lines:
+        return
+    rows = manifest.read_rows(
+        request.source if growth is None else io.BytesIO(growth.lines),
+        name=request.name,
+        folder=request.manifest_folder,
+        providers=request.providers,
+        defaults=request.options.speech,
+        input_root=input_root(request),
+        notes=notes,
+    )
+    if growth is None:
+        yield from rows
+        return
+    for row in rows:
+        line = row.line + growth.above
+        yield structs.replace(row, line=line) if isinstance(row, Job) else replace(row, line=line)
 
 
 def _fingerprint(request: Request) -> str:

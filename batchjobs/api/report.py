@@ -81,12 +81,14 @@ class RunReport:
         return self
 
 
-def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
+def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -> RunReport:
     """Write the run's files and say how it ended; where nothing has changed, they stay.
 
     Args:
         run: What there was to do.
         end: How the runner ended.
+        defers_files: Whether the files are written later: they are as large as the whole manifest,
+            however little was done.
     """
     request, checkpoint, plan = run.request, run.checkpoint, run.plan
     if does_nothing(run):
@@ -119,11 +121,9 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
     else:
         code = int(bool(summary.failed or summary.suspect))
     summary = _close(summary, code, error)
-    try:
-        reports.write_results(checkpoint, summary)
-    except BatchjobsError as disk_error:
-        error = error or disk_error
-        code = error.exit_code
+    if not defers_files:
+        error = _write_files(checkpoint, summary, error)
+        code = code if error is None else error.exit_code
     run.observe(RunFinished(exit_code=code, totals=summary))
     return RunReport(
         folder=request.folder,
@@ -138,6 +138,17 @@ def write_report(run: PreparedRun, end: RunEnd) -> RunReport:
         signal_number=end.signal_number,
         forecast=_forecast(run),
     )
+
+
+def _write_files(
+    checkpoint: Checkpoint, summary: RunSummary, error: BatchjobsError | None
+) -> BatchjobsError | None:
+    """Write the run's files; what stopped the run counts for more than what keeps them from it."""
+    try:
+        reports.write_results(checkpoint, summary)
+    except BatchjobsError as disk_error:
+        return error or disk_error
+    return error
 
 
 def _report_nothing(run: PreparedRun) -> RunReport:

@@ -107,6 +107,13 @@ class Staging:
             connection.execute("DELETE FROM temp.staged WHERE position = ?", (position,))
         return row, self._find_holder(row, before=position)
 
+    def meets_adopted(self) -> bool:
+        """Whether a staged row has the id or the place of an adopted one that stays as it is."""
+        query = """SELECT EXISTS (SELECT 1 FROM temp.staged JOIN rows
+                   ON rows.id = staged.id OR rows.place = staged.place
+                   WHERE rows.position NOT IN (SELECT position FROM temp.staged))"""
+        return bool(self._database.select_number(query))
+
     def find_at(self, place: str) -> Row | None:
         """Find the row whose result is to stand at a place."""
         return self._find_row("SELECT * FROM temp.staged WHERE place = ? LIMIT 1", (place,))

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "serve": "Serve the services' protocol on this machine.",
     "status": "Say where a run stands, also while it goes on.",
     "verify": "Check every output against the checkpoint.",
+    "watch": "Transcribe what is in a folder, and what arrives.",
 }
 """What each does; it is in ``commands/NAME.py``, which is read when it is called."""
 

@@ -104,7 +104,7 @@ def _create_part(part: Path) -> int:
     try:
         return os.open(part, flags, 0o666)
     except FileNotFoundError:
-        _make_folder(part.parent)
+        make_folder(part.parent)
     except FileExistsError:
         # The left-over of a killed run, or a link that was put there, is not written through.
         part.unlink()
@@ -164,11 +164,11 @@ def write_whole(target: Path, data: bytes | Iterable[bytes]) -> None:
     _rename([target])
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each synced into its own: a rename in it is durable too."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
 

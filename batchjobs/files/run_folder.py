@@ -12,6 +12,10 @@ PAGE: Final = "report.html"
 """To look at and listen to, with what was decided there, and wave forms that were measured for it."""
 REVIEW: Final = "review.jsonl"
 WAVEFORMS: Final = "report.waveforms"
+BESIDE: Final = "beside.jsonl"
+"""Which transcripts beside recordings are ours."""
+WATCH: Final = "watch.json"
+"""What a watch has seen last, for whoever looks whether it is well."""
 REPORTS: Final = (RESULTS, FAILED, SUMMARY)
 SEGMENTS: Final = "segments"
 """Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
@@ -27,7 +31,17 @@ _TRANSCRIPT: Final = ".txt"
 _BESIDE_TRANSCRIPT: Final = (".json", ".srt", ".vtt")
 # The JSON of a transcript in summary.txt would stand in the place of the run's own summary.json.
 _RESERVED: Final = frozenset(
-    {SEGMENTS, SUSPECTS, *REPORTS, PAGE, REVIEW, WAVEFORMS, f"{Path(SUMMARY).stem}{_TRANSCRIPT}"}
+    {
+        SEGMENTS,
+        SUSPECTS,
+        *REPORTS,
+        PAGE,
+        REVIEW,
+        WAVEFORMS,
+        BESIDE,
+        WATCH,
+        f"{Path(SUMMARY).stem}{_TRANSCRIPT}",
+    }
 )
 
 

@@ -7,6 +7,7 @@ from batchjobs.limits.quiet import QuietTime
 from batchjobs.limits.rate import ConnectionRamp, StartRate
 from batchjobs.limits.retries import RetryBudget, RetryPolicy
 from batchjobs.limits.settle import SettleTime
+from batchjobs.limits.waits import GrowingWait
 
 __all__ = [
     "LIMIT_OPTIONS",
@@ -14,6 +15,7 @@ __all__ = [
     "Budget",
     "ConcurrencyLimit",
     "ConnectionRamp",
+    "GrowingWait",
     "HandshakeRefusals",
     "LatencyDrift",
     "Price",

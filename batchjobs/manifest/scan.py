@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,8 @@ from batchjobs.errors import DecoderMissingError, ManifestError, RecordingError
 from batchjobs.files.atomic import disk_error, write_whole
 from batchjobs.manifest.left_out import Cause, LeftOut, kind_of, list_beside, show_path, write_list
 from batchjobs.manifest.walking import is_partial, walk
+from batchjobs.options.watching import DEFAULT_SETTLE_SECONDS
 
-DEFAULT_SETTLE_SECONDS: Final = 2.0
 _NOT_IN_IDS: Final = re.compile(r"[^\w.-]+")
 _ID_BYTES: Final = 90
 _HASH_HEX_DIGITS: Final = 8
@@ -187,12 +187,12 @@ class Scan:
             if left_out is None:
                 return self._make_new_row(path, name, found)
         except DecoderMissingError as error:
-            left_out = self._leave(path, name, Cause.EXTRA, _reason_of(error, path))
+            left_out = leave(path, name, Cause.EXTRA, reason_of(error, path))
         except RecordingError as error:
-            left_out = self._leave(path, name, Cause.UNREADABLE, _reason_of(error, path))
+            left_out = leave(path, name, Cause.UNREADABLE, reason_of(error, path))
         except OSError as error:
             reason = f"it cannot be read: {error.strerror}"
-            left_out = self._leave(path, name, Cause.UNREADABLE, reason)
+            left_out = leave(path, name, Cause.UNREADABLE, reason)
         found.left_out.append(left_out)
         return b""
 
@@ -202,18 +202,11 @@ class Scan:
         Raises:
             OSError: It cannot be read.
         """
-        if not recognise(path) and path.suffix.lower() not in ENDINGS:
-            return self._leave(path, name, Cause.NO_RECORDING)
-        if is_partial(path):
-            return self._leave(path, name, Cause.ARRIVING, "its name is that of an unfinished copy")
-        if not _is_text(name):
-            reason = "its name is not UTF-8; rename it, for example with convmv"
-            return self._leave(path, name, Cause.UNREADABLE, reason)
-        if self._follows_links and not path.resolve().is_relative_to(self._root.resolve()):
-            reason = f"it leads out of {self._root}, and a run reads nothing there"
-            return self._leave(path, name, Cause.LINK, reason)
+        root = self._root if self._follows_links else None
+        if obstacle := find_obstacle(path, name, stays_below=root):
+            return obstacle
         if not self._is_settled(path):
-            return self._leave(path, name, Cause.ARRIVING, "it is being written to; scan again")
+            return leave(path, name, Cause.ARRIVING, "it is being written to; scan again")
         return None
 
     def _is_settled(self, path: Path) -> bool:
@@ -234,7 +227,7 @@ class Scan:
         recording = looking.look_at(path)
         other = self._find_same(path)
         if other:
-            found.left_out.append(self._leave(path, name, Cause.DUPLICATE, other))
+            found.left_out.append(leave(path, name, Cause.DUPLICATE, other))
             return b""
         self._paths[name] = None
         self._remember(path, name)
@@ -244,20 +237,10 @@ class Scan:
         row = {"id": self._make_id(path), "audio": name, "seconds": round(recording.seconds, 3)}
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
-    @staticmethod
-    def _leave(path: Path, name: str, cause: Cause, reason: str = "") -> LeftOut:
-        return LeftOut(path=show_path(name), kind=kind_of(path), cause=cause, reason=reason)
-
     def _make_id(self, path: Path) -> str:
-        """Make an id of a path: readable, a good file name, and the same the next time."""
-        relative = str(path.relative_to(self._folder).with_suffix(""))
-        name = _NOT_IN_IDS.sub("-", relative).strip("-.")
-        digest = hashlib.sha256(os.fsencode(path.relative_to(self._folder))).hexdigest()
-        short = name.encode("utf-8", "ignore")[:_ID_BYTES].decode("utf-8", "ignore")
-        if not short or short != name or short in self._ids:
-            short = f"{short}-{digest[:_HASH_HEX_DIGITS]}".strip("-")
-        self._ids.add(short)
-        return short
+        made = make_id(path.relative_to(self._folder), self._ids)
+        self._ids.add(made)
+        return made
 
     # -- duplicates -----------------------------------------------------------------------------
 
@@ -274,6 +257,55 @@ class Scan:
             if _read_head(Path(other)) == head and _hash(Path(other)) == digest:
                 return name
         return ""
+
+
+def default_manifest(folder: Path) -> Path:
+    """Say where a folder's manifest stands unless another is named: here, with the folder's name."""
+    return Path(f"{folder.resolve().name or 'recordings'}.jsonl")
+
+
+def find_obstacle(path: Path, name: str, *, stays_below: Path | None) -> LeftOut | None:
+    """Say why a file is not even looked at as a recording; None if nothing speaks against that.
+
+    Args:
+        path: The file.
+        name: What it is called in the manifest.
+        stays_below: Where links may lead, if they are followed.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not recognise(path) and path.suffix.lower() not in ENDINGS:
+        return leave(path, name, Cause.NO_RECORDING)
+    if is_partial(path):
+        return leave(path, name, Cause.ARRIVING, "its name is that of an unfinished copy")
+    if not _is_text(name):
+        reason = "its name is not UTF-8; rename it, for example with convmv"
+        return leave(path, name, Cause.UNREADABLE, reason)
+    if stays_below is not None and not path.resolve().is_relative_to(stays_below.resolve()):
+        reason = f"it leads out of {stays_below}, and a run reads nothing there"
+        return leave(path, name, Cause.LINK, reason)
+    return None
+
+
+def leave(path: Path, name: str, cause: Cause, reason: str = "") -> LeftOut:
+    """Note that a file is left out, and why."""
+    return LeftOut(path=show_path(name), kind=kind_of(path), cause=cause, reason=reason)
+
+
+def make_id(relative: Path, taken: Container[str]) -> str:
+    """Make an id of a path: readable, a good file name, and the same the next time.
+
+    Args:
+        relative: The recording's path below the folder that is looked through.
+        taken: Ids that others have.
+    """
+    name = _NOT_IN_IDS.sub("-", str(relative.with_suffix(""))).strip("-.")
+    digest = hashlib.sha256(os.fsencode(relative)).hexdigest()
+    short = name.encode("utf-8", "ignore")[:_ID_BYTES].decode("utf-8", "ignore")
+    if not short or short != name or short in taken:
+        short = f"{short}-{digest[:_HASH_HEX_DIGITS]}".strip("-")
+    return short
 
 
 def scan(
@@ -321,7 +353,8 @@ def _hash(path: Path) -> str:
         return ""
 
 
-def _reason_of(error: RecordingError, path: Path) -> str:
+def reason_of(error: RecordingError, path: Path) -> str:
+    """Say what is wrong with a recording, and what to do, without its path."""
     reason = error.message.removeprefix(f"{path} ")  # which has been said
     return f"{reason}; {error.hint}"
 

@@ -9,7 +9,7 @@ from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.planning.bad_rows import BadRows
 from batchjobs.planning.intact import is_intact
 from batchjobs.planning.plan import TO_BUY, Action
-from batchjobs.planning.row_builder import RowBuilder
+from batchjobs.planning.row_builder import RowBuilder, is_of_other_content
 
 _HINT: Final = "it was read before: bring it back, or take the row out"
 
@@ -85,7 +85,7 @@ class AbsentRecordings:
     def _make_as_read(self, job: Job, position: int) -> Row | None:
         """Make the row by what is remembered of the recording at this path."""
         source = self.checkpoint.lookups.find_source(job.audio)
-        if source is None:
+        if source is None or is_of_other_content(job, source.sha256):
             return None
         return self.builder.make_recording_row(job, position, source)
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.errors import BatchjobsError
 from batchjobs.jobs import BadRow, Job
 from batchjobs.options import Options
 from batchjobs.planning.absent import AbsentRecordings
@@ -18,6 +19,10 @@ from batchjobs.planning.selection import postpone
 from batchjobs.planning.stager import Stager
 from batchjobs.planning.totals import sum_plan
 from batchjobs.providers import Provider
+
+
+class RowsMeetError(BatchjobsError):
+    """A row that was added has an id or a place of an adopted one: all of them have to be planned."""
 
 
 def make_plan(
@@ -57,9 +62,59 @@ def make_plan(
     refuse_foreign_reports(checkpoint)
     is_known = bool(fingerprint) and fingerprint == checkpoint.read_settings().get("fingerprint")
     checkpoint.staging.begin(keeps_rest=is_known)
+    stager = _make_stager(checkpoint, providers, options, inputs_folder, progress)
+    if is_known:
+        stager.stage_what_is_open()
+    else:
+        stager.stage_all(rows)
+    return _conclude(stager, options, name)
+
+
+def plan_more(
+    rows: Iterable[Job | BadRow],
+    *,
+    checkpoint: Checkpoint,
+    providers: Mapping[str, Provider],
+    options: Options,
+    name: str,
+    looks_back: bool,
+    inputs_folder: str = "",
+    progress: Callable[[int], None] | None = None,
+) -> Plan:
+    """Plan rows that have been added to a manifest whose others are adopted, and stay as they are.
+
+    Args:
+        rows: Those that have been added.
+        checkpoint: The run folder's.
+        providers: By name.
+        options: What the command line says.
+        name: The manifest, for messages.
+        looks_back: Whether to decide anew about the adopted rows that are not done.
+        inputs_folder: As for `make_plan`.
+        progress: Called with the number of rows seen so far.
+
+    Raises:
+        RowsMeetError: An added row has an id or a place of an adopted one.
+        BatchjobsError: As for `make_plan`.
+    """
+    checkpoint.staging.begin(keeps_rest=True)
+    stager = _make_stager(checkpoint, providers, options, inputs_folder, progress)
+    stager.stage_more(rows, looks_back=looks_back)
+    if checkpoint.staging.meets_adopted():
+        raise RowsMeetError("rows that were added have ids or places of others")
+    return _conclude(stager, options, name)
+
+
+def _make_stager(
+    checkpoint: Checkpoint,
+    providers: Mapping[str, Provider],
+    options: Options,
+    inputs_folder: str,
+    progress: Callable[[int], None] | None,
+) -> Stager:
     builder = RowBuilder(checkpoint, providers, options)
     bad = BadRows()
-    stager = Stager(
+    return Stager(
         checkpoint=checkpoint,
         builder=builder,
         decider=Decider(checkpoint=checkpoint, builder=builder, retries_all=options.retry_failed),
@@ -70,10 +125,11 @@ def make_plan(
         inputs_folder=inputs_folder,
         progress=progress,
     )
-    if is_known:
-        stager.stage_what_is_open()
-    else:
-        stager.stage_all(rows)
+
+
+def _conclude(stager: Stager, options: Options, name: str) -> Plan:
+    """Refuse what cannot be run, leave for later what is not asked for, and sum up."""
+    checkpoint, providers = stager.checkpoint, stager.builder.providers
     if stager.bad.total and not options.skip_bad_rows:
         raise BadRowsError(name, stager.bad.first, stager.bad.total)
     coverage = postpone(checkpoint, providers, options)

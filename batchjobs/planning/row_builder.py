@@ -1,6 +1,7 @@
 """Makes of a job a planned row: the key of what it asks, the path of its result, what it takes."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from batchjobs.checkpoint import Checkpoint, Row, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
 from batchjobs.files.paths import PathEscapeError
-from batchjobs.jobs import BadRow, Job, Kind
+from batchjobs.jobs import CONTENT_COLUMN, BadRow, Job, Kind
 from batchjobs.options import Options
 from batchjobs.planning.bad_rows import blame
 from batchjobs.planning.intact import find_held_segments
@@ -24,6 +25,7 @@ from batchjobs.planning.plan import Action
 from batchjobs.providers import Provider
 
 _CUT_AT_PAUSES: Final = "cut at pauses"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class RowBuilder:
@@ -147,6 +149,11 @@ class RowBuilder:
         if job.kind is Kind.TTS:
             return speech_key(job, provider), 0.0
         source = self._source_at(Path(job.audio))
+        if is_of_other_content(job, source.sha256):
+            raise RecordingError(
+                f"{job.audio} is another recording now than the row is of",
+                hint=f"its '{CONTENT_COLUMN}' says which: bring that one back, or take the row out",
+            )
         name = str(job.row.get("audio", job.audio))
         self.tracks.add(name, heard=source.track, tracks=source.tracks)
         return recording_key(source.sha256, provider), source.seconds
@@ -172,3 +179,16 @@ class RowBuilder:
         )
         self._sources.append(found)
         return found
+
+
+def is_of_other_content(job: Job, sha256: str) -> bool:
+    """Whether a row says that it is of another content than a file has.
+
+    A file that takes the place of one that was heard is a recording of its own, and has its own row.
+
+    Args:
+        job: The row's.
+        sha256: The hash of what is there.
+    """
+    wanted = job.row.get(CONTENT_COLUMN)
+    return isinstance(wanted, str) and bool(_SHA256.fullmatch(wanted)) and wanted != sha256

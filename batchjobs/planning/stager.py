@@ -57,6 +57,21 @@ class Stager:
 
     def stage_all(self, rows: Iterable[Job | BadRow]) -> None:
         """Decide about every row of a manifest."""
+        self._stage_rows(rows)
+
+    def stage_more(self, rows: Iterable[Job | BadRow], *, looks_back: bool) -> None:
+        """Decide about rows that stand behind the adopted ones.
+
+        Args:
+            rows: The new ones.
+            looks_back: Whether to decide anew about adopted rows that are not done, too.
+        """
+        if looks_back:
+            self._stage_open()
+        self.count = self.checkpoint.rows.count()
+        self._stage_rows(rows)
+
+    def _stage_rows(self, rows: Iterable[Job | BadRow]) -> None:
         iterator = iter(rows)
         while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
             self._stage([self._make_row(item) for item in batch])
@@ -69,6 +84,10 @@ class Stager:
 
     def stage_what_is_open(self) -> None:
         """Decide about the adopted rows that are not done, or whose files are not as they were."""
+        self._stage_open()
+        self.checkpoint.staging.index()
+
+    def _stage_open(self) -> None:
         for position, found in _find_open(self.checkpoint):
             self.count = position
             self.checkpoint.staging.doubt(found)
@@ -76,7 +95,6 @@ class Stager:
         for page in self.checkpoint.staging.stream_doubtful():
             known = {row.position: row for row in page}
             self._stage([self._make_row_again(row) for row in page], known)
-        self.checkpoint.staging.index()
 
     def _tell_progress(self) -> None:
         if self.progress is not None:
@@ -97,6 +115,10 @@ class Stager:
 
     def _make_row_again(self, known: Row) -> Row:
         """Make a row anew of the job that it carries; id and path stay as they were settled."""
+        if not known.kind:
+            bad = known.read()
+            assert isinstance(bad, BadRow)
+            return self.bad.add(bad, known.position)
         made = self.builder.build(known.read_job(), known.position)
         if isinstance(made, BadRow):
             made = self._make_absent_or_bad(made, known.read_job(), known.position)

@@ -11,6 +11,7 @@ from batchjobs.cli.left_out import tell_left_out, tell_tracks
 from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import defaults_option, option
 from batchjobs.formatting import duration, plural
+from batchjobs.options.watching import DEFAULT_SETTLE_SECONDS
 from batchjobs.process import signals
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @option(
     "--settle",
     type=click.FloatRange(min=0.1),
-    default=2.0,
+    default=DEFAULT_SETTLE_SECONDS,
     show_default=True,
     metavar="SECONDS",
     help="How long a file must not have been written to: it may still be copied.",
@@ -53,9 +54,9 @@ def scan(
     """
     from batchjobs.manifest.arrivals import watch_folder
     from batchjobs.manifest.left_out import LeftOut, list_beside, show_path
-    from batchjobs.manifest.scan import Scan
+    from batchjobs.manifest.scan import Scan, default_manifest
 
-    target = output or Path(f"{folder.resolve().name or 'recordings'}.jsonl")
+    target = output or default_manifest(folder)
     told: set[LeftOut] = set()
     with exit_on_error(), signals.raise_first():
         scanner = Scan(folder, target, settle_seconds=settle, follows_links=follows_links)
