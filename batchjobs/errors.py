@@ -17,6 +17,7 @@ __all__ = [
     "JobsFailedError",
     "KeyRefusedError",
     "ManifestError",
+    "MisconfiguredError",
     "MissingExtraError",
     "MuteError",
     "NoRunError",
@@ -261,6 +262,12 @@ class UntrustedError(StopError):
     """The service's certificate is not to be trusted: the key does not go there."""
 
     ends_as = ServiceUnavailableError
+
+
+class MisconfiguredError(StopError):
+    """The service knows a parameter not, or not with that value: it would refuse every session so."""
+
+    ends_as = ConfigurationError
 
 
 class PermanentError(SessionError):

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -80,6 +80,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         text: What to speak, exactly as it came; empty for a transcription.
         speech: How to speak it; None for a transcription.
         audio: Absolute path of the recording to transcribe; empty for a synthesis.
+        hotwords: Words to expect in it.
         output: The row's own path of the result below the run folder; empty for the default.
         take: Makes two equal rows two purchases.
         reference: The true text of a recording, if known.
@@ -94,6 +95,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     speech: SpeechSettings | None = None
     audio: str = ""
+    hotwords: tuple[str, ...] = ()
     output: str = ""
     take: int = 0
     reference: str = ""
@@ -163,6 +165,7 @@ class Segment:
         speech: How to speak it.
         audio: Absolute path of the recording.
         audio_seconds: Length of the recording.
+        hotwords: Words to expect in it.
     """
 
     key: str
@@ -171,6 +174,7 @@ class Segment:
     speech: SpeechSettings | None = None
     audio: str = ""
     audio_seconds: float = 0.0
+    hotwords: tuple[str, ...] = ()
 
 
 class Ending(enum.StrEnum):
@@ -209,6 +213,7 @@ class Evidence:
         sent_audio_seconds: Seconds of audio sent.
         received_audio_seconds: Seconds of audio received.
         billed_audio_seconds: Seconds of audio billed, if the service says so; else 0.
+        dropped_hotwords: Those of the words to expect that the service did not take.
     """
 
     ending: Ending
@@ -221,6 +226,7 @@ class Evidence:
     sent_audio_seconds: float = 0.0
     received_audio_seconds: float = 0.0
     billed_audio_seconds: float = 0.0
+    dropped_hotwords: tuple[str, ...] = ()
 
 
 class Sign(enum.StrEnum):
@@ -307,6 +313,9 @@ def sum_evidence(evidence: Sequence[Evidence]) -> Evidence | None:
         sent_audio_seconds=sum(one.sent_audio_seconds for one in evidence),
         received_audio_seconds=sum(one.received_audio_seconds for one in evidence),
         billed_audio_seconds=sum(one.billed_audio_seconds for one in evidence),
+        dropped_hotwords=tuple(
+            dict.fromkeys(word for one in evidence for word in one.dropped_hotwords)
+        ),
     )
 
 
@@ -318,6 +327,7 @@ def make_segment_key(
     speech: SpeechSettings | None = None,
     text: str = "",
     audio_sha256: str = "",
+    hotwords: Collection[str] = (),
     take: int = 0,
 ) -> str:
     """Hash all that determines a segment's result.
@@ -329,12 +339,13 @@ def make_segment_key(
         speech: How to speak.
         text: What to speak, byte for byte: no normalisation, a diacritic more is another text.
         audio_sha256: Hash of the recording's file.
+        hotwords: Words to expect in it; their order makes no difference.
         take: Tells equal purchases apart.
 
     Returns:
         64 hexadecimal digits.
     """
-    content = [
+    content: list[object] = [
         _KEY_VERSION,
         kind,
         service,
@@ -344,6 +355,8 @@ def make_segment_key(
         audio_sha256,
         take,
     ]
+    if hotwords:  # else the key of before there were any
+        content.append({"hotwords": sorted(set(hotwords))})
     return hashlib.sha256(orjson.dumps(content)).hexdigest()
 
 

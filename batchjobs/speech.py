@@ -1,4 +1,4 @@
-"""The terms of the services' speech API: the forms of their audio, voices, how fast one may speak.
+"""The terms of the services' APIs: the forms of audio, voices, how fast one may speak, hot words.
 
 The command line's help needs them, and must not wait for more.
 """
@@ -18,6 +18,12 @@ DEFAULT_SPEED: Final = 1.0
 SLOWEST: Final = 0.7
 """The least and the highest speed; 1.0 is the voice's own pace."""
 FASTEST: Final = 1.2
+
+MOST_HOTWORDS: Final = 200
+"""Words to expect that one transcription may be told, and the most characters of each."""
+MOST_HOTWORD_CHARACTERS: Final = 40
+MODEL_WITHOUT_HOTWORDS: Final = "munsit-en-ar"
+"""The model of transcription that takes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

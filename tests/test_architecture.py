@@ -50,7 +50,7 @@ OWNERS = {
     "soundfile": {"audio"},
     "soxr": {"audio", "server"},
     "trio": {"session", "runner", "server", "websocket", "report", "api", "cli"},
-    "h11": {"session", "report"},
+    "h11": {"session", "report", "websocket"},
     "trio_websocket": {"session", "server", "websocket"},
     "sqlite3": {"checkpoint"},
     "tqdm": {"progress"},

@@ -56,6 +56,7 @@ def test_exit_codes_are_the_documented_ones(name: str, exit_code: int) -> None:
         (errors.StopError, Reaction.STOP, "refused"),
         (errors.QuotaSpentError, Reaction.STOP, "refused"),
         (errors.UntrustedError, Reaction.STOP, "refused"),
+        (errors.MisconfiguredError, Reaction.STOP, "refused"),
         (errors.PermanentError, Reaction.FAIL, "permanent"),
         (errors.ThrottledError, Reaction.THROTTLE, "throttled"),
         (errors.TransientError, Reaction.RETRY, "transient"),
@@ -77,13 +78,14 @@ def test_attempts_know_their_reaction(
         (errors.StopError, errors.KeyRefusedError),
         (errors.QuotaSpentError, errors.ServiceUnavailableError),
         (errors.UntrustedError, errors.ServiceUnavailableError),
+        (errors.MisconfiguredError, errors.ConfigurationError),
         (errors.TransientError, errors.ServiceUnavailableError),
     ],
 )
 def test_attempts_know_what_a_command_ends_as(
     kind: type[SessionError], end: type[BatchjobsError]
 ) -> None:
-    """A refused key has its own exit code; all else is a service that cannot be used now."""
+    """A refused key or setting has its own exit code; all else is a service that cannot be used now."""
     assert kind.ends_as is end
 
 
@@ -94,6 +96,7 @@ def test_labels_tell_the_classes_apart() -> None:
     that stops a run is a refusal.
     """
     alike = {SessionError, errors.MuteError, errors.QuotaSpentError, errors.UntrustedError}
+    alike |= {errors.MisconfiguredError}
     kinds = [item for item in _CLASSES if issubclass(item, SessionError) and item not in alike]
     assert len({kind.label for kind in kinds}) == len(kinds)
 

@@ -149,3 +149,19 @@ def test_records_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         job.id = "b"  # type: ignore[misc]  # it must not be
     assert not hasattr(job, "__dict__")
+
+
+def test_hot_words_are_part_of_the_key_where_there_are_any() -> None:
+    """Their order and their number make no other purchase; their letters and marks do."""
+
+    def key(*hotwords: str) -> str:
+        return make_segment_key(
+            kind=Kind.STT, service="s", model="m", audio_sha256="a", hotwords=hotwords
+        )
+
+    assert key() == make_segment_key(kind=Kind.STT, service="s", model="m", audio_sha256="a")
+    assert key("بيت", "عليكـم") == key("عليكـم", "بيت", "بيت") != key()
+    assert (
+        len({key(), key("بيت"), key("بَيت"), key("بيـت"), key("می\u200cخواهم"), key("میخواهم")}) == 6
+    )
+    assert key("a b") != key("a", "b")

@@ -15,6 +15,7 @@ from batchjobs.errors import UsageError
 from batchjobs.files import run_folder
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 from batchjobs.manifest import Source, is_rows
+from batchjobs.manifest.hotwords import read_hotwords_file
 from batchjobs.options import Options, check_settings
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, change_provider, check_base_url
 
@@ -66,7 +67,7 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         raise UsageError("--compress needs its hook into trio-websocket", hint=hint)
     if options.pilot and options.select != "all":
         raise UsageError("--pilot and --select both choose rows", hint="give one of them")
-    options = _name_provider(options)
+    options = _read_hotwords(_name_provider(options))
     if options.vad:
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
@@ -143,6 +144,21 @@ def _name_provider(options: Options) -> Options:
     name = given or beside or DEFAULT_PROVIDER
     speech = dataclasses.replace(options.speech, provider=name)
     return dataclasses.replace(options, provider=name, speech=speech)
+
+
+def _read_hotwords(options: Options) -> Options:
+    """Put the words of a file with those that are given: its content says what is to be bought.
+
+    Raises:
+        UsageError: It cannot be read, or holds something else.
+    """
+    speech = options.speech
+    if speech.hotwords_file is None:
+        return options
+    words = [speech.hotwords] if speech.hotwords else []
+    words += read_hotwords_file(speech.hotwords_file)
+    speech = dataclasses.replace(speech, hotwords=",".join(words), hotwords_file=None)
+    return dataclasses.replace(options, speech=speech)
 
 
 def _providers(configuration: Configuration, options: Options) -> dict[str, Provider]:

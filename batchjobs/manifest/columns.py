@@ -16,6 +16,7 @@ KNOWN_COLUMNS: Mapping[str, str] = {
     "similarity_boost": "how close to the original voice, 0 to 1",
     "speed": "0.7 to 1.2; 1.0 is the voice's own pace",
     "output_format": "what the service sends: pcm_8000, pcm_16000, pcm_22050 or pcm_24000",
+    "hotwords": "words to expect in a recording: a,b,c",
     "reference": "the true text of a recording, for its error rates",
     "output": "path of the result below the run folder; its ending picks the format",
     "take": "a whole number that makes two equal rows two purchases",
@@ -41,7 +42,9 @@ _SETS_REMEMBERED = 1000
 _CLOSE = 0.8
 # So short that every other two- or three-letter name would count as close ("idx", "uid").
 _TOO_SHORT_TO_GUESS = frozenset({"id"})
-_GUESSABLE = tuple(name for name in KNOWN_COLUMNS if name not in _TOO_SHORT_TO_GUESS)
+# Data sets have columns like these, which say other things ("keywords", "hot_words").
+_LIKE_OTHERS = frozenset({"hotwords"})
+_GUESSABLE = tuple(name for name in KNOWN_COLUMNS if name not in _TOO_SHORT_TO_GUESS | _LIKE_OTHERS)
 
 
 class RowError(Exception):

@@ -68,11 +68,16 @@ class Inputs:
         Raises:
             RowError: It cannot be found, is too large, unreadable or not UTF-8.
         """
-        return _read_text(self.find(value, "text_file"), value)
+        return read_text(self.find(value, "text_file"), value, "text_file")
 
 
-def _read_text(path: Path, relative: str) -> str:
+def read_text(path: Path, relative: str, column: str) -> str:
     """Read a text file exactly, but for a byte order mark.
+
+    Args:
+        path: The file.
+        relative: What messages call it.
+        column: The column that names it, or has what it holds.
 
     Raises:
         RowError: It is too large, unreadable or not UTF-8.
@@ -81,19 +86,19 @@ def _read_text(path: Path, relative: str) -> str:
         with path.open("rb") as file:
             data = file.read(_TEXT_FILE_LIMIT_BYTES + 1)
     except OSError as error:
-        raise RowError("text_file", f"'{relative}' cannot be read: {error.strerror}") from error
+        raise RowError(column, f"'{relative}' cannot be read: {error.strerror}") from error
     if len(data) > _TEXT_FILE_LIMIT_BYTES:
         hint = "make several files and rows of it"
-        raise RowError("text_file", f"'{relative}' is larger than 16 MiB", hint=hint)
+        raise RowError(column, f"'{relative}' is larger than 16 MiB", hint=hint)
     hint = "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-        raise RowError("text_file", f"'{relative}' is UTF-16 or UTF-32, not UTF-8", hint=hint)
+        raise RowError(column, f"'{relative}' is UTF-16 or UTF-32, not UTF-8", hint=hint)
     try:
         return data.decode().removeprefix(BOM)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RowError(
-            "text_file",
+            column,
             f"'{relative}' is not UTF-8 on its line {line}",
             hint="save it as UTF-8, or convert it with iconv",
         ) from error

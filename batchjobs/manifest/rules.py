@@ -21,6 +21,7 @@ from batchjobs.manifest.cells import (
     shorten,
 )
 from batchjobs.manifest.columns import SOURCES, RowError
+from batchjobs.manifest.hotwords import check_hotwords, read_hotwords
 from batchjobs.manifest.inputs import Inputs
 from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes
 from batchjobs.manifest.output_rules import check_output
@@ -62,6 +63,7 @@ class Rules:
     defaults: Defaults
     notes: Notes = field(repr=False, compare=False, default_factory=Notes)
     _inputs: Inputs = field(init=False, repr=False, compare=False)
+    _hotwords: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _voices: dict[object, SpeechSettings] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -76,6 +78,8 @@ class Rules:
                 if number is not None:
                     check_range(number, column)
             _check_format(self.defaults.output_format or DEFAULT_OUTPUT_FORMAT)
+            hotwords = read_hotwords(self.defaults.hotwords)
+            object.__setattr__(self, "_hotwords", hotwords)
         except RowError as error:
             message = f"the default for '{error.column}': {error.message}"
             raise UsageError(message, hint=error.hint) from error
@@ -125,6 +129,7 @@ class Rules:
         yield functools.partial(_output, cells, kind)
         if kind is Kind.STT:
             yield functools.partial(self._inputs.find, cells.audio, source)
+            yield functools.partial(self._find_hotwords, row, cells)
             return
         yield functools.partial(self._text, cells, source)
         voice = convert_voice(row)
@@ -138,6 +143,7 @@ class Rules:
     ) -> Job | BadRow:
         provider = self._provider(cells, Kind.STT)
         output = _output(cells, Kind.STT)
+        hotwords = self._find_hotwords(row, cells)
         missing: RowError | None = None
         try:
             audio = self._inputs.find(cells.audio, "audio")
@@ -154,6 +160,7 @@ class Rules:
             provider=provider.name,
             output=output,
             audio=str(audio),
+            hotwords=hotwords,
             reference=cells.reference,
             row=row,
         )
@@ -179,6 +186,11 @@ class Rules:
             take=cells.take,
             row=row,
         )
+
+    def _find_hotwords(self, row: Mapping[str, object], cells: Cells) -> tuple[str, ...]:
+        """Give the words to expect in a recording: the row's own, or else those of all."""
+        own = read_hotwords(row.get("hotwords"))
+        return check_hotwords(own or self._hotwords, self._provider(cells, Kind.STT))
 
     def _text(self, cells: Cells, source: str) -> str:
         text = cells.text

@@ -97,6 +97,18 @@ class Defaults:
         choices=OUTPUT_FORMATS,
         is_planned=True,
     )
+    hotwords: str = setting(
+        "Words to expect in recordings, for rows without any; at most 200, with commas between them.",
+        default="",
+        metavar="WORD,...",
+        is_planned=True,
+    )
+    hotwords_file: Path | None = setting(
+        "File with more of them, a line each.",
+        default=None,
+        path="file",
+        is_planned=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ class FormerDefaults:
         if row.kind == Kind.STT:
             source = self._checkpoint.lookups.find_source(job.audio)
             provider = replace(provider, stt_model=former)
-            key = recording_key(source.sha256, provider) if source else ""
+            key = recording_key(source.sha256, provider, job) if source else ""
             return _Asked(row=row, key=key, job=job, provider=provider)
         assert job.speech is not None
         is_named = str(job.row.get("model_id") or "").strip()

@@ -24,10 +24,20 @@ def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
     )
 
 
-def recording_key(sha256: str, provider: Provider) -> str:
-    """Give the key of the transcription of a recording, or of a part of it, with this hash."""
+def recording_key(sha256: str, provider: Provider, job: Job) -> str:
+    """Give the key of the transcription of a recording, or of a part of it.
+
+    Args:
+        sha256: Of its file.
+        provider: Whom it is asked of.
+        job: What asks for it.
+    """
     return make_segment_key(
-        kind=Kind.STT, service=_service(provider), model=provider.stt_model, audio_sha256=sha256
+        kind=Kind.STT,
+        service=_service(provider),
+        model=provider.stt_model,
+        audio_sha256=sha256,
+        hotwords=job.hotwords,
     )
 
 

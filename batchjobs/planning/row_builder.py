@@ -136,7 +136,7 @@ class RowBuilder:
             position: The row's place in the manifest.
             source: What was read.
         """
-        key = recording_key(source.sha256, self.providers[job.provider])
+        key = recording_key(source.sha256, self.providers[job.provider], job)
         return self.make_row(job, position, key=key, seconds=source.seconds)
 
     def _find_key(self, job: Job) -> tuple[str, float]:
@@ -156,7 +156,7 @@ class RowBuilder:
             )
         name = str(job.row.get("audio", job.audio))
         self.tracks.add(name, heard=source.track, tracks=source.tracks)
-        return recording_key(source.sha256, provider), source.seconds
+        return recording_key(source.sha256, provider, job), source.seconds
 
     def _source_at(self, path: Path) -> SourceRecord:
         """Read a recording's length and hash, or remember them if it has not changed."""

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from batchjobs.errors import (
+    MisconfiguredError,
     PermanentError,
     QuotaSpentError,
     SessionError,
@@ -129,7 +130,7 @@ def _by_reason(code: int | None, reason: str, error: SessionError) -> SessionErr
         return kind(shown, code=text, hint=hint)
     if code == close_codes.BAD_PARAMETER:
         hint = "check stt_model, hotwords and the settings whose names begin with listen_"
-        return StopError(shown, code=text, hint=hint)
+        return MisconfiguredError(shown, code=text, hint=hint)
     return None
 
 

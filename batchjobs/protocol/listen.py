@@ -57,6 +57,7 @@ class ListenClient:
         self._words: list[HeardWord] = []
         self._are_timed = True
         self._interim = ""
+        self._dropped_hotwords: tuple[str, ...] = ()
 
     # -- what the adapter asks ------------------------------------------------------------------
 
@@ -125,9 +126,7 @@ class ListenClient:
         self._heard_at = now
         match self.course.read(payload):
             case listen_messages.Opened() as opened:
-                if opened.dropped_hotwords:
-                    dropped = ", ".join(map(error_codes.quote, opened.dropped_hotwords))
-                    _logger.warning("the service takes no such hot words: %s", dropped)
+                self._dropped_hotwords = opened.dropped_hotwords
             case listen_messages.Results() as results:
                 self._take_results(results, now)
             case listen_messages.ListenError(recoverable=False) as error:
@@ -202,6 +201,7 @@ class ListenClient:
                     evidence,
                     sent_audio_seconds=round(self.sent_seconds, 6),
                     billed_audio_seconds=billed_seconds,
+                    dropped_hotwords=self._dropped_hotwords,
                 ),
             )
         )

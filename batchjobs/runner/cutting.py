@@ -63,7 +63,7 @@ def _cut_recording(run: RunState, job: Job, provider: Provider) -> Iterator[Part
     )
     for stretch in stretches:
         trio.from_thread.check_cancelled()
-        key = recording_key(hashlib.sha256(stretch.pcm).hexdigest(), provider)
+        key = recording_key(hashlib.sha256(stretch.pcm).hexdigest(), provider, job)
         path = run.checkpoint.folder / run_folder.segment_path(key)
         if not _is_there(run, _find(run, [key]).get(key)):
             write_whole(path, wav_of(stretch.pcm, SAMPLE_RATE))
@@ -73,6 +73,7 @@ def _cut_recording(run: RunState, job: Job, provider: Provider) -> Iterator[Part
                 kind=Kind.STT,
                 audio=str(path),
                 audio_seconds=len(stretch.pcm) / 2 / SAMPLE_RATE,
+                hotwords=job.hotwords,
             ),
             start_seconds=stretch.first_frame / SAMPLE_RATE,
             overlap_seconds=stretch.overlap_frames / SAMPLE_RATE,

@@ -207,6 +207,7 @@ class Service:
                 on_proven=self.prove,
                 settle_seconds=self.settle.next_seconds(),
                 judge=self._stt_rates.make_judge(provider.stt_model),
+                hotwords=segment.hotwords,
             )
         speech = segment.speech
         assert speech is not None

@@ -171,5 +171,6 @@ def to_purchase(row: Row, job: Job) -> Cut | Buy:
         speech=job.speech,
         audio=job.audio,
         audio_seconds=row.seconds,
+        hotwords=job.hotwords,
     )
     return Buy(segment=segment, is_part=False)

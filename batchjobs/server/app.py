@@ -36,10 +36,13 @@ from batchjobs.server.settings import ServerSettings
 from batchjobs.server.stt_session import SttSession
 from batchjobs.server.tts_session import TtsSession
 from batchjobs.websocket.deflate import Deflate, negotiate
+from batchjobs.websocket.heads import take_long_heads
 
 _logger = logging.getLogger(__name__)
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 _MESSAGES_WAITING: Final = 8
+_HEAD_BYTES: Final = 64 * 1024
+"""Of a request: two hundred hot words of forty Arabic letters take 49,000."""
 _LINGER_SECONDS: Final = 1.0
 
 
@@ -298,6 +301,7 @@ class _ReaderStart:
         """Start it."""
         if self._extension is not None:
             negotiate(reader, self._extension)
+        take_long_heads(reader, _HEAD_BYTES)
         self._nursery.start_soon(self._read, reader)
 
     async def _read(self, reader: Callable[[], Awaitable[None]]) -> None:

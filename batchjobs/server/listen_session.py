@@ -35,13 +35,17 @@ from batchjobs.server.connection import Connection
 from batchjobs.server.engines.interface import Recogniser
 from batchjobs.server.hearing import Hearing
 from batchjobs.server.session_log import SessionEntry
-from batchjobs.speech import BYTES_PER_SAMPLE
+from batchjobs.speech import (
+    BYTES_PER_SAMPLE,
+    MODEL_WITHOUT_HOTWORDS,
+    MOST_HOTWORD_CHARACTERS,
+    MOST_HOTWORDS,
+)
 from batchjobs.text import find_words, weigh_word
 
 _logger = logging.getLogger(__name__)
 _RATES: Final = (8_000, 16_000)
-_MODEL_WITHOUT_HOTWORDS: Final = "munsit-en-ar"
-_MODELS: Final = ("munsit", _MODEL_WITHOUT_HOTWORDS)
+_MODELS: Final = ("munsit", MODEL_WITHOUT_HOTWORDS)
 _IDLE_SECONDS: Final = 12.0
 _AHEAD_SECONDS: Final = 60.0
 _STEP_SECONDS: Final = 0.5
@@ -50,8 +54,6 @@ _SPLIT_SECONDS: Final = 60.0
 """Of unbroken speech, after which what was heard of it is made final."""
 _SOUND_RMS: Final = 0.003
 _SECONDS_A_LETTER: Final = 0.08
-_HOTWORDS: Final = 200
-_HOTWORD_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +79,10 @@ class ListenParameters:
     @property
     def dropped_hotwords(self) -> tuple[str, ...]:
         """Those that are not taken: too many, too long, or for a model that expects no words."""
-        if self.model == _MODEL_WITHOUT_HOTWORDS:
+        if self.model == MODEL_WITHOUT_HOTWORDS:
             return self.hotwords
-        taken, rest = self.hotwords[:_HOTWORDS], self.hotwords[_HOTWORDS:]
-        return rest + tuple(word for word in taken if len(word) > _HOTWORD_CHARACTERS)
+        taken, rest = self.hotwords[:MOST_HOTWORDS], self.hotwords[MOST_HOTWORDS:]
+        return rest + tuple(word for word in taken if len(word) > MOST_HOTWORD_CHARACTERS)
 
 
 def read_parameters(query: Mapping[str, str]) -> ListenParameters:

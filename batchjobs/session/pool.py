@@ -1,6 +1,7 @@
 """Connections opened beforehand, for the sessions that come next."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 _REST_SECONDS: Final = 30.0
 """A service that refuses a pooled connection is not asked for another one for so long."""
-_IDLE_SECONDS: Final = 30.0
-"""A connection that no session takes for so long is closed, before the service does it: sessions
-are long, and what it could save is little."""
+_IDLE_SECONDS: Final = 10.0
+"""A connection that no session takes for so long is closed, before the service does it (``/listen``
+after 12 s): sessions are long, and what it could save is little."""
+_REQUESTS_REMEMBERED: Final = 8
 
 
 class PooledConnection:
@@ -60,6 +62,7 @@ class ConnectionPool:
         self._endpoint = endpoint
         self._has_room = has_room
         self._waiting: list[PooledConnection] = []
+        self._asked: deque[Request] = deque(maxlen=_REQUESTS_REMEMBERED)
         self._nursery: trio.Nursery | None = None
         self._rest_until = float("-inf")
 
@@ -73,10 +76,15 @@ class ConnectionPool:
             await trio.sleep_forever()
 
     def replenish(self, request: Request) -> None:
-        """Begin to open connections for later sessions with this request, while there is room."""
+        """Begin to open connections for later sessions with this request, while there is room.
+
+        For none that is asked once among others: where each row has its own hot words, nobody would
+        take them.
+        """
         self._waiting = [pooled for pooled in self._waiting if not pooled.is_over]
         is_resting = trio.current_time() < self._rest_until
-        if self._nursery is None or is_resting:
+        is_odd = len(self._asked) > 1 and self._asked.count(request) == 1
+        if self._nursery is None or is_resting or is_odd:
             return
         while self._has_room(len(self)):
             pooled = PooledConnection(request)
@@ -89,6 +97,7 @@ class ConnectionPool:
         Returns:
             The connection, the caller's to close; None if there is none.
         """
+        self._asked.append(request)
         while fitting := [pooled for pooled in self._waiting if pooled.request == request]:
             pooled = fitting[0]
             self._waiting.remove(pooled)

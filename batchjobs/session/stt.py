@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -12,7 +12,8 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from batchjobs.audio import decoding
-from batchjobs.errors import PermanentError, RecordingError
+from batchjobs.errors import PermanentError, RecordingError, SessionError
+from batchjobs.protocol import error_codes
 from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
 from batchjobs.providers import Provider
@@ -27,6 +28,9 @@ RECORDING_CODE: Final = "recording"
 _HOP_SECONDS: Final = 8.0
 """Of audio that is decoded at once: hops to a thread have their price."""
 
+_USUAL_TARGET_BYTES: Final = 8_000
+"""Of a request line that all servers take; nginx and others refuse 8,190."""
+
 _Machine: TypeAlias = SttClient | ListenClient
 
 
@@ -40,6 +44,7 @@ class SttSession:
         on_proven: Called when the service first does useful work.
         settle_seconds: A settling time below the provider's.
         judge: Says whether the transcript can be that of the audio; None doubts nothing.
+        hotwords: Words to expect, where the protocol knows them.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class SttSession:
         on_proven: Callable[[], None] = lambda: None,
         settle_seconds: float | None = None,
         judge: SttJudge | None = None,
+        hotwords: Sequence[str] = (),
     ) -> None:
         provider = endpoint.provider
         self._endpoint = endpoint
@@ -67,8 +73,14 @@ class SttSession:
                 settle_seconds=settle_seconds,
                 judge=judge,
             )
+        self._request = _request_of(endpoint, hotwords)
         self._attempt: Attempt[_Machine] = Attempt(
-            endpoint, _request_of(endpoint), make_machine, self._converse, on_proven, pool=pool
+            endpoint,
+            self._request,
+            make_machine,
+            self._converse,
+            on_proven,
+            pool=pool,
         )
 
     @property
@@ -95,10 +107,33 @@ class SttSession:
         """
         with self._endpoint.redactor.redact_errors():
             async with aclosing(self._chunks):
-                machine = await self._attempt.run()
+                machine = await self._open()
             if self._damage is not None:
                 raise self._damage
-            return machine.course.result()
+            result = machine.course.result()
+            if dropped := result.evidence.dropped_hotwords:
+                shown = ", ".join(map(error_codes.quote, dropped))
+                self._endpoint.warn_once(f"does not take these hot words: {shown}")
+            return result
+
+    async def _open(self) -> _Machine:
+        """Run the attempt; a request that many servers find too long is told of.
+
+        Raises:
+            SessionError: The attempt failed.
+        """
+        size = len(self._request[0])
+        if size <= _USUAL_TARGET_BYTES:
+            return await self._attempt.run()
+        self._endpoint.warn_once(
+            f"its hot words make a request line of {size:,} bytes, and many servers take 8,000"
+        )
+        try:
+            return await self._attempt.run()
+        except SessionError as error:
+            if not self.was_connected and not error.hint:
+                error.hint = f"its hot words make a request line of {size:,} bytes: try fewer"
+            raise
 
     async def _converse(self, exchange: Exchange, machine: _Machine) -> None:
         if not await exchange.is_fresh():
@@ -144,8 +179,8 @@ async def _keep_alive(exchange: Exchange, machine: ListenClient) -> None:
             exchange.note_sent()
 
 
-def _request_of(endpoint: Endpoint) -> Request:
-    """Say what to connect to."""
+def _request_of(endpoint: Endpoint, hotwords: Sequence[str]) -> Request:
+    """Say what to connect to, and what to expect there."""
     provider, ways = endpoint.provider, endpoint.provider.stt_auth
     if provider.stt_protocol != "listen":
         target = endpoint.target(provider.stt_path, ways, model=provider.stt_model)
@@ -159,6 +194,8 @@ def _request_of(endpoint: Endpoint) -> Request:
         "endpointing": str(provider.listen_endpointing_ms),
         "smart_turn": "false",
     }
+    if hotwords:
+        asked["hotwords"] = ",".join(hotwords)
     target = endpoint.target(
         provider.listen_path, ways, model=provider.stt_model, key_name="api_key", asked=asked
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from batchjobs.errors import (
+    MisconfiguredError,
     QuotaSpentError,
     SessionError,
     StopError,
@@ -156,7 +157,7 @@ def test_a_receipt_before_all_was_sent_is_a_failure() -> None:
         (1008, "Concurrent session limit reached", ThrottledError),
         (1008, "insufficient wallet balance", QuotaSpentError),
         (1008, "API key refused", StopError),
-        (4002, "invalid model", StopError),
+        (4002, "invalid model", MisconfiguredError),
         (4008, "too far ahead", TransientError),
     ],
 )
@@ -187,7 +188,7 @@ def test_an_error_that_the_service_gets_over_ends_nothing() -> None:
         (1008, "insufficient wallet balance", QuotaSpentError),
         (None, "insufficient wallet balance", QuotaSpentError),
         (1008, "invalid api key", StopError),
-        (4002, "invalid parameter: language", StopError),
+        (4002, "invalid parameter: language", MisconfiguredError),
         (4008, "audio is too far ahead", TransientError),
         (1011, "internal", TransientError),
         (401, "", StopError),

@@ -59,9 +59,9 @@ async def test_what_nobody_takes_is_closed_after_a_while(autojump_clock: object)
     async with far() as place:
         place.pool.replenish(("/a", []))
         place.pool.replenish(("/b", []))  # no room
-        await trio.sleep(25)
+        await trio.sleep(9)
         assert place.service.open == 1
-        await trio.sleep(10)
+        await trio.sleep(2)
         assert place.service.open == 0
         place.pool.replenish(("/b", []))
         pooled = await place.pool.take(("/b", []))
@@ -79,3 +79,27 @@ async def test_only_the_same_request_shares_a_connection(autojump_clock: object)
         pooled = await place.pool.take(("/a", []))
         assert pooled is not None
         pooled.close()
+
+
+async def test_a_connection_with_other_words_is_nobodys(autojump_clock: object) -> None:
+    """Requests that differ in their hot words never share one; equal ones do."""
+    async with far() as place:
+        place.pool.replenish(("/listen?hotwords=a", []))
+        assert await place.pool.take(("/listen?hotwords=b", [])) is None
+        assert await place.pool.take(("/listen", [])) is None
+        pooled = await place.pool.take(("/listen?hotwords=a", []))
+        assert pooled is not None
+        pooled.close()
+
+
+async def test_none_is_opened_for_what_is_asked_once(autojump_clock: object) -> None:
+    """Where each row has words of its own, nobody would take it; for what comes again, it is worth it."""
+    async with far() as place:
+        for word in "abc":
+            await place.pool.take((f"/listen?hotwords={word}", []))
+            if word != "a":
+                place.pool.replenish((f"/listen?hotwords={word}", []))
+        assert len(place.pool) == 0
+        await place.pool.take(("/listen?hotwords=c", []))
+        place.pool.replenish(("/listen?hotwords=c", []))
+        assert len(place.pool) == 1
