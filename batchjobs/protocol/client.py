@@ -15,7 +15,6 @@ class Course(Generic[_Result]):
     """How far a client's session has come, and what it ended in. Times are on a monotonic clock.
 
     Args:
-        conversation: Writes our messages, and reads the service's.
         phase: The first phase.
         now: The time at which the connection was open.
 
@@ -29,8 +28,7 @@ class Course(Generic[_Result]):
         longest_gap_seconds: The longest wait between two of them.
     """
 
-    def __init__(self, conversation: Conversation, phase: Phase, now: float) -> None:
-        self.conversation = conversation
+    def __init__(self, phase: Phase, now: float) -> None:
         self.phase = phase
         self.opened_at = self.sent_all_at = self.first_result_at = self.last_result_at = now
         self.results = 0
@@ -56,8 +54,12 @@ class Course(Generic[_Result]):
         """Take a step to the next phase, by the table."""
         self.phase = PHASES[self.phase][step]
 
-    def read(self, payload: str | bytes) -> AnyMessage | None:
+    def read(self, conversation: Conversation, payload: str | bytes) -> AnyMessage | None:
         """Read a message of the service; an error, whoever's it is, decides the outcome.
+
+        Args:
+            conversation: Reads it.
+            payload: The message.
 
         Returns:
             The message; None if there is nothing more to do about it.
@@ -65,7 +67,7 @@ class Course(Generic[_Result]):
         if self.phase is Phase.ENDED:
             return None
         try:
-            message = self.conversation.receive(payload)
+            message = conversation.receive(payload)
         except SessionError as error:
             self.decide(error)
             return None

@@ -45,9 +45,8 @@ class ListenClient:
     """
 
     def __init__(self, now: float, *, provider: Provider, judge: SttJudge | None = None) -> None:
-        self.course: Course[SttResult] = Course(
-            Conversation(LISTEN, Role.CLIENT), Phase.SENDING, now
-        )
+        self._conversation = Conversation(LISTEN, Role.CLIENT)
+        self.course: Course[SttResult] = Course(Phase.SENDING, now)
         self._provider = provider
         self._judge = judge
         self._progress_at = now
@@ -100,15 +99,15 @@ class ListenClient:
         self._sent_bytes += len(pcm)
         if self._judge is not None:
             self._judge.hear(pcm)
-        return self.course.conversation.send(listen_messages.AudioFrame(pcm))
+        return self._conversation.send(listen_messages.AudioFrame(pcm))
 
     def write_keep_alive(self) -> str | bytes:
         """Write the sign of life."""
-        return self.course.conversation.send(listen_messages.KeepAlive())
+        return self._conversation.send(listen_messages.KeepAlive())
 
     def write_end(self) -> str | bytes | None:
         """Write that all audio was sent."""
-        return self.course.conversation.send(listen_messages.CloseStream())
+        return self._conversation.send(listen_messages.CloseStream())
 
     # -- what the adapter reports ---------------------------------------------------------------
 
@@ -124,7 +123,7 @@ class ListenClient:
     def receive(self, payload: str | bytes, now: float) -> None:
         """Take a message of the service."""
         self._heard_at = now
-        match self.course.read(payload):
+        match self.course.read(self._conversation, payload):
             case listen_messages.Opened() as opened:
                 self._dropped_hotwords = opened.dropped_hotwords
             case listen_messages.Results() as results:

@@ -98,9 +98,8 @@ class SttClient:
         settle_seconds: float | None = None,
         judge: SttJudge | None = None,
     ) -> None:
-        self.course: Course[SttResult] = Course(
-            Conversation(STT, Role.CLIENT, encoding=encoding), Phase.SENDING, now
-        )
+        self._conversation = Conversation(STT, Role.CLIENT, encoding=encoding)
+        self.course: Course[SttResult] = Course(Phase.SENDING, now)
         self._provider = provider
         self._judge = judge
         self._progress_at = now
@@ -183,7 +182,7 @@ class SttClient:
         self._sent_bytes += len(pcm)
         if self._judge is not None:
             self._judge.hear(pcm)
-        return self.course.conversation.send(messages.AudioChunk(data))
+        return self._conversation.send(messages.AudioChunk(data))
 
     def write_end(self) -> str | bytes | None:
         """Nothing marks the end of the audio."""
@@ -204,7 +203,7 @@ class SttClient:
 
     def receive(self, payload: str | bytes, now: float) -> None:
         """Take a message of the service."""
-        match self.course.read(payload):
+        match self.course.read(self._conversation, payload):
             case messages.Transcription(text=text):
                 self._take_text(text, now)
             case messages.TranscriptionError(message=text):

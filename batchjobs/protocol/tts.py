@@ -13,17 +13,18 @@ from batchjobs.protocol import close_codes, error_codes, messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.conversation import TTS, Conversation, Phase, State, Step
 from batchjobs.protocol.messages import Role
-from batchjobs.protocol.tts_audio import AudioIntake, AudioSink, TtsJudge, TtsResult
+from batchjobs.protocol.tts_audio import (
+    SLOWEST_PACE,
+    AudioIntake,
+    AudioSink,
+    TtsJudge,
+    TtsResult,
+    judge_result,
+)
 from batchjobs.providers import Provider
 
 _Sink = TypeVar("_Sink", bound=AudioSink)
 
-_SLOWEST_PACE: Final = 0.1
-"""Audio that comes slower than this times real time is a stalled service, whatever it drips."""
-_PACE_GRACE_SECONDS: Final = 30.0
-_MOST_SECONDS: Final = 60.0
-_MOST_SECONDS_PER_CHARACTER: Final = 3.0
-"""No speech is as slow: bounds what a runaway service can make us hold."""
 _RATE_CHANGE_SEVERITY: Final = 0.5
 _OVERDUE: Final = {
     Phase.INITIALISING: "the service did not answer the first message",
@@ -69,18 +70,16 @@ class TtsClient(Generic[_Sink]):
         sink: _Sink,
         quiet_seconds: float | None = None,
     ) -> None:
-        self.course: Course[TtsResult[_Sink]] = Course(
-            Conversation(TTS, Role.CLIENT), Phase.INITIALISING, now
-        )
+        self._conversation = Conversation(TTS, Role.CLIENT)
+        self.course: Course[TtsResult[_Sink]] = Course(Phase.INITIALISING, now)
         self._provider = provider
         self._judge = judge
         self._outgoing: deque[messages.Message] = deque([_init_message(speech, key)])
         last = len(texts) - 1
         self._texts = [messages.Text(text=text, flush=i == last) for i, text in enumerate(texts)]
         self.sent_characters = 0
-        self._most_seconds = _MOST_SECONDS + _MOST_SECONDS_PER_CHARACTER * sum(map(len, texts))
         self._progress_at = now
-        self._intake = AudioIntake(sink)
+        self._intake = AudioIntake(sink, characters=sum(map(len, texts)))
         self._asked_rate = speech.sample_rate
         self._was_final = False
         self._has_late_audio = False
@@ -111,7 +110,7 @@ class TtsClient(Generic[_Sink]):
 
     def _limit(self) -> float:
         spoken = self._judge.minimum_seconds
-        return self.course.opened_at + self._provider.session_limit_seconds + spoken / _SLOWEST_PACE
+        return self.course.opened_at + self._provider.session_limit_seconds + spoken / SLOWEST_PACE
 
     def _quiet_seconds(self) -> float:
         """Return how long the line has to be silent to mean the end.
@@ -143,7 +142,7 @@ class TtsClient(Generic[_Sink]):
         message = self._outgoing.popleft()
         if isinstance(message, messages.Text):
             self.sent_characters += len(message.text)
-        return self.course.conversation.send(message)
+        return self._conversation.send(message)
 
     # -- what the adapter reports ---------------------------------------------------------------
 
@@ -160,7 +159,7 @@ class TtsClient(Generic[_Sink]):
 
     def receive(self, payload: str | bytes, now: float) -> None:
         """Take a message of the service."""
-        match self.course.read(payload):
+        match self.course.read(self._conversation, payload):
             case messages.Audio() as audio:
                 self._take_audio(audio, now)
             case messages.Ready() if self.course.phase is Phase.INITIALISING:
@@ -239,7 +238,7 @@ class TtsClient(Generic[_Sink]):
     def _ending_of_drain(self) -> Ending:
         if not self._provider.close_drains:
             return Ending.QUIET
-        has_asked = self.course.conversation.state is State.CLOSING
+        has_asked = self._conversation.state is State.CLOSING
         return Ending.DRAINED if has_asked else Ending.CLOSED_BY_SERVER
 
     def _take_audio(self, audio: messages.Audio, now: float) -> None:
@@ -259,10 +258,9 @@ class TtsClient(Generic[_Sink]):
         self._is_ample = True
         self._has_late_audio = self.course.phase is Phase.DRAINING
         elapsed = now - self.course.first_result_at
-        if intake.seconds > self._most_seconds:
-            shown = "far more audio came than the text can take"
-            self._finish(Ending.STOPPED, None, now, Doubt(sign=Sign.LONG, message=shown))
-        elif elapsed > _PACE_GRACE_SECONDS and intake.seconds < elapsed * _SLOWEST_PACE:
+        if excess := intake.find_excess():
+            self._finish(Ending.STOPPED, None, now, excess)
+        elif intake.is_late(elapsed):
             slow = "the audio came slower than a tenth of its own pace"
             self.course.time_out(slow, now)
 
@@ -274,21 +272,15 @@ class TtsClient(Generic[_Sink]):
             course.decide(SuspectError("half a sample of audio came, and nothing more"))
             return
         was_quiet = close_code is None or not self._has_late_audio
-        judged_as = self._ending_to_judge(ending, was_quiet=was_quiet)
-        verdict = self._judge.verdict(intake.sink, intake.sample_rate, judged_as)
-        known = {doubt.sign for doubt in doubts}
         evidence = course.evidence(ending, close_code, now, asked_at=course.sent_all_at)
         course.decide(
-            TtsResult(
-                pcm=intake.sink,
-                sample_rate=intake.sample_rate,
-                doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),
-                support=self._describe_end(ending, was_quiet=was_quiet) + verdict.support,
-                evidence=replace(
-                    evidence,
-                    sent_characters=self.sent_characters,
-                    received_audio_seconds=round(intake.seconds, 6),
-                ),
+            judge_result(
+                intake,
+                self._judge,
+                judged_as=self._ending_to_judge(ending, was_quiet=was_quiet),
+                evidence=replace(evidence, sent_characters=self.sent_characters),
+                doubts=doubts,
+                support=self._describe_end(ending, was_quiet=was_quiet),
             )
         )
 

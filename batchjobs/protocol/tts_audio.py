@@ -1,12 +1,18 @@
 """The audio of a synthesis: where it goes, who judges it, and the result that refers to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.speech import BYTES_PER_SAMPLE
 
 _HALF_SAMPLE_SEVERITY: Final = 0.02
+SLOWEST_PACE: Final = 0.1
+"""Audio that comes slower than this times real time is a stalled service, whatever it drips."""
+_PACE_GRACE_SECONDS: Final = 30.0
+_MOST_SECONDS: Final = 60.0
+_MOST_SECONDS_PER_CHARACTER: Final = 3.0
+"""No speech is as slow: bounds what a runaway service can make us hold."""
 
 
 class AudioSink(Protocol):
@@ -66,6 +72,7 @@ class AudioIntake(Generic[_Sink]):
 
     Args:
         sink: Where they go.
+        characters: Of the text that is spoken.
 
     Attributes:
         sample_rate: In hertz; 0 until some audio has come.
@@ -73,8 +80,9 @@ class AudioIntake(Generic[_Sink]):
         seconds: How much audio that is.
     """
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _Sink, *, characters: int) -> None:
         self.sink = sink
+        self._most_seconds = _MOST_SECONDS + _MOST_SECONDS_PER_CHARACTER * characters
         self.sample_rate = 0
         self.size_bytes = 0
         self.seconds = 0.0
@@ -86,6 +94,17 @@ class AudioIntake(Generic[_Sink]):
         self.sink.add(pcm)
         self.size_bytes += len(pcm)
         self.seconds = self.size_bytes / (BYTES_PER_SAMPLE * sample_rate)
+
+    def find_excess(self) -> Doubt | None:
+        """Find that far more has come than the text can take."""
+        if self.seconds <= self._most_seconds:
+            return None
+        return Doubt(sign=Sign.LONG, message="far more audio came than the text can take")
+
+    def is_late(self, elapsed_seconds: float) -> bool:
+        """Whether so long after the first audio there is far too little of it."""
+        is_due = elapsed_seconds > _PACE_GRACE_SECONDS
+        return is_due and self.seconds < elapsed_seconds * SLOWEST_PACE
 
     def end(self) -> tuple[Doubt, ...]:
         """Cut off half a sample at the end, and close the sink; say what speaks against the audio."""
@@ -99,3 +118,33 @@ class AudioIntake(Generic[_Sink]):
             return ()
         shown = "the audio ended in half a sample, which was cut off"
         return (Doubt(sign=Sign.BROKEN, message=shown, severity=_HALF_SAMPLE_SEVERITY),)
+
+
+def judge_result(
+    intake: AudioIntake[_Sink],
+    judge: TtsJudge[_Sink],
+    *,
+    judged_as: Ending,
+    evidence: Evidence,
+    doubts: tuple[Doubt, ...],
+    support: tuple[str, ...] = (),
+) -> TtsResult[_Sink]:
+    """Make a result of the audio that came, with what the judge says of it.
+
+    Args:
+        intake: What came; it has ended.
+        judge: Says whether it is plausible.
+        judged_as: The ending, as far as the judge may trust it.
+        evidence: What was seen, but for the length of the audio.
+        doubts: What speaks against it already.
+        support: What speaks for it already.
+    """
+    verdict = judge.verdict(intake.sink, intake.sample_rate, judged_as)
+    known = {doubt.sign for doubt in doubts}
+    return TtsResult(
+        pcm=intake.sink,
+        sample_rate=intake.sample_rate,
+        doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),
+        support=support + verdict.support,
+        evidence=replace(evidence, received_audio_seconds=round(intake.seconds, 6)),
+    )

@@ -10,7 +10,11 @@ from batchjobs.protocol.messages import Role, Transcription
 
 
 def _open_course() -> Course[str]:
-    return Course(Conversation(STT, Role.CLIENT), Phase.SENDING, 100.0)
+    return Course(Phase.SENDING, 100.0)
+
+
+def _open_conversation() -> Conversation:
+    return Conversation(STT, Role.CLIENT)
 
 
 def test_the_evidence_is_of_the_first_result_and_of_the_longest_wait_between_two() -> None:
@@ -35,9 +39,9 @@ def test_a_result_before_it_was_asked_for_took_no_time() -> None:
 def test_an_error_that_is_read_is_the_outcome(payload: str) -> None:
     """Whether the service says it or cannot be read; what comes afterwards is not looked at."""
     course = _open_course()
-    course.read(payload)
+    course.read(_open_conversation(), payload)
     assert course.has_ended
-    assert course.read('{"event":"transcription","data":"a"}') is None
+    assert course.read(_open_conversation(), '{"event":"transcription","data":"a"}') is None
     with pytest.raises((StopError, TransientError)):
         course.result()
 
@@ -45,7 +49,9 @@ def test_an_error_that_is_read_is_the_outcome(payload: str) -> None:
 def test_a_message_is_handed_on() -> None:
     """What is no error is the machine's to deal with."""
     course = _open_course()
-    assert course.read('{"event":"transcription","data":"a"}') == Transcription("a")
+    assert course.read(
+        _open_conversation(), '{"event":"transcription","data":"a"}'
+    ) == Transcription("a")
     assert not course.has_ended
 
 
