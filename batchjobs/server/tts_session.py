@@ -3,8 +3,6 @@
 import contextlib
 import logging
 import re
-import time
-from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +25,8 @@ from batchjobs.server.error_replies import (
 )
 from batchjobs.server.session_log import SessionEntry
 from batchjobs.server.settings import ServerSettings
-from batchjobs.speech import BYTES_PER_SAMPLE, FASTEST, OUTPUT_FORMATS, SLOWEST
+from batchjobs.server.speaking import Pacing, Speaking
+from batchjobs.speech import FASTEST, OUTPUT_FORMATS, SLOWEST
 
 _logger = logging.getLogger(__name__)
 _THRESHOLD_CHARACTERS: Final = 2_000
@@ -37,9 +36,6 @@ a threshold."""
 _SENTENCE_END: Final = re.compile(
     "[.!?\u2026\u061f\u06d4]+[\"'\u201d\u2019\u00bb)\\]]*(?=\\s|$)|\n"
 )
-_MESSAGE_SECONDS: Final = 0.5
-_PULL_SECONDS: Final = 0.05
-_PULL_AUDIO_SECONDS: Final = 8.0
 _UTTERANCES_WAITING: Final = 64
 
 
@@ -137,8 +133,7 @@ class TtsSession:
         self._buffer = TextBuffer()
         self._waiting = 0
         self._speech = SpeechSettings(voice_id="", model_id="")
-        self._pace = connection.faults.pace(settings.pace)
-        self._due = 0.0
+        self._pacing = Pacing(connection.faults.pace(settings.pace))
 
     async def run(self) -> None:
         """Serve the client until the connection is gone."""
@@ -260,18 +255,11 @@ class TtsSession:
             await self._connection.fail(failure, close_code_of(ENGINE_FAILED))
 
     async def _speak(self, utterance: _Utterance) -> None:
-        blocks = _synthesise(self._synthesiser, utterance.text, self._speech)
-        more = True
-        try:
-            while more:
-                pcm, more = await trio.to_thread.run_sync(
-                    _pull, blocks, self._speech.sample_rate, limiter=self._limiter
-                )
-                await self._send(pcm)
-        finally:
-            if more:
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(blocks.close, limiter=self._limiter)
+        async with Speaking(
+            self._synthesiser, utterance.text, self._speech, self._limiter
+        ) as speaking:
+            while speaking.has_more:
+                await self._send(await speaking.pull())
         self._waiting -= 1
         if not self._waiting:
             self._connection.is_busy = False
@@ -280,14 +268,8 @@ class TtsSession:
 
     async def _send(self, pcm: bytes) -> None:
         rate = self._speech.sample_rate
-        seconds = _MESSAGE_SECONDS * (min(1.0, self._pace) or 1.0)
-        size = max(1, int(rate * seconds)) * BYTES_PER_SAMPLE
-        for start in range(0, len(pcm), size):
-            piece = pcm[start : start + size]
-            if self._pace:
-                self._due = max(self._due, trio.current_time())
-                await trio.sleep_until(self._due)
-                self._due += len(piece) / (BYTES_PER_SAMPLE * rate * self._pace)
+        for piece in self._pacing.cut(pcm, rate):
+            await self._pacing.wait_due(piece, rate)
             await self._connection.say(messages.Audio(pcm=piece, sample_rate=rate))
             self._entry.add_sent(piece, rate)
 
@@ -301,25 +283,3 @@ def _settings_of(message: messages.InitConnection) -> SpeechSettings:
         speed=message.voice_settings.speed,
         output_format=message.output_format,
     )
-
-
-def _synthesise(engine: Synthesiser, text: str, speech: SpeechSettings) -> Generator[bytes]:
-    """Begin in the worker thread, not on the event loop; closing this closes the engine's."""
-    yield from engine.synthesise(text, speech)
-
-
-def _pull(blocks: Iterator[bytes], sample_rate: int) -> tuple[bytes, bool]:
-    """Take blocks for a moment: one hop between threads costs as much as a short text.
-
-    Returns:
-        The audio, and whether there may be more.
-    """
-    parts = []
-    wanted = _PULL_AUDIO_SECONDS * sample_rate * BYTES_PER_SAMPLE
-    until = time.perf_counter() + _PULL_SECONDS
-    for block in blocks:
-        parts.append(block)
-        wanted -= len(block)
-        if wanted <= 0 or time.perf_counter() > until:
-            return b"".join(parts), True
-    return b"".join(parts), False
