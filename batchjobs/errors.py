@@ -37,6 +37,7 @@ __all__ = [
     "TransientError",
     "UntrustedError",
     "UsageError",
+    "WrongFormatError",
 ]
 
 
@@ -268,6 +269,12 @@ class MisconfiguredError(StopError):
     """The service knows a parameter not, or not with that value: it would refuse every session so."""
 
     ends_as = ConfigurationError
+
+
+class WrongFormatError(StopError):
+    """The service sends speech in a form that cannot be used: every further text would be lost."""
+
+    ends_as = ServiceUnavailableError
 
 
 class PermanentError(SessionError):

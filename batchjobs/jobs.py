@@ -53,6 +53,7 @@ class SpeechSettings:
         similarity_boost: 0 to 1.
         speed: 0.7 to 1.2; 1.0 is the voice's own pace.
         output_format: ``pcm_`` and the sample rate in hertz.
+        dialect: What the voice is asked to speak, over HTTP only; empty leaves it to the service.
     """
 
     voice_id: str
@@ -61,6 +62,7 @@ class SpeechSettings:
     similarity_boost: float = DEFAULT_SIMILARITY_BOOST
     speed: float = DEFAULT_SPEED
     output_format: str = DEFAULT_OUTPUT_FORMAT
+    dialect: str = ""
 
     @property
     def sample_rate(self) -> int:
@@ -182,6 +184,8 @@ class Ending(enum.StrEnum):
 
     RECEIPT = "receipt"
     """The server said itself that all was heard, and how much it billed."""
+    WHOLE_BODY = "whole_body"
+    """The body of an HTTP answer came to its marked end: what was sent is here."""
     DRAINED = "drained"
     """We asked to close and the server closed, after sending what was pending."""
     ANSWERED = "answered"
@@ -365,6 +369,8 @@ def _hashed(speech: SpeechSettings) -> orjson.Fragment:
     """List the settings with every number as a float: 1 and 1.0 are one speed, bought once."""
     # Zero has two signs, which are equal and written differently.
     values = [v if isinstance(v, str) else v + 0.0 for v in dataclasses.astuple(speech)]
+    if not speech.dialect:  # the key of before there were any
+        values.pop()
     return orjson.Fragment(orjson.dumps(values))
 
 

@@ -12,6 +12,7 @@ import msgspec
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import Kind
 from batchjobs.options import MOST_SESSIONS
+from batchjobs.speech import HTTP_OUTPUT_FORMATS, OUTPUT_FORMATS
 
 DEFAULT_PROVIDER = "local"
 """Who does what names no provider: the one that costs nothing."""
@@ -42,6 +43,10 @@ class Provider:
         name: How manifests and options call it.
         base_url: ``wss://HOST/api/v1``; empty for the local server that a run starts by itself.
         tts_path: Path of the text-to-speech socket below the base URL; empty if it has none.
+        tts_transport: How speech is asked for: ``websocket``, or ``http``, one request a text. Then the
+            key travels in a header, whatever `tts_auth` says of the query.
+        tts_http_path: Path of speech over HTTP below the base URL; ``{model}`` is the row's.
+        http_gap_seconds: Longest wait there between two pieces of the audio.
         stt_path: Path of the speech-to-text socket; empty if it has none.
         stt_protocol: Which of the two speech-to-text sockets is used: ``transcription``, the documents',
             or ``listen``, that of the vendor's newer clients, at `listen_path`.
@@ -87,6 +92,9 @@ class Provider:
     name: str
     base_url: str
     tts_path: str = "/websocket/text-to-speech"
+    tts_transport: str = "websocket"
+    tts_http_path: str = "/text-to-speech/{model}"
+    http_gap_seconds: float = 30.0
     stt_path: str = "/websocket/speech-to-text"
     stt_protocol: str = "transcription"
     listen_path: str = "/listen"
@@ -125,6 +133,21 @@ class Provider:
     tts_price_per_million_characters: float = 0.0
     stt_price_per_hour: float = 0.0
     currency: str = "USD"
+
+    @property
+    def speaks_over_http(self) -> bool:
+        """Whether speech is asked for over HTTP."""
+        return self.tts_transport == "http"
+
+    @property
+    def speech_path(self) -> str:
+        """Where speech is asked for, over either transport; empty if it has none."""
+        return self.tts_http_path if self.speaks_over_http else self.tts_path
+
+    @property
+    def output_formats(self) -> tuple[str, ...]:
+        """The forms of audio that it can be asked for."""
+        return HTTP_OUTPUT_FORMATS if self.speaks_over_http else OUTPUT_FORMATS
 
     def cost_of(self, *, characters: int = 0, seconds: float = 0.0) -> float:
         """Price characters spoken and seconds of audio transcribed, in `currency`."""
@@ -268,14 +291,23 @@ def _check_ranges(provider: Provider, where: str) -> None:
             raise ConfigurationError(f"{where}: '{name}' must be more than 0")
     if provider.concurrency > MOST_SESSIONS:
         raise ConfigurationError(f"{where}: 'concurrency' is {MOST_SESSIONS} at most")
-    if provider.stt_protocol not in {"transcription", "listen"}:
-        raise ConfigurationError(f"{where}: 'stt_protocol' is 'transcription' or 'listen'")
+    _check_words(provider, where)
     if not 100 <= provider.listen_endpointing_ms <= 5_000:
         raise ConfigurationError(f"{where}: 'listen_endpointing_ms' is 100 to 5000")
-    if provider.chunk_form not in {"wav", "raw"}:
-        raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
     _check_ways(provider.tts_auth, _WAYS_OF_TTS, f"{where}: 'tts_auth'")
     _check_ways(provider.stt_auth, _WAYS_OF_STT, f"{where}: 'stt_auth'")
+
+
+def _check_words(provider: Provider, where: str) -> None:
+    """Check what is one of a few words."""
+    if provider.stt_protocol not in {"transcription", "listen"}:
+        raise ConfigurationError(f"{where}: 'stt_protocol' is 'transcription' or 'listen'")
+    if provider.tts_transport not in {"websocket", "http"}:
+        raise ConfigurationError(f"{where}: 'tts_transport' is 'websocket' or 'http'")
+    if provider.speaks_over_http and provider.tts_http_path[:1] not in {"", "/"}:
+        raise ConfigurationError(f"{where}: 'tts_http_path' begins with a slash")
+    if provider.chunk_form not in {"wav", "raw"}:
+        raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
 
 
 def _check_ways(ways: tuple[str, ...], known: frozenset[str], where: str) -> None:

@@ -8,6 +8,13 @@ from typing import Final
 
 OUTPUT_FORMATS: Final = ("pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000")
 """Mono samples of 16 bits, little-endian, and their rate in hertz."""
+HTTP_OUTPUT_FORMATS: Final = (*OUTPUT_FORMATS, "pcm_32000", "pcm_48000")
+"""The same where speech comes over HTTP."""
+DIALECTS: Final = ("auto", "emirati", "fusha")
+"""What a voice may be asked to speak, over HTTP only."""
+LOWEST_HZ: Final = 8_000
+HIGHEST_HZ: Final = 48_000
+"""Sample rates that speech over HTTP may be asked for."""
 DEFAULT_OUTPUT_FORMAT: Final = "pcm_24000"
 BYTES_PER_SAMPLE: Final = 2
 

@@ -57,6 +57,7 @@ def test_exit_codes_are_the_documented_ones(name: str, exit_code: int) -> None:
         (errors.QuotaSpentError, Reaction.STOP, "refused"),
         (errors.UntrustedError, Reaction.STOP, "refused"),
         (errors.MisconfiguredError, Reaction.STOP, "refused"),
+        (errors.WrongFormatError, Reaction.STOP, "refused"),
         (errors.PermanentError, Reaction.FAIL, "permanent"),
         (errors.ThrottledError, Reaction.THROTTLE, "throttled"),
         (errors.TransientError, Reaction.RETRY, "transient"),
@@ -79,6 +80,7 @@ def test_attempts_know_their_reaction(
         (errors.QuotaSpentError, errors.ServiceUnavailableError),
         (errors.UntrustedError, errors.ServiceUnavailableError),
         (errors.MisconfiguredError, errors.ConfigurationError),
+        (errors.WrongFormatError, errors.ServiceUnavailableError),
         (errors.TransientError, errors.ServiceUnavailableError),
     ],
 )
@@ -95,8 +97,8 @@ def test_labels_tell_the_classes_apart() -> None:
     But the base and its heir do, a service that says nothing at all is one more timeout, and all
     that stops a run is a refusal.
     """
-    alike = {SessionError, errors.MuteError, errors.QuotaSpentError, errors.UntrustedError}
-    alike |= {errors.MisconfiguredError}
+    stops = {errors.QuotaSpentError, errors.UntrustedError, errors.WrongFormatError}
+    alike = {SessionError, errors.MuteError, errors.MisconfiguredError, *stops}
     kinds = [item for item in _CLASSES if issubclass(item, SessionError) and item not in alike]
     assert len({kind.label for kind in kinds}) == len(kinds)
 

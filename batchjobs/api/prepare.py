@@ -26,7 +26,7 @@ from batchjobs.errors import (
     UsageError,
 )
 from batchjobs.files import run_folder
-from batchjobs.jobs import BadRow, Job
+from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.manifest.columns import GROUP_COLUMNS
 from batchjobs.planning.fingerprint import fingerprint_of
 from batchjobs.planning.make_plan import RowsMeetError, plan_more
@@ -34,6 +34,7 @@ from batchjobs.planning.make_plan import make_plan as plan_rows
 from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
+from batchjobs.session import require_http
 
 _REFUSALS: Final = (ManifestError, ConfigurationError, OutputError, UsageError)
 
@@ -103,7 +104,7 @@ def prepare(
     progress: Callable[[int], None] | None = None,
     growth: Growth | None = None,
 ) -> PreparedRun:
-    """Plan a run, find its keys, and look at its limits; nothing is spent or changed.
+    """Plan a run, find its keys and extras, and look at its limits; nothing is spent or changed.
 
     Args:
         request: What was asked for.
@@ -113,6 +114,8 @@ def prepare(
         growth: What has been added to the manifest, if the rest of it is adopted.
     """
     plan, kept = make_plan(request, checkpoint, progress, growth)
+    if any(use.kind is Kind.TTS and _is_over_http(request, use.provider) for use in plan.uses):
+        require_http()
     keys = _find_keys(request, plan)
     check_budget(request, plan, checkpoint)
     return PreparedRun(
@@ -269,6 +272,10 @@ def _working_folder() -> str:
     except (OSError, UnicodeEncodeError):
         return ""
     return here
+
+
+def _is_over_http(request: Request, provider: str) -> bool:
+    return request.providers[provider].speaks_over_http
 
 
 def _find_keys(request: Request, plan: Plan) -> dict[str, str]:

@@ -39,7 +39,7 @@ def list_voices(
         ServiceUnavailableError: It cannot be asked, so that nobody here knows its voices.
     """
     provider = config.load(config_file).find_provider(name)
-    if not provider.tts_path:
+    if not provider.speech_path:
         raise ConfigurationError(f"'{name}' offers no text to speech, and has no voices")
     url = base_url or provider.base_url
     if not url:

@@ -17,7 +17,7 @@ NUMBER_RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "similarity_boost": (0.0, 1.0),
     "speed": (SLOWEST, FASTEST),
 }
-VOICE_COLUMNS: Final = ("voice_id", "model_id", *NUMBER_RANGES, "output_format")
+VOICE_COLUMNS: Final = ("voice_id", "model_id", *NUMBER_RANGES, "output_format", "dialect")
 """The columns that say how to speak; in most manifests they hold a few combinations."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -70,6 +70,7 @@ class VoiceCells(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     similarity_boost: float | None
     speed: float | None
     output_format: str
+    dialect: str
 
 
 def raise_first(errors: Mapping[str, RowError], *columns: str) -> None:
@@ -114,6 +115,7 @@ def convert_voice(row: Mapping[str, object]) -> VoiceCells:
         similarity_boost=similarity_boost,
         speed=speed,
         output_format=_to_name(row.get("output_format"), "output_format", errors),
+        dialect=_to_name(row.get("dialect"), "dialect", errors),
     )
 
 

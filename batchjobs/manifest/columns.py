@@ -15,7 +15,9 @@ KNOWN_COLUMNS: Mapping[str, str] = {
     "stability": "how even the voice is, 0 to 1",
     "similarity_boost": "how close to the original voice, 0 to 1",
     "speed": "0.7 to 1.2; 1.0 is the voice's own pace",
-    "output_format": "what the service sends: pcm_8000, pcm_16000, pcm_22050 or pcm_24000",
+    "output_format": "what the service sends: pcm_8000, pcm_16000, pcm_22050 or pcm_24000; over HTTP "
+    "pcm_32000 and pcm_48000, too",
+    "dialect": "over HTTP only: auto, emirati or fusha",
     "hotwords": "words to expect in a recording: a,b,c",
     "reference": "the true text of a recording, for its error rates",
     "output": "path of the result below the run folder; its ending picks the format",
@@ -44,7 +46,13 @@ _CLOSE = 0.8
 _TOO_SHORT_TO_GUESS = frozenset({"id"})
 # Data sets have columns like these, which say other things ("keywords", "hot_words").
 _LIKE_OTHERS = frozenset({"hotwords"})
-_GUESSABLE = tuple(name for name in KNOWN_COLUMNS if name not in _TOO_SHORT_TO_GUESS | _LIKE_OTHERS)
+# Names that columns of people's own have: they are only what stands there letter by letter.
+_TAKEN_LITERALLY = frozenset({"dialect"})
+_GUESSABLE = tuple(
+    name
+    for name in KNOWN_COLUMNS
+    if name not in _TOO_SHORT_TO_GUESS | _LIKE_OTHERS | _TAKEN_LITERALLY
+)
 
 
 class RowError(Exception):
@@ -140,7 +148,8 @@ def find_own_name(name: str, present: Collection[str]) -> str:
         present: All the names in the manifest.
     """
     plain = name.strip().casefold()
-    return plain if plain in KNOWN_COLUMNS and plain not in present else name
+    is_known = plain in KNOWN_COLUMNS and plain not in _TAKEN_LITERALLY
+    return plain if is_known and plain not in present else name
 
 
 def is_header(cells: Sequence[str], columns: Sequence[str]) -> bool:

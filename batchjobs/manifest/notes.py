@@ -31,6 +31,7 @@ class Oddity(enum.Enum):
     HEADER_AGAIN = "the header stands again"
     SHORT_ROW = "a row ends before its last fields"
     SPREADSHEET_ID = "an id looks like a number or date that a spreadsheet made"
+    DIALECT_UNUSED = "a dialect is named where none can be asked for"
 
 
 class Notes:
@@ -98,8 +99,17 @@ def _tell_spreadsheet_ids(count: int, where: str) -> str:
     )
 
 
+def _tell_dialects(count: int, where: str) -> str:
+    names = "names" if count == 1 else "name"
+    return (
+        f"{plural(count, 'row')} {names} a dialect ({where}), which has no effect over a WebSocket: it"
+        ' is asked for only by providers with tts_transport = "http"'
+    )
+
+
 _SENTENCES: Final = {
     Oddity.HEADER_AGAIN: _tell_headers,
     Oddity.SHORT_ROW: _tell_short_rows,
     Oddity.SPREADSHEET_ID: _tell_spreadsheet_ids,
+    Oddity.DIALECT_UNUSED: _tell_dialects,
 }

@@ -2,7 +2,7 @@
 
 import difflib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from batchjobs.manifest.cells import (
     NUMBER_RANGES,
     VOICE_COLUMNS,
     Cells,
+    VoiceCells,
     check_range,
     convert_row,
     convert_voice,
@@ -23,7 +24,7 @@ from batchjobs.manifest.cells import (
 from batchjobs.manifest.columns import SOURCES, RowError
 from batchjobs.manifest.hotwords import check_hotwords, read_hotwords
 from batchjobs.manifest.inputs import Inputs
-from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes
+from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes, Oddity
 from batchjobs.manifest.output_rules import check_output
 from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
@@ -32,11 +33,13 @@ from batchjobs.speech import (
     DEFAULT_SIMILARITY_BOOST,
     DEFAULT_SPEED,
     DEFAULT_STABILITY,
-    OUTPUT_FORMATS,
+    DIALECTS,
+    HTTP_OUTPUT_FORMATS,
 )
 
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _VOICES_REMEMBERED = 1_000
+_VOICE_COLUMNS = tuple(column for column in VOICE_COLUMNS if column != "dialect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,8 @@ class Rules:
                 number = getattr(self.defaults, column)
                 if number is not None:
                     check_range(number, column)
-            _check_format(self.defaults.output_format or DEFAULT_OUTPUT_FORMAT)
+            _check_format(self.defaults.output_format or DEFAULT_OUTPUT_FORMAT, HTTP_OUTPUT_FORMATS)
+            _check_dialect(self.defaults.dialect)
             hotwords = read_hotwords(self.defaults.hotwords)
             object.__setattr__(self, "_hotwords", hotwords)
         except RowError as error:
@@ -133,10 +137,9 @@ class Rules:
             return
         yield functools.partial(self._text, cells, source)
         voice = convert_voice(row)
-        for column in voice.errors:
+        for column in voice.errors.keys() - {"dialect"}:
             yield functools.partial(raise_first, voice.errors, column)
-        if voice.output_format:
-            yield functools.partial(_check_format, voice.output_format)
+        yield functools.partial(self._check_way, cells, voice)
 
     def _transcription(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str
@@ -171,6 +174,8 @@ class Rules:
     ) -> Job:
         provider = self._provider(cells, Kind.TTS)
         speech = self._speech(row, provider)
+        if not provider.speaks_over_http and row.get("dialect") in DIALECTS:
+            self.notes.add(Oddity.DIALECT_UNUSED, line, str(row["dialect"]))
         text = self._text(cells, source)
         output = _output(cells, Kind.TTS)
         raise_first(cells.errors, "take")
@@ -209,7 +214,7 @@ class Rules:
             hint = f"did you mean '{close[0]}'?" if close else f"the providers are {known}"
             raise RowError("provider", f"'{shorten(name)}' is no provider", hint=hint)
         path, what = (
-            (provider.tts_path, "text to speech")
+            (provider.speech_path, "text to speech")
             if kind is Kind.TTS
             else (provider.stt_path, "speech to text")
         )
@@ -217,6 +222,13 @@ class Rules:
             hint = "name another in column 'provider', or pass --provider"
             raise RowError("provider", f"'{provider.name}' offers no {what}", hint=hint)
         return provider
+
+    def _check_way(self, cells: Cells, voice: VoiceCells) -> None:
+        """Check what depends on how the provider is asked."""
+        provider = self._provider(cells, Kind.TTS)
+        if voice.output_format:
+            _check_format(voice.output_format, provider.output_formats, provider)
+        self._dialect(voice, provider)
 
     def _speech(self, row: Mapping[str, object], provider: Provider) -> SpeechSettings:
         """Judge how to speak; a combination that was judged before is remembered."""
@@ -239,9 +251,9 @@ class Rules:
         voice_id = cells.voice_id or defaults.voice_id or provider.voice
         if not voice_id:
             raise RowError("voice_id", "is empty", hint="give a voice, or pass --voice")
-        raise_first(cells.errors, *VOICE_COLUMNS)
+        raise_first(cells.errors, *_VOICE_COLUMNS)
         output_format = cells.output_format or defaults.output_format or DEFAULT_OUTPUT_FORMAT
-        _check_format(output_format)
+        _check_format(output_format, provider.output_formats, provider)
         return SpeechSettings(
             voice_id=voice_id,
             model_id=cells.model_id or defaults.model_id or provider.tts_model,
@@ -251,7 +263,23 @@ class Rules:
             ),
             speed=_first(cells.speed, defaults.speed, DEFAULT_SPEED),
             output_format=output_format,
+            dialect=self._dialect(cells, provider),
         )
+
+    def _dialect(self, cells: VoiceCells, provider: Provider) -> str:
+        """Judge the dialect; on a socket a column of this name is somebody's own, and travels along.
+
+        Raises:
+            RowError: It is none, or was asked for by the option where nothing can come of it.
+        """
+        if not provider.speaks_over_http:
+            if self.defaults.dialect:
+                shown = f"'{self.defaults.dialect}' has no effect over a WebSocket"
+                raise RowError("dialect", shown, hint=_over_http(provider))
+            return ""
+        raise_first(cells.errors, "dialect")
+        _check_dialect(cells.dialect)
+        return cells.dialect or self.defaults.dialect
 
 
 def _source(cells: Cells) -> str:
@@ -280,10 +308,29 @@ def _first(*numbers: float | None) -> float:
     return next(number for number in numbers if number is not None)
 
 
-def _check_format(output_format: str) -> None:
-    if output_format not in OUTPUT_FORMATS:
-        hint = f"the formats are {', '.join(OUTPUT_FORMATS)}"
-        raise RowError("output_format", f"'{shorten(output_format)}' is no format", hint=hint)
+def _check_format(
+    output_format: str, formats: Sequence[str], provider: Provider | None = None
+) -> None:
+    if output_format in formats:
+        return
+    if provider is not None and output_format in HTTP_OUTPUT_FORMATS:
+        shown = f"'{output_format}' does not come over a WebSocket"
+        raise RowError("output_format", shown, hint=_over_http(provider))
+    hint = f"the formats are {', '.join(formats)}"
+    raise RowError("output_format", f"'{shorten(output_format)}' is no format", hint=hint)
+
+
+def _check_dialect(dialect: str) -> None:
+    if dialect and dialect not in DIALECTS:
+        hint = f"the dialects are {', '.join(DIALECTS)}"
+        raise RowError("dialect", f"'{shorten(dialect)}' is no dialect", hint=hint)
+
+
+def _over_http(provider: Provider) -> str:
+    return (
+        f'put tts_transport = "http" below [providers.{provider.name}] in batchjobs.toml, or leave it'
+        " out"
+    )
 
 
 def _check_text(text: str, column: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from batchjobs.audio.formats import FORMATS
 from batchjobs.errors import PYTHON_NAMES, ConfigurationError
 from batchjobs.options.setting import describe, name_for_python, setting
-from batchjobs.speech import OUTPUT_FORMATS
+from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS
 
 MOST_SESSIONS: Final = 10_000
 """Open at once with one provider: each has a task that waits for it."""
@@ -94,7 +94,14 @@ class Defaults:
     output_format: str = setting(
         "Sample rate asked of the service, for rows without one.",
         default="",
-        choices=OUTPUT_FORMATS,
+        choices=HTTP_OUTPUT_FORMATS,
+        is_planned=True,
+    )
+    dialect: str = setting(
+        "Dialect asked of the service, for rows without one; for providers with tts_transport = "
+        '"http".',
+        default="",
+        choices=DIALECTS,
         is_planned=True,
     )
     hotwords: str = setting(

@@ -25,8 +25,11 @@ SHORT_DEVIATIONS: Final = 4.2
 _DOUBTED_DEVIATIONS: Final = 3.4
 """The same if all that showed the end is a close, or a short silence, that need not be the end."""
 _DRAINED_RATIO: Final = math.log(1.8)
-"""The same where the service was asked for all that is pending, and closed of itself after it: what
-is left to doubt is that it lost a part, and of texts of signs no voice's length is foreseen well."""
+"""The same where the service was asked for all that is pending, and closed of itself after it, or
+marked the end: what is left to doubt is that it lost a part, and of texts of signs no voice's length
+is foreseen well."""
+_MARKED: Final = frozenset({Ending.DRAINED, Ending.WHOLE_BODY})
+"""Endings where that is all that is left to doubt."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
 _LONG_DEVIATIONS: Final = 7.0
@@ -171,7 +174,7 @@ class SpeechJudge:
         is_hurried = hurry < -max(_HURRIED_RATIO, _HURRIED_DEVIATIONS * expected.deviation)
         # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
         is_mere = ending is Ending.CLOSED_BY_SERVER
-        may_be_cut = doubt is None and (is_mere or (ending is Ending.DRAINED and is_hurried))
+        may_be_cut = doubt is None and (is_mere or (ending in _MARKED and is_hurried))
         is_cut = may_be_cut and _has_abrupt_end(pcm, sample_rate)
         is_hurried = is_hurried and is_cut
         if ending is not Ending.STOPPED:
@@ -235,8 +238,8 @@ class SpeechJudge:
 
     def _doubt_by_pace(self, seconds: float, expected: Expected, ending: Ending) -> Doubt | None:
         """Doubt a length that is far from this voice's."""
-        is_trusted = ending in {Ending.QUIET, Ending.DRAINED}
-        least_ratio = _DRAINED_RATIO if ending is Ending.DRAINED else _SHORT_RATIO
+        is_trusted = ending is Ending.QUIET or ending in _MARKED
+        least_ratio = _DRAINED_RATIO if ending in _MARKED else _SHORT_RATIO
         ratio = math.log(seconds / expected.seconds)
         shown = f"{seconds:.2f} s of audio where this voice needs about {expected.seconds:.1f} s"
         deviations = SHORT_DEVIATIONS if is_trusted else _DOUBTED_DEVIATIONS

@@ -129,7 +129,7 @@ def pcm_of_chunk(data: bytes) -> tuple[bytes, int | None]:
         name, size = struct.unpack_from("<4sI", data, position)
         position += 8
         if name == b"fmt ":
-            sample_rate = _check_format(data, position)
+            sample_rate = check_wav_format(data, position)
         elif name == b"data":
             if not sample_rate:
                 raise ValueError("a WAV whose format does not come before its samples")
@@ -138,7 +138,16 @@ def pcm_of_chunk(data: bytes) -> tuple[bytes, int | None]:
     raise ValueError("a WAV without samples")
 
 
-def _check_format(data: bytes, position: int) -> int:
+def check_wav_format(data: bytes, position: int) -> int:
+    """Read a WAV's format; gives its sample rate.
+
+    Args:
+        data: Holds it.
+        position: Where the format stands.
+
+    Raises:
+        ValueError: Not 16-bit mono PCM.
+    """
     if position + 16 > len(data):
         raise ValueError("a WAV with a short header")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, position)

@@ -17,6 +17,8 @@ from batchjobs.protocol import close_codes
 _QUOTED_CHARACTERS: Final = 500
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
+REDIRECT_HINT: Final = "the key goes to the configured host only; check --base-url"
+
 _STATUSES: Final[dict[str, tuple[type[SessionError], str]]] = {
     "401": (StopError, "check the key, and that it belongs to this service and region"),
     "402": (
@@ -53,6 +55,30 @@ def from_status(status: int, *, retry_after_seconds: float | None = None) -> Ses
     """Classify a refused WebSocket handshake by its HTTP status."""
     shown = f"the service refused the connection with HTTP {status}"
     return _by_status(str(status), shown, str(status), retry_after_seconds)
+
+
+def from_answer(
+    status: int, message: str, *, code: str = "", retry_after_seconds: float | None = None
+) -> SessionError:
+    """Classify the answer to a request over HTTP that brought no audio.
+
+    Args:
+        status: The HTTP status; of a success, the code says what went wrong.
+        message: What the service says; may be empty.
+        code: Its own code; may be empty.
+        retry_after_seconds: How long it asks to wait, if it says.
+    """
+    if 300 <= status < 400:
+        shown = f"the service redirects elsewhere (HTTP {status})"
+        return PermanentError(shown, code=str(status), hint=REDIRECT_HINT)
+    said = quote(message)
+    if status < 300:
+        return from_code(code, said or "no audio")
+    shown = f"the service answered HTTP {status}" + (f": {said}" if said else "")
+    code = quote(code) or str(status)
+    if status == 408:  # it waited for our request in vain
+        return TransientError(shown, code=code)
+    return _by_status(str(status), shown, code, retry_after_seconds)
 
 
 def _by_status(status: str, shown: str, code: str, retry_after: float | None) -> SessionError:

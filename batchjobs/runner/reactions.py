@@ -86,6 +86,7 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
         outage_limit_seconds: After how long the run ends.
         mute_texts: Texts that it took and left without any audio, before it was proven.
         has_spoken: Whether it has given results to earlier runs in this folder.
+        speaks_over_http: Whether texts are sent to it over HTTP.
     """
 
     name: str
@@ -97,6 +98,7 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     outage_limit_seconds: float = float("inf")
     mute_texts: int = 0
     has_spoken: bool = False
+    speaks_over_http: bool = False
 
 
 class Contact(enum.Enum):
@@ -241,10 +243,17 @@ def _find_mute(ticket: TicketFacts, service: ServiceFacts, error: SessionError) 
     if not isinstance(error, MuteError) or service.is_proven or service.mute_texts < enough:
         return None
     name = service.name
+    if service.speaks_over_http:
+        return _stop(
+            f"{name} took the text of '{ticket.job}', and {error.message}",
+            f"try 'batchjobs probe {name}', another --model or --voice, or look at the service's "
+            "status page; the other texts were not sent",
+        )
     return _stop(
         f"{name} connected, initialised and took the text of '{ticket.job}', and {error.message}",
-        f"hosted speech sockets have been seen to do so: try 'batchjobs probe {name}', another "
-        "--model or --voice, or look at the service's status page; the other texts were not sent",
+        f"hosted speech sockets have been seen to do so while HTTP speaks: put tts_transport = "
+        f"\"http\" below [providers.{name}] in batchjobs.toml ('batchjobs probe {name}' tries both), "
+        "or try another --model or --voice; the other texts were not sent",
     )
 
 

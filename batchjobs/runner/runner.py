@@ -63,6 +63,8 @@ class Runner:
             for service in run.services.values():
                 if service.pool is not None:
                     nursery.start_soon(service.pool.run)
+                if service.http is not None:
+                    nursery.start_soon(service.http.run)
             try:
                 if noted is not None:
                     await nursery.start(self._watch_signals, noted)

@@ -32,13 +32,15 @@ from batchjobs.runner.reactions import Contact, ServiceFacts, find_contact
 from batchjobs.session import (
     ConnectionPool,
     Endpoint,
+    HttpLine,
+    HttpTtsSession,
     SttSession,
     TtsSession,
     chunk_seconds_of,
     recording_chunks,
 )
 
-Session = TtsSession | SttSession
+Session = TtsSession | HttpTtsSession | SttSession
 Result = TtsResult[ReceivedAudio] | SttResult
 
 _logger = logging.getLogger(__name__)
@@ -113,6 +115,7 @@ class Service:
         self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
         self.pool = ConnectionPool(endpoint, self._may_open_another) if options.preopen else None
+        self.http = HttpLine(endpoint, most=self.most) if provider.speaks_over_http else None
         self._budget = budget
         self._tell = tell
         self._notify = notify
@@ -211,12 +214,17 @@ class Service:
             )
         speech = segment.speech
         assert speech is not None
-        voice = f"{speech.model_id}/{speech.voice_id}"
+        voice = "/".join(filter(None, (speech.model_id, speech.voice_id, speech.dialect)))
+        judge = self._tts_rates.make_judge(voice=voice, spoken=segment.text, speed=speech.speed)
+        if self.http is not None:
+            return HttpTtsSession(
+                self.http, segment, judge=judge, on_proven=self.prove, audio=audio
+            )
         return TtsSession(
             self.endpoint,
             segment,
             texts=text.split_messages(segment.text),
-            judge=self._tts_rates.make_judge(voice=voice, spoken=segment.text, speed=speech.speed),
+            judge=judge,
             pool=self.pool,
             on_proven=self.prove,
             audio=audio,
@@ -347,4 +355,5 @@ class Service:
             outage_limit_seconds=self.endpoint.provider.outage_limit_seconds,
             mute_texts=len(self._mute_keys),
             has_spoken=self._has_spoken,
+            speaks_over_http=self.endpoint.provider.speaks_over_http,
         )

@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 from batchjobs.jobs import Kind
 from batchjobs.protocol.conversation import LISTEN, STT, TTS, Wire
@@ -20,6 +20,7 @@ _WIRES: Final = {
     f"{BASE_PATH}/websocket/speech-to-text": STT,
     f"{BASE_PATH}/listen": LISTEN,
 }
+_SPEECH_PATH: Final = f"{BASE_PATH}/text-to-speech/"
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _KEY_PARAMETERS: Final = frozenset({"x-api-key", "token", "api_key"})
 _BEARER: Final = b"bearer "
@@ -82,19 +83,64 @@ def examine(
         settings: The server's.
         port: The port it listens on.
     """
+    parts = _examine_origin(target, host, headers, settings, port)
+    if isinstance(parts, Refusal):
+        return parts
+    wire = _WIRES.get(parts.path)
+    if wire is None:
+        return Refusal(status=404, reason="no such path")
+    return _examine_keys(wire, parts.query, headers, settings.token)
+
+
+def examine_speech(
+    *,
+    target: str,
+    host: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    settings: ServerSettings,
+    port: int,
+) -> Refusal | str:
+    """Decide on a request for speech over HTTP.
+
+    Args:
+        target: As for `examine`, and so are the others.
+        host: The same.
+        headers: The same.
+        settings: The same.
+        port: The same.
+
+    Returns:
+        The model that it asks for, or why it is refused.
+    """
+    parts = _examine_origin(target, host, headers, settings, port)
+    if isinstance(parts, Refusal):
+        return parts
+    model = unquote(parts.path.removeprefix(_SPEECH_PATH))
+    if not parts.path.startswith(_SPEECH_PATH) or not model:
+        return Refusal(status=404, reason="no such path")
+    keys = [*_keys_in_query(parts.query), *_keys_in_headers(headers)]
+    if not keys or not all(key_matches(key, settings.token) for key in keys):
+        return Refusal(status=401, reason="Invalid API key", error_code=INVALID_KEY)
+    return model
+
+
+def _examine_origin(
+    target: str,
+    host: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    settings: ServerSettings,
+    port: int,
+) -> Refusal | SplitResult:
+    """See that a request is meant for us, and comes from no page of a stranger's; gives its target."""
     if not _host_is_ours(host, settings.host, port):
         return Refusal(status=403, reason="this Host is not served here")
     origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
     if any(origin not in settings.allowed_origins for origin in origins):
         return Refusal(status=403, reason="this Origin is not allowed")
     try:
-        parts = urlsplit(target)
+        return urlsplit(target)
     except ValueError:
         return Refusal(status=400, reason="the target is no URL")
-    wire = _WIRES.get(parts.path)
-    if wire is None:
-        return Refusal(status=404, reason="no such path")
-    return _examine_keys(wire, parts.query, headers, settings.token)
 
 
 def _examine_keys(

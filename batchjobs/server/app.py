@@ -7,6 +7,7 @@ import itertools
 import logging
 import math
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, assert_never
 
@@ -23,13 +24,22 @@ from batchjobs.jobs import Kind
 from batchjobs.protocol import close_codes
 from batchjobs.protocol.conversation import LISTEN, TTS, Wire
 from batchjobs.protocol.messages import Failure
-from batchjobs.server.admission import BASE_PATH, Admission, Refusal, SessionRate, examine
+from batchjobs.server.admission import (
+    BASE_PATH,
+    Admission,
+    Refusal,
+    SessionRate,
+    examine,
+    examine_speech,
+)
 from batchjobs.server.connection import Connection
 from batchjobs.server.engines import registry
 from batchjobs.server.engines.interface import Recogniser, Synthesiser
 from batchjobs.server.error_replies import close_code_of
 from batchjobs.server.fault_injection import FaultInjector
 from batchjobs.server.faults import Dice, Fault, FaultName
+from batchjobs.server.http_connection import HttpConnection, HttpRequest, PeerGoneError
+from batchjobs.server.http_speech import HttpSpeech
 from batchjobs.server.listen_session import ListenSession
 from batchjobs.server.session_log import SessionEntry, SessionLog
 from batchjobs.server.settings import ServerSettings
@@ -151,6 +161,9 @@ class _Server:
     async def _serve(self, nursery: trio.Nursery, stream: trio.SocketStream) -> None:
         self._greeting.add(stream)
         try:
+            if await self._speaks_http(stream):
+                await self._serve_http(stream)
+                return
             greeted = await self._greet(nursery, stream)
         finally:
             self._greeting.discard(stream)
@@ -161,6 +174,65 @@ class _Server:
         await self._run(connection, admission)
         await connection.close(close_codes.NORMAL)
         self._admitted.discard(stream)
+
+    async def _speaks_http(self, stream: trio.SocketStream) -> bool:
+        """Whether the client posts; a socket begins with GET. What it sends stays to be read."""
+        with trio.move_on_after(self._settings.handshake_seconds):
+            first = await stream.socket.recv(1, socket.MSG_PEEK)
+            return first == b"P"
+        return False
+
+    async def _serve_http(self, stream: trio.SocketStream) -> None:
+        """Answer the requests of a connection, one after the other."""
+        connection = HttpConnection(stream, self._settings)
+        with contextlib.suppress(PeerGoneError):
+            while (request := await connection.receive_request()) is not None:
+                self._greeting.discard(stream)
+                try:
+                    await self._answer(connection, request, stream)
+                finally:
+                    self._admitted.discard(stream)
+                if not connection.begin_next():
+                    return
+
+    async def _answer(
+        self, connection: HttpConnection, request: HttpRequest, stream: trio.SocketStream
+    ) -> None:
+        model = examine_speech(
+            target=request.target,
+            host=request.host,
+            headers=request.headers,
+            settings=self._settings,
+            port=self._port,
+        )
+        if isinstance(model, Refusal):
+            await connection.refuse(model)
+            return
+        fault = None
+        refusal = self._refusal_of_load()
+        if refusal is None:
+            fault = self._dice.choose(Kind.TTS, open_sessions=len(self._admitted) + 1)
+            refusal = _http_refusal_by(fault)
+        if refusal is not None:
+            await connection.refuse(refusal)
+            return
+        self._admitted.add(stream)
+        faults = FaultInjector(fault)
+        entry = SessionEntry(
+            self._log, session=next(self._numbers), kind=Kind.TTS, fault=faults.fault_name
+        )
+        try:
+            await HttpSpeech(
+                connection=connection,
+                model=model,
+                settings=self._settings,
+                synthesiser=self._synthesiser,
+                limiter=self._limiter,
+                entry=entry,
+                faults=faults,
+            ).run(request.body)
+        finally:
+            entry.end(complete=False)  # does nothing if the session has said how it ended
 
     async def _greet(
         self, nursery: trio.Nursery, stream: trio.SocketStream
@@ -320,6 +392,20 @@ def _refusal_by(fault: Fault | None) -> Refusal | None:
             return Refusal(status=429, reason=reason, retry_after_seconds=int(fault.argument))
         case _:
             return None
+
+
+def _http_refusal_by(fault: Fault | None) -> Refusal | None:
+    """Give the answer to a request that a fault puts in place of audio, if it is one of these."""
+    if fault is None:
+        return None
+    match fault.name:
+        case FaultName.THROTTLE:
+            return Refusal(status=429, reason="too many sessions at once", retry_after_seconds=1)
+        case FaultName.ERROR | FaultName.ERROR_STRING:
+            status = max(400, int(fault.argument[:3]))
+            return Refusal(status=status, reason="a fault was asked for", error_code=fault.argument)
+        case _:
+            return _refusal_by(fault)
 
 
 async def _reject(request: WebSocketRequest, refusal: Refusal) -> None:

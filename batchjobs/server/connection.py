@@ -14,7 +14,8 @@ from batchjobs.protocol.messages import Role
 from batchjobs.server.fault_injection import Action, Close, Drop, FaultInjector, Hang, Raw, Say
 from batchjobs.server.settings import ServerSettings
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""A linger time of nothing: closed, the connection is reset."""
 _NORMAL_CODES: Final = frozenset({close_codes.NORMAL, close_codes.GOING_AWAY, close_codes.NO_CODE})
 
 
@@ -135,7 +136,7 @@ class Connection:
         await self._reset()
 
     async def _reset(self) -> None:
-        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         await trio.aclose_forcefully(self._stream)
         await self._wait_closed()
 

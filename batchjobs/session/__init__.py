@@ -3,6 +3,8 @@
 from batchjobs.session.dial import Dial, dial_tcp
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import CONNECTION_CODE
+from batchjobs.session.http_line import HttpLine, require_http
+from batchjobs.session.http_tts import HttpTtsSession
 from batchjobs.session.pool import ConnectionPool
 from batchjobs.session.stt import RECORDING_CODE, SttSession, chunk_seconds_of, recording_chunks
 from batchjobs.session.tts import TtsSession
@@ -13,9 +15,12 @@ __all__ = [
     "ConnectionPool",
     "Dial",
     "Endpoint",
+    "HttpLine",
+    "HttpTtsSession",
     "SttSession",
     "TtsSession",
     "chunk_seconds_of",
     "dial_tcp",
     "recording_chunks",
+    "require_http",
 ]

@@ -67,6 +67,19 @@ def translate(error: Exception, *, was_open: bool) -> SessionError:
     return TransientError(f"no connection: {shown}", code=CONNECTION_CODE)
 
 
+def translate_answer(error: Exception, *, has_head: bool) -> SessionError:
+    """Translate what a client of HTTP raises where an answer is none, or breaks off.
+
+    Args:
+        error: What was raised.
+        has_head: Whether the answer had begun.
+    """
+    if not has_head and any(isinstance(reason, h11.ProtocolError) for reason in _chain(error)):
+        return TransientError("the service does not speak HTTP", code="protocol")
+    shown = "the answer ended early" if has_head else "the service closed it without an answer"
+    return TransientError(f"the connection broke: {shown}", code=str(close_codes.ABNORMAL))
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Walk down an error's causes, and through all the members of groups."""
     found: list[BaseException | None] = [error]

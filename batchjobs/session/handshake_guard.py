@@ -85,7 +85,6 @@ def _refusal(status: int, retry_after: re.Match[bytes] | None) -> SessionError:
     """
     if 300 <= status < 400:
         shown = f"the service redirects elsewhere (HTTP {status})"
-        hint = "the key goes to the configured host only; check --base-url"
-        return PermanentError(shown, code=str(status), hint=hint)
+        return PermanentError(shown, code=str(status), hint=error_codes.REDIRECT_HINT)
     seconds = float(retry_after[1]) if retry_after else None
     return error_codes.from_status(status, retry_after_seconds=seconds)

@@ -25,6 +25,10 @@ class ReadyStream(trio.abc.Stream):
         self._socket = stream.socket
         self._has_likely_more = False
 
+    def has_data(self) -> bool:
+        """Whether there is something to read, or the peer has closed."""
+        return bool(self._socket.is_readable())
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send as the stream below does."""
         await self._stream.send_all(data)

@@ -45,7 +45,7 @@ def test_a_row_becomes_a_job_with_everything_it_says(tmp_path: Path) -> None:
     assert job.provider == "munsit"
     assert job.text == SENTENCE
     assert job.speech is not None
-    assert dataclasses.astuple(job.speech) == ("v", "m", 0.0, 1.0, 1.1, "pcm_8000")
+    assert dataclasses.astuple(job.speech) == ("v", "m", 0.0, 1.0, 1.1, "pcm_8000", "")
     assert job.output == "فصل/01.wav"
     assert job.take == 2
     assert job.row == columns
@@ -91,7 +91,7 @@ def test_empty_cells_take_the_defaults_then_the_providers(tmp_path: Path) -> Non
     job = read_job(tmp_path, content, defaults=defaults)
     assert job.provider == "faseeh"
     assert job.speech is not None
-    assert dataclasses.astuple(job.speech) == ("dv", "dm", 0.1, 0.2, 0.9, "pcm_16000")
+    assert dataclasses.astuple(job.speech) == ("dv", "dm", 0.1, 0.2, 0.9, "pcm_16000", "")
     local = read_job(tmp_path, content)
     assert local.provider == "local"
     assert local.speech is not None
@@ -102,6 +102,7 @@ def test_empty_cells_take_the_defaults_then_the_providers(tmp_path: Path) -> Non
         0.75,
         1.0,
         "pcm_24000",
+        "",
     )
 
 
@@ -176,7 +177,7 @@ def test_the_columns_are_those_the_rules_know() -> None:
     """The table for help texts has every column of the design, each with its meaning."""
     names = (
         "id text text_file audio voice_id model_id stability similarity_boost speed output_format "
-        "hotwords reference output take provider"
+        "dialect hotwords reference output take provider"
     )
     assert " ".join(KNOWN_COLUMNS) == names
     assert all(KNOWN_COLUMNS.values())
