@@ -7,7 +7,7 @@
         print(result["id"], result["output"])
 
 Functions do what the commands do, under the same names: `plan`, `run`, `status`, `verify`, `accept`,
-`review`, `check`, `scan`, `bind`, `export`, `prune`, `probe`. `read_results` gives what ``batchjobs results`` prints; `read_book` and
+`review`, `check`, `scan`, `bind`, `export`, `prune`, `probe`, `watch`. `health` is ``batchjobs status --health``. `read_results` gives what ``batchjobs results`` prints; `read_book` and
 `write_manifest` are ``batchjobs book``, and `write_report` is ``batchjobs report``. `run_async` is `run`
 for programs that use trio.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batchjobs.api.accept import AcceptReport, accept
     from batchjobs.api.check import check
     from batchjobs.api.check_report import CheckReport
+    from batchjobs.api.health import health
     from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
     from batchjobs.api.prune import Pruned, PruneReport, prune
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from batchjobs.options import Defaults, Options
     from batchjobs.options.audiobook import BindSettings
     from batchjobs.options.dataset import ExportSettings
+    from batchjobs.options.health import HealthSettings
     from batchjobs.options.watching import WatchSettings
+    from batchjobs.outputs.health import Health
     from batchjobs.outputs.reports import read_results
     from batchjobs.outputs.summary import RunSummary
     from batchjobs.planning.plan import Plan
@@ -72,6 +75,8 @@ __all__ = [
     "Event",
     "ExportReport",
     "ExportSettings",
+    "Health",
+    "HealthSettings",
     "JobFinished",
     "JobRecord",
     "JobRetried",
@@ -103,6 +108,7 @@ __all__ = [
     "check",
     "errors",
     "export",
+    "health",
     "plan",
     "probe",
     "prune",

@@ -85,6 +85,7 @@ COVERED = {
     "api/review": "outputs/decided outputs/decisions",
     "api/prune": "outputs/pruning cli/commands/prune checkpoint/leftovers",
     "api/run": "execute prepare report request",
+    "outputs/health": "api/health options/health",
     "api/watch": "lookout watching outputs/heartbeat options/watching cli/commands/watch",
     "api/check": "check_report checking hearing judging survey takes",
     "audio/encoding": "formats",

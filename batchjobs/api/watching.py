@@ -107,6 +107,8 @@ class Watch:
         self._heart = Heartbeat(
             pid=os.getpid(), every_seconds=settings.every_seconds, folder=str(folder.resolve())
         )
+        self._news = trio.Event()
+        """Set when whoever looks from outside should know at once."""
         self._idle_scope = trio.CancelScope()
         self._signal_number = 0
         self._error: BatchjobsError | None = None
@@ -190,7 +192,9 @@ class Watch:
         while True:
             self._heart.waiting, self._heart.odd = self._lookout.waiting, self._lookout.odd
             await trio.to_thread.run_sync(write_heartbeat, self._request.folder, self._heart)
-            await trio.sleep(_HEARTBEAT_SECONDS)
+            self._news = trio.Event()
+            with trio.move_on_after(_HEARTBEAT_SECONDS):
+                await self._news.wait()
             await self._tend()
 
     # -- waiting --------------------------------------------------------------------------------
@@ -313,6 +317,7 @@ class Watch:
         """Note what keeps the watch from its work, and tell it if it is another thing than before."""
         before, self._trouble = self._heart.trouble, error
         self._heart.trouble = "" if error is None else error.describe()
+        self._news.set()
         if error is not None and not before:
             self._heart.trouble_since = time.time()
         if error is None and before:

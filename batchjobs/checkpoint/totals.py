@@ -81,6 +81,18 @@ class SpentTotal(NamedTuple):
     audio_seconds: float
 
 
+class Pace(NamedTuple):
+    """How sessions went last.
+
+    Attributes:
+        moved_at: Unix time at which one last led to a result; 0 if none has.
+        failure: What the last one that ended said, if it led to none.
+    """
+
+    moved_at: float
+    failure: str
+
+
 class UnsettledTotal(NamedTuple):
     """The rows of a provider that have no answer yet, and what they are to send."""
 
@@ -128,6 +140,10 @@ SELECT date(started_at, 'unixepoch', 'localtime'), sent.provider,
     count(*), sum(sent.characters), sum(sent.audio_seconds)
 FROM attempts AS sent LEFT JOIN rows ON rows.id = sent.job
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
+_PACE = """
+SELECT coalesce((SELECT max(ended_at) FROM attempts WHERE result IN ('done', 'kept')), 0),
+    coalesce((SELECT CASE WHEN result IN ('done', 'kept') THEN '' ELSE message END FROM attempts
+              WHERE ended_at IS NOT NULL ORDER BY number DESC LIMIT 1), '')"""
 _UNSETTLED = """
 SELECT provider, count(*), sum(characters), sum(seconds) FROM rows
 WHERE provider <> '' AND NOT EXISTS (
@@ -167,3 +183,7 @@ class Totals:
     def sum_unsettled(self) -> list[UnsettledTotal]:
         """Sum the rows that have no answer yet, by provider."""
         return self._database.select(_UNSETTLED, (), UnsettledTotal._make)
+
+    def find_pace(self) -> Pace:
+        """Say how sessions went last."""
+        return self._database.select(_PACE, (), Pace._make)[0]

@@ -45,6 +45,10 @@ async def run_within_trio(options: batchjobs.Options) -> batchjobs.RunReport:
     return await batchjobs.run_async("talks.csv", options, observe=watch)
 
 
+async def watch_within_trio(options: batchjobs.Options) -> batchjobs.WatchReport:
+    return await batchjobs.watch_async("inbox", options, observe=watch)
+
+
 book: batchjobs.Book = batchjobs.read_book("alice.epub")
 chapters: tuple[batchjobs.Chapter, ...] = book.chapters
 assert_type(batchjobs.write_manifest(book, [1], Path("alice.jsonl")), int)
@@ -67,6 +71,14 @@ for result in batchjobs.read_results(report.folder):
     assert_type(result, dict[str, object])
 status: batchjobs.RunStatus = batchjobs.status(report.folder)
 assert_type((status.done, status.is_running), tuple[int, bool])
+well: batchjobs.Health = batchjobs.health(
+    report.folder, batchjobs.HealthSettings(stuck_minutes=60)
+)
+assert_type(well.reason, str)
+watched: batchjobs.WatchReport = batchjobs.watch(
+    "inbox", batchjobs.Options(provider="munsit"), batchjobs.WatchSettings(beside=True)
+)
+assert_type(watched.rounds, int)
 verified: batchjobs.VerifyReport = batchjobs.verify(report.folder)
 assert_type(verified.wrong, tuple[str, ...])
 accepted: batchjobs.AcceptReport = batchjobs.accept(report.folder, every=True)

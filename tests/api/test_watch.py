@@ -84,7 +84,12 @@ def test_what_arrives_is_heard_once_whatever_kills_the_watch(tmp_path: Path) -> 
             until((tmp_path / "done/a.wav").exists)
             refused = call("watch", *options, cwd=tmp_path, expect=75, BATCHJOBS_LOCAL_KEY=KEY)
             assert "another run is going on" in refused.stderr
+            well = call("status", run, "--health", cwd=tmp_path)
+            assert well.stdout == "OK: going on: 1 of 1 job done\n"
             process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE_SECONDS)
+        killed = call("status", run, "--health", "--json", cwd=tmp_path, expect=2)
+        assert json.loads(killed.stdout)["health"] == "critical"
         record(inbox / "سنة ١٩٤٨" / "b.wav", ARABIC[2])
         with watching(tmp_path, *options) as process:
             until((tmp_path / "done/سنة ١٩٤٨/b.wav").exists)
@@ -149,6 +154,8 @@ def test_what_needs_a_person_ends_a_watch_and_what_passes_is_waited_for(tmp_path
     with watching(tmp_path, "in", *nowhere) as process:
         until(lambda: "waiting: " in said(tmp_path))
         assert process.poll() is None
+        health = call("status", "outputs/in", "--health", cwd=tmp_path, expect=2)
+        assert health.stdout.startswith("CRITICAL: waiting for")
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -17,8 +17,10 @@ from batchjobs.cli.console import (
 )
 from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.next_step import command_of, next_step
-from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
+from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option, setting_options
 from batchjobs.formatting import plural
+from batchjobs.options import fill, settings_of
+from batchjobs.options.health import HealthSettings
 
 if TYPE_CHECKING:
     from batchjobs.api.status import RunStatus
@@ -26,12 +28,33 @@ if TYPE_CHECKING:
 
 @click.command()
 @RUN_FOLDER
+@option(
+    "--health",
+    "asks_health",
+    is_flag=True,
+    help="Say in one line whether all is well, for monitoring: the exit code is 0, 1 or 2.",
+)
+@setting_options(settings_of(HealthSettings))
 @json_option
 @config_option
-def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
-    """Say where a run stands, also while it is going on."""
+def status(
+    folder: Path,
+    *,
+    asks_health: bool,
+    as_json: bool,
+    config: Path | None,
+    **given: object,
+) -> None:
+    """Say where a run stands, also while it is going on.
+
+    With --health it is one line, and the exit code is 0 (OK: it is going on and moves, or all is done),
+    1 (WARNING: too many jobs failed or are suspect) or 2 (CRITICAL: nothing runs although there is work
+    or a watch, work leads to nothing, a watch waits for something, or the last run was stopped).
+    """
     from batchjobs.api.status import status as find_status
 
+    if asks_health:
+        _tell_health(folder, fill(HealthSettings, given), as_json=as_json)
     with exit_on_error():
         found = find_status(folder, config_file=config)
     if as_json:
@@ -43,6 +66,19 @@ def status(folder: Path, *, as_json: bool, config: Path | None) -> None:
         return
     for line in _describe(found, folder):
         say(line)
+
+
+def _tell_health(folder: Path, settings: HealthSettings, *, as_json: bool) -> NoReturn:
+    """Say whether all is well, and exit accordingly."""
+    from batchjobs.api.health import health
+
+    with exit_on_error():
+        found = health(folder, settings)
+    if as_json:
+        print_json({"health": found.level.name.lower(), "reason": found.reason})
+    else:
+        say(f"{found.level.name}: {found.reason}")
+    raise SystemExit(found.level.value)
 
 
 def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
