@@ -34,6 +34,7 @@ __all__ = [
     "SuspectError",
     "ThrottledError",
     "TimedOutError",
+    "TrackMissingError",
     "TransientError",
     "UntrustedError",
     "UsageError",
@@ -104,6 +105,10 @@ class RecordingError(ManifestError):
 
 class DecoderMissingError(RecordingError):
     """A recording is good, and what reads its kind comes with an extra that is not installed."""
+
+
+class TrackMissingError(RecordingError):
+    """A recording has fewer audio tracks than its row asks for."""
 
 
 class ReviewError(ManifestError):

@@ -70,6 +70,62 @@ class SpeechSettings:
         return int(self.output_format.removeprefix("pcm_"))
 
 
+class Channels(enum.StrEnum):
+    """Which channels of a recording are heard."""
+
+    MIX = "mix"
+    """All of them as one."""
+    APART = "apart"
+    """Each by itself: the sides of a call."""
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class Hearing(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a recording is to be heard, as far as its row says.
+
+    Attributes:
+        channels: Which of its channels.
+        names: Who is on each channel, where they are heard apart; empty for the usual names.
+        track: Which of a film's audio tracks, from 1; 0 for its default one.
+    """
+
+    channels: Channels = Channels.MIX
+    names: tuple[str, ...] = ()
+    track: int = 0
+
+
+AS_IT_IS = Hearing()
+"""Without a wish: the channels as one, of the default track."""
+
+
+class SideState(enum.StrEnum):
+    """What became of a channel that was to be heard apart."""
+
+    HEARD = "heard"
+    SILENT = "silent"
+    """There is no speech in it, and nothing of it was sent."""
+    SAME = "same"
+    """It is what another one is, with which it was heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A channel of a recording whose channels were heard apart.
+
+    Attributes:
+        name: Who is on it.
+        channel: Its number, from 1.
+        state: What became of it.
+        same_as: The number of the channel that it is the same as; 0 of none.
+    """
+
+    name: str
+    channel: int
+    state: SideState = SideState.HEARD
+    same_as: int = 0
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One valid row of a manifest; a struct, because a million are made (0.2 us each, not 1.6).
 
@@ -83,6 +139,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         speech: How to speak it; None for a transcription.
         audio: Absolute path of the recording to transcribe; empty for a synthesis.
         hotwords: Words to expect in it.
+        hearing: What of the recording is heard.
         output: The row's own path of the result below the run folder; empty for the default.
         take: Makes two equal rows two purchases.
         reference: The true text of a recording, if known.
@@ -98,6 +155,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechSettings | None = None
     audio: str = ""
     hotwords: tuple[str, ...] = ()
+    hearing: Hearing = AS_IT_IS
     output: str = ""
     take: int = 0
     reference: str = ""
@@ -168,6 +226,7 @@ class Segment:
         audio: Absolute path of the recording.
         audio_seconds: Length of the recording.
         hotwords: Words to expect in it.
+        hearing: What of it is heard.
     """
 
     key: str
@@ -177,6 +236,7 @@ class Segment:
     audio: str = ""
     audio_seconds: float = 0.0
     hotwords: tuple[str, ...] = ()
+    hearing: Hearing = AS_IT_IS
 
 
 class Ending(enum.StrEnum):
@@ -323,7 +383,7 @@ def sum_evidence(evidence: Sequence[Evidence]) -> Evidence | None:
     )
 
 
-def make_segment_key(
+def make_segment_key(  # noqa: PLR0913  # each determines the result
     *,
     kind: Kind,
     service: str,
@@ -332,6 +392,7 @@ def make_segment_key(
     text: str = "",
     audio_sha256: str = "",
     hotwords: Collection[str] = (),
+    hearing: Hearing = AS_IT_IS,
     take: int = 0,
 ) -> str:
     """Hash all that determines a segment's result.
@@ -344,6 +405,7 @@ def make_segment_key(
         text: What to speak, byte for byte: no normalisation, a diacritic more is another text.
         audio_sha256: Hash of the recording's file.
         hotwords: Words to expect in it; their order makes no difference.
+        hearing: What of it is heard; the names of its sides change nothing that is bought.
         take: Tells equal purchases apart.
 
     Returns:
@@ -361,6 +423,8 @@ def make_segment_key(
     ]
     if hotwords:  # else the key of before there were any
         content.append({"hotwords": sorted(set(hotwords))})
+    if (hearing.channels, hearing.track) != (AS_IT_IS.channels, AS_IT_IS.track):
+        content += [hearing.channels, hearing.track]
     return hashlib.sha256(orjson.dumps(content)).hexdigest()
 
 

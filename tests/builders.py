@@ -28,10 +28,12 @@ EAGER: Final = replace(HOSTED, close_drains=True, transcript_per_chunk=True, pac
 ARABIC: Final = "مَرْحَبًا ‌بِكُـــم‍ ٤٥ x"
 TO_VERSION_4: Final = (
     "DROP TABLE checks; DROP TABLE reviews; DROP TABLE tracks; DROP TABLE loudness;"
-    " DROP TABLE parts; DROP TABLE groups; PRAGMA user_version = 4;"
+    " DROP TABLE parts; DROP TABLE groups; DROP TABLE shapes; PRAGMA user_version = 4;"
 )
 """Makes of a checkpoint one of an earlier version."""
-TO_VERSION_5: Final = "DROP TABLE parts; DROP TABLE groups; PRAGMA user_version = 5;"
+TO_VERSION_5: Final = (
+    "DROP TABLE shapes; DROP TABLE parts; DROP TABLE groups; PRAGMA user_version = 5;"
+)
 READY: Final = '{"type":"connectionInitialized"}'
 
 

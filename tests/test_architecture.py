@@ -94,6 +94,7 @@ COVERED = {
     "audiobook/binding": "album files kinds options/audiobook cli/commands/bind",
     "audio/mpeg": "chatter",
     "audio/parts": "flac ogg",
+    "audio/sides": "likeness",
     "audio/riff": "au chunks iff trailers",
     "audiobook/loudness": "blocks coding filters meter rehearsal",
     "book/epub": "chapters prose",

@@ -216,7 +216,7 @@ def score_transcript(record: JobRecord, *, reference: str, steps: frozenset[Step
         reference: The true text.
         steps: What makes no difference.
     """
-    found = compare(reference, record.text, steps)
+    found = compare(reference, record.said, steps)
     return CheckRecord(
         id=record.id,
         sha256=record.files[0].sha256,

@@ -64,7 +64,7 @@ def mix_channels(blocks: Iterable[_Block], sample_rate: int) -> Iterator[_Block]
             signs = (1,) * block.shape[1]
         begin = 0
         pieces = []
-        products: _Products = _measure_products(block, window, step).tolist()
+        products: _Products = measure_products(block, window, step).tolist()
         for at, wanted in delays.watch(block, products, signs):
             place = at * window
             pieces += [_mix(block[begin:place], signs)] if place > begin else []
@@ -72,6 +72,18 @@ def mix_channels(blocks: Iterable[_Block], sample_rate: int) -> Iterator[_Block]
             begin, signs = place + len(pieces[-1]), wanted
         rest = _mix(block[begin:], signs)
         yield np.concatenate([*pieces, rest]) if pieces else rest
+
+
+def take_channels(blocks: Iterable[_Block], channels: tuple[int, ...]) -> Iterator[_Block]:
+    """Take some of the channels; where there are fewer, the first.
+
+    Args:
+        blocks: Frames by channels.
+        channels: Which, from 0.
+    """
+    for block in blocks:
+        there = [channel for channel in channels if channel < block.shape[1]] or [0]
+        yield np.ascontiguousarray(block[:, there])
 
 
 def align_block(frames: int, sample_rate: int) -> int:
@@ -180,7 +192,7 @@ def _cut_rest(rest: _Block, window: int) -> Iterator[_Block]:
     yield from (piece for piece in (rest[:whole], rest[whole:]) if len(piece))
 
 
-def _measure_products(block: _Block, window: int, step: int) -> _Block:
+def measure_products(block: _Block, window: int, step: int) -> _Block:
     """Measure of each window how alike its channels are: the products of each two, by window."""
     width = min(window, len(block))
     # Copied, each channel by itself: of numbers that lie apart, all this took six times as long.

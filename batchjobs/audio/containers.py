@@ -20,7 +20,8 @@ from batchjobs.audio.source import (
     size_of,
 )
 from batchjobs.audio.timeline import TimeLine
-from batchjobs.errors import DecoderMissingError, RecordingError
+from batchjobs.errors import DecoderMissingError, RecordingError, TrackMissingError
+from batchjobs.formatting import plural
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -95,17 +96,19 @@ _SLACK_SECONDS: Final = 1
 
 @contextmanager
 def open_container(
-    path: Path, file: BufferedReader, container: Container, part: Part
+    path: Path, file: BufferedReader, container: Container, part: Part, track: int = 0
 ) -> Iterator[Source]:
-    """Open a container's audio: its default track, or the first that is read here.
+    """Open a container's audio: one of its tracks.
 
     Args:
         path: The recording.
         file: The same, open; nothing else is opened, whatever it refers to.
         container: What its first bytes say that it is.
         part: Where it begins and ends.
+        track: Which, from 1; 0 for the default one, or the first that is read here.
 
     Raises:
+        TrackMissingError: There is no such track.
         RecordingError: The extra ``book`` is not installed; the file is damaged or cut off, or holds
             no audio that is read.
     """
@@ -118,15 +121,15 @@ def open_container(
         ) from error
     av.logging.set_level(None)
     try:
-        frames = part.frames or _count_frames(path, file, container, part)
-        with _demux(file, container, part) as (demuxer, stream):
+        frames = part.frames or _count_frames(path, file, container, part, track)
+        with _demux(file, container, part, track) as (demuxer, stream):
             recording = Recording(
                 path=path,
                 container=container,
                 sample_rate=stream.rate,
                 channels=stream.channels,
                 frames=frames,
-                track=1 + [track.index for track in demuxer.streams.audio].index(stream.index),
+                track=1 + [each.index for each in demuxer.streams.audio].index(stream.index),
                 tracks=len(demuxer.streams.audio),
             )
             slack = stream.rate * _SLACK_SECONDS
@@ -142,7 +145,7 @@ def open_container(
 
 @contextmanager
 def _demux(
-    file: BufferedReader, container: Container, part: Part
+    file: BufferedReader, container: Container, part: Part, track: int
 ) -> "Iterator[tuple[InputContainer, AudioStream]]":
     """Open the file, and find the audio stream to hear."""
     import av
@@ -157,10 +160,17 @@ def _demux(
     ) as demuxer:
         if not demuxer.streams.audio:
             raise RecordingError(f"{file.name} holds no audio", hint="name the recording itself")
+        tracks = demuxer.streams.audio[track - 1 : track] if track else demuxer.streams.audio
+        if not tracks:
+            found = plural(len(demuxer.streams.audio), "audio track")
+            raise TrackMissingError(
+                f"{file.name} has {found}, and no number {track}",
+                hint="give another number, or none for the default track",
+            )
         # Of several tracks players play the default one; some are of codecs that FFmpeg lacks.
-        readable = [stream for stream in demuxer.streams.audio if _is_readable(_codec_of(stream))]
+        readable = [stream for stream in tracks if _is_readable(_codec_of(stream))]
         if not readable:
-            codec = _codec_of(demuxer.streams.audio[0])
+            codec = _codec_of(tracks[0])
             raise RecordingError(f"{file.name} holds audio as {codec}", hint=CONVERT_HINT)
         is_default = av.stream.Disposition.default
         chosen = (stream for stream in readable if stream.disposition & is_default)
@@ -178,13 +188,15 @@ def _is_readable(codec: str) -> bool:
     return name in _CODECS or name.startswith("pcm_")
 
 
-def _count_frames(path: Path, file: BufferedReader, container: Container, part: Part) -> int:
+def _count_frames(
+    path: Path, file: BufferedReader, container: Container, part: Part, track: int
+) -> int:
     """Count the frames by the packets, without decoding them unless these cannot be believed.
 
     Raises:
         RecordingError: There is less than the file claims.
     """
-    with _demux(file, container, part) as (demuxer, stream):
+    with _demux(file, container, part, track) as (demuxer, stream):
         claimed = _find_claimed_end(demuxer, stream)
         line = _make_time_line(demuxer)
         end, last, packets, samples = 0.0, 0.0, 0, 0
@@ -206,7 +218,7 @@ def _count_frames(path: Path, file: BufferedReader, container: Container, part: 
         frames = round((line.end_seconds - max(0.0, last - usual)) * stream.rate)
     if samples <= frames + stream.rate * _SLACK_SECONDS:
         return frames
-    with _demux(file, container, part) as (demuxer, stream):
+    with _demux(file, container, part, track) as (demuxer, stream):
         return sum(len(block) for block in _decode(path, container, demuxer, stream))
 
 

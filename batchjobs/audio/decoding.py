@@ -6,8 +6,9 @@ dither: the same file gives the same bytes every time, and what was 16 bits stay
 """
 
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader
@@ -17,14 +18,23 @@ from typing import Final
 import numpy as np
 import soxr
 
-from batchjobs.audio.channels import align_block, mix_channels
+from batchjobs.audio.channels import align_block, mix_channels, take_channels
 from batchjobs.audio.containers import open_container
 from batchjobs.audio.header import read_header
 from batchjobs.audio.meter import LevelMeter
 from batchjobs.audio.parts import Decoder, Part, join_parts
 from batchjobs.audio.pcm import quantise
 from batchjobs.audio.sndfile import open_encoded
-from batchjobs.audio.source import CONVERT_HINT, KEEP_REST_HINT, Block, Container, Recording, Source
+from batchjobs.audio.source import (
+    ALL_CHANNELS,
+    CONVERT_HINT,
+    KEEP_REST_HINT,
+    Block,
+    Container,
+    Heard,
+    Recording,
+    Source,
+)
 from batchjobs.audio.uncompressed import Samples, open_samples
 from batchjobs.errors import RecordingError
 
@@ -32,15 +42,31 @@ _BLOCK_FRAMES: Final = 48_000
 """Frames held at once; 12 MiB at the worst (32 channels of doubles). Of stereo in 16 bits a block is more
 than 128 KiB, below which glibc gave the memory back each time: a quarter of the time (measured)."""
 
+_WITH_TRACKS: Final = frozenset(
+    {
+        Container.MP4,
+        Container.MATROSKA,
+        Container.ASF,
+        Container.AVI,
+        Container.FLASH,
+        Container.MPEG_STREAM,
+        Container.TRANSPORT_STREAM,
+    }
+)
+"""Of any other, the number of a track travels along: of a song it is its place on a record."""
 _HELD_SECONDS: Final = 4.0
 """Of a recording that has not been loud so far; 256 kB. A longer one is read again."""
 
 
-def probe(path: Path) -> Recording:
+def probe(path: Path, *, track: int = 0) -> Recording:
     """Look at a recording without decoding it.
 
     A FLAC's last frame is looked for, and an MP3 without a Xing header is walked through, because
     their headers say nothing about being cut off.
+
+    Args:
+        path: The recording.
+        track: Which of its audio tracks, from 1; 0 for the default one.
 
     Returns:
         What it holds; at least a millisecond of audio.
@@ -49,8 +75,21 @@ def probe(path: Path) -> Recording:
         RecordingError: It cannot be read, is not on the list of safe formats, contradicts itself,
             is cut off or holds no audio.
     """
-    with _open_source(path) as source:
+    with _open_source(path, track) as source:
         return source.recording
+
+
+def look_inside(path: Path, *, track: int = 0) -> tuple[Recording, float]:
+    """Look at a recording as `probe` does.
+
+    Returns:
+        What it holds, and the smallest difference between two samples, of a full scale of 1; 0 if there is none.
+
+    Raises:
+        RecordingError: As `probe`.
+    """
+    with _open_source(path, track) as source:
+        return source.recording, source.step
 
 
 def sha256_of(path: Path) -> str:
@@ -72,6 +111,7 @@ def pcm_chunks(
     sample_rate: int = 16_000,
     chunk_seconds: float = 1.0,
     gain: float | None = 1.0,
+    heard: Heard = ALL_CHANNELS,
 ) -> Iterator[bytes]:
     """Decode a recording to one channel of 16-bit PCM, piece by piece.
 
@@ -85,6 +125,7 @@ def pcm_chunks(
         chunk_seconds: Length of every chunk but the last, which is shorter or as long.
         gain: By which it is raised, as a `LevelMeter` finds it; None measures first, as far as needed,
             and raises what is very quiet: for whoever is to understand it, and never to measure it.
+        heard: What of the recording.
 
     Yields:
         Little-endian signed 16-bit samples.
@@ -94,9 +135,67 @@ def pcm_chunks(
             off, in which case all audio before was given, unless it is so quiet that all of it had to
             be measured first.
     """
-    chunk_bytes = 2 * max(1, round(sample_rate * chunk_seconds))
+    if gain is None:
+        blocks = _raise(path, sample_rate, heard)
+    else:
+        blocks = _read(path, sample_rate, gain, heard)
+    return _cut_chunks(blocks, max(1, round(sample_rate * chunk_seconds)))
+
+
+def side_chunks(
+    path: Path,
+    sides: Sequence[tuple[int, ...]],
+    *,
+    sample_rate: int = 16_000,
+    chunk_seconds: float = 1.0,
+    gains: Sequence[float],
+    track: int = 0,
+) -> Iterator[tuple[bytes, ...]]:
+    """Decode channels of a recording apart, in one pass.
+
+    Args:
+        path: The recording.
+        sides: Which channels make each side, from 0.
+        sample_rate: Of the PCM, in hertz.
+        chunk_seconds: Length of every chunk but the last, which is shorter or as long.
+        gains: By which each side is raised.
+        track: Which of its audio tracks, from 1; 0 for the default one.
+
+    Yields:
+        A chunk of each side, as `pcm_chunks` gives it of that side alone, all of one length.
+
+    Raises:
+        RecordingError: As of `pcm_chunks`.
+    """
+    frames = max(1, round(sample_rate * chunk_seconds))
+    with _open_source(path, track) as source:
+        chunks = [
+            _cut_chunks(_raise_by(_bring_to_rate(mono, source, sample_rate), gain), frames)
+            for mono, gain in zip(_read_sides(source, sides), gains, strict=True)
+        ]
+        yield from zip(*chunks, strict=True)
+
+
+def side_blocks(
+    path: Path, sides: Sequence[tuple[int, ...]], *, sample_rate: int = 16_000, track: int = 0
+) -> Iterator[tuple[Block, ...]]:
+    """Decode channels of a recording apart, in one pass, as they are before they become 16 bits.
+
+    Yields:
+        A block of each side, of one length where each side is a single channel.
+
+    Raises:
+        RecordingError: As of `pcm_chunks`.
+    """
+    with _open_source(path, track) as source:
+        monos = _read_sides(source, sides)
+        yield from zip(*(_bring_to_rate(mono, source, sample_rate) for mono in monos), strict=True)
+
+
+def _cut_chunks(blocks: Iterable[Block], frames: int) -> Iterator[bytes]:
+    """Make 16-bit samples of blocks, so many frames at once, and what is left."""
+    chunk_bytes = 2 * frames
     waiting = bytearray()
-    blocks = _raise(path, sample_rate) if gain is None else _read(path, sample_rate, gain)
     for block in blocks:
         waiting += quantise(block)
         while len(waiting) >= chunk_bytes:
@@ -106,15 +205,17 @@ def pcm_chunks(
         yield bytes(waiting)
 
 
-def measure_levels(path: Path, *, sample_rate: int = 16_000) -> LevelMeter:
+def measure_levels(
+    path: Path, *, sample_rate: int = 16_000, heard: Heard = ALL_CHANNELS
+) -> LevelMeter:
     """Measure how loud a recording is, frame by frame, before it becomes 16 bits.
 
     Raises:
         RecordingError: As of `pcm_chunks`.
     """
-    with _open_source(path) as source:
+    with _open_source(path, heard.track) as source:
         meter = LevelMeter(sample_rate, step=source.step)
-        for block in _resample(source, sample_rate):
+        for block in _resample(source, sample_rate, heard.channels):
             meter.hear(block)
     return meter
 
@@ -181,24 +282,25 @@ def _open_file(path: Path) -> Iterator[BufferedReader]:
 
 
 @contextmanager
-def _open_source(path: Path) -> Iterator[Source]:
+def _open_source(path: Path, track: int = 0) -> Iterator[Source]:
     """Look at the header, and only then let a decoder at the file."""
     with _open_file(path) as file:
         header = read_header(file)
         content, container = header.content, header.container
+        track = track if container in _WITH_TRACKS else 0
         if isinstance(content, Samples):
             yield open_samples(path, file, container, content)
         elif len(content) == 1:
-            with _open_part(path, file, container, content[0]) as source:
+            with _open_part(path, file, container, content[0], track) as source:
                 yield source
         else:
-            openers = [partial(_open_part, path, file, container, part) for part in content]
+            openers = [partial(_open_part, path, file, container, part, track) for part in content]
             yield join_parts(path, openers)
 
 
 @contextmanager
 def _open_part(
-    path: Path, file: BufferedReader, container: Container, part: Part
+    path: Path, file: BufferedReader, container: Container, part: Part, track: int
 ) -> Iterator[Source]:
     """Open a part with the decoder that reads all of it."""
     if part.decoder is Decoder.SNDFILE:
@@ -206,18 +308,35 @@ def _open_part(
             if source.recording.frames >= source.least_frames:
                 yield source
                 return
-    with open_container(path, file, container, part) as source:
+    with open_container(path, file, container, part, track) as source:
         yield source
 
 
 # -- samples ------------------------------------------------------------------------------------
 
 
-def _read_mono(source: Source) -> Iterator[Block]:
+def _read_blocks(source: Source) -> Iterator[Block]:
+    return source.read(align_block(_BLOCK_FRAMES, source.recording.sample_rate))
+
+
+def _read_mono(source: Source, channels: tuple[int, ...] = ()) -> Iterator[Block]:
+    blocks = _read_blocks(source)
+    return _check_mono(source, take_channels(blocks, channels) if channels else blocks)
+
+
+def _read_sides(source: Source, sides: Sequence[tuple[int, ...]]) -> list[Iterator[Block]]:
+    """Give each side as one channel; taken in turns, none of them is held for long."""
+    copies = itertools.tee(_read_blocks(source), len(sides))
+    return [
+        _check_mono(source, take_channels(blocks, side))
+        for blocks, side in zip(copies, sides, strict=True)
+    ]
+
+
+def _check_mono(source: Source, blocks: Iterable[Block]) -> Iterator[Block]:
     """Give one channel within full scale, and see that all of it comes."""
     recording = source.recording
     frames = 0
-    blocks = source.read(align_block(_BLOCK_FRAMES, recording.sample_rate))
     for mono in mix_channels(blocks, recording.sample_rate):
         lowest, highest = mono.min(), mono.max()  # as fast as one look at whether all are finite
         if not np.isfinite(lowest + highest):
@@ -236,20 +355,23 @@ def _read_mono(source: Source) -> Iterator[Block]:
         )
 
 
-def _read(path: Path, sample_rate: int, gain: float) -> Iterator[Block]:
+def _read(path: Path, sample_rate: int, gain: float, heard: Heard) -> Iterator[Block]:
     """Decode a recording, raised by as much as is known."""
-    with _open_source(path) as source:
-        for block in _resample(source, sample_rate):
-            yield block if gain == 1 else block * np.float32(gain)
+    with _open_source(path, heard.track) as source:
+        yield from _raise_by(_resample(source, sample_rate, heard.channels), gain)
 
 
-def _raise(path: Path, sample_rate: int) -> Iterator[Block]:
+def _raise_by(blocks: Iterable[Block], gain: float) -> Iterator[Block]:
+    return (block if gain == 1 else block * np.float32(gain) for block in blocks)
+
+
+def _raise(path: Path, sample_rate: int, heard: Heard) -> Iterator[Block]:
     """Decode a recording, raised by as much as it needs: once, if it is soon loud, or short."""
     held: list[Block] = []
     held_frames = 0
-    with _open_source(path) as source:
+    with _open_source(path, heard.track) as source:
         meter = LevelMeter(sample_rate, step=source.step)
-        blocks = _resample(source, sample_rate)
+        blocks = _resample(source, sample_rate, heard.channels)
         for block in blocks:
             meter.hear(block)
             held_frames += len(block)
@@ -264,20 +386,24 @@ def _raise(path: Path, sample_rate: int) -> Iterator[Block]:
                 return
     gain = np.float32(meter.find_gain())
     if held_frames > _HELD_SECONDS * sample_rate:
-        yield from _read(path, sample_rate, float(gain))
+        yield from _read(path, sample_rate, float(gain), heard)
     else:
-        yield from (block if gain == 1 else block * gain for block in held)
+        yield from _raise_by(held, float(gain))
 
 
-def _resample(source: Source, sample_rate: int) -> Iterator[Block]:
+def _resample(source: Source, sample_rate: int, channels: tuple[int, ...] = ()) -> Iterator[Block]:
     """Bring the one channel to a sample rate."""
+    return _bring_to_rate(_read_mono(source, channels), source, sample_rate)
+
+
+def _bring_to_rate(mono: Iterator[Block], source: Source, sample_rate: int) -> Iterator[Block]:
     if source.recording.sample_rate == sample_rate:
-        yield from _read_mono(source)
+        yield from mono
         return
     # In float32, whose output is bit-identical for every block size; int16 dithers at random.
     resampler = soxr.ResampleStream(
         source.recording.sample_rate, sample_rate, 1, dtype="float32", quality="HQ"
     )
-    for block in _read_mono(source):
+    for block in mono:
         yield resampler.resample_chunk(block)
     yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)

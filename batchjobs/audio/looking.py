@@ -10,14 +10,18 @@ from batchjobs.errors import RecordingError
 _logger = logging.getLogger(__name__)
 
 
-def look_at(path: Path) -> Recording:
+def look_at(path: Path, *, track: int = 0) -> Recording:
     """Look at a recording as `decoding.probe` does; a mistake of ours or of a decoder is told of it.
+
+    Args:
+        path: The recording.
+        track: Which of its audio tracks, from 1; 0 for the default one.
 
     Raises:
         RecordingError: It cannot be read, for whatever reason.
     """
     try:
-        return decoding.probe(path)
+        return decoding.probe(path, track=track)
     except RecordingError:
         raise
     except Exception as error:

@@ -1,7 +1,8 @@
 """Long recordings in stretches for one session each: cut at pauses, without the silence."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchjobs.audio import decoding
+from batchjobs.audio.sides import MeasuredSide
+from batchjobs.audio.source import ALL_CHANNELS, Heard
 from batchjobs.audio.voice_activity import (
     FRAME_SECONDS,
     PAUSE_SECONDS,
@@ -57,6 +60,7 @@ def split_at_pauses(
     target_seconds: float = 60.0,
     longest_seconds: float = 90.0,
     detector: SpeechDetector | None = None,
+    heard: Heard = ALL_CHANNELS,
 ) -> Iterator[Stretch]:
     """Cut a recording at its pauses, and leave out its silence.
 
@@ -69,6 +73,7 @@ def split_at_pauses(
         target_seconds: How long a stretch is to be.
         longest_seconds: How long it may be, where there is no pause.
         detector: Says what is speech; None goes by the level of the sound.
+        heard: What of the recording.
 
     Yields:
         The stretches in order, as `decoding.pcm_chunks` gives their samples; none of silence.
@@ -83,22 +88,86 @@ def split_at_pauses(
 
     def blocks() -> Iterator[bytes]:
         return decoding.pcm_chunks(
-            path, sample_rate=sample_rate, chunk_seconds=block_seconds, gain=gain
+            path, sample_rate=sample_rate, chunk_seconds=block_seconds, gain=gain, heard=heard
         )
 
     if detector is None:
-        meter = decoding.measure_levels(path, sample_rate=sample_rate)
-        loudness, speech, gain = meter.read_levels(), meter.find_speech(), meter.find_gain()
+        meter = decoding.measure_levels(path, sample_rate=sample_rate, heard=heard)
+        speech, loudness, gain = meter.find_speech(), meter.read_levels(), meter.find_gain()
     else:
         chances = [detector(piece) for block in blocks() for piece in _cut_frames(block, frame)]
-        speech = np.array(chances) > 0.5
-        loudness = np.array(chances, dtype=np.float32)
-    longest = to_frames(longest_seconds)
-    places = list(_plan_stretches(speech, loudness, to_frames(target_seconds), longest))
-    for (first, last, _), stretch in zip(
-        places, _cut_stretches(blocks(), places, frame), strict=True
-    ):
-        yield replace(stretch, silences=find_silences(speech[first:last]))
+        speech, loudness = _read_chances(chances)
+    lengths = to_frames(target_seconds), to_frames(longest_seconds)
+    cutter = _Cutter(speech, loudness, lengths, frame)
+    for block in blocks():
+        yield from cutter.cut(block)
+    yield from cutter.finish()
+
+
+def split_sides(
+    path: Path,
+    sides: Sequence[MeasuredSide],
+    *,
+    sample_rate: int = 16_000,
+    target_seconds: float = 60.0,
+    longest_seconds: float = 90.0,
+    make_detector: Callable[[], SpeechDetector] | None = None,
+    track: int = 0,
+) -> Iterator[tuple[int, Stretch]]:
+    """Cut channels of a recording at their own pauses, in one pass over it.
+
+    Args:
+        path: The recording.
+        sides: The channels, as `sides.find_sides` has measured them.
+        sample_rate: Of the samples, in hertz.
+        target_seconds: How long a stretch is to be.
+        longest_seconds: How long it may be, where there is no pause.
+        make_detector: Makes what says of one channel what is speech; None goes by the level of the sound.
+        track: Which of its audio tracks, from 1; 0 for the default one.
+
+    Yields:
+        The number of the side, from 0, and a stretch as `split_at_pauses` cuts them: of each side in
+        order.
+
+    Raises:
+        RecordingError: The recording is damaged.
+    """
+    frame = round(FRAME_SECONDS * sample_rate)
+    block_seconds = _BLOCK_FRAMES * frame / sample_rate
+    meters = [side.meter for side in sides]
+    gains = [meter.find_gain() for meter in meters]
+
+    def blocks() -> Iterator[tuple[bytes, ...]]:
+        return decoding.side_chunks(
+            path,
+            [side.channels for side in sides],
+            sample_rate=sample_rate,
+            chunk_seconds=block_seconds,
+            gains=gains,
+            track=track,
+        )
+
+    if make_detector is None:
+        found = [(meter.find_speech(), meter.read_levels()) for meter in meters]
+    else:
+        detectors = [make_detector() for _ in sides]
+        chances: list[list[float]] = [[] for _ in sides]
+        for together in blocks():
+            for detector, heard, block in zip(detectors, chances, together, strict=True):
+                heard += [detector(piece) for piece in _cut_frames(block, frame)]
+        found = [_read_chances(each) for each in chances]
+    lengths = to_frames(target_seconds), to_frames(longest_seconds)
+    cutters = [_Cutter(speech, loudness, lengths, frame) for speech, loudness in found]
+    for together in blocks():
+        for number, (cutter, block) in enumerate(zip(cutters, together, strict=True)):
+            yield from ((number, stretch) for stretch in cutter.cut(block))
+    for number, cutter in enumerate(cutters):
+        yield from ((number, stretch) for stretch in cutter.finish())
+
+
+def _read_chances(chances: list[float]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Tell speech by what a detector says of each frame, and where it is quietest."""
+    return np.array(chances) > 0.5, np.array(chances, dtype=np.float32)
 
 
 def _cut_frames(pcm: bytes, frame: int) -> Iterator[bytes]:
@@ -176,24 +245,55 @@ def _find_end(
     return cut, cut - first - to_frames(before) if before else overlap
 
 
-def _cut_stretches(
-    blocks: Iterator[bytes], places: list[tuple[int, int, int]], frame: int
-) -> Iterator[Stretch]:
-    """Take the stretches out of the samples as they come."""
-    held = bytearray()
-    begin = 0
-    size = 2 * frame
-    for first, last, overlap in places:
-        while begin + len(held) < last * size:
-            block = next(blocks, b"")
-            if not block:
-                break
-            held += block
-            unused = min(len(held), max(0, first * size - begin))
-            del held[:unused]
-            begin += unused
-        unused = max(0, first * size - begin)
-        del held[:unused]
-        begin += unused
-        pcm = bytes(held[: (last - first) * size])
-        yield Stretch(first_frame=first * frame, pcm=pcm, overlap_frames=overlap * frame)
+class _Cutter:
+    """Takes the stretches out of a channel's samples as they come.
+
+    Args:
+        speech: Whether there is speech, a frame each.
+        levels: How loud it is, a frame each.
+        lengths: Frames that a stretch is to have, and may have.
+        frame: Samples of a frame.
+    """
+
+    def __init__(
+        self,
+        speech: NDArray[np.bool_],
+        levels: NDArray[np.float32],
+        lengths: tuple[int, int],
+        frame: int,
+    ) -> None:
+        self._speech = speech
+        self._places = deque(_plan_stretches(speech, levels, *lengths))
+        self._frame = frame
+        self._held = bytearray()
+        self._begin = 0
+
+    def cut(self, pcm: bytes) -> Iterator[Stretch]:
+        """Take the next samples, and give the stretches that are whole."""
+        self._held += pcm
+        size = 2 * self._frame
+        while self._places and self._places[0][1] * size <= self._begin + len(self._held):
+            yield self._take()
+        wanted = self._places[0][0] * size if self._places else self._begin + len(self._held)
+        self._forget(wanted)
+
+    def finish(self) -> Iterator[Stretch]:
+        """Give what is left: the last frame may not be whole."""
+        while self._places:
+            yield self._take()
+
+    def _take(self) -> Stretch:
+        first, last, overlap = self._places.popleft()
+        self._forget(first * 2 * self._frame)
+        return Stretch(
+            first_frame=first * self._frame,
+            pcm=bytes(self._held[: (last - first) * 2 * self._frame]),
+            overlap_frames=overlap * self._frame,
+            silences=find_silences(self._speech[first:last]),
+        )
+
+    def _forget(self, before: int) -> None:
+        """Let go of the samples before a byte."""
+        unused = min(len(self._held), max(0, before - self._begin))
+        del self._held[:unused]
+        self._begin += unused

@@ -92,6 +92,23 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What of a recording is decoded.
+
+    Attributes:
+        channels: Which channels make the one, from 0; none are all. Where there are fewer, it is the first.
+        track: Which audio track, from 1; 0 for the default one. What has no tracks knows but one.
+    """
+
+    channels: tuple[int, ...] = ()
+    track: int = 0
+
+
+ALL_CHANNELS: Final = Heard()
+"""As one, of the default track."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """An open recording.
 

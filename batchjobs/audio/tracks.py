@@ -5,9 +5,7 @@ from typing import Final
 from batchjobs.formatting import plural
 
 _SHOWN: Final = 3
-_HINT: Final = (
-    "to hear another, take it out by its number less one: ffmpeg -i IN -map 0:a:0 OUT.flac"
-)
+_HINT: Final = "to hear another, give its number in column 'track', or pass --track for all films"
 
 
 class Tracks:

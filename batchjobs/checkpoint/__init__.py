@@ -15,6 +15,7 @@ from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.records import (
+    SIDES,
     AttemptEnd,
     AttemptStart,
     FileRecord,
@@ -22,6 +23,7 @@ from batchjobs.checkpoint.records import (
     Row,
     SegmentChanges,
     SegmentRecord,
+    ShapeRecord,
     SourceRecord,
 )
 from batchjobs.checkpoint.reviews import Decision, Review
@@ -30,6 +32,7 @@ from batchjobs.checkpoint.staging import Prices, StagedTotal
 from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
 __all__ = [
+    "SIDES",
     "SILENCE_DBFS",
     "AttemptEnd",
     "AttemptStart",
@@ -55,6 +58,7 @@ __all__ = [
     "SegmentChanges",
     "SegmentRecord",
     "SentTotal",
+    "ShapeRecord",
     "SourceRecord",
     "SpeechScores",
     "SpentTotal",

@@ -8,6 +8,7 @@ from typing import Final
 
 from batchjobs.checkpoint.records import (
     SEPARATOR,
+    SIDES,
     AttemptEnd,
     AttemptStart,
     JobRecord,
@@ -107,12 +108,17 @@ def write_records(connection: sqlite3.Connection, records: Sequence[JobRecord]) 
                 "UPDATE attempts SET code = ? WHERE (key = ? OR job = ?) AND result = 'lost'",
                 (_ANSWERED, record.key, record.id),
             )
-        elif record.kind is Kind.STT and record.segments > 1:  # its transcript has them all
+        elif _needs_no_segments(record):
             connection.execute("DELETE FROM segments WHERE job_key = ?", (record.key,))
         connection.execute(
             "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
             (*_JOB_VALUES(record), to_json(record)),
         )
+
+
+def _needs_no_segments(record: JobRecord) -> bool:
+    """Whether a transcript has all of its segments; of sides it is put together anew to rename them."""
+    return record.kind is Kind.STT and record.segments > 1 and not record.layout.startswith(SIDES)
 
 
 def _replace_owners(connection: sqlite3.Connection, records: Sequence[JobRecord]) -> None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from batchjobs.checkpoint.database import Database
-from batchjobs.checkpoint.records import SEPARATOR, JobRecord, SourceRecord, read_record
+from batchjobs.checkpoint.records import (
+    SEPARATOR,
+    JobRecord,
+    ShapeRecord,
+    SourceRecord,
+    read_record,
+)
 from batchjobs.checkpoint.schema import IS_LOSSY
 from batchjobs.files import run_folder
 
@@ -198,13 +204,32 @@ class Lookups:
                     "INSERT OR REPLACE INTO sources VALUES (?,?,?,?,?)",
                     [source[:5] for source in sources],
                 )
-                connection.executemany(
-                    "DELETE FROM tracks WHERE path = ?", [(source.path,) for source in sources]
-                )
+                for table in ("tracks", "shapes"):
+                    connection.executemany(
+                        f"DELETE FROM {table} WHERE path = ?",
+                        [(source.path,) for source in sources],
+                    )
                 connection.executemany(
                     "INSERT INTO tracks VALUES (?,?,?)",
                     [(each.path, each.track, each.tracks) for each in sources if each.tracks > 1],
                 )
+
+    def find_shape(self, path: str, track: int) -> ShapeRecord | None:
+        """Look up a track of a recording that was read before; 0 is its default one."""
+        query = "SELECT path, track, seconds, channels FROM shapes WHERE path = ? AND track = ?"
+        found = self._database.select(query, (path, track), ShapeRecord._make)
+        return found[0] if found else None
+
+    def find_length(self, track: int, path: str) -> float:
+        """Give the seconds of a track of a recording, 0 the default one; 0 if it was never read."""
+        shape, source = self.find_shape(path, track), self.find_source(path)
+        return shape.seconds if shape else source.seconds if source else 0.0
+
+    def remember_shapes(self, shapes: Sequence[ShapeRecord]) -> None:
+        """Keep what was read of tracks, after the recordings that they are in."""
+        if self._database.is_held:
+            with self._database.transaction() as connection:
+                connection.executemany("INSERT OR REPLACE INTO shapes VALUES (?,?,?,?)", shapes)
 
     def _select(self, query: str, *parameters: object) -> list[JobRecord]:
         return self._database.select(query, parameters, _read_last)

@@ -8,10 +8,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.jobs import BadRow, Doubt, Evidence, Job, Kind, Status
+from batchjobs.jobs import BadRow, Doubt, Evidence, Job, Kind, Side, Status
+from batchjobs.transcripts.turns import remove_names
 
 SEPARATOR: Final = "\x1f"
 """Between a job's id and the key of a result that is kept beside its own: no id holds it."""
+
+
+SIDES: Final = "sides "
+"""How the layout of a transcript begins whose recording's channels are heard apart; their names follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,7 @@ class JobRecord:
         is_damaged: Whether its files were found changed since; then it counts as not there.
         doubts: What speaks against a suspect result.
         support: What speaks for it.
+        sides: What became of the recording's channels, if they were to be heard apart.
     """
 
     id: str
@@ -94,6 +100,12 @@ class JobRecord:
     is_damaged: bool = False
     doubts: tuple[Doubt, ...] = ()
     support: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """The transcript, without the names of who says it."""
+        return remove_names(self.text, [side.name for side in self.sides])
 
     def can_become(self, output: str) -> bool:
         """Whether its result can be copied to this path, as the format of its ending, exactly."""
@@ -287,6 +299,15 @@ class SourceRecord(NamedTuple):
     seconds: float
     track: int = 1
     tracks: int = 1
+
+
+class ShapeRecord(NamedTuple):
+    """A recording's audio track: how long it is, and how many channels it has."""
+
+    path: str
+    track: int
+    seconds: float
+    channels: int
 
 
 _job_decoder = msgspec.json.Decoder(Job)

@@ -8,7 +8,7 @@ from typing import Final
 from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-_SCHEMA_VERSION: Final = 6
+_SCHEMA_VERSION: Final = 7
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,
     line INTEGER NOT NULL,
@@ -104,6 +104,16 @@ CREATE TABLE IF NOT EXISTS tracks (
 ) WITHOUT ROWID;
 """
 """Of recordings in `sources` that have several audio tracks: which one is heard, and how many there are."""
+_SHAPES: Final = """
+CREATE TABLE shapes (
+    path TEXT NOT NULL,
+    track INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    channels INTEGER NOT NULL,
+    PRIMARY KEY (path, track)
+) WITHOUT ROWID;
+"""
+"""Of recordings in `sources` of which not all is heard: how long each track is, and its channels."""
 _LOUDNESS: Final = """
 CREATE TABLE loudness (
     path TEXT PRIMARY KEY,
@@ -151,11 +161,16 @@ _EARLIER: Final = {
     3: _SUSPECTS,  # jobs may be suspect, which an earlier program does not know
     4: _CHECKS + _REVIEWS + _TRACKS + _LOUDNESS,
     5: _GROUPS,
+    6: _SHAPES,
 }
 """What brings a file of each earlier version to the next one."""
-_READABLE: Final = frozenset({3, 4, 5, _SCHEMA_VERSION})
+_READABLE: Final = frozenset({3, 4, 5, 6, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
-_SINCE: Final = {4: (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS), 5: (_GROUPS,)}
+_SINCE: Final = {
+    4: (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS),
+    5: (_GROUPS,),
+    6: (_SHAPES,),
+}
 """The tables that files up to each of these versions lack."""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -193,6 +208,7 @@ CREATE TABLE sources (
 {_TRACKS}
 {_LOUDNESS}
 {_GROUPS}
+{_SHAPES}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 

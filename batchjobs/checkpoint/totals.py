@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.records import SIDES
 
 
 class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
         doubts: Suspect rows by what speaks against them first.
         failed_passing: Those that failed for a reason that may pass: the next run tries them again.
         suspect_passing: Suspect rows with attempts left: the next run goes on with them.
+        sides_silent: Channels of recordings heard apart that hold no speech, and were not sent.
+        sides_same: Rows whose channels, some of them, are the same, and were heard once.
         audio_seconds: Of audio made or transcribed.
         attempts: Sessions begun.
         attempts_open: Sessions begun that have no end yet; where no run goes on, lost as well.
@@ -42,6 +45,8 @@ class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
     doubts: dict[str, int] = {}
     failed_passing: int = 0
     suspect_passing: int = 0
+    sides_silent: int = 0
+    sides_same: int = 0
     audio_seconds: float = 0.0
     attempts: int = 0
     attempts_open: int = 0
@@ -115,6 +120,12 @@ SELECT count(*) FILTER (WHERE status = 'failed' AND json_extract(record, '$.is_p
     count(*) FILTER (WHERE status = 'suspect' AND json_extract(record, '$.is_passing')) AS suspect_passing,
     total(json_extract(record, '$.audio_seconds')) FILTER (WHERE status = 'done') AS audio_seconds
 FROM (SELECT status, CAST(record AS TEXT) AS record FROM jobs JOIN rows USING (id, key))"""
+_SIDES = f"""
+SELECT count(*) FILTER (WHERE state = 'silent') AS sides_silent,
+    count(DISTINCT id) FILTER (WHERE state = 'same') AS sides_same
+FROM (SELECT rows.id, json_extract(side.value, '$.state') AS state
+      FROM rows JOIN jobs USING (id, key), json_each(CAST(record AS TEXT), '$.sides') AS side
+      WHERE rows.layout GLOB '{SIDES}*' AND status = 'done')"""
 _ATTEMPTS = """
 SELECT count(*) AS attempts,
     count(*) FILTER (WHERE ended_at IS NULL) AS attempts_open,
@@ -160,7 +171,7 @@ class Totals:
         """Count where the run's manifest stands; also right while a run goes on."""
         with self._database.snapshot() as connection:
             found: dict[str, object] = {}
-            for query in (_ROWS, _RECORDS, _ATTEMPTS):
+            for query in (_ROWS, _RECORDS, _SIDES, _ATTEMPTS):
                 cursor = connection.execute(query)
                 names = [column[0] for column in cursor.description]
                 found |= zip(names, cursor.fetchone(), strict=True)

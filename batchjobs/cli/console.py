@@ -115,6 +115,17 @@ def waste_of(summary: "RunSummary") -> str:
     return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
 
 
+def sides_of(summary: "RunSummary") -> str:
+    """Say in one line which channels were not sent by themselves; empty if all were."""
+    parts = []
+    if summary.sides_silent:
+        parts.append(f"{plural(summary.sides_silent, 'silent channel')} not sent")
+    if summary.sides_same:
+        recordings = plural(summary.sides_same, "recording")
+        parts.append(f"{recordings} with the same in several channels, heard once")
+    return f"channels heard apart: {', '.join(parts)} (see 'sides' in the results)" if parts else ""
+
+
 def show_progress(line: str) -> None:
     """Write a line of the terminal that the next one replaces."""
     with contextlib.suppress(OSError, ValueError):

@@ -186,7 +186,7 @@ class _Maker:
         assert record is not None
         job = row.read_job()
         is_speech = record.kind is Kind.TTS
-        text = job.text if is_speech else record.text
+        text = job.text if is_speech else record.said
         path, size, sha256, head_bytes = self._find_clip(job, record)
         return Sample(
             number=number,

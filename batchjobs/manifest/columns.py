@@ -19,6 +19,9 @@ KNOWN_COLUMNS: Mapping[str, str] = {
     "pcm_32000 and pcm_48000, too",
     "dialect": "over HTTP only: auto, emirati or fusha",
     "hotwords": "words to expect in a recording: a,b,c",
+    "channels": "what of a recording is heard: mix, apart, left or right; a number says nothing",
+    "channel_names": "who is on each channel, where they are heard apart: Agent,Customer",
+    "track": "which audio track of a film, from 1",
     "reference": "the true text of a recording, for its error rates",
     "output": "path of the result below the run folder; its ending picks the format",
     "take": "a whole number that makes two equal rows two purchases",
@@ -44,8 +47,8 @@ _SETS_REMEMBERED = 1000
 _CLOSE = 0.8
 # So short that every other two- or three-letter name would count as close ("idx", "uid").
 _TOO_SHORT_TO_GUESS = frozenset({"id"})
-# Data sets have columns like these, which say other things ("keywords", "hot_words").
-_LIKE_OTHERS = frozenset({"hotwords"})
+# Data sets have columns like these, which say other things ("keywords", "channel", "tracks").
+_LIKE_OTHERS = frozenset({"channels", "channel_names", "hotwords", "track"})
 # Names that columns of people's own have: they are only what stands there letter by letter.
 _TAKEN_LITERALLY = frozenset({"dialect"})
 _GUESSABLE = tuple(

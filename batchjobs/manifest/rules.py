@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchjobs.errors import UsageError
-from batchjobs.jobs import BadRow, Job, Kind, SpeechSettings, derive_id
+from batchjobs.jobs import BadRow, Hearing, Job, Kind, SpeechSettings, derive_id
 from batchjobs.manifest.cells import (
     NUMBER_RANGES,
     VOICE_COLUMNS,
@@ -22,6 +22,7 @@ from batchjobs.manifest.cells import (
     shorten,
 )
 from batchjobs.manifest.columns import SOURCES, RowError
+from batchjobs.manifest.hearing import HEARING_COLUMNS, convert_hearing
 from batchjobs.manifest.hotwords import check_hotwords, read_hotwords
 from batchjobs.manifest.inputs import Inputs
 from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes, Oddity
@@ -84,6 +85,7 @@ class Rules:
             _check_dialect(self.defaults.dialect)
             hotwords = read_hotwords(self.defaults.hotwords)
             object.__setattr__(self, "_hotwords", hotwords)
+            convert_hearing(self.defaults.hearing_columns, Defaults())
         except RowError as error:
             message = f"the default for '{error.column}': {error.message}"
             raise UsageError(message, hint=error.hint) from error
@@ -134,6 +136,8 @@ class Rules:
         if kind is Kind.STT:
             yield functools.partial(self._inputs.find, cells.audio, source)
             yield functools.partial(self._find_hotwords, row, cells)
+            for column in HEARING_COLUMNS:
+                yield functools.partial(self._hearing, {column: row.get(column)})
             return
         yield functools.partial(self._text, cells, source)
         voice = convert_voice(row)
@@ -155,6 +159,7 @@ class Rules:
             if "reference" in cells.errors:
                 raise
         raise_first(cells.errors, "reference")
+        hearing = self._hearing(row)
         job = Job(
             id=job_id,
             id_is_derived=not cells.id,
@@ -164,6 +169,7 @@ class Rules:
             output=output,
             audio=str(audio),
             hotwords=hotwords,
+            hearing=hearing,
             reference=cells.reference,
             row=row,
         )
@@ -196,6 +202,9 @@ class Rules:
         """Give the words to expect in a recording: the row's own, or else those of all."""
         own = read_hotwords(row.get("hotwords"))
         return check_hotwords(own or self._hotwords, self._provider(cells, Kind.STT))
+
+    def _hearing(self, row: Mapping[str, object]) -> Hearing:
+        return convert_hearing(row, self.defaults)
 
     def _text(self, cells: Cells, source: str) -> str:
         text = cells.text

@@ -6,6 +6,7 @@ from typing import Final
 
 from batchjobs.audio.formats import FORMATS
 from batchjobs.errors import PYTHON_NAMES, ConfigurationError
+from batchjobs.jobs import Channels
 from batchjobs.options.setting import describe, name_for_python, setting
 from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS
 
@@ -116,6 +117,38 @@ class Defaults:
         path="file",
         is_planned=True,
     )
+    channels: str = setting(
+        "Which channels of recordings are heard, for rows without 'channels': all of them as one, each "
+        "apart (the sides of a call, with who says what), or one.",
+        default="",
+        choices=tuple(each.value for each in Channels),
+        noun="way to hear channels",
+        default_shown=Channels.MIX.value,
+        is_planned=True,
+    )
+    channel_names: str = setting(
+        "Who is on each channel, with commas between them, for rows without 'channel_names'.",
+        default="",
+        metavar="NAMES",
+        default_shown="Left,Right",
+        is_planned=True,
+    )
+    track: int | None = setting(
+        "Which audio track of films is heard, from 1, for rows without 'track'.",
+        default=None,
+        metavar="N",
+        default_shown="the default one",
+        is_planned=True,
+    )
+
+    @property
+    def hearing_columns(self) -> dict[str, object]:
+        """What is said of recordings, as a row would say it."""
+        return {
+            "channels": self.channels,
+            "channel_names": self.channel_names,
+            "track": self.track,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

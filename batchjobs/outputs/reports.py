@@ -267,6 +267,8 @@ def _failure_of(row: Row, record: JobRecord) -> dict[str, object]:
     }
     if record.kind is Kind.STT:
         kept["transcript"] = record.text
+        if record.sides:
+            kept["sides"] = msgspec.to_builtins(record.sides)
     return failure | {"status": record.status, "cost": record.cost, "kept": kept}
 
 
@@ -292,6 +294,8 @@ def _result_of(
         result["text"] = job.text
     else:
         result |= {"transcript": record.text, "no_speech": not record.text.strip()}
+        if record.sides:
+            result["sides"] = msgspec.to_builtins(record.sides)
     found: dict[str, object] = {} if check is None else {"check": describe_check(check)}
     return (
         result

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from batchjobs.errors import OutputError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import fill_part, write_part
 from batchjobs.files.paths import PathEscapeError, plain_path_inside
-from batchjobs.jobs import Evidence
+from batchjobs.jobs import Evidence, Side
 from batchjobs.transcripts import cues
 from batchjobs.transcripts.joining import Transcript
 
@@ -86,6 +86,7 @@ def write_transcript(
     audio_seconds: float,
     evidence: Evidence | None,
     more: Mapping[str, object] = MappingProxyType({}),
+    sides: Sequence[Side] = (),
 ) -> Written:
     """Write a transcript beside its place: the text, JSON with what is known of it, subtitles.
 
@@ -96,6 +97,7 @@ def write_transcript(
         audio_seconds: Length of the recording.
         evidence: Why it counts as complete.
         more: What else the JSON is to say, first.
+        sides: What became of the recording's channels, if they were to be heard apart.
 
     Raises:
         OutputError: It cannot be created.
@@ -106,6 +108,7 @@ def write_transcript(
         "text": transcript.text,
         "audio_seconds": round(audio_seconds, 3),
         "evidence": evidence,
+        **({"sides": sides} if sides else {}),
         "segments": transcript.segments,
         "words": transcript.words,
     }

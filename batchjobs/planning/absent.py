@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.errors import RecordingError
 from batchjobs.jobs import BadRow, Job, Kind, Status
 from batchjobs.planning.bad_rows import BadRows
 from batchjobs.planning.intact import is_intact
 from batchjobs.planning.plan import TO_BUY, Action
-from batchjobs.planning.row_builder import RowBuilder, is_of_other_content
+from batchjobs.planning.row_builder import RowBuilder
 
 _HINT: Final = "it was read before: bring it back, or take the row out"
 
@@ -78,16 +79,20 @@ class AbsentRecordings:
         if outcome is None or outcome.row.kind != Kind.STT:
             return None
         row = outcome.row
-        if row.read_job().row.get("audio") != job.row.get("audio"):
+        known = row.read_job()
+        if known.row.get("audio") != job.row.get("audio") or known.hearing != job.hearing:
             return None
-        return self.builder.make_row(job, position, key=row.key, seconds=row.seconds)
+        return self.builder.make_row(
+            job, position, key=row.key, layout=row.layout, seconds=row.seconds
+        )
 
     def _make_as_read(self, job: Job, position: int) -> Row | None:
         """Make the row by what is remembered of the recording at this path."""
-        source = self.checkpoint.lookups.find_source(job.audio)
-        if source is None or is_of_other_content(job, source.sha256):
+        try:
+            sought = self.builder.recordings.recall(job)
+        except RecordingError:  # it is named wrongly, and gone
             return None
-        return self.builder.make_recording_row(job, position, source)
+        return None if sought is None else self.builder.make_recording_row(job, position, sought)
 
 
 def _was_scanned(job: Job) -> bool:

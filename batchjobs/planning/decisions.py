@@ -49,7 +49,7 @@ class Decider:
         if record is not None or is_bought:
             action = self._choose_action(row, record)
         if action in TO_BUY:
-            row = self.builder.leave_out_held(row)
+            row = self.builder.leave_out_held(row, record)
         if action is Action.CHANGED and record is not None:
             self._note_replaced(row, record)
         decided = row if row.action == action else row._replace(action=action.value)

@@ -11,6 +11,7 @@ from batchjobs.jobs import Job, Kind, Status
 from batchjobs.planning.intact import find_held_segments, is_intact
 from batchjobs.planning.keys import cut_text, recording_key, speech_key
 from batchjobs.planning.plan import TO_BUY, Superseded
+from batchjobs.planning.recordings import Recordings
 from batchjobs.providers import FORMER_STT_MODELS, FORMER_TTS_MODELS, Provider
 
 
@@ -35,6 +36,7 @@ class FormerDefaults:
     def __init__(self, checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
         self._checkpoint = checkpoint
         self._providers = providers
+        self._recordings = Recordings(checkpoint)
         self._has_results = checkpoint.has_begun()
         self._rows: Counter[tuple[str, Kind]] = Counter()
 
@@ -77,9 +79,9 @@ class FormerDefaults:
             return None
         job = row.read_job()
         if row.kind == Kind.STT:
-            source = self._checkpoint.lookups.find_source(job.audio)
+            sought = self._recordings.recall(job)
             provider = replace(provider, stt_model=former)
-            key = recording_key(source.sha256, provider, job) if source else ""
+            key = recording_key(sought.sha256, provider, job, sought.hearing) if sought else ""
             return _Asked(row=row, key=key, job=job, provider=provider)
         assert job.speech is not None
         is_named = str(job.row.get("model_id") or "").strip()

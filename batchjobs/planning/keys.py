@@ -1,7 +1,7 @@
 """The key of what a job asks: two jobs with one key ask the same, and are bought once."""
 
 from batchjobs import text
-from batchjobs.jobs import Job, Kind, Segment, make_segment_key
+from batchjobs.jobs import AS_IT_IS, Hearing, Job, Kind, Segment, make_segment_key
 from batchjobs.providers import Provider
 
 
@@ -24,13 +24,14 @@ def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
     )
 
 
-def recording_key(sha256: str, provider: Provider, job: Job) -> str:
+def recording_key(sha256: str, provider: Provider, job: Job, hearing: Hearing = AS_IT_IS) -> str:
     """Give the key of the transcription of a recording, or of a part of it.
 
     Args:
-        sha256: Of its file.
+        sha256: The hash of the recording, or of the part's samples.
         provider: Whom it is asked of.
         job: What asks for it.
+        hearing: What of the recording is heard, as far as it makes a difference to it.
     """
     return make_segment_key(
         kind=Kind.STT,
@@ -38,6 +39,7 @@ def recording_key(sha256: str, provider: Provider, job: Job) -> str:
         model=provider.stt_model,
         audio_sha256=sha256,
         hotwords=job.hotwords,
+        hearing=hearing,
     )
 
 

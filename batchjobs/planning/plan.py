@@ -145,6 +145,8 @@ class Plan:
         tells_all: Whether the rows, as planned, are the whole manifest: none is bad, none has its
             text in another file. Then an unchanged manifest need not be read again.
         notes: What was passed over or odd as the manifest and its recordings were read, a sentence each.
+        heard_apart: Rows to buy whose channels are heard apart: silence and channels that are the same are
+            found as they are cut, so that what they take is the most that it can be.
         coverage: What the texts that a choice takes hold of all; None if all are taken.
         advice: What to know of the options that were given, a sentence each.
         dearest: What the dearest of the rows costs that cost more than a row may, by currency.
@@ -167,6 +169,7 @@ class Plan:
     superseded: tuple[Superseded, ...] = ()
     tells_all: bool = True
     notes: tuple[str, ...] = ()
+    heard_apart: int = 0
     coverage: Coverage | None = None
     advice: tuple[str, ...] = ()
     dearest: Mapping[str, float] = field(default_factory=dict)

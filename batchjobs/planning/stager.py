@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchjobs.checkpoint import Checkpoint, Row
+from batchjobs.checkpoint import SIDES, Checkpoint, Row
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.absent import AbsentRecordings
 from batchjobs.planning.bad_rows import BadRows
@@ -15,7 +15,7 @@ from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.groups import GroupStager
 from batchjobs.planning.intact import is_as_it_was
 from batchjobs.planning.output_paths import folders_like_results
-from batchjobs.planning.plan import Action
+from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.planning.row_builder import RowBuilder
 
 _BATCH_ROWS: Final = 500
@@ -38,6 +38,7 @@ class Stager:
         progress: Called with the number of rows seen so far.
         bad: Rows that cannot be run.
         count: Rows seen so far.
+        heard_apart: Rows to buy whose channels are heard apart.
         reads_texts: Whether a row may mean something else though the manifest stays the same.
     """
 
@@ -51,6 +52,7 @@ class Stager:
     progress: Callable[[int], None] | None = None
     bad: BadRows
     count: int = 0
+    heard_apart: int = 0
     reads_texts: bool = False
     _folders: list[tuple[int, str]] = field(default_factory=list)
     """Positions of rows whose output lies in a folder that is named like a result."""
@@ -131,7 +133,7 @@ class Stager:
 
     def _stage(self, made: Sequence[Row], known: Mapping[int, Row] = _NONE_KNOWN) -> None:
         """Decide about rows and stage them, but for known ones that are done as they were."""
-        self.builder.remember_sources()
+        self.builder.recordings.remember()
         records = self.checkpoint.lookups.find([row.id for row in made])
         bought = self.checkpoint.lookups.find_bought_keys([row.key for row in made])
         decided = [
@@ -144,6 +146,9 @@ class Stager:
             for row in made
         ]
         self.groups.stage()
+        self.heard_apart += sum(
+            row.layout.startswith(SIDES) and row.action in TO_BUY for row in decided
+        )
         if not known:  # the same manifest and settings as last time: it was looked at then
             self.former.look_at(decided, records)
         self.checkpoint.staging.add(

@@ -63,7 +63,8 @@ def sum_plan(checkpoint: Checkpoint, providers: Mapping[str, Provider], stager: 
         providers=tuple(sorted(used)),
         uses=_uses_of(checkpoint, providers),
         copied_providers=tuple(sorted(copied - used)),
-        notes=(*stager.builder.tracks.tell(), *stager.groups.tell()),
+        heard_apart=stager.heard_apart,
+        notes=(*stager.builder.recordings.tracks.tell(), *stager.groups.tell()),
         dearest=_find_dearest(checkpoint, providers) if by_action[Action.DEAR].rows else {},
     )
 

@@ -101,6 +101,9 @@ class Known(NamedTuple):
     def mark(self) -> tuple[list[str], list[str]]:
         """Give what was to be said and what was heard, as pieces by turns the same and different."""
         said, heard = self.said, self.heard
+        _, record, _ = self.outcome
+        if record is not None and record.sides:  # who says it stands in no reference
+            heard = record.said
         return mark_differences(said, heard) if said and heard else ([said], [heard])
 
     def compare(self) -> tuple[float | None, float | None]:
@@ -110,7 +113,7 @@ class Known(NamedTuple):
             return check.cer, check.wer
         if record is None or record.kind is not Kind.STT or not (self.said and record.files):
             return None, None
-        found = compare(self.said, record.text)
+        found = compare(self.said, record.said)
         return found.cer, found.wer
 
     @property

@@ -10,15 +10,15 @@ import trio
 from batchjobs.checkpoint import JobRecord, SegmentChanges, SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.formatting import timestamp
-from batchjobs.jobs import Doubt, Kind, Status, sum_evidence
+from batchjobs.jobs import Doubt, Kind, SideState, Status, sum_evidence
 from batchjobs.outputs import writing
 from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
 from batchjobs.outputs.writing import Written
 from batchjobs.runner.records import begin_record, to_suspect
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob
-from batchjobs.transcripts import joining
-from batchjobs.transcripts.joining import TranscriptPart
+from batchjobs.transcripts import joining, turns
+from batchjobs.transcripts.joining import Transcript, TranscriptPart
 
 
 async def assemble_job(run: RunState, job: LongJob) -> JobRecord | None:
@@ -125,17 +125,18 @@ async def _join_transcripts(run: RunState, job: LongJob) -> JobRecord:
     row = job.ticket.row
     place = await _choose_place(run, job)
     record = _make_record(job)
-    source = await trio.to_thread.run_sync(run.checkpoint.lookups.find_source, job.job.audio)
-    seconds = row.seconds if source is None else source.seconds
+    find = functools.partial(run.checkpoint.lookups.find_length, job.job.hearing.track)
+    seconds = await trio.to_thread.run_sync(find, job.job.audio) or row.seconds
 
     def write() -> tuple[str, Written]:
-        transcript = joining.join_parts(list(_transcript_parts(job)))
+        transcript = _join(job)
         written = writing.write_transcript(
             run.checkpoint.folder,
             place,
             transcript,
             audio_seconds=seconds,
             evidence=record.evidence,
+            sides=job.sides,
         )
         return transcript.text, written
 
@@ -150,8 +151,11 @@ async def _join_transcripts(run: RunState, job: LongJob) -> JobRecord:
     )
     if job.is_in_doubt:
         record = _to_suspect(record, job, [part.start_seconds for part in job.parts])
+    # Those of sides are kept as this job's own, to put it together anew under other names.
+    homes = [replace(one, job_key=row.key) for one in job.held.values()] if job.sides else []
+    changes = SegmentChanges(homes=tuple(homes)) if homes else None
     with trio.CancelScope(shield=True):
-        await run.recorder.finish(record=record, targets=written.targets)
+        await run.recorder.finish(record=record, changes=changes, targets=written.targets)
     return record
 
 
@@ -166,6 +170,7 @@ def _make_record(job: LongJob) -> JobRecord:
         started_at=min((s.started_at for s in segments), default=job.ticket.started_at),
         segments=max(2, len(job.parts)),
         layout=job.ticket.row.layout,
+        sides=job.sides,
     )
 
 
@@ -196,6 +201,30 @@ def _starts(spans: Sequence[Span]) -> list[float]:
     """Say where each segment begins in its job's file, in seconds."""
     frames = [0, *itertools.accumulate(s.segment.frames + s.pause_frames for s in spans)]
     return [begin / spans[0].segment.sample_rate for begin in frames[:-1]]
+
+
+def _join(job: LongJob) -> Transcript:
+    """Join what was heard; of sides that were heard apart, each by itself and then all of them."""
+    parts = list(_transcript_parts(job))
+    if all(side.state is SideState.SAME for side in job.sides[1:]):  # or there are none
+        return joining.join_parts(parts)
+    numbers = [part.side for part in job.parts]
+    return turns.join_sides(
+        [
+            (
+                side.name,
+                joining.join_parts(
+                    [
+                        part
+                        for part, number in zip(parts, numbers, strict=True)
+                        if number == side.channel - 1
+                    ]
+                ),
+            )
+            for side in job.sides
+            if side.state is SideState.HEARD
+        ]
+    )
 
 
 def _transcript_parts(job: LongJob) -> Iterator[TranscriptPart]:

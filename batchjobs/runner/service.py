@@ -38,6 +38,7 @@ from batchjobs.session import (
     TtsSession,
     chunk_seconds_of,
     recording_chunks,
+    to_heard,
 )
 
 Session = TtsSession | HttpTtsSession | SttSession
@@ -205,7 +206,9 @@ class Service:
         if segment.kind is Kind.STT:
             return SttSession(
                 self.endpoint,
-                chunks=recording_chunks(Path(segment.audio), chunk_seconds_of(provider)),
+                chunks=recording_chunks(
+                    Path(segment.audio), chunk_seconds_of(provider), to_heard(segment.hearing)
+                ),
                 pool=self.pool,
                 on_proven=self.prove,
                 settle_seconds=self.settle.next_seconds(),

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from batchjobs.checkpoint import JobRecord, Row, SegmentRecord
-from batchjobs.jobs import BadRow, Job, Segment
+from batchjobs.jobs import BadRow, Job, Segment, Side
 from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.runner.reactions import Tries
 
@@ -104,6 +104,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         segment: What is asked.
         ends_paragraph: Whether a paragraph of the text ends with it.
+        side: Which of the sides that are heard apart it is of, from 0.
         start_seconds: Where it begins in the recording.
         overlap_seconds: How much of the part before it repeats, where speech had to be cut.
         silences: Where no one speaks in it, in seconds from its start.
@@ -111,6 +112,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     segment: Segment
     ends_paragraph: bool = False
+    side: int = 0
     start_seconds: float = 0.0
     overlap_seconds: float = 0.0
     silences: tuple[tuple[float, float], ...] = ()
@@ -127,6 +129,7 @@ class LongJob(msgspec.Struct, eq=False, kw_only=True):
         lost: Places where a segment was looked for, and was damaged.
         is_cut: Whether it is known what is there already.
         is_over: Whether it has failed.
+        sides: What its recording's channels are, if they are heard apart: the sides are those heard.
     """
 
     ticket: Ticket
@@ -136,6 +139,7 @@ class LongJob(msgspec.Struct, eq=False, kw_only=True):
     lost: list[SegmentRecord] = msgspec.field(default_factory=list)
     is_cut: bool = False
     is_over: bool = False
+    sides: tuple[Side, ...] = ()
 
     @property
     def is_in_doubt(self) -> bool:
@@ -172,5 +176,6 @@ def to_purchase(row: Row, job: Job) -> Cut | Buy:
         audio=job.audio,
         audio_seconds=row.seconds,
         hotwords=job.hotwords,
+        hearing=job.hearing,
     )
     return Buy(segment=segment, is_part=False)

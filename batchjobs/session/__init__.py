@@ -6,7 +6,13 @@ from batchjobs.session.error_map import CONNECTION_CODE
 from batchjobs.session.http_line import HttpLine, require_http
 from batchjobs.session.http_tts import HttpTtsSession
 from batchjobs.session.pool import ConnectionPool
-from batchjobs.session.stt import RECORDING_CODE, SttSession, chunk_seconds_of, recording_chunks
+from batchjobs.session.stt import (
+    RECORDING_CODE,
+    SttSession,
+    chunk_seconds_of,
+    recording_chunks,
+    to_heard,
+)
 from batchjobs.session.tts import TtsSession
 
 __all__ = [
@@ -23,4 +29,5 @@ __all__ = [
     "dial_tcp",
     "recording_chunks",
     "require_http",
+    "to_heard",
 ]

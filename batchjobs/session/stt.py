@@ -12,7 +12,9 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from batchjobs.audio import decoding
+from batchjobs.audio.source import ALL_CHANNELS, Heard
 from batchjobs.errors import PermanentError, RecordingError, SessionError
+from batchjobs.jobs import Channels, Hearing
 from batchjobs.protocol import error_codes
 from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
@@ -207,8 +209,21 @@ def chunk_seconds_of(provider: Provider) -> float:
     return FRAME_SECONDS if provider.stt_protocol == "listen" else provider.chunk_seconds
 
 
-async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[bytes, None]:
+def to_heard(hearing: Hearing) -> Heard:
+    """Say what is decoded of a recording of which one session hears all that is asked."""
+    channel = {Channels.LEFT: (0,), Channels.RIGHT: (1,)}.get(hearing.channels, ())
+    return Heard(channels=channel, track=hearing.track)
+
+
+async def recording_chunks(
+    path: Path, chunk_seconds: float, heard: Heard = ALL_CHANNELS
+) -> AsyncGenerator[bytes, None]:
     """Decode a recording as it is needed, in worker threads, a few chunks a hop.
+
+    Args:
+        path: The recording.
+        chunk_seconds: Length of a chunk.
+        heard: What of it.
 
     Yields:
         16 kHz mono 16-bit samples, `chunk_seconds` of them each.
@@ -217,7 +232,7 @@ async def recording_chunks(path: Path, chunk_seconds: float) -> AsyncGenerator[b
         RecordingError: The recording is damaged.
     """
     chunks = decoding.pcm_chunks(
-        path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds, gain=None
+        path, sample_rate=SAMPLE_RATE, chunk_seconds=chunk_seconds, gain=None, heard=heard
     )
     chunks_a_hop = max(1, round(_HOP_SECONDS / chunk_seconds))
     while True:

@@ -28,41 +28,66 @@ _MARKUP: Final = re.compile(r"(?<=<)(?=\S)|(?<={)|(?<=--)(?=>)|(?<=\\)(?=[Nnh])|
 """Where what SRT players take for a tag, a place, a time, a line break or an entity can be broken."""
 _WORD_JOINER: Final = "\u2060"
 _RIGHT_TO_LEFT_ISOLATE: Final = "\u2067"
+_LEFT_TO_RIGHT_ISOLATE: Final = "\u2066"
 _POP_ISOLATE: Final = "\u2069"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
-    """A subtitle: when it is shown, and its lines."""
+    """A subtitle: when it is shown, its lines, and whose words they are, where that is known."""
 
     start: float
     end: float
     lines: tuple[str, ...]
+    speaker: str = ""
 
 
 def make_cues(words: Sequence[Word]) -> list[Cue]:
     """Group words into subtitles: at most 7 seconds and two lines of 42 characters.
 
-    They end with a sentence if they can, with a clause if they are long, and never within a word.
+    They end with a sentence if they can, with a clause if they are long, and never within a word. Who
+    speaks has subtitles of his own, which may be shown beside another's.
     """
-    groups = list(_group_words([piece for word in words for piece in _fit(word)]))
+    speakers = dict.fromkeys(word.speaker for word in words)
+    found: list[Cue] = []
+    for speaker in speakers:
+        said = [word for word in words if word.speaker == speaker]
+        found += _make_cues_of_one(said, speaker or "")
+    return sorted(found, key=lambda cue: cue.start) if len(speakers) > 1 else found
+
+
+def _make_cues_of_one(words: Sequence[Word], speaker: str) -> list[Cue]:
+    label = _label(speaker)
+    groups = list(_group_words([piece for word in words for piece in _fit(word)], label))
     found: list[Cue] = []
     for group, following in pairwise([*groups, []]):
         start = max(group[0].start, found[-1].end if found else 0.0)
         latest = following[0].start if following else math.inf
         end = max(group[-1].end, start + _SHORTEST_CUE_SECONDS)
         end = min(end, start + _LONGEST_CUE_SECONDS, max(latest, start + _FLASH_SECONDS))
-        texts = [word.text for word in group]
+        texts = _label_first(group, label)
         lines = _break_lines(texts) or [_join(texts)]
-        found.append(Cue(start=round(start, 3), end=round(end, 3), lines=tuple(lines)))
+        lines[0] = lines[0].removeprefix(label)
+        found.append(
+            Cue(start=round(start, 3), end=round(end, 3), lines=tuple(lines), speaker=speaker)
+        )
     return found
 
 
-def _group_words(words: Sequence[Word]) -> Iterator[list[Word]]:
+def _label(speaker: str) -> str:
+    return f"{speaker}: " if speaker else ""
+
+
+def _label_first(words: Sequence[Word], label: str) -> list[str]:
+    """Give the texts of a cue's words; who speaks stands before the first, and takes room."""
+    return [label + words[0].text, *(word.text for word in words[1:])]
+
+
+def _group_words(words: Sequence[Word], label: str) -> Iterator[list[Word]]:
     """Divide words into those of each cue."""
     group: list[Word] = []
     for word in words:
-        if group and not _can_hold(group, word):
+        if group and not _can_hold(group, word, label):
             cut = _find_clause_end(group)
             yield group[:cut]
             group = group[cut:]
@@ -74,11 +99,11 @@ def _group_words(words: Sequence[Word]) -> Iterator[list[Word]]:
         yield group
 
 
-def _can_hold(group: list[Word], word: Word) -> bool:
+def _can_hold(group: list[Word], word: Word, label: str) -> bool:
     return (
         word.start - group[-1].end < _GAP_SECONDS
         and word.end - group[0].start <= _LONGEST_CUE_SECONDS
-        and _break_lines([each.text for each in group] + [word.text]) is not None
+        and _break_lines(_label_first([*group, word], label)) is not None
     )
 
 
@@ -148,10 +173,11 @@ def _count_columns(text: str) -> int:
 
 def to_srt(transcript: Transcript) -> str:
     """Write a transcript's cues as SubRip."""
-    blocks, goes_left = [], _goes_left(transcript.text)
+    blocks, goes_left = [], _find_direction(transcript)
     for number, cue in enumerate(make_cues(transcript.words), start=1):
         span = f"{_format_time(cue.start, ',')} --> {_format_time(cue.end, ',')}"
-        lines = "\n".join(_isolate(cue.lines, whole_goes_left=goes_left))
+        shown = _isolate(cue.lines, whole_goes_left=goes_left, before=_label(cue.speaker))
+        lines = "\n".join(shown)
         lines = _MARKUP.sub(_WORD_JOINER, lines)
         blocks.append(f"{number}\n{span}\n{lines}\n")
     return "\n".join(blocks)
@@ -159,12 +185,18 @@ def to_srt(transcript: Transcript) -> str:
 
 def to_vtt(transcript: Transcript) -> str:
     """Write a transcript's cues as WebVTT."""
-    blocks, goes_left = ["WEBVTT\n"], _goes_left(transcript.text)
+    blocks, goes_left = ["WEBVTT\n"], _find_direction(transcript)
     for cue in make_cues(transcript.words):
         span = f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}"
         lines = escape("\n".join(_isolate(cue.lines, whole_goes_left=goes_left)), quote=False)
-        blocks.append(f"{span}\n{lines}\n")
+        voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
+        blocks.append(f"{span}\n{voice}{lines}\n")
     return "\n".join(blocks)
+
+
+def _find_direction(transcript: Transcript) -> bool:
+    """Say whether most of what is said is written from right to left, whatever speakers are called."""
+    return _goes_left(" ".join(word.text for word in transcript.words))
 
 
 def _format_time(seconds: float, mark: str) -> str:
@@ -174,20 +206,24 @@ def _format_time(seconds: float, mark: str) -> str:
     return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
 
 
-def _isolate(lines: Sequence[str], *, whole_goes_left: bool) -> Iterator[str]:
+def _isolate(lines: Sequence[str], *, whole_goes_left: bool, before: str = "") -> Iterator[str]:
     """Mark the lines of a cue of a right-to-left script, so that every player shows them that way.
 
     Players lay a line out from left to right, or by its first letter: then numbers, Latin words and
     the full stop of a line stand on the wrong side. An isolate (Unicode's UAX 9) says it in the
     text itself, and leaves no trace on the lines around. All lines of a cue go one way, also one
     that happens to hold a Latin name only. Which way, most of its letters say; in a transcript of
-    Arabic also a few Arabic ones, or none at all.
+    Arabic also a few Arabic ones, or none at all. Who says it stands before it, and goes the same way.
     """
-    cue = " ".join(lines)
+    cue, labelled = " ".join(lines), [before + lines[0], *lines[1:]]
     is_foreign = any(map(str.isalpha, cue)) and not any(map(_goes_left, cue))
     if _goes_left(cue) or (whole_goes_left and not is_foreign):
-        return (f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}" for line in lines)
-    return iter(lines)
+        return (f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}" for line in labelled)
+    if _goes_left(
+        before
+    ):  # else a player that goes by the first letter shows all of it from the right
+        return (f"{_LEFT_TO_RIGHT_ISOLATE}{line}{_POP_ISOLATE}" for line in labelled)
+    return iter(labelled)
 
 
 def _goes_left(text: str) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from batchjobs.text import are_written_together, find_words, weigh_word
 from batchjobs.transcripts.seam import Overlap, Seam, find_seam
 from batchjobs.transcripts.words import Word
@@ -48,11 +50,15 @@ class TranscriptPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptSegment:
-    """What was heard in one part of the recording, without what the part before has already."""
+    """What was heard in one part of the recording, without what the part before has already.
+
+    Of a recording whose sides were heard apart it is a turn, with who says it.
+    """
 
     start: float
     end: float
     text: str
+    speaker: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +106,7 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
         start = part.start_seconds + part.overlap_seconds
         text = _skip_words(part.text, seam.skipped)
         segments.append(TranscriptSegment(start=round(start, 3), end=round(end, 3), text=text))
-    text = _join_texts([segment.text for segment in segments])
+    text = join_texts([segment.text for segment in segments])
     trimmed = tuple(replace(segment, text=segment.text.strip()) for segment in segments)
     return Transcript(text=text, segments=trimmed, words=tuple(words))
 
@@ -139,7 +145,7 @@ def _shift(word: Word, seconds: float) -> Word:
     return replace(word, start=word.start + seconds, end=word.end + seconds)
 
 
-def _join_texts(texts: Sequence[str]) -> str:
+def join_texts(texts: Sequence[str]) -> str:
     """Join texts with the white space between them, or else a space, where the script has any."""
     said: list[str] = []
     for text in filter(str.strip, texts):

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+from msgspec import UNSET, UnsetType
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A word, with the marks around it, and when it was said."""
+    """A word, with the marks around it, when it was said, and, where sides are apart, by whom."""
 
     start: float
     end: float
     text: str
+    speaker: str | UnsetType = UNSET

@@ -30,7 +30,7 @@ def test_a_sentence_says_what_is_not_heard() -> None:
     (one,) = tracks.tell()
     assert one.startswith("1 recording has several audio tracks, of which one is heard: ")
     assert "فيلم.mkv (track 2 of 3);" in one
-    assert "ffmpeg -i IN -map 0:a:" in one
+    assert "--track" in one
     for number in range(9):
         tracks.add(f"{number}.mov", heard=1, tracks=2)
     (many,) = tracks.tell()

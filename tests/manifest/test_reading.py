@@ -177,7 +177,7 @@ def test_the_columns_are_those_the_rules_know() -> None:
     """The table for help texts has every column of the design, each with its meaning."""
     names = (
         "id text text_file audio voice_id model_id stability similarity_boost speed output_format "
-        "dialect hotwords reference output take provider"
+        "dialect hotwords channels channel_names track reference output take provider"
     )
     assert " ".join(KNOWN_COLUMNS) == names
     assert all(KNOWN_COLUMNS.values())

@@ -113,6 +113,9 @@ def _show_plan(made: "Plan") -> None:
         say(f"  the dearest of those that cost too much would cost {money(cost, currency)}")
     _show_coverage(made.coverage)
     say("to do: " + _describe_work(made))
+    if made.heard_apart:
+        apart = plural(made.heard_apart, "recording")
+        say(f"  {apart} heard channel by channel: silent and equal channels are found by the run")
     _show_uses(made.uses)
     _show_stand_ins(made)
     from batchjobs.providers import PRICES
@@ -133,7 +136,8 @@ def _describe_work(made: "Plan") -> str:
         speech = duration(made.speech_seconds)
         parts.append(f"{plural(work.characters, 'character')} (about {speech} of speech)")
     if work.seconds:
-        parts.append(f"{duration(work.seconds)} of recordings")
+        most = "at most " if made.heard_apart else ""
+        parts.append(f"{most}{duration(work.seconds)} of recordings")
     costs = [money(cost, currency) for currency, cost in made.cost_by_currency.items()]
     parts.append(" + ".join(costs) or ("cost unknown" if made.unpriced else "no cost"))
     return ", ".join(parts)

@@ -18,6 +18,7 @@ from batchjobs.cli.console import (
     say,
     set_logging,
     show_progress,
+    sides_of,
     waste_of,
     watch_run,
 )
@@ -129,6 +130,8 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     before = plan.by_action[Action.DONE].rows
     yield counts_of(summary, done_before=before, is_idle=not plan.to_do)
     if line := waste_of(summary):
+        yield line
+    if line := sides_of(summary):
         yield line
     yield from checks_of(summary)
     yield from groups_of(summary)
