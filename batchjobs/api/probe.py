@@ -15,22 +15,65 @@ from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
+    MissingExtraError,
+    PermanentError,
     Reaction,
     SessionError,
 )
 from batchjobs.jobs import Kind, Segment, SpeechSettings
 from batchjobs.plausibility.clips import SpeechRates
-from batchjobs.protocol.tts_audio import TtsResult
+from batchjobs.protocol.tts_audio import TtsJudge, TtsResult
 from batchjobs.providers import Provider, check_base_url
 from batchjobs.server.child import local_server
 from batchjobs.server.settings import ServerSettings
-from batchjobs.session import Dial, Endpoint, TtsSession, dial_tcp
+from batchjobs.session import (
+    Dial,
+    Endpoint,
+    HttpLine,
+    HttpTtsSession,
+    TtsSession,
+    dial_tcp,
+    require_http,
+)
 
 _TEXT: Final = "مرحبا، هذه جملة قصيرة للاختبار."
-PROBE_CHARACTERS: Final = 2 * len(_TEXT)
-"""It is spoken twice."""
+PROBE_SESSIONS: Final = 3
+"""It is spoken twice over the socket, and once over HTTP."""
+PROBE_CHARACTERS: Final = PROBE_SESSIONS * len(_TEXT)
+_SOCKET: Final = "websocket"
+_HTTP: Final = "http"
 _SAME_LENGTH: Final = 0.85
 """A voice does not speak a text in the same time twice; what is dropped is much more than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """What was found out about one way to have a text spoken.
+
+    Attributes:
+        name: ``websocket`` or ``http``, as `tts_transport` has it.
+        speaks: Whether audio came.
+        reason: Why none came; empty if it did.
+        audio_seconds: How much came.
+        first_audio_seconds: From the text to the first of it.
+        session_seconds: From the text's way there to the known end.
+    """
+
+    name: str
+    speaks: bool
+    reason: str = ""
+    audio_seconds: float = 0.0
+    first_audio_seconds: float = 0.0
+    session_seconds: float = 0.0
+
+    def describe(self) -> str:
+        """Say what was found out, as one line."""
+        if not self.speaks:
+            return f"{self.name}: does not speak: {self.reason}"
+        return (
+            f"{self.name}: speaks, {self.audio_seconds:.2f} s of audio: the first after"
+            f" {self.first_audio_seconds:.2f} s, all of it and its end after {self.session_seconds:.2f} s"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +82,9 @@ class ProbeReport:
 
     Attributes:
         provider: Its name.
-        close_drains: Whether ``closeConnection`` makes it send what is pending, then close.
+        transports: The ways to have a text spoken.
+        close_drains: Whether ``closeConnection`` makes it send what is pending, then close; False
+            if the socket does not speak, and then all that follows is 0.
         reason: What showed that.
         quiet_audio_seconds: Audio of the session that waited for silence.
         close_audio_seconds: Audio of the one that asked to close at once; 0 if it failed.
@@ -50,20 +95,28 @@ class ProbeReport:
     """
 
     provider: str
-    close_drains: bool
-    reason: str
-    quiet_audio_seconds: float
-    close_audio_seconds: float
-    first_audio_seconds: float
-    longest_gap_seconds: float
-    audio_messages: int
-    after_audio_seconds: float
+    transports: tuple[Transport, ...]
+    close_drains: bool = False
+    reason: str = ""
+    quiet_audio_seconds: float = 0.0
+    close_audio_seconds: float = 0.0
+    first_audio_seconds: float = 0.0
+    longest_gap_seconds: float = 0.0
+    audio_messages: int = 0
+    after_audio_seconds: float = 0.0
+
+    @property
+    def tts_transport(self) -> str:
+        """The way to take: the socket where it speaks, else HTTP."""
+        return next(each.name for each in self.transports if each.speaks)
 
     @property
     def settings(self) -> str:
         """The lines for ``batchjobs.toml``."""
-        drains = str(self.close_drains).lower()
-        return f"[providers.{self.provider}]\nclose_drains = {drains}\n"
+        lines = [f"[providers.{self.provider}]", f'tts_transport = "{self.tts_transport}"']
+        if self.tts_transport == _SOCKET:
+            lines.append(f"close_drains = {str(self.close_drains).lower()}")
+        return "\n".join(lines) + "\n"
 
 
 def probe_cost(provider: Provider) -> float:
@@ -82,7 +135,7 @@ def probe(
     confirm: Callable[[Provider], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """Find out whether a provider sends what is pending when it is asked to close; costs a little.
+    """Find out over which transports a provider speaks, and how its socket closes; costs a little.
 
     Args:
         name: The provider's name.
@@ -126,7 +179,7 @@ async def probe_service(
     dial: Dial = dial_tcp,
     tell: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """Speak the same short text twice: once waiting for silence, once asking to close at once.
+    """Speak the same short text over the socket, waiting for silence and asking to close, and over HTTP.
 
     Args:
         provider: The service.
@@ -142,7 +195,7 @@ async def probe_service(
         KeyRefusedError: It refuses the key.
         ServiceUnavailableError: It could not be made to speak at all.
     """
-    if not provider.tts_path:
+    if not (provider.tts_path or provider.tts_http_path):
         raise ConfigurationError(f"'{provider.name}' has no text to speech to probe")
     voice = _find_voice(provider, voice)
     async with AsyncExitStack() as stack:
@@ -153,13 +206,23 @@ async def probe_service(
             url, key = await stack.enter_async_context(child), server.token
         url = check_base_url(url, insecure=insecure)
         make_endpoint = functools.partial(Endpoint, base_url=url, key=key, dial=dial)
-        _tell(tell, "1 of 2: speaking, and waiting for silence")
-        quiet = await _speak(make_endpoint(replace(provider, close_drains=False)), voice)
+        _tell(tell, "1 of 3: speaking over the socket, and waiting for silence")
+        quiet = closed = await _speak(make_endpoint(replace(provider, close_drains=False)), voice)
         if isinstance(quiet, SessionError):
-            raise _command_error(quiet, provider)
-        _tell(tell, "2 of 2: speaking, and asking to close at once")
-        closed = await _speak(make_endpoint(replace(provider, close_drains=True)), voice)
-    return _compare(provider, quiet, closed)
+            _raise_if_it_says_all(quiet, provider)
+        else:
+            _tell(tell, "2 of 3: speaking over the socket, and asking to close at once")
+            closed = await _speak(make_endpoint(replace(provider, close_drains=True)), voice)
+        _tell(tell, "3 of 3: speaking over HTTP")
+        over_http = await _speak_over_http(
+            make_endpoint(replace(provider, tts_transport=_HTTP)), voice
+        )
+    if not isinstance(quiet, SessionError):
+        return _compare(provider, quiet, closed, _describe(_HTTP, over_http))
+    if isinstance(over_http, SessionError):
+        raise _command_error(quiet, provider, over_http)
+    transports = (_describe(_SOCKET, quiet), _describe(_HTTP, over_http))
+    return ProbeReport(provider=provider.name, transports=transports)
 
 
 def _tell(tell: Callable[[str], None] | None, line: str) -> None:
@@ -174,26 +237,76 @@ def _find_voice(provider: Provider, voice: str) -> str:
     return found
 
 
-async def _speak(endpoint: Endpoint, voice: str) -> TtsResult[ReceivedAudio] | SessionError:
+def _raise_if_it_says_all(error: SessionError, provider: Provider) -> None:
+    """End the probe with an error that says nothing of the transport.
+
+    Raises:
+        BatchjobsError: The key is refused, the balance is spent, or there is no room.
+    """
+    if error.reaction in {Reaction.STOP, Reaction.THROTTLE}:
+        raise _command_error(error, provider)
+
+
+def _describe(name: str, spoken: TtsResult[ReceivedAudio] | SessionError) -> Transport:
+    if isinstance(spoken, SessionError):
+        return Transport(name=name, speaks=False, reason=spoken.message)
+    evidence = spoken.evidence
+    return Transport(
+        name=name,
+        speaks=True,
+        audio_seconds=round(evidence.received_audio_seconds, 3),
+        first_audio_seconds=round(evidence.first_result_seconds, 3),
+        session_seconds=round(evidence.session_seconds, 3),
+    )
+
+
+def _request_of(endpoint: Endpoint, voice: str) -> tuple[Segment, TtsJudge[ReceivedAudio]]:
     speech = SpeechSettings(voice_id=voice, model_id=endpoint.provider.tts_model)
     segment = Segment(key="probe", kind=Kind.TTS, text=_TEXT, speech=speech)
-    judge = SpeechRates().make_judge(voice=voice, spoken=_TEXT, speed=speech.speed)
+    return segment, SpeechRates().make_judge(voice=voice, spoken=_TEXT, speed=speech.speed)
+
+
+async def _speak(endpoint: Endpoint, voice: str) -> TtsResult[ReceivedAudio] | SessionError:
+    if not endpoint.provider.tts_path:
+        return PermanentError("it has no such socket")
+    segment, judge = _request_of(endpoint, voice)
     try:
         return await TtsSession(endpoint, segment, texts=[_TEXT], judge=judge).run()
     except SessionError as error:
         return error
 
 
+async def _speak_over_http(
+    endpoint: Endpoint, voice: str
+) -> TtsResult[ReceivedAudio] | SessionError:
+    if not endpoint.provider.tts_http_path:
+        return PermanentError("it has no such path")
+    try:
+        require_http()
+    except MissingExtraError as error:
+        return PermanentError(f"not tried: {error.describe()}")
+    segment, judge = _request_of(endpoint, voice)
+    line = HttpLine(endpoint, most=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(line.run)
+        try:
+            return await HttpTtsSession(line, segment, judge=judge).run()
+        except SessionError as error:
+            return error
+        finally:
+            nursery.cancel_scope.cancel()
+
+
 def _compare(
     provider: Provider,
     quiet: TtsResult[ReceivedAudio],
     closed: TtsResult[ReceivedAudio] | SessionError,
+    over_http: Transport,
 ) -> ProbeReport:
     evidence = quiet.evidence
     whole, got, spared = evidence.received_audio_seconds, 0.0, 0.0
     if isinstance(closed, SessionError):
-        if closed.reaction in {Reaction.STOP, Reaction.THROTTLE}:  # says nothing about closing
-            raise _command_error(closed, provider)
+        _raise_if_it_says_all(closed, provider)
         drains, reason = False, f"asked to close at once, it failed: {closed.message}"
     else:
         got = closed.evidence.received_audio_seconds
@@ -201,8 +314,10 @@ def _compare(
         drains = got >= _SAME_LENGTH * whole
         what = "all of the audio came" if drains else "audio was dropped"
         reason = f"asked to close at once, {what}: {got:.2f} of {whole:.2f} s"
+    best = closed if drains else quiet  # as it would be used
     return ProbeReport(
         provider=provider.name,
+        transports=(_describe(_SOCKET, best), over_http),
         close_drains=drains,
         reason=reason,
         quiet_audio_seconds=round(whole, 3),
@@ -214,7 +329,10 @@ def _compare(
     )
 
 
-def _command_error(error: SessionError, provider: Provider) -> BatchjobsError:
+def _command_error(
+    error: SessionError, provider: Provider, over_http: SessionError | None = None
+) -> BatchjobsError:
     """Translate a session's error into the one that ends the command."""
     hint = error.hint or "check --base-url and --voice"
-    return error.ends_as(f"{provider.name}: {error.message}", hint=hint)
+    also = "" if over_http is None else f"; over HTTP: {over_http.message}"
+    return error.ends_as(f"{provider.name}: {error.message}{also}", hint=hint)

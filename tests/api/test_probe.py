@@ -1,5 +1,6 @@
 """What a probe finds out about services that drain, drop, stay mute or refuse."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,16 @@ from batchjobs.errors import (
 from batchjobs.providers import BUILT_IN, Provider
 from tests.builders import audio_message, make_tone
 from tests.canary import KEY
+from tests.session.http_scripted import (
+    CHUNKED,
+    LAST_CHUNK,
+    Answer,
+    Asked,
+    Desk,
+    chunk,
+    says,
+    whole,
+)
 from tests.streams import Peer, Raw, Service, Talk, answers
 
 HOSTED = replace(BUILT_IN["munsit"], voice="v")
@@ -39,16 +50,59 @@ def speaks(*, drains: bool, delay: float = 0.3) -> Talk:
     return talk
 
 
+class ByFirstWord(trio.abc.Stream):
+    """A stream to one of two services, by what is sent first: a request over HTTP is a POST."""
+
+    def __init__(self, socket: Service, http: Service) -> None:
+        self._services = (socket, http)
+        self._opened = trio.Event()
+        self._stream: trio.abc.Stream | None = None
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send; the first time, choose."""
+        if self._stream is None:
+            service = self._services[bytes(data).startswith(b"POST")]
+            self._stream = await service.dial("", 0, None)
+            self._opened.set()
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Do not wait."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Receive, once it is open."""
+        await self._opened.wait()
+        assert self._stream is not None
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        if self._stream is not None:
+            await self._stream.aclose()
+
+
+NOT_FOUND = says(whole("404 No"))
+
+
 async def probed(
-    talk: Talk | None = None, *, raw: Raw | None = None, provider: Provider = HOSTED
+    talk: Talk | None = None,
+    *,
+    raw: Raw | None = None,
+    http: Answer = NOT_FOUND,
+    provider: Provider = HOSTED,
 ) -> ProbeReport:
-    """Probe a scripted service."""
+    """Probe a scripted service; by default it does not know speech over HTTP."""
     async with trio.open_nursery() as nursery:
         service = Service(nursery, talk=talk, raw=raw)
+        other = Service(nursery, raw=Desk(http).serve)
+
+        async def dial(*_: object) -> ByFirstWord:
+            return ByFirstWord(service, other)
+
         url = "wss://127.0.0.1:9/api/v1"
         found: ProbeReport | BatchjobsError
         try:
-            found = await probe_service(provider, key=KEY, base_url=url, dial=service.dial)
+            found = await probe_service(provider, key=KEY, base_url=url, dial=dial)
         except BatchjobsError as error:
             found = error
         nursery.cancel_scope.cancel()
@@ -61,7 +115,12 @@ async def test_a_service_that_drains_is_known_by_its_audio(autojump_clock: objec
     """The same audio without waiting for silence; the settings are ready to be put in."""
     found = await probed(speaks(drains=True))
     assert found.close_drains
-    assert found.settings == "[providers.munsit]\nclose_drains = true\n"
+    lines = ["[providers.munsit]", 'tts_transport = "websocket"', "close_drains = true"]
+    assert found.settings.splitlines() == lines
+    socket, http = found.transports
+    assert (socket.speaks, http.speaks) == (True, False)
+    assert socket.session_seconds == pytest.approx(0.0, abs=0.01)  # as it would be used
+    assert "nothing is served at /text-to-speech/faseeh-v1-preview" in http.describe()
     assert found.close_audio_seconds == found.quiet_audio_seconds
     assert found.first_audio_seconds == pytest.approx(0.3)
     assert found.after_audio_seconds == pytest.approx(2.8, abs=0.01)
@@ -72,7 +131,8 @@ async def test_a_service_that_drops_is_not_trusted_to_drain(autojump_clock: obje
     found = await probed(speaks(drains=False))
     assert not found.close_drains
     assert found.close_audio_seconds == 0.0
-    assert found.settings == "[providers.munsit]\nclose_drains = false\n"
+    assert "close_drains = false\n" in found.settings
+    assert found.transports[0].session_seconds == pytest.approx(0.3 + 2.5)
 
 
 async def test_a_service_that_drops_a_part_is_not_trusted_either(autojump_clock: object) -> None:
@@ -101,8 +161,50 @@ async def test_a_mute_service_is_told_as_such(autojump_clock: object) -> None:
         await peer.begin()
         await trio.sleep_forever()
 
-    with pytest.raises(ServiceUnavailableError, match="no audio came"):
+    with pytest.raises(ServiceUnavailableError, match=r"no audio came.*over HTTP: .*HTTP 404"):
         await probed(mute)
+
+
+async def test_where_the_socket_is_silent_http_is_the_way(autojump_clock: object) -> None:
+    """It is tried, timed, and what prints puts it into the settings."""
+
+    async def mute(peer: Peer) -> None:
+        await peer.begin()
+        await trio.sleep_forever()
+
+    async def speaks_late(asked: Asked) -> None:
+        await trio.sleep(0.5)
+        await says(CHUNKED, chunk(SOUND), LAST_CHUNK)(asked)
+
+    found = await probed(mute, http=speaks_late)
+    assert found.settings.splitlines() == ["[providers.munsit]", 'tts_transport = "http"']
+    socket, http = found.transports
+    assert (socket.speaks, http.speaks) == (False, True)
+    assert "no audio came" in socket.describe()
+    assert http.first_audio_seconds == pytest.approx(0.5)
+    assert http.session_seconds == pytest.approx(0.5)
+    assert http.audio_seconds == pytest.approx(PROBE_CHARACTERS / 24, abs=0.01)
+    assert not found.close_drains
+
+
+async def test_a_socket_that_is_not_there_is_no_reason_to_stop(autojump_clock: object) -> None:
+    """Nor is HTTP that is not, nor the extra that it needs."""
+    speaks_at_once = says(CHUNKED, chunk(SOUND), LAST_CHUNK)
+    found = await probed(provider=replace(HOSTED, tts_path=""), http=speaks_at_once)
+    assert found.tts_transport == "http"
+    found = await probed(speaks(drains=True), provider=replace(HOSTED, tts_http_path=""))
+    assert found.tts_transport == "websocket"
+    assert "no such path" in found.transports[1].describe()
+
+
+async def test_without_the_extra_the_socket_is_probed_all_the_same(
+    autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what to install is said."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    found = await probed(speaks(drains=True))
+    assert found.close_drains
+    assert "pip install 'batchjobs[http]'" in found.transports[1].describe()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +238,8 @@ async def test_a_service_that_has_no_room_for_the_second_session_says_nothing_of
 
 async def test_who_cannot_speak_cannot_be_probed() -> None:
     """No text to speech, or no voice: told before anything is spent."""
-    for provider in (replace(HOSTED, tts_path=""), replace(HOSTED, voice="")):
+    without = replace(HOSTED, tts_path="", tts_http_path="")
+    for provider in (without, replace(HOSTED, voice="")):
         with pytest.raises(ConfigurationError):
             await probed(provider=provider)
 
@@ -151,3 +254,4 @@ async def test_the_local_server_is_probed_out_of_the_box() -> None:
     found = await probe_service(replace(BUILT_IN["local"], engine="tone"), key="")
     assert found.close_drains
     assert found.audio_messages > 0
+    assert [transport.speaks for transport in found.transports] == [True, True]

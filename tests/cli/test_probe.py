@@ -15,8 +15,10 @@ def test_a_probe_says_what_it_costs_and_prints_settings(command: Command) -> Non
     """The local server out of the box; a hosted one is asked about first, and no is no."""
     ended = command("probe", "local")
     assert ended.code == 0
-    assert ended.out.endswith("[providers.local]\nclose_drains = true\n")
-    assert "2 sessions" in ended.err
+    lines = ["[providers.local]", 'tts_transport = "websocket"', "close_drains = true"]
+    assert ended.out.splitlines()[-3:] == lines
+    assert "# http: speaks" in ended.out
+    assert "3 sessions" in ended.err
     assert "no cost" in ended.err
     assert json.loads(command("probe", "local", "--json").out)["close_drains"] is True
     ended = command("probe", "munsit")

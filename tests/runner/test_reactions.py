@@ -284,7 +284,18 @@ def test_how_long_a_throttled_job_and_its_service_wait(
             replace(REACHED, mute_texts=1),
             MuteError("no audio came"),
             ServiceUnavailableError,
-            "quick connected, initialised and took the text of 'a', and no audio came",
+            (
+                "quick connected, initialised and took the text of 'a', and no audio came; hosted speech "
+                'sockets have been seen to do so while HTTP speaks: put tts_transport = "http" below '
+                "[providers.quick] in batchjobs.toml ('batchjobs probe quick' tries both)"
+            ),
+        ),
+        (
+            ticket(),
+            replace(REACHED, mute_texts=1, speaks_over_http=True),
+            MuteError("no audio came"),
+            ServiceUnavailableError,
+            "quick took the text of 'a', and no audio came; try 'batchjobs probe quick', another ",
         ),
     ],
 )

@@ -39,11 +39,11 @@ def probe(
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Find out whether a service sends what is pending when it is asked to close.
+    """Find out over what a service speaks, and whether its socket sends what is pending before a close.
 
     Its documents do not say. If it does, sessions need not wait for silence to know that the audio
-    has ended, which in short ones is most of the time. Says first what it costs, speaks one short
-    text twice, and prints the setting for 'batchjobs.toml'.
+    has ended, which in short ones is most of the time; if the socket is silent, HTTP may speak. Says
+    first what it costs, speaks one short text thrice, and prints the settings for 'batchjobs.toml'.
     """
     from batchjobs.api.probe import probe as probe_provider
 
@@ -61,9 +61,12 @@ def probe(
     if as_json:
         print_json(found)
         return
-    say(f"# {found.reason}")
-    say(f"# first audio after {found.first_audio_seconds:.2f} s, {found.audio_messages} messages,")
-    say(f"# the longest gap between them {found.longest_gap_seconds:.2f} s")
+    for transport in found.transports:
+        say(f"# {transport.describe()}")
+    if found.reason:
+        say(f"# the socket, {found.reason}")
+        gap = f"the longest gap between them {found.longest_gap_seconds:.2f} s"
+        say(f"# it sent {found.audio_messages} messages, {gap}")
     if found.close_drains:
         say(f"# waiting for silence took {found.after_audio_seconds:.2f} s more a session")
     say(found.settings.rstrip())
@@ -75,12 +78,13 @@ def _confirm(provider: "Provider", *, is_agreed: bool) -> None:
     Raises:
         SystemExit: The answer is no.
     """
-    from batchjobs.api.probe import PROBE_CHARACTERS, probe_cost
+    from batchjobs.api.probe import PROBE_CHARACTERS, PROBE_SESSIONS, probe_cost
 
     cost = probe_cost(provider)
     unknown = "no cost" if provider.engine else "no known price"
     price = f"about {money(cost, provider.currency)}" if cost else unknown
-    say(f"{provider.name}: 2 sessions, {PROBE_CHARACTERS} characters, {price}", sys.stderr)
+    sessions = f"{PROBE_SESSIONS} sessions, {PROBE_CHARACTERS} characters"
+    say(f"{provider.name}: {sessions}, {price}", sys.stderr)
     if not (is_agreed or provider.engine or _ask()):
         say("nothing was spent", sys.stderr)
         raise SystemExit(0)
