@@ -19,6 +19,7 @@ accept bind book export check plan probe providers prune report results review r
 verify watch
 """.split()
 _OTHERS_MAY: Final = 0o077
+_GROUP_READS: Final = 0o040
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,10 @@ def read_key(
         ) from error
     except UnicodeDecodeError:
         raise ConfigurationError(f"the key file {key_file} holds no text") from None
-    if stat.S_ISREG(mode) and mode & _OTHERS_MAY:
+    others_may = mode & _OTHERS_MAY
+    if _is_credential(key_file, environment):
+        others_may &= ~_GROUP_READS
+    if stat.S_ISREG(mode) and others_may:
         raise ConfigurationError(
             f"others may read the key file {key_file}",
             hint=f"chmod 600 {shlex.quote(str(key_file))}",
@@ -140,6 +144,15 @@ def read_key(
     if not content.strip():
         raise ConfigurationError(f"the key file {key_file} is empty")
     return _check_key(content, str(key_file))
+
+
+def _is_credential(key_file: Path, environment: Mapping[str, str]) -> bool:
+    """Whether systemd has put a file there for this service alone.
+
+    It lets the service's user in by an access list, whose mask then shows as the group's.
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY", "")
+    return bool(folder) and key_file.absolute().parent == Path(folder)
 
 
 def _check_key(key: str, where: str) -> str:

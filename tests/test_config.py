@@ -152,6 +152,21 @@ def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) 
     assert KEY not in str(caught.value)
 
 
+def test_a_credential_of_systemd_is_taken(tmp_path: Path) -> None:
+    """Its access list shows as the group's right to read; there alone, and no more than that."""
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    path = _key_file(tmp_path, KEY.encode(), 0o440)
+    assert read_key(_MUNSIT, key_file=path, environment=environment) == KEY
+    for mode, folder in ((0o444, tmp_path), (0o460, tmp_path), (0o440, tmp_path / "elsewhere")):
+        folder.mkdir(exist_ok=True)
+        other = folder / "other"
+        other.write_text(KEY)
+        other.chmod(mode)
+        with pytest.raises(ConfigurationError, match="others may read"):
+            read_key(_MUNSIT, key_file=other, environment=environment)
+        other.unlink()
+
+
 def test_a_link_is_judged_by_the_file_it_leads_to(tmp_path: Path) -> None:
     """The rights that count are those of what is read."""
     path = _key_file(tmp_path, KEY.encode(), 0o644)

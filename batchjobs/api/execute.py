@@ -14,6 +14,8 @@ from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
 from batchjobs.errors import KeyRefusedError
 from batchjobs.limits import RetryPolicy
+from batchjobs.notices import address
+from batchjobs.notices.signature import SECRET_VARIABLE
 from batchjobs.outputs.groups import withdraw_stale_groups
 from batchjobs.planning.plan import Action
 from batchjobs.process import signals
@@ -106,7 +108,8 @@ async def _make_endpoints(
                 faults=tuple(map(parse_fault, options.faults)),
                 compresses=options.compress,
             )
-            withheld = [each.key_variable for each in request.providers.values()]
+            keys_of_others = (each.key_variable for each in request.providers.values())
+            withheld = [*keys_of_others, address.VARIABLE, SECRET_VARIABLE]
             child = local_server(server, library_hooks=options.library_hooks, withheld=withheld)
             base_url, key = await stack.enter_async_context(child), server.token
         endpoints[name] = Endpoint(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import trio
 
 from batchjobs.api.execute import execute
+from batchjobs.api.notifying import join_observers, notifying
 from batchjobs.api.prepare import open_run_folder, prepare, stage_plan
 from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import Request, request_of
@@ -100,7 +101,8 @@ async def run_async(
             hint="call batchjobs.run(…); from asyncio: await asyncio.to_thread(batchjobs.run, …)",
         )
     request = request_of(source, options or Options())
-    with open_run_folder(request) as checkpoint:
+    with notifying(request) as notifier, open_run_folder(request) as checkpoint:
+        observe = join_observers(observe, notifier)
         run = await trio.to_thread.run_sync(prepare, request, checkpoint, observe)
         try:
             end = await execute(run)
@@ -147,13 +149,13 @@ def carry_out_request(
         progress: As for `run`.
         announce: Told the plan once it is seen to be affordable, before anything is bought.
     """
-    with open_run_folder(request) as checkpoint:
+    with notifying(request) as notifier, open_run_folder(request) as checkpoint:
         if trio.lowlevel.in_trio_run():
             raise UsageError(
                 "batchjobs.run was called within an event loop of trio",
                 hint="await batchjobs.run_async(…) there",
             )
-        run = prepare(request, checkpoint, observe, progress)
+        run = prepare(request, checkpoint, join_observers(observe, notifier), progress)
         if announce is not None:
             announce(run.plan)
         # From here on a signal never leaves things half done: it drains, and the report is written.

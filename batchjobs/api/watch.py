@@ -5,6 +5,7 @@ from pathlib import Path
 
 import trio
 
+from batchjobs.api.notifying import notifying
 from batchjobs.api.prepare import open_run_folder
 from batchjobs.api.request import Request, request_of
 from batchjobs.api.watching import Teller, Watch, WatchReport
@@ -74,9 +75,18 @@ def carry_out_watch(
         )
     settings = settings or WatchSettings()
     request = request_of_watch(Path(folder), options or Options(), settings)
-    with open_run_folder(request) as checkpoint:
+    with (
+        notifying(request, is_watch=True) as notifier,
+        open_run_folder(request) as checkpoint,
+    ):
         watch = Watch(
-            Path(folder), request, checkpoint, settings=settings, observe=observe, tell=tell
+            Path(folder),
+            request,
+            checkpoint,
+            settings=settings,
+            observe=observe,
+            tell=tell,
+            notifier=notifier,
         )
         return trio.run(watch.run)
 
@@ -104,9 +114,18 @@ async def watch_async(
         )
     settings = settings or WatchSettings()
     request = request_of_watch(Path(folder), options or Options(), settings)
-    with open_run_folder(request) as checkpoint:
+    with (
+        notifying(request, is_watch=True) as notifier,
+        open_run_folder(request) as checkpoint,
+    ):
         watch = Watch(
-            Path(folder), request, checkpoint, settings=settings, observe=observe, tell=tell
+            Path(folder),
+            request,
+            checkpoint,
+            settings=settings,
+            observe=observe,
+            tell=tell,
+            notifier=notifier,
         )
         return await watch.run(heeds_signals=False)
 

@@ -12,6 +12,7 @@ import trio
 
 from batchjobs.api.execute import execute
 from batchjobs.api.lookout import Lookout
+from batchjobs.api.notifying import join_observers
 from batchjobs.api.prepare import Growth, PreparedRun, prepare
 from batchjobs.api.report import RunReport, write_report
 from batchjobs.api.request import Request
@@ -19,6 +20,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError, DiskFullError, ManifestError, ServiceUnavailableError
 from batchjobs.limits import GrowingWait
 from batchjobs.manifest.sightings import State
+from batchjobs.notices.messages import Notifier
 from batchjobs.options.watching import WatchSettings
 from batchjobs.outputs import reports
 from batchjobs.outputs.aftercare import Aftercare, Ours
@@ -70,6 +72,7 @@ class Watch:
         settings: How it is watched.
         observe: Gets every event of its runs.
         tell: Gets what a person should know.
+        notifier: Tells a program elsewhere; None if nobody asked for that.
     """
 
     def __init__(
@@ -81,12 +84,14 @@ class Watch:
         settings: WatchSettings,
         observe: Observer | None = None,
         tell: Teller | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         assert isinstance(request.source, Path)
         self._request = request
         self._checkpoint = checkpoint
         self._settings = settings
-        self._observe_run = shield_observer(observe)
+        self._observe_run = shield_observer(join_observers(observe, notifier))
+        self._notifier = notifier
         self._tell = tell or (lambda _: None)
         done = settings.done_folder
         self._care = Aftercare(
@@ -185,6 +190,8 @@ class Watch:
         await self._write_results()
         self._heart.exit_code = self._exit_code
         self._heart.error = "" if self._error is None else self._error.describe()
+        if self._notifier is not None:
+            self._notifier.tell_end("watch_finished", self._exit_code, self._heart.error)
         await trio.to_thread.run_sync(write_heartbeat, self._request.folder, self._heart)
 
     async def _beat(self) -> None:
@@ -322,8 +329,12 @@ class Watch:
             self._heart.trouble_since = time.time()
         if error is None and before:
             self._tell("going on")
+            if self._notifier is not None:
+                self._notifier.tell_going_on()
         elif error is not None and before != self._heart.trouble:
             self._tell(f"waiting: {self._heart.trouble}")
+            if self._notifier is not None:
+                self._notifier.call_for(self._heart.trouble)
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, JobFinished) and self._care.is_wanted:

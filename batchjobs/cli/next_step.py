@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
+from batchjobs.notices.address import hide_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 def typed_command() -> str:
     """Give the command line that we were called with; empty where it is no text.
 
-    No key is ever in it: keys come from the environment or from files.
+    No key is ever in it: keys come from the environment or from files. The address of messages is cut
+    to its host, since the rest may be a secret.
     """
-    line = shlex.join([*_program(), *sys.argv[1:]])
+    line = shlex.join([*_program(), *hide_in_words(sys.argv[1:])])
     with contextlib.suppress(UnicodeEncodeError):  # a file name in some other encoding
         line.encode()
         return line
@@ -56,7 +58,7 @@ def typed_options(*without: str) -> list[str]:
         else:
             values = value if option.multiple else [value]
             words += [word for each in values for word in (option.opts[0], str(each))]
-    return words
+    return hide_in_words(words)
 
 
 def command_of(found: "RunStatus", folder: Path) -> str:

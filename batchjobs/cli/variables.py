@@ -33,10 +33,11 @@ def tell_misspelt(load_commands: Callable[[], Iterable[click.Command]]) -> None:
 
 
 def _keys() -> Iterator[str]:
+    from batchjobs.notices.signature import SECRET_VARIABLE
     from batchjobs.providers import BUILT_IN
 
     keys = (provider.key_variable for provider in BUILT_IN.values())
-    return (name for name in keys if name.startswith(VARIABLE_PREFIX))
+    return (name for name in (*keys, SECRET_VARIABLE) if name.startswith(VARIABLE_PREFIX))
 
 
 def _variables(command: click.Command) -> set[str]:

@@ -373,6 +373,12 @@ class Options:
         path="file",
         default_shown="the environment",
     )
+    notify: str = setting(
+        "Post a signed message there when a run ends and when something needs a person; the secret is in "
+        "BATCHJOBS_NOTIFY_SECRET.",
+        default="",
+        metavar="URL",
+    )
     vad: bool = setting(
         "Find the speech in long recordings by a detector, not by loudness; needs the extra 'vad'.",
         default=False,

@@ -20,6 +20,7 @@ from tests.builders import make_speech, write_recording
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.proofs.watch import prove
+from tests.receivers import Receiver
 from tests.whole_runs import ARABIC, environment, ledger_of, results, run_server
 from tests.whole_runs import batchjobs as call
 
@@ -41,7 +42,7 @@ def watching(cwd: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
             [*command, "--every", "1", "--settle", "0.2", "-v"],
             cwd=cwd,
-            env=environment(BATCHJOBS_LOCAL_KEY=KEY),
+            env=environment(BATCHJOBS_LOCAL_KEY=KEY, BATCHJOBS_NOTIFY_SECRET="s"),
             stdout=said,
             stderr=said,
             text=True,
@@ -140,7 +141,10 @@ def test_a_scan_and_its_run_go_on_as_a_watch(tmp_path: Path) -> None:
     assert (tmp_path / "in.jsonl").read_bytes().startswith(first)
 
 
-def test_what_needs_a_person_ends_a_watch_and_what_passes_is_waited_for(tmp_path: Path) -> None:
+def test_what_needs_a_person_ends_a_watch_and_what_passes_is_waited_for(
+    tmp_path: Path,
+    receiver: Receiver,
+) -> None:
     """A refused key ends it with 77, a budget with 80; a service that is away is told and waited for."""
     inbox = tmp_path / "in"
     record(inbox / "a.wav", ARABIC[0])
@@ -150,14 +154,16 @@ def test_what_needs_a_person_ends_a_watch_and_what_passes_is_waited_for(tmp_path
         limit = ("-o", "other", "--max-audio", "0.1")
         ended = call(*common, *limit, cwd=tmp_path, expect=80, BATCHJOBS_LOCAL_KEY=KEY)
         assert "--max-audio" in ended.stderr
-    nowhere = ("--base-url", "ws://127.0.0.1:9/api/v1", "--attempts", "1")
+    nowhere = ("--base-url", "ws://127.0.0.1:9/api/v1", "--attempts", "1", "--notify", receiver.url)
     with watching(tmp_path, "in", *nowhere) as process:
         until(lambda: "waiting: " in said(tmp_path))
         assert process.poll() is None
         health = call("status", "outputs/in", "--health", cwd=tmp_path, expect=2)
         assert health.stdout.startswith("CRITICAL: waiting for")
+        until(lambda: "attention" in receiver.events())
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+    assert receiver.events()[-1] == "watch_finished"
 
 
 def test_a_day_of_arrivals_in_virtual_time(tmp_path: Path) -> None:

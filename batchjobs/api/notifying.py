@@ -1,0 +1,60 @@
+"""Tells a program elsewhere what becomes of a run or a watch, if that was asked for."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from batchjobs.api.request import Request
+from batchjobs.errors import BatchjobsError, ConfigurationError, InternalError
+from batchjobs.notices.address import check_address
+from batchjobs.notices.courier import Courier
+from batchjobs.notices.messages import Notifier
+from batchjobs.notices.signature import SECRET_VARIABLE
+from batchjobs.progress import Event, Observer
+
+
+@contextlib.contextmanager
+def notifying(request: Request, *, is_watch: bool = False) -> Iterator[Notifier | None]:
+    """Send messages for as long as the block lasts, and a few seconds more; None if nobody asked.
+
+    Args:
+        request: What was asked for.
+        is_watch: Whether runs are the rounds of a watch.
+
+    Raises:
+        ConfigurationError: The address, or the secret, is missing or wrong.
+    """
+    url = request.options.notify
+    if not url:
+        yield None
+        return
+    check_address(url)
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if not secret:
+        raise ConfigurationError(
+            f"messages to --notify are signed, and {SECRET_VARIABLE} is not set",
+            hint="put a long random text into it, which the receiver has as well",
+        )
+    courier = Courier(url, secret)
+    notifier = Notifier(str(request.folder.absolute()), courier.send, is_watch=is_watch)
+    try:
+        yield notifier
+    except Exception as error:
+        code = error.exit_code if isinstance(error, BatchjobsError) else InternalError.exit_code
+        reason = error.describe() if isinstance(error, BatchjobsError) else type(error).__name__
+        notifier.tell_end("watch_finished" if is_watch else "run_finished", code, reason)
+        raise
+    finally:
+        courier.close()
+
+
+def join_observers(observe: Observer | None, notifier: Notifier | None) -> Observer | None:
+    """Make one observer of two."""
+    if notifier is None or observe is None:
+        return notifier or observe
+
+    def tell(event: Event) -> None:
+        notifier(event)
+        observe(event)
+
+    return tell
