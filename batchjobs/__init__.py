@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batchjobs.api.accept import AcceptReport, accept
     from batchjobs.api.check import check
     from batchjobs.api.check_report import CheckReport
+    from batchjobs.api.glossary import GlossaryReport, find_terms
     from batchjobs.api.health import health
     from batchjobs.api.page import PageReport, write_report
     from batchjobs.api.probe import ProbeReport, probe
@@ -75,6 +76,7 @@ __all__ = [
     "Event",
     "ExportReport",
     "ExportSettings",
+    "GlossaryReport",
     "Health",
     "HealthSettings",
     "JobFinished",
@@ -108,6 +110,7 @@ __all__ = [
     "check",
     "errors",
     "export",
+    "find_terms",
     "health",
     "plan",
     "probe",

@@ -11,6 +11,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.api.accept": "AcceptReport accept",
     "batchjobs.api.check": "check",
     "batchjobs.api.check_report": "CheckReport",
+    "batchjobs.api.glossary": "GlossaryReport find_terms",
     "batchjobs.api.health": "health",
     "batchjobs.api.page": "PageReport write_report",
     "batchjobs.api.probe": "ProbeReport probe",

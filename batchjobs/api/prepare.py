@@ -4,16 +4,17 @@ import dataclasses
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
 from batchjobs import config, manifest
 from batchjobs.api.budget import advise_on_limits, check_budget, encode_limits
+from batchjobs.api.glossary import read_terms
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.api.voices import refuse_unknown_voice
@@ -36,6 +37,9 @@ from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
 from batchjobs.session import require_http
 
+if TYPE_CHECKING:
+    from batchjobs.quality.glossary import Term
+
 _REFUSALS: Final = (ManifestError, ConfigurationError, OutputError, UsageError)
 
 
@@ -50,6 +54,7 @@ class PreparedRun:
         keys: The key of every provider that the plan uses.
         facts: What the checkpoint is to keep about the run.
         observe: Gets every event.
+        terms: Of the glossary, if there is one.
     """
 
     request: Request
@@ -58,6 +63,7 @@ class PreparedRun:
     keys: Mapping[str, str]
     facts: Mapping[str, str]
     observe: Observer
+    terms: Sequence["Term"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,8 @@ def prepare(
         progress: Called with the number of rows checked so far.
         growth: What has been added to the manifest, if the rest of it is adopted.
     """
+    glossary = request.options.glossary
+    terms = () if glossary is None else read_terms(glossary)  # before anything is spent
     plan, kept = make_plan(request, checkpoint, progress, growth)
     if any(use.kind is Kind.TTS and _is_over_http(request, use.provider) for use in plan.uses):
         require_http()
@@ -125,6 +133,7 @@ def prepare(
         keys=keys,
         facts=_facts_of(request, kept, plan),
         observe=shield_observer(observe),
+        terms=terms,
     )
 
 

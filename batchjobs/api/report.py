@@ -12,6 +12,7 @@ from msgspec import UNSET, structs
 
 from batchjobs.api.budget import add_what_is_left, find_cost_limit, find_larger_limits
 from batchjobs.api.execute import does_nothing
+from batchjobs.api.glossary import GlossaryReport, look_for, write_terms
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
@@ -42,6 +43,7 @@ class RunReport:
         cost_limit: Where rows cost more than a row may: what the limit has to be for them.
         error: What stopped the run; None if it came to its end.
         signal_number: The signal that stopped it; 0 if none did.
+        glossary: Where one was given: what became of its terms.
         forecast: After a pilot, what is to be expected of all rows.
     """
 
@@ -55,6 +57,7 @@ class RunReport:
     cost_limit: str = ""
     error: BatchjobsError | None = None
     signal_number: int = 0
+    glossary: GlossaryReport | None = None
     forecast: Forecast | None = None
 
     def raise_for_status(self) -> Self:
@@ -104,6 +107,7 @@ def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -
             plan=plan,
             left_files=find_left_files(checkpoint, done=last.done),
             nature=find_nature(checkpoint),
+            glossary=_look_for_terms(run),
             forecast=_forecast(run),
         )
     summary = summarise(checkpoint, request.providers)
@@ -136,6 +140,7 @@ def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -
         cost_limit=find_cost_limit(checkpoint, request.providers, summary.errors),
         error=error,
         signal_number=end.signal_number,
+        glossary=_look_for_terms(run),
         forecast=_forecast(run),
     )
 
@@ -170,6 +175,17 @@ def _report_nothing(run: PreparedRun) -> RunReport:
         left_files=find_left_files(checkpoint, done=summary.done),
         nature=find_nature(checkpoint),
     )
+
+
+def _look_for_terms(run: PreparedRun) -> GlossaryReport | None:
+    """Find what the glossary's terms were heard as, and write it down; None without a glossary."""
+    glossary = run.request.options.glossary
+    if glossary is None:
+        return None
+    found = look_for(run.terms, glossary, run.checkpoint)
+    with contextlib.suppress(BatchjobsError):  # what was bought is durable; the command looks again
+        write_terms(run.request.folder, found.terms)
+    return found
 
 
 def _make_groups(checkpoint: Checkpoint) -> BatchjobsError | None:

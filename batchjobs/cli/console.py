@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,9 +15,11 @@ from batchjobs.errors import BatchjobsError
 from batchjobs.files import run_folder
 from batchjobs.formatting import duration, money, plural
 
-_GROUPS_SHOWN = 3
+_SHOWN = 3
+_TERMS_SHOWN = 20
 
 if TYPE_CHECKING:
+    from batchjobs.api.glossary import GlossaryReport
     from batchjobs.outputs.summary import RunSummary
     from batchjobs.progress import Observer
 
@@ -156,12 +159,32 @@ def groups_of(summary: "RunSummary") -> Iterator[str]:
     first = next((group.transcript for group in groups if group.transcript), "")
     where = f" ({first}{', …' if len(groups) - len(waiting) > 1 else ''})" if first else ""
     yield f"groups: {made} of {plural(len(groups), 'group')}{where}"
-    for group in waiting[:_GROUPS_SHOWN]:
+    for group in waiting[:_SHOWN]:
         parts = [f"{each.part} ({each.id}: {each.status})" for each in group.waits_for]
-        more = f" and {len(parts) - _GROUPS_SHOWN:,} more" if len(parts) > _GROUPS_SHOWN else ""
-        yield f"  '{group.group}' waits for part {', '.join(parts[:_GROUPS_SHOWN])}{more}"
-    if len(waiting) > _GROUPS_SHOWN:
-        yield f"  … and {len(waiting) - _GROUPS_SHOWN:,} more that wait (see {run_folder.SUMMARY})"
+        more = f" and {len(parts) - _SHOWN:,} more" if len(parts) > _SHOWN else ""
+        yield f"  '{group.group}' waits for part {', '.join(parts[:_SHOWN])}{more}"
+    if len(waiting) > _SHOWN:
+        yield f"  … and {len(waiting) - _SHOWN:,} more that wait (see {run_folder.SUMMARY})"
+
+
+def glossary_of(report: "GlossaryReport") -> Iterator[str]:
+    """Say which terms were heard otherwise, as what and how often, and what to do about it."""
+    misheard = report.misheard
+    terms = plural(len(report.terms), "term")
+    yield f"glossary: {len(misheard):,} of {terms} heard otherwise than in {report.glossary}"
+    for term in misheard[:_TERMS_SHOWN]:
+        for each in term.otherwise[:_SHOWN]:
+            rows = ", ".join(each.rows[:_SHOWN])
+            more = f" and {len(each.rows) - _SHOWN:,} more" if len(each.rows) > _SHOWN else ""
+            times = "once" if each.count == 1 else f"{each.count:,} times"
+            yield f"  {term.term}: heard as '{each.heard}' {times}, in {rows}{more}"
+        if len(term.otherwise) > _SHOWN:
+            yield f"  {term.term}: and as {len(term.otherwise) - _SHOWN:,} others"
+    if len(misheard) > _TERMS_SHOWN:
+        yield f"  … and {len(misheard) - _TERMS_SHOWN:,} terms more"
+    if misheard:
+        words = f"--hotwords-file {shlex.quote(str(report.glossary))}"
+        yield f"  a service that takes hot words hears them better, in a folder of its own: {words}"
 
 
 def _sums(costs: Mapping[str, float]) -> list[str]:

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "book": "Make a manifest of an EPUB, text or Markdown.",
     "check": "Have speech heard again; buy anew what is bad.",
     "export": "Make a dataset of what is done.",
+    "glossary": "List what terms were heard as in transcripts.",
     "plan": "Check and price a manifest; spends nothing.",
     "probe": "Find out how a service ends its audio.",
     "providers": "List the providers and their settings.",

@@ -16,6 +16,8 @@ BESIDE: Final = "beside.jsonl"
 """Which transcripts beside recordings are ours."""
 WATCH: Final = "watch.json"
 """What a watch has seen last, for whoever looks whether it is well."""
+GLOSSARY: Final = "glossary.jsonl"
+"""What the terms of a glossary were heard as."""
 REPORTS: Final = (RESULTS, FAILED, SUMMARY)
 SEGMENTS: Final = "segments"
 """Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
@@ -40,6 +42,7 @@ _RESERVED: Final = frozenset(
         WAVEFORMS,
         BESIDE,
         WATCH,
+        GLOSSARY,
         f"{Path(SUMMARY).stem}{_TRANSCRIPT}",
     }
 )

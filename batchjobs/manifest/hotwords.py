@@ -43,14 +43,17 @@ def read_hotwords(value: object) -> tuple[str, ...]:
 
 
 def read_hotwords_file(path: Path) -> tuple[str, ...]:
-    """Read the words of a file, a line each.
+    """Read the words of a file, a line each; a glossary's lines are taken, too.
+
+    Of ``term = spelling, spelling`` the term is taken, and lines that begin with ``#`` say nothing.
 
     Raises:
         UsageError: It cannot be read, or a line is none.
     """
     try:
         text = read_text(path, str(path), COLUMN)
-        return _check(text.splitlines())
+        lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        return _check(line.partition("=")[0] for line in lines)
     except RowError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
 

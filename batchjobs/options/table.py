@@ -367,6 +367,11 @@ class Options:
         least=0,
         is_planned=True,
     )
+    glossary: Path | None = setting(
+        "Terms, one a line: what they were heard as in the transcripts is listed after the run.",
+        default=None,
+        path="file",
+    )
     key_file: Path | None = setting(
         "File with the provider's key, readable by you only.",
         default=None,

@@ -66,8 +66,11 @@ class _Block(NamedTuple):
     heard_end: int
 
 
-def load_library() -> "ModuleType":
+def load_library(what: str = "'batchjobs check'") -> "ModuleType":
     """Import the library that aligns texts.
+
+    Args:
+        what: What needs it, for the message.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -75,7 +78,7 @@ def load_library() -> "ModuleType":
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as error:
-        raise MissingExtraError("'batchjobs check'", package="rapidfuzz", extra="check") from error
+        raise MissingExtraError(what, package="rapidfuzz", extra="check") from error
     return Levenshtein
 
 

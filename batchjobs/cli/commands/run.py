@@ -14,6 +14,7 @@ from batchjobs.cli.console import (
     counts_of,
     die_of,
     exit_on_error,
+    glossary_of,
     groups_of,
     say,
     set_logging,
@@ -139,6 +140,8 @@ def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
     if report.forecast is not None:
         yield from _forecast_lines(report.forecast)
     yield from _shortfalls(report)
+    if report.glossary is not None:
+        yield from glossary_of(report.glossary)
     if line := describe_left_files(report.left_files, report.folder):
         yield line
     if report.forecast is not None and not report.signal_number and report.error is None:
