@@ -103,6 +103,8 @@ COVERED = {
     "book/manifest": "reading cli/commands/book",
     "book/marks": "letters links",
     "book/plain": "lines",
+    "quality/glossary": "alike",
+    "cli/glossary": "api/glossary cli/commands/glossary",
     "outputs/groups": "checkpoint/groups manifest/groups planning/groups",
     "transcripts/cues": "joining tapes words",
     "checkpoint/looking": "rows segments",

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -377,7 +378,14 @@ def _tokenize(text: str) -> Iterator[_Word]:
 
 @functools.lru_cache(_WORDS_REMEMBERED)
 def _read_word(written: str) -> tuple[_Word, ...]:
-    return tuple(_Word(word, written) for word in normalize_word(written, _STEPS))
+    bare = _trim(_trim(written)[::-1])[::-1]
+    return tuple(_Word(word, bare) for word in normalize_word(written, _STEPS))
+
+
+def _trim(written: str) -> str:
+    """Leave out what stands before a word's first letter; marks belong to letters."""
+    is_around = (unicodedata.category(character)[0] in "PSZC" for character in written)
+    return written[len(list(itertools.takewhile(bool, is_around))) :]
 
 
 def _normalize(text: str) -> tuple[str, ...]:

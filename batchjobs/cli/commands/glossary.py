@@ -28,7 +28,9 @@ def glossary(folder: Path, terms: Path, *, as_json: bool) -> None:
     with exit_on_error():
         found = find_terms(folder, terms)
     if as_json:
-        print_json(found.terms)
+        import msgspec
+
+        print_json(msgspec.to_builtins(found.terms))
         return
     for line in glossary_of(found):
         say(line)
