@@ -293,6 +293,26 @@ class Evidence:
     dropped_hotwords: tuple[str, ...] = ()
 
 
+class SpeakerTrait(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service noticed of whoever speaks in a turn.
+
+    Attributes:
+        kind: ``gender`` or ``sentiment``.
+        label: What it is, in the service's words.
+        score: How sure that is, from 0 to 1.
+        start: When the turn begins, in seconds; None where that is not known.
+        end: When it ends; likewise.
+        speaker: Whose turn it is, where the sides of a call are heard apart.
+    """
+
+    kind: str
+    label: str
+    score: float
+    start: float | None = None
+    end: float | None = None
+    speaker: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Sign(enum.StrEnum):
     """What can speak against a result; ``accept --reason`` takes these names."""
 

@@ -53,6 +53,8 @@ class Provider:
         listen_path: Path of the newer socket.
         listen_pace: Audio sent on it, times real time; 0 is as fast as its window of a minute allows.
         listen_endpointing_ms: How much silence ends a turn there.
+        listen_times: From where the times of words count there: the ``session``'s start, or that of each
+            ``turn``, which is then found by its sound. Times that go back are not believed.
         receipt_seconds: Longest wait there for the closing receipt, after its last message.
         voices_path: Path of the list of voices below the base URL, over HTTP; empty if it has none.
         key_variable: Environment variable that holds the key.
@@ -100,6 +102,7 @@ class Provider:
     listen_path: str = "/listen"
     listen_pace: float = 0.0
     listen_endpointing_ms: int = 800
+    listen_times: str = "session"
     receipt_seconds: float = 30.0
     voices_path: str = "/voices"
     key_variable: str
@@ -175,6 +178,11 @@ class SentWork(Protocol):
         """To be transcribed."""
         ...
 
+    @property
+    def paid_seconds(self) -> float:
+        """Of audio that it takes money for."""
+        ...
+
 
 def sum_costs(work: Iterable[SentWork], providers: Mapping[str, Provider]) -> dict[str, float]:
     """Price work, by currency; what no provider is known for has no price.
@@ -186,7 +194,7 @@ def sum_costs(work: Iterable[SentWork], providers: Mapping[str, Provider]) -> di
     costs: dict[str, float] = {}
     for each in work:
         if provider := providers.get(each.provider):
-            cost = provider.cost_of(characters=each.characters, seconds=each.audio_seconds)
+            cost = provider.cost_of(characters=each.characters, seconds=each.paid_seconds)
             costs[provider.currency] = costs.get(provider.currency, 0.0) + cost
     return costs
 
@@ -227,6 +235,7 @@ BUILT_IN: Mapping[str, Provider] = {
             key_variable="MUNSIT_API_KEY",
             tts_model=_HOSTED_TTS_MODEL,
             stt_model=_HOSTED_STT_MODEL,
+            stt_protocol="listen",  # theirs; the documents' socket marks no end
             tts_price_per_million_characters=round(_USD_PER_MILLION_CHARACTERS, 2),
             stt_price_per_hour=round(_USD_PER_HOUR, 2),
         ),
@@ -306,6 +315,8 @@ def _check_words(provider: Provider, where: str) -> None:
         raise ConfigurationError(f"{where}: 'tts_transport' is 'websocket' or 'http'")
     if provider.speaks_over_http and provider.tts_http_path[:1] not in {"", "/"}:
         raise ConfigurationError(f"{where}: 'tts_http_path' begins with a slash")
+    if provider.listen_times not in {"session", "turn"}:
+        raise ConfigurationError(f"{where}: 'listen_times' is 'session' or 'turn'")
     if provider.chunk_form not in {"wav", "raw"}:
         raise ConfigurationError(f"{where}: 'chunk_form' is 'wav' or 'raw'")
 

@@ -21,18 +21,19 @@ from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.session import Endpoint
 from tests.canary import KEY
 
-HOSTED: Final = BUILT_IN["munsit"]
-"""A service as it is built in."""
+HOSTED: Final = replace(BUILT_IN["munsit"], stt_protocol="transcription")
+"""A service as it is built in, on the documents' sockets."""
 EAGER: Final = replace(HOSTED, close_drains=True, transcript_per_chunk=True, pace=0.0)
 """One that lets a session end at once: it drains, answers every chunk, and takes them unpaced."""
 ARABIC: Final = "مَرْحَبًا ‌بِكُـــم‍ ٤٥ x"
-TO_VERSION_4: Final = (
-    "DROP TABLE checks; DROP TABLE reviews; DROP TABLE tracks; DROP TABLE loudness;"
-    " DROP TABLE parts; DROP TABLE groups; DROP TABLE shapes; PRAGMA user_version = 4;"
+TO_VERSION_5: Final = (
+    "DROP TABLE parts; DROP TABLE groups; DROP TABLE shapes; DROP TABLE receipts;"
+    " PRAGMA user_version = 5;"
 )
 """Makes of a checkpoint one of an earlier version."""
-TO_VERSION_5: Final = (
-    "DROP TABLE shapes; DROP TABLE parts; DROP TABLE groups; PRAGMA user_version = 5;"
+TO_VERSION_4: Final = (
+    "DROP TABLE checks; DROP TABLE reviews; DROP TABLE tracks; DROP TABLE loudness;"
+    f" {TO_VERSION_5} PRAGMA user_version = 4;"
 )
 READY: Final = '{"type":"connectionInitialized"}'
 

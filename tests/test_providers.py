@@ -38,6 +38,7 @@ def test_hosted_services_have_the_protocols_defaults() -> None:
         assert not provider.transcript_per_chunk
         assert provider.tts_price_per_million_characters == 66.67
     assert (_MUNSIT.stt_model, _MUNSIT.stt_price_per_hour) == ("munsit", 0.19)
+    assert (_MUNSIT.stt_protocol, BUILT_IN["local"].stt_protocol) == ("listen", "transcription")
     assert BUILT_IN["local"].close_drains
     assert BUILT_IN["local"].pace == 0
 

@@ -88,6 +88,10 @@ def write_ends(connection: sqlite3.Connection, ends: Sequence[AttemptEnd]) -> No
            characters = ?, audio_seconds = ? WHERE number = ?""",
         map(_END_VALUES, ends),
     )
+    connection.executemany(
+        "INSERT OR REPLACE INTO receipts VALUES (?, ?)",
+        [(end.number, end.billed_seconds) for end in ends if end.billed_seconds is not None],
+    )
     replacing = [(e.number, e.number) for e in ends if e.replaces_kept]
     if replacing:
         connection.executemany(

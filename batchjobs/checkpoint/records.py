@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.jobs import BadRow, Doubt, Evidence, Job, Kind, Side, Status
+from batchjobs.jobs import BadRow, Doubt, Evidence, Job, Kind, Side, SpeakerTrait, Status
 from batchjobs.transcripts.turns import remove_names
 
 SEPARATOR: Final = "\x1f"
@@ -183,6 +183,7 @@ class SegmentRecord:
         word_start_seconds: When each of its words begins, from the segment's start, where the service
             says so.
         word_end_seconds: When each of its words ends, where known.
+        traits: What was noticed of the speakers; times are from the segment's start.
         audio_seconds: Of the audio made or transcribed.
         evidence: Why it counts as complete.
         attempts: Sessions begun for it, throttled ones left out.
@@ -204,6 +205,7 @@ class SegmentRecord:
     text: str = ""
     word_start_seconds: tuple[float, ...] = ()
     word_end_seconds: tuple[float, ...] = ()
+    traits: tuple[SpeakerTrait, ...] = ()
     audio_seconds: float = 0.0
     evidence: Evidence | None = None
     attempts: int = 0
@@ -277,6 +279,7 @@ class AttemptEnd:
         characters: Sent in it.
         audio_seconds: Sent in it.
         replaces_kept: Whether what an earlier attempt at the same had left is kept no longer.
+        billed_seconds: Of audio, where the service says how much it billed; else None.
     """
 
     number: int
@@ -287,6 +290,7 @@ class AttemptEnd:
     characters: int = 0
     audio_seconds: float = 0.0
     replaces_kept: bool = False
+    billed_seconds: float | None = None
 
 
 class SourceRecord(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Final
 from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-_SCHEMA_VERSION: Final = 7
+_SCHEMA_VERSION: Final = 8
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,
     line INTEGER NOT NULL,
@@ -114,6 +114,13 @@ CREATE TABLE shapes (
 ) WITHOUT ROWID;
 """
 """Of recordings in `sources` of which not all is heard: how long each track is, and its channels."""
+_RECEIPTS: Final = """
+CREATE TABLE receipts (
+    attempt INTEGER PRIMARY KEY,
+    audio_seconds REAL NOT NULL
+) WITHOUT ROWID;
+"""
+"""How much audio a service said that it billed, of the attempts where it says so."""
 _LOUDNESS: Final = """
 CREATE TABLE loudness (
     path TEXT PRIMARY KEY,
@@ -162,14 +169,16 @@ _EARLIER: Final = {
     4: _CHECKS + _REVIEWS + _TRACKS + _LOUDNESS,
     5: _GROUPS,
     6: _SHAPES,
+    7: _RECEIPTS,
 }
 """What brings a file of each earlier version to the next one."""
-_READABLE: Final = frozenset({3, 4, 5, 6, _SCHEMA_VERSION})
+_READABLE: Final = frozenset({3, 4, 5, 6, 7, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
 _SINCE: Final = {
     4: (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS),
     5: (_GROUPS,),
     6: (_SHAPES,),
+    7: (_RECEIPTS,),
 }
 """The tables that files up to each of these versions lack."""
 _SCHEMA: Final = f"""
@@ -209,6 +218,7 @@ CREATE TABLE sources (
 {_LOUDNESS}
 {_GROUPS}
 {_SHAPES}
+{_RECEIPTS}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 

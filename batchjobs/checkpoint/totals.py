@@ -33,6 +33,7 @@ class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
         attempts_lost: Sessions lost to a killed process.
         characters_sent: Over all attempts.
         audio_seconds_sent: Over all attempts.
+        audio_seconds_billed: Over all attempts whose service said how much it billed.
     """
 
     rows: int = 0
@@ -53,15 +54,25 @@ class RunTotals(msgspec.Struct, frozen=True, kw_only=True):
     attempts_lost: int = 0
     characters_sent: int = 0
     audio_seconds_sent: float = 0.0
+    audio_seconds_billed: float = 0.0
 
 
 class SentTotal(NamedTuple):
-    """What was sent to a provider, apart by whether it led to a result, if only to one in doubt."""
+    """What was sent to a provider, apart by whether it led to a result, if only to one in doubt.
+
+    Attributes:
+        provider: Its name.
+        led_to_result: Whether it did.
+        characters: Sent.
+        audio_seconds: Sent.
+        paid_seconds: Of audio that it takes money for: what it said that it billed, or else what was sent.
+    """
 
     provider: str
     led_to_result: bool
     characters: int
     audio_seconds: float
+    paid_seconds: float
 
 
 class SpentTotal(NamedTuple):
@@ -75,6 +86,7 @@ class SpentTotal(NamedTuple):
         attempts: How many.
         characters: Sent in them.
         audio_seconds: Sent in them.
+        paid_seconds: As in `SentTotal`.
     """
 
     day: str
@@ -84,6 +96,7 @@ class SpentTotal(NamedTuple):
     attempts: int
     characters: int
     audio_seconds: float
+    paid_seconds: float
 
 
 class Pace(NamedTuple):
@@ -105,6 +118,11 @@ class UnsettledTotal(NamedTuple):
     rows: int
     characters: int
     audio_seconds: float
+
+    @property
+    def paid_seconds(self) -> float:
+        """As in `SentTotal`."""
+        return self.audio_seconds
 
 
 _ROWS = """
@@ -131,7 +149,8 @@ SELECT count(*) AS attempts,
     count(*) FILTER (WHERE ended_at IS NULL) AS attempts_open,
     count(*) FILTER (WHERE result = 'lost') AS attempts_lost,
     coalesce(sum(characters), 0) AS characters_sent,
-    total(audio_seconds) AS audio_seconds_sent
+    total(audio_seconds) AS audio_seconds_sent,
+    (SELECT total(audio_seconds) FROM receipts) AS audio_seconds_billed
 FROM attempts"""
 _ERRORS = """
 SELECT error_class, count(*) FROM jobs JOIN rows USING (id, key)
@@ -144,12 +163,15 @@ _SENT = """
 SELECT provider, result = 'done' OR (? AND ended_at IS NULL) OR result = 'kept' AND (
         EXISTS (SELECT 1 FROM jobs WHERE jobs.key = attempts.key AND jobs.status = 'suspect')
         OR EXISTS (SELECT 1 FROM segments WHERE segments.key = attempts.key)),
-    sum(characters), sum(audio_seconds) FROM attempts GROUP BY 1, 2"""
+    sum(characters), sum(attempts.audio_seconds),
+    sum(coalesce(receipts.audio_seconds, attempts.audio_seconds))
+FROM attempts LEFT JOIN receipts ON attempt = number GROUP BY 1, 2"""
 _SPENT = """
 SELECT date(started_at, 'unixepoch', 'localtime'), sent.provider,
     coalesce(json_extract(CAST(rows.job AS TEXT), '$.speech.voice_id'), ''), result,
-    count(*), sum(sent.characters), sum(sent.audio_seconds)
-FROM attempts AS sent LEFT JOIN rows ON rows.id = sent.job
+    count(*), sum(sent.characters), sum(sent.audio_seconds),
+    sum(coalesce(receipts.audio_seconds, sent.audio_seconds))
+FROM attempts AS sent LEFT JOIN rows ON rows.id = sent.job LEFT JOIN receipts ON attempt = sent.number
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
 _PACE = """
 SELECT coalesce((SELECT max(ended_at) FROM attempts WHERE result IN ('done', 'kept')), 0),

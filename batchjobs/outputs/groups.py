@@ -17,7 +17,7 @@ from batchjobs.checkpoint import Checkpoint, Group, GroupRecord, Part
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import disk_error, part_path, publish, sync_folders
-from batchjobs.jobs import Evidence, sum_evidence
+from batchjobs.jobs import Evidence, SpeakerTrait, sum_evidence
 from batchjobs.outputs import reuse, writing
 from batchjobs.planning.groups import describe_gaps
 from batchjobs.planning.intact import has_size
@@ -75,6 +75,7 @@ class _Heard(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     segments: tuple[TranscriptSegment, ...] = ()
     words: tuple[Word, ...] = ()
+    traits: tuple[SpeakerTrait, ...] = ()
 
 
 class _PartOfGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,7 +209,10 @@ def _make(checkpoint: Checkpoint, group: Group) -> bool:
         Tape(
             start_seconds=start,
             transcript=Transcript(
-                text=each.heard.text, segments=each.heard.segments, words=each.heard.words
+                text=each.heard.text,
+                segments=each.heard.segments,
+                words=each.heard.words,
+                traits=each.heard.traits,
             ),
         )
         for each, start in zip(read, starts, strict=True)

@@ -64,7 +64,7 @@ def summarise(
         is_running: A run goes on: what its open sessions have sent is not wasted.
     """
     counted = structs.asdict(checkpoint.totals.count_rows())
-    for name in ("audio_seconds", "audio_seconds_sent"):
+    for name in ("audio_seconds", "audio_seconds_sent", "audio_seconds_billed"):
         counted[name] = round(counted[name], 3)
     sent = checkpoint.totals.sum_sent(is_running=is_running)
     wasted = [each for each in sent if not each.led_to_result]

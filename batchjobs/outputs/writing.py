@@ -111,6 +111,7 @@ def write_transcript(
         **({"sides": sides} if sides else {}),
         "segments": transcript.segments,
         "words": transcript.words,
+        **({"traits": transcript.traits} if transcript.traits else {}),
     }
     content = msgspec.json.format(msgspec.json.encode(details), indent=2) + b"\n"
     return write_contents(

@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Final
 
 from batchjobs.errors import TimedOutError, TransientError
-from batchjobs.jobs import Doubt, Ending, Sign, Verdict
+from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
 from batchjobs.protocol import error_codes, listen_messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.conversation import LISTEN, Conversation, Phase
-from batchjobs.protocol.listen_messages import HeardWord
+from batchjobs.protocol.listen_messages import Trait, UtteranceEnd
+from batchjobs.protocol.listen_turns import HeardTurns
 from batchjobs.protocol.messages import Role
 from batchjobs.protocol.stt import SAMPLE_RATE, SttJudge, SttResult
 from batchjobs.providers import Provider
-from batchjobs.text import are_written_together, find_words
 
 FRAME_SECONDS: Final = 0.2
 """Of audio in one message; the service takes 20 to 200 ms."""
@@ -52,10 +52,7 @@ class ListenClient:
         self._progress_at = now
         self._heard_at = now
         self._sent_bytes = 0
-        self._finals: list[str] = []
-        self._words: list[HeardWord] = []
-        self._are_timed = True
-        self._interim = ""
+        self._heard = HeardTurns()
         self._dropped_hotwords: tuple[str, ...] = ()
 
     # -- what the adapter asks ------------------------------------------------------------------
@@ -109,6 +106,11 @@ class ListenClient:
         """Write that all audio was sent."""
         return self._conversation.send(listen_messages.CloseStream())
 
+    @property
+    def has_times_of_turns(self) -> bool:
+        """Whether the times of words go back, as those do that count from each turn's start."""
+        return self._provider.listen_times == "session" and self._heard.go_back
+
     # -- what the adapter reports ---------------------------------------------------------------
 
     def note_sent(self, now: float) -> None:
@@ -127,7 +129,10 @@ class ListenClient:
             case listen_messages.Opened() as opened:
                 self._dropped_hotwords = opened.dropped_hotwords
             case listen_messages.Results() as results:
-                self._take_results(results, now)
+                self.course.note_result(now)
+                self._heard.take(results)
+            case listen_messages.SpeechStarted() | UtteranceEnd() | Trait() as of_a_turn:
+                self._heard.note(of_a_turn)
             case listen_messages.ListenError(recoverable=False) as error:
                 self.course.decide(error_codes.from_listen_error(error.code, error.message))
             case listen_messages.ListenError() as error:
@@ -157,24 +162,6 @@ class ListenClient:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _take_results(self, results: listen_messages.Results, now: float) -> None:
-        self.course.note_result(now)
-        if not results.is_final:
-            self._interim = results.transcript
-            return
-        self._interim = ""
-        if not results.transcript.strip():
-            return
-        self._finals.append(results.transcript)
-        texts = [results.transcript[begin:end] for begin, end in find_words(results.transcript)]
-        last = self._words[-1].end if self._words else 0.0
-        # Where the service cuts words otherwise, or counts from somewhere else, their times are no help.
-        is_same = [word.word.strip() for word in results.words] == texts
-        self._are_timed &= is_same and _are_in_order(
-            results.words, max(0.0, last - _TOLERANCE_SECONDS)
-        )
-        self._words += results.words
-
     def _finish(self, billed_seconds: float, now: float) -> None:
         """Take the receipt: all was heard."""
         course = self.course
@@ -182,10 +169,15 @@ class ListenClient:
             shown = "the service ended the session before all audio was sent"
             course.decide(TransientError(shown, code="receipt"))
             return
-        verbatim = _join(self._finals)
+        verbatim = self._heard.text
         doubts = self._find_doubts(billed_seconds)
         verdict = Verdict() if self._judge is None else self._judge.verdict(verbatim)
-        words = self._words if self._are_timed else []
+        words, traits = self._heard.place(
+            self._provider.listen_times,
+            verdict.silences,
+            self.sent_seconds,
+            self._provider.listen_endpointing_ms / 1_000,
+        )
         evidence = course.evidence(Ending.RECEIPT, None, now, asked_at=course.opened_at)
         course.decide(
             SttResult(
@@ -196,6 +188,7 @@ class ListenClient:
                 word_start_seconds=tuple(round(word.start, 3) for word in words),
                 word_end_seconds=tuple(round(word.end, 3) for word in words),
                 silences=verdict.silences,
+                traits=traits,
                 evidence=replace(
                     evidence,
                     sent_audio_seconds=round(self.sent_seconds, 6),
@@ -208,7 +201,7 @@ class ListenClient:
     def _find_doubts(self, billed_seconds: float) -> tuple[Doubt, ...]:
         """Say what the receipt, and what was never made final, put in doubt."""
         sent, doubts = self.sent_seconds, []
-        if sent - billed_seconds > max(_TOLERANCE_SECONDS, sent * _TOLERANCE_SHARE):
+        if sent - billed_seconds > _tolerance(sent):
             doubts.append(
                 Doubt(
                     sign=Sign.UNHEARD,
@@ -216,27 +209,17 @@ class ListenClient:
                     severity=1.0 - billed_seconds / sent,
                 )
             )
-        if self._interim.strip():
+        if self._heard.interim.strip():
             message = "its last words were never made final"
             doubts.append(Doubt(sign=Sign.UNSETTLED, message=message, severity=0.5))
         return tuple(doubts)
 
 
-def _are_in_order(words: tuple[HeardWord, ...], after: float) -> bool:
-    """Say whether words come one after the other, and after a moment."""
-    for word in words:
-        if not after <= word.start <= word.end:
-            return False
-        after = word.start
-    return True
+def bills_more(evidence: Evidence) -> bool:
+    """Say whether a receipt has more than was sent, beyond what rounding explains."""
+    sent = evidence.sent_audio_seconds
+    return evidence.billed_audio_seconds - sent > _tolerance(sent)
 
 
-def _join(finals: list[str]) -> str:
-    """Append finals; those that the service sends without white space about them get a space."""
-    joined = ""
-    for final in finals:
-        has_space = (
-            joined[-1:].isspace() or final[0].isspace() or are_written_together(joined, final)
-        )
-        joined += final if not joined or has_space else f" {final}"
-    return joined
+def _tolerance(sent_seconds: float) -> float:
+    return max(_TOLERANCE_SECONDS, sent_seconds * _TOLERANCE_SHARE)

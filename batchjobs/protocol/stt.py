@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from batchjobs.errors import SuspectError, TransientError
-from batchjobs.jobs import Doubt, Ending, Evidence, Sign, Verdict
+from batchjobs.jobs import Doubt, Ending, Evidence, Sign, SpeakerTrait, Verdict
 from batchjobs.protocol import codec, error_codes, messages
 from batchjobs.protocol.client import Course
 from batchjobs.protocol.codec import ChunkEncoding
@@ -57,6 +57,7 @@ class SttResult:
         word_end_seconds: About when each of its words ends, as the growth of the transcript shows, or
             as the service says; empty if neither does.
         silences: Where the audio has no sound that can be speech, in seconds: (begin, end).
+        traits: What was noticed of the speakers, if the service says so.
     """
 
     text: str
@@ -69,6 +70,7 @@ class SttResult:
     word_start_seconds: tuple[float, ...] = ()
     word_end_seconds: tuple[float, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
+    traits: tuple[SpeakerTrait, ...] = ()
 
 
 class SttClient:

@@ -8,6 +8,7 @@ import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart
 from batchjobs.errors import BatchjobsError, SessionError
+from batchjobs.jobs import Ending, Evidence
 from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.service import Service, Session, Slot
 from batchjobs.runner.tickets import Ticket
@@ -24,6 +25,7 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
         began_at: When it began, on trio's clock.
         number: Its number in the checkpoint; 0 until it is there.
         is_settled: Whether its cost is counted.
+        billed_seconds: Of audio, where the service has said how much it billed; else None.
     """
 
     ticket: Ticket
@@ -33,14 +35,23 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
     began_at: float = msgspec.field(default_factory=trio.current_time)
     number: int = 0
     is_settled: bool = False
+    billed_seconds: float | None = None
 
-    def settle(self) -> None:
-        """Count what it has cost, once: for its ticket, and in place of what was set aside."""
+    def settle(self, evidence: Evidence | None = None) -> None:
+        """Count what it has cost, once: for its ticket, and in place of what was set aside.
+
+        Args:
+            evidence: What was seen of it, with the service's receipt if it gives any; None if it failed.
+        """
         if self.is_settled:
             return
         self.is_settled = True
+        if evidence is not None and evidence.ending is Ending.RECEIPT:
+            self.billed_seconds = evidence.billed_audio_seconds
         session = self.session
-        price = self.service.price(session.sent_characters, session.sent_audio_seconds)
+        price = self.service.price(
+            session.sent_characters, session.sent_audio_seconds, self.billed_seconds
+        )
         self.ticket.cost += price.money
         self.slot.settle(price)
 
@@ -63,6 +74,7 @@ class Attempt(msgspec.Struct, eq=False, kw_only=True):
             characters=self.session.sent_characters,
             audio_seconds=round(self.session.sent_audio_seconds, 3),
             replaces_kept=replaces_kept,
+            billed_seconds=self.billed_seconds,
         )
 
 

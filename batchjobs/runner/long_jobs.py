@@ -238,4 +238,5 @@ def _transcript_parts(job: LongJob) -> Iterator[TranscriptPart]:
             word_start_seconds=heard.word_start_seconds,
             word_end_seconds=heard.word_end_seconds,
             silences=part.silences,
+            traits=heard.traits,
         )

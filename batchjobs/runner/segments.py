@@ -148,7 +148,11 @@ async def _write(
     if isinstance(result, SttResult):
         starts, ends = result.word_start_seconds, result.word_end_seconds
         said = replace(
-            record, text=result.verbatim, word_start_seconds=starts, word_end_seconds=ends
+            record,
+            text=result.verbatim,
+            word_start_seconds=starts,
+            word_end_seconds=ends,
+            traits=result.traits,
         )
         return said, None
     # Until this is committed what is kept stays, in a file of its own.

@@ -239,9 +239,16 @@ class Service:
         if self.pool is not None:
             self.pool.rest(math.inf)
 
-    def price(self, characters: int, seconds: float) -> Price:
-        """What it costs to send so many characters, or seconds of audio."""
-        money = self.endpoint.provider.cost_of(characters=characters, seconds=seconds)
+    def price(self, characters: int, seconds: float, billed_seconds: float | None = None) -> Price:
+        """What it costs to send so much.
+
+        Args:
+            characters: Of text.
+            seconds: Of audio.
+            billed_seconds: Of audio, as the service says itself; None if it does not.
+        """
+        paid = seconds if billed_seconds is None else billed_seconds
+        money = self.endpoint.provider.cost_of(characters=characters, seconds=paid)
         return Price(money=money, characters=characters, audio_seconds=seconds)
 
     # -- what it is learnt from -----------------------------------------------------------------

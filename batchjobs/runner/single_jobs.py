@@ -111,6 +111,7 @@ async def _write(run: RunState, row: Row, output: str, result: Result) -> Writte
             word_start_seconds=result.word_start_seconds,
             word_end_seconds=result.word_end_seconds,
             silences=result.silences,
+            traits=result.traits,
         )
         return writing.write_transcript(
             folder,

@@ -130,7 +130,7 @@ class Worker:
                 with trio.CancelScope(shield=True):
                     await self._handle_failure(attempt, buy, error)
                 return
-            attempt.settle()
+            attempt.settle(result.evidence)
             # What was paid for is made durable, also if the run is being stopped.
             with trio.CancelScope(shield=True):
                 await self._handle_result(attempt, buy, result)

@@ -16,7 +16,7 @@ from batchjobs.audio.source import ALL_CHANNELS, Heard
 from batchjobs.errors import PermanentError, RecordingError, SessionError
 from batchjobs.jobs import Channels, Hearing
 from batchjobs.protocol import error_codes
-from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient
+from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient, bills_more
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
 from batchjobs.providers import Provider
 from batchjobs.session.attempt import Attempt
@@ -116,6 +116,16 @@ class SttSession:
             if dropped := result.evidence.dropped_hotwords:
                 shown = ", ".join(map(error_codes.quote, dropped))
                 self._endpoint.warn_once(f"does not take these hot words: {shown}")
+            if isinstance(machine, ListenClient) and machine.has_times_of_turns:
+                self._endpoint.warn_once(
+                    "the times of its words go back from turn to turn, and are not used: try "
+                    f'listen_times = "turn" below [providers.{self._endpoint.provider.name}]'
+                )
+            if bills_more(result.evidence):
+                more = (
+                    "its receipts have more than was sent: see billed_audio_seconds in the results"
+                )
+                self._endpoint.warn_once(more)
             return result
 
     async def _open(self) -> _Machine:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
+from batchjobs.jobs import SpeakerTrait
 from batchjobs.text import are_written_together, find_words, weigh_word
 from batchjobs.transcripts.seam import Overlap, Seam, find_seam
 from batchjobs.transcripts.words import Word
@@ -37,6 +38,7 @@ class TranscriptPart:
         word_start_seconds: When each word begins, from the part's start, if the service says so.
         word_end_seconds: When each word ends, from the part's start; empty if unknown.
         silences: Where there is no speech, from the part's start: (begin, end), in order.
+        traits: What was noticed of the speakers; times are from the part's start.
     """
 
     start_seconds: float
@@ -46,6 +48,7 @@ class TranscriptPart:
     word_start_seconds: tuple[float, ...] = ()
     word_end_seconds: tuple[float, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
+    traits: tuple[SpeakerTrait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +72,13 @@ class Transcript:
         text: All of it, without white space at its ends; within it, all that came.
         segments: Its parts.
         words: Its words, in order and without overlap.
+        traits: What was noticed of the speakers.
     """
 
     text: str
     segments: tuple[TranscriptSegment, ...]
     words: tuple[Word, ...]
+    traits: tuple[SpeakerTrait, ...] = ()
 
 
 def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
@@ -108,7 +113,23 @@ def join_parts(parts: Sequence[TranscriptPart]) -> Transcript:
         segments.append(TranscriptSegment(start=round(start, 3), end=round(end, 3), text=text))
     text = join_texts([segment.text for segment in segments])
     trimmed = tuple(replace(segment, text=segment.text.strip()) for segment in segments)
-    return Transcript(text=text, segments=trimmed, words=tuple(words))
+    traits = tuple(trait for part in parts for trait in _find_traits(part))
+    return Transcript(text=text, segments=trimmed, words=tuple(words), traits=traits)
+
+
+def _find_traits(part: TranscriptPart) -> Iterator[SpeakerTrait]:
+    """Give what was noticed in a part, but not in what it repeats of the part before."""
+    for trait in part.traits:
+        if trait.end is None or trait.end > part.overlap_seconds:
+            yield move_trait(trait, part.start_seconds)
+
+
+def move_trait(trait: SpeakerTrait, seconds: float) -> SpeakerTrait:
+    """Move a trait in time; one without any stays."""
+    if trait.start is None or trait.end is None:
+        return trait
+    start, end = round(trait.start + seconds, 3), round(trait.end + seconds, 3)
+    return structs.replace(trait, start=start, end=end)
 
 
 def _measure_lag(part: TranscriptPart, said: Sequence[Word]) -> float:

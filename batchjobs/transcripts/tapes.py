@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from batchjobs.transcripts.joining import Transcript, TranscriptSegment
+from batchjobs.transcripts.joining import Transcript, TranscriptSegment, move_trait
 from batchjobs.transcripts.words import Word
 
 
@@ -30,6 +30,11 @@ def join_tapes(tapes: Sequence[Tape]) -> Transcript:
         text="\n".join(filter(None, texts)),
         segments=tuple(each for tape in tapes for each in _move_segments(tape)),
         words=tuple(each for tape in tapes for each in _move_words(tape)),
+        traits=tuple(
+            move_trait(each, tape.start_seconds)
+            for tape in tapes
+            for each in tape.transcript.traits
+        ),
     )
 
 

@@ -6,6 +6,8 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from batchjobs.text import find_words
 from batchjobs.transcripts.joining import Transcript, TranscriptSegment, join_texts
 
@@ -55,6 +57,11 @@ def join_sides(sides: Sequence[tuple[str, Transcript]]) -> Transcript:
         text="\n".join(f"{turn.speaker}: {turn.text}" for turn in turns),
         segments=tuple(turns),
         words=tuple(sorted(words, key=attrgetter("start", "end"))),
+        traits=tuple(
+            structs.replace(trait, speaker=name)
+            for name, transcript in sides
+            for trait in transcript.traits
+        ),
     )
 
 

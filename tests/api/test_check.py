@@ -451,7 +451,16 @@ def test_a_run_of_an_earlier_version_shows_what_the_first_check_found(tmp_path: 
     folder = tmp_path / "run"
     _run(folder, ROWS[:6])
     with closing(sqlite3.connect(folder / CHECKPOINT)) as connection, connection:
-        for table in ("checks", "reviews", "tracks", "loudness", "parts", "groups", "shapes"):
+        for table in (
+            "checks",
+            "reviews",
+            "tracks",
+            "loudness",
+            "parts",
+            "groups",
+            "shapes",
+            "receipts",
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 4")
     assert batchjobs.check(folder).summary.checks == {"good": 6}

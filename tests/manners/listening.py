@@ -38,7 +38,14 @@ class Manner:
         is_final_late: Sends one final more behind the end of the utterance.
         leaves_interim: Sends its last words never as final.
         receipt_early: Sends the receipt before it was asked to close.
-        counts_from_turn: Times the words of each final from the turn's start.
+        counts_from_turn: Times the words of each final from the turn's start, and ends the turn.
+        close_after_receipt: Closes so behind the receipt; 0 breaks the line, None leaves it open.
+        receipt_seconds: How long after the end of the audio the receipt comes.
+        gives_no_receipt: Says nothing more once it has heard all.
+        says_nothing: Hears no words.
+        refuses: Answers the handshake with this status.
+        key_way: How it takes the key: ``header``, ``bearer`` or ``query``.
+        drops: Hot words with this in them are dropped.
         times: How many sessions go so; the others go well.
     """
 
@@ -51,6 +58,13 @@ class Manner:
     leaves_interim: bool = False
     receipt_early: bool = False
     counts_from_turn: bool = False
+    close_after_receipt: int | None = 1000
+    receipt_seconds: float = 0.0
+    gives_no_receipt: bool = False
+    says_nothing: bool = False
+    refuses: int = 0
+    key_way: str = "header"
+    drops: str = ""
     times: int = 1_000
 
 
@@ -66,6 +80,8 @@ class ListenService:
     kept_alive: int = 0
     went_wrong: int = 0
     complaints: list[str] = field(default_factory=list)
+    asked: list[dict[str, str]] = field(default_factory=list)
+    heard_seconds: list[float] = field(default_factory=list)
 
     def look_at(self, connection: ServerConnection, request: Request) -> Response | None:
         """Look at a handshake as the service would."""
@@ -76,20 +92,32 @@ class ListenService:
             self.complaints.append(f"it asks for {parts.path} {asked}")
         if asked.get("smart_turn") not in {"true", "false"}:
             self.complaints.append("it leaves smart_turn open")
-        if request.headers.get_all("x-api-key") != [self.key] or "api_key" in asked:
-            return connection.respond(401, "")
-        return None
+        found = {
+            "header": request.headers.get_all("x-api-key"),
+            "bearer": [each[7:] for each in request.headers.get_all("authorization")],
+            "query": [asked[name] for name in ("api_key",) if name in asked],
+        }
+        if {way: keys for way, keys in found.items() if keys} != {self.manner.key_way: [self.key]}:
+            self.complaints.append("the key came another way")
+        self.asked.append(asked)
+        return connection.respond(self.manner.refuses, "") if self.manner.refuses else None
 
     async def talk(self, connection: ServerConnection) -> None:
         """Hold one session."""
         self.sessions += 1
         manner = self.manner if self.went_wrong < self.manner.times else Manner()
         self.went_wrong += manner is self.manner
-        await _send(connection, "Metadata", session_id="s", model="munsit")
+        number = len(self.heard_seconds)
+        self.heard_seconds.append(0.0)
+        words = self.asked[-1].get("hotwords", "").split(",")
+        dropped = [word for word in words if manner.drops and manner.drops in word]
+        opened = {"session_id": "s", "model": "munsit", "dropped_hotwords": dropped or None}
+        await _send(connection, "Metadata", **opened)
         heard = 0
         async for message in connection:
             if isinstance(message, bytes):
                 heard += len(message)
+                self.heard_seconds[number] = heard / BYTES_PER_SECOND
                 if len(message) > _MOST_FRAME_BYTES or len(message) % 2:
                     self.complaints.append(f"a frame of {len(message)} bytes")
                 if manner.closes_in_mid_audio:
@@ -107,8 +135,10 @@ class ListenService:
 
     async def _end(self, connection: ServerConnection, manner: Manner, seconds: float) -> None:
         await _send(connection, "SpeechStarted")
-        for final in self.finals:
+        for final in () if manner.says_nothing else self.finals:
             await self._say(connection, final, manner)
+            if manner.counts_from_turn:
+                await _send(connection, "UtteranceEnd")
         if manner.is_final_late:
             await _send(connection, "UtteranceEnd")
             await _send(connection, "Results", transcript="متأخرة", is_final=True, words=[])
@@ -119,12 +149,23 @@ class ListenService:
         if manner.close_code is not None:
             await self._break(connection, manner)
             return
+        if manner.gives_no_receipt:
+            await connection.wait_closed()
+            return
         await _send(connection, "Gender", label="female", score=0.9)
+        await _send(connection, "Sentiment", label="محايد", score=0.5)
         await _send(connection, "Novelty", of="a later version")
+        await asyncio.sleep(manner.receipt_seconds)
         billed = seconds * manner.billed_share
         await _send(
             connection, "Metadata", audio_seconds_billed=billed, turn_count=1, session_id="s"
         )
+        if manner.close_after_receipt is None:
+            await connection.wait_closed()
+        elif manner.close_after_receipt == 0:
+            connection.transport.abort()
+        else:
+            await connection.close(manner.close_after_receipt)
 
     async def _say(
         self,

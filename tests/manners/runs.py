@@ -107,7 +107,7 @@ async def _run(row: Row, service: Service, ran: Ran) -> None:
     manifest = _write_manifest(place, row)
     base_url = f"ws://127.0.0.1:{service.port}/api/v1"
     config = place / "settings.toml"
-    settings = [f"{name} = {value}\n" for name, value in row.settings.items()]
+    settings = [f"{name} = {json.dumps(value)}\n" for name, value in row.settings.items()]
     config.write_text(f"[providers.{row.provider}]\n" + "".join(settings))
     if row.is_command:
         await _command(row, manifest, base_url, config, ran)

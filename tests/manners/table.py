@@ -34,6 +34,10 @@ _SAID: Final = (
 )
 
 
+_OLDER: Final = {"stt_protocol": "transcription"}
+"""The newer one has its own services, in `listening`."""
+
+
 def _plain_texts(count: int) -> list[str]:
     """Make texts of a kind, without digits: a voice's pace is learnt from each of them."""
     who = (
@@ -78,7 +82,7 @@ class Row:
     recordings: Mapping[str, Recording] = field(default_factory=dict)
     is_command: bool = False
     concurrency: int | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     exit_code: int = 0
     named: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[int, int] = (1, 1)
@@ -106,8 +110,8 @@ def speaks(*, expect: Mapping[str, Any] | None = None, **manners: Any) -> Row:
 
 
 def hears(*, expect: Mapping[str, Any] | None = None, **manners: Any) -> Row:
-    """Give a service that is asked to transcribe."""
-    given: dict[str, Any] = {"recordings": RECORDINGS, **(expect or {})}
+    """Give a service that is asked to transcribe on the documents' socket."""
+    given: dict[str, Any] = {"recordings": RECORDINGS, "settings": _OLDER, **(expect or {})}
     return Row(manners=Manners(**manners), **given)
 
 
@@ -278,6 +282,7 @@ BOTH: Final = {
         manners=Manners(prefix=" ", hearing=Hearing.ROUGH_THEN_REFINED),
         texts=dict(itertools.islice(TEXTS.items(), 4)),
         recordings=dict(itertools.islice(RECORDINGS.items(), 4)),
+        settings=_OLDER,
         is_command=True,
     )
 }

@@ -24,14 +24,21 @@ SECONDS = 5
 
 @contextmanager
 def _run(
-    folder: Path, manner: Manner, *, attempts: int = 3, recordings: int = 1
+    folder: Path,
+    manner: Manner,
+    *,
+    attempts: int = 3,
+    recordings: int = 1,
+    rows: str = "",
+    settings: str = "",
+    speech: batchjobs.Defaults | None = None,
 ) -> Iterator[tuple[batchjobs.RunReport, ListenService]]:
     """Run recordings against a service."""
     for number in range(recordings):
         pcm = make_tone(SECONDS + number, 16_000)
         write_recording(folder / f"r{number}.wav", pcm, 16_000)
-    rows = [f"r{number},r{number}.wav" for number in range(recordings)]
-    (folder / "rows.csv").write_text("\n".join(["id,audio", *rows]) + "\n")
+    usual = [f"r{number},r{number}.wav" for number in range(recordings)]
+    (folder / "rows.csv").write_text(rows or "\n".join(["id,audio", *usual]) + "\n", "utf-8")
     key_file = folder / "key"
     key_file.write_text(KEY)
     key_file.chmod(0o600)
@@ -39,8 +46,8 @@ def _run(
     with run_listen_service(service) as base_url:
         config = folder / "batchjobs.toml"
         config.write_text(
-            f'[providers.newer]\nlike = "munsit"\nbase_url = "{base_url}"\nstt_protocol = "listen"\n'
-            "outage_limit_seconds = 1.0\n"
+            f'[providers.newer]\nlike = "munsit"\nbase_url = "{base_url}"\n'
+            f"outage_limit_seconds = 1.0\n{settings}"
         )
         options = batchjobs.Options(
             provider="newer",
@@ -49,6 +56,7 @@ def _run(
             output=folder / "out",
             attempts=attempts,
             concurrency=2,
+            speech=speech or batchjobs.Defaults(),
         )
         with hurry_retries():
             yield batchjobs.run(folder / "rows.csv", options), service
@@ -79,76 +87,6 @@ def test_a_transcript_is_done_with_its_receipt(tmp_path: Path) -> None:
     ).read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    "manner",
-    [
-        Manner(close_code=1000, times=1),
-        Manner(close_code=0, times=1),
-        Manner(close_code=1011, close_reason="internal", closes_in_mid_audio=True, times=2),
-        Manner(close_code=4008, close_reason="too far ahead", closes_in_mid_audio=True, times=1),
-        Manner(close_code=1008, close_reason="concurrent session limit reached", times=2),
-        Manner(error={"code": "500", "message": "x", "recoverable": False}, times=1),
-        Manner(receipt_early=True, times=1),
-    ],
-    ids=["no receipt", "reset", "1011 in mid-audio", "4008", "too many", "error", "early receipt"],
-)
-def test_without_a_receipt_nothing_is_done(tmp_path: Path, manner: Manner) -> None:
-    """However a session ends before its receipt, what it said counts for nothing: it is tried again."""
-    with _run(tmp_path, manner) as (report, service):
-        assert report.exit_code == 0
-        assert service.sessions == manner.times + 1
-    assert _result(tmp_path)["transcript"] == TEXT
-
-
-@pytest.mark.parametrize(
-    "manner",
-    [Manner(close_code=1000), Manner(close_code=1011), Manner(receipt_early=True)],
-    ids=["no receipt", "1011", "early receipt"],
-)
-def test_a_service_that_never_gives_a_receipt_has_nothing_done(
-    tmp_path: Path, manner: Manner
-) -> None:
-    """After all attempts the job has failed; no transcript of it is there."""
-    with _run(tmp_path, manner) as (report, service):
-        assert report.exit_code == 1
-        assert service.sessions == 3
-    assert report.summary.failed == 1
-    assert not (tmp_path / "out" / "transcripts" / "r0.txt").exists()
-
-
-@pytest.mark.parametrize(
-    ("manner", "sign", "says"),
-    [
-        (Manner(billed_share=0.5), "unheard", "receipt"),
-        (Manner(leaves_interim=True), "unsettled", "never made final"),
-    ],
-    ids=["half of it", "interim"],
-)
-def test_a_receipt_of_less_is_doubted(tmp_path: Path, manner: Manner, sign: str, says: str) -> None:
-    """What the service did not count, or did not finish, is kept and not called done."""
-    with _run(tmp_path, manner, attempts=1) as (report, _):
-        assert report.exit_code == 1
-    doubt = _result(tmp_path)["kept"]["against"][0]
-    assert (doubt["sign"], says in doubt["message"]) == (sign, True)
-
-
-@pytest.mark.parametrize(
-    ("manner", "text"),
-    [
-        (Manner(is_final_late=True), f"{TEXT} متأخرة"),
-        (Manner(error={"code": "w1", "message": "late", "recoverable": True}), TEXT),
-        (Manner(billed_share=1.01), TEXT),
-    ],
-    ids=["final behind the end", "recoverable error", "a little more billed"],
-)
-def test_what_ends_well_in_another_way_is_done(tmp_path: Path, manner: Manner, text: str) -> None:
-    """A final after the end of an utterance counts; an error that the service gets over does not."""
-    with _run(tmp_path, manner) as (report, service):
-        assert report.exit_code == 0
-        assert service.sessions == 1
-    assert _result(tmp_path)["transcript"] == text
-
-
 def test_times_that_count_from_each_turn_are_not_believed(tmp_path: Path) -> None:
     """They go back: then the words are laid out by the sound, and none stands before another."""
     with _run(tmp_path, Manner(counts_from_turn=True)) as (report, _):
@@ -159,24 +97,80 @@ def test_times_that_count_from_each_turn_are_not_believed(tmp_path: Path) -> Non
     assert starts == sorted(starts)
 
 
-@pytest.mark.parametrize(
-    ("reason", "code"), [("insufficient wallet balance", 69), ("invalid api key", 77)]
-)
-def test_a_policy_violation_is_told_apart_by_its_reason(
-    tmp_path: Path, reason: str, code: int
+@pytest.mark.parametrize("way", ["header", "bearer", "query"])
+def test_the_key_goes_the_way_it_is_told(tmp_path: Path, way: str) -> None:
+    """Each of those that the vendor's clients have."""
+    with _run(tmp_path, Manner(key_way=way), settings=f'stt_auth = ["{way}"]\n') as (report, _):
+        assert report.exit_code == 0
+
+
+def test_hot_words_reach_the_service_and_dropped_ones_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An empty wallet and a refused key end the run at once; too many sessions do not."""
-    manner = Manner(close_code=1008, close_reason=reason, closes_in_mid_audio=True)
-    with _run(tmp_path, manner, recordings=3) as (report, service):
-        assert report.exit_code == code
-        assert service.sessions <= 2
-    assert report.summary.done == 0
+    """A row's own before the option's; each recording is asked with its own; the rest is free."""
+    words = "السَّلامُ,عليكـم,می\u200cخواهم,١٢٣"
+    rows = f'id,audio,hotwords\nr0,r0.wav,"{words}"\nr1,r1.wav,\nr2,r0.wav,"١٢٣,{words}"\n'
+    manner = Manner(drops="ليكـ")
+    speech = batchjobs.Defaults(hotwords="one,two")
+    with _run(tmp_path, manner, recordings=2, rows=rows, speech=speech) as (report, service):
+        assert report.exit_code == 0
+    assert sorted(each["hotwords"] for each in service.asked) == sorted([words, "one,two"])
+    assert {key for each in service.asked for key in each if key.startswith("hot")} == {"hotwords"}
+    found = {each["id"]: each for each in batchjobs.read_results(tmp_path / "out")}
+    dropped = {}
+    for name, each in found.items():
+        evidence = each["evidence"]
+        assert isinstance(evidence, dict)
+        dropped[name] = evidence["dropped_hotwords"]
+    assert dropped == {"r0": ["عليكـم"], "r1": [], "r2": ["عليكـم"]}
+    assert (
+        found["r2"]["copied_from"] == "r0"
+    )  # the same words in another order are not bought again
+    transcript = json.loads((tmp_path / "out" / "transcripts" / "r0.json").read_text("utf-8"))
+    assert transcript["evidence"]["dropped_hotwords"] == ["عليكـم"]
+    assert [line for line in caplog.messages if "hot words" in line] == [
+        "newer: does not take these hot words: عليكـم"
+    ]
 
 
-def test_a_parameter_that_the_service_does_not_know_ends_the_run(tmp_path: Path) -> None:
-    """Every other session would end the same way."""
-    manner = Manner(close_code=4002, close_reason="invalid model", closes_in_mid_audio=True)
-    with _run(tmp_path, manner, recordings=3) as (report, service):
-        assert report.error is not None
-        assert "4002" in str(report.error)
-        assert service.sessions <= 2
+def test_what_is_noticed_of_speakers_is_in_the_transcript(tmp_path: Path) -> None:
+    """With the time of the turn."""
+    with _run(tmp_path, Manner()) as (report, _):
+        assert report.exit_code == 0
+    transcript = json.loads((tmp_path / "out" / "transcripts" / "r0.json").read_text("utf-8"))
+    assert transcript["traits"] == [
+        {"kind": "gender", "label": "female", "score": 0.9, "start": 0.5, "end": 3.9},
+        {"kind": "sentiment", "label": "محايد", "score": 0.5, "start": 0.5, "end": 3.9},
+    ]
+
+
+def test_parts_of_a_long_recording_keep_their_times(tmp_path: Path) -> None:
+    """Words and traits of each part are where it begins; the receipts add up."""
+    silence = bytes(2 * 16_000 * 2)
+    sound = [make_tone(seconds, 16_000) + silence for seconds in range(18, 24)]  # no two alike
+    write_recording(tmp_path / "long.wav", b"".join(sound), 16_000)
+    rows = "id,audio\nlong,long.wav\n"
+    with _run(tmp_path, Manner(), rows=rows, settings="audio_target_seconds = 40.0\n") as (
+        report,
+        service,
+    ):
+        assert report.exit_code == 0
+    parts = len(service.asked)
+    assert parts > 2
+    transcript = json.loads((tmp_path / "out" / "transcripts" / "long.json").read_text("utf-8"))
+    starts = [each["start"] for each in transcript["segments"]]
+    words = [(each["text"], each["start"]) for each in transcript["words"]]
+    assert words == [
+        (word, round(start + at, 3))
+        for at in starts
+        for final in FINALS
+        for word, start, _ in final
+    ]
+    genders = [each for each in transcript["traits"] if each["kind"] == "gender"]
+    assert [each["start"] for each in genders] == [round(at + 0.5, 3) for at in starts]
+    assert [each["end"] for each in genders] == [round(at + 3.9, 3) for at in starts]
+    billed = sum(service.heard_seconds)
+    assert transcript["evidence"]["billed_audio_seconds"] == pytest.approx(billed, abs=0.01)
+    assert report.summary.audio_seconds_billed == pytest.approx(billed, abs=0.01)
+    found = _result(tmp_path)
+    assert found["evidence"]["ending"] == "receipt"

@@ -56,9 +56,9 @@ def test_rates_are_compared_within_a_voice() -> None:
 def test_costs_add_up_each_way() -> None:
     """By day, voice and result; what no provider is known for has no price."""
     spent = [
-        SpentTotal("2026-01-01", "munsit", "v", "done", 3, 3_000_000, 0.0),
-        SpentTotal("2026-01-02", "munsit", "", "timeout", 1, 0, 3_600.0),
-        SpentTotal("2026-01-02", "nobody", "w", "", 2, 10, 1.5),
+        SpentTotal("2026-01-01", "munsit", "v", "done", 3, 3_000_000, 0.0, 0.0),
+        SpentTotal("2026-01-02", "munsit", "", "timeout", 1, 0, 3_600.0, 3_600.0),
+        SpentTotal("2026-01-02", "nobody", "w", "", 2, 10, 1.5, 1.5),
     ]
     costs = make_costs(spent, BUILT_IN)
     provider = BUILT_IN["munsit"]

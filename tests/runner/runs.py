@@ -35,6 +35,7 @@ SPEECH = make_speech(8_000)
 QUICK = replace(
     BUILT_IN["munsit"],
     name="quick",
+    stt_protocol="transcription",
     close_drains=True,
     transcript_per_chunk=True,
     pace=0.0,
