@@ -286,7 +286,7 @@ async def _speak_over_http(
     except MissingExtraError as error:
         return PermanentError(f"not tried: {error.describe()}")
     segment, judge = _request_of(endpoint, voice)
-    line = HttpLine(endpoint, most=1)
+    line = HttpLine(endpoint)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(line.run)
         try:

@@ -116,7 +116,7 @@ class Service:
         self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
         self.pool = ConnectionPool(endpoint, self._may_open_another) if options.preopen else None
-        self.http = HttpLine(endpoint, most=self.most) if provider.speaks_over_http else None
+        self.http = HttpLine(endpoint) if provider.speaks_over_http else None
         self._budget = budget
         self._tell = tell
         self._notify = notify

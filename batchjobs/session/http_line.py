@@ -27,12 +27,10 @@ class HttpLine:
 
     Args:
         endpoint: The way to it.
-        most: How many to keep.
     """
 
-    def __init__(self, endpoint: Endpoint, *, most: int) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._most = most
         self._requests: Requests | None = None
 
     @property
@@ -46,7 +44,7 @@ class HttpLine:
             require_http()
             from batchjobs.session.http_client import Requests
 
-            self._requests = Requests(self.endpoint, most=self._most)
+            self._requests = Requests(self.endpoint)
         return self._requests
 
     async def run(self) -> None:

@@ -67,6 +67,14 @@ def answers_of(name: str) -> tuple[bytes, ...]:
     )
 
 
+@functools.cache
+def answer_over_http(name: str) -> bytes:
+    """Give the whole answer over HTTP of a kind of session."""
+    chunks = [b"%x\r\n%b\r\n" % (len(pcm), pcm) for pcm in samples_of(kind_of(name))]
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\nTransfer-Encoding: chunked" + _HEAD_END
+    return b"".join([head, *chunks, b"0" + _HEAD_END])
+
+
 class Connection(asyncio.Protocol):
     """One connection: shakes hands by hand, reads frame headers, answers as its kind does."""
 
@@ -126,6 +134,9 @@ class Connection(asyncio.Protocol):
     def _shake_hands(self, data: bytes) -> bytes:
         """Answer the request once it is whole; give what follows it."""
         self._input += data
+        if self._input.startswith(b"POST"):
+            self._answer_posts()
+            return b""
         head, end, rest = bytes(self._input).partition(_HEAD_END)
         if not end:
             return b""
@@ -149,6 +160,21 @@ class Connection(asyncio.Protocol):
         counters.connections += 1
         counters.open += 1
         return rest
+
+    def _answer_posts(self) -> None:
+        """Speak over HTTP, a chunk a message, once a request is whole; the connection is kept."""
+        head, end, rest = bytes(self._input).partition(_HEAD_END)
+        if not end:
+            return
+        fields = head.lower().partition(b"content-length:")[2]
+        size = int(fields.partition(b"\r\n")[0])
+        if len(rest) < size:
+            return
+        self._input = bytearray(rest[size:])
+        kind = head.split(b"/")[1].decode()
+        self._out.write(answer_over_http(kind))
+        self._counters.sessions += 1
+        self._counters.messages += kind_of(kind).messages
 
     def _tell_counters(self) -> None:
         counters = self._counters

@@ -29,6 +29,7 @@ class Arguments:
         encoding: How this project writes what is to be transcribed, ``compact`` or ``padded``.
         hold: Whether to hold all sessions open at once and look at the memory they take.
         ramp_seconds: Over how long the workers start.
+        http: Whether this project asks for speech over HTTP.
     """
 
     url: str
@@ -40,6 +41,7 @@ class Arguments:
     encoding: str
     hold: bool
     ramp_seconds: float
+    http: bool
 
     @property
     def target(self) -> str:
@@ -63,6 +65,7 @@ def arguments_of(description: str | None) -> Arguments:
     parser.add_argument("--encoding", choices=("compact", "padded"), default="compact")
     parser.add_argument("--hold", action="store_true")
     parser.add_argument("--ramp-seconds", type=float, default=0.0)
+    parser.add_argument("--http", action="store_true")
     found = Arguments(**vars(parser.parse_args()))
     if not found.kind.is_speech:
         wav_chunks()  # made before anything is measured

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.benchmarks.connection import Connection, Counters, answers_of
+from tests.benchmarks.connection import Connection, Counters, answer_over_http, answers_of
 
 __all__ = ["Canned", "start_server"]
 
@@ -61,6 +61,7 @@ async def _serve(folder: Path, *, lossy: bool) -> None:
         ports.append(server.sockets[0].getsockname()[1])
     for name in ("tts", "tiny"):
         answers_of(name)
+        answer_over_http(name)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

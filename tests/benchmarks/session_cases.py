@@ -64,6 +64,18 @@ CASES: Final = (
         ),
     ),
     Case(
+        name="tts-http",
+        programs={
+            "ours": _program(_OURS, "tts", 400, "--http"),
+            "ours, over ws": _program(_OURS, "tts", 400),
+            "httpx, asyncio": _program("peers.httpx_posts", "tts", 400),
+        },
+        rows=(
+            _cpu("tts-http", "httpx, asyncio"),
+            _cpu("tts-http-ws", "ours, over ws"),
+        ),
+    ),
+    Case(
         name="tts-wss",
         programs={
             "ours": _program(_OURS, "tts", 400, scheme="wss"),

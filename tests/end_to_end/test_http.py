@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.canary import KEY, place_in
+from tests.clocks import PATIENCE_SECONDS
 from tests.whole_runs import (
     ARABIC,
     batchjobs,
@@ -126,6 +128,33 @@ def test_a_dialect_and_48_khz_come_over_http_only(tmp_path: Path) -> None:
     (tmp_path / "batchjobs.toml").write_text(HTTP)
     refused = batchjobs(*run, "-o", "http2", cwd=tmp_path, expect=65).stderr
     assert "'نجدي' is no dialect" in refused
+
+
+def test_a_second_interrupt_cuts_requests_off(tmp_path: Path) -> None:
+    """The first lets them go on, for as long as the grace; what was sent by then counts as spent."""
+    manifest_of(tmp_path, 4)
+    (tmp_path / "batchjobs.toml").write_text(HTTP)
+    ledger = tmp_path / "ledger.jsonl"
+    with run_server(tmp_path, "--engine", "tone", "--ledger", ledger, "--fault", "hang") as url:
+        words = ["run", "talks.csv", "--base-url", url, "-c", "1", "-o", "out", "--grace", "600"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "batchjobs", *words],
+            cwd=tmp_path,
+            env=environment(BATCHJOBS_LOCAL_KEY=KEY),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        said = process.stderr
+        assert said is not None
+        while not (ledger.exists() and ledger_of(ledger)):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        for line in said:
+            if "once more to stop at once" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_SECONDS) == -signal.SIGINT
+        said.close()
+    assert summary(tmp_path / "out")["characters_wasted"] == len(f"{ARABIC[0]} 0")
 
 
 def test_without_the_extra_nothing_begins(tmp_path: Path) -> None:

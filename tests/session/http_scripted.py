@@ -101,7 +101,7 @@ async def run_desk(
     desk = Desk(answer)
     async with trio.open_nursery() as nursery:
         service = Service(nursery, raw=desk.serve, faults=faults)
-        line = HttpLine(endpoint_at(service, provider), most=4)
+        line = HttpLine(endpoint_at(service, provider))
         nursery.start_soon(line.run)
         yield line, desk, service
         nursery.cancel_scope.cancel()

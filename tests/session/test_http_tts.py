@@ -281,7 +281,7 @@ async def test_no_connection_in_time_is_one_failure(autojump_clock: object) -> N
         await trio.sleep_forever()
         raise AssertionError
 
-    session = speech_over(HttpLine(make_endpoint(dial, OVER_HTTP), most=1))
+    session = speech_over(HttpLine(make_endpoint(dial, OVER_HTTP)))
     with pytest.raises(TimedOutError, match="handshake"):
         await session.run()
     assert (session.was_connected, session.sent_characters) == (False, 0)

@@ -12,7 +12,7 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.process.tuning import tune_process
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Endpoint, SttSession, TtsSession
+from batchjobs.session import Endpoint, HttpLine, HttpTtsSession, SttSession, TtsSession
 from batchjobs.websocket.masking import install_fast_masker
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter, resident_bytes
@@ -33,13 +33,15 @@ class Sessions:
         self._arguments = arguments
         base_url = f"{arguments.url}/{arguments.kind.name}"
         encoding = ChunkEncoding(arguments.encoding)
+        transport = "http" if arguments.http else "websocket"
         self._endpoint = Endpoint(
-            PROVIDER,
+            replace(PROVIDER, tts_transport=transport),
             base_url=base_url,
             key=program.KEY,
             encoding=encoding,
             library_hooks=True,
         )
+        self.line = HttpLine(self._endpoint)
         self._rates = SpeechRates()
         self._chunks = program.recording() if not arguments.kind.is_speech else []
         self._todo = iter(range(arguments.sessions))
@@ -61,12 +63,15 @@ class Sessions:
 
     async def _speak(self) -> None:
         spoken = self._arguments.kind.text
-        session = TtsSession(
-            self._endpoint,
-            Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH),
-            texts=text.split_messages(spoken),
-            judge=self._rates.make_judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed),
-        )
+        segment = Segment(key="k", kind=Job.TTS, text=spoken, speech=SPEECH)
+        judge = self._rates.make_judge(voice=SPEECH.voice_id, spoken=spoken, speed=SPEECH.speed)
+        if self._arguments.http:
+            result = await HttpTtsSession(self.line, segment, judge=judge).run()
+            self.messages += len(result.pcm) // self._arguments.kind.message_bytes
+            self.bytes += len(result.pcm)
+            return
+        texts = text.split_messages(spoken)
+        session = TtsSession(self._endpoint, segment, texts=texts, judge=judge)
         self.open.append(session)
         result = await session.run()
         self.open.remove(session)
@@ -88,6 +93,7 @@ async def run(sessions: Sessions, arguments: program.Arguments, meter: Meter) ->
     """Run all workers to their end, beside a sampler of the loop's lag."""
     async with trio.open_nursery() as sampler:
         sampler.start_soon(meter.sample_trio)
+        sampler.start_soon(sessions.line.run)
         async with trio.open_nursery() as workers:
             for worker in range(arguments.concurrency):
                 workers.start_soon(sessions.work, worker)
@@ -113,6 +119,8 @@ def main() -> None:
     text.split_messages(arguments.kind.text)  # imports what it needs
     install_fast_masker()
     tune_process()
+    if arguments.http:
+        import httpx  # noqa: F401  # before anything is measured
     meter = Meter()
     if arguments.hold:
         with meter:
