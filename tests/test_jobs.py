@@ -57,6 +57,7 @@ def test_the_key_of_today_is_the_key_of_tomorrow() -> None:
                 dataclasses.replace(_SPEECH, similarity_boost=0.7),
                 dataclasses.replace(_SPEECH, speed=1.1),
                 dataclasses.replace(_SPEECH, output_format="pcm_16000"),
+                dataclasses.replace(_SPEECH, dialect="emirati"),
             )
         ),
     ],

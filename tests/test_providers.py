@@ -30,6 +30,7 @@ def test_hosted_services_have_the_protocols_defaults() -> None:
     for provider in (_MUNSIT, BUILT_IN["faseeh"]):
         assert provider.tts_model == "faseeh-v1-preview"
         assert provider.tts_auth == ("query", "init")
+        assert provider.tts_transport == "websocket"
         assert provider.stt_auth == ("header",)
         assert (provider.first_audio_seconds, provider.quiet_seconds) == (30.0, 2.5)
         assert (provider.first_transcript_seconds, provider.settle_seconds) == (15.0, 2.5)
@@ -79,6 +80,8 @@ def test_settings_change_their_fields_only() -> None:
         ({"text_limit_characters": 0}, ["'text_limit_characters'"]),
         ({"audio_limit_seconds": 0}, ["'audio_limit_seconds'"]),
         ({"chunk_form": "mp3"}, ["'wav' or 'raw'"]),
+        ({"tts_transport": "grpc"}, ["'websocket' or 'http'"]),
+        ({"tts_transport": "http", "tts_http_path": "tts"}, ["'tts_http_path'", "slash"]),
         ({"close_drains": 1}, ["close_drains"]),
         ({"tts_auth": "query"}, ["tts_auth"]),
         ({"tts_auth": ["cookie"]}, ["'cookie'", "bearer, header, init, query, token"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.errors import ManifestError, UsageError
+from batchjobs.jobs import Job
 from batchjobs.manifest import read_rows
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from batchjobs.options import Defaults
@@ -162,3 +163,11 @@ def test_wrong_defaults_are_the_callers_mistake(tmp_path: Path) -> None:
         read_manifest(tmp_path, "text\na\n", defaults=Defaults(speed=3))
     with pytest.raises(UsageError, match="default for 'output_format': 'mp3'"):
         read_manifest(tmp_path, "text\na\n", defaults=Defaults(output_format="mp3"))
+
+
+@pytest.mark.parametrize("name", ["dialects", "Dialect", "dialect_id", "dialekt"])
+def test_a_column_like_dialect_is_somebodys_own(tmp_path: Path, name: str) -> None:
+    """Such manifests ran before there was that column, and their ids and results stay the same."""
+    (job,) = read_manifest(tmp_path, f"text,{name}\nhello,najdi\n")
+    assert isinstance(job, Job)
+    assert job.row == {"text": "hello", name: "najdi"}
