@@ -85,6 +85,7 @@ COVERED = {
     "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",
     "api/prune": "outputs/pruning cli/commands/prune checkpoint/leftovers",
+    "api/probe": "probe_hearing",
     "api/run": "execute prepare report request",
     "notices/courier": "address messages signature api/notifying",
     "outputs/health": "api/health options/health",

@@ -11,6 +11,7 @@ from typing import Final
 import trio
 
 from batchjobs import config
+from batchjobs.api.probe_hearing import HEARING_SECONDS, HearingSocket, probe_hearing
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import (
     BatchjobsError,
@@ -92,6 +93,7 @@ class ProbeReport:
         longest_gap_seconds: Between two messages of audio.
         audio_messages: How many came.
         after_audio_seconds: What the quiet session took beyond the other: the price of not knowing.
+        hearing: The sockets for transcription that were tried with what it spoke; none if it has none.
     """
 
     provider: str
@@ -104,6 +106,7 @@ class ProbeReport:
     longest_gap_seconds: float = 0.0
     audio_messages: int = 0
     after_audio_seconds: float = 0.0
+    hearing: tuple[HearingSocket, ...] = ()
 
     @property
     def tts_transport(self) -> str:
@@ -116,12 +119,14 @@ class ProbeReport:
         lines = [f"[providers.{self.provider}]", f'tts_transport = "{self.tts_transport}"']
         if self.tts_transport == _SOCKET:
             lines.append(f"close_drains = {str(self.close_drains).lower()}")
+        lines += [f'stt_protocol = "{each.name}"' for each in self.hearing if each.hears]
         return "\n".join(lines) + "\n"
 
 
 def probe_cost(provider: Provider) -> float:
     """What a probe costs at most, in the provider's currency."""
-    return provider.cost_of(characters=PROBE_CHARACTERS, seconds=0.0)
+    seconds = HEARING_SECONDS if provider.stt_path else 0.0
+    return provider.cost_of(characters=PROBE_CHARACTERS, seconds=seconds)
 
 
 def probe(
@@ -181,6 +186,8 @@ async def probe_service(
 ) -> ProbeReport:
     """Speak the same short text over the socket, waiting for silence and asking to close, and over HTTP.
 
+    What was spoken is then heard on the socket for transcription, if there is one.
+
     Args:
         provider: The service.
         key: Its key; unused for a local server that is started here.
@@ -217,12 +224,18 @@ async def probe_service(
         over_http = await _speak_over_http(
             make_endpoint(replace(provider, tts_transport=_HTTP)), voice
         )
+        hearing: tuple[HearingSocket, ...] = ()
+        spoken = over_http if isinstance(quiet, SessionError) else quiet
+        if provider.stt_path and not isinstance(spoken, SessionError):
+            _tell(tell, "and hearing what was spoken")
+            hearing = await probe_hearing(provider, make_endpoint, spoken.pcm, spoken.sample_rate)
     if not isinstance(quiet, SessionError):
-        return _compare(provider, quiet, closed, _describe(_HTTP, over_http))
+        found = _compare(provider, quiet, closed, _describe(_HTTP, over_http))
+        return replace(found, hearing=hearing)
     if isinstance(over_http, SessionError):
         raise _command_error(quiet, provider, over_http)
     transports = (_describe(_SOCKET, quiet), _describe(_HTTP, over_http))
-    return ProbeReport(provider=provider.name, transports=transports)
+    return ProbeReport(provider=provider.name, transports=transports, hearing=hearing)
 
 
 def _tell(tell: Callable[[str], None] | None, line: str) -> None:

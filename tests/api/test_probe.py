@@ -14,7 +14,7 @@ from batchjobs.errors import (
     ServiceUnavailableError,
 )
 from batchjobs.providers import BUILT_IN, Provider
-from tests.builders import audio_message, make_tone
+from tests.builders import audio_message, make_tone, transcript_message
 from tests.canary import KEY
 from tests.session.http_scripted import (
     CHUNKED,
@@ -28,7 +28,8 @@ from tests.session.http_scripted import (
 )
 from tests.streams import Peer, Raw, Service, Talk, answers
 
-HOSTED = replace(BUILT_IN["munsit"], voice="v")
+HEARS = replace(BUILT_IN["munsit"], voice="v")
+HOSTED = replace(HEARS, stt_path="")
 RATE = 24_000
 SOUND = make_tone(PROBE_CHARACTERS / 24, RATE)
 
@@ -255,3 +256,49 @@ async def test_the_local_server_is_probed_out_of_the_box() -> None:
     assert found.close_drains
     assert found.audio_messages > 0
     assert [transport.speaks for transport in found.transports] == [True, True]
+    (hearing,) = found.hearing
+    assert (hearing.name, hearing.hears, hearing.has_times) == ("listen", True, True)
+    assert hearing.text == "مرحبا، هذه جملة قصيرة للاختبار."  # tones are heard exactly
+    assert hearing.billed_audio_seconds == pytest.approx(found.quiet_audio_seconds, abs=0.01)
+    assert found.settings.endswith('close_drains = true\nstt_protocol = "listen"\n')
+
+
+def _speaks_and(hears: Talk, *, path: str) -> Talk:
+    """Make a service that speaks, and hears on one path only."""
+
+    async def talk(peer: Peer) -> None:
+        asked = peer.request.path.partition("?")[0].removeprefix("/api/v1")
+        if asked == path:
+            await hears(peer)
+        elif asked.endswith("text-to-speech"):
+            await speaks(drains=True)(peer)
+        else:
+            await peer.connection.aclose(4002, "unknown path")
+
+    return talk
+
+
+async def test_where_the_newer_socket_does_not_hear_the_older_one_is_tried(
+    autojump_clock: object,
+) -> None:
+    """And the reason why not is told."""
+
+    async def hears(peer: Peer) -> None:
+        while True:
+            await peer.get()
+            await peer.send(transcript_message("مَرْحَبًا ١٢٣"))
+
+    talk = _speaks_and(hears, path="/websocket/speech-to-text")
+    found = await probed(talk, provider=HEARS)
+    newer, older = found.hearing
+    assert (newer.hears, older.hears, older.text) == (False, True, "مَرْحَبًا ١٢٣")
+    assert "4002" in newer.describe()
+    assert found.settings.endswith('stt_protocol = "transcription"\n')
+
+
+async def test_a_service_that_hears_nowhere_is_still_probed(autojump_clock: object) -> None:
+    """Its speech is what was asked about first; no setting is printed for what does not work."""
+    found = await probed(_speaks_and(speaks(drains=True), path="nowhere"), provider=HEARS)
+    assert [socket.hears for socket in found.hearing] == [False, False]
+    assert "stt_protocol" not in found.settings
+    assert found.close_drains

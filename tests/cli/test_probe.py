@@ -16,7 +16,8 @@ def test_a_probe_says_what_it_costs_and_prints_settings(command: Command) -> Non
     ended = command("probe", "local")
     assert ended.code == 0
     lines = ["[providers.local]", 'tts_transport = "websocket"', "close_drains = true"]
-    assert ended.out.splitlines()[-3:] == lines
+    assert ended.out.splitlines()[-4:] == [*lines, 'stt_protocol = "listen"']
+    assert "# listen: hears" in ended.out
     assert "# http: speaks" in ended.out
     assert "3 sessions" in ended.err
     assert "no cost" in ended.err

@@ -43,7 +43,8 @@ def probe(
 
     Its documents do not say. If it does, sessions need not wait for silence to know that the audio
     has ended, which in short ones is most of the time; if the socket is silent, HTTP may speak. Says
-    first what it costs, speaks one short text thrice, and prints the settings for 'batchjobs.toml'.
+    first what it costs, speaks one short text thrice, has it heard on the newer of its sockets for
+    that, or else on the older one, and prints the settings for 'batchjobs.toml'.
     """
     from batchjobs.api.probe import probe as probe_provider
 
@@ -63,6 +64,8 @@ def probe(
         return
     for transport in found.transports:
         say(f"# {transport.describe()}")
+    for socket in found.hearing:
+        say(f"# {socket.describe()}")
     if found.reason:
         say(f"# the socket, {found.reason}")
         gap = f"the longest gap between them {found.longest_gap_seconds:.2f} s"
@@ -84,6 +87,8 @@ def _confirm(provider: "Provider", *, is_agreed: bool) -> None:
     unknown = "no cost" if provider.engine else "no known price"
     price = f"about {money(cost, provider.currency)}" if cost else unknown
     sessions = f"{PROBE_SESSIONS} sessions, {PROBE_CHARACTERS} characters"
+    if provider.stt_path:
+        sessions += ", and one or two that hear what was spoken"
     say(f"{provider.name}: {sessions}, {price}", sys.stderr)
     if not (is_agreed or provider.engine or _ask()):
         say("nothing was spent", sys.stderr)
