@@ -210,7 +210,7 @@ class Lookups:
                         [(source.path,) for source in sources],
                     )
                 connection.executemany(
-                    "INSERT INTO tracks VALUES (?,?,?)",
+                    "INSERT OR REPLACE INTO tracks VALUES (?,?,?)",
                     [(each.path, each.track, each.tracks) for each in sources if each.tracks > 1],
                 )
 

@@ -108,8 +108,8 @@ class Recordings:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._lookups = checkpoint.lookups
-        self._sources: list[SourceRecord] = []
-        self._shapes: list[ShapeRecord] = []
+        self._sources: dict[str, SourceRecord] = {}
+        self._shapes: dict[tuple[str, int], ShapeRecord] = {}
         self.tracks = Tracks()
 
     def look_at(self, job: Job) -> Sought:
@@ -120,13 +120,13 @@ class Recordings:
             RecordingError: It cannot be read.
         """
         hearing, path = job.hearing, Path(job.audio)
-        source, is_known = self._source_at(path)
+        source = self._source_at(path)
         if is_of_other_content(job, source.sha256):
             raise RecordingError(
                 f"{job.audio} is another recording now than the row is of",
                 hint=f"its '{CONTENT_COLUMN}' says which: bring that one back, or take the row out",
             )
-        shape = self._shape_at(path, hearing, source, is_known=is_known)
+        shape = self._shape_at(path, hearing)
         name = str(job.row.get("audio", job.audio))
         if not hearing.track:
             self.tracks.add(name, heard=source.track, tracks=source.tracks)
@@ -145,21 +145,21 @@ class Recordings:
     def remember(self) -> None:
         """Keep what was read of them."""
         if self._sources:
-            self._lookups.remember_sources(self._sources)
+            self._lookups.remember_sources(list(self._sources.values()))
             self._sources.clear()
         if self._shapes:
-            self._lookups.remember_shapes(self._shapes)
+            self._lookups.remember_shapes(list(self._shapes.values()))
             self._shapes.clear()
 
-    def _source_at(self, path: Path) -> tuple[SourceRecord, bool]:
+    def _source_at(self, path: Path) -> SourceRecord:
         """Read a recording's length and hash, or remember them if it has not changed."""
         try:
             status = path.stat()
         except OSError as error:
             raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-        known = self._lookups.find_source(str(path))
+        known = self._sources.get(str(path)) or self._lookups.find_source(str(path))
         if known and (known.bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
-            return known, True
+            return known
         recording = looking.look_at(path)
         found = SourceRecord(
             path=str(path),
@@ -170,20 +170,23 @@ class Recordings:
             track=recording.track,
             tracks=recording.tracks,
         )
-        self._sources.append(found)
-        return found, False
+        self._sources[found.path] = found
+        return found
 
-    def _shape_at(
-        self, path: Path, hearing: Hearing, source: SourceRecord, *, is_known: bool
-    ) -> ShapeRecord | None:
+    def _shape_at(self, path: Path, hearing: Hearing) -> ShapeRecord | None:
         """Look at a track and its channels, where not all is heard as it is."""
         if not _needs_shape(hearing):
             return None
-        if is_known and (known := self._lookups.find_shape(str(path), hearing.track)):
+        asked = str(path), hearing.track
+        if known := self._shapes.get(asked):
+            return known
+        # What is remembered of the tracks of a recording that has changed is of the one before.
+        is_new = str(path) in self._sources
+        if not is_new and (known := self._lookups.find_shape(*asked)):
             return known
         recording = looking.look_at(path, track=hearing.track)
-        found = ShapeRecord(source.path, hearing.track, recording.seconds, recording.channels)
-        self._shapes.append(found)
+        found = ShapeRecord(*asked, recording.seconds, recording.channels)
+        self._shapes[asked] = found
         return found
 
 
