@@ -16,6 +16,7 @@ from batchjobs.speech import (
     DEFAULT_SIMILARITY_BOOST,
     DEFAULT_SPEED,
     DEFAULT_STABILITY,
+    Channels,
 )
 
 _KEY_VERSION = "batchjobs-key-1"
@@ -68,17 +69,6 @@ class SpeechSettings:
     def sample_rate(self) -> int:
         """The asked sample rate in hertz."""
         return int(self.output_format.removeprefix("pcm_"))
-
-
-class Channels(enum.StrEnum):
-    """Which channels of a recording are heard."""
-
-    MIX = "mix"
-    """All of them as one."""
-    APART = "apart"
-    """Each by itself: the sides of a call."""
-    LEFT = "left"
-    RIGHT = "right"
 
 
 class Hearing(msgspec.Struct, frozen=True, kw_only=True):

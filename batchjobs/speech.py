@@ -3,6 +3,7 @@
 The command line's help needs them, and must not wait for more.
 """
 
+import enum
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,17 @@ MOST_HOTWORDS: Final = 200
 MOST_HOTWORD_CHARACTERS: Final = 40
 MODEL_WITHOUT_HOTWORDS: Final = "munsit-en-ar"
 """The model of transcription that takes none."""
+
+
+class Channels(enum.StrEnum):
+    """Which channels of a recording are heard."""
+
+    MIX = "mix"
+    """All of them as one."""
+    APART = "apart"
+    """Each by itself: the sides of a call."""
+    LEFT = "left"
+    RIGHT = "right"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
-from batchjobs.notices.address import hide_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +26,8 @@ def typed_command() -> str:
     No key is ever in it: keys come from the environment or from files. The address of messages is cut
     to its host, since the rest may be a secret.
     """
+    from batchjobs.notices.address import hide_in_words
+
     line = shlex.join([*_program(), *hide_in_words(sys.argv[1:])])
     with contextlib.suppress(UnicodeEncodeError):  # a file name in some other encoding
         line.encode()
@@ -45,6 +46,8 @@ def typed_options(*without: str) -> list[str]:
     Args:
         without: Names of the parameters to leave out.
     """
+    from batchjobs.notices.address import hide_in_words
+
     context = click.get_current_context()
     words: list[str] = []
     for option in context.command.params:

@@ -6,10 +6,11 @@ from typing import Final
 import msgspec
 import orjson
 
-from batchjobs.jobs import Channels, Hearing
+from batchjobs.jobs import Hearing
 from batchjobs.manifest.cells import holds_control, is_blank, shorten, to_whole_number
 from batchjobs.manifest.columns import RowError
 from batchjobs.options import Defaults
+from batchjobs.speech import Channels
 
 HEARING_COLUMNS: Final = ("channels", "channel_names", "track")
 """The columns that say what of a recording is heard."""

@@ -6,9 +6,8 @@ from typing import Final
 
 from batchjobs.audio.formats import FORMATS
 from batchjobs.errors import PYTHON_NAMES, ConfigurationError
-from batchjobs.jobs import Channels
 from batchjobs.options.setting import describe, name_for_python, setting
-from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS
+from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS, Channels
 
 MOST_SESSIONS: Final = 10_000
 """Open at once with one provider: each has a task that waits for it."""

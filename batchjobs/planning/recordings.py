@@ -11,7 +11,8 @@ from batchjobs.audio.tracks import Tracks
 from batchjobs.checkpoint import SIDES, Checkpoint, ShapeRecord, SourceRecord
 from batchjobs.errors import RecordingError
 from batchjobs.formatting import plural
-from batchjobs.jobs import CONTENT_COLUMN, Channels, Hearing, Job
+from batchjobs.jobs import CONTENT_COLUMN, Hearing, Job
+from batchjobs.speech import Channels
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 CUT_AT_PAUSES: Final = "cut at pauses"

@@ -13,7 +13,7 @@ from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.checkpoint import SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
-from batchjobs.jobs import Channels, Job, Kind, Segment, Side, SideState
+from batchjobs.jobs import Job, Kind, Segment, Side, SideState
 from batchjobs.planning.intact import find_held_segments
 from batchjobs.planning.keys import cut_text, recording_key
 from batchjobs.planning.recordings import name_sides
@@ -23,6 +23,7 @@ from batchjobs.providers import Provider
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob, Part, Ticket
 from batchjobs.session import to_heard
+from batchjobs.speech import Channels
 
 _LOOKED_UP_AT_ONCE: Final = 500
 

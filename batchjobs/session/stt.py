@@ -14,7 +14,7 @@ from trio_websocket import ConnectionClosed
 from batchjobs.audio import decoding
 from batchjobs.audio.source import ALL_CHANNELS, Heard
 from batchjobs.errors import PermanentError, RecordingError, SessionError
-from batchjobs.jobs import Channels, Hearing
+from batchjobs.jobs import Hearing
 from batchjobs.protocol import error_codes
 from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient, bills_more
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
@@ -24,6 +24,7 @@ from batchjobs.session.connect import Request
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
+from batchjobs.speech import Channels
 
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""

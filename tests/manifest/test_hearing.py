@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from batchjobs.errors import UsageError
-from batchjobs.jobs import AS_IT_IS, BadRow, Channels, Hearing, Job
+from batchjobs.jobs import AS_IT_IS, BadRow, Hearing, Job
 from batchjobs.manifest.rules import Rules
 from batchjobs.options import Defaults
 from batchjobs.providers import BUILT_IN
+from batchjobs.speech import Channels
 
 
 def judge(folder: Path, defaults: Defaults | None = None, **columns: Any) -> Job | BadRow:
