@@ -34,6 +34,9 @@ Teller: TypeAlias = Callable[[str], None]
 
 _REST: Final = 20
 """So many times as long as a look, or a write of the results, takes it rests: a twentieth of a core."""
+_ROUND_REST: Final = 9
+"""Likewise of planning and counting, which take longer the more was ever heard: a tenth, where all the
+time something arrives."""
 _LEAST_SETTLE_SECONDS: Final = 0.1
 _HEARTBEAT_SECONDS: Final = 15.0
 _RESULTS_SECONDS: Final = 60.0
@@ -126,6 +129,8 @@ class Watch:
         """When rows of earlier rounds that are not done are tried again."""
         self._not_before = float("-inf")
         """Until then nothing is run: what keeps it from that is to pass first."""
+        self._rest_until = float("-inf")
+        self._overhead_seconds = 0.0
         self._outage_waits = GrowingWait(first_seconds=60, factor=2, most_seconds=900)
         self._retry_waits = GrowingWait(first_seconds=600, factor=4, most_seconds=86_400)
 
@@ -230,7 +235,7 @@ class Watch:
 
     def _is_due(self) -> bool:
         now = trio.current_time()
-        if now < self._not_before:
+        if now < max(self._not_before, self._rest_until):
             return False
         if self._lookout.is_anew:
             return self._lookout.has_rows
@@ -270,15 +275,19 @@ class Watch:
         except BatchjobsError as error:
             self._meet(error)
             return
+        self._rest_until = trio.current_time() + _ROUND_REST * self._overhead_seconds
         self._rounds += 1
         self._last = self._unwritten = report
         self._decide_about_rest(report, looked_back=growth is None or growth.looks_back)
 
     async def _prepare(self, growth: Growth | None) -> PreparedRun | None:
+        began = time.monotonic()
         with trio.CancelScope() as self._idle_scope:
-            return await trio.to_thread.run_sync(
+            run = await trio.to_thread.run_sync(
                 prepare, self._request, self._checkpoint, self._observe, _check_cancelled, growth
             )
+            self._overhead_seconds = time.monotonic() - began
+            return run
         return None
 
     async def _carry_out(self, run: PreparedRun, *, heeds_signals: bool) -> RunReport:
@@ -288,7 +297,9 @@ class Watch:
                 noted.number = self._signal_number or noted.number
             end = await execute(run, noted)
             self._lookout.forget_lines()
+            began = time.monotonic()
             report = await trio.to_thread.run_sync(_write_report, run, end)
+            self._overhead_seconds += time.monotonic() - began
             came = 0 if noted is None else noted.number
         self._note_signal(end.signal_number or came)
         return report

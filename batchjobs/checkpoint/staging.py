@@ -367,18 +367,20 @@ def _put_in_place(connection: sqlite3.Connection, *, keeps_rest: bool) -> None:
         for statement in filter(str.strip, ROW_INDEXES.split(";")):
             connection.execute(statement)
     finished.fill_from_staged(connection)
-    _put_in_doubt(connection)
+    _put_in_doubt(connection, only_staged=keeps_rest)
 
 
-def _put_in_doubt(connection: sqlite3.Connection) -> None:
+def _put_in_doubt(connection: sqlite3.Connection, *, only_staged: bool) -> None:
     """Set results apart that copies will overwrite, and those whose files are gone.
 
     See `ledger.claim_files`: copies begin no attempts. A result that is made again is none until then,
     should the run end before its turn.
     """
+    # The others are done, or were looked at when they were adopted.
+    rows = "temp.staged CROSS JOIN rows USING (position)" if only_staged else "rows"
     connection.execute(
-        """UPDATE OR REPLACE jobs SET id = id || char(31) || key WHERE id IN (
-               SELECT jobs.id FROM rows CROSS JOIN jobs ON jobs.output = rows.output
+        f"""UPDATE OR REPLACE jobs SET id = id || char(31) || key WHERE id IN (
+               SELECT jobs.id FROM {rows} CROSS JOIN jobs ON jobs.output = rows.output
                WHERE jobs.status = 'done' AND instr(jobs.id, char(31)) = 0
                AND (rows.action = 'remake' OR rows.action IN ('copy', 'follow')
                     AND (jobs.id <> rows.id OR jobs.key <> rows.key)))"""

@@ -1,6 +1,5 @@
 """A walk through a folder: its files in order, and what is no file or is not to be looked at."""
 
-import contextlib
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
@@ -23,6 +22,7 @@ _PARTIAL: Final = frozenset(
     """.split()
 )
 """Names that browsers, rsync, WinSCP and download managers give to what they have not finished."""
+_PARTIAL_ENDINGS: Final = tuple(_PARTIAL)
 
 _Identity: TypeAlias = tuple[int, int]
 
@@ -42,7 +42,7 @@ def list_folders(
 ) -> Iterator[tuple[str, dict[str, State] | None]]:
     """List a folder and those below it, one after the other; what `walk` leaves alone is left out.
 
-    A third of the time of `walk`, for whoever looks again and again (0.7 s for 300,000 files). Links are
+    A third of the time of `walk`, for whoever looks again and again (0.7 s for 300,000 files, measured). Links are
     not followed.
 
     Args:
@@ -75,11 +75,13 @@ def _list_files(place: str, waiting: list[str], skipped: Collection[str]) -> dic
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
-            elif os.path.splitext(name)[1].lower() not in _PARTIAL:  # noqa: PTH122  # for speed
-                with contextlib.suppress(OSError):  # it is gone
+            elif not name.lower().endswith(_PARTIAL_ENDINGS):
+                try:
                     status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode):
-                        found[name] = status.st_size, status.st_mtime_ns
+                except OSError:  # it is gone
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found[name] = status.st_size, status.st_mtime_ns
     return found
 
 
