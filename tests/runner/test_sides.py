@@ -9,7 +9,8 @@ import soundfile
 from msgspec import structs
 
 import batchjobs
-from batchjobs.jobs import Channels, Hearing, Job, SideState, Sign, Status
+from batchjobs.jobs import Hearing, Job, SideState, Sign, Status
+from batchjobs.speech import Channels
 from tests.builders import make_recording_job, transcript_message
 from tests.runner.books import PLAN, RUN, run_book
 from tests.runner.runs import RETRIES
