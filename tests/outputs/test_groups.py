@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import srt
 import webvtt
 
 from tests.api.test_review import decide
 from tests.builders import TO_VERSION_5
+from tests.calls import rest, speak, write_channels
 from tests.commands import Command
 from tests.tapes import SIDES, write_side, write_tape_manifest
 
@@ -295,6 +297,29 @@ def test_rows_without_a_number_are_told_where_others_have_one(
         SIDES[2],
     ]
     assert lengths
+
+
+def test_the_sides_of_calls_keep_their_speakers(command: Command, folder: Path) -> None:
+    """Channels that were heard apart stay apart: in the text, the words, and the voice tags, with time gone on."""
+    first = write_channels(folder / "1.wav", speak(SIDES[0]), rest(1.0))
+    write_channels(folder / "2.wav", rest(1.0), speak("Hello trio, نعم ٣!"))
+    columns = {"group": "call", "channels": "apart", "channel_names": "أحمد,Mona"}
+    rows = [{"id": f"c{n}", "audio": f"{n}.wav", "part": n} | columns for n in (1, 2)]
+    write_tape_manifest(folder / "tapes.csv", rows)
+    ended = command(*RUN)
+    assert ended.code == 0, ended.err
+    text = OUTPUTS / "transcripts/call.txt"
+    assert text.read_text("utf-8").splitlines() == [f"أحمد: {SIDES[0]}", "Mona: Hello trio, نعم ٣!"]
+    told = json.loads(text.with_suffix(".json").read_bytes())
+    assert {word["speaker"] for word in told["words"]} == {"أحمد", "Mona"}
+    (start,) = {part["start"] for part in told["parts"] if part["part"] == 2}
+    assert start == pytest.approx(soundfile.info(first).duration, abs=0.001)
+    assert min(word["start"] for word in told["words"] if word["speaker"] == "Mona") >= start
+    voices = [
+        line for line in text.with_suffix(".vtt").read_text("utf-8").splitlines() if "<v " in line
+    ]
+    assert "<v أحمد>" in voices[0]
+    assert "<v Mona>" in voices[-1]
 
 
 def test_results_of_an_older_schema_are_read_and_go_on(
