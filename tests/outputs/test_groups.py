@@ -303,8 +303,9 @@ def test_the_sides_of_calls_keep_their_speakers(command: Command, folder: Path) 
     """Channels that were heard apart stay apart: in the text, the words, and the voice tags, with time gone on."""
     first = write_channels(folder / "1.wav", speak(SIDES[0]), rest(1.0))
     write_channels(folder / "2.wav", rest(1.0), speak("Hello trio, نعم ٣!"))
-    columns = {"group": "call", "channels": "apart", "channel_names": "أحمد,Mona"}
-    rows = [{"id": f"c{n}", "audio": f"{n}.wav", "part": n} | columns for n in (1, 2)]
+    columns: dict[str, object] = {"group": "call", "channels": "apart"}
+    columns |= {"channel_names": "أحمد,Mona"}
+    rows = [columns | {"id": f"c{n}", "audio": f"{n}.wav", "part": n} for n in (1, 2)]
     write_tape_manifest(folder / "tapes.csv", rows)
     ended = command(*RUN)
     assert ended.code == 0, ended.err
