@@ -17,6 +17,8 @@ from batchjobs.providers import Provider
 
 FRAME_SECONDS: Final = 0.2
 """Of audio in one message; the service takes 20 to 200 ms."""
+_CHUNK_SECONDS: Final = 4.0
+"""Of audio that goes out at once: 20 messages of 128 KB, which a slow line takes in time."""
 _logger = logging.getLogger(__name__)
 _BYTES_PER_SECOND: Final = SAMPLE_RATE * 2
 _AHEAD_SECONDS: Final = 58.0
@@ -31,8 +33,9 @@ _TOLERANCE_SHARE: Final = 0.02
 class ListenClient:
     """Transcribes one recording through one connection, without any I/O.
 
-    The adapter asks `write_chunk` for each frame when `next_chunk_at` has come, `write_end` when there
-    are no more, notes when each went out, says what it received, and wakes the machine at `wait_until`.
+    The adapter shows each chunk to `plan_chunk`, asks `write_chunk` for it when `next_chunk_at` has come,
+    and sends it in frames of `FRAME_SECONDS`; it asks `write_end` when there are no more, notes when each went out, says what it
+    received, and wakes the machine at `wait_until`.
     While it has nothing to send, `keep_alive_at` says when to send what `write_keep_alive` gives.
 
     Args:
@@ -48,6 +51,7 @@ class ListenClient:
         self._conversation = Conversation(LISTEN, Role.CLIENT)
         self.course: Course[SttResult] = Course(Phase.SENDING, now)
         self._provider = provider
+        self._next_seconds = chunk_seconds_of(provider)
         self._judge = judge
         self._progress_at = now
         self._heard_at = now
@@ -69,11 +73,12 @@ class ListenClient:
 
     @property
     def next_chunk_at(self) -> float:
-        """The earliest time for the next frame: by the pace, and behind the service's window."""
-        at = self.course.opened_at + max(0.0, self.sent_seconds - _AHEAD_SECONDS)
-        if self._provider.listen_pace:
-            at = max(at, self.course.opened_at + self.sent_seconds / self._provider.listen_pace)
-        return at
+        """The earliest time for the next chunk: by the pace, and behind the service's window."""
+        sent, pace = self.sent_seconds, self._provider.listen_pace
+        after = max(0.0, sent + self._next_seconds - _AHEAD_SECONDS)
+        if pace:
+            after = max(after, sent / pace)
+        return self.course.opened_at + after
 
     @property
     def keep_alive_at(self) -> float:
@@ -91,8 +96,12 @@ class ListenClient:
             deadline = max(course.sent_all_at, self._heard_at) + provider.receipt_seconds
         return min(deadline, limit)
 
+    def plan_chunk(self, pcm: bytes) -> None:
+        """Take note of the chunk that goes out next: of what the window has room for, none waits."""
+        self._next_seconds = len(pcm) / _BYTES_PER_SECOND
+
     def write_chunk(self, pcm: bytes) -> str | bytes:
-        """Write the next frame of 16 kHz mono samples."""
+        """Write the next chunk of 16 kHz mono samples, of `chunk_seconds_of` the provider at most."""
         self._sent_bytes += len(pcm)
         if self._judge is not None:
             self._judge.hear(pcm)
@@ -219,6 +228,11 @@ def bills_more(evidence: Evidence) -> bool:
     """Say whether a receipt has more than was sent, beyond what rounding explains."""
     sent = evidence.sent_audio_seconds
     return evidence.billed_audio_seconds - sent > _tolerance(sent)
+
+
+def chunk_seconds_of(provider: Provider) -> float:
+    """Say how much audio is sent to a service at once: little where it is to come at a pace."""
+    return FRAME_SECONDS if provider.listen_pace else _CHUNK_SECONDS
 
 
 def _tolerance(sent_seconds: float) -> float:

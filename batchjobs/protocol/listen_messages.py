@@ -235,6 +235,10 @@ def _convert(
     given: dict[str, object], kind: type[msgspec.Struct], payload: str | bytes
 ) -> ListenMessage:
     """Make a message of its fields, without those that make no sense; what needs one is unknown."""
+    try:
+        return cast("ListenMessage", msgspec.convert(given, kind))
+    except _UNREADABLE:
+        pass  # one of them is of another type
     found: dict[str, object] = {}
     for field in msgspec.structs.fields(kind):
         value = given.get(field.name)

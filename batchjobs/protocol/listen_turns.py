@@ -14,7 +14,7 @@ from batchjobs.protocol.listen_messages import (
     Trait,
     UtteranceEnd,
 )
-from batchjobs.text import are_written_together, find_words
+from batchjobs.text import are_written_together, split_words
 
 _TOLERANCE_SECONDS: Final = 1.0
 """By how much a final's first word may begin before the last one of the final before has ended."""
@@ -75,7 +75,7 @@ class HeardTurns:
         if not results.transcript.strip():
             return
         self._finals.append(results.transcript)
-        texts = [results.transcript[begin:end] for begin, end in find_words(results.transcript)]
+        texts = split_words(results.transcript)
         # Where the service cuts words otherwise their times are no help.
         self._are_timed &= [word.word.strip() for word in results.words] == texts
         turn = self._begin_turn()

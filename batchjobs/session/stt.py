@@ -15,7 +15,7 @@ from batchjobs.audio import decoding
 from batchjobs.audio.source import ALL_CHANNELS, Heard
 from batchjobs.errors import PermanentError, RecordingError, SessionError
 from batchjobs.jobs import Hearing
-from batchjobs.protocol import error_codes
+from batchjobs.protocol import error_codes, listen
 from batchjobs.protocol.listen import FRAME_SECONDS, ListenClient, bills_more
 from batchjobs.protocol.stt import SAMPLE_RATE, SttClient, SttJudge, SttResult
 from batchjobs.providers import Provider
@@ -24,13 +24,15 @@ from batchjobs.session.connect import Request
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
-from batchjobs.speech import Channels
+from batchjobs.speech import BYTES_PER_SAMPLE, Channels
+from batchjobs.websocket.frames import send_in_pieces
 
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""
 _HOP_SECONDS: Final = 8.0
 """Of audio that is decoded at once: hops to a thread have their price."""
 
+_FRAME_BYTES: Final = round(FRAME_SECONDS * SAMPLE_RATE) * BYTES_PER_SAMPLE
 _USUAL_TARGET_BYTES: Final = 8_000
 """Of a request line that all servers take; nginx and others refuse 8,190."""
 
@@ -163,9 +165,15 @@ class SttSession:
     ) -> None:
         try:
             async for pcm in self._chunks:
+                if isinstance(machine, ListenClient):
+                    machine.plan_chunk(pcm)
                 if machine.next_chunk_at > trio.current_time():
                     await trio.sleep_until(machine.next_chunk_at)
-                await exchange.connection.send_message(machine.write_chunk(pcm))
+                payload = machine.write_chunk(pcm)
+                if isinstance(payload, bytes):
+                    await send_in_pieces(exchange.connection, payload, _FRAME_BYTES)
+                else:
+                    await exchange.connection.send_message(payload)
                 exchange.note_sent()
             # First: the answer may be here before the message is known to be sent.
             end = machine.write_end()
@@ -216,8 +224,10 @@ def _request_of(endpoint: Endpoint, hotwords: Sequence[str]) -> Request:
 
 
 def chunk_seconds_of(provider: Provider) -> float:
-    """Say how much audio one message to a service holds."""
-    return FRAME_SECONDS if provider.stt_protocol == "listen" else provider.chunk_seconds
+    """Say how much audio is sent to a service at once."""
+    if provider.stt_protocol == "listen":
+        return listen.chunk_seconds_of(provider)
+    return provider.chunk_seconds
 
 
 def to_heard(hearing: Hearing) -> Heard:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import numpy as np
+from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import (
@@ -23,7 +24,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import ProtocolError
 
-from batchjobs.websocket.hooks import replace_machine
+from batchjobs.websocket.hooks import machine_of, replace_machine
 
 _logger = logging.getLogger(__name__)
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
@@ -66,6 +67,8 @@ class FastConnection(WSConnection):
         self._is_in_parts = False
         self._is_over = False
         self._sends_parts = False
+        self.piece_bytes = 0
+        """Binary messages are sent as several of this size; 0 sends each as it is."""
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -159,6 +162,8 @@ class FastConnection(WSConnection):
             if is_whole and self._has_frames and self.state is ConnectionState.OPEN:
                 is_text = isinstance(event.data, str)
                 payload = event.data.encode() if is_text else bytes(event.data)
+                if self.piece_bytes and not is_text:
+                    return _write_pieces(payload, self.piece_bytes)
                 if len(payload) >= _SMALL_BYTES:
                     return _write_frame(_WHOLE_TEXT if is_text else _WHOLE_BYTES, payload)
         return super().send(event)
@@ -211,6 +216,33 @@ def _write_frame(first: int, payload: bytes) -> memoryview:
     return buffer.data[begin : _ALIGNED + size]
 
 
+def _write_pieces(payload: bytes, size: int) -> memoryview | bytes:
+    """Write several masked frames of binary messages, in one buffer; the last may be shorter."""
+    whole = len(payload) // size
+    keys = np.frombuffer(os.urandom(4 * whole), np.uint32)
+    head = bytes((_WHOLE_BYTES, _MASKED | 126)) + size.to_bytes(2, "big")
+    # Of each frame the first eight bytes are its head, and each eight after it take the key twice.
+    words = np.empty((whole, 1 + size // 8), np.uint64)
+    heads = words[:, :1].view(np.uint32)
+    heads[:, 0], heads[:, 1] = np.frombuffer(head, np.uint32), keys
+    samples = np.frombuffer(payload, np.uint64, whole * size // 8).reshape(whole, size // 8)
+    masks = keys.astype(np.uint64) * np.uint64(0x1_0000_0001)
+    np.bitwise_xor(samples, masks[:, None], out=words[:, 1:])
+    frames = words.reshape(-1).view(np.uint8).data
+    rest = payload[whole * size :]
+    return b"".join((frames, _write_short(rest))) if rest else frames
+
+
+def _write_short(payload: bytes) -> memoryview:
+    """Write a frame of any size below the long ones."""
+    size = len(payload)
+    if size >= 126:
+        return _write_frame(_WHOLE_BYTES, payload)
+    key = os.urandom(4)
+    masked = bytes(byte ^ key[place % 4] for place, byte in enumerate(payload))
+    return memoryview(bytes((_WHOLE_BYTES, _MASKED | size)) + key + masked)
+
+
 # -- in place of the library's ----------------------------------------------------------------------
 
 
@@ -224,6 +256,28 @@ def install_fast_frames(reader: Callable[[], Awaitable[None]]) -> bool:
         Whether it will; if not, the library has changed and goes on as it does.
     """
     return replace_machine(reader, lambda _: FastConnection())
+
+
+async def send_in_pieces(connection: WebSocketConnection, payload: bytes, size: int) -> None:
+    """Send bytes as binary messages of a size, all of them at once where a connection can.
+
+    A session of half a minute in messages of 0.2 s takes 0.4 of the processor time so (measured).
+
+    Args:
+        connection: A client's.
+        payload: What to send.
+        size: Of a message, in bytes: a multiple of eight from 126 to 65,535.
+
+    Raises:
+        ConnectionClosed: The connection has ended.
+    """
+    machine = machine_of(connection)
+    if isinstance(machine, FastConnection):
+        machine.piece_bytes = size
+        await connection.send_message(payload)
+        return
+    for start in range(0, len(payload), size):
+        await connection.send_message(payload[start : start + size])
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 
 _ATTRIBUTE: Final = "_wsproto"
@@ -30,3 +31,8 @@ def replace_machine(
     kind = ConnectionType.CLIENT if machine.client else ConnectionType.SERVER
     setattr(connection, _ATTRIBUTE, make(kind))
     return True
+
+
+def machine_of(connection: WebSocketConnection) -> object:
+    """Give the machine of a connection of trio-websocket; None if the library has changed."""
+    return getattr(connection, _ATTRIBUTE, None)

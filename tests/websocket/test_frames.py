@@ -14,6 +14,7 @@ from wsproto.events import (
     BytesMessage,
     CloseConnection,
     Event,
+    Message,
     Ping,
     Pong,
     Request,
@@ -22,6 +23,7 @@ from wsproto.events import (
 from wsproto.utilities import RemoteProtocolError
 
 from batchjobs.session import SttSession
+from batchjobs.session.connect import open_connection
 from batchjobs.websocket import frames, hooks
 from batchjobs.websocket.frames import FastConnection
 from tests.builders import make_endpoint, transcript_message
@@ -192,6 +194,46 @@ async def _answers(peer: Peer) -> None:
         heard += len((await peer.get())["data"]["audioBuffer"])
         await peer.connection.pong(b"unasked")
         await peer.send(transcript_message(f"{ARABIC}{heard}" + "ا" * 2_000))
+
+
+@pytest.mark.parametrize("extra", [0, 2, 124, 126, 1_022, 4_000])
+def test_many_messages_at_once_are_what_wsproto_reads(extra: int) -> None:
+    """Each of its size, the last shorter, each with a key of its own; text goes as it is."""
+    dice, client = random.Random(extra), FastConnection()
+    server = _shaken(client)
+    list(client.events())
+    client.piece_bytes = 6_400
+    payload, text = dice.randbytes(20 * 6_400 + extra), "ب" * 9_000
+    wire = bytes(client.send(BytesMessage(data=payload))) + bytes(client.send(TextMessage(text)))
+    assert len({wire[at + 4 : at + 8] for at in range(0, 20 * 6_408, 6_408)}) == 20
+    server.receive_data(wire)
+    heard = [event.data for event in joined(list(server.events())) if isinstance(event, Message)]
+    assert [len(piece) for piece in heard[:-1]] == [6_400] * 20 + [extra] * bool(extra)
+    assert b"".join(heard[:-1]) == payload
+    assert heard[-1] == text
+
+
+@pytest.mark.parametrize("fast", [True, False])
+async def test_a_connection_that_cannot_sends_one_after_the_other(
+    autojump_clock: object, fast: bool
+) -> None:
+    """The service gets the same messages."""
+    got: list[object] = []
+
+    async def take(peer: Peer) -> None:
+        for _ in range(3):
+            got.append(await peer.connection.get_message())  # noqa: PERF401  # one waits for each
+        await peer.send(transcript_message(ARABIC))
+
+    async with trio.open_nursery() as nursery:
+        service = Service(nursery, talk=take)
+        endpoint = make_endpoint(service.dial, QUICK, library_hooks=fast)
+        streams: list[trio.abc.Stream] = []
+        connection = await open_connection(endpoint, ("/", []), nursery, streams)
+        await frames.send_in_pieces(connection, bytes(range(250)) * 10, 1_000)
+        await connection.get_message()
+        nursery.cancel_scope.cancel()
+    assert got == [bytes(range(250)) * 4, bytes(range(250)) * 4, bytes(range(250)) * 2]
 
 
 @pytest.mark.parametrize("is_known", [True, False])
