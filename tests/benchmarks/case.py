@@ -89,12 +89,15 @@ class Case:
         programs: By label.
         rows: What the table shows of it.
         rounds: How often, if not as often as the others: for what takes minutes.
+        is_same_work: Whether each session of each program has as many messages and bytes; not where two
+            sockets of one service are compared.
     """
 
     name: str
     programs: Mapping[str, Program]
     rows: tuple[Row, ...]
     rounds: int | None = None
+    is_same_work: bool = True
 
 
 def _unit(key: str) -> str:

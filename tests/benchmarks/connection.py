@@ -10,7 +10,14 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from tests.benchmarks.wire import MESSAGE_SECONDS, SAMPLE_RATE, TRANSCRIPT, Kind, kind_of
+from tests.benchmarks.wire import (
+    FINAL_BYTES,
+    MESSAGE_SECONDS,
+    SAMPLE_RATE,
+    TRANSCRIPT,
+    Kind,
+    kind_of,
+)
 from tests.benchmarks.wire import speech_messages as samples_of
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -18,7 +25,10 @@ _HEAD_END: Final = b"\r\n\r\n"
 _SHORT_BYTES: Final = 8_192
 """Longer messages are audio: counted, not read."""
 _CLOSE: Final = b"\x88\x02" + struct.pack("!H", 1000)
+_BINARY: Final = 2
 _PONG: Final = 10
+_BYTES_PER_SECOND: Final = 32_000
+_FINAL_SECONDS: Final = FINAL_BYTES / _BYTES_PER_SECOND
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +65,7 @@ def _framed(message: object) -> bytes:
 
 
 _READY: Final = _framed({"type": "connectionInitialized"})
+_OPENED: Final = _framed({"type": "Metadata", "session_id": "s", "model": "munsit"})
 _TRANSCRIPTION: Final = _framed({"event": "transcription", "data": TRANSCRIPT})
 
 
@@ -75,6 +86,28 @@ def answer_over_http(name: str) -> bytes:
     return b"".join([head, *chunks, b"0" + _HEAD_END])
 
 
+@functools.cache
+def _growing_transcript(seconds: int) -> bytes:
+    """Give the transcript of so much talk: two words a second."""
+    words = TRANSCRIPT.split()
+    said = " ".join(words[number % len(words)] for number in range(2 * seconds))
+    return _framed({"event": "transcription", "data": said})
+
+
+@functools.cache
+def _final(number: int) -> bytes:
+    """Give what is said of five seconds of talk on the newer socket: two words a second, timed."""
+    words, begin = TRANSCRIPT.split(), _FINAL_SECONDS * number
+    timed = [
+        {"word": word, "start": begin + place / 2, "end": begin + place / 2 + 0.4}
+        for place, word in enumerate(words)
+    ]
+    results = {"type": "Results", "transcript": TRANSCRIPT, "is_final": True, "speech_final": True}
+    results |= {"words": timed, "confidence": 0.94, "language": "ar"}
+    events = ({"type": "SpeechStarted"}, results, {"type": "UtteranceEnd"})
+    return b"".join(map(_framed, events))
+
+
 class Connection(asyncio.Protocol):
     """One connection: shakes hands by hand, reads frame headers, answers as its kind does."""
 
@@ -90,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._to_say: tuple[bytes, ...] = ()
         self._said = 0
         self._next_at = 0.0
+        self._heard_bytes = 0
         self._is_short = self._is_paused = self._is_asked_to_close = self._has_closed = False
 
     @property
@@ -159,6 +193,8 @@ class Connection(asyncio.Protocol):
         counters = self._counters
         counters.connections += 1
         counters.open += 1
+        if self._kind.name == "listen":
+            self._out.write(_OPENED)
         return rest
 
     def _answer_posts(self) -> None:
@@ -228,7 +264,10 @@ class Connection(asyncio.Protocol):
             case _:
                 if is_last:
                     self._counters.received_messages += 1
-                    self._heard(payload, mask)
+                    if self._kind is not None and self._kind.name == "listen":
+                        self._listen(payload, mask, is_audio=opcode == _BINARY)
+                    else:
+                        self._heard(payload, mask)
 
     def _heard_close(self) -> None:
         if not self._has_closed:
@@ -241,7 +280,9 @@ class Connection(asyncio.Protocol):
         assert self._kind is not None
         if not self._kind.is_speech:
             self._counters.messages += 1
-            self._out.write(_TRANSCRIPTION)
+            self._said += 1
+            is_growing = self._kind.name == "talk"
+            self._out.write(_growing_transcript(self._said) if is_growing else _TRANSCRIPTION)
             return
         message = json.loads(_unmasked(payload, mask))
         match message["type"]:
@@ -254,6 +295,20 @@ class Connection(asyncio.Protocol):
                 self._close_if_said()
             case _:
                 pass
+
+    def _listen(self, payload: bytearray, mask: bytes, *, is_audio: bool) -> None:
+        """Take a frame of the newer socket: a final for every five seconds, and at the end the receipt."""
+        if is_audio:
+            before = self._heard_bytes // FINAL_BYTES
+            self._heard_bytes += len(payload)
+            for number in range(before, self._heard_bytes // FINAL_BYTES):
+                self._counters.messages += 1
+                self._out.write(_final(number))
+        elif json.loads(_unmasked(payload, mask))["type"] == "CloseStream":
+            billed = self._heard_bytes / _BYTES_PER_SECOND
+            receipt = {"type": "Metadata", "audio_seconds_billed": billed, "turn_count": 1}
+            self._has_closed = True
+            self._out.write(_framed(receipt) + _CLOSE)
 
     # -- what is said
 

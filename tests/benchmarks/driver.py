@@ -129,7 +129,8 @@ def measured(
             command = _command(case.programs[label], server, scratch, is_quick=is_quick)
             root = case.programs[label].checkout or _ROOT
             reports[label].append(_report_of(label, command, server, root))
-    _check_same_work(case.name, reports)
+    if case.is_same_work:
+        _check_same_work(case.name, reports)
     return Runs(case=case, reports=reports)
 
 
@@ -166,6 +167,7 @@ def _report_of(label: str, command: list[str], server: Canned, root: Path) -> Re
     if report.get("messages") and "wall_seconds" in report:
         cpu = after.cpu_seconds - before.cpu_seconds
         report |= {"server_cpu_seconds": cpu, "server_share": cpu / report["wall_seconds"]}
+        report["received_bytes"] = after.received_bytes - before.received_bytes
         served = {
             "sessions": after.sessions - before.sessions,
             "messages": after.messages - before.messages,

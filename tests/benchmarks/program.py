@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.benchmarks.meter import Meter
-from tests.benchmarks.wire import CHUNK_PCM_BYTES, Kind, kind_of, speech_messages
+from tests.benchmarks.wire import (
+    CHUNK_PCM_BYTES,
+    Kind,
+    kind_of,
+    speech_messages,
+)
 
-__all__ = ["KEY", "Arguments", "arguments_of", "conclude", "recording", "wav_chunks"]
+__all__ = ["KEY", "Arguments", "arguments_of", "conclude", "frames", "recording", "wav_chunks"]
 
 KEY: Final = "benchmark-key"
 
@@ -69,6 +74,7 @@ def arguments_of(description: str | None) -> Arguments:
     found = Arguments(**vars(parser.parse_args()))
     if not found.kind.is_speech:
         wav_chunks()  # made before anything is measured
+        frames()
     if found.ca:  # for whoever lets the library, or the product, make its context
         os.environ["SSL_CERT_FILE"] = found.ca
     return found
@@ -91,6 +97,13 @@ def wav_chunks() -> list[bytes]:
     from batchjobs.audio.pcm import wav_header
 
     return [wav_header(len(pcm), sample_rate=16_000) + pcm for pcm in recording()]
+
+
+@functools.cache
+def frames(seconds: float = 0.2) -> list[bytes]:
+    """Make the same without its seconds, as the frames of the newer socket."""
+    pcm, size = b"".join(recording()), round(seconds * 32_000)
+    return [pcm[start : start + size] for start in range(0, len(pcm), size)]
 
 
 def conclude(meter: Meter, arguments: Arguments, messages: int, audio_bytes: int) -> None:

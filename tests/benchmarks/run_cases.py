@@ -8,6 +8,7 @@ __all__ = ["CASES"]
 
 _PIPELINE: Final = "ours.pipeline"
 _SCRIPT: Final = "peers.files_script"
+_OLD_SOCKET: Final = "ours, old socket at its pace"
 _PEER: Final = "script without sync or commit"
 _STREAMING: Final = "paced-20"
 _STREAMING_SECONDS: Final = 2.0
@@ -82,6 +83,13 @@ def _planning(what: str, *, rounds: int | None = None) -> Case:
     )
 
 
+def _hour(kind: str) -> Program:
+    """Make the program that hears an hour; the quick form hears a tenth of a minute."""
+    where = ("--url", "{ws}", "--scratch", "{scratch}", "--kind", kind)
+    quick = ("--minutes", "0.17")
+    return Program(module="ours.hearing", arguments=(*where, "--minutes", "60"), quick=quick)
+
+
 CASES: Final = (
     _jobs(
         "wav",
@@ -109,6 +117,18 @@ CASES: Final = (
     _jobs("mp3", 200, (_wall("mp3"),)),
     _throughput(64),
     _throughput(512),
+    Case(
+        name="hour",
+        programs={"ours": _hour("listen"), _OLD_SOCKET: _hour("talk")},
+        rows=(
+            Row(
+                name="hour-wall",
+                measure=ratio("wall_seconds", "ours", _OLD_SOCKET, per_session=False),
+                peer=_OLD_SOCKET,
+            ),
+        ),
+        rounds=1,
+    ),
     _planning("skip"),
     _planning("edited", rounds=3),
     _planning("fresh"),

@@ -9,6 +9,9 @@ __all__ = ["CASES"]
 _OURS: Final = "ours.sessions"
 _JSON: Final = "peers.websockets_json"
 _CODEC: Final = "peers.websockets_codec"
+_OLD_SCRIPT: Final = "websockets, json, old socket"
+_OURS_OLD: Final = "ours, old socket"
+_BINARY: Final = "websockets, frames"
 _PADDED: Final = ("--encoding", "padded")
 _LADDER: Final = (500, 1000, 1500, 2000)
 _HELD: Final = 500
@@ -114,6 +117,25 @@ CASES: Final = (
             _cpu("stt-wss", "websockets, shared context"),
             _padded("stt-wss-padded", "websockets, shared context"),
         ),
+    ),
+    Case(
+        name="listen",
+        programs={
+            "ours": _program(_OURS, "listen", 400),
+            _BINARY: _program("peers.websockets_frames", "listen", 400),
+            _OLD_SCRIPT: _program(_JSON, "stt", 48),
+            _OURS_OLD: _program(_OURS, "stt", 160),
+        },
+        rows=(
+            _cpu("listen-ws", _OLD_SCRIPT),
+            _cpu("listen-ws-frames", _BINARY),
+            Row(
+                name="listen-bytes",
+                measure=ratio("received_bytes", "ours", _OURS_OLD),
+                peer=_OURS_OLD,
+            ),
+        ),
+        is_same_work=False,
     ),
     Case(
         name="tiny",

@@ -6,6 +6,7 @@ from typing import Final
 __all__ = [
     "CHUNK_PCM_BYTES",
     "CLOSE",
+    "FINAL_BYTES",
     "INIT",
     "MESSAGE_SECONDS",
     "SAMPLE_RATE",
@@ -21,6 +22,8 @@ SAMPLE_RATE: Final = 24_000
 CHUNK_PCM_BYTES: Final = 32_000
 """A second of audio to transcribe."""
 WAV_HEADER_BYTES: Final = 44
+FINAL_BYTES: Final = 160_000
+"""Of audio for each final of the newer socket: five seconds."""
 MESSAGE_SECONDS: Final = 0.1
 """Between two messages of a paced session, each as long as that: 10 a second, in real time."""
 TRANSCRIPT: Final = "السَّلامُ عَلَيْكُم ورحمة الله وبركاته، this is what was heard"
@@ -49,11 +52,13 @@ class Kind:
     """A kind of session: the first part of its URL's path, and what it must come to.
 
     Attributes:
-        name: ``tts``, ``stt``, ``tiny``, ``idle``, or ``paced-`` and the number of messages.
+        name: ``tts``, ``stt``, ``listen``, ``talk``, ``tiny``, ``idle``, or ``paced-`` and the number of
+            messages.
         is_speech: Whether it is text to speech.
         text: What is spoken; one message.
         messages: Useful messages of the service in one session: audio, or transcripts.
-        message_bytes: Samples in a message received, or the WAV file in a message sent.
+        message_bytes: Samples in a message received, or the WAV file in a message sent; of the newer
+            socket, samples for each message received.
         is_paced: Whether the messages come ten a second.
     """
 
@@ -72,6 +77,8 @@ class Kind:
     @property
     def path(self) -> str:
         """The request's target."""
+        if self.name == "listen":
+            return "/listen/listen"
         service = "text-to-speech" if self.is_speech else "speech-to-text"
         return f"/{self.name}/websocket/{service}"
 
@@ -92,6 +99,10 @@ def kind_of(name: str) -> Kind:
         case ["stt"]:  # 30 s of 16 kHz audio, each second a whole WAV
             size = CHUNK_PCM_BYTES + WAV_HEADER_BYTES
             return Kind(name=name, is_speech=False, text="", messages=30, message_bytes=size)
+        case ["listen"]:  # the same 30 s in frames of samples, a final for each 5 s
+            return Kind(name=name, is_speech=False, text="", messages=6, message_bytes=FINAL_BYTES)
+        case ["talk"]:  # as `stt`, of any length, with a transcript that grows
+            return Kind(name=name, is_speech=False, text="", messages=0, message_bytes=0)
         case ["paced", count] if count.isdecimal():
             size = round(MESSAGE_SECONDS * SAMPLE_RATE) * 2
             return Kind(

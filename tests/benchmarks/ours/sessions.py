@@ -12,10 +12,18 @@ from batchjobs.plausibility.clips import SpeechRates
 from batchjobs.process.tuning import tune_process
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import BUILT_IN
-from batchjobs.session import Endpoint, HttpLine, HttpTtsSession, SttSession, TtsSession
+from batchjobs.session import (
+    Endpoint,
+    HttpLine,
+    HttpTtsSession,
+    SttSession,
+    TtsSession,
+    chunk_seconds_of,
+)
 from batchjobs.websocket.masking import install_fast_masker
 from tests.benchmarks import program
 from tests.benchmarks.meter import Meter, resident_bytes
+from tests.benchmarks.wire import TRANSCRIPT, WAV_HEADER_BYTES
 
 # What the service is known for: it drains at `closeConnection`, and answers every chunk.
 PROVIDER = replace(BUILT_IN["munsit"], close_drains=True, transcript_per_chunk=True, pace=0.0)
@@ -33,9 +41,13 @@ class Sessions:
         self._arguments = arguments
         base_url = f"{arguments.url}/{arguments.kind.name}"
         encoding = ChunkEncoding(arguments.encoding)
-        transport = "http" if arguments.http else "websocket"
+        is_newer = arguments.kind.name == "listen"
         self._endpoint = Endpoint(
-            replace(PROVIDER, tts_transport=transport),
+            replace(
+                PROVIDER,
+                tts_transport="http" if arguments.http else "websocket",
+                stt_protocol="listen" if is_newer else "transcription",
+            ),
             base_url=base_url,
             key=program.KEY,
             encoding=encoding,
@@ -43,7 +55,11 @@ class Sessions:
         )
         self.line = HttpLine(self._endpoint)
         self._rates = SpeechRates()
-        self._chunks = program.recording() if not arguments.kind.is_speech else []
+        self._header_bytes = 0 if is_newer else WAV_HEADER_BYTES
+        self._chunks: list[bytes] = []
+        if not arguments.kind.is_speech:
+            seconds = chunk_seconds_of(self._endpoint.provider)
+            self._chunks = program.frames(seconds) if is_newer else program.recording()
         self._todo = iter(range(arguments.sessions))
         self.open: list[TtsSession] = []
         self.messages = self.bytes = 0
@@ -81,11 +97,15 @@ class Sessions:
     async def _transcribe(self) -> None:
         result = await SttSession(self._endpoint, chunks=self._recording()).run()
         assert result.text
-        self.messages += result.evidence.messages
+        words = len(TRANSCRIPT.split())
+        is_newer = self._endpoint.provider.stt_protocol == "listen"
+        self.messages += (
+            len(result.word_end_seconds) // words if is_newer else result.evidence.messages
+        )
 
     async def _recording(self) -> AsyncGenerator[bytes, None]:
         for pcm in self._chunks:
-            self.bytes += len(pcm) + 44
+            self.bytes += len(pcm) + self._header_bytes
             yield pcm
 
 
