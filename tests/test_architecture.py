@@ -91,6 +91,7 @@ COVERED = {
     "outputs/health": "api/health options/health",
     "api/watch": "lookout watching outputs/heartbeat options/watching cli/commands/watch",
     "api/check": "check_report checking hearing judging survey takes",
+    "audio/decoding": "opening",
     "audio/encoding": "formats",
     "audio/header": "source uncompressed",
     "audio/long_results": "sndfile",

@@ -7,11 +7,7 @@ dither: the same file gives the same bytes every time, and what was 16 bits stay
 
 import hashlib
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
@@ -19,41 +15,24 @@ import numpy as np
 import soxr
 
 from batchjobs.audio.channels import align_block, mix_channels, take_channels
-from batchjobs.audio.containers import open_container
-from batchjobs.audio.header import read_header
 from batchjobs.audio.meter import LevelMeter
-from batchjobs.audio.parts import Decoder, Part, join_parts
+from batchjobs.audio.opening import open_file, open_source
 from batchjobs.audio.pcm import quantise
-from batchjobs.audio.sndfile import open_encoded
 from batchjobs.audio.source import (
     ALL_CHANNELS,
     CONVERT_HINT,
     KEEP_REST_HINT,
     Block,
-    Container,
     Heard,
     Recording,
     Source,
 )
-from batchjobs.audio.uncompressed import Samples, open_samples
 from batchjobs.errors import RecordingError
 
 _BLOCK_FRAMES: Final = 48_000
 """Frames held at once; 12 MiB at the worst (32 channels of doubles). Of stereo in 16 bits a block is more
 than 128 KiB, below which glibc gave the memory back each time: a quarter of the time (measured)."""
 
-_WITH_TRACKS: Final = frozenset(
-    {
-        Container.MP4,
-        Container.MATROSKA,
-        Container.ASF,
-        Container.AVI,
-        Container.FLASH,
-        Container.MPEG_STREAM,
-        Container.TRANSPORT_STREAM,
-    }
-)
-"""Of any other, the number of a track travels along: of a song it is its place on a record."""
 _HELD_SECONDS: Final = 4.0
 """Of a recording that has not been loud so far; 256 kB. A longer one is read again."""
 
@@ -75,7 +54,7 @@ def probe(path: Path, *, track: int = 0) -> Recording:
         RecordingError: It cannot be read, is not on the list of safe formats, contradicts itself,
             is cut off or holds no audio.
     """
-    with _open_source(path, track) as source:
+    with open_source(path, track) as source:
         return source.recording
 
 
@@ -88,7 +67,7 @@ def look_inside(path: Path, *, track: int = 0) -> tuple[Recording, float]:
     Raises:
         RecordingError: As `probe`.
     """
-    with _open_source(path, track) as source:
+    with open_source(path, track) as source:
         return source.recording, source.step
 
 
@@ -101,7 +80,7 @@ def sha256_of(path: Path) -> str:
     Raises:
         RecordingError: It cannot be read.
     """
-    with _open_file(path) as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -168,7 +147,7 @@ def side_chunks(
         RecordingError: As of `pcm_chunks`.
     """
     frames = max(1, round(sample_rate * chunk_seconds))
-    with _open_source(path, track) as source:
+    with open_source(path, track) as source:
         chunks = [
             _cut_chunks(_raise_by(_bring_to_rate(mono, source, sample_rate), gain), frames)
             for mono, gain in zip(_read_sides(source, sides), gains, strict=True)
@@ -187,7 +166,7 @@ def side_blocks(
     Raises:
         RecordingError: As of `pcm_chunks`.
     """
-    with _open_source(path, track) as source:
+    with open_source(path, track) as source:
         monos = _read_sides(source, sides)
         yield from zip(*(_bring_to_rate(mono, source, sample_rate) for mono in monos), strict=True)
 
@@ -213,7 +192,7 @@ def measure_levels(
     Raises:
         RecordingError: As of `pcm_chunks`.
     """
-    with _open_source(path, heard.track) as source:
+    with open_source(path, heard.track) as source:
         meter = LevelMeter(sample_rate, step=source.step)
         for block in _resample(source, sample_rate, heard.channels):
             meter.hear(block)
@@ -229,7 +208,7 @@ def measure(path: Path) -> tuple[int, int]:
     Raises:
         RecordingError: It cannot be read, or not to its end.
     """
-    with _open_source(path) as source:
+    with open_source(path) as source:
         frames = sum(len(block) for block in _read_mono(source))
         return frames, source.recording.sample_rate
 
@@ -248,7 +227,7 @@ def measure_peaks(path: Path, count: int) -> Block:
         RecordingError: As `probe`, or it is damaged further in.
     """
     peaks = np.zeros(count, dtype=np.float32)
-    with _open_source(path) as source:
+    with open_source(path) as source:
         edges = np.arange(count, dtype=np.int64) * source.recording.frames // count
         at = 0
         for block in _read_mono(source):
@@ -259,57 +238,6 @@ def measure_peaks(path: Path, count: int) -> Block:
             np.maximum(peaks[first : last + 1], found, out=peaks[first : last + 1])
             at += len(block)
     return peaks
-
-
-# -- opening ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _open_file(path: Path) -> Iterator[BufferedReader]:
-    """Open a plain file, and translate whatever the system says against it."""
-    try:
-        # Before it is opened: to open a FIFO waits for ever, and to open a device may do things.
-        if not path.is_file():
-            what = "is not a plain file" if path.exists() else "does not exist"
-            raise RecordingError(f"{path} {what}", hint="name a recording")
-        with path.open("rb") as file:
-            yield file
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise RecordingError(
-            f"{path} cannot be read: {reason}", hint="check the path, its permissions and the disk"
-        ) from error
-
-
-@contextmanager
-def _open_source(path: Path, track: int = 0) -> Iterator[Source]:
-    """Look at the header, and only then let a decoder at the file."""
-    with _open_file(path) as file:
-        header = read_header(file)
-        content, container = header.content, header.container
-        track = track if container in _WITH_TRACKS else 0
-        if isinstance(content, Samples):
-            yield open_samples(path, file, container, content)
-        elif len(content) == 1:
-            with _open_part(path, file, container, content[0], track) as source:
-                yield source
-        else:
-            openers = [partial(_open_part, path, file, container, part, track) for part in content]
-            yield join_parts(path, openers)
-
-
-@contextmanager
-def _open_part(
-    path: Path, file: BufferedReader, container: Container, part: Part, track: int
-) -> Iterator[Source]:
-    """Open a part with the decoder that reads all of it."""
-    if part.decoder is Decoder.SNDFILE:
-        with open_encoded(path, file, container, part) as source:
-            if source.recording.frames >= source.least_frames:
-                yield source
-                return
-    with open_container(path, file, container, part, track) as source:
-        yield source
 
 
 # -- samples ------------------------------------------------------------------------------------
@@ -357,7 +285,7 @@ def _check_mono(source: Source, blocks: Iterable[Block]) -> Iterator[Block]:
 
 def _read(path: Path, sample_rate: int, gain: float, heard: Heard) -> Iterator[Block]:
     """Decode a recording, raised by as much as is known."""
-    with _open_source(path, heard.track) as source:
+    with open_source(path, heard.track) as source:
         yield from _raise_by(_resample(source, sample_rate, heard.channels), gain)
 
 
@@ -369,7 +297,7 @@ def _raise(path: Path, sample_rate: int, heard: Heard) -> Iterator[Block]:
     """Decode a recording, raised by as much as it needs: once, if it is soon loud, or short."""
     held: list[Block] = []
     held_frames = 0
-    with _open_source(path, heard.track) as source:
+    with open_source(path, heard.track) as source:
         meter = LevelMeter(sample_rate, step=source.step)
         blocks = _resample(source, sample_rate, heard.channels)
         for block in blocks:

@@ -25,7 +25,7 @@ def test_a_bad_one_says_why(tmp_path: Path) -> None:
 def test_a_mistake_is_the_recording_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes out of a decoder names the file and can be left out like any other."""
 
-    def break_down(path: Path) -> Recording:
+    def break_down(path: Path, **_: object) -> Recording:
         raise AttributeError(f"'NoneType' object has no attribute 'name' in {path.name}")
 
     monkeypatch.setattr(decoding, "probe", break_down)
