@@ -89,7 +89,7 @@ COVERED = {
     "api/run": "execute prepare report request",
     "notices/courier": "address messages signature api/notifying",
     "outputs/health": "api/health options/health",
-    "api/watch": "lookout watching outputs/heartbeat options/watching cli/commands/watch",
+    "api/watch": "lookout outputs/heartbeat options/watching cli/commands/watch",
     "api/check": "check_report checking hearing judging survey takes",
     "audio/decoding": "opening",
     "audio/encoding": "formats",

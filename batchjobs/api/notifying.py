@@ -2,7 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+
+import trio
 
 from batchjobs.api.request import Request
 from batchjobs.errors import BatchjobsError, ConfigurationError, InternalError
@@ -24,10 +26,38 @@ def notifying(request: Request, *, is_watch: bool = False) -> Iterator[Notifier 
     Raises:
         ConfigurationError: The address, or the secret, is missing or wrong.
     """
+    with contextlib.ExitStack() as stack:
+        courier = _start_courier(request)
+        if courier is not None:
+            stack.callback(courier.close)
+        with _telling(request, courier, is_watch=is_watch) as notifier:
+            yield notifier
+
+
+@contextlib.asynccontextmanager
+async def notifying_within_trio(
+    request: Request, *, is_watch: bool = False
+) -> AsyncIterator[Notifier | None]:
+    """Do the same in somebody's event loop, which goes on while the last messages are on their way.
+
+    Args:
+        request: As for `notifying`.
+        is_watch: As for `notifying`.
+    """
+    courier = _start_courier(request)
+    try:
+        with _telling(request, courier, is_watch=is_watch) as notifier:
+            yield notifier
+    finally:
+        if courier is not None:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(courier.close)
+
+
+def _start_courier(request: Request) -> Courier | None:
     url = request.options.notify
     if not url:
-        yield None
-        return
+        return None
     check_address(url)
     secret = os.environ.get(SECRET_VARIABLE, "")
     if not secret:
@@ -35,7 +65,17 @@ def notifying(request: Request, *, is_watch: bool = False) -> Iterator[Notifier 
             f"messages to --notify are signed, and {SECRET_VARIABLE} is not set",
             hint="put a long random text into it, which the receiver has as well",
         )
-    courier = Courier(url, secret)
+    return Courier(url, secret)
+
+
+@contextlib.contextmanager
+def _telling(
+    request: Request, courier: Courier | None, *, is_watch: bool
+) -> Iterator[Notifier | None]:
+    """Make messages of what happens, and one of an error that ends the block."""
+    if courier is None:
+        yield None
+        return
     notifier = Notifier(str(request.folder.absolute()), courier.send, is_watch=is_watch)
     try:
         yield notifier
@@ -44,8 +84,6 @@ def notifying(request: Request, *, is_watch: bool = False) -> Iterator[Notifier 
         reason = error.describe() if isinstance(error, BatchjobsError) else type(error).__name__
         notifier.tell_end("watch_finished" if is_watch else "run_finished", code, reason)
         raise
-    finally:
-        courier.close()
 
 
 def join_observers(observe: Observer | None, notifier: Notifier | None) -> Observer | None:

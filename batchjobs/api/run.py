@@ -6,7 +6,7 @@ from collections.abc import Callable
 import trio
 
 from batchjobs.api.execute import execute
-from batchjobs.api.notifying import join_observers, notifying
+from batchjobs.api.notifying import join_observers, notifying, notifying_within_trio
 from batchjobs.api.prepare import open_run_folder, prepare, stage_plan
 from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import Request, request_of
@@ -101,16 +101,17 @@ async def run_async(
             hint="call batchjobs.run(…); from asyncio: await asyncio.to_thread(batchjobs.run, …)",
         )
     request = request_of(source, options or Options())
-    with notifying(request) as notifier, open_run_folder(request) as checkpoint:
-        observe = join_observers(observe, notifier)
-        run = await trio.to_thread.run_sync(prepare, request, checkpoint, observe)
-        try:
-            end = await execute(run)
-        except BaseException as error:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(write_broken_report, run, error)
-            raise
-        return await trio.to_thread.run_sync(write_report, run, end)
+    async with notifying_within_trio(request) as notifier:
+        with open_run_folder(request) as checkpoint:
+            observe = join_observers(observe, notifier)
+            run = await trio.to_thread.run_sync(prepare, request, checkpoint, observe)
+            try:
+                end = await execute(run)
+            except BaseException as error:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(write_broken_report, run, error)
+                raise
+            return await trio.to_thread.run_sync(write_report, run, end)
 
 
 def carry_out(

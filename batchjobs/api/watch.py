@@ -5,7 +5,7 @@ from pathlib import Path
 
 import trio
 
-from batchjobs.api.notifying import notifying
+from batchjobs.api.notifying import notifying, notifying_within_trio
 from batchjobs.api.prepare import open_run_folder
 from batchjobs.api.request import Request, request_of
 from batchjobs.api.watching import Teller, Watch, WatchReport
@@ -114,20 +114,18 @@ async def watch_async(
         )
     settings = settings or WatchSettings()
     request = request_of_watch(Path(folder), options or Options(), settings)
-    with (
-        notifying(request, is_watch=True) as notifier,
-        open_run_folder(request) as checkpoint,
-    ):
-        watch = Watch(
-            Path(folder),
-            request,
-            checkpoint,
-            settings=settings,
-            observe=observe,
-            tell=tell,
-            notifier=notifier,
-        )
-        return await watch.run(heeds_signals=False)
+    async with notifying_within_trio(request, is_watch=True) as notifier:
+        with open_run_folder(request) as checkpoint:
+            watch = Watch(
+                Path(folder),
+                request,
+                checkpoint,
+                settings=settings,
+                observe=observe,
+                tell=tell,
+                notifier=notifier,
+            )
+            return await watch.run(heeds_signals=False)
 
 
 def request_of_watch(folder: Path, options: Options, settings: WatchSettings) -> Request:

@@ -42,20 +42,26 @@ class Ours:
                 for line in lines:
                     if line.endswith(b"\n"):
                         row = orjson.loads(line)
-                        self._note(row["path"], row["sha256"])
+                        self._note(row["path"], row["of"], row["sha256"])
         except FileNotFoundError:
             return
 
-    def add(self, path: str, sha256: str) -> None:
+    def add(self, path: str, *, of: str, sha256: str) -> None:
         """Put a file on the list, durably, before it is written.
+
+        Args:
+            path: The file's.
+            of: The recording that it is of: two may share a name but for their endings.
+            sha256: Of its content.
 
         Raises:
             OutputError: The list cannot be created.
             DiskError: The disk failed or is full.
         """
-        if _digest(path, sha256) in self._written:
+        if _digest(path, of, sha256) in self._written:
             return
-        line = orjson.dumps({"path": path, "sha256": sha256}, option=orjson.OPT_APPEND_NEWLINE)
+        row = {"path": path, "of": of, "sha256": sha256}
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         try:
             is_new = not self._list.exists()
             with self._list.open("ab") as file:
@@ -66,29 +72,29 @@ class Ours:
             raise disk_error(error, self._list) from error
         if is_new:
             sync_folders([self._list.parent])
-        self._note(path, sha256)
+        self._note(path, of, sha256)
 
-    def has_written(self, path: Path) -> bool:
-        """Whether a file is as we have written it."""
+    def has_written(self, path: Path, *, of: str) -> bool:
+        """Whether a file is as we have written it for a recording."""
         try:
             if path.is_symlink() or not path.is_file():
                 return False
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError:
             return False
-        return _digest(str(path), sha256) in self._written
+        return _digest(str(path), of, sha256) in self._written
 
     def has_path(self, path: str) -> bool:
         """Whether a file of ours ever stood at a path."""
-        return _digest(path, "") in self._paths
+        return _digest(path) in self._paths
 
-    def _note(self, path: str, sha256: str) -> None:
-        self._written.add(_digest(path, sha256))
-        self._paths.add(_digest(path, ""))
+    def _note(self, path: str, of: str, sha256: str) -> None:
+        self._written.add(_digest(path, of, sha256))
+        self._paths.add(_digest(path))
 
 
-def _digest(path: str, sha256: str) -> bytes:
-    content = f"{path}\0{sha256}".encode("utf-8", "surrogatepass")
+def _digest(*words: str) -> bytes:
+    content = "\0".join(words).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
@@ -157,7 +163,7 @@ class Aftercare:
             return ""
         try:
             self._tend(Path(job.audio), source, outcome.record)
-            self.ours.add(row_id, "")
+            self.ours.add(row_id, of="", sha256="")
         except (ChangedError, FileNotFoundError):
             return ""  # another recording took its place, or it is gone: both are fine
         except (PathEscapeError, FileExistsError) as error:
@@ -207,10 +213,10 @@ class Aftercare:
         names = recording.with_suffix(ending), recording.with_name(recording.name + ending)
         for wanted in dict.fromkeys(names):
             target = path_inside(root, str(wanted.relative_to(root.resolve())))
-            is_ours = self.ours.has_written(target)
+            is_ours = self.ours.has_written(target, of=str(recording))
             if os.path.lexists(wanted) and not (is_ours and wanted == target):
                 continue
-            self.ours.add(str(target), sha256)
+            self.ours.add(str(target), of=str(recording), sha256=sha256)
             make_folder(target.parent)
             part = write_part(target, content)
             if is_ours:

@@ -20,7 +20,7 @@ from tests.builders import make_speech, write_recording
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.proofs.watch import prove
-from tests.receivers import Receiver
+from tests.receivers import TOKEN, Receiver
 from tests.whole_runs import ARABIC, environment, ledger_of, results, run_server
 from tests.whole_runs import batchjobs as call
 
@@ -164,6 +164,8 @@ def test_what_needs_a_person_ends_a_watch_and_what_passes_is_waited_for(
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
     assert receiver.events()[-1] == "watch_finished"
+    assert "go on: " in said(tmp_path)
+    assert TOKEN not in said(tmp_path)
 
 
 def test_a_day_of_arrivals_in_virtual_time(tmp_path: Path) -> None:

@@ -132,6 +132,21 @@ def test_somebodys_file_is_never_overwritten(world: World) -> None:
     assert (world.inbox / "b.txt").read_text() == "mine"
 
 
+def test_recordings_that_share_a_name_each_have_their_own_transcript(world: World) -> None:
+    """The second's stands behind its whole name: the first one's is ours, and not of it."""
+    world.record("a.wav", 0.5)
+    world.record("a.flac", 0.75)
+    world.finish()
+    for row_id in ("0", "1"):
+        (world.checkpoint.folder / f"transcripts/{row_id}.txt").write_text(f"of {row_id}")
+    for _ in range(2):  # and a watch that begins again changes nothing
+        care = world.care(beside=True)
+        care.waiting |= {"0": "", "1": ""}
+        care.tend_all(lambda _: None)
+        assert (world.inbox / "a.txt").read_text() == "of 0"
+        assert (world.inbox / "a.flac.txt").read_text() == "of 1"
+
+
 def test_a_transcript_of_ours_is_renewed_unless_somebody_has_edited_it(world: World) -> None:
     """What is as it was written may be written anew; what was corrected by hand is somebody's work."""
     path = world.record("a.wav")

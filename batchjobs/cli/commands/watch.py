@@ -11,6 +11,7 @@ import click
 from batchjobs.cli.commands.run import run as run_command
 from batchjobs.cli.console import counts_of, die_of, exit_on_error, say, set_logging
 from batchjobs.cli.job_options import read_options, run_settings
+from batchjobs.cli.next_step import typed_command
 from batchjobs.cli.options import SETTINGS, option, setting_options
 from batchjobs.options import fill, settings_of
 from batchjobs.options.watching import WatchSettings
@@ -85,6 +86,8 @@ def _conclude(report: "WatchReport", *, quiet: bool) -> None:
         say(f"batchjobs: {report.error.describe()}", sys.stderr)
     if not quiet and report.last is not None:
         say(counts_of(report.last.summary), sys.stderr)
+    if not quiet:
+        say(f"go on: {typed_command()}", sys.stderr)
     if report.signal_number and report.error is None:
         die_of(report.signal_number)
     raise SystemExit(report.exit_code)
