@@ -16,12 +16,12 @@ from batchjobs.protocol.stt import SttResult
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import Runner
 from batchjobs.session import Endpoint, SttSession
-from tests.builders import make_endpoint, make_recording_job, transcript_message
+from tests.builders import HOSTED, make_endpoint, make_recording_job, transcript_message
 from tests.runner.runs import OPTIONS, run_rows
 from tests.streams import Peer, Service
 
 ASKED_SECONDS = 2.5
-LEARNING = replace(BUILT_IN["munsit"], settle_shrinks=True, chunk_seconds=0.1, pace=0.1)
+LEARNING = replace(HOSTED, settle_shrinks=True, chunk_seconds=0.1, pace=0.1)
 """Small chunks, a second apart."""
 CHUNKS = 3
 ROUGH = "ذهبت الى المدرسه"

@@ -55,7 +55,7 @@ def test_a_service_that_takes_text_and_says_nothing_ends_the_run(ran: Table) -> 
     mute = ran[MUTE]
     assert mute.exit_code == 69
     assert [session.asked for session in mute.sessions] == [ROWS[MUTE].texts["t000"]]
-    for word in ("munsit", "no audio", "batchjobs probe", "model", "status"):
+    for word in ("munsit", "no audio", "batchjobs probe", "model", "http"):
         assert word in mute.error
     summary = mute.summary
     assert (summary["done"], summary["attempts"]) == (0, 1)
