@@ -174,3 +174,14 @@ def test_parts_of_a_long_recording_keep_their_times(tmp_path: Path) -> None:
     assert report.summary.audio_seconds_billed == pytest.approx(billed, abs=0.01)
     found = _result(tmp_path)
     assert found["evidence"]["ending"] == "receipt"
+
+
+def test_what_was_heard_on_one_socket_is_not_bought_on_the_other(tmp_path: Path) -> None:
+    """The key is the same, also of folders from before there were two, and of hot words that are none."""
+    with _run(tmp_path, Manner()) as (report, _):
+        assert report.exit_code == 0
+    config = tmp_path / "batchjobs.toml"
+    config.write_text(config.read_text() + 'stt_protocol = "transcription"\n')
+    (tmp_path / "rows.csv").write_text("id,audio,hotwords\nr0,r0.wav,\n")
+    options = batchjobs.Options(provider="newer", config=config, output=tmp_path / "out")
+    assert not batchjobs.plan(tmp_path / "rows.csv", options).to_do
