@@ -85,7 +85,7 @@ async def speak(session: Any, job: dict[str, Any], said: list[dict[str, Any]]) -
     agents, tts = load("livekit.agents"), load("livekit.plugins.munsit").TTS
     client = tts(api_key=job["key"], base_url=job["url"], http_session=session, **job["options"])
     options = agents.APIConnectOptions(max_retry=0, timeout=10)
-    if job["streamed"]:
+    if job["is_streamed"]:
         stream = client.stream(conn_options=options)
         for word in job["text"].split(" "):
             stream.push_text(word + " ")

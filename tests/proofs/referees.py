@@ -12,6 +12,7 @@ a wrong key, a wrong path, a parameter that is none, a refusal and an engine tha
 """
 
 import argparse
+import base64
 import json
 import re
 import subprocess
@@ -30,7 +31,7 @@ ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from batchjobs.jobs import SpeechSettings  # noqa: E402
-from batchjobs.server.engines.tone import ToneSynthesiser  # noqa: E402
+from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser  # noqa: E402
 from batchjobs.text import split_words  # noqa: E402
 from tests.canary import KEY  # noqa: E402
 from tests.whole_runs import batchjobs, results, run_server, write_manifest  # noqa: E402
@@ -310,6 +311,41 @@ def drive_faults(python: Path, folder: Path, recording: Recording) -> None:
                 see_complaint(pattern, answer)
 
 
+def saying(name: str, url: str, text: str, **others: Any) -> dict[str, Any]:
+    """Write the job of speaking a text over HTTP."""
+    return {"name": name, "act": "speak", "url": url, "text": text, "is_streamed": False} | others
+
+
+def drive_speech(python: Path, base_url: str, *, is_livekit: bool) -> None:
+    """Let a client speak over HTTP: the tones that it gets must say what it was given."""
+    url = base_url.replace("ws://", "http://")
+    rates = (8_000, 16_000, 24_000, 48_000)
+    jobs = [
+        saying(f"{rate} Hz", url, text, options={"sample_rate": rate})
+        for rate, text in zip(rates, (*TURNS, TURNS[0]), strict=True)
+    ]
+    if is_livekit:
+        jobs += [
+            saying("in a stream", url, TURNS[0], is_streamed=True),
+            saying("in a dialect", url, TURNS[1], options={"dialect": "emirati", "speed": 0.8}),
+        ]
+    for job, answer in ask(python, jobs):
+        expect(not answer.complaint, "it complained", answer)
+        (audio,) = answer.events
+        rate = job["options"].get("sample_rate", 48_000)
+        expect((audio["rate"], audio["channels"]) == (rate, 1), "another rate", answer)
+        heard = ToneRecogniser().start().accept(base64.b64decode(audio["pcm"]) + bytes(rate), rate)
+        expect(heard == job["text"], f"it says {heard!r}", answer)
+        print(f"  speech, {job['name']}: exact")
+    jobs = [
+        saying("401|Unauthorized", url, "نعم", key="wrong"),
+        saying("400|Bad request", url, "نعم", options={"sample_rate": 7_000}),
+        saying("404|not found", f"{url}/no", "نعم"),
+    ]
+    for job, answer in ask(python, jobs):
+        see_complaint(job["name"], answer)
+
+
 def hear_speech(pythons: Mapping[str, Path], folder: Path) -> None:
     """Let all clients hear espeak-ng by way of pocketsphinx: each what ours hears."""
     rows = [
@@ -365,6 +401,7 @@ def main() -> None:
                 drive_newer(python, base_url, work, is_livekit=is_livekit)
                 one = make_recording(work / "one.wav", TURNS[:1], rate=16_000)
                 drive_refused(python, base_url, one, is_livekit=is_livekit)
+                drive_speech(python, base_url, is_livekit=is_livekit)
             drive_faults(python, work, one)
         hear_speech(pythons, work)
     print("all of it as it should be")
