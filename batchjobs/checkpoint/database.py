@@ -212,6 +212,8 @@ def _connect(database: str, prepare: Callable[[sqlite3.Connection], None]) -> sq
         database, uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
     )
     try:
+        # Before there is any temporary table: where they are kept is not changed without losing them.
+        connection.execute("PRAGMA temp_store = FILE")
         prepare(connection)
     except BaseException:
         connection.close()

@@ -69,7 +69,6 @@ class Staging:
         """
         self._keeps_rest = keeps_rest
         with self._database.use() as connection:
-            connection.execute("PRAGMA temp_store = FILE")
             connection.execute("DROP TABLE IF EXISTS temp.staged")
             connection.execute(f"CREATE TEMP TABLE staged {ROW_COLUMNS}")
             connection.execute("DROP TABLE IF EXISTS temp.doubtful")

@@ -19,7 +19,7 @@ KNOWN_COLUMNS: Mapping[str, str] = {
     "pcm_32000 and pcm_48000, too",
     "dialect": "over HTTP only: auto, emirati or fusha",
     "hotwords": "words to expect in a recording: a,b,c",
-    "channels": "what of a recording is heard: mix, apart, left or right; a number says nothing",
+    "channels": "what of a recording is heard: mix, apart, left or right; how many there are says nothing",
     "channel_names": "who is on each channel, where they are heard apart: Agent,Customer",
     "track": "which audio track of a film, from 1",
     "reference": "the true text of a recording, for its error rates",

@@ -17,6 +17,8 @@ HEARING_COLUMNS: Final = ("channels", "channel_names", "track")
 _CHANNELS_HINT: Final = "give mix, apart, left or right, or leave it empty"
 _NAMES_HINT: Final = "give a name for each channel: Agent,Customer"
 _TRACK_HINT: Final = "give a whole number from 1, or leave it empty for the default track"
+_COUNTS: Final = frozenset({"mono", "stereo"})
+"""How many channels there are, in words."""
 _LONGEST_NAME: Final = 60
 _MOST_TRACKS: Final = 1_000
 
@@ -56,7 +58,9 @@ def _to_channels(value: object) -> Channels | None:
 
 
 def _is_count(value: object) -> bool:
-    """Whether a cell holds how many there are, as ``2`` and ``2.0`` do."""
+    """Whether a cell holds how many there are, as ``2``, ``2.0`` and ``stereo`` do."""
+    if isinstance(value, str) and value in _COUNTS:
+        return True
     return to_whole_number(value, "channels", least=0) is not None
 
 

@@ -13,7 +13,15 @@ import pytest
 from batchjobs.checkpoint import Checkpoint, SourceRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError
 from batchjobs.files.run_folder import CHECKPOINT
-from tests.builders import ARABIC, adopt, make_failed_record, make_record, make_row
+from tests.builders import (
+    ARABIC,
+    TO_VERSION_4,
+    TO_VERSION_5,
+    adopt,
+    make_failed_record,
+    make_record,
+    make_row,
+)
 
 
 def test_no_run_is_told(folder: Path, tmp_path: Path) -> None:
@@ -61,6 +69,25 @@ def test_a_live_run_can_be_looked_at(folder: Path) -> None:
             writer.commit(records=[make_failed_record(2)])
             assert reader.totals.count_rows().failed == 1
         assert writer.lookups.find_source("/x") is None
+
+
+@pytest.mark.parametrize("to_earlier", [TO_VERSION_4, TO_VERSION_5], ids=["4", "5"])
+def test_a_plan_beside_an_earlier_run_knows_what_there_was_not(
+    folder: Path, to_earlier: str
+) -> None:
+    """What stands in for the tables that came later stays there while rows are planned."""
+    with Checkpoint.open(folder) as checkpoint:
+        adopt(checkpoint, make_row(1))
+    earlier = sqlite3.connect(folder / CHECKPOINT)
+    earlier.executescript(f"{to_earlier} PRAGMA wal_checkpoint;")
+    earlier.close()
+    with Checkpoint.read(folder) as looking:
+        looking.staging.begin()
+        looking.staging.add([make_row(1)])
+        assert looking.lookups.find_shape("/x", 0) is None
+        assert looking.lookups.find_source("/x") is None
+        assert looking.groups.stream() is not None
+        assert looking.totals.count_rows().rows == 1
 
 
 def test_totals_come_from_one_moment(folder: Path) -> None:

@@ -32,7 +32,9 @@ def heard(folder: Path, defaults: Defaults | None = None, **columns: Any) -> Hea
     return job.hearing
 
 
-@pytest.mark.parametrize("value", [None, "", " ", 2, "2", "١", 2.0, "2.0", 0, "mix", "MIX "])
+@pytest.mark.parametrize(
+    "value", [None, "", " ", 2, "2", "١", 2.0, "2.0", 0, "mix", "MIX ", "mono", "Stereo "]
+)
 def test_how_many_channels_there_are_asks_for_nothing(tmp_path: Path, value: object) -> None:
     """Data sets have a column of that name; as does one that is empty, it leaves all as it is."""
     assert heard(tmp_path, channels=value, channel_names="a,,a") == AS_IT_IS
@@ -44,7 +46,7 @@ def test_how_many_channels_there_are_asks_for_nothing(tmp_path: Path, value: obj
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("channels", "stereo", "no way to hear"),
+        ("channels", "both", "no way to hear"),
         ("channels", -1, "no way to hear"),
         ("channels", True, "no way to hear"),
         ("channels", ["apart"], "no way to hear"),
