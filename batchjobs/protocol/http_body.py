@@ -13,6 +13,8 @@ _MOST_HEADER_BYTES: Final = 65_536
 _MOST_UNPACKED_BYTES: Final = 1_048_576
 """At once: packed silence takes a thousandth of its size."""
 _GZIP_OR_ZLIB: Final = 47
+_GZIP_BEGIN: Final = b"\x1f"
+"""Of gzip's members: there may be several, as of a service that packs each piece by itself."""
 _UNKNOWN_BYTES: Final = 0x7FFF_0000
 """Sizes from here on, and 0, are what writers put that do not know the length beforehand."""
 _SHORT_SEVERITY: Final = 0.5
@@ -48,9 +50,13 @@ class SpeechBody:
             yield from self._take(data)
             return
         try:
-            while data and not unpacker.eof:
+            while data:
+                if unpacker.eof:
+                    if not data.startswith(_GZIP_BEGIN):  # padding
+                        return
+                    self._unpacker = unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
                 yield from self._take(unpacker.decompress(data, _MOST_UNPACKED_BYTES))
-                data = unpacker.unconsumed_tail
+                data = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
         except zlib.error as error:
             raise WrongFormatError(f"the audio cannot be unpacked: {error}") from error
 

@@ -79,7 +79,7 @@ class HttpSpeechClient(Generic[_Sink]):
 
     Attributes:
         course: How far the exchange has come, and its outcome.
-        sent_characters: What a service may bill, whatever comes of it.
+        sent_characters: What a service may bill, whatever comes of it: nothing of what it refuses.
         is_taken: Whether the service has taken the text, as far as is known: not if its answer
             comes from who knows nothing of speech, or stands before the service.
     """
@@ -146,6 +146,8 @@ class HttpSpeechClient(Generic[_Sink]):
         kind, _, parameters = headers.get("content-type", "").partition(";")
         self._type = kind.strip().casefold()
         self.is_taken = status >= 400 and status not in _GATEWAY
+        if 400 <= status < 500:
+            self.sent_characters = 0
         if status != 200 or not self._type.startswith("audio/"):
             wait = headers.get("retry-after", "").strip()
             self._retry_after_seconds = float(wait[:6]) if wait.isdecimal() else None

@@ -83,6 +83,17 @@ def test_packed_audio_that_breaks_off_is_a_doubt() -> None:
     assert [doubt.sign for doubt in doubts] == [Sign.BROKEN]
 
 
+@pytest.mark.parametrize("size", [1, 7, 65_536])
+@pytest.mark.parametrize("padding", [b"", b"\0" * 9])
+def test_audio_that_is_packed_piece_by_piece_is_all_there(size: int, padding: bytes) -> None:
+    """Gzip may have several members, and padding behind them; none is taken for the end."""
+    packed = b"".join(gzip.compress(piece) for piece in pieces_of(WAV, 3_000))
+    assert read(packed + padding, size=size, is_packed=True) == (PCM, 48_000, ())
+    found, _, doubts = read(packed[:-9], size=size, is_packed=True)
+    assert PCM.startswith(found)
+    assert [doubt.sign for doubt in doubts] == [Sign.BROKEN] * len(doubts) != []
+
+
 @pytest.mark.parametrize(
     ("data", "is_packed", "words"),
     [

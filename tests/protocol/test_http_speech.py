@@ -148,6 +148,19 @@ def test_a_break_is_what_it_is_unless_a_refusal_was_said_before() -> None:
         machine.course.result()
 
 
+@pytest.mark.parametrize(
+    ("status", "is_billed"),
+    [(200, True), (400, False), (401, False), (402, False), (429, False), (500, True), (503, True)],
+)
+def test_what_the_service_refuses_it_does_not_bill(status: int, *, is_billed: bool) -> None:
+    """Else a service that says "later" ten times would spend ten times the budget."""
+    machine = begin()
+    machine.note_sent(100.5)
+    assert machine.sent_characters == len(ARABIC)
+    machine.receive_head(status, {}, 101.0)
+    assert machine.sent_characters == (len(ARABIC) if is_billed else 0)
+
+
 def test_what_comes_after_the_outcome_changes_nothing() -> None:
     """Whoever is late is late."""
     machine = begin()
