@@ -1,5 +1,6 @@
 """What a row says of the channels and the track of its recording."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +20,8 @@ _NAMES_HINT: Final = "give a name for each channel: Agent,Customer"
 _TRACK_HINT: Final = "give a whole number from 1, or leave it empty for the default track"
 _COUNTS: Final = frozenset({"mono", "stereo"})
 """How many channels there are, in words."""
+_DIRECTIONS: Final = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""What turns the rest of a line round, and what ends that: not the marks of direction, which do not."""
 _LONGEST_NAME: Final = 60
 _MOST_TRACKS: Final = 1_000
 
@@ -97,7 +100,7 @@ def _check_name(name: str) -> None:
     """
     if is_blank(name):
         raise _names_error("a name is empty")
-    if holds_control(name):
+    if holds_control(name) or _DIRECTIONS.search(name):
         raise _names_error("a name holds a control character")
     if len(name) > _LONGEST_NAME:
         raise _names_error(f"a name is longer than {_LONGEST_NAME} characters")

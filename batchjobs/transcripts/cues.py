@@ -65,9 +65,8 @@ def _make_cues_of_one(words: Sequence[Word], speaker: str) -> list[Cue]:
         latest = following[0].start if following else math.inf
         end = max(group[-1].end, start + _SHORTEST_CUE_SECONDS)
         end = min(end, start + _LONGEST_CUE_SECONDS, max(latest, start + _FLASH_SECONDS))
-        texts = _label_first(group, label)
-        lines = _break_lines(texts) or [_join(texts)]
-        lines[0] = lines[0].removeprefix(label)
+        texts = [word.text for word in group]
+        lines = _set_lines(texts, label) or [_join(texts)]
         found.append(
             Cue(start=round(start, 3), end=round(end, 3), lines=tuple(lines), speaker=speaker)
         )
@@ -78,9 +77,26 @@ def _label(speaker: str) -> str:
     return f"{speaker}: " if speaker else ""
 
 
-def _label_first(words: Sequence[Word], label: str) -> list[str]:
-    """Give the texts of a cue's words; who speaks stands before the first, and takes room."""
-    return [label + words[0].text, *(word.text for word in words[1:])]
+def _set_lines(texts: Sequence[str], label: str) -> list[str] | None:
+    """Set a cue's words in lines; None if they do not fit.
+
+    Who speaks stands before the first, and takes room; a long name beside which there is none has a
+    line of its own before that of the words.
+    """
+    lines = _break_lines([label + texts[0], *texts[1:]])
+    if lines is not None:
+        lines[0] = lines[0].removeprefix(label)
+        return lines
+    words = _join(texts)
+    return [words] if label and _count_columns(words) <= _LINE_CHARACTERS else None
+
+
+def _put_before(label: str, lines: Sequence[str]) -> list[str]:
+    """Put who speaks before lines that `_set_lines` has set."""
+    first = label + lines[0]
+    if label and len(lines) == 1 and _count_columns(first) > _LINE_CHARACTERS:
+        return [label.rstrip(), *lines]
+    return [first, *lines[1:]]
 
 
 def _group_words(words: Sequence[Word], label: str) -> Iterator[list[Word]]:
@@ -103,7 +119,7 @@ def _can_hold(group: list[Word], word: Word, label: str) -> bool:
     return (
         word.start - group[-1].end < _GAP_SECONDS
         and word.end - group[0].start <= _LONGEST_CUE_SECONDS
-        and _break_lines(_label_first([*group, word], label)) is not None
+        and _set_lines([each.text for each in [*group, word]], label) is not None
     )
 
 
@@ -215,13 +231,11 @@ def _isolate(lines: Sequence[str], *, whole_goes_left: bool, before: str = "") -
     that happens to hold a Latin name only. Which way, most of its letters say; in a transcript of
     Arabic also a few Arabic ones, or none at all. Who says it stands before it, and goes the same way.
     """
-    cue, labelled = " ".join(lines), [before + lines[0], *lines[1:]]
+    cue, labelled = " ".join(lines), _put_before(before, lines)
     is_foreign = any(map(str.isalpha, cue)) and not any(map(_goes_left, cue))
     if _goes_left(cue) or (whole_goes_left and not is_foreign):
         return (f"{_RIGHT_TO_LEFT_ISOLATE}{line}{_POP_ISOLATE}" for line in labelled)
-    if _goes_left(
-        before
-    ):  # else a player that goes by the first letter shows all of it from the right
+    if _goes_left(before):  # a player that goes by the first letter would show all of it so
         return (f"{_LEFT_TO_RIGHT_ISOLATE}{line}{_POP_ISOLATE}" for line in labelled)
     return iter(labelled)
 

@@ -56,6 +56,8 @@ def test_how_many_channels_there_are_asks_for_nothing(tmp_path: Path, value: obj
         ("channel_names", "A,", "empty"),
         ("channel_names", "A,A", "same name"),
         ("channel_names", "A\nB,C", "control"),
+        ("channel_names", "A\u202eB,C", "control"),
+        ("channel_names", "\u2067موظّف\u2069,C", "control"),
         ("channel_names", "[1,2]", "must be names"),
         ("channel_names", "[oh", "JSON"),
         ("channel_names", {"a": 1}, "must be names"),

@@ -120,3 +120,22 @@ def test_a_name_takes_room_in_its_line() -> None:
     assert all(each.content.startswith("A very long name of a person: ") for each in shown)
     said = " ".join(each.content.removeprefix("A very long name of a person: ") for each in shown)
     assert said.split() == words.split()
+
+
+@pytest.mark.parametrize(
+    "name", ["خدمة العملاء — قسم المبيعات والاشتراكات", "Customer service, second floor", "N" * 60]
+)
+def test_a_long_name_stands_on_a_line_of_its_own(name: str) -> None:
+    """However long it is, a cue has as many words as a line holds, and no more."""
+    said = "والاستفسارات المستعجلة تُكتـــب هنا می\u200cخواهم ١٢ " * 9
+    found = join_sides([(name, side((0, 60, said)))])
+    shown = [each.content for each in srt_parser.parse(to_srt(found))]
+    lines = [line.strip("\u2067\u2069") for each in shown for line in each.splitlines()]
+    spoken = [line.removeprefix(f"{name}:").strip() for line in lines]
+    assert " ".join(filter(None, spoken)).split() == said.split()
+    assert all(len(line) <= 50 for line in spoken)
+    assert all(each.strip("\u2067").startswith(f"{name}:") for each in shown)
+    assert len(shown) < len(said.split()) / 2
+    captions = webvtt.from_string(to_vtt(found)).captions
+    assert [caption.voice for caption in captions] == [name] * len(shown)
+    assert all("" not in caption.text.splitlines() for caption in captions)
