@@ -12,6 +12,10 @@ from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
 _ADD: Final = f"INSERT INTO temp.staged VALUES ({','.join('?' * len(Row._fields))})"
+_REST: Final = """CASE WHEN rows.action = 'done' THEN 'done' ELSE coalesce((
+    SELECT CASE jobs.status WHEN 'failed' THEN 'kept' ELSE jobs.status END
+    FROM jobs WHERE jobs.id = rows.id AND jobs.key = rows.key), 'later') END"""
+"""What is to be done about an adopted row that a plan leaves as it is: nothing, whatever it had once."""
 _SIZES: Final = 4
 """Lengths of rows that a sample has its share of: the shortest quarter of a voice's, the next …"""
 _COST: Final = "(characters * ?2 + seconds * ?3)"
@@ -64,8 +68,8 @@ class Staging:
         """Start a new plan; on disk, where it takes no memory.
 
         Args:
-            keeps_rest: The manifest is the same: adopted rows that are not staged are done, and
-                stay as they are.
+            keeps_rest: Adopted rows that are not staged stay as they are, and nothing is done about
+                them: those of the same manifest are done, those that others were added to may wait.
         """
         self._keeps_rest = keeps_rest
         with self._database.use() as connection:
@@ -256,13 +260,13 @@ class Staging:
     # -- sums -----------------------------------------------------------------------------------
 
     def sum_rows(self) -> list[StagedTotal]:
-        """Sum the rows, with the adopted ones that stay as they are: those are done."""
+        """Sum the rows, with the adopted ones that stay as they are."""
         sums = "kind, provider, count(*), sum(characters), sum(seconds), sum(segments)"
         query = f"SELECT action, {sums} FROM temp.staged GROUP BY action, kind, provider"
         if self._keeps_rest:
-            query += f""" UNION ALL SELECT 'done', {sums} FROM rows
+            query += f""" UNION ALL SELECT {_REST} AS rest, {sums} FROM rows
                           WHERE position NOT IN (SELECT position FROM temp.staged)
-                          GROUP BY kind, provider"""
+                          GROUP BY rest, kind, provider"""
         return self._database.select(query, (), StagedTotal._make)
 
     def count_voices(self, actions: Iterable[str]) -> list[VoiceUse]:
@@ -356,6 +360,10 @@ def _put_in_place(connection: sqlite3.Connection, *, keeps_rest: bool) -> None:
     if keeps_rest:
         finished.forget_staged(connection)
         connection.execute("DELETE FROM rows WHERE position IN (SELECT position FROM temp.staged)")
+        connection.execute(
+            f"""UPDATE rows SET action = {_REST}
+                WHERE action NOT IN ('done', 'kept', 'suspect', 'later')"""
+        )
         connection.execute("INSERT INTO rows SELECT * FROM temp.staged")
     else:
         connection.execute("DELETE FROM finished")

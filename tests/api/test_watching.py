@@ -18,6 +18,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import DiskError, DiskFullError
 from batchjobs.options import Options
 from batchjobs.options.watching import WatchSettings
+from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Endpoint
 from tests.builders import make_endpoint, make_speech, transcript_message, write_recording
@@ -42,7 +43,11 @@ class World:
 
     folder: Path
     patch: pytest.MonkeyPatch
+    provider: Provider = PROVIDER
     is_away: bool = False
+    refused: str = ""
+    sessions: int = 0
+    first_heard: Callable[[], object] = bool
     dials: list[float] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -50,9 +55,14 @@ class World:
     async def hears(self, peer: Peer) -> None:
         """Transcribe what comes."""
         stream, last = ToneRecogniser().start(), ""
+        self.first_heard()
+        self.first_heard = bool
         while True:
             content = bytes((await peer.get())["data"]["audioBuffer"])
             text = await trio.to_thread.run_sync(stream.accept, content[44:], 16_000)
+            if text and text == self.refused:
+                self.sessions += 1
+                return
             if text != last:
                 self.heard.append(text)
             last = text
@@ -74,7 +84,7 @@ class World:
                 return await service.dial(*where)
 
             async def endpoints(*_: object) -> Mapping[str, Endpoint]:
-                return {"local": make_endpoint(dial, PROVIDER)}
+                return {"local": make_endpoint(dial, self.provider)}
 
             async def do(at: float, step: Callable[[], object]) -> None:
                 await trio.sleep(at)
@@ -198,6 +208,61 @@ async def test_what_comes_back_before_it_was_heard_is_heard(
     assert ended is None
     assert sorted(texts(world.folder)) == sorted(ARABIC[:2])
     assert sorted(world.heard) == sorted(ARABIC[:2])
+
+
+async def test_what_was_gone_when_its_turn_came_is_heard_when_it_is_back(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It was planned, and deleted while the one before it was heard."""
+    path = world.folder / "in/b.wav"
+    record(path, ARABIC[1])
+    content = path.read_bytes()
+    world.first_heard = path.unlink
+    ended = await world.watch(3 * HOUR, (2 * HOUR, lambda: path.write_bytes(content)))
+    assert ended is None
+    assert sorted(texts(world.folder)) == sorted(ARABIC[:2])
+    assert sorted(world.heard) == sorted(ARABIC[:2])
+
+
+async def test_what_fails_is_not_tried_again_for_each_recording_that_arrives(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """But after ten minutes, then after four times as long each: attempts may cost money."""
+    world.refused = ARABIC[0]
+
+    def arrive(number: int) -> Callable[[], None]:
+        return lambda: record(world.folder / f"in/{number}.wav", f"{ARABIC[1]} {number}")
+
+    ended = await world.watch(4 * HOUR, *((600.0 * n, arrive(n)) for n in range(1, 20)))
+    assert ended is None
+    assert len(world.heard) == 19
+    assert world.sessions == 5 * 4  # at once, after 10, 50 and 210 minutes
+
+
+async def test_a_long_recording_is_not_put_together_again_with_each_that_arrives(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is heard in stretches, once."""
+    parts = [b"".join(ToneSynthesiser().synthesise(f"{text} ", SPEECH)) for text in ARABIC[:5]]
+    long = world.folder / "in/long.wav"
+    write_recording(long, bytes(32_000).join(parts), 16_000)
+    world.provider = dataclasses.replace(
+        PROVIDER, audio_limit_seconds=10.0, audio_target_seconds=5.0
+    )
+    told: list[str] = []
+    ended = await world.watch(
+        HOUR,
+        (1_000, lambda: record(world.folder / "in/b.wav", "one more")),
+        (2_000, lambda: told.append(str((world.folder / "run/transcripts/long.txt").stat()))),
+        (2_001, lambda: record(world.folder / "in/c.wav", "and one more")),
+        (3_000, lambda: told.append(str((world.folder / "run/transcripts/long.txt").stat()))),
+    )
+    assert ended is None
+    assert len(texts(world.folder)) == 4
+    assert told[0] == told[1]
+    with Checkpoint.read(world.folder / "run") as checkpoint:
+        assert checkpoint.lookups.find(["long"])["long"].segments > 1
+    assert len(world.heard) == len(set(world.heard))
 
 
 async def test_half_a_file_is_told_once_and_heard_when_it_is_whole(

@@ -92,6 +92,19 @@ def test_a_file_that_has_changed_stays(
     assert names(recording.done) == []
 
 
+def test_what_takes_its_place_in_the_middle_of_a_move_stays(recording: Recording) -> None:
+    """The first stands in both places, and then another has the name of the one."""
+    target = recording.done / "a.wav"
+    recording.done.mkdir()
+    os.link(recording.path, target)
+    recording.path.unlink()
+    recording.path.write_bytes(b"another")
+    with pytest.raises(ChangedError):
+        recording.move(target)
+    assert recording.path.read_bytes() == b"another"
+    assert target.read_bytes() == CONTENT
+
+
 def test_nothing_is_overwritten(recording: Recording) -> None:
     """A name that is taken gets a number; the same file is no other."""
     recording.done.mkdir()
