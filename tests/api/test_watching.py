@@ -246,6 +246,8 @@ async def test_a_long_recording_is_not_put_together_again_with_each_that_arrives
     parts = [b"".join(ToneSynthesiser().synthesise(f"{text} ", SPEECH)) for text in ARABIC[:5]]
     long = world.folder / "in/long.wav"
     write_recording(long, bytes(32_000).join(parts), 16_000)
+    limits = "audio_limit_seconds = 10\naudio_target_seconds = 5\n"
+    (world.folder / "batchjobs.toml").write_text(f"[providers.local]\n{limits}")
     world.provider = dataclasses.replace(
         PROVIDER, audio_limit_seconds=10.0, audio_target_seconds=5.0
     )
