@@ -106,7 +106,7 @@ ROWS = (
         {
             "cli/test_refusals": ("a_second_run",),
             "checkpoint/test_opening": ("a_second_run", "the_lock_dies"),
-            STATE: ("of_fifty_pairs",),
+            STATE: ("of_each_pair",),
         },
     ),
     Row(

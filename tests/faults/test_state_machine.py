@@ -58,11 +58,12 @@ def make_doubt(machine: RunFolder) -> None:
         machine.settle(attempts=1)
 
 
-def test_whatever_happens_between_runs_the_next_one_is_right(world: World) -> None:
+@pytest.mark.parametrize("examples", [25, pytest.param(55, marks=pytest.mark.long)])
+def test_whatever_happens_between_runs_the_next_one_is_right(world: World, examples: int) -> None:
     """After edits, kills and damage every result is right, and nothing was bought twice."""
     world.counts.clear()
     try:
-        live(world, 55, number=SEED)
+        live(world, examples, number=SEED)
         # Each invariant has held: see `RunFolder`, which knows what must be bought, and is done.
         tally.count(lost=0, corrupt=0, cases=world.counts["examples"], runs=world.counts["runs"])
         tally.count(repeated=world.counts["bought and lost to a kill"])
@@ -99,20 +100,21 @@ def test_a_result_that_is_bought_again_is_known_for_a_new_one(world: World) -> N
         machine.teardown()
 
 
-def test_of_fifty_pairs_only_one_runs(world: World) -> None:
+@pytest.mark.parametrize("rounds", [8, pytest.param(25, marks=pytest.mark.long)])
+def test_of_each_pair_only_one_runs(world: World, rounds: int) -> None:
     """While a run goes on another is refused within a second; two at the same time buy all once."""
     machine = RunFolder(world)
     world.counts.clear()
     try:
         machine.begin(texts=[TEXTS[0], TEXTS[1]])
-        for _ in range(25):
+        for _ in range(rounds):
             machine.make_work()
             machine.run_twice_at_once(at_end=False)
             machine.make_work()
             machine.start_two_processes()
     finally:
         machine.teardown()
-    assert world.counts["second runs refused"] >= 25
+    assert world.counts["second runs refused"] >= rounds
     pairs = world.counts["second runs refused"] + world.counts["pairs of processes"]
     tally.count(cases=pairs, runs=world.counts["runs"] + pairs, lost=0, repeated=0, corrupt=0)
 
