@@ -194,7 +194,7 @@ async def test_compression_is_agreed_on_only_where_the_server_was_told_to() -> N
 )
 async def test_what_is_no_handshake_harms_nobody(request_bytes: bytes) -> None:
     """Garbage, plain HTTP and bad names end their own connection; the next client is served."""
-    async with place(handshake_seconds=0.2) as where:
+    async with place(handshake_seconds=2.0) as where:
         async with await trio.open_tcp_stream("127.0.0.1", where.port) as stream:
             await stream.send_all(request_bytes)
             await stream.send_eof()
