@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from batchjobs.errors import BatchjobsError
 from batchjobs.files.atomic import disk_error, make_folder, sync_folders, write_part
@@ -72,13 +72,20 @@ def _name(part: Path, target: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            _refuse(target)
         part.rename(target)
     else:
         part.unlink()
 
 
-def move(source: Path, target: Path, *, state: tuple[int, int], sha256: str) -> None:
+def move(
+    source: Path,
+    target: Path,
+    *,
+    state: tuple[int, int],
+    sha256: str,
+    is_same: Callable[[Path], bool],
+) -> None:
     """Move a file to where nothing or itself is, also to another disk; killed, it is there or here.
 
     Args:
@@ -86,6 +93,7 @@ def move(source: Path, target: Path, *, state: tuple[int, int], sha256: str) -> 
         target: Where to, as `choose_place` gave it.
         state: Its size and time, by which it is known.
         sha256: Of its content.
+        is_same: As for `choose_place`: another program may have taken the place since.
 
     Raises:
         ChangedError: It is not that file any more.
@@ -98,6 +106,8 @@ def move(source: Path, target: Path, *, state: tuple[int, int], sha256: str) -> 
             make_folder(target.parent)
             _bring(source, target, state, sha256)
             sync_folders([target.parent])
+        if not is_same(target):
+            _refuse(target)
         if _state_of(source) != state:
             raise ChangedError(f"{source} has changed since it was heard")
         source.unlink()
@@ -108,6 +118,10 @@ def move(source: Path, target: Path, *, state: tuple[int, int], sha256: str) -> 
         raise
     except OSError as error:
         raise disk_error(error, target) from error
+
+
+def _refuse(target: Path) -> NoReturn:
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
 
 
 def _bring(source: Path, target: Path, state: tuple[int, int], sha256: str) -> None:

@@ -1,5 +1,6 @@
 """What becomes of a recording once its transcript is durable: the transcript beside it, itself moved away."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -186,16 +187,16 @@ class Aftercare:
 
     def _tend(self, path: Path, source: SourceRecord, record: JobRecord) -> None:
         place, root = path, self.folder
+        is_same = functools.partial(_is_same, path, source=source)
         if self.done_folder is not None:
             root = self.done_folder
-            relative = path.relative_to(self.folder)
-            place = choose_place(root, relative, lambda other: _is_same(path, other, source))
+            place = choose_place(root, path.relative_to(self.folder), is_same)
         if self.beside:
             for ending, content in self._read_transcripts(record):
                 self._write_beside(place, root, ending, content)
         if self.done_folder is not None:
             state = (source.bytes, source.modified_ns)
-            move(path, place, state=state, sha256=source.sha256)
+            move(path, place, state=state, sha256=source.sha256, is_same=is_same)
 
     def _read_transcripts(self, record: JobRecord) -> Iterator[tuple[str, bytes]]:
         for name in run_folder.files_of_result(record.output):

@@ -13,6 +13,11 @@ from batchjobs.files.paths import PathEscapeError
 CONTENT = "تسجيل".encode() * 1_000
 
 
+def is_recording(path: Path) -> bool:
+    """Whether a file has the recording's content."""
+    return path.read_bytes() == CONTENT
+
+
 class Recording:
     """A file that is to move."""
 
@@ -27,7 +32,7 @@ class Recording:
 
     def move(self, target: Path) -> None:
         """Move it."""
-        move(self.path, target, state=self.state, sha256=self.sha256)
+        move(self.path, target, state=self.state, sha256=self.sha256, is_same=is_recording)
 
 
 @pytest.fixture
@@ -119,6 +124,19 @@ def test_nothing_is_overwritten(recording: Recording) -> None:
         put(part, other)
     assert names(recording.done) == ["a.wav"]
     assert other.read_bytes() == b"another"
+
+
+def test_what_takes_a_place_that_was_free_keeps_no_recording_from_being_kept(
+    recording: Recording,
+) -> None:
+    """Two watches move to one folder: the second has chosen a name before the first one took it."""
+    recording.done.mkdir()
+    target = choose_place(recording.done, Path("a.wav"), is_recording)
+    target.write_bytes(b"another")
+    with pytest.raises(FileExistsError):
+        recording.move(target)
+    assert recording.path.read_bytes() == CONTENT
+    assert target.read_bytes() == b"another"
 
 
 def test_no_link_leads_out(recording: Recording, tmp_path: Path) -> None:
