@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -38,12 +39,14 @@ class Ours:
         self._written: set[bytes] = set()
         """Digests of path and content: of hundreds of thousands of files they take little room."""
         self._paths: set[bytes] = set()
+        self._size_bytes = 0
+        """Of its whole lines: a full disk or a kill may leave half of one behind them."""
         try:
             with self._list.open("rb") as lines:
-                for line in lines:
-                    if line.endswith(b"\n"):
-                        row = orjson.loads(line)
-                        self._note(row["path"], row["of"], row["sha256"])
+                for line in itertools.takewhile(lambda each: each.endswith(b"\n"), lines):
+                    self._size_bytes += len(line)
+                    row = orjson.loads(line)
+                    self._note(row["path"], row["of"], row["sha256"])
         except FileNotFoundError:
             return
 
@@ -66,11 +69,13 @@ class Ours:
         try:
             is_new = not self._list.exists()
             with self._list.open("ab") as file:
+                file.truncate(self._size_bytes)
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise disk_error(error, self._list) from error
+        self._size_bytes += len(line)
         if is_new:
             sync_folders([self._list.parent])
         self._note(path, of, sha256)

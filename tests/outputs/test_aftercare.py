@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.checkpoint import Checkpoint, SourceRecord
-from batchjobs.files.run_folder import files_of_result
+from batchjobs.files.run_folder import BESIDE, files_of_result
 from batchjobs.jobs import CONTENT_COLUMN, Job, Kind
 from batchjobs.options import Options
 from batchjobs.outputs.aftercare import Aftercare, Ours
@@ -172,6 +172,20 @@ def test_what_was_tended_is_not_looked_at_again(world: World) -> None:
     world.tend(care)
     assert not path.with_suffix(".txt").exists()
     assert care.ours.has_path(str(path.with_suffix(".srt")))
+
+
+def test_half_a_line_of_the_list_is_written_over(tmp_path: Path) -> None:
+    """A full disk takes half of one; nothing is lost of those before and after it."""
+    path = tmp_path / BESIDE
+    ours = Ours(tmp_path)
+    ours.add("a", of="", sha256="")
+    for name, anew in (("b", False), ("b.txt", True)):
+        with path.open("ab") as file:
+            file.write('{"path":"حديث'.encode())
+        ours = Ours(tmp_path) if anew else ours
+        ours.add(name, of="b", sha256="")
+    assert all(map(Ours(tmp_path).has_path, ("a", "b", "b.txt")))
+    assert path.read_bytes().count(b"\n") == 3
 
 
 def test_recordings_move_with_their_transcripts(world: World) -> None:
