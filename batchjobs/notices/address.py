@@ -31,6 +31,7 @@ def check_address(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # looked at only now, by urlsplit's design
+        (parts.hostname or "").encode("idna")  # as whoever looks it up does
     except ValueError:
         parts = urlsplit("")
     is_clean = url.isascii() and url.isprintable() and " " not in url

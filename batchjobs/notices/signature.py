@@ -15,12 +15,12 @@ def sign(body: bytes, *, secret: str, timestamp: int) -> dict[str, str]:
 
     Args:
         body: The message.
-        secret: Which the receiver has as well.
+        secret: Which the receiver has as well; bytes that are no UTF-8 as the environment gives them.
         timestamp: Unix time, whole seconds; what is old need not be believed.
 
     Returns:
         The headers that go with it.
     """
     signed = f"{timestamp}.".encode() + body
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    digest = hmac.new(secret.encode(errors="surrogateescape"), signed, hashlib.sha256).hexdigest()
     return {TIMESTAMP_HEADER: str(timestamp), SIGNATURE_HEADER: f"{_VERSION}={digest}"}

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,18 @@ def test_a_signature_stays_what_it_is() -> None:
         "Batchjobs-Signature": "v1="
         + hmac.new(b"s3cret", '1700000000.{"event":"حدث"}'.encode(), "sha256").hexdigest(),
     }
+
+
+def test_a_secret_may_be_any_bytes(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment holds need not be text."""
+    monkeypatch.setitem(os.environb, b"ANY_BYTES", b"\xff\x80s")
+    courier = Courier(receiver.url, os.environ["ANY_BYTES"], first_wait_seconds=0.01)
+    courier.send(b"1")
+    assert courier.close(PATIENCE_SECONDS) == 0
+    ((headers, body),) = receiver.messages
+    signed = headers["Batchjobs-Timestamp"].encode() + b"." + body
+    digest = hmac.new(b"\xff\x80s", signed, hashlib.sha256).hexdigest()
+    assert headers["Batchjobs-Signature"] == f"v1={digest}"
 
 
 def test_a_message_is_posted_until_it_is_taken(receiver: Receiver) -> None:
@@ -106,6 +119,8 @@ def test_the_oldest_message_goes_where_too_many_wait(receiver: Receiver) -> None
         "https://مثال.example/",
         "https:///hook",
         "https://example.com:port/",
+        "https://example..com/hook",
+        f"https://{'a' * 64}.example/hook",
         "https://example.com/…",
     ],
 )
