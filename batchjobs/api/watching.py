@@ -118,6 +118,8 @@ class Watch:
         self._news = trio.Event()
         """Set when whoever looks from outside should know at once."""
         self._idle_scope = trio.CancelScope()
+        self._tending = trio.Lock()
+        """One at a time: two would move and write the same files."""
         self._signal_number = 0
         self._error: BatchjobsError | None = None
         self._trouble: BatchjobsError | None = None
@@ -181,6 +183,8 @@ class Watch:
         with trio.open_signal_receiver(*wanted) as received:
             task_status.started()
             async for number in received:
+                if self._signal_number:  # a move to a disk that hangs would hold it up for good
+                    signals.die_at_once(number)
                 self._note_signal(number)
                 self._idle_scope.cancel()
 
@@ -356,12 +360,13 @@ class Watch:
 
     async def _tend(self) -> None:
         """Tend the recordings of rows that are done."""
-        if not self._care.waiting:
-            return
-        try:
-            await trio.to_thread.run_sync(self._care.tend_all, self._tell)
-        except BatchjobsError as error:
-            self._meet(error)
+        async with self._tending:
+            if not self._care.waiting:
+                return
+            try:
+                await trio.to_thread.run_sync(self._care.tend_all, self._tell)
+            except BatchjobsError as error:
+                self._meet(error)
 
     async def _write_results_now_and_then(self) -> None:
         """Write the results, which are as large as all that was ever heard, not after every round."""

@@ -68,12 +68,17 @@ def note_first() -> Iterator[SignalNote]:
 
     def note(number: int, _: FrameType | None) -> None:
         if found.number:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            die_at_once(number)
         found.number = found.number or number
 
     with _handle_with(note):
         yield found
+
+
+def die_at_once(number: int) -> None:
+    """End the process as the system does by a signal; whatever hangs is left as it is."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def pass_on(number: int) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,19 @@ from tests.whole_runs import ARABIC, environment, ledger_of, results, run_server
 from tests.whole_runs import batchjobs as call
 
 SPEECH = make_speech(16_000)
+HANGING_MOVE = """
+import pathlib, threading
+from batchjobs.cli import main
+from batchjobs.outputs import aftercare
+
+def move(*args, **settings):
+    pathlib.Path("moving").touch()
+    threading.Event().wait()
+
+aftercare.move = move
+main()
+"""
+"""A program whose moves never come to their end."""
 
 
 def record(path: Path, text: str) -> bytes:
@@ -35,9 +48,11 @@ def record(path: Path, text: str) -> bytes:
 
 
 @contextmanager
-def watching(cwd: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+def watching(
+    cwd: Path, *arguments: object, program: Sequence[str] = ("-m", "batchjobs")
+) -> Iterator[subprocess.Popen[str]]:
     """Watch in a process of its own, which is killed if it is still there at the end of the block."""
-    command = [sys.executable, "-m", "batchjobs", "watch", *map(str, arguments)]
+    command = [sys.executable, *program, "watch", *map(str, arguments)]
     with (cwd / "said").open("ab") as said:
         process = subprocess.Popen(
             [*command, "--every", "1", "--settle", "0.2", "-v"],
@@ -104,6 +119,22 @@ def test_what_arrives_is_heard_once_whatever_kills_the_watch(tmp_path: Path) -> 
     assert [path for path in inbox.rglob("*") if path.is_file()] == []
     state = json.loads((run / "watch.json").read_bytes())
     assert state["exit_code"] == 128 + signal.SIGTERM
+
+
+def test_a_second_signal_ends_a_watch_that_hangs(tmp_path: Path) -> None:
+    """The disk of what is done no longer answers: the first is heeded as soon as it does."""
+    record(tmp_path / "in" / "a.wav", ARABIC[0])
+    with run_server(tmp_path, "--engine", "tone") as url:
+        options = ("in", "--base-url", url, "--done-folder", "done")
+        with watching(tmp_path, *options, program=("-c", HANGING_MOVE)) as process:
+            until((tmp_path / "moving").exists)
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.3)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+        with watching(tmp_path, *options):
+            until((tmp_path / "done/a.wav").exists)
 
 
 def test_a_recording_that_is_replaced_is_heard_again_and_both_results_stay(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import DiskError, DiskFullError
 from batchjobs.options import Options
 from batchjobs.options.watching import WatchSettings
+from batchjobs.outputs import aftercare
 from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
 from batchjobs.session import Endpoint
@@ -185,6 +187,25 @@ async def test_a_folder_that_goes_away_for_a_while_loses_nothing(
     assert world.heard == [ARABIC[0]]
     assert "cannot be read" in world.told[0]
     assert world.told[1:] == ["going on"]
+
+
+async def test_what_is_done_is_tended_by_one_at_a_time(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A move that takes longer than a look, and than a beat of the heart, is not begun a second time."""
+    record(world.folder / "in/b.wav", ARABIC[1])
+    moves: list[str] = []
+
+    def move(source: Path, *_: Any, **__: Any) -> None:
+        moves.append(source.name)
+        time.sleep(0.1)  # while which hours pass for the watch
+        moves.append(source.name)
+        source.unlink()
+
+    world.patch.setattr(aftercare, "move", move)
+    await world.watch(HOUR, done_folder=world.folder / "done")
+    assert len(moves) == 4
+    assert moves[::2] == moves[1::2]
 
 
 async def test_what_comes_back_before_it_was_heard_is_heard(
