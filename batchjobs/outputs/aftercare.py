@@ -172,7 +172,7 @@ class Aftercare:
             self.ours.add(row_id, of="", sha256="")
         except (ChangedError, FileNotFoundError):
             return ""  # another recording took its place, or it is gone: both are fine
-        except (PathEscapeError, FileExistsError) as error:
+        except (PathEscapeError, OSError) as error:
             self.waiting[row_id] = str(error)
             return "" if before == str(error) else f"{job.audio} stays where it is: {error}"
         except BatchjobsError as error:

@@ -1,6 +1,8 @@
 """What becomes of recordings that are done: transcripts beside them, themselves moved; nobody's files lost."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -228,6 +230,27 @@ def test_a_recording_that_has_changed_or_is_not_done_stays(world: World) -> None
     assert world.tend(world.care(moves=True, beside=True)) == []
     assert below(world.inbox) == ["a.wav", "b.wav"]
     assert below(world.done) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watch does not end by it, and moves what waits once it may."""
+    world.record("a/b.wav")
+    world.finish()
+    care = world.care(moves=True, beside=True)
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", refuse)
+        (told,) = world.tend(care)
+        assert "Permission denied" in told
+        assert world.tend(care) == []
+    assert below(world.inbox) == ["a/b.wav"]
+    assert world.tend(care) == []
+    assert below(world.done) == ["a/b.srt", "a/b.txt", "a/b.wav"]
 
 
 def test_a_link_that_leads_out_is_told(world: World, tmp_path: Path) -> None:
