@@ -11,7 +11,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint, SourceRecord
 from batchjobs.jobs import Status
 from batchjobs.manifest.intake import Found, Intake, KnownRow, NewRow, Unreadable, Unsettled
-from batchjobs.manifest.left_out import Cause, LeftOut, write_list
+from batchjobs.manifest.left_out import Cause, LeftOut, show_path, write_list
 from batchjobs.manifest.scan import leave
 from batchjobs.manifest.sightings import Sightings, State
 from batchjobs.manifest.walking import is_partial, list_folders, walk
@@ -204,6 +204,8 @@ class Lookout:
             found = self._find_again(name, found)
         if isinstance(found, LeftOut):
             self._leave(Path(name), found.cause, found.reason)
+        elif isinstance(found, NewRow | KnownRow):
+            self._take_back(Path(name))
         return found
 
     def _find_again(self, name: str, known: KnownRow) -> Found:
@@ -250,6 +252,12 @@ class Lookout:
         if cause is not Cause.NO_RECORDING:
             because = f": {reason}" if reason else ""
             self._tell(f"not taken: {item.path} ({cause}{because})")
+
+    def _take_back(self, path: Path) -> None:
+        """Leave out no more what has become readable."""
+        name = show_path(path.relative_to(self._intake.root))
+        if self._left_out.pop(name, None) is not None:
+            self._is_list_old = True
 
     def _write_list(self) -> None:
         if self._is_list_old:

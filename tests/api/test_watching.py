@@ -296,7 +296,14 @@ async def test_half_a_file_is_told_once_and_heard_when_it_is_whole(
     record(half, ARABIC[1])
     content = half.read_bytes()
     half.write_bytes(content[: len(content) // 2])
-    ended = await world.watch(5 * HOUR, (4 * HOUR, lambda: half.write_bytes(content)))
+    listed = world.folder / "in.left-out.jsonl"
+    ended = await world.watch(
+        5 * HOUR,
+        (3 * HOUR, lambda: world.told.append(f"listed: {'half' in listed.read_text()}")),
+        (4 * HOUR, lambda: half.write_bytes(content)),
+    )
     assert ended is None
+    assert "listed: True" in world.told
+    assert not listed.exists()
     assert len([line for line in world.told if "half.wav" in line]) == 1
     assert sorted(world.heard) == sorted(ARABIC[:2])
