@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchjobs.checkpoint import Checkpoint, SourceRecord
+from batchjobs.checkpoint import Checkpoint, ShapeRecord, SourceRecord
 from tests.builders import (
     ARABIC,
     adopt,
@@ -129,3 +129,18 @@ def test_a_copy_owns_its_file_before_it_is_committed(folder: Path) -> None:
         assert checkpoint.lookups.is_own_file("audio/r1.wav")
         assert checkpoint.lookups.is_own_file("audio/r2.wav")
         assert not checkpoint.lookups.is_own_file("audio/r3.wav")
+
+
+def test_the_shape_of_a_recording_goes_with_it(folder: Path) -> None:
+    """Another recording at its path has channels and a length of its own."""
+    call = SourceRecord(path="/مكالمة.wav", bytes=1, modified_ns=1, sha256="a", seconds=2.0)
+    shapes = [ShapeRecord(call.path, track, 2.0, 2) for track in (0, 3)]
+    with Checkpoint.open(folder) as checkpoint:
+        lookups = checkpoint.lookups
+        lookups.remember_sources([call])
+        lookups.remember_shapes(shapes)
+        assert [lookups.find_shape(call.path, track) for track in (0, 3)] == shapes
+        assert lookups.find_shape(call.path, 1) is None
+        lookups.remember_sources([call._replace(modified_ns=2, sha256="b", seconds=9.0)])
+        assert lookups.find_shape(call.path, 0) is lookups.find_shape(call.path, 3) is None
+        assert lookups.find_length(0, call.path) == 9.0

@@ -11,6 +11,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Kind
 from batchjobs.planning.plan import Action, BadRowsError
 from tests.builders import make_record, make_tone, write_recording
+from tests.calls import speak, write_channels
 from tests.planning.desk import Desk, write_sound
 
 TABLE = [{"id": name, "audio": f"{name}.wav"} for name in ("قديم", "b", "c")]
@@ -38,6 +39,20 @@ def test_a_recording_that_has_moved_away_blocks_no_other(desk: Desk) -> None:
             assert made.absent_rows[0].line == 2
             assert "there is no file 'قديم.wav'" in made.absent_rows[0].message
             assert "bring it back" in made.absent_rows[0].hint
+
+
+def test_one_that_is_to_be_heard_otherwise_is_not_done(desk: Desk) -> None:
+    """What was heard of all its channels is not what was said on one; it waits until it is back."""
+    write_channels(desk.home / "call.wav", speak("نعم"), speak("لا"))
+    call = {"id": "call", "audio": "call.wav"}
+    assert desk.run([call]) == ["call"]
+    left = call | {"channels": "left"}
+    assert desk.plan([left]) == {"call": "changed"}
+    (desk.home / "call.wav").rename(desk.home / "away")
+    assert desk.plan([call]) == {"call": "done"}
+    assert desk.plan([left]) == {"call": "bad"}
+    (desk.home / "away").rename(desk.home / "call.wav")
+    assert desk.plan([left]) == {"call": "changed"}
 
 
 def test_one_that_was_read_and_not_heard_fails_alone(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """A text becomes its audio by one request, and only the marked end of the answer is an end."""
 
+import gzip
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from batchjobs.errors import (
     TransientError,
     WrongFormatError,
 )
-from batchjobs.jobs import Ending
+from batchjobs.jobs import Ending, Verdict
 from batchjobs.session import HttpLine, HttpTtsSession
 from tests.builders import LenientJudge, make_endpoint, make_segment, make_speech
 from tests.canary import place_in
@@ -28,6 +29,7 @@ from tests.session.http_scripted import (
     LAST_CHUNK,
     OVER_HTTP,
     PCM,
+    Answer,
     Asked,
     ask,
     chunk,
@@ -339,16 +341,34 @@ async def test_the_service_is_proven_by_its_first_audio(autojump_clock: object) 
     assert len(proofs) == 1
 
 
+class WatchingJudge(LenientJudge):
+    """A judge that knows whether it was asked: then the outcome stands."""
+
+    was_asked = False
+
+    def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
+        """Say what its kind says."""
+        self.was_asked = True
+        return super().verdict(pcm, sample_rate, ending)
+
+
+PACKED = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+RUNS_AWAY = says(PACKED, chunk(gzip.compress(bytes(40_000_000))))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending"), [(SPEAKS, Ending.WHOLE_BODY), (RUNS_AWAY, Ending.STOPPED)]
+)
 async def test_a_cancellation_at_any_step_leaves_a_result_or_nothing(
-    autojump_clock: object,
+    autojump_clock: object, answer: Answer, ending: Ending
 ) -> None:
     """What is decided is paid for and stands; before that, what was sent is known."""
     step = outcomes = 0
     while True:
         step += 1
-        sink, result = ReceivedAudio(), None
-        async with run_desk(SPEAKS) as (line, _, _):
-            session = speech_over(line, audio=sink)
+        judge, result = WatchingJudge(), None
+        async with run_desk(answer) as (line, _, _):
+            session = HttpTtsSession(line, make_segment(ARABIC), judge=judge)
             with trio.CancelScope() as scope:
                 instrument = CancelAt(scope, step)
                 trio.lowlevel.add_instrument(instrument)
@@ -356,8 +376,10 @@ async def test_a_cancellation_at_any_step_leaves_a_result_or_nothing(
                     result = await session.run()
                 finally:
                     trio.lowlevel.remove_instrument(instrument)
+        assert judge.was_asked is (result is not None)
         if result is not None:
-            assert bytes(result.pcm) == PCM
+            assert result.evidence.ending is ending
+            assert ending is Ending.STOPPED or bytes(result.pcm) == PCM
             outcomes += 1
         if instrument.steps < step:
             break
