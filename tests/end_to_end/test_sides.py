@@ -243,3 +243,20 @@ def test_the_budget_counts_both_sides(tmp_path: Path) -> None:
     sent = results(out)[0]["evidence"]["sent_audio_seconds"]
     assert totals["audio_seconds_sent"] == pytest.approx(sent, abs=0.01)
     assert sent > 1.5 * totals["audio_seconds"]
+
+
+def test_a_copy_is_named_anew_as_well(tmp_path: Path) -> None:
+    """Its segments are those of the row that it was copied from, and stay for both of them."""
+    write_channels(tmp_path / "call.wav", speak(LEFT[0]), speak(RIGHT[0]))
+    rows = [{"id": name, "audio": "call.wav", "channels": "apart"} for name in ("call", "twin")]
+    ledger, out = tmp_path / "ledger.jsonl", tmp_path / "out"
+    with run_server(tmp_path, "--engine", "tone", "--ledger", ledger) as base_url:
+        config = provider(tmp_path, base_url)
+        ask = ("-p", "calls", "--config", config, "-o", out, "--pace", 0)
+        run(tmp_path, "run", write_manifest(tmp_path / "calls.csv", rows[:1]), *ask)
+        manifest = write_manifest(tmp_path / "calls.csv", rows)
+        run(tmp_path, "run", manifest, *ask)
+        run(tmp_path, "run", manifest, *ask, "--channel-names", "موظّف,عميل")
+        assert len([line for line in ledger_of(ledger) if line["event"] == "end"]) == 2
+    said = f"موظّف: {LEFT[0].strip()}\nعميل: {RIGHT[0].strip()}"
+    assert read(out, "call.txt") == read(out, "twin.txt") == said
