@@ -1,6 +1,7 @@
 """The columns a manifest may have, and which of them a misspelt name stands for."""
 
 import difflib
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from batchjobs.jobs import BadRow, Job, Mistake
@@ -134,6 +135,27 @@ def guess_columns(name: str, present: Collection[str]) -> tuple[str, ...]:
         close = difflib.get_close_matches(joined, _GUESSABLE, n=1, cutoff=_CLOSE)
         guesses = swapped or tuple(close)
     return () if any(guess in present for guess in guesses) else guesses
+
+
+@functools.lru_cache(maxsize=_SETS_REMEMBERED)
+def find_near_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Find the columns that travel along and are spelt nearly as one of those for recordings.
+
+    Args:
+        names: A row's columns.
+
+    Returns:
+        Their names; none of a column whose own name is there, too.
+    """
+    wanted = [known for known in sorted(_LIKE_OTHERS) if known not in names]
+    found = []
+    for name in names:
+        plain = name.strip().casefold()
+        if plain not in KNOWN_COLUMNS:
+            joined = plain.replace(" ", "_").replace("-", "_")
+            if difflib.get_close_matches(joined, wanted, n=1, cutoff=_CLOSE):
+                found.append(name)
+    return tuple(found)
 
 
 def quote_names(names: Collection[str]) -> str:

@@ -32,6 +32,8 @@ class Oddity(enum.Enum):
     SHORT_ROW = "a row ends before its last fields"
     SPREADSHEET_ID = "an id looks like a number or date that a spreadsheet made"
     DIALECT_UNUSED = "a dialect is named where none can be asked for"
+    NEAR_COLUMN = "a column is spelt nearly as one of ours"
+    PART_UNREAD = "a group is named, and its part is no number of one"
 
 
 class Notes:
@@ -107,9 +109,27 @@ def _tell_dialects(count: int, where: str) -> str:
     )
 
 
+def _tell_near_columns(count: int, where: str) -> str:
+    have = "row has" if count == 1 else "rows have"
+    return (
+        f"{count:,} {have} a column that travels along unread ({where}): if another one was meant, "
+        "rename it; the columns are listed in manifests/README.md"
+    )
+
+
+def _tell_parts(count: int, where: str) -> str:
+    names = "row names" if count == 1 else "rows name"
+    return (
+        f"{count:,} {names} a group, and a part that is no whole number from 1 ({where}): they are in "
+        "no group's transcript"
+    )
+
+
 _SENTENCES: Final = {
     Oddity.HEADER_AGAIN: _tell_headers,
     Oddity.SHORT_ROW: _tell_short_rows,
     Oddity.SPREADSHEET_ID: _tell_spreadsheet_ids,
     Oddity.DIALECT_UNUSED: _tell_dialects,
+    Oddity.NEAR_COLUMN: _tell_near_columns,
+    Oddity.PART_UNREAD: _tell_parts,
 }

@@ -21,7 +21,8 @@ from batchjobs.manifest.cells import (
     raise_first,
     shorten,
 )
-from batchjobs.manifest.columns import SOURCES, RowError
+from batchjobs.manifest.columns import SOURCES, RowError, find_near_columns
+from batchjobs.manifest.groups import find_part
 from batchjobs.manifest.hearing import HEARING_COLUMNS, convert_hearing
 from batchjobs.manifest.hotwords import check_hotwords, read_hotwords
 from batchjobs.manifest.inputs import Inputs
@@ -145,12 +146,24 @@ class Rules:
             yield functools.partial(raise_first, voice.errors, column)
         yield functools.partial(self._check_way, cells, voice)
 
+    def _note_what_is_not_read(self, line: int, row: Mapping[str, object]) -> None:
+        """Note cells that say nothing to us and were perhaps meant to; a number is a fact of the data."""
+        for name in find_near_columns(tuple(row)):
+            value = row[name]
+            if isinstance(value, str) and value.strip() and not value.strip().isdecimal():
+                self.notes.add(Oddity.NEAR_COLUMN, line, name)
+        if row.get("group") and row.get("part"):
+            found = find_part(row)
+            if found is not None and not found.part:
+                self.notes.add(Oddity.PART_UNREAD, line, str(row["part"]))
+
     def _transcription(
         self, line: int, row: Mapping[str, object], cells: Cells, job_id: str
     ) -> Job | BadRow:
         provider = self._provider(cells, Kind.STT)
         output = _output(cells, Kind.STT)
         hotwords = self._find_hotwords(row, cells)
+        self._note_what_is_not_read(line, row)
         missing: RowError | None = None
         try:
             audio = self._inputs.find(cells.audio, "audio")

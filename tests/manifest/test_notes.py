@@ -173,3 +173,30 @@ def test_many_of_a_kind_are_counted() -> None:
     _, (told,) = read_with_notes(f"id,text\n{rows}")
     assert told.startswith("talks: 9 ids look like numbers or dates")
     assert "'1E+12' on line 2, '2E+12' on line 3, '3E+12' on line 4 and 6 more" in told
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "told"),
+    [
+        ("chanels", "apart", "1 row has a column that travels along unread ('chanels' on line 2)"),
+        ("hot_words", "الرياض", "unread ('hot_words' on line 2)"),
+        ("channel", "left", "unread ('channel' on line 2)"),
+        ("channel", "2", ""),  # as data sets have it
+        ("channel", "", ""),
+        ("chanels,channels", "apart,mix", ""),
+        ("keywords", "الرياض", ""),
+        ("group,part", "شريط,side A", "1 row names a group, and a part that is no whole number"),
+        ("group,part", "شريط,0", "'0' on line 2"),
+        ("group,part", "شريط,٢", ""),
+        ("group,part", "شريط,", ""),
+    ],
+)
+def test_what_a_recording_s_row_says_in_vain_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str, cells: str, told: str
+) -> None:
+    """Its column is somebody's own, or was meant as one of ours: whoever wrote it can tell."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.wav").touch()
+    _, notes = read_with_notes(f"id,audio,{columns}\n1,a.wav,{cells}\n")
+    assert len(notes) == bool(told)
+    assert told in "".join(notes)

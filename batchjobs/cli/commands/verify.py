@@ -31,10 +31,8 @@ def verify(folder: Path, *, as_json: bool) -> None:
     else:
         for line in wrong:
             say(line)
-        are = "is" if len(wrong) == 1 else "are"
-        verdict = (
-            f"{plural(len(wrong), 'file')} {are} not as they were" if wrong else "all as they were"
-        )
+        are = "is not as it was" if len(wrong) == 1 else "are not as they were"
+        verdict = f"{plural(len(wrong), 'file')} {are}" if wrong else "all as they were"
         groups = f" and {plural(report.groups, 'group')}" if report.groups else ""
         say(f"{plural(report.checked, 'job')}{groups} checked: {verdict}")
         found = status(folder)

@@ -49,7 +49,7 @@ def watch(folder: Path, *, as_json: bool, quiet: bool, verbose: int, **given: ob
     \b
     Examples:
         batchjobs watch inbox -p munsit --beside
-        batchjobs watch inbox --done-folder inbox/done --every 60
+        batchjobs watch inbox --done-folder heard --every 60
 
     Exit codes: those of run; 75 if another watch or run holds the folder.
     """
