@@ -15,7 +15,7 @@ from batchjobs.providers import BUILT_IN, Provider, read_providers
 
 FILE_NAME: Final = "batchjobs.toml"
 _TABLES: Final = """
-accept bind book export check glossary plan probe providers prune report results review run scan serve status
+accept bind book export check ctl glossary plan probe providers prune report results review run scan serve status
 verify watch
 """.split()
 _OTHERS_MAY: Final = 0o077

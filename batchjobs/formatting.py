@@ -1,5 +1,6 @@
 """How numbers, sums of money, lengths of time and nameless manifests are put into words."""
 
+import time
 from typing import Final
 
 STANDARD_INPUT: Final = "<stdin>"
@@ -22,6 +23,11 @@ def timestamp(seconds: float) -> str:
     """Write a place in a recording: ``0:01:32.5``."""
     tenths = round(seconds * 10)
     return f"{tenths // 36_000}:{tenths // 600 % 60:02}:{tenths / 10 % 60:04.1f}"
+
+
+def clock(at: float) -> str:
+    """Write a Unix time by this machine's clock."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def money(cost: float, currency: str) -> str:

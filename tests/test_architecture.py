@@ -113,6 +113,8 @@ COVERED = {
     "checkpoint/lookups": "records",
     "checkpoint/opening": "checkpoint database lock schema",
     "checkpoint/staging": "finished",
+    "cli/ctl": "cli/commands/ctl",
+    "runner/control": "requests checkpoint/orders",
     "cli/check": "cli/commands/check",
     "cli/plan": "cli/commands/plan",
     "cli/probe": "cli/commands/probe",

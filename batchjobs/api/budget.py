@@ -89,11 +89,11 @@ def find_cost_limit(
 
 def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
     """Set what may be spent against what was, over all runs in the folder."""
-    options = request.options
+    money, characters, audio_seconds = request.options.spending_limits
     return Budget(
-        money=math.inf if options.budget is None else options.budget,
-        characters=math.inf if options.max_characters is None else options.max_characters,
-        audio_seconds=math.inf if options.max_audio_seconds is None else options.max_audio_seconds,
+        money=money,
+        characters=characters,
+        audio_seconds=audio_seconds,
         spent=sum_spent(checkpoint, request.providers),
     )
 

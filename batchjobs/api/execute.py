@@ -1,5 +1,6 @@
 """A run's work: endpoints of its providers, the local server if it is needed, the runner."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from contextlib import AsyncExitStack
 import trio
 from msgspec import structs
 
-from batchjobs.api.budget import budget_of
+from batchjobs.api.budget import budget_of, check_budget, encode_limits
+from batchjobs.api.control import serve_control
 from batchjobs.api.interim import write_interim, write_repeatedly
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
@@ -16,6 +18,7 @@ from batchjobs.errors import KeyRefusedError
 from batchjobs.limits import RetryPolicy
 from batchjobs.notices import address
 from batchjobs.notices.signature import SECRET_VARIABLE
+from batchjobs.options import Options
 from batchjobs.outputs.groups import withdraw_stale_groups
 from batchjobs.planning.plan import Action
 from batchjobs.process import signals
@@ -23,6 +26,7 @@ from batchjobs.progress import RunStarted
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import check_base_url
 from batchjobs.runner import RunEnd, Runner, RunState, sweep
+from batchjobs.runner.control import Control
 from batchjobs.server.child import local_server
 from batchjobs.server.faults import parse_fault
 from batchjobs.server.settings import ServerSettings
@@ -75,10 +79,29 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             observe=run.observe,
             providers=request.providers,
         )
-        write = functools.partial(write_interim, request, checkpoint)
-        runner = Runner(state, beside=functools.partial(write_repeatedly, write))
+        runner = Runner(state, beside=lambda: _go_beside(run, control))
+        control = Control(
+            state,
+            runner,
+            standing=run.standing,
+            check=functools.partial(_check_limits, run),
+            encode_limits=encode_limits,
+        )
         return _explain_end(await runner.run(noted), request, run.keys)
     raise AssertionError  # the stack never swallows an exception
+
+
+async def _go_beside(run: PreparedRun, control: Control) -> None:
+    """Write results from time to time, and take what is asked of the run."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_control, run.request.folder, control)
+        await write_repeatedly(functools.partial(write_interim, run.request, run.checkpoint))
+
+
+def _check_limits(run: PreparedRun, options: Options) -> None:
+    """Refuse a limit that is given while the run goes on, as it would have been at its start."""
+    request = dataclasses.replace(run.request, options=options)
+    check_budget(request, run.plan, run.checkpoint)
 
 
 def does_nothing(run: PreparedRun) -> bool:

@@ -37,8 +37,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.outputs.reports": "read_results",
     "batchjobs.outputs.summary": "RunSummary",
     "batchjobs.planning.plan": "Plan",
-    "batchjobs.progress": "Event JobFinished JobRetried LimitReached RunFinished RunStarted"
-    " RunStopping SegmentFinished ServiceBack ServiceLost SlowedDown",
+    "batchjobs.progress": "Event JobFinished JobRetried LimitReached RunChanged"
+    " RunFinished RunPaused RunResumed RunStarted RunStopping SegmentFinished ServiceBack ServiceLost SlowedDown",
 }
 HOMES: Final = {name: home for home, names in _NAMES.items() for name in names.split()}
 """The module of every name, but for `errors`, which is one, and `__version__`."""

@@ -18,7 +18,7 @@ from batchjobs.api.glossary import read_terms
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, path_of
 from batchjobs.api.voices import refuse_unknown_voice
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import ORDERS, Checkpoint
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -29,6 +29,7 @@ from batchjobs.errors import (
 from batchjobs.files import run_folder
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.manifest.columns import GROUP_COLUMNS
+from batchjobs.options.standing import Standing, read_standing
 from batchjobs.planning.fingerprint import fingerprint_of
 from batchjobs.planning.make_plan import RowsMeetError, plan_more
 from batchjobs.planning.make_plan import make_plan as plan_rows
@@ -54,6 +55,7 @@ class PreparedRun:
         keys: The key of every provider that the plan uses.
         facts: What the checkpoint is to keep about the run.
         observe: Gets every event.
+        standing: What was ordered of it before, and holds; the request's options are with it.
         terms: Of the glossary, if there is one.
     """
 
@@ -63,6 +65,7 @@ class PreparedRun:
     keys: Mapping[str, str]
     facts: Mapping[str, str]
     observe: Observer
+    standing: Standing
     terms: Sequence["Term"] = ()
 
 
@@ -121,9 +124,13 @@ def prepare(
     """
     glossary = request.options.glossary
     terms = () if glossary is None else read_terms(glossary)  # before anything is spent
+    standing = find_standing(request, checkpoint)
+    request = apply_standing(request, standing)
     plan, kept = make_plan(request, checkpoint, progress, growth)
     if any(use.kind is Kind.TTS and _is_over_http(request, use.provider) for use in plan.uses):
         require_http()
+    if not plan.to_do:  # what was paused is over
+        standing = structs.replace(standing, paused_since=0.0)
     keys = _find_keys(request, plan)
     check_budget(request, plan, checkpoint)
     return PreparedRun(
@@ -131,7 +138,8 @@ def prepare(
         checkpoint=checkpoint,
         plan=plan,
         keys=keys,
-        facts=_facts_of(request, kept, plan),
+        facts=_facts_of(request, kept, plan) | _facts_of_orders(standing, checkpoint),
+        standing=standing,
         observe=shield_observer(observe),
         terms=terms,
     )
@@ -150,6 +158,7 @@ def stage_plan(
     folder = request.folder
     exists = (folder / run_folder.CHECKPOINT).is_file()
     with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
+        request = apply_standing(request, find_standing(request, checkpoint))
         made, _ = make_plan(request, checkpoint, progress)
         check_budget(request, made, checkpoint)
         yield checkpoint, made
@@ -271,6 +280,22 @@ def _facts_of(request: Request, fingerprint_kept: str, plan: Plan) -> dict[str, 
         "working_folder": _working_folder(),
         "planned_at": str(time.time()),
     }
+
+
+def find_standing(request: Request, checkpoint: Checkpoint) -> Standing:
+    """Find what was ordered of a run while it went on; what the command now says otherwise goes first."""
+    content = checkpoint.read_settings().get(ORDERS, "")
+    return read_standing(content).keep_for(request.options)
+
+
+def apply_standing(request: Request, standing: Standing) -> Request:
+    """Give a request with the settings that were changed while its run went on."""
+    return dataclasses.replace(request, options=standing.apply(request.options))
+
+
+def _facts_of_orders(standing: Standing, checkpoint: Checkpoint) -> dict[str, str]:
+    is_known = ORDERS in checkpoint.read_settings()
+    return {ORDERS: standing.encode()} if is_known else {}
 
 
 def _working_folder() -> str:

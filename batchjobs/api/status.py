@@ -7,9 +7,10 @@ from msgspec import field, structs
 from batchjobs import config
 from batchjobs.api.budget import find_cost_limit, find_larger_limits
 from batchjobs.api.request import default_folder
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import ORDERS, Checkpoint
 from batchjobs.errors import BudgetReachedError, NoRunError
 from batchjobs.files import run_folder
+from batchjobs.options.standing import read_standing
 from batchjobs.outputs.left_files import LeftFiles, find_left_files
 from batchjobs.outputs.nature import RunNature, find_nature
 from batchjobs.outputs.reports import find_last_summary
@@ -27,6 +28,7 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
         nature: What kind of run it is.
         larger_limits: Where the last run reached a limit: options, and what they have to be for the
             rest.
+        paused_since: Unix time since when somebody has paused it, for the next run too; 0 if nobody has.
         cost_limit: Where rows cost more than a row may: what the limit has to be for them.
     """
 
@@ -36,6 +38,7 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
     left_files: LeftFiles = LeftFiles()
     nature: RunNature = RunNature()
     larger_limits: dict[str, str] = field(default_factory=dict)
+    paused_since: float = 0.0
     cost_limit: str = ""
 
 
@@ -84,6 +87,7 @@ def status(folder: str | Path, *, config_file: Path | None = None) -> RunStatus:
             is_running=is_running,
             left_files=find_left_files(checkpoint, done=summary.done),
             nature=find_nature(checkpoint),
+            paused_since=read_standing(settings.get(ORDERS, "")).paused_since,
             larger_limits=find_larger_limits(checkpoint, providers) if is_out else {},
             cost_limit=find_cost_limit(checkpoint, providers, summary.errors),
         )

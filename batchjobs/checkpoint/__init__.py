@@ -14,6 +14,7 @@ from batchjobs.checkpoint.checks import (
 from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
+from batchjobs.checkpoint.orders import ORDERS, Choice, Requeued
 from batchjobs.checkpoint.records import (
     SIDES,
     AttemptEnd,
@@ -32,6 +33,7 @@ from batchjobs.checkpoint.staging import Prices, StagedTotal
 from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
 __all__ = [
+    "ORDERS",
     "SIDES",
     "SILENCE_DBFS",
     "AttemptEnd",
@@ -40,6 +42,7 @@ __all__ = [
     "CheckVerdict",
     "CheckedOutcome",
     "Checkpoint",
+    "Choice",
     "ClipSigns",
     "Decision",
     "FileRecord",
@@ -52,6 +55,7 @@ __all__ = [
     "Part",
     "Prices",
     "RejectedResult",
+    "Requeued",
     "Review",
     "Row",
     "RunTotals",

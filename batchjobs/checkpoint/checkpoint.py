@@ -16,6 +16,7 @@ from batchjobs.checkpoint.leftovers import Leftovers
 from batchjobs.checkpoint.lock import is_locked
 from batchjobs.checkpoint.lookups import Lookups
 from batchjobs.checkpoint.loudness import LoudnessRecord, LoudnessRecords
+from batchjobs.checkpoint.orders import Orders
 from batchjobs.checkpoint.records import (
     AttemptEnd,
     AttemptStart,
@@ -49,6 +50,7 @@ class Checkpoint:
         leftovers: What no row needs.
         groups: Recordings that follow each other, and their transcripts.
         loudness: How loud finished files are.
+        orders: What a hand at the running run has ordered.
     """
 
     def __init__(self, database: Database) -> None:
@@ -64,6 +66,7 @@ class Checkpoint:
         self.leftovers = Leftovers(database)
         self.groups = Groups(database)
         self.loudness = LoudnessRecords(database)
+        self.orders = Orders(database)
 
     # -- opening --------------------------------------------------------------------------------
 

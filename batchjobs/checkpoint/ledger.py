@@ -35,10 +35,24 @@ def close_lost(connection: sqlite3.Connection, now: float) -> dict[str, int]:
     connection.execute(
         "UPDATE attempts SET ended_at = ?, result = ? WHERE ended_at IS NULL", (now, _LOST)
     )
+    return count_lost(connection)
+
+
+def count_lost(connection: sqlite3.Connection) -> dict[str, int]:
+    """Count each key's latest attempts that were lost to kills, and held against no job yet."""
     query = """SELECT key, count(*) FROM attempts AS a WHERE result = 'lost' AND code <> ?
                AND number > coalesce((SELECT max(number) FROM attempts AS b WHERE b.key = a.key
                                       AND b.result <> 'lost'), 0) GROUP BY key"""
     return {row[0]: row[1] for row in connection.execute(query, (_ANSWERED,))}
+
+
+def answer_lost(connection: sqlite3.Connection, jobs: Sequence[str]) -> None:
+    """Hold what was lost to kills against these jobs no more."""
+    connection.execute(
+        """UPDATE attempts SET code = ? WHERE result = 'lost'
+           AND job IN (SELECT value FROM json_each(?))""",
+        (_ANSWERED, to_json(list(jobs)).decode()),
+    )
 
 
 def write_starts(connection: sqlite3.Connection, starts: Sequence[AttemptStart]) -> list[int]:

@@ -68,6 +68,19 @@ class Rows:
         for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
             yield from page
 
+    def find_at(self, positions: Sequence[int]) -> list[Row]:
+        """Read the rows at these positions, in the manifest's order."""
+        query = """SELECT * FROM rows WHERE position IN (SELECT value FROM json_each(?))
+                   ORDER BY position"""
+        return self._database.select(query, (json.dumps(list(positions)),), read_row)
+
+    def find_unsettled_at(self, positions: Sequence[int]) -> list[Row]:
+        """Read those of the rows at these positions that failed or are suspect, likewise."""
+        query = """SELECT rows.* FROM rows JOIN jobs ON jobs.id = rows.id AND jobs.key = rows.key
+                   WHERE position IN (SELECT value FROM json_each(?))
+                   AND jobs.status IN ('failed', 'suspect') ORDER BY position"""
+        return self._database.select(query, (json.dumps(list(positions)),), read_row)
+
     def find_exchanges(self) -> list[Exchange]:
         """Find the rows to be copied whose donors are all about to be replaced by other copies."""
         # A result that is not asked for any more has its key behind its id, after a separator.

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "bind": "Bind a run's chapters as an audiobook.",
     "book": "Make a manifest of an EPUB, text or Markdown.",
     "check": "Have speech heard again; buy anew what is bad.",
+    "ctl": "Ask a running run to pause, go on, change or tell.",
     "export": "Make a dataset of what is done.",
     "glossary": "List what terms were heard as in transcripts.",
     "plan": "Check and price a manifest; spends nothing.",

@@ -18,6 +18,10 @@ WATCH: Final = "watch.json"
 """What a watch has seen last, for whoever looks whether it is well."""
 GLOSSARY: Final = "glossary.jsonl"
 """What the terms of a glossary were heard as."""
+CONTROL: Final = "control.sock"
+"""Where a running run is asked for something: `batchjobs ctl`."""
+LOG: Final = "run.log"
+"""What a run says that goes on without a terminal."""
 REPORTS: Final = (RESULTS, FAILED, SUMMARY)
 SEGMENTS: Final = "segments"
 """Holds finished parts of unfinished long jobs, and of those whose format keeps no exact samples."""
@@ -43,6 +47,8 @@ _RESERVED: Final = frozenset(
         BESIDE,
         WATCH,
         GLOSSARY,
+        CONTROL,
+        LOG,
         f"{Path(SUMMARY).stem}{_TRANSCRIPT}",
     }
 )

@@ -41,6 +41,12 @@ class Budget:
         self._reserved = [0.0, 0.0, 0.0]
         self._reservations = 0
         self._closed: set[int] = set()
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often the limits were changed: what had no room may have some since."""
+        return self._changes
 
     @property
     def is_limited(self) -> bool:
@@ -52,6 +58,23 @@ class Budget:
         """What was spent, over all runs in the folder."""
         money, characters, seconds = self._spent
         return Price(money=money, characters=int(characters), audio_seconds=seconds)
+
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """The limits, in the order of a `Price`."""
+        return self._limits
+
+    def change(self, money: float, characters: float, audio_seconds: float) -> None:
+        """Set other limits; those that were given up are open again, until they have no room either.
+
+        Args:
+            money: As at the beginning, and so are the others.
+            characters: Limit of characters sent.
+            audio_seconds: Limit of seconds of audio sent.
+        """
+        self._limits = (money, characters, audio_seconds)
+        self._closed.clear()
+        self._changes += 1
 
     def reserve(self, price: Price) -> bool:
         """Set a session's price aside.

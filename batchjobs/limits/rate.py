@@ -18,6 +18,12 @@ class StartRate:
         self._interval_seconds = 1.0 / per_second if per_second else 0.0
         self._next_at = float("-inf")
 
+    def change(self, per_second: float) -> None:
+        """Space them otherwise from the last start on; 0 means no limit."""
+        interval_seconds = 1.0 / per_second if per_second else 0.0
+        self._next_at += interval_seconds - self._interval_seconds
+        self._interval_seconds = interval_seconds
+
     @property
     def next_at(self) -> float:
         """The earliest time for the next start."""

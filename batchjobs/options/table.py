@@ -1,5 +1,6 @@
 """The table of settings: command line, environment, file, checks and documents are made from it."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -358,6 +359,13 @@ class Options:
         metavar="SECONDS",
         least=0,
     )
+    at_limit: str = setting(
+        "What to do once --budget, --max-characters or --max-audio has no room: 'end', or 'wait' until "
+        "'batchjobs ctl' raises it.",
+        default="end",
+        choices=("end", "wait"),
+        noun="way to meet a limit",
+    )
     max_cost_per_row: float | None = setting(
         "Buy no row that would cost more than so much, in its provider's currency, attempts that "
         "fail not counted; it fails, until a run has a higher limit.",
@@ -404,6 +412,13 @@ class Options:
         is_local=True,
     )
     command: str = ""
+
+    @property
+    def spending_limits(self) -> tuple[float, float, float]:
+        """What may be spent in money, characters and seconds of audio; infinity for no limit."""
+        limits = (self.budget, self.max_characters, self.max_audio_seconds)
+        money, characters, seconds = (math.inf if limit is None else limit for limit in limits)
+        return money, characters, seconds
 
     @property
     def pause_layout(self) -> str:

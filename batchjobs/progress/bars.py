@@ -3,7 +3,8 @@
 import contextlib
 import sys
 import threading
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, TextIO
 
 from batchjobs.checkpoint import JobRecord
 from batchjobs.jobs import Status
@@ -12,7 +13,11 @@ from batchjobs.progress.events import (
     JobFinished,
     JobRetried,
     LimitReached,
+    Notice,
+    RunChanged,
     RunFinished,
+    RunPaused,
+    RunResumed,
     RunStarted,
     RunStopping,
     SegmentFinished,
@@ -24,6 +29,15 @@ from batchjobs.progress.ticker import Ticker
 
 if TYPE_CHECKING:
     from batchjobs.progress.meters import AudioMeter, JobsMeter
+
+_SHORT: Final[Mapping[type, str]] = {
+    LimitReached: "limit reached",
+    RunStopping: "stopping",
+    RunPaused: "paused",
+    RunResumed: "going on",
+    RunChanged: "changed",
+}
+"""What is written above the bars, since it would be cut off beside them: there it is a word or two."""
 
 
 class Bars:
@@ -70,12 +84,17 @@ class Bars:
             case RunFinished():
                 self.close()
             case _:
-                note = note_of(event)
-                if isinstance(event, LimitReached | RunStopping):  # cut off beside the bar
-                    self._write_above(note)
-                    note = "stopping" if isinstance(event, RunStopping) else "limit reached"
-                # At once, but for what happens often: no job may finish for long.
-                self._show(note, at_once=not isinstance(event, JobRetried | SlowedDown))
+                self._take_notice(event)
+
+    def _take_notice(self, event: Notice) -> None:
+        if isinstance(event, RunChanged):
+            self._take_back(event)
+        note, short = note_of(event), _SHORT.get(type(event))
+        if short is not None:
+            self._write_above(note)
+        # At once, but for what happens often: no job may finish for long.
+        is_rare = not isinstance(event, JobRetried | SlowedDown)
+        self._show(short or note, at_once=is_rare)
 
     def _write_above(self, line: str) -> None:
         if self._stream is None or not self._stream.isatty():
@@ -112,6 +131,14 @@ class Bars:
         self._jobs.update(1)
         if record.segments == 1:
             self._audio.update(record.audio_seconds)
+
+    def _take_back(self, changed: RunChanged) -> None:
+        """Count rows that go again as not answered yet."""
+        self._failed -= changed.failed
+        self._suspect -= changed.suspect
+        self._show_counts()
+        if self._jobs is not None:
+            self._jobs.update(-changed.failed - changed.suspect)
 
     def _show_counts(self) -> None:
         failed = f"{self._failed:,} failed" if self._failed else ""

@@ -1,13 +1,14 @@
 """What a run tells while it goes."""
 
 import logging
+import shlex
 from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
 import msgspec
 
 from batchjobs.checkpoint import JobRecord
-from batchjobs.formatting import plural
+from batchjobs.formatting import clock, plural
 from batchjobs.outputs.summary import RunSummary
 
 _logger = logging.getLogger(__name__)
@@ -103,6 +104,43 @@ class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=
     reason: str
 
 
+class RunPaused(msgspec.Struct, tag="run_paused", tag_field="event", frozen=True, kw_only=True):
+    """Somebody has paused the run: no session starts until it is told to go on.
+
+    Attributes:
+        since: Unix time; before this run began if an earlier one was paused.
+        folder: The run folder.
+    """
+
+    since: float
+    folder: str
+
+
+class RunResumed(msgspec.Struct, tag="run_resumed", tag_field="event", frozen=True, kw_only=True):
+    """Somebody has let a paused run go on."""
+
+
+class RunChanged(
+    msgspec.Struct,
+    tag="run_changed",
+    tag_field="event",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """Somebody has changed settings of the run, or set rows to go again.
+
+    Attributes:
+        message: What is different now.
+        failed: Of the rows that go again, those that had failed.
+        suspect: Of them, those whose result is in doubt.
+    """
+
+    message: str
+    failed: int = 0
+    suspect: int = 0
+
+
 class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=True, kw_only=True):
     """The run has ended; the totals are those of ``summary.json``."""
 
@@ -120,8 +158,24 @@ Event: TypeAlias = (
     | ServiceBack
     | LimitReached
     | RunStopping
+    | RunPaused
+    | RunResumed
+    | RunChanged
     | RunFinished
 )
+Notice: TypeAlias = (
+    SegmentFinished
+    | JobRetried
+    | SlowedDown
+    | ServiceLost
+    | ServiceBack
+    | LimitReached
+    | RunStopping
+    | RunPaused
+    | RunResumed
+    | RunChanged
+)
+"""What can be said in a few words."""
 Observer: TypeAlias = Callable[[Event], None]
 
 
@@ -141,15 +195,7 @@ def shield_observer(observe: Observer | None) -> Observer:
     return tell
 
 
-def note_of(
-    event: SegmentFinished
-    | JobRetried
-    | SlowedDown
-    | ServiceLost
-    | ServiceBack
-    | LimitReached
-    | RunStopping,
-) -> str:
+def note_of(event: Notice) -> str:
     """Say in a few words what has happened.
 
     A name comes last: where a line is cut, the numbers stay, and no number stands behind Arabic, where
@@ -166,7 +212,21 @@ def note_of(
             return f"{name} cannot be reached; waiting for it"
         case ServiceBack(provider=name):
             return f"{name} is back"
-        case LimitReached() | RunStopping():
-            return event.message if isinstance(event, LimitReached) else f"stopping: {event.reason}"
+        case _:
+            return _note_of_run(event)
+
+
+def _note_of_run(event: LimitReached | RunStopping | RunPaused | RunResumed | RunChanged) -> str:
+    match event:
+        case LimitReached() | RunChanged():
+            return event.message
+        case RunStopping(reason=reason):
+            return f"stopping: {reason}"
+        case RunPaused(since=since, folder=folder):
+            return (
+                f"paused since {clock(since)}; to go on: batchjobs ctl {shlex.quote(folder)} resume"
+            )
+        case RunResumed():
+            return "going on"
         case _:
             assert_never(event)

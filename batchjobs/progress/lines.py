@@ -12,7 +12,10 @@ from batchjobs.progress.events import (
     JobFinished,
     JobRetried,
     LimitReached,
+    RunChanged,
     RunFinished,
+    RunPaused,
+    RunResumed,
     RunStarted,
     RunStopping,
     SegmentFinished,
@@ -77,9 +80,17 @@ class Lines:
                     self._write(line)
 
     def _notice(
-        self, event: SlowedDown | ServiceLost | ServiceBack | LimitReached | RunStopping
+        self,
+        event: SlowedDown
+        | ServiceLost
+        | ServiceBack
+        | LimitReached
+        | RunStopping
+        | RunPaused
+        | RunResumed
+        | RunChanged,
     ) -> str:
-        """Say what holds the run up; empty for what is not worth a line."""
+        """Say what holds the run up, or is asked of it; empty for what is not worth a line."""
         match event:
             case SlowedDown(provider=provider, concurrency=allowed):
                 if self._allowed.get(provider) == allowed:
@@ -88,7 +99,12 @@ class Lines:
                 return f"{provider}: {note_of(event)}"
             case ServiceLost(message=message):
                 return f"{note_of(event)}: {message}"
-            case ServiceBack() | LimitReached() | RunStopping():
+            case RunChanged(failed=failed, suspect=suspect):
+                self._to_do += failed + suspect
+                self._failed -= failed
+                self._suspect -= suspect
+                return note_of(event)
+            case ServiceBack() | LimitReached() | RunStopping() | RunPaused() | RunResumed():
                 return note_of(event)
             case _:
                 assert_never(event)

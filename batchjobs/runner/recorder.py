@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,10 +41,16 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     targets: Sequence[Path]
 
 
+class _Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Something else to write, which no job waits for."""
+
+    write: Callable[[], None]
+
+
 class _Entry(msgspec.Struct, eq=False, kw_only=True):
     """Something to make durable, for a task that waits for it."""
 
-    content: _Start | _Outcome
+    content: _Start | _Outcome | _Order
     error: BatchjobsError | None = None
     done: trio.Event = msgspec.field(default_factory=trio.Event)
 
@@ -123,6 +129,9 @@ class Recorder:
         )
         for starting, number in zip(starts, numbers, strict=True):
             starting.number = number
+        for content in contents:
+            if isinstance(content, _Order):
+                content.write()
 
     async def begin(self, start: AttemptStart) -> int:
         """Put an attempt on the disk before its session opens.
@@ -161,7 +170,18 @@ class Recorder:
         """
         return self._put(_Outcome(end=end, record=record, changes=changes, targets=targets))
 
-    def _put(self, content: _Start | _Outcome) -> Awaitable[None]:
+    def carry_out(self, write: Callable[[], None]) -> Awaitable[None]:
+        """Write something else, in its turn.
+
+        Args:
+            write: Does it, in a transaction of its own, in the recorder's thread.
+
+        Returns:
+            An awaitable, as of `finish`.
+        """
+        return self._put(_Order(write=write))
+
+    def _put(self, content: _Start | _Outcome | _Order) -> Awaitable[None]:
         entry = _Entry(content=content)
         self._send.send_nowait(entry)  # no more than the run has in hand
         return _wait_durable(entry)

@@ -201,6 +201,21 @@ class Reuse:
         self._remakes[key] = remake, []
         self._run.queue.put_after(remake, 0.0)
 
+    def withdraw(self, ticket: Ticket) -> list[int]:
+        """Take back a purchase that has not begun.
+
+        Args:
+            ticket: That was to buy.
+
+        Returns:
+            The positions of the rows that go without an answer: its own, and those that waited for it.
+        """
+        buyer, others = self._remakes.get(ticket.row.key, (None, []))
+        if buyer is not ticket:
+            return [ticket.row.position]
+        del self._remakes[ticket.row.key]
+        return [ticket.row.position, *(other.row.position for other in others)]
+
     def release(self, ticket: Ticket) -> None:
         """Let the rows that wait for what a ticket bought copy it now, or buy in their turn."""
         buyer, others = self._remakes.get(ticket.row.key, (None, []))

@@ -10,6 +10,7 @@ import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
+from batchjobs.files import run_folder, sockets
 from batchjobs.outputs import suspects
 from batchjobs.outputs.segments import sweep_segments
 from batchjobs.process.signals import SignalNote, list_stopping
@@ -36,6 +37,7 @@ class Runner:
         self._beside = beside
         self._signal_number = 0
         self._work_scope = trio.CancelScope()
+        self._hire: Callable[[], None] | None = None
 
     async def run(self, noted: SignalNote | None = None) -> RunEnd:
         """Work until everything has its answer, or something stops the run.
@@ -85,17 +87,41 @@ class Runner:
         """End the run early, from outside: open sessions may finish."""
         self._state.stop(error)
 
+    def staff(self) -> None:
+        """Let there be workers for as many sessions as may be open by now; none is sent away."""
+        if self._hire is not None:
+            self._hire()
+
+    def drain(self, asker: str) -> None:
+        """Start no more sessions, as for SIGTERM, and end as after it: somebody asks for that.
+
+        Args:
+            asker: Who does, for the message.
+        """
+        if not self._signal_number:
+            self._drain(signal.SIGTERM, asker)
+
     async def _work(self) -> None:
         run = self._state
         worker = Worker(run)
         done = await worker.copy_exchanged()
         send, receive = trio.open_memory_channel[Handout](0)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Feeder(run, send, done).run)
-            sessions = max(1, sum(service.most for service in run.services.values()))
-            for _ in range(sessions + min(sessions, _COMMITTING_AT_ONCE)):
-                nursery.start_soon(worker.serve, receive.clone())
-            receive.close()
+            with receive:
+                hired = 0
+
+                def hire() -> None:
+                    nonlocal hired
+                    sessions = max(1, sum(service.most for service in run.services.values()))
+                    wanted = sessions + min(sessions, _COMMITTING_AT_ONCE)
+                    for _ in range(hired, wanted):
+                        nursery.start_soon(worker.serve, receive.clone())
+                    hired = max(hired, wanted)
+
+                hire()
+                self._hire = hire
+                await Feeder(run, send, done, withdraw=worker.withdraw).run()
+                self._hire = None
 
     async def _watch_signals(
         self, noted: SignalNote, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -114,10 +140,10 @@ class Runner:
                     continue  # a third must not strike the commits that are under way
                 self._drain(number)
 
-    def _drain(self, number: int) -> None:
+    def _drain(self, number: int, asker: str = "") -> None:
         """Start no more sessions, for a signal; those that are open have the grace to end."""
         self._signal_number = number
-        name = signal.Signals(number).name
+        name = asker or signal.Signals(number).name
         grace = self._state.options.grace_seconds
         self._state.start_no_more(
             f"{name}: open sessions have {grace:g} s; once more to stop at once"
@@ -132,6 +158,7 @@ def sweep(checkpoint: Checkpoint) -> None:
         BatchjobsError: The checkpoint cannot be read.
     """
     folder = checkpoint.folder
+    sockets.remove(folder / run_folder.CONTROL)
     sweep_segments(folder, checkpoint.segments.find_own_files())
     suspects.remove_rejected(folder, checkpoint.lookups.find_rejected())
     suspects.sweep_suspects(folder, *checkpoint.lookups.find_suspect_files())

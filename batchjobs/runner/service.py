@@ -108,7 +108,7 @@ class Service:
         notify: Callable[[], None],
     ) -> None:
         provider = endpoint.provider
-        asked = provider.concurrency if options.concurrency is None else options.concurrency
+        asked = self._choose_concurrency(endpoint, options)
         self.endpoint = endpoint
         self.most = asked or _AUTO_MAXIMUM
         self._limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
@@ -146,6 +146,28 @@ class Service:
     def is_proven(self) -> bool:
         """Whether it has done useful work in this run."""
         return self._is_proven
+
+    def limit_concurrency(self, options: Options) -> None:
+        """Let other options say how many sessions may be open; those that are open go on.
+
+        To find out how many the service takes begins with as many as are open now.
+        """
+        asked = self._choose_concurrency(self.endpoint, options)
+        self.most = asked or _AUTO_MAXIMUM
+        initial = asked or max(_AUTO_INITIAL, self._active)
+        limit = ConcurrencyLimit(maximum=self.most, initial=initial)
+        limit.resume(self._limit.hold_until)  # a pause that the service asked for stays
+        self._limit = limit
+        self._is_adaptive = not asked
+        self.rest_pool()
+        self._notify()
+
+    @staticmethod
+    def _choose_concurrency(endpoint: Endpoint, options: Options) -> int:
+        """Give the sessions that may be open; 0 to find out how many the service takes."""
+        if options.concurrency is None:
+            return endpoint.provider.concurrency
+        return options.concurrency
 
     # -- who may start --------------------------------------------------------------------------
 
@@ -234,6 +256,11 @@ class Service:
             quiet_seconds=self.quiet.seconds,
         )
 
+    def rest_pool(self) -> None:
+        """Close all connections that wait for sessions; others may be opened again later."""
+        if self.pool is not None:
+            self.pool.rest()
+
     def close_pool(self) -> None:
         """Close all connections that wait for sessions, and open no more."""
         if self.pool is not None:
@@ -307,8 +334,7 @@ class Service:
         self._limit.add_refusal(
             started_at=began_at, now=now, active=open_ones, pause_seconds=pause_seconds
         )
-        if self.pool is not None:
-            self.pool.rest()
+        self.rest_pool()
         allowed = self._limit.room(now)
         self._tell(SlowedDown(provider=self.name, concurrency=allowed, message=str(error)))
 

@@ -2,7 +2,12 @@
 
 import os
 import random
-from collections.abc import Mapping
+import shlex
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final
 
@@ -12,13 +17,15 @@ import trio
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row, SegmentChanges
 from batchjobs.errors import BatchjobsError, BudgetReachedError
 from batchjobs.files import run_folder
-from batchjobs.limits import Budget, RetryPolicy
+from batchjobs.limits import Budget, RetryPolicy, StartRate
 from batchjobs.options import Options
 from batchjobs.outputs import suspects
 from batchjobs.progress import (
     JobFinished,
     LimitReached,
     Observer,
+    RunPaused,
+    RunResumed,
     RunStopping,
     shield_observer,
 )
@@ -84,6 +91,7 @@ class RunState:
         self.queue = TicketQueue()
         self.wanted = WantedSegments(self.queue)
         self.budget = budget or Budget()
+        self.rate = StartRate(options.starts_per_second)
         self.services = {
             name: Service(
                 endpoint,
@@ -107,7 +115,14 @@ class RunState:
         """How many attempts of earlier runs were lost to kills, by key."""
         self.manifest = "row"
         """What messages call the manifest."""
+        self.again = array("q")
+        """Positions of rows that have ended, and are to go again."""
+        self.began_at = time.time()
+        self.answered: Counter[str] = Counter()
+        """How many jobs have ended how in this run."""
         self._is_stopping = False
+        self._is_paused = False
+        self._holders = 0
         self._error: BatchjobsError | None = None
         self._budget_error: BudgetReachedError | None = None
         """The first limit that had no room; what needs none of it goes on."""
@@ -132,6 +147,71 @@ class RunState:
         self.tell(RunStopping(reason=reason))
         self.queue.notify()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether no session starts until somebody lets the run go on."""
+        return self._is_paused
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run does not end, though nothing may be left to hand out."""
+        return self._is_paused or self.is_out_of_room or self._holders > 0
+
+    @property
+    def is_out_of_room(self) -> bool:
+        """Whether a limit has no room, and the run is to wait until it is raised."""
+        return self._budget_error is not None and self.options.at_limit == "wait"
+
+    @property
+    def budget_error(self) -> BudgetReachedError | None:
+        """The limit that has no room, if one has none."""
+        return self._budget_error
+
+    def pause(self, *, since: float) -> None:
+        """Start no session until `resume`; those that are open go on.
+
+        Args:
+            since: Unix time at which somebody asked for it.
+        """
+        if self._is_paused:
+            return
+        self._is_paused = True
+        for service in self.services.values():
+            service.rest_pool()
+        self.tell(RunPaused(since=since, folder=str(self.checkpoint.folder)))
+        self.queue.notify()
+
+    def resume(self) -> None:
+        """Start sessions again."""
+        if not self._is_paused:
+            return
+        self._is_paused = False
+        self.tell(RunResumed())
+        self.queue.notify()
+
+    @contextmanager
+    def hold_open(self) -> Iterator[None]:
+        """Let the run not end within a block, which may bring it more to do."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self.queue.notify()
+
+    def change(self, options: Options) -> None:
+        """Go on with other limits of sessions, of their starts, and of what may be spent."""
+        before, self.options = self.options, options
+        if options.starts_per_second != before.starts_per_second:
+            self.rate.change(options.starts_per_second)
+        if options.concurrency != before.concurrency:
+            for service in self.services.values():
+                service.limit_concurrency(options)
+        if options.spending_limits != before.spending_limits:
+            self._budget_error = None
+            self.budget.change(*options.spending_limits)
+        self.queue.notify()
+
     def to_end(self, signal_number: int) -> RunEnd:
         """Say how the run ended, if a signal stopped it or none (0) did."""
         out_of_budget = None if signal_number else self._budget_error
@@ -148,8 +228,18 @@ class RunState:
             f"{limit}, over all runs in this folder, leaves no room for '{job}'",
             hint=f"raise {limit.split(maxsplit=1)[0]} and run the same command again",
         )
-        self.tell(LimitReached(message=self._budget_error.message))
+        message = self._budget_error.message
+        if self.is_out_of_room:
+            name, folder = limit.split(maxsplit=1)[0].removeprefix("--"), self.checkpoint.folder
+            order = f"batchjobs ctl {shlex.quote(str(folder))} set {name}=MORE"
+            message = f"{message}; waiting for more: {order}"
+        self.tell(LimitReached(message=message))
         self.queue.notify()
+
+    @property
+    def sessions_open(self) -> int:
+        """Sessions that hold a slot, with whomever."""
+        return sum(service.active for service in self.services.values())
 
     async def reserve_place(self, row: Row) -> str:
         """Choose where a result in doubt is to stand: never where one is kept, of whatever content.
@@ -169,5 +259,5 @@ class RunState:
 
     def tell_finished(self, record: JobRecord) -> None:
         """Tell the observer that a job has its outcome, durably."""
-        active = sum(service.active for service in self.services.values())
-        self.tell(JobFinished(record=record, sessions_open=active))
+        self.answered[record.status] += 1
+        self.tell(JobFinished(record=record, sessions_open=self.sessions_open))

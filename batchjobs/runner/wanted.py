@@ -1,6 +1,6 @@
 """The segments that long jobs wait for: which jobs wait for which, and which are being bought."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from batchjobs.checkpoint import SegmentRecord
@@ -96,6 +96,10 @@ class WantedSegments:
     def is_settled(self, key: str) -> bool:
         """Whether a segment is in doubt after all attempts of this run."""
         return key in self._settled
+
+    def unsettle(self, keys: Iterable[str]) -> None:
+        """Let segments in doubt be bought again, with all their attempts."""
+        self._settled.difference_update(keys)
 
     def _withdraw(self, job: LongJob, key: str) -> None:
         """Let a job no longer wait for a segment that it has."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Final, assert_never
 
@@ -71,6 +72,10 @@ class Worker:
         except BatchjobsError as error:
             self._run.stop(error)
             return set()
+
+    def withdraw(self, ticket: Ticket) -> Sequence[int]:
+        """Take back a purchase that has not begun, as `Reuse.withdraw` does."""
+        return self._reuse.withdraw(ticket)
 
     async def serve(self, receive: trio.MemoryReceiveChannel[Handout]) -> None:
         """Take tickets to their answers until no more come."""

@@ -35,6 +35,12 @@ def watch(event: batchjobs.Event) -> None:
             assert_type(event.provider, str)
         case batchjobs.LimitReached():
             assert_type(event.message, str)
+        case batchjobs.RunPaused():
+            assert_type(event.since, float)
+        case batchjobs.RunResumed():
+            pass
+        case batchjobs.RunChanged():
+            assert_type(event.message, str)
         case batchjobs.RunStopping():
             assert_type(event.reason, str)
         case batchjobs.RunFinished():

@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 import batchjobs
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import DiskError, NoRunError, OutputError, RunLockedError
-from batchjobs.files.run_folder import CHECKPOINT
+from batchjobs.files.run_folder import CHECKPOINT, CONTROL
 from batchjobs.jobs import Status
 from batchjobs.progress import Event, JobFinished
 from tests.faults.state_edits import Edited
@@ -237,7 +237,7 @@ class RunFolder(Edited):
             if isinstance(event, JobFinished):
                 finished += 1
                 if finished == after + 1:
-                    shutil.copytree(self.folder, copy)
+                    shutil.copytree(self.folder, copy, ignore=shutil.ignore_patterns(f"{CONTROL}*"))
 
         self.settle(snap)
         log = copy / f"{CHECKPOINT}-wal"

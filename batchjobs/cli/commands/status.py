@@ -16,9 +16,9 @@ from batchjobs.cli.console import (
     waste_of,
 )
 from batchjobs.cli.left_out import describe_left_files
-from batchjobs.cli.next_step import command_of, next_step
+from batchjobs.cli.next_step import command_of, next_step, quote_command
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option, setting_options
-from batchjobs.formatting import plural
+from batchjobs.formatting import clock, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.health import HealthSettings
 
@@ -91,16 +91,22 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
     lost = found.attempts_lost + (0 if found.is_running else found.attempts_open)
     if lost:
         yield f"  {lost:>9,}  session{'s were' if lost > 1 else ' was'} lost when a run was killed"
-    if line := waste_of(found):
+    lines = (waste_of(found), describe_left_files(found.left_files, folder))
+    yield from filter(None, (*lines, *checks_of(found), *groups_of(found)))
+    if line := _describe_pause(found, folder):
         yield line
-    if line := describe_left_files(found.left_files, folder):
-        yield line
-    yield from checks_of(found)
-    yield from groups_of(found)
     if found.is_running:
         yield f"a run is going on: {plural(found.attempts_open, 'session')} open"
     elif step := _step_of(found, folder):
         yield step
+
+
+def _describe_pause(found: "RunStatus", folder: Path) -> str:
+    if not found.paused_since:
+        return ""
+    command = quote_command("ctl", folder, "resume")
+    how = command if found.is_running else f"the next run begins so; then: {command}"
+    return f"paused since {clock(found.paused_since)}; to go on: {how}"
 
 
 def _step_of(found: "RunStatus", folder: Path) -> str:
