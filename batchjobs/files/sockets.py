@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +16,18 @@ _PART: Final = ".part"
 def listen(path: Path) -> socket.socket:
     """Listen at a path; one that a killed process has left there is replaced.
 
-    Only for whoever holds the folder. It is made in a folder of its own, which nobody else may
-    enter, and moved from there: a mask for new files would hold for other threads' files, too.
+    Only for whoever holds the folder. Nobody can connect before it has its mode and its name: a mask
+    for new files would hold for other threads' files, too.
 
     Raises:
         OSError: There can be no socket there, say because the file system has none.
     """
-    place = path.with_name(path.name + _PART)
+    made = path.with_name(path.name + _PART)
     remove(path)
-    place.mkdir(mode=0o700)
-    made = place / "s"
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with contextlib.suppress(OSError):  # on Linux the file has it then from the first
+            os.fchmod(listening.fileno(), 0o600)
         with _address(made) as address:
             listening.bind(address)
         made.chmod(0o600)
@@ -36,17 +35,17 @@ def listen(path: Path) -> socket.socket:
         made.replace(path)
     except BaseException:
         listening.close()
+        with contextlib.suppress(OSError):
+            made.unlink()
         raise
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     return listening
 
 
 def remove(path: Path) -> None:
     """Remove a socket, and what a killed process has left of making one."""
-    with contextlib.suppress(OSError):
-        path.unlink()
-    shutil.rmtree(path.with_name(path.name + _PART), ignore_errors=True)
+    for each in (path, path.with_name(path.name + _PART)):
+        with contextlib.suppress(OSError):
+            each.unlink()
 
 
 def connect(path: Path, seconds: float) -> socket.socket:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchjobs.files.run_folder import CONTROL
+
 __all__ = ["NEVER", "Recording"]
 
 _SECTOR_BYTES = 512
@@ -138,6 +140,10 @@ class Recording:
             return None
         parts = Path(path).relative_to(self.root).parts
         if parts[0] in {"stderr", "stdout", "gate"}:
+            return None
+        if parts[-1].startswith(
+            CONTROL
+        ):  # a socket holds nothing, and one that is left is replaced
             return None
         node = self.tree
         for part in parts[:-1]:

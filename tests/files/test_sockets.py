@@ -41,8 +41,7 @@ def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConnectionRefusedError):
         sockets.connect(path, 1.0)
     half = tmp_path / "control.sock.part"
-    half.mkdir()
-    (half / "s").touch()
+    half.touch()
     with sockets.listen(path) as listening:
         assert exchange(path, listening)
         assert not half.exists()
