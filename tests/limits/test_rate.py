@@ -34,3 +34,17 @@ def test_a_crowd_of_connections_is_spread_and_a_few_are_not() -> None:
     assert steps == pytest.approx([0.001] * len(steps))
     assert [ramp.start_at(60.0) for _ in range(65)] == pytest.approx([60.0] * 64 + [60.001])
     assert all(ramp.start_at(now) == now for now in (70 + count / 900 for count in range(500)))
+
+
+def test_another_rate_holds_from_the_last_start_on() -> None:
+    """Slower or quicker, the next start is as far from the last one as the new rate says."""
+    rate = StartRate(10.0)
+    rate.add_start(100.0)
+    rate.change(2.0)
+    assert rate.next_at == pytest.approx(100.5)
+    rate.change(4.0)
+    assert rate.next_at == pytest.approx(100.25)
+    rate.add_start(100.25)
+    assert rate.next_at == pytest.approx(100.5)
+    rate.change(0.0)
+    assert rate.next_at == pytest.approx(100.25)

@@ -15,13 +15,23 @@ from batchjobs.errors import BudgetReachedError, ConfigurationError, UsageError
 from batchjobs.limits import Budget
 from batchjobs.options import Options
 from batchjobs.options.standing import Standing, read_standing
-from batchjobs.progress import JobFinished, RunChanged, RunPaused, RunResumed
-from batchjobs.runner import Runner
+from batchjobs.progress import Event, JobFinished, RunChanged, RunPaused, RunResumed
+from batchjobs.runner import Runner, RunState
 from batchjobs.runner.control import Control
 from batchjobs.runner.requests import Drain, Pause, Reply, Request, Requeue, Resume, Set, Tell
-from tests.builders import audio_message
+from tests.builders import audio_message, make_start
 from tests.runner.books import LONG, PLAN, RUN, SHORT
-from tests.runner.runs import OPTIONS, RATE, job, jobs, obeys, run_rows, sometimes, speech_for
+from tests.runner.runs import (
+    OPTIONS,
+    RATE,
+    RETRIES,
+    job,
+    jobs,
+    obeys,
+    run_rows,
+    sometimes,
+    speech_for,
+)
 from tests.streams import Peer, Talk
 from tests.suspects import shares
 
@@ -310,15 +320,16 @@ async def test_a_limit_that_is_reached_unpaused_ends_the_run_as_ever(tmp_path: P
     assert run.statuses == {"done": 7}
 
 
-@pytest.mark.parametrize("when", [0.2, 1.2, 2.2, 3.2, 4.2])
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("when", [0.2, 1.2, 2.2, 4.2])
 async def test_equal_rows_are_bought_once_whenever_a_limit_is_raised(
-    tmp_path: Path, when: float
+    tmp_path: Path, when: float, concurrency: int
 ) -> None:
     """Of rows that ask the same, one is bought, also if its turn and theirs had no room at first."""
     texts = [f"مَرْحَبًا بكم جميعًا {n % 6}" for n in range(30)]
     rows = [job(f"{n:03}", text) for n, text in enumerate(texts)]
     limit = len(texts[0]) * 2
-    options = replace(OPTIONS, max_characters=limit, concurrency=1, at_limit="wait")
+    options = replace(OPTIONS, max_characters=limit, concurrency=concurrency, at_limit="wait")
     line = Line()
 
     async def script(ask: Asked, _: Runner) -> None:
@@ -338,6 +349,39 @@ async def test_equal_rows_are_bought_once_whenever_a_limit_is_raised(
     )
     assert max(Counter(line.texts).values()) == 1
     assert run.statuses == {"done": 30}
+
+
+async def test_a_limit_raised_among_the_copies_lets_none_buy_before_its_leader(
+    tmp_path: Path,
+) -> None:
+    """What a row was to copy had no room before; it has now, and goes first."""
+    texts = [f"مَرْحَبًا بكم جميعًا {n % 6}" for n in range(30)]
+    rows = [job(f"{n:03}", text) for n, text in enumerate(texts)]
+    limit = len(texts[0]) * 2
+    options = replace(OPTIONS, max_characters=limit, concurrency=1)
+    states: list[RunState] = []
+
+    async def begin(runner: Runner) -> None:
+        states.append(runner._state)
+
+    def raise_limit(event: Event) -> None:
+        if isinstance(event, JobFinished) and event.record.copied_from:
+            states[0].change(replace(options, max_characters=None))
+
+    line = Line()
+    run = await run_rows(
+        tmp_path,
+        rows,
+        line,
+        run_options=options,
+        budget=Budget(characters=limit),
+        during=begin,
+        observe=raise_limit,
+        patience=300.0,
+    )
+    assert run.end.error is None
+    assert run.statuses == {"done": 30}
+    assert max(Counter(line.texts).values()) == 1
 
 
 async def test_the_segments_of_a_long_job_go_on_once_a_limit_is_raised(tmp_path: Path) -> None:
@@ -459,3 +503,18 @@ async def test_what_is_requeued_survives_the_end_of_the_run(tmp_path: Path) -> N
     again = await run_rows(tmp_path, jobs(3))
     assert again.statuses == {"done": 3}
     assert len(again.service.streams) == 1
+
+
+async def test_what_the_process_died_of_goes_again_with_all_its_attempts(tmp_path: Path) -> None:
+    """Attempts that were lost to kills are held against a job once."""
+
+    def die(checkpoint: Checkpoint) -> None:
+        row = checkpoint.rows.read_first()
+        assert row is not None
+        starts = [make_start(n, key=row.key, job=row.id) for n in range(RETRIES.attempts)]
+        checkpoint.commit(starts=starts)
+
+    desk = Desk(once_answered(1, Requeue(classes=["crashed"])))
+    run = await run_rows(tmp_path, jobs(1), during=desk, prepare=die, patience=200.0)
+    assert run.of(RunChanged)[0].failed == 1
+    assert run.statuses == {"done": 1}
