@@ -12,6 +12,7 @@ from msgspec import structs
 from batchjobs.api.budget import budget_of, check_budget, encode_limits
 from batchjobs.api.control import serve_control
 from batchjobs.api.interim import write_interim, write_repeatedly
+from batchjobs.api.metrics import write_metrics
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
 from batchjobs.errors import KeyRefusedError
@@ -95,6 +96,8 @@ async def _go_beside(run: PreparedRun, control: Control) -> None:
     """Write results from time to time, and take what is asked of the run."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_control, run.request.folder, control)
+        if metrics := run.request.options.metrics:
+            nursery.start_soon(write_metrics, metrics.absolute(), run.plan, control.facts)
         await write_repeatedly(functools.partial(write_interim, run.request, run.checkpoint))
 
 

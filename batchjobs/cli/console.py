@@ -191,13 +191,16 @@ def _sums(costs: Mapping[str, float]) -> list[str]:
     return [money(cost, currency) for currency, cost in costs.items() if cost]
 
 
-def watch_run(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
+def watch_run(
+    *, as_json: bool, quiet: bool, verbose: int, has_terminal: bool = True
+) -> "Observer | None":
     """Choose who listens to a run: bars on a terminal, lines elsewhere, lines of JSON if asked for.
 
     Args:
         as_json: Events as JSON lines on the standard output.
         quiet: Nobody listens, unless it is for JSON.
         verbose: What bars and lines tell besides.
+        has_terminal: Whether there may be one.
     """
     from batchjobs.progress import Bars, JsonLines, Lines
 
@@ -205,7 +208,7 @@ def watch_run(*, as_json: bool, quiet: bool, verbose: int) -> "Observer | None":
         return JsonLines(sys.stdout)
     if quiet:
         return None
-    watch = Bars if sys.stderr.isatty() else Lines
+    watch = Bars if has_terminal and sys.stderr.isatty() else Lines
     return watch(sys.stderr, verbosity=verbose)
 
 

@@ -391,6 +391,12 @@ class Options:
         default="",
         metavar="URL",
     )
+    metrics: Path | None = setting(
+        "File to write how the run stands to, every few seconds, in Prometheus' text form.",
+        default=None,
+        default_shown="none",
+        metavar="FILE",
+    )
     vad: bool = setting(
         "Find the speech in long recordings by a detector, not by loudness; needs the extra 'vad'.",
         default=False,

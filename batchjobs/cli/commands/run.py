@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchjobs.cli.background import go_to_background
 from batchjobs.cli.console import (
     checks_of,
     counts_of,
@@ -48,6 +49,7 @@ from batchjobs.process.tuning import tune_process
 if TYPE_CHECKING:
     from batchjobs.api.report import RunReport
     from batchjobs.outputs.forecast import Forecast
+    from batchjobs.progress import Observer
 
 
 @click.command()
@@ -56,12 +58,20 @@ if TYPE_CHECKING:
 @option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @option("-v", "--verbose", count=True, help="Tell every retry; twice: every finished job, too.")
+@option(
+    "--detach",
+    "is_detached",
+    is_flag=True,
+    help="Once all is checked, go on in the background, without the terminal; what is said goes into "
+    "run.log in the run folder.",
+)
 def run(
     manifest: Path,
     *,
     as_json: bool,
     quiet: bool,
     verbose: int,
+    is_detached: bool,
     **given: object,
 ) -> None:
     """Run MANIFEST, or continue it: the same command.
@@ -85,6 +95,12 @@ def run(
     set_logging(verbose, quiet=quiet)
     tune_process()
     is_watched = sys.stderr.isatty() and not quiet
+    if is_detached:
+        observe: Observer | None = go_to_background(
+            watch_run(as_json=as_json, quiet=quiet, verbose=verbose, has_terminal=False)
+        )
+    else:
+        observe = watch_run(as_json=as_json, quiet=quiet, verbose=verbose)
     with exit_on_error():
         with signals.raise_first():
             try:
@@ -92,11 +108,11 @@ def run(
                     manifest_source(manifest),
                     read_options(given),
                     refuses_voice=is_voice_typed(),
-                    observe=watch_run(as_json=as_json, quiet=quiet, verbose=verbose),
+                    observe=observe,
                     progress=_show_checked if is_watched else None,
                 )
             finally:
-                if is_watched:
+                if is_watched and sys.stderr.isatty():
                     show_progress("")
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
 

@@ -1,5 +1,6 @@
 """The command `status`."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -16,6 +17,7 @@ from batchjobs.cli.console import (
     waste_of,
 )
 from batchjobs.cli.left_out import describe_left_files
+from batchjobs.cli.live import order_status, watch_status
 from batchjobs.cli.next_step import command_of, next_step, quote_command
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option, setting_options
 from batchjobs.formatting import clock, plural
@@ -35,12 +37,20 @@ if TYPE_CHECKING:
     help="Say in one line whether all is well, for monitoring: the exit code is 0, 1 or 2.",
 )
 @setting_options(settings_of(HealthSettings))
+@option(
+    "--watch",
+    "watches",
+    is_flag=True,
+    help="Say it again every few seconds, for as long as a run is going on; where there is no terminal, "
+    "or with --json (a line each), when something has changed.",
+)
 @json_option
 @config_option
 def status(
     folder: Path,
     *,
     asks_health: bool,
+    watches: bool,
     as_json: bool,
     config: Path | None,
     **given: object,
@@ -55,14 +65,14 @@ def status(
 
     if asks_health:
         _tell_health(folder, fill(HealthSettings, given), as_json=as_json)
+    find = functools.partial(find_status, folder, config_file=config)
     with exit_on_error():
-        found = find_status(folder, config_file=config)
+        if watches:
+            watch_status(find, functools.partial(_describe, folder=folder), as_json=as_json)
+            return
+        found = find()
     if as_json:
-        import msgspec
-
-        values: dict[str, object] = msgspec.to_builtins(found)
-        first = ("manifest", "command", "working_folder", "is_running")
-        print_json({name: values.pop(name) for name in first} | values)
+        print_json(order_status(found))
         return
     for line in _describe(found, folder):
         say(line)
