@@ -59,6 +59,8 @@ if TYPE_CHECKING:
         SegmentFinished,
         ServiceBack,
         ServiceLost,
+        SessionDone,
+        SessionLaunched,
         SlowedDown,
     )
 
@@ -106,6 +108,8 @@ __all__ = [
     "SegmentFinished",
     "ServiceBack",
     "ServiceLost",
+    "SessionDone",
+    "SessionLaunched",
     "SlowedDown",
     "VerifyReport",
     "WatchReport",

@@ -38,7 +38,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.outputs.summary": "RunSummary",
     "batchjobs.planning.plan": "Plan",
     "batchjobs.progress": "Event JobFinished JobRetried LimitReached RunChanged"
-    " RunFinished RunPaused RunResumed RunStarted RunStopping SegmentFinished ServiceBack ServiceLost SlowedDown",
+    " RunFinished RunPaused RunResumed RunStarted RunStopping SegmentFinished ServiceBack ServiceLost SessionDone SessionLaunched SlowedDown",
 }
 HOMES: Final = {name: home for home, names in _NAMES.items() for name in names.split()}
 """The module of every name, but for `errors`, which is one, and `__version__`."""

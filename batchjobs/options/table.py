@@ -397,6 +397,10 @@ class Options:
         default_shown="none",
         metavar="FILE",
     )
+    tell_sessions: bool = setting(
+        "With --json, tell of each session too: a record 'launched' as it opens, and one 'done'.",
+        default=False,
+    )
     vad: bool = setting(
         "Find the speech in long recordings by a detector, not by loudness; needs the extra 'vad'.",
         default=False,

@@ -16,6 +16,8 @@ from batchjobs.progress.events import (
     SegmentFinished,
     ServiceBack,
     ServiceLost,
+    SessionDone,
+    SessionLaunched,
     SlowedDown,
     shield_observer,
 )
@@ -40,6 +42,8 @@ __all__ = [
     "SegmentFinished",
     "ServiceBack",
     "ServiceLost",
+    "SessionDone",
+    "SessionLaunched",
     "SlowedDown",
     "shield_observer",
 ]

@@ -21,6 +21,8 @@ from batchjobs.progress.events import (
     RunStarted,
     RunStopping,
     SegmentFinished,
+    SessionDone,
+    SessionLaunched,
     SlowedDown,
     note_of,
 )
@@ -83,6 +85,8 @@ class Bars:
                     self._audio.update(seconds)
             case RunFinished():
                 self.close()
+            case SessionLaunched() | SessionDone():
+                pass
             case _:
                 self._take_notice(event)
 

@@ -104,6 +104,44 @@ class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=
     reason: str
 
 
+class SessionLaunched(msgspec.Struct, tag="launched", tag_field="event", frozen=True, kw_only=True):
+    """A session opens; told only if that is asked for.
+
+    Attributes:
+        id: Of the job, for a segment one of those that wait for it.
+        number: The attempt's in the checkpoint.
+        provider: Who is asked.
+        sessions_open: Sessions that hold a slot, this one among them.
+    """
+
+    id: str
+    number: int
+    provider: str
+    sessions_open: int
+
+
+class SessionDone(msgspec.Struct, tag="done", tag_field="event", frozen=True, kw_only=True):
+    """A session has ended, and that is on the disk; told only if that is asked for.
+
+    Attributes:
+        id: As when it was launched.
+        number: As when it was launched.
+        result: ``done``, ``kept`` if its result is in doubt, else the class of its failure.
+        code: Of its failure.
+        seconds: How long it took.
+        characters: Sent in it.
+        audio_seconds: Sent in it.
+    """
+
+    id: str
+    number: int
+    result: str
+    code: str
+    seconds: float
+    characters: int
+    audio_seconds: float
+
+
 class RunPaused(msgspec.Struct, tag="run_paused", tag_field="event", frozen=True, kw_only=True):
     """Somebody has paused the run: no session starts until it is told to go on.
 
@@ -161,6 +199,8 @@ Event: TypeAlias = (
     | RunPaused
     | RunResumed
     | RunChanged
+    | SessionLaunched
+    | SessionDone
     | RunFinished
 )
 Notice: TypeAlias = (

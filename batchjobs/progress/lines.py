@@ -21,6 +21,8 @@ from batchjobs.progress.events import (
     SegmentFinished,
     ServiceBack,
     ServiceLost,
+    SessionDone,
+    SessionLaunched,
     SlowedDown,
     note_of,
 )
@@ -73,7 +75,7 @@ class Lines:
             case SegmentFinished():
                 self._segments = note_of(event)
                 self._tell_now_and_then()
-            case RunFinished() | JobRetried():
+            case RunFinished() | JobRetried() | SessionLaunched() | SessionDone():
                 pass
             case _:
                 if line := self._notice(event):

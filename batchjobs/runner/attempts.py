@@ -9,6 +9,7 @@ import trio
 from batchjobs.checkpoint import AttemptEnd, AttemptStart
 from batchjobs.errors import BatchjobsError, SessionError
 from batchjobs.jobs import Ending, Evidence
+from batchjobs.progress import Observer, SessionDone, SessionLaunched
 from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.service import Service, Session, Slot
 from batchjobs.runner.tickets import Ticket
@@ -84,11 +85,18 @@ class OpenAttempts:
     Args:
         recorder: Makes their starts and ends durable.
         on_error: Called if the disk fails as the run ends.
+        tell: Gets an event as a session opens and once it has ended; None if nobody wants them.
     """
 
-    def __init__(self, recorder: Recorder, on_error: Callable[[BatchjobsError], None]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        on_error: Callable[[BatchjobsError], None],
+        tell: Observer | None = None,
+    ) -> None:
         self._recorder = recorder
         self._on_error = on_error
+        self._tell = tell
         self._open: set[Attempt] = set()
 
     async def begin(self, attempt: Attempt) -> None:
@@ -109,6 +117,15 @@ class OpenAttempts:
         with trio.CancelScope(shield=True):
             attempt.number = await self._recorder.begin(start)
         self._open.add(attempt)
+        if self._tell is not None:
+            self._tell(
+                SessionLaunched(
+                    id=ticket.row.id,
+                    number=attempt.number,
+                    provider=ticket.row.provider,
+                    sessions_open=attempt.service.active,
+                )
+            )
 
     async def end(self, attempt: Attempt, result: str, error: SessionError | None = None) -> None:
         """Write down how a session without a result ended, and what was sent in it.
@@ -116,13 +133,30 @@ class OpenAttempts:
         Raises:
             BatchjobsError: The disk failed.
         """
-        self.forget(attempt)
-        attempt.settle()
-        await self._recorder.finish(end=attempt.to_end(result, error))
-
-    def forget(self, attempt: Attempt) -> None:
-        """Forget an attempt whose end is on the disk, or on its way there."""
         self._open.remove(attempt)
+        attempt.settle()
+        end = attempt.to_end(result, error)
+        await self._recorder.finish(end=end)
+        self._tell_done(attempt, end)
+
+    def forget(self, attempt: Attempt, end: AttemptEnd) -> None:
+        """Forget an attempt whose end is on the disk."""
+        self._open.remove(attempt)
+        self._tell_done(attempt, end)
+
+    def _tell_done(self, attempt: Attempt, end: AttemptEnd) -> None:
+        if self._tell is not None:
+            self._tell(
+                SessionDone(
+                    id=attempt.ticket.row.id,
+                    number=end.number,
+                    result=end.result,
+                    code=end.code,
+                    seconds=round(trio.current_time() - attempt.began_at, 3),
+                    characters=end.characters,
+                    audio_seconds=end.audio_seconds,
+                )
+            )
 
     def find(self, ticket: Ticket) -> list[Attempt]:
         """Find the attempts of a ticket."""

@@ -103,7 +103,9 @@ class RunState:
             for name, endpoint in endpoints.items()
         }
         self.recorder = Recorder(checkpoint)
-        self.attempts = OpenAttempts(self.recorder, self.stop)
+        self.attempts = OpenAttempts(
+            self.recorder, self.stop, self.tell if options.tell_sessions else None
+        )
         self.spool = AudioSpool(
             checkpoint.folder / run_folder.SEGMENTS,
             limit_bytes=AUDIO_MEMORY_BYTES,

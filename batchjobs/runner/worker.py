@@ -230,7 +230,7 @@ class Worker:
             record = await single_jobs.keep(self._run, attempt, result, end, is_last=is_last)
             if is_last:
                 self._finish(attempt.ticket, record)
-        self._run.attempts.forget(attempt)
+        self._run.attempts.forget(attempt, end)
 
     async def _count_mute(self, segment: Segment, service: Service) -> None:
         """Count a text that a service took and left without any audio, before it was proven.

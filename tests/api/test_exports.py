@@ -35,6 +35,8 @@ def watch(event: batchjobs.Event) -> None:
             assert_type(event.provider, str)
         case batchjobs.LimitReached():
             assert_type(event.message, str)
+        case batchjobs.SessionLaunched() | batchjobs.SessionDone():
+            assert_type(event.number, int)
         case batchjobs.RunPaused():
             assert_type(event.since, float)
         case batchjobs.RunResumed():

@@ -14,7 +14,7 @@ from batchjobs.protocol.codec import ChunkEncoding
 
 ENTRIES = list(settings_of(Options))
 RANGES = [setting for setting in ENTRIES if "least" in setting.details]
-OF_THE_CONSOLE = {"manifest", "as_json", "quiet", "verbose", "target", "force"}
+OF_THE_CONSOLE = {"manifest", "as_json", "quiet", "verbose", "is_detached", "target", "force"}
 
 
 def parsed(*arguments: str) -> Options:

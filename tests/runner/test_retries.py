@@ -12,7 +12,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.jobs import Status
 from batchjobs.options import Options
-from batchjobs.progress import JobRetried, SlowedDown
+from batchjobs.progress import JobRetried, SessionDone, SessionLaunched, SlowedDown
 from tests.builders import make_recording_job, write_recording
 from tests.runner.runs import (
     OPTIONS,
@@ -184,3 +184,25 @@ async def test_a_job_that_kills_its_processes_is_set_aside(tmp_path: Path) -> No
     retry = Options(retry_failed=True)
     again = await run_rows(tmp_path, jobs(2), plan_options=retry)
     assert again.statuses == {"done": 2}
+
+
+async def test_each_session_is_told_of_twice_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Launched and done, by the ledger's number, failed ones too; nobody else hears of them."""
+    script: dict[str, list[Any]] = {"001": [50001, "silence"], "002": [40001]}
+    options = replace(OPTIONS, tell_sessions=True)
+    run = await run_rows(tmp_path / "told", jobs(4), sometimes(script), run_options=options)
+    launched, done = run.of(SessionLaunched), run.of(SessionDone)
+    assert len(launched) == len(run.attempts) == 6
+    assert {(e.number, e.id) for e in launched} == {(e.number, e.id) for e in done}
+    by_number = sorted((e.number, e.id, e.result, e.code, e.characters) for e in done)
+    told = [(name, result, code, sent) for _, name, result, code, sent in by_number]
+    ends = [(n, "kept" if r == "suspect" else r, c, sent) for n, r, c, sent in run.attempts]
+    assert told == ends
+    assert all(1 <= e.sessions_open <= 4 for e in launched)
+    for event in done:
+        after = run.events.index(event)
+        assert [e.number for e in run.events[:after] if isinstance(e, SessionLaunched)].count(
+            event.number
+        ) == 1
+    quiet = await run_rows(tmp_path / "quiet", jobs(2))
+    assert not quiet.of(SessionLaunched) + quiet.of(SessionDone)
