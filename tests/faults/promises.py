@@ -43,7 +43,9 @@ class Row:
 
 
 ROWS = (
-    Row((1,), "SIGKILL at any time", "real commands, random moments", {CRASH: ("fifty",)}),
+    Row(
+        (1,), "SIGKILL at any time", "real commands, random moments", {CRASH: ("kills_at_random",)}
+    ),
     Row((1,), "SIGKILL at every disk call", "strace inject", {CRASH: ("a_kill_at_every",)}),
     Row(
         (1,),
