@@ -242,11 +242,15 @@ def test_failed_copies_that_each_buy_are_caught(
         reuse._run.queue.put_after(remake, 0.0)
 
     monkeypatch.setattr(Reuse, "buy_instead", buy_instead)
+    # Where the first purchase is over before the next row is looked at, that is copied.
     with pytest.raises(AssertionError, match="bought what was missing"):
-        for _ in range(
-            5
-        ):  # where the first purchase is over before the next row is looked at, it is copied
-            test_rows_that_ask_for_a_damaged_result_buy_it_once(world)
+        _live_again(world, test_rows_that_ask_for_a_damaged_result_buy_it_once)
+
+
+def _live_again(world: World, course: Callable[[World], None]) -> None:
+    """Go through a course up to five times, until something in it breaks."""
+    for _ in range(5):
+        course(world)
 
 
 def test_a_folder_without_its_lock_is_caught(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
