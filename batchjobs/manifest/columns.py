@@ -130,7 +130,7 @@ def guess_columns(name: str, present: Collection[str]) -> tuple[str, ...]:
     if plain in _ALIASES:
         guesses = _ALIASES[plain]
     else:
-        joined = plain.replace(" ", "_").replace("-", "_")
+        joined = _join_words(plain)
         swapped = tuple(known for known in _GUESSABLE if sorted(known) == sorted(joined))
         close = difflib.get_close_matches(joined, _GUESSABLE, n=1, cutoff=_CLOSE)
         guesses = swapped or tuple(close)
@@ -147,15 +147,19 @@ def find_near_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     Returns:
         Their names; none of a column whose own name is there, too.
     """
-    wanted = [known for known in sorted(_LIKE_OTHERS) if known not in names]
-    found = []
-    for name in names:
-        plain = name.strip().casefold()
-        if plain not in KNOWN_COLUMNS:
-            joined = plain.replace(" ", "_").replace("-", "_")
-            if difflib.get_close_matches(joined, wanted, n=1, cutoff=_CLOSE):
-                found.append(name)
-    return tuple(found)
+    wanted = sorted(_LIKE_OTHERS.difference(names))
+    plain = {name: name.strip().casefold() for name in names}
+    return tuple(
+        name
+        for name in names
+        if plain[name] not in KNOWN_COLUMNS
+        and difflib.get_close_matches(_join_words(plain[name]), wanted, n=1, cutoff=_CLOSE)
+    )
+
+
+def _join_words(name: str) -> str:
+    """Write a name of several words as the known ones are."""
+    return name.replace(" ", "_").replace("-", "_")
 
 
 def quote_names(names: Collection[str]) -> str:

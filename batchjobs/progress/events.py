@@ -186,23 +186,6 @@ class RunFinished(msgspec.Struct, tag="run_finished", tag_field="event", frozen=
     totals: RunSummary
 
 
-Event: TypeAlias = (
-    RunStarted
-    | JobFinished
-    | SegmentFinished
-    | JobRetried
-    | SlowedDown
-    | ServiceLost
-    | ServiceBack
-    | LimitReached
-    | RunStopping
-    | RunPaused
-    | RunResumed
-    | RunChanged
-    | SessionLaunched
-    | SessionDone
-    | RunFinished
-)
 Notice: TypeAlias = (
     SegmentFinished
     | JobRetried
@@ -216,6 +199,7 @@ Notice: TypeAlias = (
     | RunChanged
 )
 """What can be said in a few words."""
+Event: TypeAlias = RunStarted | JobFinished | Notice | SessionLaunched | SessionDone | RunFinished
 Observer: TypeAlias = Callable[[Event], None]
 
 
