@@ -21,6 +21,8 @@ from batchjobs.speech import (
 
 _KEY_VERSION = "batchjobs-key-1"
 _DERIVED_ID_HEX_DIGITS = 16
+BAD_ROW = "bad_row"
+"""The class of the failure of a row that cannot be run."""
 TOO_COSTLY = "too_costly"
 """The class of the failure of a job that would cost more than one may."""
 CONTENT_COLUMN = "recording_sha256"

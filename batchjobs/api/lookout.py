@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from batchjobs.checkpoint import Checkpoint, SourceRecord
-from batchjobs.jobs import Status
+from batchjobs.jobs import BAD_ROW, Status
 from batchjobs.manifest.intake import Found, Intake, KnownRow, NewRow, Unreadable, Unsettled
 from batchjobs.manifest.left_out import Cause, LeftOut, show_path, write_list
 from batchjobs.manifest.scan import leave
@@ -23,7 +23,6 @@ _PATIENCE_SECONDS: Final = 15 * 60.0
 """So long a file that cannot be read is taken for one that is still on its way."""
 _FILES_AT_ONCE: Final = 1_000
 """So many are looked into before a run of those that are new begins: the others wait for it."""
-_BAD_ROW: Final = "bad_row"
 
 Listing = Iterable[tuple[str, dict[str, State] | None]]
 
@@ -219,7 +218,7 @@ class Lookout:
         source = known.source or self._checkpoint.lookups.find_source(name)
         if record.error_code == RECORDING_CODE and source is not None:
             return self._intake.take_again(source)
-        if record.error_class == _BAD_ROW:
+        if record.error_class == BAD_ROW:
             self.is_anew = True
         return known
 

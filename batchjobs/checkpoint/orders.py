@@ -169,7 +169,8 @@ def _explain(
     connection: sqlite3.Connection, choice: Choice, ids: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Say which ids that were named no row has, and which rows do not go again."""
-    missing = [name for name in choice.ids if name not in set(ids)]
+    going = set(ids)
+    missing = [name for name in choice.ids if name not in going]
     query = "SELECT id FROM rows WHERE id IN (SELECT value FROM json_each(?))"
     known = {row[0] for row in connection.execute(query, (json.dumps(missing),))}
     return (

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from batchjobs.limits.waits import GrowingWait
+
 _FAILURES_IN_A_ROW: Final = 5
 _OUTAGES_KEPT: Final = 100
 _FIRST_PAUSE_SECONDS: Final = 1.0
@@ -18,7 +20,9 @@ class Breaker:
     def __init__(self) -> None:
         self._failures = 0
         self._streak_began_at = float("inf")
-        self._pause_seconds = 0.0
+        self._waits = GrowingWait(
+            first_seconds=_FIRST_PAUSE_SECONDS, factor=2, most_seconds=_LONGEST_PAUSE_SECONDS
+        )
         self._next_probe_at = float("-inf")
         self._outages: list[tuple[float, float]] = []
 
@@ -49,11 +53,9 @@ class Breaker:
         if not self.is_open:
             return False
         if not was_open:
-            self._pause_seconds = _FIRST_PAUSE_SECONDS
-            self._next_probe_at = now + self._pause_seconds
-        elif now >= self._next_probe_at:
-            self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0)
-            self._next_probe_at = now + self._pause_seconds
+            self._waits.reset()
+        if now >= self._next_probe_at:
+            self._next_probe_at = now + self._waits.next_seconds()
         return not was_open
 
     def add_contact(self, now: float, *, began_at: float) -> bool:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
 from batchjobs.checkpoint.checks import CheckedOutcome, CheckVerdict
-from batchjobs.jobs import TOO_COSTLY, Kind, Status
+from batchjobs.jobs import BAD_ROW, TOO_COSTLY, Kind, Status
 from batchjobs.planning.plan import Action
 from batchjobs.providers import Provider
 
@@ -111,7 +111,7 @@ def make_forecast(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> 
         sampled += 1
         bad += is_bad(outcome)
         speech_done += record.audio_seconds if row.kind == Kind.TTS else 0.0
-        if record.copied_from or record.error_class in {"bad_row", TOO_COSTLY}:
+        if record.copied_from or record.error_class in {BAD_ROW, TOO_COSTLY}:
             continue
         _learn(sample, row, record, provider)
         if provider is not None:

@@ -20,7 +20,7 @@ from batchjobs.errors import (
     SuspectError,
 )
 from batchjobs.formatting import duration, money, plural
-from batchjobs.jobs import TOO_COSTLY, Job, Segment
+from batchjobs.jobs import BAD_ROW, TOO_COSTLY, Job, Segment
 from batchjobs.limits import RetryBudget
 from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
@@ -99,7 +99,7 @@ class Worker:
         match ticket.step:
             case Refuse(bad=bad):
                 message = bad.describe(self._run.manifest)
-                await self._fail(ticket, Fail(error_class="bad_row", message=message))
+                await self._fail(ticket, Fail(error_class=BAD_ROW, message=message))
             case Decline():
                 await self._fail(ticket, self._decline(ticket))
             case Copy(job=job, has_waited=has_waited):
