@@ -147,7 +147,7 @@ class ListenSession:
         self._pending = bytearray()
         self._growth = Growth()
         self._text = self._final_text = ""
-        self._said_until = 0.0
+        self._said_until = self._speech_at = 0.0
         self._turns = 0
         self._quiet_seconds = 0.0
         self._final_at = 0.0
@@ -226,8 +226,9 @@ class ListenSession:
         self._pending += pcm
         step = round(_STEP_SECONDS * self._asked.sample_rate) * BYTES_PER_SAMPLE
         while len(self._pending) >= step:
-            await self._hear(bytes(self._pending[:step]))
+            first = bytes(self._pending[:step])
             del self._pending[:step]
+            await self._hear(first)
 
     async def _hear(self, pcm: bytes) -> None:
         """Let the engine hear more, and say what comes of it."""
@@ -245,6 +246,7 @@ class ListenSession:
             self._quiet_seconds = 0.0
             if not self._is_speaking:
                 self._is_speaking = True
+                self._speech_at = self._heard_seconds - len(samples) / self._asked.sample_rate
                 await self._say(SpeechStarted())
         else:
             self._quiet_seconds += len(samples) / self._asked.sample_rate
@@ -300,9 +302,9 @@ class ListenSession:
             await self._say(UtteranceEnd())
 
     def _time_words(self, words: list[str], ends: list[float]) -> tuple[HeardWord, ...]:
-        """Say when words were said; those that came at once share the time before they came."""
+        """Say when words were said; those that came at once share the sound before they came."""
         found: list[HeardWord] = []
-        begin = self._said_until
+        begin = max(self._said_until, self._speech_at)
         timed = zip(words, ends, strict=True)
         for end, group in itertools.groupby(timed, key=operator.itemgetter(1)):
             together = [word for word, _ in group]

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import pytest
@@ -86,6 +86,38 @@ async def test_silence_ends_a_turn() -> None:
     assert names[:3] == ["SpeechStarted", "Results", "UtteranceEnd"]
     assert messages[1]["speech_final"] is True
     assert messages[-1]["turn_count"] == 1
+
+
+class HastyEar:
+    """Understands all of a sentence at its first sound, sooner than anybody could say it."""
+
+    def start(self) -> Self:
+        """Begin a session."""
+        return self
+
+    def accept(self, pcm: bytes, _: int) -> str:
+        """Hear more."""
+        self.has_heard = getattr(self, "has_heard", False) or any(pcm)
+        return ARABIC if self.has_heard else ""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.75, 20.0])
+async def test_words_are_timed_in_the_sound_and_not_in_the_silence_before_it(
+    seconds: float,
+) -> None:
+    """However many there are, and however long that is."""
+    sound = b"\x00\x10" * RATE
+    async with place(recogniser=HastyEar()) as where, _listening(where) as connection:
+        await connection.send_message(bytes(2 * round(seconds * RATE)) + sound)
+        await connection.send_message(json.dumps({"type": "CloseStream"}))
+        messages, _, _ = await _rest(connection)
+    words = [word for each in messages if each["type"] == "Results" for word in each["words"]]
+    assert [each["word"] for each in words] == ARABIC.split()
+    assert words[0]["start"] >= seconds - 0.5  # what the engine hears at once
+    assert words[-1]["end"] <= seconds + 1.0
 
 
 async def test_what_an_engine_writes_close_up_is_lost_in_no_turn() -> None:
