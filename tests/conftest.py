@@ -17,6 +17,7 @@ from tests import tally
 from tests.clocks import PATIENCE_SECONDS, make_clock
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
 from tests.receivers import receiver  # noqa: F401  # likewise
+from tests.s3 import bucket, s3_server  # noqa: F401  # likewise
 from tests.shared_servers import SharedServers
 from tests.watch import Watch
 
