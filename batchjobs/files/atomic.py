@@ -2,11 +2,14 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, OutputError
 
+_NONE: Final[Mapping[Path, Path]] = MappingProxyType({})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CANNOT_CREATE = frozenset(
     {
@@ -111,11 +114,12 @@ def _create_part(part: Path) -> int:
     return os.open(part, flags, 0o666)
 
 
-def publish(targets: Iterable[Path]) -> None:
+def publish(targets: Iterable[Path], parts: Mapping[Path, Path] = _NONE) -> None:
     """Rename written parts onto their targets and sync the folders that hold them.
 
     Args:
         targets: As `path_inside` gave them, without symbolic links.
+        parts: Where the parts of those targets stand that have theirs elsewhere, by target.
 
     Raises:
         OutputError: A folder became a symbolic link meanwhile: nothing is written through it.
@@ -126,14 +130,16 @@ def publish(targets: Iterable[Path]) -> None:
         if folder.resolve() != folder:
             hint = "the run folder was tampered with"
             raise OutputError(f"{folder} has become a symbolic link", hint=hint)
-    _rename(places)
+    _rename(places, parts)
 
 
-def _rename(targets: Iterable[Path]) -> None:
+def _rename(targets: Iterable[Path], parts: Mapping[Path, Path] = _NONE) -> None:
     folders = set()
     for target in targets:
         try:
-            part_path(target).replace(target)
+            if part := parts.get(target):
+                make_folder(target.parent)
+            (part or part_path(target)).replace(target)
         except OSError as error:
             raise disk_error(error, target) from error
         folders.add(target.parent)

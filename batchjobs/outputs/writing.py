@@ -4,7 +4,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -17,7 +17,7 @@ from batchjobs.audio.encoding import write_pcm
 from batchjobs.checkpoint import FileRecord
 from batchjobs.errors import OutputError
 from batchjobs.files import run_folder
-from batchjobs.files.atomic import fill_part, write_part
+from batchjobs.files.atomic import fill_part, part_path, write_part
 from batchjobs.files.paths import PathEscapeError, plain_path_inside
 from batchjobs.jobs import Evidence, Side
 from batchjobs.transcripts import cues
@@ -35,10 +35,24 @@ class Written:
         targets: Where each will stand.
         files: What the checkpoint is to remember of each, the main one first.
         pcm_sha256: Of the samples, for audio.
+        parts: Where the files stand meanwhile, by target, if that is not beside their places.
     """
 
     targets: tuple[Path, ...]
     files: tuple[FileRecord, ...]
+    pcm_sha256: str = ""
+    parts: Mapping[Path, Path] = field(default_factory=dict)
+
+
+class Parts(msgspec.Struct, frozen=True, array_like=True):
+    """Files that another process has written and synced, for places that are not decided yet.
+
+    Attributes:
+        files: Their paths below the run folder and what is known of each, the main one first.
+        pcm_sha256: Of the samples, for audio.
+    """
+
+    files: tuple[FileRecord, ...] = ()
     pcm_sha256: str = ""
 
 
@@ -178,6 +192,44 @@ def write_samples(
     part = fill_part(target, write)
     file = FileRecord(path=output, bytes=part.stat().st_size, sha256=decoding.sha256_of(part))
     return Written(targets=(target,), files=(file,), pcm_sha256=digest.hexdigest())
+
+
+def to_parts(folder: Path, written: Written) -> Parts:
+    """Say where the files of a result stand, so that another process can publish them.
+
+    Args:
+        folder: The run folder.
+        written: The files.
+    """
+    root = _resolve_once(folder, "")
+    names = [str(part_path(target).relative_to(root)) for target in written.targets]
+    files = zip(written.files, names, strict=True)
+    return Parts(
+        files=tuple(replace(file, path=name) for file, name in files),
+        pcm_sha256=written.pcm_sha256,
+    )
+
+
+def claim_parts(folder: Path, output: str, parts: Parts) -> Written:
+    """Give the files that another process has written their places.
+
+    Args:
+        folder: The run folder.
+        output: The result's path below it.
+        parts: The files.
+
+    Raises:
+        OutputError: A link leads out of the folder.
+    """
+    targets, files, sources = [], [], {}
+    for file, path in zip(parts.files, run_folder.files_of_result(output), strict=True):
+        target = find_target(folder, path)
+        targets.append(target)
+        files.append(replace(file, path=path))
+        sources[target] = find_target(folder, file.path)
+    return Written(
+        targets=tuple(targets), files=tuple(files), pcm_sha256=parts.pcm_sha256, parts=sources
+    )
 
 
 def find_target(folder: Path, output: str) -> Path:

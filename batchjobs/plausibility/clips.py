@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
 from batchjobs import text
@@ -30,6 +32,8 @@ marked the end: what is left to doubt is that it lost a part, and of texts of si
 is foreseen well."""
 _MARKED: Final = frozenset({Ending.DRAINED, Ending.WHOLE_BODY})
 """Endings where that is all that is left to doubt."""
+_HEARD_TO_THE_END: Final = _MARKED | {Ending.CLOSED_BY_SERVER}
+"""Endings after which it matters how the audio ends."""
 _SHORT_RATIO: Final = math.log(1.12)
 """So much less than expected is never doubted, however alike a voice's clips are."""
 _LONG_DEVIATIONS: Final = 7.0
@@ -119,6 +123,101 @@ class SpeechRates:
         return SpeechJudge(spoken=spoken, speed=speed, voice=known)
 
 
+class Sound(Protocol):
+    """What a judge has to know of audio that has ended."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no sample is other than zero."""
+
+    @property
+    def seconds(self) -> float:
+        """From the first sound to the last: services put any silence around it."""
+
+    @property
+    def is_abrupt(self) -> bool:
+        """Whether it ends in mid-sound."""
+
+
+class ReceivedSound:
+    """Measures audio as far as a judge asks for it.
+
+    Args:
+        pcm: 16-bit mono samples, wherever they are: what is in no memory is not read.
+        sample_rate: In hertz.
+    """
+
+    def __init__(self, pcm: ReceivedAudio, sample_rate: int) -> None:
+        self._pcm = pcm
+        self._sample_rate = sample_rate
+
+    @cached_property
+    def is_silent(self) -> bool:
+        """Whether no sample is other than zero."""
+        return not self._pcm.moved_sound and samples.is_silent(self._pcm.rest)
+
+    @cached_property
+    def seconds(self) -> float:
+        """From the first sound to the last."""
+        return _measure_seconds(self._pcm, self._sample_rate)
+
+    @cached_property
+    def is_abrupt(self) -> bool:
+        """Whether it ends in mid-sound."""
+        return _has_abrupt_end(self._pcm, self._sample_rate)
+
+
+class MeasuredSound(msgspec.Struct, frozen=True, array_like=True):
+    """The same, of audio that is somewhere else.
+
+    Attributes:
+        is_silent: Whether no sample is other than zero.
+        seconds: From the first sound to the last.
+        is_abrupt: Whether it ends in mid-sound, if a judge may ask for that.
+    """
+
+    is_silent: bool
+    seconds: float
+    is_abrupt: bool
+
+
+def measure_sound(pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> MeasuredSound:
+    """Measure what a judge elsewhere has to know.
+
+    Args:
+        pcm: 16-bit mono samples.
+        sample_rate: In hertz.
+        ending: What showed the end: only after some does it matter how the audio ends.
+    """
+    sound = ReceivedSound(pcm, sample_rate)
+    if sound.is_silent:
+        return MeasuredSound(is_silent=True, seconds=0.0, is_abrupt=False)
+    is_abrupt = ending in _HEARD_TO_THE_END and sound.is_abrupt
+    return MeasuredSound(is_silent=False, seconds=sound.seconds, is_abrupt=is_abrupt)
+
+
+def minimum_seconds(spoken: str, speed: float) -> float:
+    """Give the least length that can be all of a text.
+
+    Args:
+        spoken: The text.
+        speed: The asked speed.
+    """
+    return _least_letters(spoken) / (_FASTEST_LETTERS_PER_SECOND * speed)
+
+
+def is_ample(pcm: ReceivedAudio, sample_rate: int, ample_seconds: float) -> bool:
+    """Say whether a short silence after this audio may mean the end.
+
+    Args:
+        pcm: 16-bit mono samples.
+        sample_rate: In hertz.
+        ample_seconds: `SpeechJudge.ample_seconds`.
+    """
+    is_much = _measure_seconds(pcm, sample_rate) >= ample_seconds
+    return is_much and not _has_abrupt_end(pcm, sample_rate)
+
+
 class SpeechJudge:
     """Judges the audio of one text.
 
@@ -131,8 +230,7 @@ class SpeechJudge:
     def __init__(self, *, spoken: str, speed: float, voice: _Voice) -> None:
         self._sounds = text.count_sounds(spoken)
         self._letters = text.speech_weight(spoken)
-        digits = sum(map(str.isdecimal, spoken))
-        self._least_letters = self._letters - digits * (_DIGIT_LETTERS - 1.0)
+        self._least_letters = _least_letters(spoken)
         self._speed = speed
         self._voice = voice
 
@@ -141,19 +239,22 @@ class SpeechJudge:
         """The least length that can be all of the text."""
         return self._least_letters / (_FASTEST_LETTERS_PER_SECOND * self._speed)
 
-    def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
-        """Say whether a short silence after this audio may mean the end.
+    @property
+    def ample_seconds(self) -> float:
+        """So much audio is about what the voice takes for such a text; infinity if that is not known.
 
-        Not in mid-sound, and not before there is about as much as the voice takes for such a text:
-        what a service that pauses would still send is then little, and most pauses are noticed as
-        such, because they come earlier.
+        What a service that pauses would still send after it is little, and most pauses are noticed
+        as such, because they come earlier.
         """
         if not self._voice.pace.is_known:
-            return False
+            return math.inf
         expected = self._voice.pace.predict(self._sounds, speed=self._speed)
-        is_much = _measure_seconds(pcm, sample_rate) >= expected.seconds
-        is_certain = expected.deviation <= _AMPLE_DEVIATION
-        return is_certain and is_much and not _has_abrupt_end(pcm, sample_rate)
+        return expected.seconds if expected.deviation <= _AMPLE_DEVIATION else math.inf
+
+    def is_ample(self, pcm: ReceivedAudio, sample_rate: int) -> bool:
+        """Say whether a short silence after this audio may mean the end, and is not in mid-sound."""
+        ample_seconds = self.ample_seconds
+        return ample_seconds < math.inf and is_ample(pcm, sample_rate, ample_seconds)
 
     def verdict(self, pcm: ReceivedAudio, sample_rate: int, ending: Ending) -> Verdict:
         """Judge whether audio is complete, and learn from it.
@@ -163,10 +264,19 @@ class SpeechJudge:
             sample_rate: In hertz.
             ending: What showed the end; a mere close is trusted less.
         """
-        if not pcm.moved_sound and samples.is_silent(pcm.rest):
+        return self.judge(ReceivedSound(pcm, sample_rate), ending)
+
+    def judge(self, sound: Sound, ending: Ending) -> Verdict:
+        """Judge by what was measured of the audio, and learn from it.
+
+        Args:
+            sound: What is known of it.
+            ending: What showed the end.
+        """
+        if sound.is_silent:
             silent = Doubt(sign=Sign.SILENT, message="the audio is silent throughout")
             return Verdict(doubts=(silent,))
-        seconds = _measure_seconds(pcm, sample_rate)
+        seconds = sound.seconds
         expected = self._voice.pace.predict(self._sounds, speed=self._speed)
         doubt = self._doubt_length(seconds, expected, ending)
         support = self._describe_pace(expected)
@@ -175,7 +285,7 @@ class SpeechJudge:
         # A close may be a dropped connection, or a part may be lost: how the audio ends tells, too.
         is_mere = ending is Ending.CLOSED_BY_SERVER
         may_be_cut = doubt is None and (is_mere or (ending in _MARKED and is_hurried))
-        is_cut = may_be_cut and _has_abrupt_end(pcm, sample_rate)
+        is_cut = may_be_cut and sound.is_abrupt
         is_hurried = is_hurried and is_cut
         if ending is not Ending.STOPPED:
             self._learn(seconds, expected, is_doubted=doubt is not None or is_hurried)
@@ -248,6 +358,11 @@ class SpeechJudge:
         if ratio > max(_LONG_DEVIATIONS * expected.deviation, _LONG_RATIO):
             return _doubt(Sign.LONG, shown, seconds, expected.seconds)
         return None
+
+
+def _least_letters(spoken: str) -> float:
+    digits = sum(map(str.isdecimal, spoken))
+    return text.speech_weight(spoken) - digits * (_DIGIT_LETTERS - 1.0)
 
 
 def _measure_seconds(pcm: ReceivedAudio, sample_rate: int) -> float:

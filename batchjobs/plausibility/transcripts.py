@@ -6,6 +6,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,17 +63,29 @@ class TranscriptRates:
         return TranscriptJudge(rates)
 
 
-class TranscriptJudge:
-    """Judges one session's transcript.
+class MeasuredSpeech(msgspec.Struct, frozen=True, array_like=True):
+    """What a judge has to know of a recording's sound.
 
-    It holds 8 bytes for every 32 ms of audio.
-
-    Args:
-        rates: Logarithms of letters a second, as known so far; this session's is added.
+    Attributes:
+        seconds: Of sound that can be speech.
+        start_seconds: Where the first of it begins.
+        end_seconds: Where the last of it ends.
+        silences: Where there is none, in seconds: (begin, end).
     """
 
-    def __init__(self, rates: deque[float]) -> None:
-        self._rates = rates
+    seconds: float
+    start_seconds: float
+    end_seconds: float
+    silences: tuple[tuple[float, float], ...]
+
+
+class SpeechMeter:
+    """Measures the sound of one session's recording as it is sent.
+
+    It holds 8 bytes for every 32 ms of audio.
+    """
+
+    def __init__(self) -> None:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._powers: list[NDArray[np.float32]] = []
@@ -96,30 +109,17 @@ class TranscriptJudge:
         self._powers.append(power)
         self._colours.append(_measure_colours(samples, power))
 
-    def verdict(self, text_heard: str) -> Verdict:
-        """Judge a transcript of all that was heard, and learn from it; say where nothing is said."""
+    def measure(self) -> MeasuredSpeech:
+        """Measure all that was heard."""
         speech = self._find_speech()
-        return replace(self._judge(text_heard, speech), silences=find_silences(speech))
-
-    def _judge(self, text_heard: str, speech: NDArray[np.bool_]) -> Verdict:
         sounding = self._find_sounding(speech)
-        seconds = len(sounding) * FRAME_SECONDS
-        letters = text.speech_weight(text_heard)
-        if seconds <= _LEAST_SECONDS:
-            shown = f"{seconds:.1f} s of sound that can be speech"
-            return Verdict(support=() if letters else (shown,))
-        span = (float(sounding[0] * FRAME_SECONDS), float((sounding[-1] + 1) * FRAME_SECONDS))
-        if not letters:
-            message = f"no words for {seconds:.1f} s of sound that can be speech"
-            return _doubt(Sign.UNHEARD, message, 1.0, span)
-        expected = self._expect_letters(letters, seconds)
-        if expected:
-            message = (
-                f"{letters:.0f} letters for {seconds:.1f} s of sound that can be speech, "
-                f"where this run has heard about {expected:.0f}"
-            )
-            return _doubt(Sign.FEW_WORDS, message, 1.0 - letters / expected, span)
-        return Verdict(support=(f"{letters:.0f} letters for {seconds:.1f} s of sound",))
+        start, end = (sounding[0], sounding[-1] + 1) if len(sounding) else (0, 0)
+        return MeasuredSpeech(
+            seconds=len(sounding) * FRAME_SECONDS,
+            start_seconds=float(start * FRAME_SECONDS),
+            end_seconds=float(end * FRAME_SECONDS),
+            silences=find_silences(speech),
+        )
 
     def _find_speech(self) -> NDArray[np.bool_]:
         """Find the frames that are louder than the noise."""
@@ -139,6 +139,49 @@ class TranscriptJudge:
         groups = np.array_split(loud, max(1, len(loud) // _GROUP_FRAMES))
         changing = [group for group in groups if _measure_change(colours[group]) >= _LEAST_CHANGE]
         return np.concatenate([loud[:0], *changing])
+
+
+class TranscriptJudge:
+    """Judges one session's transcript.
+
+    Args:
+        rates: Logarithms of letters a second, as known so far; this session's is added.
+    """
+
+    def __init__(self, rates: deque[float]) -> None:
+        self._rates = rates
+        self._meter = SpeechMeter()
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the next 16 kHz mono samples that are sent."""
+        self._meter.hear(pcm)
+
+    def verdict(self, text_heard: str) -> Verdict:
+        """Judge a transcript of all that was heard, and learn from it; say where nothing is said."""
+        return self.judge(text_heard, self._meter.measure())
+
+    def judge(self, text_heard: str, speech: MeasuredSpeech) -> Verdict:
+        """Judge a transcript by what was measured of the recording, and learn from it."""
+        return replace(self._judge(text_heard, speech), silences=speech.silences)
+
+    def _judge(self, text_heard: str, speech: MeasuredSpeech) -> Verdict:
+        seconds = speech.seconds
+        letters = text.speech_weight(text_heard)
+        if seconds <= _LEAST_SECONDS:
+            shown = f"{seconds:.1f} s of sound that can be speech"
+            return Verdict(support=() if letters else (shown,))
+        span = (speech.start_seconds, speech.end_seconds)
+        if not letters:
+            message = f"no words for {seconds:.1f} s of sound that can be speech"
+            return _doubt(Sign.UNHEARD, message, 1.0, span)
+        expected = self._expect_letters(letters, seconds)
+        if expected:
+            message = (
+                f"{letters:.0f} letters for {seconds:.1f} s of sound that can be speech, "
+                f"where this run has heard about {expected:.0f}"
+            )
+            return _doubt(Sign.FEW_WORDS, message, 1.0 - letters / expected, span)
+        return Verdict(support=(f"{letters:.0f} letters for {seconds:.1f} s of sound",))
 
     def _expect_letters(self, letters: float, seconds: float) -> float:
         """Give how many letters were to be expected, if there are far too few; else 0.

@@ -11,7 +11,8 @@ from batchjobs.errors import BatchjobsError, SessionError
 from batchjobs.jobs import Ending, Evidence
 from batchjobs.progress import Observer, SessionDone, SessionLaunched
 from batchjobs.runner.recorder import Recorder
-from batchjobs.runner.service import Service, Session, Slot
+from batchjobs.runner.service import Service, Slot
+from batchjobs.runner.sessions import Session
 from batchjobs.runner.tickets import Ticket
 
 

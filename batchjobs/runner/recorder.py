@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -39,6 +40,7 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     record: JobRecord | None
     changes: SegmentChanges | None
     targets: Sequence[Path]
+    parts: Mapping[Path, Path]
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +122,8 @@ class Recorder:
         contents = [entry.content for entry in group]
         starts = [content for content in contents if isinstance(content, _Start)]
         outcomes = [content for content in contents if isinstance(content, _Outcome)]
-        publish(target for outcome in outcomes for target in outcome.targets)
+        parts = {target: part for outcome in outcomes for target, part in outcome.parts.items()}
+        publish((target for outcome in outcomes for target in outcome.targets), parts)
         numbers = self._checkpoint.commit(
             starts=[starting.start for starting in starts],
             ends=[outcome.end for outcome in outcomes if outcome.end is not None],
@@ -153,6 +156,7 @@ class Recorder:
         record: JobRecord | None = None,
         changes: SegmentChanges | None = None,
         targets: Sequence[Path] = (),
+        parts: Mapping[Path, Path] = MappingProxyType({}),
     ) -> Awaitable[None]:
         """Make the end of an attempt, and with it maybe a job's outcome, durable.
 
@@ -164,11 +168,14 @@ class Recorder:
             record: What became of the job, if that is decided.
             changes: What became of segments of long jobs.
             targets: Places of its files, which stand beside them.
+            parts: Where those stand that do not.
 
         Returns:
             An awaitable: done once it is durable, or raises a BatchjobsError if the disk failed.
         """
-        return self._put(_Outcome(end=end, record=record, changes=changes, targets=targets))
+        return self._put(
+            _Outcome(end=end, record=record, changes=changes, targets=targets, parts=parts)
+        )
 
     def carry_out(self, write: Callable[[], None]) -> Awaitable[None]:
         """Write something else, in its turn.

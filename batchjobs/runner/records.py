@@ -10,7 +10,7 @@ from batchjobs.jobs import Doubt, Kind, Status
 from batchjobs.outputs import suspects
 from batchjobs.protocol.stt import SttResult
 from batchjobs.runner.reactions import Fail
-from batchjobs.runner.service import Result
+from batchjobs.runner.sessions import Result
 from batchjobs.runner.tickets import Ticket
 
 

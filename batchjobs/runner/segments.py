@@ -15,7 +15,7 @@ from batchjobs.progress import SegmentFinished
 from batchjobs.protocol.stt import SttResult
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.reactions import Fail
-from batchjobs.runner.service import Result
+from batchjobs.runner.sessions import Result, SpeechElsewhere, frames_of
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob, Ticket
 
@@ -101,8 +101,8 @@ async def _settle(
         jobs=tuple(job.ticket.row.id for job in jobs),
         left_files=tuple(left),
     )
-    targets = written.targets if written is not None else ()
-    await run.recorder.finish(end=end, changes=changes, targets=targets)
+    targets, parts = ((), {}) if written is None else (written.targets, written.parts)
+    await run.recorder.finish(end=end, changes=changes, targets=targets, parts=parts)
     if not record.path and is_last:  # a transcript: what was to be sent is sent
         left = [run_folder.segment_path(record.key)]
     remove_segments(run.checkpoint.folder, left)
@@ -159,16 +159,22 @@ async def _write(
     path = run_folder.segment_path(ticket.key)
     if kept is not None and kept.path == path:
         path = run_folder.segment_path(ticket.key, 2)
-    write = functools.partial(
-        writing.write_speech, run.checkpoint.folder, path, result.pcm, result.sample_rate
-    )
-    written = await trio.to_thread.run_sync(write, limiter=run.disk)
+    folder = run.checkpoint.folder
+    if isinstance(result, SpeechElsewhere):
+        if result.error is not None:
+            raise result.error
+        written = writing.claim_parts(folder, path, result.parts)
+    else:
+        write = functools.partial(
+            writing.write_speech, folder, path, result.pcm, result.sample_rate
+        )
+        written = await trio.to_thread.run_sync(write, limiter=run.disk)
     file = written.files[0]
     record = replace(
         record,
         path=file.path,
         bytes=file.bytes,
-        frames=len(result.pcm) // 2,
+        frames=frames_of(result),
         sample_rate=result.sample_rate,
         pcm_sha256=written.pcm_sha256,
     )

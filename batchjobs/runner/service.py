@@ -3,12 +3,10 @@
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, Self
 
 import trio
 
-from batchjobs import text
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.errors import SessionError
 from batchjobs.jobs import Kind, Segment
@@ -23,26 +21,19 @@ from batchjobs.limits import (
     SettleTime,
 )
 from batchjobs.options import Options
-from batchjobs.plausibility.clips import SpeechRates
-from batchjobs.plausibility.transcripts import TranscriptRates
+from batchjobs.plausibility.clips import SpeechJudge, SpeechRates
+from batchjobs.plausibility.transcripts import TranscriptJudge, TranscriptRates
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import SttResult
-from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.reactions import Contact, ServiceFacts, find_contact
+from batchjobs.runner.sessions import Asked, Elsewhere, Result, Session
 from batchjobs.session import (
     ConnectionPool,
     Endpoint,
     HttpLine,
-    HttpTtsSession,
-    SttSession,
-    TtsSession,
-    chunk_seconds_of,
-    recording_chunks,
-    to_heard,
+    hear_segment,
+    speak_segment,
 )
-
-Session = TtsSession | HttpTtsSession | SttSession
-Result = TtsResult[ReceivedAudio] | SttResult
 
 _logger = logging.getLogger(__name__)
 _AUTO_INITIAL: Final = 4
@@ -96,6 +87,7 @@ class Service:
         budget: What the run may spend.
         tell: Called with an event when the service is lost, is back, or has too little room.
         notify: Called when another session may be able to start.
+        elsewhere: Makes sessions that other processes run; None to run them here.
     """
 
     def __init__(
@@ -106,6 +98,7 @@ class Service:
         budget: Budget,
         tell: Observer,
         notify: Callable[[], None],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         provider = endpoint.provider
         asked = self._choose_concurrency(endpoint, options)
@@ -120,6 +113,7 @@ class Service:
         self._budget = budget
         self._tell = tell
         self._notify = notify
+        self._elsewhere = elsewhere
         self._is_adaptive = not asked
         self._tts_rates = SpeechRates()
         self._stt_rates = TranscriptRates()
@@ -217,43 +211,59 @@ class Service:
             return False
         return self._active + waiting < self._limit.room(trio.current_time())
 
-    def make_session(self, segment: Segment, audio: ReceivedAudio) -> Session:
-        """Make a session, which is yet to be run.
+    def make_session(self, segment: Segment, audio: ReceivedAudio, output: str) -> Session:
+        """Make a session, which is yet to be run: here, or elsewhere.
 
         Args:
             segment: What it is asked to do.
-            audio: Where the audio goes that it receives.
+            audio: Where the audio goes that it receives here.
+            output: The result's path below the run folder; empty if nothing of it is written.
         """
-        provider = self.endpoint.provider
         if segment.kind is Kind.STT:
-            return SttSession(
+            heard = self._stt_rates.make_judge(self.endpoint.provider.stt_model)
+            settle_seconds = self.settle.next_seconds()
+            if self._elsewhere is not None:
+                asked = self._ask(segment, output, settle_seconds, heard)
+                return self._elsewhere.make_session(asked)
+            return hear_segment(
                 self.endpoint,
-                chunks=recording_chunks(
-                    Path(segment.audio), chunk_seconds_of(provider), to_heard(segment.hearing)
-                ),
+                segment,
+                judge=heard,
+                settle_seconds=settle_seconds,
                 pool=self.pool,
                 on_proven=self.prove,
-                settle_seconds=self.settle.next_seconds(),
-                judge=self._stt_rates.make_judge(provider.stt_model),
-                hotwords=segment.hotwords,
             )
         speech = segment.speech
         assert speech is not None
         voice = "/".join(filter(None, (speech.model_id, speech.voice_id, speech.dialect)))
         judge = self._tts_rates.make_judge(voice=voice, spoken=segment.text, speed=speech.speed)
-        if self.http is not None:
-            return HttpTtsSession(
-                self.http, segment, judge=judge, on_proven=self.prove, audio=audio
-            )
-        return TtsSession(
-            self.endpoint,
+        if self._elsewhere is not None:
+            asked = self._ask(segment, output, self.quiet.seconds, judge)
+            return self._elsewhere.make_session(asked)
+        return speak_segment(
+            self.http or self.endpoint,
             segment,
-            texts=text.split_messages(segment.text),
             judge=judge,
-            pool=self.pool,
-            on_proven=self.prove,
             audio=audio,
             quiet_seconds=self.quiet.seconds,
+            pool=self.pool,
+            on_proven=self.prove,
+        )
+
+    def _ask(
+        self,
+        segment: Segment,
+        output: str,
+        wait_seconds: float,
+        judge: SpeechJudge | TranscriptJudge,
+    ) -> Asked:
+        return Asked(
+            provider=self.name,
+            segment=segment,
+            output=output,
+            wait_seconds=wait_seconds,
+            judge=judge,
+            on_proven=self.prove,
         )
 
     def rest_pool(self) -> None:
@@ -347,7 +357,7 @@ class Service:
             now: The time.
         """
         self._limit.add_success()
-        if isinstance(result, TtsResult):
+        if not isinstance(result, SttResult):
             self.quiet.add_session(result.evidence.longest_gap_seconds)
             has_drifted = self._is_adaptive and self._drift.add(
                 result.evidence.first_result_seconds
@@ -365,9 +375,9 @@ class Service:
                 self.settle.taken_sooner,
             )
 
-    def doubt(self, session: Session) -> None:
+    def doubt(self, kind: Kind) -> None:
         """Forget what was learnt of the ends of such sessions: a result is suspect."""
-        (self.settle if isinstance(session, SttSession) else self.quiet).doubt()
+        (self.settle if kind is Kind.STT else self.quiet).doubt()
 
     def count_mute(self, key: str, *, has_spoken: bool) -> None:
         """Count a text with words that it took and left without any audio.

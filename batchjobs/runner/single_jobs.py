@@ -10,11 +10,17 @@ from batchjobs.checkpoint import AttemptEnd, JobRecord, Row
 from batchjobs.jobs import sum_severity
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Written
+from batchjobs.protocol.stt import SttResult
 from batchjobs.protocol.tts_audio import TtsResult
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.reactions import Fail
 from batchjobs.runner.records import begin_record, to_failure, to_suspect
-from batchjobs.runner.service import Result
+from batchjobs.runner.sessions import (
+    Result,
+    SpeechElsewhere,
+    TranscriptElsewhere,
+    frames_of,
+)
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Ticket
 from batchjobs.transcripts import joining
@@ -44,9 +50,11 @@ async def keep(
     ticket = attempt.ticket
     written = await _write(run, ticket.row, ticket.row.output, result)
     record = _make_record(ticket, result, written, output=ticket.row.output)
-    if not isinstance(result, TtsResult) and not result.text.strip():
+    if isinstance(result, SttResult) and not result.text.strip():
         record = replace(record, error_class="no_speech")
-    durable = run.recorder.finish(end=end, record=record, targets=written.targets)
+    durable = run.recorder.finish(
+        end=end, record=record, targets=written.targets, parts=written.parts
+    )
     # The next session may begin: it opens once this is durable, so a kill loses no more.
     attempt.slot.let_go()
     await durable
@@ -57,7 +65,7 @@ async def _keep_in_doubt(
     run: RunState, attempt: Attempt, result: Result, end: AttemptEnd, *, is_last: bool
 ) -> JobRecord:
     ticket = attempt.ticket
-    kept, targets = _find_kept(ticket), tuple[Path, ...]()
+    kept, written = _find_kept(ticket), Written(targets=(), files=())
     # An MP3 that is kept is of no use to a row that asks for a WAV by now.
     is_of_use = kept is not None and kept.can_become(ticket.row.output)
     if kept and is_of_use and sum_severity(kept.doubts) <= sum_severity(result.doubts):
@@ -66,12 +74,11 @@ async def _keep_in_doubt(
     else:
         place = await run.reserve_place(ticket.row)
         written = await _write(run, ticket.row, place, result)
-        targets = written.targets
         record = _make_record(ticket, result, written, output=place)
         record = to_suspect(record, result.doubts, result.support)
         end = replace(end, replaces_kept=True)
     record = _count(record, ticket, is_passing=not is_last)
-    await run.recorder.finish(end=end, record=record, targets=targets)
+    await run.recorder.finish(end=end, record=record, targets=written.targets, parts=written.parts)
     ticket.kept = record
     return record
 
@@ -100,6 +107,10 @@ async def fail(run: RunState, ticket: Ticket, failure: Fail, *, last: Ticket) ->
 
 async def _write(run: RunState, row: Row, output: str, result: Result) -> Written:
     folder = run.checkpoint.folder
+    if isinstance(result, SpeechElsewhere | TranscriptElsewhere):
+        if result.error is not None:
+            raise result.error
+        return writing.claim_parts(folder, output, result.parts)
 
     def write() -> Written:
         if isinstance(result, TtsResult):
@@ -157,12 +168,12 @@ def _count(record: JobRecord, ticket: Ticket, *, is_passing: bool) -> JobRecord:
 def _make_record(ticket: Ticket, result: Result, written: Written, *, output: str) -> JobRecord:
     evidence = result.evidence
     record = replace(begin_record(ticket), output=output, files=written.files, evidence=evidence)
-    if isinstance(result, TtsResult):
-        return replace(
-            record,
-            sample_rate=result.sample_rate,
-            frames=len(result.pcm) // 2,
-            pcm_sha256=written.pcm_sha256,
-            audio_seconds=evidence.received_audio_seconds,
-        )
-    return replace(record, text=result.text, audio_seconds=evidence.sent_audio_seconds)
+    if isinstance(result, SttResult):
+        return replace(record, text=result.text, audio_seconds=evidence.sent_audio_seconds)
+    return replace(
+        record,
+        sample_rate=result.sample_rate,
+        frames=frames_of(result),
+        pcm_sha256=written.pcm_sha256,
+        audio_seconds=evidence.received_audio_seconds,
+    )

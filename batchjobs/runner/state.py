@@ -34,6 +34,7 @@ from batchjobs.runner.attempts import OpenAttempts
 from batchjobs.runner.queue import TicketQueue
 from batchjobs.runner.recorder import Recorder
 from batchjobs.runner.service import Service
+from batchjobs.runner.sessions import Elsewhere
 from batchjobs.runner.spool import AudioSpool
 from batchjobs.runner.thread_batches import ThreadBatches
 from batchjobs.runner.wanted import WantedSegments
@@ -67,9 +68,10 @@ class RunState:
         budget: What may be spent, with what has been; None for no limit.
         random_source: For the jitter of retries.
         providers: By name, for the prices of what is not bought.
+        elsewhere: Makes sessions that other processes run; None to run them here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a run is given, in one place
         self,
         checkpoint: Checkpoint,
         *,
@@ -80,6 +82,7 @@ class RunState:
         budget: Budget | None = None,
         random_source: random.Random | None = None,
         providers: Mapping[str, Provider] = MappingProxyType({}),
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.providers = providers
@@ -99,6 +102,7 @@ class RunState:
                 budget=self.budget,
                 tell=self.tell,
                 notify=self.queue.notify,
+                elsewhere=elsewhere,
             )
             for name, endpoint in endpoints.items()
         }

@@ -19,8 +19,9 @@ from batchjobs.errors import (
     SessionError,
     SuspectError,
 )
+from batchjobs.files import run_folder
 from batchjobs.formatting import duration, money, plural
-from batchjobs.jobs import BAD_ROW, TOO_COSTLY, Job, Segment
+from batchjobs.jobs import BAD_ROW, TOO_COSTLY, Job, Kind, Segment
 from batchjobs.limits import RetryBudget
 from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
@@ -43,7 +44,8 @@ from batchjobs.runner.reactions import (
 )
 from batchjobs.runner.records import describe_doubts, is_as_before
 from batchjobs.runner.reuse import Reuse
-from batchjobs.runner.service import Result, Service, Slot
+from batchjobs.runner.service import Service, Slot
+from batchjobs.runner.sessions import Result
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Assemble, Buy, Copy, Cut, Decline, LongJob, Refuse, Ticket
 from batchjobs.session import RECORDING_CODE
@@ -123,7 +125,7 @@ class Worker:
             return
         ticket.tries = ticket.tries.begin()
         with run.spool.open_buffer(ticket.key) as audio:
-            session = service.make_session(buy.segment, audio)
+            session = service.make_session(buy.segment, audio, _output_of(ticket, buy))
             attempt = Attempt(ticket=ticket, service=service, session=session, slot=slot)
             await run.attempts.begin(attempt)
             try:
@@ -144,7 +146,7 @@ class Worker:
         """Write down that an attempt failed, learn from that, and react."""
         service = attempt.service
         if isinstance(error, SuspectError):  # nothing of it can be kept
-            service.doubt(attempt.session)
+            service.doubt(buy.segment.kind)
         await self._run.attempts.end(attempt, error.label, error)
         if isinstance(error, MuteError):
             await self._count_mute(buy.segment, service)
@@ -213,7 +215,7 @@ class Worker:
             service.learn_result(result, began_at=attempt.began_at, now=trio.current_time())
             self._internal_alike.clear()
             return
-        service.doubt(attempt.session)
+        service.doubt(buy.segment.kind)
         error = SuspectError(describe_doubts(result.doubts))
         end = attempt.to_end("kept", error)
         decision = self._react(attempt, error, is_as_before=is_as_before(ticket.kept, result))
@@ -353,3 +355,10 @@ class Worker:
             await self._fail(ticket, Fail(error_class="internal", message=shown))
         except BatchjobsError as disk_error:
             run.stop(disk_error)
+
+
+def _output_of(ticket: Ticket, buy: Buy) -> str:
+    """Give the path of what a session's result is written to; empty for the transcript of a part."""
+    if not buy.is_part:
+        return ticket.row.output
+    return "" if buy.segment.kind is Kind.STT else run_folder.segment_path(ticket.key)

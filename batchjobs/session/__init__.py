@@ -6,6 +6,7 @@ from batchjobs.session.error_map import CONNECTION_CODE
 from batchjobs.session.http_line import HttpLine, require_http
 from batchjobs.session.http_tts import HttpTtsSession
 from batchjobs.session.pool import ConnectionPool
+from batchjobs.session.segments import hear_segment, speak_segment
 from batchjobs.session.stt import (
     RECORDING_CODE,
     SttSession,
@@ -27,7 +28,9 @@ __all__ = [
     "TtsSession",
     "chunk_seconds_of",
     "dial_tcp",
+    "hear_segment",
     "recording_chunks",
     "require_http",
+    "speak_segment",
     "to_heard",
 ]
