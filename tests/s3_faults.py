@@ -38,7 +38,7 @@ class Act(enum.Enum):
     DROP_AFTER = "let the request be done, and close the connection without an answer"
     CUT = "close the connection in the middle of the answer's body"
     ANSWER = "answer with `status`; the request never arrives"
-    CALL = "call `hook`, then go on: something happens at this very moment"
+    CALL = "call `hook` and go on: something happens at this very moment"
     DELAY = "go on after `seconds`"
 
 
@@ -54,7 +54,7 @@ class Fault:
         target: Only to requests whose decoded path and query has this regular expression in it.
         status: What `Act.ANSWER` answers with.
         seconds: How long `Act.DELAY` waits.
-        hook: What `Act.CALL` calls, in the proxy's thread.
+        hook: Called in the proxy's thread before anything is done.
     """
 
     act: Act
@@ -160,7 +160,7 @@ class FaultProxy:
         self.requests.append(seen)
         fault = self._find_fault(seen)
         act = fault.act if fault else None
-        if fault and act is Act.CALL:
+        if fault:
             fault.hook()
         if fault and act is Act.DELAY:
             await trio.sleep(fault.seconds)

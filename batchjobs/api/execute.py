@@ -80,6 +80,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             observe=run.observe,
             providers=request.providers,
         )
+        state.files = request.files
         runner = Runner(state, beside=lambda: _go_beside(run, control))
         control = Control(
             state,

@@ -1,11 +1,13 @@
 """Whose finished work a folder holds: what would replace it by mistake is refused."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import UsageError
+from batchjobs.files.address import Address
 from batchjobs.formatting import GIVEN_ROWS, plural
 from batchjobs.jobs import Kind
 from batchjobs.planning.intact import is_intact
@@ -40,7 +42,7 @@ def refuse_replacing(request: Request, checkpoint: Checkpoint, plan: Plan) -> No
     other = Path(settings.get("manifest_path", ""))
     if request.options.replace or not checkpoint.has_begun():
         return
-    if _is_same(request, other, Path(settings.get("folder", ""))):
+    if _is_same(request, settings):
         return
     loss = _loss(checkpoint, plan, is_other_there=other.is_file())
     if loss:
@@ -73,13 +75,16 @@ def _superseded_error(one: Superseded) -> UsageError:
     )
 
 
-def _is_same(request: Request, other: Path, folder: Path) -> bool:
+def _is_same(request: Request, settings: Mapping[str, str]) -> bool:
     """Whether the manifest is the one that was run last, in the folder that the run had then.
 
     Also by another way to its file, and where both were moved or copied to another place together.
     """
+    if isinstance(request.source, Address):
+        return str(request.source) == settings.get("manifest_path")
     if not isinstance(request.source, Path):
         return False
+    other, folder = Path(settings.get("manifest_path", "")), Path(settings.get("folder", ""))
     here, there = request.folder.absolute(), request.source.absolute()
     if folder != Path() and os.path.relpath(there, here) == os.path.relpath(other, folder):
         return True

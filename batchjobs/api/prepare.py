@@ -5,7 +5,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from batchjobs import config, manifest
 from batchjobs.api.budget import advise_on_limits, check_budget, encode_limits
 from batchjobs.api.glossary import read_terms
 from batchjobs.api.ownership import refuse_replacing
-from batchjobs.api.request import Request, input_root, path_of
+from batchjobs.api.request import Request, input_root, inputs_folder, path_of
 from batchjobs.api.voices import refuse_unknown_voice
 from batchjobs.checkpoint import ORDERS, Checkpoint
 from batchjobs.errors import (
@@ -27,6 +27,7 @@ from batchjobs.errors import (
     UsageError,
 )
 from batchjobs.files import run_folder
+from batchjobs.files.address import Address
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.manifest.columns import GROUP_COLUMNS
 from batchjobs.options.standing import Standing, read_standing
@@ -90,7 +91,8 @@ def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     existed = request.folder.exists()
     with signals.note_first() as noted:
         checkpoint = Checkpoint.open(request.folder)
-    with checkpoint:
+    with checkpoint, closing(request.files):
+        request.files.keep_in(request.folder / run_folder.FETCHED)
         try:
             if noted.number:
                 raise signals.Interrupted(noted.number)  # noqa: TRY301  # leaves no trace either
@@ -100,6 +102,7 @@ def open_run_folder(request: Request) -> Iterator[Checkpoint]:
             is_refused = isinstance(error, _REFUSALS) or not isinstance(error, BatchjobsError)
             if is_refused and not existed and not checkpoint.has_begun():
                 checkpoint.close()
+                request.files.close()
                 for file in request.folder.glob(f"{run_folder.CHECKPOINT}*"):
                     file.unlink(missing_ok=True)
                 request.folder.rmdir()
@@ -157,7 +160,8 @@ def stage_plan(
     """
     folder = request.folder
     exists = (folder / run_folder.CHECKPOINT).is_file()
-    with Checkpoint.read(folder) if exists else Checkpoint.none(folder) as checkpoint:
+    known = Checkpoint.read(folder) if exists else Checkpoint.none(folder)
+    with known as checkpoint, closing(request.files):
         request = apply_standing(request, find_standing(request, checkpoint))
         made, _ = make_plan(request, checkpoint, progress)
         check_budget(request, made, checkpoint)
@@ -187,7 +191,6 @@ def _plan_rows(
     notes = manifest.Notes()
     before = _fingerprint(request)
     known = checkpoint.read_settings()
-    folder = "" if input_root(request) else str(request.manifest_folder.resolve())
     rows = _read_rows(request, notes, growth)
     if growth is None:
         plan = plan_rows(
@@ -197,8 +200,9 @@ def _plan_rows(
             options=options,
             name=request.name,
             fingerprint=before,
-            inputs_folder=folder,
+            inputs_folder=inputs_folder(request),
             progress=progress,
+            files=request.files,
         )
     else:
         plan = plan_more(
@@ -208,8 +212,9 @@ def _plan_rows(
             options=options,
             name=request.name,
             looks_back=growth.looks_back,
-            inputs_folder=folder,
+            inputs_folder=inputs_folder(request),
             progress=progress,
+            files=request.files,
         )
     refuse_unknown_voice(request, plan)
     refuse_replacing(request, checkpoint, plan)
@@ -237,6 +242,7 @@ def _read_rows(
         providers=request.providers,
         defaults=request.options.speech,
         input_root=input_root(request),
+        files=request.files,
         notes=notes,
     )
     if growth is None:
@@ -249,13 +255,14 @@ def _read_rows(
 
 def _fingerprint(request: Request) -> str:
     """Tell the manifest and what its rows are made with from others; empty for a stream or rows."""
-    if not isinstance(request.source, Path):
+    source, folder = request.source, request.manifest_folder
+    if not isinstance(source, Path | Address):
         return ""
     options = request.options
     return fingerprint_of(
-        request.source,
+        source if isinstance(source, Path) else request.files.look_up(str(source)),
         request.name,
-        request.manifest_folder.resolve(),
+        folder if isinstance(folder, Address) else folder.resolve(),
         input_root(request),
         request.providers,
         options.provider,

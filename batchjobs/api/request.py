@@ -3,7 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +13,13 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import UsageError
 from batchjobs.files import run_folder
+from batchjobs.files.address import Address, is_address
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 from batchjobs.manifest import Source, is_rows
 from batchjobs.manifest.hotwords import read_hotwords_file
 from batchjobs.options import Options, check_settings
 from batchjobs.providers import DEFAULT_PROVIDER, Provider, change_provider, check_base_url
+from batchjobs.storage.input_files import InputFiles
 
 _OUTPUTS: Final = Path("outputs")
 
@@ -35,16 +37,18 @@ class Request:
         providers: By name, with what the options say about them.
         base_url: Where the options say that their provider is; empty if they do not.
         refuses_voice: Whether a default voice that the local server does not have is refused.
+        files: Lends what the rows name.
     """
 
     source: Source
     name: str
     folder: Path
-    manifest_folder: Path
+    manifest_folder: Path | Address
     options: Options
     providers: Mapping[str, Provider]
     base_url: str
     refuses_voice: bool
+    files: InputFiles = field(repr=False, compare=False, default_factory=InputFiles)
 
 
 def request_of(source: str | Source, options: Options, *, refuses_voice: bool = True) -> Request:
@@ -72,7 +76,13 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
     providers = _providers(configuration, options)
-    if isinstance(source, str | Path):
+    manifest_folder: Path | Address
+    if isinstance(source, Address) or (isinstance(source, str) and is_address(source)):
+        address = Address.parse(str(source))
+        folder = default_folder(address) if options.output is None else Path(options.output)
+        name, manifest_folder = str(address), address.parent
+        definite: Source = address
+    elif isinstance(source, str | Path):
         path = Path(source)
         folder = default_folder(path) if options.output is None else Path(options.output)
         if path.resolve() == (folder / run_folder.FAILED).resolve():
@@ -81,7 +91,7 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
                 hint="run its manifest with --retry-failed, or give another --output",
             )
         name, manifest_folder = str(source), path.parent
-        definite: Source = path
+        definite = path
     else:
         _check_source(source)
         name = GIVEN_ROWS if is_rows(source) else STANDARD_INPUT
@@ -98,10 +108,11 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         providers=providers,
         base_url=base_url,
         refuses_voice=refuses_voice,
+        files=InputFiles(insecure=options.insecure),
     )
 
 
-def default_folder(manifest: Path) -> Path:
+def default_folder(manifest: Path | Address) -> Path:
     """Give the run folder of a manifest whose run is told of no other."""
     return _OUTPUTS / Path(manifest.name.removesuffix(".gz")).stem
 
@@ -175,21 +186,35 @@ def _providers(configuration: Configuration, options: Options) -> dict[str, Prov
     return providers
 
 
-def input_root(request: Request) -> Path | None:
+def input_root(request: Request) -> Path | Address | None:
     """Give the second place for inputs; of a run's ``failed.jsonl``, where its manifest is."""
-    if request.options.input_root is not None:
-        return request.options.input_root.absolute()
+    given = request.options.input_root
+    if given is not None:
+        return Address.parse(str(given)) if is_address(str(given)) else Path(given).absolute()
     folder = request.manifest_folder
     if (
-        request.source != folder / run_folder.FAILED
+        isinstance(folder, Address)
+        or request.source != folder / run_folder.FAILED
         or not (folder / run_folder.CHECKPOINT).is_file()
     ):
         return None
     with Checkpoint.read(folder) as checkpoint:
         path = checkpoint.read_settings().get("manifest_path", "")
-    return Path(path).parent if path else None
+    if not path:
+        return None
+    return Address.parse(path).parent if is_address(path) else Path(path).parent
+
+
+def inputs_folder(request: Request) -> str:
+    """Give what recordings' paths are relative to, resolved; empty if they may be in two places."""
+    if input_root(request) is not None:
+        return ""
+    folder = request.manifest_folder
+    return str(folder if isinstance(folder, Address) else folder.resolve())
 
 
 def path_of(request: Request) -> str:
-    """Give the manifest's whole path; empty for a stream or rows."""
+    """Give the manifest's whole path, or its address; empty for a stream or rows."""
+    if isinstance(request.source, Address):
+        return str(request.source)
     return str(request.source.absolute()) if isinstance(request.source, Path) else ""

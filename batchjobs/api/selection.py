@@ -10,6 +10,7 @@ from batchjobs.api.prepare import stage_plan
 from batchjobs.api.request import Request, request_of
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import OutputError, UsageError
+from batchjobs.files.address import Address
 from batchjobs.files.atomic import write_whole
 from batchjobs.manifest import Source
 from batchjobs.options import Options
@@ -55,6 +56,11 @@ def write_selection(
         BatchjobsError: As `plan`.
     """
     request = request_of(source, options)
+    if isinstance(request.manifest_folder, Address):
+        raise UsageError(
+            f"what is chosen of {request.name} would have to stand beside it",
+            hint="copy the manifest here, and choose from that, with --input-root for its recordings",
+        )
     path = target or _name_target(request)
     if path.parent.resolve() != request.manifest_folder.resolve():
         raise UsageError(

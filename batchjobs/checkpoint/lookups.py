@@ -196,6 +196,11 @@ class Lookups:
         found = self._database.select(query, (path,), SourceRecord._make)
         return found[0] if found else None
 
+    def has_sources_below(self, start: str) -> bool:
+        """Whether a recording was read before whose path begins so."""
+        query = "SELECT 1 FROM sources WHERE path >= ? AND path < ? LIMIT 1"
+        return bool(self._database.select(query, (start, f"{start}\U0010ffff"), tuple))
+
     def remember_sources(self, sources: Sequence[SourceRecord]) -> None:
         """Keep what was read of recordings, if the folder is ours to write in."""
         if self._database.is_held:

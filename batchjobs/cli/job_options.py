@@ -11,12 +11,12 @@ from click.core import ParameterSource
 
 from batchjobs.cli.console import exit_on_error
 from batchjobs.cli.next_step import typed_command
-from batchjobs.cli.options import SETTINGS, complete_provider, config_option, setting_option
+from batchjobs.cli.options import SETTINGS, Place, complete_provider, config_option, setting_option
 from batchjobs.options import Options, fill
 
 _Command = TypeVar("_Command")
 
-MANIFEST = click.argument("manifest", type=click.Path(path_type=Path, allow_dash=True))
+MANIFEST = click.argument("manifest", type=Place(path_type=Path, allow_dash=True))
 
 
 def run_settings(
@@ -89,6 +89,6 @@ def _refuse_what_is_for_the_local_server(given: Mapping[str, object]) -> None:
         )
 
 
-def manifest_source(manifest: Path) -> Path | BinaryIO:
+def manifest_source(manifest: Path | str) -> Path | str | BinaryIO:
     """Give the manifest as the library takes it: ``-`` is the standard input."""
     return sys.stdin.buffer if str(manifest) == "-" else manifest

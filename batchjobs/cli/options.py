@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from batchjobs.cli.console import complain, exit_on_error
 from batchjobs.errors import BatchjobsError, ConfigurationError
+from batchjobs.files.address import is_address
 from batchjobs.options import Options, Setting, settings_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,21 @@ VARIABLE_PREFIX: Final = "BATCHJOBS_"
 """Of each variable of the environment that sets something."""
 _TABLES: Final = "batchjobs.tables"
 """Where a context keeps the table of the file that each value of it stands in."""
+
+
+class Place(click.Path):
+    """A path, or an address in a bucket, which stays the text that it is."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> "str | bytes | os.PathLike[str]":
+        """Take a value; an address is not looked for on the disk."""
+        if isinstance(value, str) and is_address(value):
+            return value
+        return super().convert(value, param, ctx)
 
 
 class _Option(click.Option):
@@ -116,7 +132,7 @@ def _type(setting: Setting) -> object:
         return str
     if issubclass(setting.kind, Path):
         there = details.get("path")
-        return click.Path(
+        return (Place if "in_bucket" in details else click.Path)(
             exists=there is not None,
             file_okay=there != "folder",
             dir_okay=there != "file",

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from batchjobs.errors import RecordingError
+from batchjobs.files.address import Address, address_inside, is_address
 from batchjobs.files.paths import PathEscapeError, path_inside
 from batchjobs.manifest.cells import shorten
 from batchjobs.manifest.columns import RowError
 from batchjobs.manifest.near_paths import NearPaths
 from batchjobs.manifest.source import BOM
+from batchjobs.storage.input_files import InputFiles
 
 _TEXT_FILE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
@@ -21,18 +24,23 @@ class Inputs:
     Attributes:
         folder: What relative paths are relative to.
         input_root: A second place, tried after `folder`.
+        files: Reads what of these is in a bucket.
     """
 
-    folder: Path
-    input_root: Path | None
+    folder: Path | Address
+    input_root: Path | Address | None
+    files: InputFiles = field(repr=False, compare=False, default_factory=InputFiles)
     _near: NearPaths = field(init=False, repr=False, compare=False, default_factory=NearPaths)
 
-    def find(self, value: str, column: str) -> Path:
+    def find(self, value: str, column: str) -> str:
         """Find a row's input below the manifest's folder or the input root.
 
         Args:
             value: The path, as the row has it.
             column: The column that has it, for messages.
+
+        Returns:
+            Its path; or its address, whose object is there only if there is another place for it.
 
         Raises:
             RowError: It is in neither, or no plain file.
@@ -41,23 +49,24 @@ class Inputs:
         escape = None
         for root in roots:
             try:
-                path = path_inside(root, value)
-                if path.exists():
-                    return path
+                place = _place_inside(root, value)
+                if self._is_there(place, is_last=root is roots[-1]):
+                    return str(place)
             except PathEscapeError as error:
                 escape = escape or error
         if escape is not None:
             hint = "inputs stand below the manifest's folder, or below --input-root"
             raise RowError(column, escape.message, hint=hint) from escape
-        hint = self._near.explain(roots, value)
+        folders = [root for root in roots if isinstance(root, Path)]
+        hint = self._near.explain(folders, value)
         hint = hint or "paths are relative to the manifest, or to --input-root"
         raise RowError(column, f"there is no file '{shorten(value)}'", hint=hint)
 
-    def place_of(self, value: str) -> Path:
+    def place_of(self, value: str) -> str:
         """Say where an input that cannot be found would be; nowhere if that leads out."""
         with contextlib.suppress(PathEscapeError):
-            return path_inside(self.input_root or self.folder, value)
-        return Path()
+            return str(_place_inside(self.input_root or self.folder, value))
+        return str(Path())
 
     def read_text(self, value: str) -> str:
         """Read a text file exactly, but for a byte order mark.
@@ -68,7 +77,39 @@ class Inputs:
         Raises:
             RowError: It cannot be found, is too large, unreadable or not UTF-8.
         """
-        return read_text(self.find(value, "text_file"), value, "text_file")
+        found = self.find(value, "text_file")
+        if not is_address(found):
+            return read_text(Path(found), value, "text_file")
+        try:
+            data = self.files.read(found, _TEXT_FILE_LIMIT_BYTES + 1)
+        except RecordingError as error:
+            raise RowError("text_file", error.message, hint=error.hint) from error
+        return _decode(data, value, "text_file")
+
+    def _is_there(self, place: Path | Address, *, is_last: bool) -> bool:
+        """Whether an input is there; of an object that can be nowhere else it is seen as it is read."""
+        if isinstance(place, Path):
+            return place.exists()
+        if is_last:
+            return True
+        try:
+            self.files.look_up(str(place))
+        except RecordingError:
+            return False
+        return True
+
+
+def _place_inside(root: Path | Address, value: str) -> Path | Address:
+    """Find where an input is.
+
+    Raises:
+        PathEscapeError: It leaves the root.
+    """
+    if isinstance(root, Address):
+        return address_inside(root, value)
+    if is_address(value):
+        raise PathEscapeError(f"the path {value!r} leaves {root}")
+    return path_inside(root, value)
 
 
 def read_text(path: Path, relative: str, column: str) -> str:
@@ -87,6 +128,15 @@ def read_text(path: Path, relative: str, column: str) -> str:
             data = file.read(_TEXT_FILE_LIMIT_BYTES + 1)
     except OSError as error:
         raise RowError(column, f"'{relative}' cannot be read: {error.strerror}") from error
+    return _decode(data, relative, column)
+
+
+def _decode(data: bytes, relative: str, column: str) -> str:
+    """Make text of what a file holds.
+
+    Raises:
+        RowError: It is too large, or not UTF-8.
+    """
     if len(data) > _TEXT_FILE_LIMIT_BYTES:
         hint = "make several files and rows of it"
         raise RowError(column, f"'{relative}' is larger than 16 MiB", hint=hint)

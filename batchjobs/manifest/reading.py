@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 
 from batchjobs.errors import ManifestError
+from batchjobs.files.address import Address
 from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest.csv_rows import read_csv
 from batchjobs.manifest.jsonl_rows import read_jsonl, read_mappings
@@ -20,16 +21,18 @@ from batchjobs.manifest.source import (
 )
 from batchjobs.options import Defaults
 from batchjobs.providers import Provider
+from batchjobs.storage.input_files import InputFiles
 
 
 def read_rows(
     source: Source,
     *,
     name: str,
-    folder: Path,
+    folder: Path | Address,
     providers: Mapping[str, Provider],
     defaults: Defaults,
-    input_root: Path | None = None,
+    input_root: Path | Address | None = None,
+    files: InputFiles | None = None,
     notes: Notes | None = None,
 ) -> Iterator[Job | BadRow]:
     """Read a manifest row by row; its memory does not grow with the manifest.
@@ -37,8 +40,8 @@ def read_rows(
     Whether ids and outputs are unique is for the caller to see, who sees them all.
 
     Args:
-        source: The manifest: a path, an open binary stream, or rows, each as if it were a line of
-            JSON Lines. gzip is recognised by its first bytes. A path's ending tells CSV (``.csv``,
+        source: The manifest: a path, an address, an open binary stream, or rows, each as if it were a
+            line of JSON Lines. gzip is recognised by its first bytes. A path's ending tells CSV (``.csv``,
             ``.tsv``, ``.txt``) from JSON Lines (``.jsonl``, ``.ndjson``); for anything else the
             first character does.
         name: What messages call it.
@@ -46,6 +49,7 @@ def read_rows(
         providers: The providers that rows may name, by name.
         defaults: What holds for rows that leave a column empty.
         input_root: A second folder for recordings and text files, tried after `folder`.
+        files: Reads what of these is in a bucket.
         notes: Gets what is passed over or odd, for the caller to tell; None if nobody asks.
 
     Yields:
@@ -56,9 +60,11 @@ def read_rows(
         UsageError: The defaults are wrong.
     """
     notes = notes or Notes()
+    files = files or InputFiles()
     rules = Rules(
         folder=folder,
         input_root=input_root,
+        files=files,
         providers=providers,
         defaults=defaults,
         notes=notes,
@@ -68,10 +74,10 @@ def read_rows(
             read_mappings(source, notes), rules, f"{name}: there is", "give one a job"
         )
         return
-    path = PurePath(source.name.lower()) if isinstance(source, Path) else PurePath()
+    path = PurePath(source.name.lower()) if isinstance(source, Path | Address) else PurePath()
     gzipped = path.suffix == ".gz"
     ending = PurePath(path.stem).suffix if gzipped else path.suffix
-    with open_source(source, name) as stream:
+    with open_source(source, name, files) as stream:
         blocks = read_blocks(stream, name, gzipped=gzipped)
         form, blocks = recognise_form(blocks, name, ending=ending)
         lines = split_lines(blocks, name, form)

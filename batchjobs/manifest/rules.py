@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchjobs.errors import UsageError
+from batchjobs.files.address import Address
 from batchjobs.jobs import BadRow, Hearing, Job, Kind, SpeechSettings, derive_id
 from batchjobs.manifest.cells import (
     NUMBER_RANGES,
@@ -38,6 +39,7 @@ from batchjobs.speech import (
     DIALECTS,
     HTTP_OUTPUT_FORMATS,
 )
+from batchjobs.storage.input_files import InputFiles
 
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _VOICES_REMEMBERED = 1_000
@@ -54,6 +56,7 @@ class Rules:
     Attributes:
         folder: What relative paths are relative to.
         input_root: A second place for inputs, tried after `folder`.
+        files: Reads what of these is in a bucket.
         providers: The providers, by name.
         defaults: What holds where a row says nothing.
         notes: Gets what is odd about rows that are good.
@@ -62,8 +65,9 @@ class Rules:
         UsageError: One of the defaults is out of its range.
     """
 
-    folder: Path
-    input_root: Path | None
+    folder: Path | Address
+    input_root: Path | Address | None
+    files: InputFiles = field(repr=False, compare=False, default_factory=InputFiles)
     providers: Mapping[str, Provider]
     defaults: Defaults
     notes: Notes = field(repr=False, compare=False, default_factory=Notes)
@@ -75,7 +79,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         """Judge the defaults before any row does."""
-        inputs = Inputs(folder=self.folder, input_root=self.input_root)
+        inputs = Inputs(folder=self.folder, input_root=self.input_root, files=self.files)
         object.__setattr__(self, "_inputs", inputs)
         try:
             for column in NUMBER_RANGES:
@@ -180,7 +184,7 @@ class Rules:
             kind=Kind.STT,
             provider=provider.name,
             output=output,
-            audio=str(audio),
+            audio=audio,
             hotwords=hotwords,
             hearing=hearing,
             reference=cells.reference,

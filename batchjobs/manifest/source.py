@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from batchjobs.errors import ManifestError
+from batchjobs.files.address import Address
+from batchjobs.storage.input_files import InputFiles
+from batchjobs.storage.reading import ObjectChangedError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -49,27 +52,35 @@ _FORM_OF_ENDING = {
 
 Rows: TypeAlias = Iterable[Mapping[str, object]]
 """A program's rows: column to what JSON can hold."""
-Source: TypeAlias = Path | BinaryIO | Rows
-"""A manifest: its path, an open binary stream, or its rows."""
+Source: TypeAlias = Path | Address | BinaryIO | Rows
+"""A manifest: its path, its address in a bucket, an open binary stream, or its rows."""
 
 
 def is_rows(source: str | Source) -> "TypeIs[Rows]":
-    """Whether a manifest is neither a path nor a stream."""
-    return not isinstance(source, str | Path) and not hasattr(source, "read")
+    """Whether a manifest is neither a path, nor an address, nor a stream."""
+    return not isinstance(source, str | Path | Address) and not hasattr(source, "read")
 
 
 @contextlib.contextmanager
-def open_source(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
+def open_source(
+    source: Path | Address | BinaryIO, name: str, files: InputFiles
+) -> Iterator[BinaryIO]:
     """Open a manifest for reading; a stream that is open already is left open.
 
+    Args:
+        source: The manifest.
+        name: What messages call it.
+        files: Reads it from a bucket.
+
     Raises:
-        ManifestError: It cannot be opened.
+        ManifestError: It cannot be opened, or is exchanged while it is read.
+        BatchjobsError: Its store cannot be reached, or refuses.
     """
-    if not isinstance(source, Path):
+    if not isinstance(source, Path | Address):
         yield source
         return
     try:
-        stream = source.open("rb")
+        stream = files.open(source) if isinstance(source, Address) else source.open("rb")
     except FileNotFoundError as error:
         hint = "check the path; '-' reads the standard input"
         raise ManifestError(f"{name}: there is no such file", hint=hint) from error
@@ -79,7 +90,11 @@ def open_source(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _unreadable(error, name) from error
     with stream:
-        yield stream
+        try:
+            yield stream
+        except ObjectChangedError as error:
+            hint = "run the same command again"
+            raise ManifestError(f"{name}: was exchanged while it was read", hint=hint) from error
 
 
 def _unreadable(error: Exception, name: str) -> ManifestError:

@@ -25,6 +25,7 @@ class Details(TypedDict, total=False):
         noun: What one of `choices` is called, where that is not the field's name.
         parse: Reads the command line's text, and raises ValueError; an empty text is the default.
         path: What has to be there if it is a path; without this, nothing has to.
+        in_bucket: Whether it may be an address in a bucket, too.
         default_shown: What is done without it, where the field's default does not say so.
         note: What its value means in Python, where the command line's means something else.
         is_planned: Whether it says what there is to do: then `plan` has it as well as `run`.
@@ -41,6 +42,7 @@ class Details(TypedDict, total=False):
     noun: str
     parse: Callable[[str], object]
     path: Literal["file", "folder", "any"]
+    in_bucket: bool
     default_shown: str
     note: str
     is_planned: bool

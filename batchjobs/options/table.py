@@ -184,10 +184,11 @@ class Options:
         noun="result format",
         is_planned=True,
     )
-    input_root: Path | None = setting(
-        "Another folder that the rows' recordings and text files may be in.",
+    input_root: str | Path | None = setting(
+        "Another folder, or place in a bucket (s3://…), that the rows' recordings and text files may be in.",
         default=None,
         path="folder",
+        in_bucket=True,
         is_planned=True,
     )
     retry_failed: bool = setting(

@@ -4,21 +4,26 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from batchjobs.storage.reading import FileFacts
 
-def fingerprint_of(manifest: Path, *facts: object) -> str:
+
+def fingerprint_of(manifest: Path | FileFacts, *facts: object) -> str:
     """Hash a manifest's bytes, this version of the product, and what else the rows depend on.
 
     Args:
-        manifest: The file.
+        manifest: The file; or, of an object, what tells its content from another.
         facts: Records whose ``repr`` shows all that they say.
 
     Returns:
         64 hexadecimal digits; empty if it cannot be read twice, as a pipe cannot.
     """
-    if not manifest.is_file():
+    if isinstance(manifest, FileFacts):
+        digest = hashlib.sha256(repr(manifest).encode())
+    elif manifest.is_file():
+        with manifest.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+    else:
         return ""
-    with manifest.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
     digest.update(repr((_version(), facts)).encode())
     return digest.hexdigest()
 

@@ -13,6 +13,7 @@ from batchjobs.planning.keys import cut_text, recording_key, speech_key
 from batchjobs.planning.plan import TO_BUY, Superseded
 from batchjobs.planning.recordings import Recordings
 from batchjobs.providers import FORMER_STT_MODELS, FORMER_TTS_MODELS, Provider
+from batchjobs.storage.input_files import InputFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class FormerDefaults:
     def __init__(self, checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
         self._checkpoint = checkpoint
         self._providers = providers
-        self._recordings = Recordings(checkpoint)
+        self._recordings = Recordings(checkpoint, InputFiles())
         self._has_results = checkpoint.has_begun()
         self._rows: Counter[tuple[str, Kind]] = Counter()
 

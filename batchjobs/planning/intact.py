@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
+from batchjobs.files.address import is_address
+from batchjobs.storage.input_files import InputFiles
+from batchjobs.storage.reading import FileFacts
 
 
 def is_intact(folder: Path, record: JobRecord) -> bool:
@@ -21,13 +24,15 @@ def can_serve(folder: Path, record: JobRecord, row: Row) -> bool:
     return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
 
 
-def is_as_it_was(folder: str, file: FinishedFile) -> bool:
+def is_as_it_was(folder: str, file: FinishedFile, files: InputFiles) -> bool:
     """Whether a file of the run folder, or a recording with its time, has not changed."""
     _, path, size, modified_ns = file
     try:  # not with `has_size`: a call more for each of a million paths
         if modified_ns is None:
             status = os.lstat(f"{folder}/{path}")
             return status.st_size == size and stat.S_ISREG(status.st_mode)
+        if is_address(path):
+            return files.is_as_it_was(path, FileFacts(size, modified_ns))
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return False

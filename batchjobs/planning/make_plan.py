@@ -19,13 +19,14 @@ from batchjobs.planning.selection import postpone
 from batchjobs.planning.stager import Stager
 from batchjobs.planning.totals import sum_plan
 from batchjobs.providers import Provider
+from batchjobs.storage.input_files import InputFiles
 
 
 class RowsMeetError(BatchjobsError):
     """A row that was added has an id or a place of an adopted one: all of them have to be planned."""
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913  # each says another thing
     rows: Iterable[Job | BadRow],
     *,
     checkpoint: Checkpoint,
@@ -35,6 +36,7 @@ def make_plan(
     fingerprint: str = "",
     inputs_folder: str = "",
     progress: Callable[[int], None] | None = None,
+    files: InputFiles | None = None,
 ) -> Plan:
     """Check every row, find out what is done, and stage the rest in the checkpoint.
 
@@ -50,6 +52,7 @@ def make_plan(
         inputs_folder: What recordings' paths are relative to, resolved; empty if they may be in
             more than one place.
         progress: Called with the number of rows seen so far.
+        files: Lends the recordings.
 
     Returns:
         The plan; the staged rows wait in `Checkpoint.staging` to be adopted.
@@ -62,7 +65,7 @@ def make_plan(
     refuse_foreign_reports(checkpoint)
     is_known = bool(fingerprint) and fingerprint == checkpoint.read_settings().get("fingerprint")
     checkpoint.staging.begin(keeps_rest=is_known)
-    stager = _make_stager(checkpoint, providers, options, inputs_folder, progress)
+    stager = _make_stager(checkpoint, providers, options, inputs_folder, progress, files=files)
     if is_known:
         stager.stage_what_is_open()
     else:
@@ -70,7 +73,7 @@ def make_plan(
     return _conclude(stager, options, name)
 
 
-def plan_more(
+def plan_more(  # noqa: PLR0913  # each says another thing
     rows: Iterable[Job | BadRow],
     *,
     checkpoint: Checkpoint,
@@ -80,6 +83,7 @@ def plan_more(
     looks_back: bool,
     inputs_folder: str = "",
     progress: Callable[[int], None] | None = None,
+    files: InputFiles | None = None,
 ) -> Plan:
     """Plan rows that have been added to a manifest whose others are adopted, and stay as they are.
 
@@ -92,13 +96,14 @@ def plan_more(
         looks_back: Whether to decide anew about the adopted rows that are not done.
         inputs_folder: As for `make_plan`.
         progress: Called with the number of rows seen so far.
+        files: Lends the recordings.
 
     Raises:
         RowsMeetError: An added row has an id or a place of an adopted one.
         BatchjobsError: As for `make_plan`.
     """
     checkpoint.staging.begin(keeps_rest=True)
-    stager = _make_stager(checkpoint, providers, options, inputs_folder, progress)
+    stager = _make_stager(checkpoint, providers, options, inputs_folder, progress, files=files)
     stager.stage_more(rows, looks_back=looks_back)
     if checkpoint.staging.meets_adopted():
         raise RowsMeetError("rows that were added have ids or places of others")
@@ -111,8 +116,10 @@ def _make_stager(
     options: Options,
     inputs_folder: str,
     progress: Callable[[int], None] | None,
+    *,
+    files: InputFiles | None,
 ) -> Stager:
-    builder = RowBuilder(checkpoint, providers, options)
+    builder = RowBuilder(checkpoint, providers, options, files or InputFiles())
     bad = BadRows()
     return Stager(
         checkpoint=checkpoint,

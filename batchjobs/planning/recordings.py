@@ -1,7 +1,7 @@
 """What is to be heard of recordings, as far as their headers say: looked at once, and remembered."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import orjson
@@ -10,9 +10,12 @@ from batchjobs.audio import decoding, looking
 from batchjobs.audio.tracks import Tracks
 from batchjobs.checkpoint import SIDES, Checkpoint, ShapeRecord, SourceRecord
 from batchjobs.errors import RecordingError
+from batchjobs.files.address import is_address
 from batchjobs.formatting import plural
 from batchjobs.jobs import CONTENT_COLUMN, Hearing, Job
 from batchjobs.speech import Channels
+from batchjobs.storage.input_files import InputFile, InputFiles
+from batchjobs.storage.reading import FileFacts
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 CUT_AT_PAUSES: Final = "cut at pauses"
@@ -105,13 +108,25 @@ class Recordings:
 
     Args:
         checkpoint: Remembers them.
+        files: Lends them.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, files: InputFiles) -> None:
         self._lookups = checkpoint.lookups
+        self.files = files
         self._sources: dict[str, SourceRecord] = {}
         self._shapes: dict[tuple[str, int], ShapeRecord] = {}
         self.tracks = Tracks()
+
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """Get ready to look at recordings in a bucket, in this order: many are asked after at once.
+
+        What is not remembered as it is, is fetched ahead.
+        """
+        names = [job.audio for job in jobs if is_address(job.audio)]
+        if names:
+            self.files.ask_ahead(names)
+            self.files.fetch_ahead(self._find_unknown(dict.fromkeys(names)))
 
     def look_at(self, job: Job) -> Sought:
         """Find what a job asks of its recording.
@@ -120,14 +135,18 @@ class Recordings:
             TrackMissingError: It has no such track.
             RecordingError: It cannot be read.
         """
-        hearing, path = job.hearing, Path(job.audio)
-        source = self._source_at(path)
+        with self.files.borrow(job.audio) as file:
+            return self._look_at(job, file)
+
+    def _look_at(self, job: Job, file: InputFile) -> Sought:
+        hearing = job.hearing
+        source = self._source_of(file)
         if is_of_other_content(job, source.sha256):
             raise RecordingError(
                 f"{job.audio} is another recording now than the row is of",
                 hint=f"its '{CONTENT_COLUMN}' says which: bring that one back, or take the row out",
             )
-        shape = self._shape_at(path, hearing)
+        shape = self._shape_of(file, hearing)
         name = str(job.row.get("audio", job.audio))
         if not hearing.track:
             self.tracks.add(name, heard=source.track, tracks=source.tracks)
@@ -152,21 +171,31 @@ class Recordings:
             self._lookups.remember_shapes(list(self._shapes.values()))
             self._shapes.clear()
 
-    def _source_at(self, path: Path) -> SourceRecord:
+    def _find_unknown(self, names: Iterable[str]) -> Iterator[tuple[str, FileFacts]]:
+        """Find the recordings whose length and hash are not remembered; what is wrong is told later."""
+        for name in names:
+            try:
+                facts = self.files.look_up(name)
+            except RecordingError:
+                continue
+            if self._recall_source(name, facts) is None:
+                yield name, facts
+
+    def _recall_source(self, name: str, facts: FileFacts) -> SourceRecord | None:
+        known = self._sources.get(name) or self._lookups.find_source(name)
+        return known if known and (known.bytes, known.modified_ns) == facts else None
+
+    def _source_of(self, file: InputFile) -> SourceRecord:
         """Read a recording's length and hash, or remember them if it has not changed."""
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-        known = self._sources.get(str(path)) or self._lookups.find_source(str(path))
-        if known and (known.bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
+        known = self._recall_source(file.name, file.facts)
+        if known is not None:
             return known
-        recording = looking.look_at(path)
+        recording = looking.look_at(file.path)
         found = SourceRecord(
-            path=str(path),
-            bytes=status.st_size,
-            modified_ns=status.st_mtime_ns,
-            sha256=decoding.sha256_of(path),
+            path=file.name,
+            bytes=file.facts.bytes,
+            modified_ns=file.facts.mark,
+            sha256=decoding.sha256_of(file.path),
             seconds=recording.seconds,
             track=recording.track,
             tracks=recording.tracks,
@@ -174,18 +203,18 @@ class Recordings:
         self._sources[found.path] = found
         return found
 
-    def _shape_at(self, path: Path, hearing: Hearing) -> ShapeRecord | None:
+    def _shape_of(self, file: InputFile, hearing: Hearing) -> ShapeRecord | None:
         """Look at a track and its channels, where not all is heard as it is."""
         if not _needs_shape(hearing):
             return None
-        asked = str(path), hearing.track
+        asked = file.name, hearing.track
         if known := self._shapes.get(asked):
             return known
         # What is remembered of the tracks of a recording that has changed is of the one before.
-        is_new = str(path) in self._sources
+        is_new = file.name in self._sources
         if not is_new and (known := self._lookups.find_shape(*asked)):
             return known
-        recording = looking.look_at(path, track=hearing.track)
+        recording = looking.look_at(file.path, track=hearing.track)
         found = ShapeRecord(*asked, recording.seconds, recording.channels)
         self._shapes[asked] = found
         return found

@@ -26,6 +26,7 @@ from batchjobs.planning.recordings import (
     layout_of_sides,
 )
 from batchjobs.providers import Provider
+from batchjobs.storage.input_files import InputFiles
 
 
 class RowBuilder:
@@ -35,17 +36,22 @@ class RowBuilder:
         checkpoint: Whose run folder the results go to, and who remembers recordings.
         providers: By name.
         options: What the command line says.
+        files: Lends the recordings.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, providers: Mapping[str, Provider], options: Options
+        self,
+        checkpoint: Checkpoint,
+        providers: Mapping[str, Provider],
+        options: Options,
+        files: InputFiles,
     ) -> None:
         self._checkpoint = checkpoint
         self.providers = providers
         self.paths = OutputPaths(checkpoint.folder)
         self._options = options
         self._speech_layout = options.pause_layout
-        self.recordings = Recordings(checkpoint)
+        self.recordings = Recordings(checkpoint, files)
         self.reading_time = text.ReadingTime()
 
     def build(self, job: Job, position: int) -> Row | BadRow:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from batchjobs.checkpoint import SIDES, Checkpoint, Row
+from batchjobs.files.address import SCHEME
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.absent import AbsentRecordings
 from batchjobs.planning.bad_rows import BadRows
@@ -17,6 +18,7 @@ from batchjobs.planning.intact import is_as_it_was
 from batchjobs.planning.output_paths import folders_like_results
 from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.planning.row_builder import RowBuilder
+from batchjobs.storage.input_files import InputFiles
 
 _BATCH_ROWS: Final = 500
 _NONE_KNOWN: Final[Mapping[int, Row]] = {}
@@ -76,6 +78,7 @@ class Stager:
     def _stage_rows(self, rows: Iterable[Job | BadRow]) -> None:
         iterator = iter(rows)
         while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
+            self.builder.recordings.expect([item for item in batch if isinstance(item, Job)])
             self._stage([self._make_row(item) for item in batch])
             self._tell_progress()
         conflicts = Conflicts(checkpoint=self.checkpoint, decider=self.decider, bad=self.bad)
@@ -90,12 +93,13 @@ class Stager:
         self.checkpoint.staging.index()
 
     def _stage_open(self) -> None:
-        for position, found in _find_open(self.checkpoint):
+        for position, found in _find_open(self.checkpoint, self.builder.recordings.files):
             self.count = position
             self.checkpoint.staging.doubt(found)
             self._tell_progress()
         for page in self.checkpoint.staging.stream_doubtful():
             known = {row.position: row for row in page}
+            self.builder.recordings.expect([row.read_job() for row in page if row.kind])
             self._stage([self._make_row_again(row) for row in page], known)
 
     def _tell_progress(self) -> None:
@@ -156,7 +160,7 @@ class Stager:
         )
 
 
-def _find_open(checkpoint: Checkpoint) -> Iterator[tuple[int, Sequence[int]]]:
+def _find_open(checkpoint: Checkpoint, files: InputFiles) -> Iterator[tuple[int, Sequence[int]]]:
     """Find the adopted rows that nothing shows to be done; positions count from 1 without gaps.
 
     Yields:
@@ -164,14 +168,18 @@ def _find_open(checkpoint: Checkpoint) -> Iterator[tuple[int, Sequence[int]]]:
     """
     folder = str(checkpoint.folder)
     last = 0
+    has_objects = checkpoint.lookups.has_sources_below(SCHEME)
     for page in checkpoint.rows.stream_finished_files():
+        if has_objects:
+            page = iter(seen := list(page))  # noqa: PLW2901  # to ask after many at once
+            files.ask_ahead(file.path for file in seen if file.modified_ns is not None)
         found: list[int] = []
         for file in page:
             position = file.position
             if position > last + 1:
                 found += range(last + 1, position)
             last = position
-            if not is_as_it_was(folder, file):
+            if not is_as_it_was(folder, file, files):
                 found.append(position)
         yield last, found
     end = checkpoint.rows.count()

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import trio
 from batchjobs.audio import pauses, sides
 from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.checkpoint import SegmentRecord
+from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import Job, Kind, Segment, Side, SideState
@@ -20,6 +22,7 @@ from batchjobs.planning.recordings import name_sides
 from batchjobs.protocol.codec import wav_of
 from batchjobs.protocol.stt import SAMPLE_RATE
 from batchjobs.providers import Provider
+from batchjobs.runner import recordings
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import LongJob, Part, Ticket
 from batchjobs.session import to_heard
@@ -41,8 +44,14 @@ async def cut(run: RunState, ticket: Ticket, job: Job) -> None:
         DiskError: The disk failed or is full.
     """
     provider = run.services[job.provider].endpoint.provider
-    make = functools.partial(_make_long_job, run, ticket, job, provider)
-    whole = await trio.to_thread.run_sync(make, limiter=run.disk)
+    with ExitStack() as held:
+        path = Path(await recordings.fetch(run, job.audio, held))
+        try:
+            make = functools.partial(_make_long_job, run, ticket, job, provider, path)
+            whole = await trio.to_thread.run_sync(make, limiter=run.disk)
+        except RecordingError as error:  # it is called what its row calls it
+            error.message = error.message.replace(str(path), job.audio)
+            raise
     # First the job waits, then it looks: what others bring in between, it is given.
     run.wanted.wait_for_missing(whole)
     found = await trio.to_thread.run_sync(_find, run, list(whole.missing))
@@ -50,15 +59,17 @@ async def cut(run: RunState, ticket: Ticket, job: Job) -> None:
     run.wanted.ask_for_missing(whole, lost=run.lost, doubted=found)
 
 
-def _make_long_job(run: RunState, ticket: Ticket, job: Job, provider: Provider) -> LongJob:
-    """Cut a job; in a thread."""
+def _make_long_job(
+    run: RunState, ticket: Ticket, job: Job, provider: Provider, path: Path
+) -> LongJob:
+    """Cut a job whose recording, if it is of one, can be read at a path; in a thread."""
     if job.kind is Kind.TTS:
         parts = [Part(segment=each, ends_paragraph=ends) for each, ends in cut_text(job, provider)]
         return LongJob(ticket=ticket, job=job, parts=parts, held={})
     if job.hearing.channels is Channels.APART:
-        return _cut_sides(run, ticket, job, provider)
+        return _cut_sides(run, ticket, job, provider, path)
     stretches = pauses.split_at_pauses(
-        Path(job.audio),
+        path,
         sample_rate=SAMPLE_RATE,
         target_seconds=provider.audio_target_seconds,
         longest_seconds=provider.audio_limit_seconds,
@@ -69,9 +80,9 @@ def _make_long_job(run: RunState, ticket: Ticket, job: Job, provider: Provider) 
     return LongJob(ticket=ticket, job=job, parts=parts, held={})
 
 
-def _cut_sides(run: RunState, ticket: Ticket, job: Job, provider: Provider) -> LongJob:
+def _cut_sides(run: RunState, ticket: Ticket, job: Job, provider: Provider, path: Path) -> LongJob:
     """Cut each side of a recording by itself; they are decoded together."""
-    path, track = Path(job.audio), job.hearing.track
+    track = job.hearing.track
     found = sides.find_sides(path, sample_rate=SAMPLE_RATE, track=track)
     trio.from_thread.check_cancelled()
     stretches = pauses.split_sides(

@@ -39,6 +39,7 @@ from batchjobs.runner.spool import AudioSpool
 from batchjobs.runner.thread_batches import ThreadBatches
 from batchjobs.runner.wanted import WantedSegments
 from batchjobs.session import Endpoint
+from batchjobs.storage.input_files import InputFiles
 
 AUDIO_MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Received audio held in memory, over all sessions; more goes to files."""
@@ -121,6 +122,8 @@ class RunState:
         """How many attempts of earlier runs were lost to kills, by key."""
         self.manifest = "row"
         """What messages call the manifest."""
+        self.files = InputFiles()
+        """Lends the recordings."""
         self.again = array("q")
         """Positions of rows that have ended, and are to go again."""
         self.began_at = time.time()

@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from typing import Final, assert_never
 
 import trio
+from msgspec import structs
 
 from batchjobs import text
 from batchjobs.checkpoint import AttemptEnd, JobRecord, SegmentRecord
@@ -25,7 +27,7 @@ from batchjobs.jobs import BAD_ROW, TOO_COSTLY, Job, Kind, Segment
 from batchjobs.limits import RetryBudget
 from batchjobs.planning.plan import Action
 from batchjobs.progress import JobRetried
-from batchjobs.runner import cutting, long_jobs, segments, single_jobs
+from batchjobs.runner import cutting, long_jobs, recordings, segments, single_jobs
 from batchjobs.runner.attempts import Attempt
 from batchjobs.runner.feeder import Handout
 from batchjobs.runner.reactions import (
@@ -110,13 +112,25 @@ class Worker:
                 await self._cut(ticket, job)
             case Buy() as buy:
                 assert slot is not None
-                await self._buy(ticket, buy, slot)
+                await self._fetch_and_buy(ticket, buy, slot)
             case Assemble(whole=whole):
                 await self._assemble(whole)
             case _:
                 assert_never(ticket.step)
 
     # -- an attempt -----------------------------------------------------------------------------
+
+    async def _fetch_and_buy(self, ticket: Ticket, buy: Buy, slot: Slot) -> None:
+        """Buy with the recording at hand."""
+        with ExitStack() as held:
+            try:
+                audio = await recordings.fetch(self._run, buy.segment.audio, held)
+            except RecordingError as error:
+                await self._fail(ticket, _to_failure(error))
+                return
+            if audio != buy.segment.audio:
+                buy = structs.replace(buy, segment=replace(buy.segment, audio=audio))
+            await self._buy(ticket, buy, slot)
 
     async def _buy(self, ticket: Ticket, buy: Buy, slot: Slot) -> None:
         """Open a session, and bring its result home or react to its failure."""
@@ -144,6 +158,10 @@ class Worker:
 
     async def _handle_failure(self, attempt: Attempt, buy: Buy, error: SessionError) -> None:
         """Write down that an attempt failed, learn from that, and react."""
+        step = attempt.ticket.step
+        if isinstance(step, Buy) and step.segment.audio != buy.segment.audio:
+            # A recording is called what its row calls it, not what it is called here.
+            error.message = error.message.replace(buy.segment.audio, step.segment.audio)
         service = attempt.service
         if isinstance(error, SuspectError):  # nothing of it can be kept
             service.doubt(buy.segment.kind)
@@ -306,9 +324,7 @@ class Worker:
         try:
             await cutting.cut(self._run, ticket, job)
         except RecordingError as error:
-            label = PermanentError.label
-            failure = Fail(error_class=label, code=RECORDING_CODE, message=error.message)
-            await self._fail(ticket, failure)
+            await self._fail(ticket, _to_failure(error))
 
     async def _assemble(self, whole: LongJob) -> None:
         record = await long_jobs.assemble_job(self._run, whole)
@@ -362,3 +378,8 @@ def _output_of(ticket: Ticket, buy: Buy) -> str:
     if not buy.is_part:
         return ticket.row.output
     return "" if buy.segment.kind is Kind.STT else run_folder.segment_path(ticket.key)
+
+
+def _to_failure(error: RecordingError) -> Fail:
+    """Make a job's failure of what is wrong with its recording."""
+    return Fail(error_class=PermanentError.label, code=RECORDING_CODE, message=error.message)

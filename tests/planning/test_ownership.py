@@ -12,6 +12,7 @@ from batchjobs.outputs import writing
 from batchjobs.planning.plan import BadRowsError
 from batchjobs.planning.row_builder import RowBuilder
 from batchjobs.providers import BUILT_IN
+from batchjobs.storage.input_files import InputFiles
 from tests.builders import make_start
 from tests.planning.desk import SPOKEN, Desk, text_rows, write_sound
 
@@ -131,7 +132,7 @@ def test_a_link_that_comes_back_in_opens_no_way_out(desk: Desk) -> None:
     ]
     (desk.folder / "in" / "d.wav").write_bytes(b"mine")
     with Checkpoint.none(desk.folder) as checkpoint:
-        builder = RowBuilder(checkpoint, BUILT_IN, Options())
+        builder = RowBuilder(checkpoint, BUILT_IN, Options(), InputFiles())
         jobs = [job for job in desk.rows(table) if isinstance(job, Job)]
         made = [builder.build(job, number) for number, job in enumerate(jobs)]
     assert [row.id for row in made if isinstance(row, BadRow)] == ["b", "e", "f"]

@@ -47,7 +47,7 @@ _NAMES_SHOWN: Final = 3
 @option("--force", is_flag=True, help="Write it over one that is there.")
 @option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(
-    manifest: Path, *, target: Path | None, force: bool, as_json: bool, **given: object
+    manifest: Path | str, *, target: Path | None, force: bool, as_json: bool, **given: object
 ) -> None:
     """Check every row of MANIFEST, price it, and say what 'run' would do. Spends nothing.
 

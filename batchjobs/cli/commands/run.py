@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     "run.log in the run folder.",
 )
 def run(
-    manifest: Path,
+    manifest: Path | str,
     *,
     as_json: bool,
     quiet: bool,
@@ -121,7 +121,7 @@ def _show_checked(rows: int) -> None:
     show_progress(f"checked {plural(rows, 'row')}")
 
 
-def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool) -> None:
+def _conclude(report: "RunReport", manifest: Path | str, *, as_json: bool, quiet: bool) -> None:
     """Say how the run ended and what to do next, and exit accordingly."""
     tell_absent(report.plan, str(manifest))
     if report.error is not None:
@@ -139,7 +139,7 @@ def _conclude(report: "RunReport", manifest: Path, *, as_json: bool, quiet: bool
     raise SystemExit(report.exit_code)
 
 
-def _closing_lines(report: "RunReport", manifest: Path) -> Iterator[str]:
+def _closing_lines(report: "RunReport", manifest: Path | str) -> Iterator[str]:
     """Say what became of the jobs, what it cost for nothing, and, last, what to do next."""
     from batchjobs.planning.plan import Action
 

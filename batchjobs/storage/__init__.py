@@ -1,0 +1,1 @@
+"""Object storage: buckets as they are named, read and written."""

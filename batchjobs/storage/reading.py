@@ -1,0 +1,348 @@
+"""Objects of any bucket, read: asked after, fetched and streamed, many at a time.
+
+obstore's calls that block cannot be interrupted: Ctrl-C waits for as long as a request is tried again
+(measured: more than 100 s behind a server that never answers). So the requests run in an event loop of
+asyncio in a thread of their own, and who waits for one takes it back when he is interrupted: its
+connection is closed at once.
+"""
+
+import contextlib
+import functools
+import hashlib
+import io
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeVar
+
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    KeyRefusedError,
+    ServiceUnavailableError,
+)
+from batchjobs.files.address import Address
+from batchjobs.files.atomic import disk_error, part_path
+from batchjobs.storage.store import open_store
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
+
+    from obstore import GetResult, ObjectMeta
+    from obstore.store import ObjectStore
+
+_Result = TypeVar("_Result")
+PATIENT_SECONDS: Final = 120.0
+"""So long a request is tried again that a store refuses for now, or cannot be reached for."""
+ASKED_AT_ONCE: Final = 64
+"""Requests at a time; S3 itself takes 5,500 a second below one prefix."""
+_PIECE_BYTES: Final = 1 << 20
+_MARK_BYTES: Final = 8
+_STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_METADATA: Final = "/latest/api/token"
+"""Where a machine of Amazon's is asked for its credentials, if the environment has none."""
+
+
+class FileFacts(NamedTuple):
+    """What tells one content of a file or an object from another, without reading it.
+
+    Attributes:
+        bytes: Its size.
+        mark: When a file was last written, in nanoseconds; of an object a hash of its ETag.
+    """
+
+    bytes: int
+    mark: int
+
+
+class ObjectChangedError(BatchjobsError):
+    """An object is another one now than it was when it was asked after."""
+
+
+class ObjectReader:
+    """Reads objects, each by its address.
+
+    Args:
+        insecure: Whether their store may be elsewhere without TLS.
+    """
+
+    def __init__(self, *, insecure: bool = False) -> None:
+        self._insecure = insecure
+        self._stores: dict[str, ObjectStore] = {}
+        self._room: asyncio.Semaphore | None = None
+
+    def ask(self, address: Address) -> "Future[FileFacts]":
+        """Begin to ask after an object.
+
+        Returns:
+            What tells its content from another; or the errors of `look_up`.
+        """
+        return submit(self._look_up(address))
+
+    def look_up(self, address: Address) -> FileFacts:
+        """Ask after an object.
+
+        Raises:
+            FileNotFoundError: There is none.
+            BatchjobsError: It cannot be asked after.
+        """
+        return call(self._look_up(address))
+
+    def fetch(self, address: Address, facts: FileFacts, target: Path) -> "Future[Path]":
+        """Begin to write an object to a file that need not outlive the machine.
+
+        Args:
+            address: The object.
+            facts: What it was when it was asked after.
+            target: The file: whole, or not there.
+
+        Returns:
+            The file, once it is there; or one of these errors.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ObjectChangedError: It is another one by now.
+            BatchjobsError: It cannot be read, or the file not be written.
+        """
+        return submit(self._fetch(address, facts, target))
+
+    def read(self, address: Address, limit_bytes: int) -> bytes:
+        """Read an object.
+
+        Args:
+            address: The object.
+            limit_bytes: No more of it than this is read.
+
+        Raises:
+            FileNotFoundError: There is none.
+            BatchjobsError: It cannot be read.
+        """
+        with self.open(address) as stream:
+            return stream.read(limit_bytes)
+
+    def open(self, address: Address) -> BinaryIO:
+        """Open an object for reading from its beginning to its end; it is of one version throughout.
+
+        Raises:
+            FileNotFoundError: There is none.
+            BatchjobsError: It cannot be read.
+        """
+        return io.BufferedReader(_ObjectStream(call(self._open(address))), _PIECE_BYTES)
+
+    def list_names(self, folder: Address) -> Iterator[str]:
+        """List the names of the objects in a folder, and not in those below it, in no order.
+
+        Args:
+            folder: The folder; its names are given without it.
+
+        Raises:
+            BatchjobsError: It cannot be listed.
+        """
+        yield from call(self._list_names(folder))
+
+    # -- in the loop ----------------------------------------------------------------------------
+
+    async def _look_up(self, address: Address) -> FileFacts:
+        async with self._find_room():
+            return await self._head(address)
+
+    async def _fetch(self, address: Address, facts: FileFacts, target: Path) -> Path:
+        part = part_path(target)
+        try:
+            async with self._find_room():
+                result = await self._get(address)
+                if _facts_of(result.meta) != facts:
+                    raise ObjectChangedError(f"{address} has changed since it was looked at")
+                size = 0
+                try:
+                    with part.open("wb") as file:
+                        async for piece in self._stream(address, result):
+                            size += file.write(piece)
+                except OSError as error:
+                    raise disk_error(error, part) from error
+            if size != facts.bytes:
+                raise ServiceUnavailableError(
+                    f"{address} came as {size:,} bytes of {facts.bytes:,}",
+                    hint="run the same command again",
+                )
+            return part.replace(target)  # a rename
+        finally:
+            part.unlink(missing_ok=True)  # likewise
+
+    async def _open(self, address: Address) -> AsyncIterator[bytes]:
+        return self._stream(address, await self._get(address))
+
+    async def _stream(self, address: Address, result: "GetResult") -> AsyncIterator[bytes]:
+        """Give an object's bytes; a break in the middle is mended by obstore, if it is still the same."""
+        try:
+            with translate_errors(address):
+                async for piece in result.stream(min_chunk_size=_PIECE_BYTES):
+                    yield bytes(piece)
+        except ServiceUnavailableError as error:
+            with contextlib.suppress(FileNotFoundError):
+                if await self._head(address) == _facts_of(result.meta):
+                    raise
+            raise ObjectChangedError(f"{address} changed while it was read") from error
+
+    async def _head(self, address: Address) -> FileFacts:
+        import obstore
+
+        with translate_errors(address):
+            return _facts_of(await obstore.head_async(self._store_of(address), address.prefix))
+
+    async def _get(self, address: Address) -> "GetResult":
+        import obstore
+
+        with translate_errors(address):
+            return await obstore.get_async(self._store_of(address), address.prefix)
+
+    async def _list_names(self, folder: Address) -> list[str]:
+        import obstore
+
+        with translate_errors(folder):
+            found = await obstore.list_with_delimiter_async(
+                self._store_of(folder), folder.prefix or None
+            )
+        begin = len(f"{folder.prefix}/") if folder.prefix else 0
+        return [entry["path"][begin:] for entry in found["objects"]]
+
+    def _find_room(self) -> "asyncio.Semaphore":
+        import asyncio
+
+        if self._room is None:  # all of this is in the loop's one thread
+            self._room = asyncio.Semaphore(ASKED_AT_ONCE)
+        return self._room
+
+    def _store_of(self, address: Address) -> "ObjectStore":
+        store = self._stores.get(address.bucket)
+        if store is None:
+            place = Address(address.bucket)
+            store = open_store(place, seconds=PATIENT_SECONDS, insecure=self._insecure)
+            self._stores[address.bucket] = store
+        return store
+
+
+class _ObjectStream(io.RawIOBase):
+    """An object's bytes, as a file gives them."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]  # any buffer
+        """Read some of the bytes that follow; 0 at the end."""
+        if not self._rest:
+            self._rest = call(self._next_piece())
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    async def _next_piece(self) -> bytes:
+        return await anext(self._pieces, b"")
+
+
+def _facts_of(meta: "ObjectMeta") -> FileFacts:
+    version = meta["e_tag"] or str(meta["last_modified"])
+    digest = hashlib.sha256(version.encode()).digest()[:_MARK_BYTES]
+    return FileFacts(meta["size"], int.from_bytes(digest) >> 1)  # SQLite's integers have a sign
+
+
+# -- the loop, and errors --------------------------------------------------------------------------
+
+
+def submit(coroutine: Coroutine[object, object, _Result]) -> "Future[_Result]":
+    """Begin something in the loop; the future that is given can be cancelled."""
+    import asyncio
+
+    return asyncio.run_coroutine_threadsafe(coroutine, _start_loop(os.getpid()))
+
+
+def call(coroutine: Coroutine[object, object, _Result]) -> _Result:
+    """Do something in the loop, and wait for it; it is given up if the wait is interrupted."""
+    future = submit(coroutine)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+@functools.cache
+def _start_loop(process: int) -> "asyncio.AbstractEventLoop":  # noqa: ARG001  # after a fork: another
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="object storage", daemon=True).start()
+    return loop
+
+
+@contextmanager
+def translate_errors(address: Address) -> Iterator[None]:
+    """Turn obstore's errors into ours, but for an object that is not there.
+
+    Args:
+        address: What is read, for messages.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        ObjectChangedError: It changed while it was read.
+        ConfigurationError: The bucket is not there, or there are no credentials.
+        KeyRefusedError: The credentials are refused.
+        ServiceUnavailableError: Anything else.
+    """
+    from obstore import exceptions
+
+    try:
+        yield
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise KeyRefusedError(
+            f"{address} may not be read: {_explain(error)}",
+            hint="give the key that is in AWS_ACCESS_KEY_ID the rights to list and read there",
+        ) from error
+    except exceptions.PreconditionError as error:
+        raise ObjectChangedError(f"{address} changed while it was read") from error
+    except ValueError as error:  # a name that obstore does not take
+        raise FileNotFoundError(str(error)) from error
+    except (exceptions.BaseError, FileNotFoundError) as error:
+        if "NoSuchBucket" in str(error):
+            raise ConfigurationError(
+                f"there is no bucket '{address.bucket}'",
+                hint="correct its name, or say where it is: AWS_ENDPOINT_URL, AWS_REGION",
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise _translate(error, address) from error
+
+
+def _translate(error: Exception, address: Address) -> BatchjobsError:
+    said = str(error)
+    if _METADATA in said:
+        return ConfigurationError(
+            f"there are no credentials to read {address} with",
+            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile: "
+            'eval "$(aws configure export-credentials --format env)"; '
+            "a public bucket is read with AWS_SKIP_SIGNATURE=true",
+        )
+    return ServiceUnavailableError(
+        f"{address} cannot be read: {_explain(error)}",
+        hint="once the store can be reached, run the same command again",
+    )
+
+
+def _explain(error: Exception) -> str:
+    """Say in a few words what an error of obstore says in a page: the answer, or that there was none."""
+    said = str(error)
+    status, code = _STATUS.search(said), _CODE.search(said)
+    if status is None:
+        return said.partition("\n")[0].rpartition(" - ")[2].strip() or type(error).__name__
+    return f"the store answered {status[1].strip()}" + (f" ({code[1]})" if code else "")

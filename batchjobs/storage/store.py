@@ -1,0 +1,102 @@
+"""The way to a store: where it is and who asks is in the environment (``AWS_…``)."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.util import find_spec
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from batchjobs.errors import ConfigurationError, MissingExtraError
+from batchjobs.files.address import Address
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_MOST_RETRIES: Final = 60
+_STALL_SECONDS: Final = 30.0
+"""So long a connection may bring nothing."""
+_LONGEST_SECONDS: Final = 3_600.0
+"""Of a request with its body: the library's 30 s would cut every large object."""
+_MOST_MESSAGE: Final = 300
+
+
+def open_store(address: Address, *, seconds: float, insecure: bool = False) -> "ObjectStore":
+    """Make the way to a place as obstore has it.
+
+    Args:
+        address: The place.
+        seconds: How long a request is tried again.
+        insecure: Whether the store may be elsewhere without TLS.
+
+    Raises:
+        MissingExtraError: obstore is not installed.
+        ConfigurationError: The environment has something that cannot be.
+    """
+    require_storage()
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
+
+    retries = {"max_retries": _MOST_RETRIES, "retry_timeout": timedelta(seconds=seconds)}
+    try:
+        return S3Store(
+            address.bucket,
+            prefix=address.prefix or None,
+            client_options={
+                "allow_http": check_endpoint(os.environ, insecure=insecure),
+                "read_timeout": timedelta(seconds=_STALL_SECONDS),
+                "timeout": timedelta(seconds=_LONGEST_SECONDS),
+            },
+            retry_config=retries,  # type: ignore[arg-type]
+        )
+    except (BaseError, ValueError) as error:
+        raise ConfigurationError(
+            f"cannot use {address}: {_shorten(error)}", hint="look at the variables AWS_…"
+        ) from error
+
+
+def require_storage() -> None:
+    """See that object storage is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    if find_spec("obstore") is None:
+        raise MissingExtraError("a place in a bucket", package="obstore", extra="s3")
+
+
+def check_endpoint(environment: Mapping[str, str], *, insecure: bool) -> bool:
+    """Say whether the store that the environment names is asked without TLS.
+
+    Args:
+        environment: The variables.
+        insecure: Whether it may be so elsewhere than on this machine.
+
+    Raises:
+        ConfigurationError: It would be, and may not.
+    """
+    name = next((name for name in ENDPOINT_VARIABLES if environment.get(name)), "")
+    parts = urlsplit(environment.get(name, ""))
+    if parts.scheme != "http":
+        return False
+    if not insecure and not _is_loopback(parts.hostname or ""):
+        raise ConfigurationError(
+            f"{name} has an address without TLS: keys and results would go over it in the clear",
+            hint="give one with https, or --insecure",
+        )
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shorten(error: Exception) -> str:
+    """Give what an error of obstore says in its first line."""
+    line = str(error).strip().partition("\n")[0].partition(": <?xml")[0]
+    return line[:_MOST_MESSAGE]
