@@ -123,6 +123,11 @@ class FaultProxy:
             for seen in self.requests
         )
 
+    def replace_faults(self, *faults: Fault) -> None:
+        """Break other requests from now on, counted from here."""
+        self.faults = list(faults)
+        self._matches.clear()
+
     async def serve(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
         """Serve on a free port until the scope that is told is cancelled."""
         with trio.CancelScope() as scope:

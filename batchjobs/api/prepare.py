@@ -24,6 +24,7 @@ from batchjobs.errors import (
     ConfigurationError,
     ManifestError,
     OutputError,
+    RecordingError,
     UsageError,
 )
 from batchjobs.files import run_folder
@@ -258,9 +259,13 @@ def _fingerprint(request: Request) -> str:
     source, folder = request.source, request.manifest_folder
     if not isinstance(source, Path | Address):
         return ""
+    try:
+        told = source if isinstance(source, Path) else request.files.look_up(str(source))
+    except RecordingError:  # it is not there, as whoever opens it is told
+        return ""
     options = request.options
     return fingerprint_of(
-        source if isinstance(source, Path) else request.files.look_up(str(source)),
+        told,
         request.name,
         folder if isinstance(folder, Address) else folder.resolve(),
         input_root(request),

@@ -10,6 +10,7 @@ from batchjobs.api.request import default_folder
 from batchjobs.checkpoint import ORDERS, Checkpoint
 from batchjobs.errors import BudgetReachedError, NoRunError
 from batchjobs.files import run_folder
+from batchjobs.files.address import Address
 from batchjobs.options.standing import read_standing
 from batchjobs.outputs.left_files import LeftFiles, find_left_files
 from batchjobs.outputs.nature import RunNature, find_nature
@@ -42,7 +43,7 @@ class RunStatus(RunSummary, frozen=True, kw_only=True):
     cost_limit: str = ""
 
 
-def find_run_of(manifest: Path, *, folder: str | None = None) -> Path:
+def find_run_of(manifest: Path | Address, *, folder: str | None = None) -> Path:
     """Find the run folder of a manifest, where a run puts it unless it is told otherwise.
 
     Args:
@@ -58,7 +59,8 @@ def find_run_of(manifest: Path, *, folder: str | None = None) -> Path:
         raise NoRunError(f"{manifest} is no run folder, and has no run in {there}", hint=hint)
     with Checkpoint.read(there) as checkpoint:
         path = checkpoint.read_settings().get("manifest_path", "")
-    if path and Path(path).absolute() != manifest.absolute():
+    here = str(manifest) if isinstance(manifest, Address) else str(manifest.absolute())
+    if path and path != here:
         raise NoRunError(f"{there} is the run of another manifest, {path}", hint=hint)
     return there
 

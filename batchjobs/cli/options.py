@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from batchjobs.cli.console import complain, exit_on_error
 from batchjobs.errors import BatchjobsError, ConfigurationError
-from batchjobs.files.address import is_address
+from batchjobs.files.address import Address, is_address
 from batchjobs.options import Options, Setting, settings_of
 
 if TYPE_CHECKING:
@@ -248,18 +248,19 @@ def json_option(command: _Command) -> _Command:
     return option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def _find_run_folder(_: click.Context, __: click.Parameter, path: Path) -> Path:
+def _find_run_folder(_: click.Context, __: click.Parameter, path: Path | str) -> Path:
     """Take the folder of a manifest's run where the manifest is named."""
     from batchjobs.api.status import find_run_of
 
-    if not path.is_file():
+    if isinstance(path, Path) and not path.is_file():
         return path
     with exit_on_error():
-        return find_run_of(path, folder=os.environ.get("BATCHJOBS_OUTPUT"))
+        manifest = path if isinstance(path, Path) else Address.parse(path)
+        return find_run_of(manifest, folder=os.environ.get("BATCHJOBS_OUTPUT"))
 
 
 RUN_FOLDER = click.argument(
-    "folder", metavar="RUN", type=click.Path(path_type=Path), callback=_find_run_folder
+    "folder", metavar="RUN", type=Place(path_type=Path), callback=_find_run_folder
 )
 
 

@@ -73,7 +73,7 @@ def open_source(
         files: Reads it from a bucket.
 
     Raises:
-        ManifestError: It cannot be opened, or is exchanged while it is read.
+        ManifestError: It cannot be opened, or does not stay as it is.
         BatchjobsError: Its store cannot be reached, or refuses.
     """
     if not isinstance(source, Path | Address):
@@ -89,12 +89,11 @@ def open_source(
         raise ManifestError(f"{name}: is a folder", hint=hint) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _unreadable(error, name) from error
+    except ObjectChangedError as error:
+        hint = "run the same command once nobody writes it"
+        raise ManifestError(f"{name}: changes while it is read", hint=hint) from error
     with stream:
-        try:
-            yield stream
-        except ObjectChangedError as error:
-            hint = "run the same command again"
-            raise ManifestError(f"{name}: was exchanged while it was read", hint=hint) from error
+        yield stream
 
 
 def _unreadable(error: Exception, name: str) -> ManifestError:

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 from batchjobs.errors import RecordingError
 from batchjobs.files.address import Address, is_address
 from batchjobs.files.atomic import disk_error
-from batchjobs.storage.reading import FileFacts, ObjectChangedError, ObjectReader
+from batchjobs.storage.reading import FileFacts, ObjectChangedError, ObjectReader, wait
 
 _AHEAD: Final = 16
 _AHEAD_BYTES: Final = 256 << 20
@@ -27,6 +27,7 @@ _AHEAD_BYTES: Final = 256 << 20
 _SHARE_OF_FREE: Final = 0.5
 """Of the disk: so much of what is free may be filled with what stays."""
 _NAME_DIGITS: Final = 32
+_MANIFEST: Final = "manifest"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -182,8 +183,29 @@ class InputFiles:
             return False
 
     def open(self, address: Address) -> BinaryIO:
-        """Open an object for reading from its beginning to its end, as `ObjectReader.open` does."""
-        return self._reader.open(address)
+        """Open an object that is read for hours, as a manifest of many recordings is.
+
+        It is fetched first, and is of one version: a store closes a connection that takes so long.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ObjectChangedError: It changes again and again.
+            BatchjobsError: It cannot be read.
+        """
+        for is_last in (False, False, True):
+            with self._lock:
+                target = self._find_folder() / _MANIFEST
+            facts = self._reader.look_up(address)
+            try:
+                path = wait(self._reader.fetch(address, facts, target))
+            except ObjectChangedError:
+                if is_last:
+                    raise
+                continue
+            stream = path.open("rb")
+            path.unlink()
+            return stream
+        raise AssertionError
 
     def read(self, name: str, limit_bytes: int) -> bytes:
         """Read an object that is small.

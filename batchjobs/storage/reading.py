@@ -9,14 +9,13 @@ connection is closed at once.
 import contextlib
 import functools
 import hashlib
-import io
 import os
 import re
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from batchjobs.errors import (
     BatchjobsError,
@@ -112,27 +111,17 @@ class ObjectReader:
         return submit(self._fetch(address, facts, target))
 
     def read(self, address: Address, limit_bytes: int) -> bytes:
-        """Read an object.
+        """Read an object that is small.
 
         Args:
             address: The object.
-            limit_bytes: No more of it than this is read.
+            limit_bytes: Hardly more of it than this is read.
 
         Raises:
             FileNotFoundError: There is none.
             BatchjobsError: It cannot be read.
         """
-        with self.open(address) as stream:
-            return stream.read(limit_bytes)
-
-    def open(self, address: Address) -> BinaryIO:
-        """Open an object for reading from its beginning to its end; it is of one version throughout.
-
-        Raises:
-            FileNotFoundError: There is none.
-            BatchjobsError: It cannot be read.
-        """
-        return io.BufferedReader(_ObjectStream(call(self._open(address))), _PIECE_BYTES)
+        return call(self._read(address, limit_bytes))
 
     def list_names(self, folder: Address) -> Iterator[str]:
         """List the names of the objects in a folder, and not in those below it, in no order.
@@ -174,8 +163,13 @@ class ObjectReader:
         finally:
             part.unlink(missing_ok=True)  # likewise
 
-    async def _open(self, address: Address) -> AsyncIterator[bytes]:
-        return self._stream(address, await self._get(address))
+    async def _read(self, address: Address, limit_bytes: int) -> bytes:
+        content = bytearray()
+        async for piece in self._stream(address, await self._get(address)):
+            content += piece
+            if len(content) >= limit_bytes:
+                break
+        return bytes(content[:limit_bytes])
 
     async def _stream(self, address: Address, result: "GetResult") -> AsyncIterator[bytes]:
         """Give an object's bytes; a break in the middle is mended by obstore, if it is still the same."""
@@ -227,30 +221,6 @@ class ObjectReader:
         return store
 
 
-class _ObjectStream(io.RawIOBase):
-    """An object's bytes, as a file gives them."""
-
-    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]  # any buffer
-        """Read some of the bytes that follow; 0 at the end."""
-        if not self._rest:
-            self._rest = call(self._next_piece())
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
-
-    async def _next_piece(self) -> bytes:
-        return await anext(self._pieces, b"")
-
-
 def _facts_of(meta: "ObjectMeta") -> FileFacts:
     version = meta["e_tag"] or str(meta["last_modified"])
     digest = hashlib.sha256(version.encode()).digest()[:_MARK_BYTES]
@@ -269,7 +239,11 @@ def submit(coroutine: Coroutine[object, object, _Result]) -> "Future[_Result]":
 
 def call(coroutine: Coroutine[object, object, _Result]) -> _Result:
     """Do something in the loop, and wait for it; it is given up if the wait is interrupted."""
-    future = submit(coroutine)
+    return wait(submit(coroutine))
+
+
+def wait(future: "Future[_Result]") -> _Result:
+    """Wait for something in the loop; it is given up if the wait is interrupted."""
     try:
         return future.result()
     except BaseException:
