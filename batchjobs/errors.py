@@ -16,6 +16,7 @@ __all__ = [
     "InternalError",
     "JobsFailedError",
     "KeyRefusedError",
+    "LostError",
     "ManifestError",
     "MisconfiguredError",
     "MissingExtraError",
@@ -304,6 +305,12 @@ class TimedOutError(TransientError):
     """A deadline of ours passed."""
 
     label = "timeout"
+
+
+class LostError(SessionError):
+    """The process that had the session is gone: what it sent is counted whole, and nobody is to blame."""
+
+    label = "lost"
 
 
 class MuteError(TimedOutError):

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from batchjobs.api.budget import budget_of, check_budget, encode_limits
 from batchjobs.api.control import serve_control
+from batchjobs.api.elsewhere import have_crew
 from batchjobs.api.interim import write_interim, write_repeatedly
 from batchjobs.api.metrics import write_metrics
 from batchjobs.api.prepare import PreparedRun
@@ -68,6 +69,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
     )
     async with AsyncExitStack() as stack:
         endpoints = await _make_endpoints(request, run.keys, stack)
+        elsewhere = await stack.enter_async_context(have_crew(request, endpoints))
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         await trio.to_thread.run_sync(withdraw_stale_groups, checkpoint)
@@ -79,6 +81,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             budget=budget_of(request, checkpoint),
             observe=run.observe,
             providers=request.providers,
+            elsewhere=elsewhere,
         )
         state.files = request.files
         runner = Runner(state, beside=lambda: _go_beside(run, control))

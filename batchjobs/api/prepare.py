@@ -14,6 +14,7 @@ from msgspec import structs
 
 from batchjobs import config, manifest
 from batchjobs.api.budget import advise_on_limits, check_budget, encode_limits
+from batchjobs.api.elsewhere import check_cluster
 from batchjobs.api.glossary import read_terms
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, inputs_folder, path_of
@@ -126,6 +127,7 @@ def prepare(
         progress: Called with the number of rows checked so far.
         growth: What has been added to the manifest, if the rest of it is adopted.
     """
+    check_cluster(request.options)
     glossary = request.options.glossary
     terms = () if glossary is None else read_terms(glossary)  # before anything is spent
     standing = find_standing(request, checkpoint)

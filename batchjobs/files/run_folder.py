@@ -22,6 +22,8 @@ FETCHED: Final = f"{CHECKPOINT}.fetched"
 """Holds recordings from a bucket until they are heard. Begins as no result's path ever might."""
 CONTROL: Final = "control.sock"
 """Where a running run is asked for something: `batchjobs ctl`."""
+WORKERS: Final = ".workers"
+"""What workers elsewhere know the folder by."""
 LOG: Final = "run.log"
 """What a run says that goes on without a terminal."""
 REPORTS: Final = (RESULTS, FAILED, SUMMARY)
@@ -50,6 +52,7 @@ _RESERVED: Final = frozenset(
         WATCH,
         GLOSSARY,
         CONTROL,
+        WORKERS,
         LOG,
         f"{Path(SUMMARY).stem}{_TRANSCRIPT}",
     }
@@ -101,6 +104,19 @@ def segment_path(key: str, number: int = 1) -> str:
         number: Not 1 if another file of this segment is in the way.
     """
     return f"{SEGMENTS}/{key}.wav" if number == 1 else f"{SEGMENTS}/{key}.{number}.wav"
+
+
+def scratch_path(key: str, mark: str, ending: str) -> str:
+    """Give the path of a file for one segment that is to be moved to where it is decided it will be.
+
+    Whoever sweeps the folder removes what is left of these.
+
+    Args:
+        key: The segment's.
+        mark: Of the attempt.
+        ending: With its dot.
+    """
+    return f"{SEGMENTS}/{key}.{mark}{ending}"
 
 
 def is_segment_file(path: str) -> bool:

@@ -12,6 +12,8 @@ from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS, Channels
 
 MOST_SESSIONS: Final = 10_000
 """Open at once with one provider: each has a task that waits for it."""
+MOST_WORKERS: Final = 256
+"""Processes on one machine: each has a Python of its own."""
 _SECONDS_PER_UNIT: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -27,6 +29,19 @@ def parse_sessions(text: str) -> int:
         raise ValueError(
             f"'{text}' is not a number of sessions; give 1 to {MOST_SESSIONS}, or auto"
         )
+    return int(text)
+
+
+def parse_workers(text: str) -> int:
+    """Read a number of processes, or ``auto``, which is 0: as many as there are processors.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ValueError(f"'{text}' is not a number of workers; give 1 to {MOST_WORKERS}, or auto")
     return int(text)
 
 
@@ -286,6 +301,38 @@ class Options:
         parse=parse_sessions,
         default_shown="the provider's",
         note="0 stands for 'auto'",
+    )
+    workers: int | None = setting(
+        "Have the sessions in N processes of this machine; 'auto' takes one a processor. Needs the extra "
+        "'cluster'.",
+        default=None,
+        metavar="N|auto",
+        least=0,
+        most=MOST_WORKERS,
+        parse=parse_workers,
+        default_shown="this process",
+        note="0 stands for 'auto'",
+    )
+    cluster: str = setting(
+        "Have them on the workers of a Dask cluster, whose scheduler is there: tls://HOST:PORT, or "
+        "tcp://127.0.0.1:PORT.",
+        default="",
+        metavar="ADDRESS",
+    )
+    cluster_ca: Path | None = setting(
+        "The cluster's certificate authority, for tls://.",
+        default=None,
+        path="file",
+    )
+    cluster_cert: Path | None = setting(
+        "Our certificate there.",
+        default=None,
+        path="file",
+    )
+    cluster_key: Path | None = setting(
+        "Our certificate's key.",
+        default=None,
+        path="file",
     )
     starts_per_second: float = setting(
         "Start no more sessions than so many a second, or a minute.",

@@ -20,8 +20,10 @@ from batchjobs.files import run_folder
 from batchjobs.files.atomic import fill_part, part_path, write_part
 from batchjobs.files.paths import PathEscapeError, plain_path_inside
 from batchjobs.jobs import Evidence, Side
-from batchjobs.transcripts import cues
-from batchjobs.transcripts.joining import Transcript
+from batchjobs.protocol.stt import SttResult
+from batchjobs.protocol.tts_audio import TtsResult
+from batchjobs.transcripts import cues, joining
+from batchjobs.transcripts.joining import Transcript, TranscriptPart
 
 _WHOLE_BYTES: Final = 4 * 1024 * 1024
 """Longer speech is written piece by piece; at once is faster, 0.1 ms for 10 s (measured)."""
@@ -139,6 +141,38 @@ def write_transcript(
     )
 
 
+def write_result(
+    folder: Path, output: str, result: TtsResult[ReceivedAudio] | SttResult, *, seconds: float
+) -> Written:
+    """Write what a session has brought beside its place.
+
+    Args:
+        folder: The run folder.
+        output: The path of the main file below it.
+        result: What came.
+        seconds: Length of the recording, of a transcript.
+
+    Raises:
+        OutputError: It cannot be created.
+        DiskError: The disk failed or is full.
+    """
+    if isinstance(result, TtsResult):
+        return write_speech(folder, output, result.pcm, result.sample_rate)
+    part = TranscriptPart(
+        start_seconds=0.0,
+        seconds=seconds,
+        text=result.text,
+        word_start_seconds=result.word_start_seconds,
+        word_end_seconds=result.word_end_seconds,
+        silences=result.silences,
+        traits=result.traits,
+    )
+    transcript = joining.join_parts([part])
+    return write_transcript(
+        folder, output, transcript, audio_seconds=seconds, evidence=result.evidence
+    )
+
+
 def write_contents(folder: Path, contents: Mapping[str, bytes]) -> Written:
     """Write whole files beside their places.
 
@@ -201,7 +235,7 @@ def to_parts(folder: Path, written: Written) -> Parts:
         folder: The run folder.
         written: The files.
     """
-    root = _resolve_once(folder, "")
+    root = folder.resolve()
     names = [str(part_path(target).relative_to(root)) for target in written.targets]
     files = zip(written.files, names, strict=True)
     return Parts(

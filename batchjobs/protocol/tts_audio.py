@@ -140,11 +140,16 @@ def judge_result(
         support: What speaks for it already.
     """
     verdict = judge.verdict(intake.sink, intake.sample_rate, judged_as)
-    known = {doubt.sign for doubt in doubts}
     return TtsResult(
         pcm=intake.sink,
         sample_rate=intake.sample_rate,
-        doubts=doubts + tuple(doubt for doubt in verdict.doubts if doubt.sign not in known),
+        doubts=add_doubts(doubts, verdict.doubts),
         support=support + verdict.support,
         evidence=replace(evidence, received_audio_seconds=round(intake.seconds, 6)),
     )
+
+
+def add_doubts(seen: tuple[Doubt, ...], judged: tuple[Doubt, ...]) -> tuple[Doubt, ...]:
+    """Add a judge's doubts to those that the session showed, which go before others of their sign."""
+    known = {doubt.sign for doubt in seen}
+    return seen + tuple(doubt for doubt in judged if doubt.sign not in known)

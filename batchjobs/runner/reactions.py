@@ -12,6 +12,7 @@ from msgspec import structs
 
 from batchjobs.errors import (
     BatchjobsError,
+    LostError,
     MuteError,
     Reaction,
     ServiceUnavailableError,
@@ -116,10 +117,17 @@ class Contact(enum.Enum):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """Try again after a while, at the expense of the run's budget of retries."""
+    """Try again after a while, at the expense of the run's budget of retries.
+
+    Attributes:
+        tries: What counts by now.
+        wait_seconds: After how long.
+        is_charged: Whether it is at that expense: the loss of a worker is no fault of the service.
+    """
 
     tries: Tries
     wait_seconds: float
+    is_charged: bool = True
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,8 +206,9 @@ def react(
         tries = structs.replace(tries, unreachable_at=undecided, last_error=error)
         return _find_outage(service, error) or Hold(tries=tries, wait_seconds=wait)
     is_worth_it = _is_worth_another(ticket, error, policy)
-    if is_worth_it and ticket.can_be_retried:
-        return Retry(tries=tries, wait_seconds=wait)
+    is_charged = not isinstance(error, LostError)  # the service has no part in that
+    if is_worth_it and (ticket.can_be_retried or not is_charged):
+        return Retry(tries=tries, wait_seconds=wait if is_charged else 0.0, is_charged=is_charged)
     if _is_away(ticket, service, error):
         # No request differs from this one in what the service has seen of it.
         hint = "nothing was spent; check --base-url and the network, then run this again"
@@ -223,7 +232,7 @@ def find_contact(error: SessionError, *, was_connected: bool, is_proven: bool) -
         was_connected: Whether the service took the connection.
         is_proven: Whether the service has done useful work before.
     """
-    if error.reaction is Reaction.STOP:
+    if error.reaction is Reaction.STOP or isinstance(error, LostError):
         return Contact.UNKNOWN
     if was_connected:
         is_judged = error.reaction is Reaction.FAIL and error.code != RECORDING_CODE
@@ -298,7 +307,7 @@ def _is_worth_another(ticket: TicketFacts, error: SessionError, policy: RetryPol
 
 def _is_away(ticket: TicketFacts, service: ServiceFacts, error: SessionError) -> bool:
     """Whether the service was never there for us."""
-    if service.is_proven:
+    if service.is_proven or isinstance(error, LostError):
         return False
     is_refused = error.reaction is Reaction.FAIL and not ticket.was_connected
     return is_refused or error.code == CONNECTION_CODE or not service.was_reached

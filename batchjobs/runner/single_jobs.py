@@ -1,5 +1,6 @@
 """Jobs of one session: their files written, their records made, kept in doubt if they must be."""
 
+import functools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +24,6 @@ from batchjobs.runner.sessions import (
 )
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Ticket
-from batchjobs.transcripts import joining
-from batchjobs.transcripts.joining import TranscriptPart
 
 
 async def keep(
@@ -112,26 +111,7 @@ async def _write(run: RunState, row: Row, output: str, result: Result) -> Writte
             raise result.error
         return writing.claim_parts(folder, output, result.parts)
 
-    def write() -> Written:
-        if isinstance(result, TtsResult):
-            return writing.write_speech(folder, output, result.pcm, result.sample_rate)
-        part = TranscriptPart(
-            start_seconds=0.0,
-            seconds=row.seconds,
-            text=result.text,
-            word_start_seconds=result.word_start_seconds,
-            word_end_seconds=result.word_end_seconds,
-            silences=result.silences,
-            traits=result.traits,
-        )
-        return writing.write_transcript(
-            folder,
-            output,
-            joining.join_parts([part]),
-            audio_seconds=row.seconds,
-            evidence=result.evidence,
-        )
-
+    write = functools.partial(writing.write_result, folder, output, result, seconds=row.seconds)
     if isinstance(result, TtsResult) and Path(output).suffix.lower() != ".wav":
         # To encode takes the processor, not the hop: each file for itself.
         return await trio.to_thread.run_sync(write, limiter=run.disk)

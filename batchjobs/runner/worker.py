@@ -188,7 +188,7 @@ class Worker:
         )
         service = attempt.service.facts(trio.current_time())
         decision = react(facts, service, error, self._run.retries, self._run.random)
-        if isinstance(decision, Retry):
+        if isinstance(decision, Retry) and decision.is_charged:
             self._retry_budget.take()
         return decision
 

@@ -49,6 +49,7 @@ class Endpoint:
     ) -> None:
         parts = urlsplit(base_url)
         self.provider = provider
+        self.base_url = base_url
         self.key = key
         self.redactor = Redactor(key)
         self.host = parts.hostname or ""

@@ -1,0 +1,461 @@
+"""The owner's line to a Dask cluster: a thread with Dask's event loop, and a conversation a worker."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import secrets
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import trio
+
+from batchjobs.cluster.actor import HostActor, Sealed
+from batchjobs.cluster.crew import Crew, Member
+from batchjobs.cluster.identity import introduce, refuse_stranger
+from batchjobs.cluster.messages import (
+    Opening,
+    Order,
+    Orders,
+    Report,
+    Welcome,
+    decode_reports,
+    decode_welcome,
+    encode,
+    to_error,
+)
+from batchjobs.errors import (
+    BatchjobsError,
+    ConfigurationError,
+    MissingExtraError,
+    ServiceUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed.actor import Actor
+
+_logger = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+_CONNECT_SECONDS: Final = 10.0
+_CALL_SECONDS: Final = 5.0
+"""So long a worker may take for an answer, beyond what it waits on purpose."""
+_OPEN_SECONDS: Final = 30.0
+"""So long the first answer may take: a worker imports this package for it."""
+_TRIES: Final = 3
+_AGAIN_SECONDS: Final = 0.05
+_FOLLOW_SECONDS: Final = 0.5
+"""Between two looks at who is there."""
+_GATHERING_SECONDS: Final = 0.01
+"""Between two batches of orders to one worker; the first does not wait."""
+_END_SECONDS: Final = 5.0
+_CALM: Final[dict[str, object]] = {
+    "distributed.comm.timeouts.connect": "5s",
+    "distributed.comm.retry.count": 0,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "logging": {"distributed": "critical"},
+    "distributed.admin.tick.interval": "500ms",  # it is a tenth of the idle time of this thread
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
+}
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cluster.
+
+    Attributes:
+        workers: How many processes of this machine; 0 for a cluster that is there.
+        address: Of that cluster's scheduler.
+        ca: The file of its certificate authority.
+        certificate: The file of our certificate.
+        key: The file of our certificate's key.
+    """
+
+    workers: int = 0
+    address: str = ""
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def require_cluster() -> None:
+    """See that Dask is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    for package in ("distributed", "cryptography"):
+        if find_spec(package) is None:
+            raise MissingExtraError("work in several processes", package=package, extra="cluster")
+
+
+@asynccontextmanager
+async def join_cluster(
+    settings: ClusterSettings, opening: Opening, crew: Crew
+) -> AsyncIterator[None]:
+    """Have hosts on every worker of a cluster, for as long as the block lasts.
+
+    Args:
+        settings: Which cluster.
+        opening: What hosts have to know.
+        crew: Takes them in.
+
+    Raises:
+        BatchjobsError: There is no such cluster, or none of its workers can be used.
+    """
+    link = _Link(settings, opening, crew)
+    link.start()
+    try:
+        await link.wait_ready()
+        yield
+    finally:
+        with trio.CancelScope(shield=True):
+            await link.end()
+
+
+class _Link:
+    """The thread with Dask's event loop.
+
+    Args:
+        settings: Which cluster.
+        opening: What hosts have to know.
+        crew: Takes them in.
+    """
+
+    def __init__(self, settings: ClusterSettings, opening: Opening, crew: Crew) -> None:
+        self._settings = settings
+        self._opening = opening
+        self._crew = crew
+        self._trio = trio.lowlevel.current_trio_token()
+        self._is_ready = trio.Event()
+        self._is_over = trio.Event()
+        self._error: BatchjobsError | None = None
+        self._refusal: BatchjobsError | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._employed: dict[str, asyncio.Task[None]] = {}
+        self._has_member = False
+
+    # -- in trio's thread ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        # What a terminal sends to all of its processes is this one's to answer: those that Dask
+        # starts inherit from this thread what is blocked.
+        blocked = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            threading.Thread(target=self._run, name="batchjobs-dask", daemon=True).start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    async def wait_ready(self) -> None:
+        """Wait until a host is there.
+
+        Raises:
+            BatchjobsError: None can be.
+        """
+        await self._is_ready.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def end(self) -> None:
+        """Part with the cluster."""
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        with trio.move_on_after(_END_SECONDS):
+            await self._is_over.wait()
+
+    # -- in Dask's thread ---------------------------------------------------------------------------
+
+    def _tell(self, act: Callable[[], object]) -> None:
+        with contextlib.suppress(trio.RunFinishedError):
+            self._trio.run_sync_soon(act)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BatchjobsError as error:
+            self._fail(error)
+        except Exception as error:  # whatever it is, no session may wait for ever
+            _logger.exception("the line to the cluster failed")
+            shown = f"the line to the cluster failed: {type(error).__name__}: {error}"
+            self._fail(ServiceUnavailableError(shown))
+        finally:
+            self._tell(self._is_ready.set)
+            self._tell(self._is_over.set)
+
+    def _fail(self, error: BatchjobsError) -> None:
+        self._error = self._error or error
+        self._tell(lambda: self._crew.fail(error))
+        self._tell(self._is_ready.set)
+
+    async def _main(self) -> None:
+        import dask.config
+
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        with dask.config.set(_CALM):
+            async with AsyncExitStack() as stack:
+                client = await self._connect(stack)
+                stack.enter_context(client.as_current())
+                try:
+                    await self._follow(client)
+                except BatchjobsError as error:
+                    self._fail(error)  # before what may take a while
+                finally:
+                    await self._dismiss()
+
+    async def _connect(self, stack: AsyncExitStack) -> "Client":
+        """Start a cluster here, or find one.
+
+        Raises:
+            BatchjobsError: There is none.
+        """
+        from distributed import Client, LocalCluster
+        from distributed.security import Security
+
+        settings = self._settings
+        security = None
+        if settings.workers:
+            # Keys travel on this line, and anybody here may find its port.
+            security = Security.temporary()  # type: ignore[no-untyped-call]
+            # keys travel on this line, and anybody may find the port
+            cluster = LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=settings.workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=security,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                silence_logs=logging.CRITICAL,
+                memory_limit=None,
+                asynchronous=True,
+            )
+            await stack.enter_async_context(cluster)
+            address = cluster.scheduler_address
+        else:
+            address = settings.address
+            if settings.ca is not None:
+                security = Security(  # type: ignore[no-untyped-call]
+                    tls_ca_file=str(settings.ca),
+                    tls_client_cert=str(settings.certificate),
+                    tls_client_key=str(settings.key),
+                    require_encryption=True,
+                )
+        client: Client = Client(  # type: ignore[no-untyped-call]
+            address,
+            asynchronous=True,
+            security=security,
+            direct_to_workers=True,
+            set_as_default=False,
+            timeout=_CONNECT_SECONDS,
+            name="batchjobs",
+        )
+        try:
+            await stack.enter_async_context(client)
+        except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
+            raise ServiceUnavailableError(
+                f"no cluster answers at {address}: {error}",
+                hint="start one with 'dask scheduler' and 'dask worker', or look at the address",
+            ) from error
+        return client
+
+    async def _follow(self, client: "Client") -> None:
+        """Have a host on each worker that is there, as they come and go, until this is to end.
+
+        Raises:
+            ServiceUnavailableError: The scheduler is gone.
+        """
+        assert self._stop is not None
+        scheduler = client.scheduler
+        assert scheduler is not None
+        began_at = asyncio.get_running_loop().time()
+        while not self._stop.is_set():
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    identity = await scheduler.identity(n_workers=-1)
+            except (OSError, TimeoutError) as error:
+                raise ServiceUnavailableError(
+                    f"the cluster's scheduler at {scheduler.address} is gone",
+                    hint="start it again, and run the same command: it continues",
+                ) from error
+            there = set(identity["workers"])
+            for address in there - set(self._employed):
+                task = asyncio.create_task(self._employ(client, address))
+                self._employed[address] = task
+            for address in set(self._employed) - there:
+                self._employed.pop(address).cancel("it has left the cluster")
+            self._give_up_waiting(asyncio.get_running_loop().time() - began_at, len(there))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FOLLOW_SECONDS):
+                    await self._stop.wait()
+
+    def _give_up_waiting(self, seconds: float, there: int) -> None:
+        """Refuse a cluster at its start, if none of its workers can be used.
+
+        Raises:
+            BatchjobsError: None can.
+        """
+        if self._has_member:
+            return
+        if self._refusal is not None:
+            raise self._refusal
+        if not there and seconds > _CONNECT_SECONDS:
+            raise ServiceUnavailableError(
+                f"the cluster at {self._settings.address or 'this machine'} has no worker",
+                hint="start some with 'dask worker', and run the same command again",
+            )
+
+    async def _dismiss(self) -> None:
+        tasks = list(self._employed.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _employ(self, client: "Client", address: str) -> None:
+        """Have a host on a worker, and talk with it as long as it is there."""
+        assert self._stop is not None
+        member: Member | None = None
+        reason = "it has left the cluster"
+        try:
+            actor = await self._make_actor(client, address)
+            welcome = await self._open(actor)
+            line = _Line(actor, self._opening.token)
+            member = Member(name=welcome.host, post=line.post)
+            hired = member
+            self._has_member = True
+            self._tell(lambda: self._crew.add(hired))
+            self._tell(self._is_ready.set)
+            await line.talk(lambda reports: self._tell(lambda: self._crew.hear(hired, reports)))
+        except BatchjobsError as error:
+            self._refuse(error)
+            await asyncio.sleep(float("inf"))  # it is looked at again once it has been started anew
+        except Exception as error:  # noqa: BLE001  # of whatever kind, that worker is of no use
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            reason = f"{type(error).__name__}: {error}"
+            if member is None:
+                shown = f"the worker at {address} cannot be used: {reason}"
+                self._refuse(ConfigurationError(shown, hint="is batchjobs installed there?"))
+                await asyncio.sleep(float("inf"))
+        finally:
+            if member is not None:
+                gone, why = member, reason
+                if not self._stop.is_set():
+                    self._tell(lambda: self._crew.lose(gone, why))
+                self._employed.pop(address, None)
+
+    def _refuse(self, error: BatchjobsError) -> None:
+        self._refusal = self._refusal or error
+        if self._has_member:
+            _logger.warning("%s", error.describe())
+
+    async def _make_actor(self, client: "Client", address: str) -> "Actor":
+        future = client.submit(
+            HostActor,
+            actor=True,
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+            key=f"batchjobs-host-{secrets.token_hex(8)}",
+        )
+        async with asyncio.timeout(_OPEN_SECONDS):
+            actor: Actor = await future
+        return actor
+
+    async def _open(self, actor: "Actor") -> Welcome:
+        """Let a host begin.
+
+        Raises:
+            BatchjobsError: It cannot, or is not what we are.
+        """
+        async with asyncio.timeout(_OPEN_SECONDS):
+            welcome = decode_welcome(await actor.open(Sealed(encode(self._opening))))
+        refuse_stranger(introduce(), welcome)
+        if welcome.fault is not None:
+            raise to_error(welcome.fault)
+        return welcome
+
+
+async def _call(act: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Call a host; a connection that broke is made anew: batches are numbered."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                return await act()
+        except TimeoutError:
+            raise
+        except OSError:
+            if not tries_left:
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
+    raise AssertionError  # the last try raises
+
+
+class _Line:
+    """The conversation with one host.
+
+    Args:
+        actor: The host's.
+        token: Ours.
+    """
+
+    def __init__(self, actor: "Actor", token: str) -> None:
+        self._actor = actor
+        self._token = token
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._waiting: list[Order] = []
+        self._has_orders = asyncio.Event()
+        self._is_told = False
+
+    def post(self, order: Order) -> None:
+        """Put an order in line; from any thread."""
+        with self._lock:
+            self._waiting.append(order)
+            is_told, self._is_told = self._is_told, True
+        if not is_told:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._has_orders.set)
+
+    async def talk(self, hear: Callable[[list[Report]], None]) -> None:
+        """Send orders and take reports until that fails."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send())
+            group.create_task(self._receive(hear))
+
+    async def _send(self) -> None:
+        number = 0
+        while True:
+            await self._has_orders.wait()
+            self._has_orders.clear()
+            with self._lock:
+                orders, self._waiting, self._is_told = self._waiting, [], False
+            number += 1
+            content = encode(Orders(number, orders))
+            await _call(functools.partial(self._actor.take, self._token, content))
+            await asyncio.sleep(_GATHERING_SECONDS)
+
+    async def _receive(self, hear: Callable[[list[Report]], None]) -> None:
+        had = 0
+        while True:
+            answer = await _call(functools.partial(self._actor.poll, self._token, had))
+            batch = decode_reports(answer)
+            if batch.number > had:
+                had = batch.number
+                if batch.reports:
+                    hear(batch.reports)
