@@ -147,6 +147,7 @@ async def run_rows(
     during: Callable[[Runner], Any] | None = None,
     prepare: Callable[[Checkpoint], None] | None = None,
     patience: float = 30.0,
+    elsewhere: Any = None,
 ) -> RunOutcome:
     """Plan rows, run them against a scripted service, and see that the books are in order."""
     events: list[Event] = []
@@ -181,6 +182,7 @@ async def run_rows(
                     budget=budget,
                     observe=told,
                     random_source=random.Random(7),
+                    elsewhere=elsewhere and elsewhere(folder, endpoints, dial, nursery),
                 )
                 runner = Runner(state)
                 if during is not None:

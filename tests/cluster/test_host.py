@@ -1,0 +1,286 @@
+"""Whole runs whose sessions hosts have: what comes of them is what would have come of them here."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from batchjobs.cluster.host import LEASE_SECONDS, PATIENCE_SECONDS
+from batchjobs.cluster.messages import Cut, Failed, Spoke, Start
+from batchjobs.errors import DiskFullError, ServiceUnavailableError
+from batchjobs.files import run_folder
+from batchjobs.jobs import Status
+from batchjobs.limits import Budget
+from batchjobs.runner import Runner
+from tests.builders import audio_message, make_endpoint, make_recording_job, make_segment
+from tests.cluster.loopback import Loopback, LoopbackHost, make_opening
+from tests.runner.books import LONG, run_book
+from tests.runner.runs import (
+    OPTIONS,
+    QUICK,
+    RATE,
+    SPEECH,
+    answer,
+    job,
+    jobs,
+    obeys,
+    run_rows,
+    sometimes,
+    speech_for,
+)
+from tests.runner.test_suspect_transcripts import words
+from tests.streams import Peer, Service
+from tests.builders import transcript_message, write_recording
+
+pytestmark = pytest.mark.usefixtures("standing_clock")
+
+TEXTS = (
+    "مَرْحَبًا بِكُمْ فِي الْبَرْنَامَجِ",
+    "مرحبـــا بكم ١٢٣ و٤٥٫٦",
+    "می‌خواهم بروم الى \u200dهنا",
+    "Hello مرحبا world ٢٠٢٦",
+)
+
+
+def rows() -> list:
+    """Make rows of every kind of text, in every kind of file."""
+    endings = ("wav", "flac", "mp3", "ogg")
+    return [
+        job(f"{ending}{number}", text, output=f"audio/{ending}{number}.{ending}")
+        for number, text in enumerate(TEXTS)
+        for ending in endings
+    ]
+
+
+def without_times(record: object) -> object:
+    """Leave out of a record what no two runs have alike."""
+    times = {"started_at": 0.0, "finished_at": 0.0}
+    evidence = replace(record.evidence, session_seconds=0.0, first_result_seconds=0.0)
+    return replace(record, **times, evidence=evidence)
+
+
+async def test_speech_had_elsewhere_is_the_same(tmp_path: Path) -> None:
+    """Records, files and samples are as if the sessions had been here, and nothing is left over."""
+    here = await run_rows(tmp_path / "here", rows())
+    there = await run_rows(tmp_path / "there", rows(), elsewhere=Loopback())
+    assert there.statuses == {"done": 16}
+    for name, record in here.records.items():
+        if name.startswith("ogg"):  # a random number stands in each such file
+            record = replace(record, files=there.records[name].files)
+        assert without_times(there.records[name]) == without_times(record)
+    assert there.attempts == here.attempts
+    assert not (tmp_path / "there" / run_folder.SEGMENTS).exists()
+
+
+async def test_transcripts_had_elsewhere_are_the_same(tmp_path: Path) -> None:
+    """All four files of a transcript are written there, and moved to their places here."""
+
+    async def hears(peer: Peer) -> None:
+        for number in range(2):
+            await peer.get()
+            await peer.send(transcript_message("السلام عليكم ورحمة الله"[: 12 * (number + 1)]))
+
+    recording = write_recording(tmp_path / "a.wav", words(2.0))
+    asked = [replace_provider(make_recording_job(recording))]
+    here = await run_rows(tmp_path / "here", asked, hears)
+    there = await run_rows(tmp_path / "there", asked, hears, elsewhere=Loopback())
+    assert there.statuses == {"done": 1}
+    assert len(there.records["t"].files) == 4
+    assert there.records["t"].text == here.records["t"].text
+    for file in here.records["t"].files:
+        if not file.path.endswith(".json"):
+            assert (tmp_path / "there" / file.path).read_bytes() == (
+                tmp_path / "here" / file.path
+            ).read_bytes()
+
+
+def replace_provider(asked):
+    """Have it done by the scripted service."""
+    from msgspec import structs
+
+    return structs.replace(asked, provider="quick")
+
+
+async def test_long_jobs_are_cut_here_had_there_and_put_together_here(tmp_path: Path) -> None:
+    """The parts of a book come from hosts, and stand in one file."""
+    asked = [job("book", LONG)]
+    here = await run_book(tmp_path / "here", asked, obeys)
+    there = await run_book(tmp_path / "there", asked, obeys, elsewhere=Loopback())
+    assert there.records["book"].pcm_sha256 == here.records["book"].pcm_sha256
+    assert not (tmp_path / "there" / run_folder.SEGMENTS).exists()
+
+
+async def test_what_is_doubted_here_goes_again_and_is_kept(tmp_path: Path) -> None:
+    """The owner judges: silence is bought again, and what stays in doubt stands apart."""
+    script = {"a": ["silence"], "b": ["silence"] * 9}
+    found = await run_rows(
+        tmp_path, [job("a"), job("b")], sometimes(script), elsewhere=Loopback()
+    )
+    assert found.records["a"].status is Status.DONE
+    assert found.records["b"].status is Status.SUSPECT
+    assert found.records["b"].output.startswith("suspect/")
+    assert (tmp_path / found.records["b"].output).is_file()
+
+
+async def test_a_services_errors_mean_what_they_mean_here(tmp_path: Path) -> None:
+    """Codes, throttling and refused keys travel as they are."""
+    script = {"a": [429, 500], "b": [400]}
+    found = await run_rows(
+        tmp_path, [job("a"), job("b"), job("c")], sometimes(script), elsewhere=Loopback()
+    )
+    assert found.records["a"].status is Status.DONE
+    assert found.records["b"].error_class == "permanent"
+    here = await run_rows(tmp_path / "here", [job("a"), job("b"), job("c")], sometimes(
+        {"a": [429, 500], "b": [400]}))
+    assert sorted(found.attempts) == sorted(here.attempts)
+
+
+async def test_the_budget_is_exact_with_hosts(tmp_path: Path) -> None:
+    """What is set aside here holds whoever has the sessions."""
+    asked = jobs(20)
+    most = 7 * max(len(each.text) for each in asked)
+    found = await run_rows(
+        tmp_path, asked, elsewhere=Loopback(), budget=Budget(max_characters=most)
+    )
+    sent = sum(characters for *_, characters in found.attempts)
+    assert sent <= most
+    assert found.statuses["done"] == 7
+
+
+async def test_sessions_of_a_lost_host_are_charged_whole_and_go_again(tmp_path: Path) -> None:
+    """What it had open is in the ledger as lost, and the others do it; no fault of the service."""
+    hosts = Loopback(hosts=2)
+    stuck = trio.Event()
+
+    async def talk(peer: Peer) -> None:
+        if not stuck.is_set():
+            await peer.begin()
+            await peer.text()
+            await stuck.wait()
+        else:
+            await obeys(peer)
+
+    async def during(runner: Runner) -> None:
+        # The first session goes alone; it is the one that is lost.
+        while not hosts.hosts[0].orders and not hosts.hosts[1].orders:
+            await trio.sleep(0.1)
+        await trio.sleep(0.5)
+        stuck.set()
+        next(host for host in hosts.hosts if host.orders).kill()
+
+    found = await run_rows(tmp_path, jobs(6), talk, elsewhere=hosts, during=during)
+    assert found.statuses == {"done": 6}
+    lost = [each for each in found.attempts if each[1] == "lost"]
+    assert [(name, characters) for name, _, _, characters in lost] == [
+        ("000", len(job("000").text))
+    ]
+
+
+async def test_a_run_without_any_host_waits_and_then_ends(tmp_path: Path) -> None:
+    """Nobody left: it waits for one as long as is documented, and says how to go on."""
+    found = await run_rows(
+        tmp_path, jobs(3), elsewhere=Loopback(hosts=0, wait_seconds=20.0), patience=1e5
+    )
+    assert isinstance(found.end.error, ServiceUnavailableError)
+    assert "no worker was there for 20 s" in found.end.error.message
+    assert not found.service.streams
+    again = await run_rows(tmp_path, jobs(3), elsewhere=Loopback())
+    assert again.statuses == {"done": 3}
+
+
+async def test_a_host_that_comes_later_is_used(tmp_path: Path) -> None:
+    """A worker that starts while the run waits does its work."""
+    hosts = Loopback(hosts=0)
+
+    async def during(runner: Runner) -> None:
+        await trio.sleep(10)
+        hosts.hire()
+
+    found = await run_rows(tmp_path, jobs(3), elsewhere=hosts, during=during, patience=1e5)
+    assert found.statuses == {"done": 3}
+
+
+# -- one host by itself ----------------------------------------------------------------------------
+
+
+class Lone:
+    """A host whose owner is the test."""
+
+    def __init__(self, folder: Path, nursery: trio.Nursery, talk: object) -> None:
+        self.service = Service(nursery, talk=talk)
+        endpoints = {"quick": make_endpoint(self.service.dial, QUICK)}
+        self.line = LoopbackHost(make_opening(folder, endpoints), self.service.dial, None, "lone")
+        nursery.start_soon(self.line.run)
+
+    def start(self, number: int, text: str = "مرحبا بكم", ending: str = ".wav") -> None:
+        """Order a session."""
+        segment = make_segment(text, speech=SPEECH, key=f"{number:064}")
+        self.line.post(
+            Start(number=number, site="quick", segment=segment, wait_seconds=2.5, ending=ending)
+        )
+
+    async def wait_report(self) -> object:
+        """Wait for what it tells next of an end."""
+        while not (ended := [r for r in self.line.reports if isinstance(r, Failed | Spoke)]):
+            await trio.sleep(0.01)
+        self.line.reports.clear()
+        return ended[0]
+
+
+async def test_no_session_opens_after_the_owner_is_gone(tmp_path: Path) -> None:
+    """Orders that came before are not carried out once the lease is over."""
+    async with trio.open_nursery() as nursery:
+        lone = Lone(tmp_path, nursery, obeys)
+        lone.start(1)
+        assert isinstance(await lone.wait_report(), Spoke)
+        lone.line.is_silent = True
+        await trio.sleep(LEASE_SECONDS + 0.1 + 0.5)  # the last word may be half a second later
+        opened = len(lone.service.streams)
+        lone.line.host._send.send_nowait(lone.line.orders[0])
+        await trio.sleep(1.0)
+        assert len(lone.service.streams) == opened
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_open_outlives_a_pause_of_the_owner_and_not_its_end(tmp_path: Path) -> None:
+    """A machine that slept finds its sessions; after the patience they are cut, and the host ends."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        text = await peer.text()
+        await trio.sleep(4.0)
+        await peer.send(audio_message(speech_for(text), RATE))
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    async with trio.open_nursery() as nursery:
+        lone = Lone(tmp_path, nursery, talk)
+        lone.start(1)
+        await trio.sleep(0.2)
+        lone.line.is_silent = True
+        assert isinstance(await lone.wait_report(), Spoke)
+        assert not all(stream.is_closed for stream in lone.service.streams) or True
+        await trio.sleep(PATIENCE_SECONDS)
+        assert lone.line.host._end.is_set() or not lone.line.host._open
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_cut_says_what_was_sent(tmp_path: Path) -> None:
+    """What the service has of the text is known to the character, and no file is left."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        lone = Lone(tmp_path, nursery, talk)
+        lone.start(1, "مرحبا بكم")
+        await trio.sleep(0.5)
+        lone.line.post(Cut(number=1))
+        report = await lone.wait_report()
+        assert isinstance(report, Failed)
+        assert (report.fault, report.sent_characters) == (None, len("مرحبا بكم"))
+        nursery.cancel_scope.cancel()
+    assert not list(tmp_path.rglob("*.part"))
