@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import batchjobs
+from batchjobs import errors
 from batchjobs.cluster.messages import Fault, Welcome
 from batchjobs.errors import ConfigurationError
 
@@ -51,7 +51,7 @@ def refuse_stranger(here: Welcome, there: Welcome) -> None:
 @functools.cache
 def hash_code() -> str:
     """Hash the package's files: versions of a clone are called alike."""
-    root = Path(batchjobs.__file__).parent
+    root = Path(errors.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode())

@@ -49,6 +49,7 @@ class LoopbackHost:
         is_silent: Whether its owner says nothing to it any more.
         orders: What it was told.
         reports: What it has told.
+        ended: Set once it has ended by itself.
     """
 
     def __init__(self, opening: Opening, dial: Any, crew: Crew | None, name: str) -> None:
@@ -56,6 +57,7 @@ class LoopbackHost:
         self.orders: list[Order] = []
         self.reports: list[Report] = []
         self.scope = trio.CancelScope()
+        self.ended = trio.Event()
         self.host = Host(opening, self._report, dial=dial)
         self.member = Member(name=name, post=self.post)
         self._crew = crew
@@ -80,6 +82,7 @@ class LoopbackHost:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._ask)
                 await self.host.run()
+                self.ended.set()
                 nursery.cancel_scope.cancel()
 
     async def _ask(self) -> None:
