@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchjobs import config
-from batchjobs.checkpoint import Checkpoint, JobRecord, Outcome, Row, SegmentChanges
+from batchjobs.checkpoint import Checkpoint, JobRecord, Outcome, Row, SegmentChanges, Settled
+from batchjobs.custody.checkpoint import open_run
 from batchjobs.errors import BatchjobsError, UsageError
-from batchjobs.files.atomic import publish
 from batchjobs.jobs import Sign, Status
 from batchjobs.outputs import decided, reports
 from batchjobs.providers import Provider
@@ -75,7 +75,7 @@ def accept(
     providers = config.load(config_file).providers
     folder = Path(folder)
     Checkpoint.read(folder).close()  # to open it for writing would make one
-    with Checkpoint.open(folder) as checkpoint:
+    with open_run(folder) as checkpoint:
         suspects = checkpoint.lookups.count_suspects()
         chosen, done_before = _choose(checkpoint, list(dict.fromkeys(ids)), set(reasons))
         accepted: list[str] = []
@@ -106,6 +106,7 @@ def accept(
 
 
 def _conclude(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
+    checkpoint.hand_on()
     sweep(checkpoint)
     reports.write_again(checkpoint, providers)
 
@@ -155,7 +156,7 @@ def _accept(checkpoint: Checkpoint, row: Row, kept: JobRecord) -> bool:
     record, written = prepared
     # The row may have another place by now than when it was bought: a kill that leaves a file there
     # leaves ours, and no older result is taken for what stands there then.
-    checkpoint.commit(changes=[SegmentChanges(assembling=row.id)])
-    publish(written.targets)
+    checkpoint.settle(starts=(), outcomes=[Settled(changes=SegmentChanges(assembling=row.id))])
+    checkpoint.shelf.publish(written.targets)
     checkpoint.accept(record, kept=kept)
     return True

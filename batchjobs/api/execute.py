@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from typing import Final
 
 import trio
 from msgspec import structs
@@ -16,7 +18,8 @@ from batchjobs.api.interim import write_interim, write_repeatedly
 from batchjobs.api.metrics import write_metrics
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.api.request import Request
-from batchjobs.errors import KeyRefusedError
+from batchjobs.custody.checkpoint import BucketCheckpoint
+from batchjobs.errors import BatchjobsError, KeyRefusedError, RunLockedError
 from batchjobs.limits import RetryPolicy
 from batchjobs.notices import address
 from batchjobs.notices.signature import SECRET_VARIABLE
@@ -34,6 +37,10 @@ from batchjobs.server.faults import parse_fault
 from batchjobs.server.settings import ServerSettings
 from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
+
+_logger = logging.getLogger(__name__)
+_RENEWAL_SECONDS: Final = 30.0
+"""How often the owner of a run in a bucket says that it goes on, and looks whether it is still its own."""
 
 
 async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> RunEnd:
@@ -84,7 +91,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             elsewhere=elsewhere,
         )
         state.files = request.files
-        runner = Runner(state, beside=lambda: _go_beside(run, control))
+        runner = Runner(state, beside=lambda: _go_beside(run, control, state.stop))
         control = Control(
             state,
             runner,
@@ -96,10 +103,27 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
     raise AssertionError  # the stack never swallows an exception
 
 
-async def _go_beside(run: PreparedRun, control: Control) -> None:
+async def _renew(checkpoint: BucketCheckpoint, stop: Callable[[BatchjobsError], None]) -> None:
+    """Say from time to time that the run goes on; end it once it is another's."""
+    while True:
+        await trio.sleep(_RENEWAL_SECONDS)
+        try:
+            await trio.to_thread.run_sync(checkpoint.renew)
+        except RunLockedError as error:
+            stop(error)
+            return
+        except BatchjobsError as error:  # the next commit meets it too
+            _logger.warning("the bucket could not be told that the run goes on: %s", error)
+
+
+async def _go_beside(
+    run: PreparedRun, control: Control, stop: Callable[[BatchjobsError], None]
+) -> None:
     """Write results from time to time, and take what is asked of the run."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_control, run.request.folder, control)
+        if isinstance(run.checkpoint, BucketCheckpoint):
+            nursery.start_soon(_renew, run.checkpoint, stop)
         if metrics := run.request.options.metrics:
             nursery.start_soon(write_metrics, metrics.absolute(), run.plan, control.facts)
         await write_repeatedly(functools.partial(write_interim, run.request, run.checkpoint))

@@ -79,6 +79,7 @@ def write_interim(request: Request, held: Checkpoint, check: Callable[[], None])
         now = round(time.time(), 3)
         summary = structs.replace(summary, exit_code=None, finished_at=None, written_at=now)
         reports.write_files(checkpoint, summary, check)
+    held.shelf.show(run_folder.REPORTS)
 
 
 def _is_scarce(folder: Path) -> bool:

@@ -102,7 +102,7 @@ def _loss(checkpoint: Checkpoint, plan: Plan, *, is_other_there: bool) -> str:
     """
 
     def is_there(record: JobRecord) -> bool:
-        return is_intact(checkpoint.folder, record)
+        return is_intact(checkpoint.shelf, record)
 
     replaced = checkpoint.staging.count_replaced(is_there)
     if replaced:

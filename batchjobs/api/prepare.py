@@ -20,6 +20,7 @@ from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, inputs_folder, path_of
 from batchjobs.api.voices import refuse_unknown_voice
 from batchjobs.checkpoint import ORDERS, Checkpoint
+from batchjobs.custody.checkpoint import open_run, refuse_unclaimed
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -91,8 +92,14 @@ class Growth:
 def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     """Hold the run folder; leaves no trace of a run that was refused before it began."""
     existed = request.folder.exists()
+    options = request.options
     with signals.note_first() as noted:
-        checkpoint = Checkpoint.open(request.folder)
+        checkpoint = open_run(
+            request.folder,
+            request.address,
+            take_over=options.take_over,
+            insecure=options.insecure,
+        )
     with checkpoint, closing(request.files):
         request.files.keep_in(request.folder / run_folder.FETCHED)
         try:
@@ -103,6 +110,7 @@ def open_run_folder(request: Request) -> Iterator[Checkpoint]:
             # A program's rows may raise anything.
             is_refused = isinstance(error, _REFUSALS) or not isinstance(error, BatchjobsError)
             if is_refused and not existed and not checkpoint.has_begun():
+                checkpoint.leave_no_trace()
                 checkpoint.close()
                 request.files.close()
                 for file in request.folder.glob(f"{run_folder.CHECKPOINT}*"):
@@ -163,6 +171,8 @@ def stage_plan(
     """
     folder = request.folder
     exists = (folder / run_folder.CHECKPOINT).is_file()
+    if request.address is not None:
+        refuse_unclaimed(folder, request.address, insecure=request.options.insecure)
     known = Checkpoint.read(folder) if exists else Checkpoint.none(folder)
     with known as checkpoint, closing(request.files):
         request = apply_standing(request, find_standing(request, checkpoint))

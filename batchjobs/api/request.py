@@ -32,6 +32,7 @@ class Request:
         source: The manifest: its path, an open binary stream, or its rows.
         name: The manifest, for messages.
         folder: The run folder.
+        address: Where its results go, if that is a place in a bucket.
         manifest_folder: What the manifest's paths are relative to.
         options: As given, with the provider named.
         providers: By name, with what the options say about them.
@@ -49,6 +50,7 @@ class Request:
     base_url: str
     refuses_voice: bool
     files: InputFiles = field(repr=False, compare=False, default_factory=InputFiles)
+    address: Address | None = None
 
 
 def request_of(source: str | Source, options: Options, *, refuses_voice: bool = True) -> Request:
@@ -78,13 +80,13 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
     providers = _providers(configuration, options)
     manifest_folder: Path | Address
     if isinstance(source, Address) or (isinstance(source, str) and is_address(source)):
-        address = Address.parse(str(source))
-        folder = default_folder(address) if options.output is None else Path(options.output)
-        name, manifest_folder = str(address), address.parent
-        definite: Source = address
+        manifest = Address.parse(str(source))
+        folder, address = _find_folder(options, default_folder(manifest))
+        name, manifest_folder = str(manifest), manifest.parent
+        definite: Source = manifest
     elif isinstance(source, str | Path):
         path = Path(source)
-        folder = default_folder(path) if options.output is None else Path(options.output)
+        folder, address = _find_folder(options, default_folder(path))
         if path.resolve() == (folder / run_folder.FAILED).resolve():
             raise UsageError(
                 f"{path} is written anew by every run in {folder}",
@@ -97,7 +99,8 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         name = GIVEN_ROWS if is_rows(source) else STANDARD_INPUT
         if options.output is None:
             raise _nameless(name)
-        folder, manifest_folder, definite = Path(options.output), Path(), source
+        folder, address = _find_folder(options, Path())
+        manifest_folder, definite = Path(), source
     base_url = options.base_url and check_base_url(options.base_url, insecure=options.insecure)
     return Request(
         source=definite,
@@ -109,7 +112,31 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         base_url=base_url,
         refuses_voice=refuses_voice,
         files=InputFiles(insecure=options.insecure),
+        address=address,
     )
+
+
+def _find_folder(options: Options, default: Path) -> tuple[Path, Address | None]:
+    """Find the run folder, and where the results go if that is in a bucket.
+
+    Args:
+        options: As given.
+        default: Where the run is if they do not say.
+
+    Raises:
+        UsageError: The place is none, or options do not go together.
+    """
+    output = options.output
+    if output is None or isinstance(output, Path) or not is_address(output):
+        if options.work_folder is not None or options.take_over:
+            name = "--take-over" if options.take_over else "--work-folder"
+            raise UsageError(
+                f"{name} is for a run whose results go to a bucket",
+                hint="give --output s3://BUCKET/FOLDER, or leave it out",
+            )
+        return default if output is None else Path(output), None
+    address = Address.parse(output)
+    return options.work_folder or _OUTPUTS / address.name, address
 
 
 def default_folder(manifest: Path | Address) -> Path:

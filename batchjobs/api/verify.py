@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from batchjobs.checkpoint import Checkpoint, GroupRecord, JobRecord
+from batchjobs.custody.checkpoint import open_run
 from batchjobs.errors import OutputError, RunLockedError
 from batchjobs.jobs import Status
 from batchjobs.outputs import reuse
@@ -53,7 +54,8 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
         suspects = (record for _, record in checkpoint.rows.stream_records(Status.SUSPECT))
         for record in itertools.chain(checkpoint.lookups.stream_done(), suspects):
             checked += 1
-            changes = reuse.find_changes(folder, record.files)
+            with checkpoint.shelf.holding(file.path for file in record.files):
+                changes = reuse.find_changes(folder, record.files)
             if bool(changes) != record.is_damaged:
                 judged[bool(changes)].append(record)
             elif (
@@ -85,7 +87,8 @@ def _check_groups(checkpoint: Checkpoint, wrong: list[str], judged: dict[str, Gr
         if group.record is None or not group.record.files:
             continue
         count += 1
-        changes = reuse.find_changes(checkpoint.folder, group.record.files)
+        with checkpoint.shelf.holding(file.path for file in group.record.files):
+            changes = reuse.find_changes(checkpoint.folder, group.record.files)
         if bool(changes) != group.record.is_damaged:
             judged[group.output] = replace(group.record, is_damaged=bool(changes))
         wrong += [f"the group '{group.name}': {change}" for change in changes]
@@ -100,7 +103,7 @@ def _record_damage(
     """Write down which records are damaged and which are not, and forget them here."""
     if groups or any(judged.values()):
         # A run that is going on, or a folder that cannot be written, keeps its own opinion.
-        with suppress(RunLockedError, OutputError), Checkpoint.open(folder) as checkpoint:
+        with suppress(RunLockedError, OutputError), open_run(folder) as checkpoint:
             for is_damaged, records in judged.items():
                 checkpoint.judge(records, is_damaged=is_damaged)
             for output, group in groups.items():

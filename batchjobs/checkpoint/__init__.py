@@ -24,6 +24,7 @@ from batchjobs.checkpoint.records import (
     Row,
     SegmentChanges,
     SegmentRecord,
+    Settled,
     ShapeRecord,
     SourceRecord,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "SegmentChanges",
     "SegmentRecord",
     "SentTotal",
+    "Settled",
     "ShapeRecord",
     "SourceRecord",
     "SpeechScores",

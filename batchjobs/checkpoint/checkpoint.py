@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 
 from batchjobs.audio.formats import EXACT_ENDINGS
-from batchjobs.checkpoint import finished, ledger, leftovers, loudness, reviews, segments
+from batchjobs.checkpoint import finished, ledger, leftovers, loudness, orders, reviews, segments
 from batchjobs.checkpoint.checks import CheckRecord, Checks, write_checks
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.groups import Groups
@@ -22,12 +22,16 @@ from batchjobs.checkpoint.records import (
     AttemptStart,
     JobRecord,
     SegmentChanges,
+    Settled,
 )
 from batchjobs.checkpoint.reviews import Review, Reviews
 from batchjobs.checkpoint.rows import Rows
 from batchjobs.checkpoint.segments import Segments
 from batchjobs.checkpoint.staging import Staging
 from batchjobs.checkpoint.totals import Totals
+from batchjobs.errors import UsageError
+from batchjobs.files.shelf import Shelf
+from batchjobs.storage.shelf import find_shelf, read_mark
 
 _DROP_REPORT: Final = "DELETE FROM meta WHERE name = 'report'"
 
@@ -51,9 +55,10 @@ class Checkpoint:
         groups: Recordings that follow each other, and their transcripts.
         loudness: How loud finished files are.
         orders: What a hand at the running run has ordered.
+        shelf: Where its results stand.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, shelf: Shelf | None = None) -> None:
         self._database = database
         self.folder = database.folder
         self.staging = Staging(database)
@@ -67,6 +72,7 @@ class Checkpoint:
         self.groups = Groups(database)
         self.loudness = LoudnessRecords(database)
         self.orders = Orders(database)
+        self.shelf = shelf or find_shelf(self.folder)
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -75,10 +81,16 @@ class Checkpoint:
         """Open a run folder to run in it, making it if need be; holds it until `close`.
 
         Raises:
+            UsageError: Its results are in a bucket.
             RunLockedError: Another run holds it.
             OutputError: It cannot be made.
             DiskError: The disk failed, or the checkpoint is damaged.
         """
+        if mark := read_mark(folder):
+            raise UsageError(
+                f"the results of {folder} are in {mark.address}: this cannot change them there",
+                hint="what it needs is not made for a run in a bucket",
+            )
         return cls(Database.open_to_write(folder))
 
     @classmethod
@@ -95,6 +107,16 @@ class Checkpoint:
     def none(cls, folder: Path) -> Self:
         """Stand in for a run that does not exist yet: nothing is on disk, nothing will be."""
         return cls(Database.open_in_memory(folder))
+
+    def hand_on(self) -> None:
+        """See that what was written is wherever it has to be, before anybody is told of it.
+
+        Raises:
+            BatchjobsError: It is not.
+        """
+
+    def leave_no_trace(self) -> None:
+        """Take back what opening it has left elsewhere; nothing was done yet."""
 
     def close(self) -> None:
         """Close the file and let go of the folder."""
@@ -167,8 +189,16 @@ class Checkpoint:
         ends: Sequence[AttemptEnd] = (),
         records: Sequence[JobRecord] = (),
         changes: Sequence[SegmentChanges] = (),
+        facts: Sequence[tuple[str, str]] = (),
     ) -> list[int]:
         """Write attempts' starts and ends and the outcomes of jobs and segments, all durable.
+
+        Args:
+            starts: Attempts that begin.
+            ends: How others ended.
+            records: What became of jobs.
+            changes: What became of segments.
+            facts: What else is to be kept about the run.
 
         Returns:
             The numbers of the attempts started, in order.
@@ -187,7 +217,26 @@ class Checkpoint:
             ledger.claim_files(connection, [each.assembling for each in changes if each.assembling])
             for change in changes:
                 segments.write(connection, change)
+            orders.keep(connection, facts)
         return numbers
+
+    def settle(self, *, starts: Sequence[AttemptStart], outcomes: Sequence[Settled]) -> list[int]:
+        """Put the files of outcomes in their places, and write them and attempts' starts, all durable.
+
+        Args:
+            starts: Attempts that begin.
+            outcomes: What came of others; their files stand beside their places.
+
+        Returns:
+            The numbers of the attempts started, in order.
+
+        Raises:
+            BatchjobsError: The disk failed: nothing of this is called done.
+        """
+        targets = (target for outcome in outcomes for target in outcome.targets)
+        parts = {target: part for outcome in outcomes for target, part in outcome.parts.items()}
+        self.shelf.publish(targets, parts)
+        return self.commit(**split_outcomes(outcomes), starts=starts)
 
     def judge(self, records: Sequence[JobRecord], *, is_damaged: bool) -> None:
         """Note of finished jobs whether their files were found changed.
@@ -265,12 +314,19 @@ class Checkpoint:
         with self._database.transaction() as connection:
             leftovers.disown(connection, paths)
 
-    def accept(self, record: JobRecord, *, kept: JobRecord) -> None:
+    def accept(
+        self,
+        record: JobRecord,
+        *,
+        kept: JobRecord,
+        facts: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """Make a suspect job done, in one transaction.
 
         Args:
             record: What it is now: done, its files in their places.
             kept: What it was until now.
+            facts: What else is to be kept about the run.
 
         Raises:
             DiskError: The disk failed: it is suspect still.
@@ -278,6 +334,7 @@ class Checkpoint:
         with self._database.transaction() as connection:
             connection.execute(_DROP_REPORT)
             _accept(connection, record, kept)
+            orders.keep(connection, facts)
 
     def review(
         self,
@@ -315,6 +372,23 @@ class Checkpoint:
         """
         with self._database.transaction() as connection:
             loudness.write(connection, records)
+
+
+class _Parts(TypedDict):
+    """What outcomes have to be written, by its kind."""
+
+    ends: list[AttemptEnd]
+    records: list[JobRecord]
+    changes: list[SegmentChanges]
+
+
+def split_outcomes(outcomes: Sequence[Settled]) -> _Parts:
+    """Sort what outcomes have to be written by its kind, as `Checkpoint.commit` takes it."""
+    return {
+        "ends": [outcome.end for outcome in outcomes if outcome.end is not None],
+        "records": [outcome.record for outcome in outcomes if outcome.record is not None],
+        "changes": [outcome.changes for outcome in outcomes if outcome.changes is not None],
+    }
 
 
 def _accept(connection: sqlite3.Connection, record: JobRecord, kept: JobRecord) -> None:

@@ -15,6 +15,7 @@ from batchjobs.checkpoint import schema
 from batchjobs.checkpoint.lock import lock_folder
 from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, NoRunError, OutputError
 from batchjobs.files import run_folder
+from batchjobs.files.atomic import sync_folders
 
 _T = TypeVar("_T")
 _PAGE_ROWS: Final = 500
@@ -85,6 +86,52 @@ class Database:
     def open_in_memory(cls, folder: Path) -> Self:
         """Stand in for a file that does not exist."""
         return cls(_connect("file::memory:", schema.create), folder=folder, lock=None)
+
+    def replace(self, source: Path | None) -> None:
+        """Go on with another file in the place of this one; the folder stays held.
+
+        Args:
+            source: The file, in the same folder; it is moved. None for an empty one.
+
+        Raises:
+            DiskError: The disk failed, or the file is damaged.
+        """
+        path = self.folder / run_folder.CHECKPOINT
+        with self._turn, _translate_errors(path):
+            self._connection.close()
+            for ending in ("-wal", "-shm", ""):
+                if ending or source is None:
+                    path.with_name(path.name + ending).unlink(missing_ok=True)
+            if source is not None:
+                source.replace(path)
+            sync_folders([self.folder])
+            prepare = partial(_prepare_to_write, path=path)
+            self._connection = _connect(path.absolute().as_uri(), prepare)
+
+    def copy_to(self, target: Path) -> dict[str, str]:
+        """Write what is committed by now into a file of its own, while others read and write.
+
+        Args:
+            target: The file; it is not there.
+
+        Returns:
+            The facts about the run that are in it.
+
+        Raises:
+            DiskError: The disk failed or is full.
+        """
+        path = self.folder / run_folder.CHECKPOINT
+        with _translate_errors(target):
+            connection = _connect(f"{path.absolute().as_uri()}?mode=ro", lambda _: None)
+            try:
+                connection.execute("VACUUM INTO ?", (str(target),))
+            finally:
+                connection.close()
+            connection = _connect(f"{target.absolute().as_uri()}?mode=ro", lambda _: None)
+            try:
+                return dict(connection.execute("SELECT name, value FROM meta").fetchall())
+            finally:
+                connection.close()
 
     @property
     def is_held(self) -> bool:

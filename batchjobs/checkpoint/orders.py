@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -86,9 +86,16 @@ class Orders:
             DiskError: The disk failed.
         """
         with self._database.transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
+            keep(connection, list(facts.items()))
 
-    def requeue(self, choice: Choice, *, since: float, providers: Collection[str]) -> Requeued:
+    def requeue(
+        self,
+        choice: Choice,
+        *,
+        since: float,
+        providers: Collection[str],
+        facts: Sequence[tuple[str, str]] = (),
+    ) -> Requeued:
         """Let rows that ended failed or suspect go again, durably: as a run with --retry-failed would.
 
         Rows that ask the same as one of them, and ended so too, go with it: one purchase serves all.
@@ -97,6 +104,7 @@ class Orders:
             choice: Which of them.
             since: Unix time at which this run began.
             providers: Only rows of these: of others the run has no key.
+            facts: What else is to be kept about the run.
 
         Raises:
             DiskError: The disk failed.
@@ -106,6 +114,7 @@ class Orders:
             ids = [row.id for row in rows]
             segments = _let_go_again(connection, ids)
             unknown, left = _explain(connection, choice, ids)
+            keep(connection, facts)
             return Requeued(
                 positions=tuple(row.position for row in rows),
                 failed=sum(row.status == "failed" for row in rows),
@@ -115,6 +124,11 @@ class Orders:
                 left=left,
                 lost=ledger.count_lost(connection),
             )
+
+
+def keep(connection: sqlite3.Connection, facts: Sequence[tuple[str, str]]) -> None:
+    """Keep facts about the run."""
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts)
 
 
 def _find(

@@ -1,7 +1,7 @@
 """The records that a checkpoint keeps: rows as planned, attempts, outcomes, files, totals."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -291,6 +291,25 @@ class AttemptEnd:
     audio_seconds: float = 0.0
     replaces_kept: bool = False
     billed_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The end of an attempt, and what became of a job or of segments: all of it is durable, or none.
+
+    Attributes:
+        end: How the attempt ended, if one did.
+        record: What became of the job, if that is decided.
+        changes: What became of segments of long jobs.
+        targets: Places of its files, which stand beside them.
+        parts: Where those stand that do not, by target.
+    """
+
+    end: AttemptEnd | None = None
+    record: JobRecord | None = None
+    changes: SegmentChanges | None = None
+    targets: Sequence[Path] = ()
+    parts: Mapping[Path, Path] = field(default_factory=dict)
 
 
 class SourceRecord(NamedTuple):

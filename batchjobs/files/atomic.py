@@ -9,7 +9,8 @@ from typing import Final
 
 from batchjobs.errors import BatchjobsError, DiskError, DiskFullError, OutputError
 
-_NONE: Final[Mapping[Path, Path]] = MappingProxyType({})
+NONE: Final[Mapping[Path, Path]] = MappingProxyType({})
+"""Of files that all stand beside their places."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CANNOT_CREATE = frozenset(
     {
@@ -114,7 +115,7 @@ def _create_part(part: Path) -> int:
     return os.open(part, flags, 0o666)
 
 
-def publish(targets: Iterable[Path], parts: Mapping[Path, Path] = _NONE) -> None:
+def publish(targets: Iterable[Path], parts: Mapping[Path, Path] = NONE) -> None:
     """Rename written parts onto their targets and sync the folders that hold them.
 
     Args:
@@ -133,7 +134,7 @@ def publish(targets: Iterable[Path], parts: Mapping[Path, Path] = _NONE) -> None
     _rename(places, parts)
 
 
-def _rename(targets: Iterable[Path], parts: Mapping[Path, Path] = _NONE) -> None:
+def _rename(targets: Iterable[Path], parts: Mapping[Path, Path] = NONE) -> None:
     folders = set()
     for target in targets:
         try:

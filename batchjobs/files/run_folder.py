@@ -5,6 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 CHECKPOINT: Final = "checkpoint.sqlite3"
+BUCKET: Final = f"{CHECKPOINT}.bucket"
+"""Where the results are, if they are in a bucket."""
 RESULTS: Final = "results.jsonl"
 FAILED: Final = "failed.jsonl"
 SUMMARY: Final = "summary.json"

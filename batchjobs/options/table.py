@@ -7,6 +7,7 @@ from typing import Final
 
 from batchjobs.audio.formats import FORMATS
 from batchjobs.errors import PYTHON_NAMES, ConfigurationError
+from batchjobs.files.address import Address, is_address
 from batchjobs.options.setting import describe, name_for_python, setting
 from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS, Channels
 
@@ -43,6 +44,15 @@ def parse_workers(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
         raise ValueError(f"'{text}' is not a number of workers; give 1 to {MOST_WORKERS}, or auto")
     return int(text)
+
+
+def parse_output(text: str) -> str | Path:
+    """Read where a run is to be: a folder, or a place in a bucket.
+
+    Raises:
+        UsageError: It is no such place.
+    """
+    return str(Address.parse(text)) if is_address(text) else Path(text)
 
 
 def parse_rate(text: str) -> float:
@@ -175,11 +185,23 @@ class Options:
     """
 
     output: str | Path | None = setting(
-        "Run folder.",
+        "Run folder; or a place in a bucket, s3://BUCKET/FOLDER, where results go instead.",
         default=None,
         short="-o",
+        metavar="PATH",
+        parse=parse_output,
         default_shown="outputs/<manifest's stem>",
         is_planned=True,
+    )
+    work_folder: Path | None = setting(
+        "Run folder of a run whose results go to a bucket: for its checkpoint, and what is being written.",
+        default=None,
+        default_shown="outputs/<the last part of --output>",
+        is_planned=True,
+    )
+    take_over: bool = setting(
+        "Go on with a run in a bucket that another run folder began; that one writes nothing more.",
+        default=False,
     )
     provider: str = setting(
         "The service for rows that name none; see 'batchjobs providers'.",

@@ -40,7 +40,8 @@ def prepare_acceptance(
         DiskError: The disk failed or is full.
     """
     refuse_foreign_files(row, checkpoint)
-    written = reuse.copy_result(checkpoint.folder, row.output, kept)
+    with checkpoint.shelf.holding(file.path for file in kept.files):
+        written = reuse.copy_result(checkpoint.folder, row.output, kept)
     if written is None:
         return None
     record = replace(

@@ -8,7 +8,6 @@ on the disk.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,11 +15,11 @@ import msgspec
 from batchjobs.checkpoint import Checkpoint, Group, GroupRecord, Part
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
-from batchjobs.files.atomic import disk_error, part_path, publish, sync_folders
+from batchjobs.files.atomic import disk_error, part_path, sync_folders
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Evidence, SpeakerTrait, sum_evidence
 from batchjobs.outputs import reuse, writing
 from batchjobs.planning.groups import describe_gaps
-from batchjobs.planning.intact import has_size
 from batchjobs.transcripts.joining import Transcript, TranscriptSegment
 from batchjobs.transcripts.tapes import Tape, join_tapes
 from batchjobs.transcripts.words import Word
@@ -108,7 +107,7 @@ def make_groups(checkpoint: Checkpoint, check: Callable[[], None] = lambda: None
         DiskError: The disk failed or is full.
     """
     for group in checkpoint.groups.stream():
-        if not _is_made(checkpoint.folder, group) and not _make(checkpoint, group):
+        if not _is_made(checkpoint.shelf, group) and not _make(checkpoint, group):
             _withdraw(checkpoint, group)
         check()
 
@@ -129,7 +128,7 @@ def withdraw_stale_groups(checkpoint: Checkpoint) -> None:
 
 def list_groups(checkpoint: Checkpoint) -> list[GroupState]:
     """Say where the groups of a run's manifest stand, by name."""
-    return [_find_state(checkpoint.folder, group) for group in checkpoint.groups.stream()]
+    return [_find_state(checkpoint.shelf, group) for group in checkpoint.groups.stream()]
 
 
 def find_group_transcripts(checkpoint: Checkpoint) -> dict[str, str | None]:
@@ -140,7 +139,7 @@ def find_group_transcripts(checkpoint: Checkpoint) -> dict[str, str | None]:
     }
 
 
-def _find_state(folder: Path, group: Group) -> GroupState:
+def _find_state(shelf: Shelf, group: Group) -> GroupState:
     is_there = _is_current(group)
     return GroupState(
         group=group.name,
@@ -148,15 +147,15 @@ def _find_state(folder: Path, group: Group) -> GroupState:
         parts=len(group.parts),
         audio_seconds=group.record.audio_seconds if is_there and group.record else 0.0,
         missing_numbers=describe_gaps([part.number for part in group.parts]),
-        waits_for=() if is_there else tuple(_list_waiting(folder, group.parts)),
+        waits_for=() if is_there else tuple(_list_waiting(shelf, group.parts)),
     )
 
 
-def _list_waiting(folder: Path, parts: Sequence[Part]) -> Iterator[WaitingPart]:
+def _list_waiting(shelf: Shelf, parts: Sequence[Part]) -> Iterator[WaitingPart]:
     for part in parts:
         status = "not_run" if part.record is None else part.record.status.value
         if part.is_done and part.record is not None:
-            if all(has_size(f"{folder}/{file.path}", file.bytes) for file in part.record.files):
+            if all(shelf.has(file.path, file.bytes) for file in part.record.files):
                 continue
             status = _CHANGED
         elif status == "done":  # in another place, or damaged
@@ -164,13 +163,13 @@ def _list_waiting(folder: Path, parts: Sequence[Part]) -> Iterator[WaitingPart]:
         yield WaitingPart(part=part.number, id=part.id, status=status)
 
 
-def _is_made(folder: Path, group: Group) -> bool:
+def _is_made(shelf: Shelf, group: Group) -> bool:
     """Whether a group's transcript is there as it was made of the parts as they stand."""
     record = group.record
     return (
         record is not None
         and _is_current(group)
-        and all(has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
+        and all(shelf.has(file.path, file.bytes) for file in record.files)
     )
 
 
@@ -235,7 +234,7 @@ def _make(checkpoint: Checkpoint, group: Group) -> bool:
         evidence=sum_evidence(evidence),
         more={"group": group.name, "parts": details},
     )
-    publish(written.targets)
+    checkpoint.shelf.publish(written.targets)
     record = GroupRecord(mark=mark, files=written.files, audio_seconds=round(ends[-1], 3))
     checkpoint.groups.keep(group.output, record)
     return True
@@ -250,7 +249,8 @@ def _read_parts(checkpoint: Checkpoint, parts: Sequence[Part]) -> Iterator[_Read
         if known is None:
             continue
         try:
-            content = b"".join(reuse.read_intact(checkpoint.folder / path, known))
+            with checkpoint.shelf.holding([path]):
+                content = b"".join(reuse.read_intact(checkpoint.folder / path, known))
         except RecordingError:
             continue
         heard = _heard_decoder.decode(content)
@@ -273,9 +273,10 @@ def _withdraw(checkpoint: Checkpoint, group: Group) -> None:
 
 
 def _remove_files(checkpoint: Checkpoint, output: str) -> None:
-    targets = [
-        writing.find_target(checkpoint.folder, path) for path in run_folder.files_of_result(output)
-    ]
+    paths = run_folder.files_of_result(output)
+    targets = [writing.find_target(checkpoint.folder, path) for path in paths]
+    if not checkpoint.shelf.is_here:
+        checkpoint.shelf.remove(paths)
     for path in (each for target in targets for each in (target, part_path(target))):
         try:
             path.unlink(missing_ok=True)

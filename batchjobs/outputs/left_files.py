@@ -29,7 +29,6 @@ def find_left_files(checkpoint: Checkpoint, *, done: int) -> LeftFiles:
     """
     if checkpoint.lookups.count_own_files() <= done:
         return LeftFiles()
-    paths = [
-        path for path in checkpoint.lookups.find_unasked() if (checkpoint.folder / path).is_file()
-    ]
+    shelf = checkpoint.shelf
+    paths = [path for path in checkpoint.lookups.find_unasked() if shelf.has_any(path)]
     return LeftFiles(count=len(paths), first=tuple(paths[:_SHOWN]))

@@ -48,10 +48,10 @@ def write_results(checkpoint: Checkpoint, summary: RunSummary) -> None:
         summary: Of the run as it ended.
 
     Raises:
-        OutputError: They cannot be created.
-        DiskError: The disk failed or is full.
+        BatchjobsError: They cannot be created, or the disk failed.
     """
     write_files(checkpoint, summary)
+    checkpoint.shelf.show(run_folder.REPORTS)
     report = _Report(summary, _measure_files(checkpoint.folder))
     checkpoint.keep_report(msgspec.json.encode(report).decode())
 

@@ -2,9 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from batchjobs.audio.formats import EXACT_ENDINGS
@@ -12,6 +12,7 @@ from batchjobs.audio.sndfile import read_span
 from batchjobs.checkpoint import SegmentRecord
 from batchjobs.errors import RecordingError
 from batchjobs.files import run_folder
+from batchjobs.files.shelf import Shelf
 from batchjobs.outputs.reuse import check_samples
 from batchjobs.outputs.writing import Written, write_samples
 
@@ -85,28 +86,23 @@ def assemble(
     return written, tuple(homes.values())
 
 
-def sweep_segments(folder: Path, kept: Collection[str]) -> None:
+def sweep_segments(shelf: Shelf, kept: Collection[str]) -> None:
     """Remove what killed runs have left in the folder of segments, and the folder if it is empty.
 
     Args:
-        folder: The run folder.
-        kept: Paths below it of the files that are still needed.
+        shelf: Where the run's results stand.
+        kept: Paths below the run folder of the files that are still needed.
     """
-    place = folder / run_folder.SEGMENTS
-    if place.is_symlink() or not place.is_dir():
+    place = shelf.folder / run_folder.SEGMENTS
+    if place.is_symlink():
         return
     with contextlib.suppress(OSError):  # what cannot be removed does no harm
-        for path in place.iterdir():
-            if f"{run_folder.SEGMENTS}/{path.name}" not in kept and _OWN_NAME.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+        shelf.remove(
+            path
+            for path in shelf.list_below(run_folder.SEGMENTS)
+            if path not in kept and _OWN_NAME.fullmatch(PurePosixPath(path).name)
+        )
         place.rmdir()  # unless something is left in it
-
-
-def remove_segments(folder: Path, paths: Iterable[str]) -> None:
-    """Remove the files of segments that stand in their job's file now."""
-    for path in paths:
-        with contextlib.suppress(OSError):  # the next run's sweep finds it
-            (folder / path).unlink(missing_ok=True)
 
 
 def _join_spans(folder: Path, spans: Sequence[Span], go_on: Callable[[], None]) -> Iterator[bytes]:

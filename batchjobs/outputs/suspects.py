@@ -5,13 +5,14 @@ import hashlib
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from batchjobs import text
 from batchjobs.checkpoint import RejectedResult, Row
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import part_path
+from batchjobs.files.shelf import Shelf
 from batchjobs.outputs import reuse
 
 _DIGEST_HEX_DIGITS: Final = 10
@@ -47,38 +48,44 @@ def is_same_length(seconds: float, other_seconds: float) -> bool:
     return abs(math.log(seconds / other_seconds)) <= _SAME_LENGTH
 
 
-def remove_rejected(folder: Path, results: Iterable[RejectedResult]) -> None:
+def remove_rejected(shelf: Shelf, results: Iterable[RejectedResult]) -> None:
     """Remove what stands under final names though it was rejected; it is kept among those in doubt.
 
     Whatever else stands there is somebody's own, who did better than what was rejected.
 
     Args:
-        folder: The run folder.
+        shelf: Where the run's results stand.
         results: The rejected results, and their places.
     """
     for place, record in results:
         paths = run_folder.files_of_result(place)
         for path, kept in zip(paths, record.files, strict=False):
             file = replace(kept, path=path)
-            if (folder / path).is_file() and not reuse.find_changes(folder, [file]):
-                with contextlib.suppress(OSError):
-                    (folder / path).unlink()
+            if not shelf.has(path, file.bytes):
+                continue
+            with shelf.holding([path]):
+                is_same = not reuse.find_changes(shelf.folder, [file])
+            if is_same:
+                shelf.remove([path])
 
 
-def sweep_suspects(folder: Path, ours: Collection[str], used: Collection[str]) -> None:
+def sweep_suspects(shelf: Shelf, ours: Collection[str], used: Collection[str]) -> None:
     """Remove what is kept no longer, and what killed runs have left.
 
     Args:
-        folder: The run folder.
+        shelf: Where the run's results stand.
         ours: Paths below it where we have kept results, or were about to.
         used: Paths that are in use.
     """
+    folder = shelf.folder
     place = folder / run_folder.SUSPECTS
-    if not ours or place.is_symlink() or not place.is_dir():
+    if not ours or place.is_symlink() or (shelf.is_here and not place.is_dir()):
         return
+    left = [
+        file for path in sorted(set(ours) - set(used)) for file in run_folder.files_of_result(path)
+    ]
     with contextlib.suppress(OSError):  # what cannot be removed does no harm
-        for path in sorted(set(ours) - set(used)):
-            for file in run_folder.files_of_result(path):
-                (folder / file).unlink(missing_ok=True)
-                part_path(folder / file).unlink(missing_ok=True)
+        shelf.remove(left)
+        for file in left:
+            part_path(folder / file).unlink(missing_ok=True)
         place.rmdir()  # unless something is left in it

@@ -69,7 +69,7 @@ class AbsentRecordings:
         if row.action not in TO_BUY:
             return row
         is_kept = record is not None and record.status is Status.SUSPECT and record.key == row.key
-        if record is not None and is_kept and is_intact(self.checkpoint.folder, record):
+        if record is not None and is_kept and is_intact(self.checkpoint.shelf, record):
             return row._replace(action=Action.SUSPECT.value)
         return self.unanswered.add(bad, row.position)
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Status
 from batchjobs.planning.intact import can_serve, is_intact
 from batchjobs.planning.output_paths import move_row, second_path
@@ -63,7 +63,7 @@ class Decider:
 
     def _choose_action(self, row: Row, record: JobRecord | None) -> Action:
         """Compare a row with what is known of its job, and of others that ask the same."""
-        folder = self.checkpoint.folder
+        shelf = self.checkpoint.shelf
         is_same = record is not None and record.key == row.key
         if (
             record is not None
@@ -71,11 +71,11 @@ class Decider:
             and record.status is Status.DONE
             and record.output == row.output
             and record.has_layout_of(row)
-            and is_intact(folder, record)
+            and is_intact(shelf, record)
         ):
             return Action.DONE
         if any(
-            can_serve(folder, donor, row) for donor in self.checkpoint.lookups.find_donors(row.key)
+            can_serve(shelf, donor, row) for donor in self.checkpoint.lookups.find_donors(row.key)
         ):
             return Action.COPY
         if record is None or not is_same:
@@ -84,12 +84,12 @@ class Decider:
             return Action.NEW if record is None else Action.CHANGED
         if record.status is Status.DONE:
             return Action.REMAKE
-        return _choose_about_tried(record, folder, retries_all=self.retries_all)
+        return _choose_about_tried(record, shelf, retries_all=self.retries_all)
 
     def _is_kept_elsewhere(self, row: Row) -> bool:
         """Whether what the row asks for is kept in doubt, for another row or an earlier content."""
         return any(
-            not kept.is_passing and can_serve(self.checkpoint.folder, kept, row)
+            not kept.is_passing and can_serve(self.checkpoint.shelf, kept, row)
             for kept in self.checkpoint.lookups.find_suspects(row.key)
         )
 
@@ -101,14 +101,14 @@ class Decider:
             and provider is not None
             and not provider.engine
             and not row.read_job().row.get("provider")
-            and is_intact(self.checkpoint.folder, record)
+            and is_intact(self.checkpoint.shelf, record)
         ):
             self.replaced[record.provider, row.provider] += 1
 
 
-def _choose_about_tried(record: JobRecord, folder: Path, *, retries_all: bool) -> Action:
+def _choose_about_tried(record: JobRecord, shelf: Shelf, *, retries_all: bool) -> Action:
     if record.is_passing or retries_all:
         return Action.RETRY
     if record.status is not Status.SUSPECT:
         return Action.KEPT
-    return Action.SUSPECT if is_intact(folder, record) else Action.RETRY
+    return Action.SUSPECT if is_intact(shelf, record) else Action.RETRY

@@ -96,12 +96,12 @@ class FormerDefaults:
             record is not None
             and record.key == asked.key
             and record.status is not Status.FAILED
-            and is_intact(self._checkpoint.folder, record)
+            and is_intact(self._checkpoint.shelf, record)
         )
 
     def _has_donor(self, key: str) -> bool:
         donors = self._checkpoint.lookups.find_donors(key)
-        return any(is_intact(self._checkpoint.folder, donor) for donor in donors)
+        return any(is_intact(self._checkpoint.shelf, donor) for donor in donors)
 
     def _has_segments(self, asked: _Asked) -> bool:
         """Whether parts of a long job were bought, though never the whole."""

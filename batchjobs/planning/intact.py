@@ -3,32 +3,41 @@
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
 from batchjobs.files.address import is_address
+from batchjobs.files.shelf import Shelf
 from batchjobs.storage.input_files import InputFiles
 from batchjobs.storage.reading import FileFacts
 
 
-def is_intact(folder: Path, record: JobRecord) -> bool:
+def is_intact(shelf: Shelf, record: JobRecord) -> bool:
     """Whether a finished job's files are there with their sizes, and `verify` found nothing else."""
     if not record.files or record.is_damaged:
         return False
-    # Strings, for a million paths: pathlib takes longer than the system does.
-    return all(has_size(f"{folder}/{file.path}", file.bytes) for file in record.files)
+    return all(shelf.has(file.path, file.bytes) for file in record.files)
 
 
-def can_serve(folder: Path, record: JobRecord, row: Row) -> bool:
+def can_serve(shelf: Shelf, record: JobRecord, row: Row) -> bool:
     """Whether a job's files are there and can become those of a row that asks the same."""
-    return record.can_become(row.output) and record.has_layout_of(row) and is_intact(folder, record)
+    return record.can_become(row.output) and record.has_layout_of(row) and is_intact(shelf, record)
 
 
-def is_as_it_was(folder: str, file: FinishedFile, files: InputFiles) -> bool:
-    """Whether a file of the run folder, or a recording with its time, has not changed."""
+def is_as_it_was(shelf: Shelf, folder: str, file: FinishedFile, files: InputFiles) -> bool:
+    """Whether a file of a run, or a recording with its time, has not changed.
+
+    Args:
+        shelf: Where the run's results stand.
+        folder: The run folder.
+        file: The file.
+        files: Asks after recordings.
+    """
     _, path, size, modified_ns = file
-    try:  # not with `has_size`: a call more for each of a million paths
+    try:
         if modified_ns is None:
+            if not shelf.is_here:
+                return shelf.has(path, size)
+            # Not with `has`: a call more for each of a million paths.
             status = os.lstat(f"{folder}/{path}")
             return status.st_size == size and stat.S_ISREG(status.st_mode)
         if is_address(path):
@@ -44,7 +53,7 @@ def find_held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str,
 
     Whether a file holds what it should is seen when it is read.
     """
-    folder = checkpoint.folder
+    shelf = checkpoint.shelf
     sizes: dict[tuple[str, int], bool] = {}
     found = {}
     for key, places in checkpoint.segments.find(keys).items():
@@ -52,18 +61,8 @@ def find_held_segments(checkpoint: Checkpoint, keys: Sequence[str]) -> dict[str,
         for segment in sorted(places, key=lambda place: bool(place.doubts)):
             place = segment.path, segment.bytes
             if place not in sizes:
-                path = f"{folder}/{segment.path}"
-                sizes[place] = not segment.path or has_size(path, segment.bytes)
+                sizes[place] = not segment.path or shelf.has(segment.path, segment.bytes)
             if sizes[place]:
                 found[key] = segment
                 break
     return found
-
-
-def has_size(path: str, size: int) -> bool:
-    """Whether a plain file of this size is at a path."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == size

@@ -36,8 +36,10 @@ def refuse_foreign_files_at(output: str, checkpoint: Checkpoint, paths: OutputPa
     Raises:
         OutputError: There is such a file.
     """
+    shelf = checkpoint.shelf
     for path in run_folder.files_of_result(output):
-        if paths.is_there(path) and not checkpoint.lookups.is_own_file(output):
+        is_taken = paths.is_there(path) or (not shelf.is_here and shelf.is_taken(path))
+        if is_taken and not checkpoint.lookups.is_own_file(output):
             raise _not_ours(checkpoint.folder / path)
 
 

@@ -166,7 +166,7 @@ def _find_open(checkpoint: Checkpoint, files: InputFiles) -> Iterator[tuple[int,
     Yields:
         The last position looked at, and those found since the one before.
     """
-    folder = str(checkpoint.folder)
+    shelf, folder = checkpoint.shelf, str(checkpoint.folder)
     last = 0
     has_objects = checkpoint.lookups.has_sources_below(SCHEME)
     for page in checkpoint.rows.stream_finished_files():
@@ -179,7 +179,7 @@ def _find_open(checkpoint: Checkpoint, files: InputFiles) -> Iterator[tuple[int,
             if position > last + 1:
                 found += range(last + 1, position)
             last = position
-            if not is_as_it_was(folder, file, files):
+            if not is_as_it_was(shelf, folder, file, files):
                 found.append(position)
         yield last, found
     end = checkpoint.rows.count()

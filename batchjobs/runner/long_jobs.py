@@ -12,7 +12,7 @@ from batchjobs.files import run_folder
 from batchjobs.formatting import timestamp
 from batchjobs.jobs import Doubt, Kind, SideState, Status, sum_evidence
 from batchjobs.outputs import writing
-from batchjobs.outputs.segments import SegmentLostError, Span, assemble, remove_segments
+from batchjobs.outputs.segments import SegmentLostError, Span, assemble
 from batchjobs.outputs.writing import Written
 from batchjobs.runner.records import begin_record, to_suspect
 from batchjobs.runner.state import RunState
@@ -36,14 +36,20 @@ async def assemble_job(run: RunState, job: LongJob) -> JobRecord | None:
     place = await _choose_place(run, job)
     try:
         # Hours take minutes to encode: after a second Ctrl-C they are not waited for.
-        put = functools.partial(assemble, go_on=trio.from_thread.check_cancelled)
-        written, homes = await trio.to_thread.run_sync(
-            put, run.checkpoint.folder, place, spans, limiter=run.disk
-        )
+        put = functools.partial(_put_together, run, place, spans)
+        written, homes = await trio.to_thread.run_sync(put, limiter=run.disk)
     except SegmentLostError as error:
         await _replace(run, job, error.segment)
         return None
     return await _publish(run, job, spans, written, homes)
+
+
+def _put_together(
+    run: RunState, place: str, spans: Sequence[Span]
+) -> tuple[Written, tuple[SegmentRecord, ...]]:
+    checkpoint = run.checkpoint
+    with checkpoint.shelf.holding(span.segment.path for span in spans):
+        return assemble(checkpoint.folder, place, spans, go_on=trio.from_thread.check_cancelled)
 
 
 async def _choose_place(run: RunState, job: LongJob) -> str:
@@ -86,7 +92,7 @@ async def _publish(
             left += (kept.output,) if kept and kept.status is Status.SUSPECT else ()
         changes = SegmentChanges(homes=homes, left_files=left)
         await run.recorder.finish(record=record, changes=changes, targets=written.targets)
-    await trio.to_thread.run_sync(remove_segments, run.checkpoint.folder, left)
+    await trio.to_thread.run_sync(run.checkpoint.shelf.remove, left)
     return record
 
 
@@ -107,11 +113,11 @@ async def _replace(run: RunState, job: LongJob, lost: SegmentRecord) -> None:
     """Find a damaged segment elsewhere, or buy it again."""
     places = await trio.to_thread.run_sync(run.checkpoint.segments.find, [lost.key])
     job.lost.append(lost)
-    folder = run.checkpoint.folder
+    has = run.checkpoint.shelf.has
     others = [
         other
         for other in places.get(lost.key, ())
-        if other not in job.lost and (folder / other.path).is_file()
+        if other not in job.lost and await trio.to_thread.run_sync(has, other.path, other.bytes)
     ]
     if others:
         job.held[lost.key] = others[0]

@@ -16,9 +16,9 @@ from batchjobs.checkpoint import (
     Checkpoint,
     JobRecord,
     SegmentChanges,
+    Settled,
 )
 from batchjobs.errors import BatchjobsError, InternalError
-from batchjobs.files.atomic import publish
 
 _logger = logging.getLogger(__name__)
 _GROUP: Final = 200
@@ -33,16 +33,6 @@ class _Start(msgspec.Struct, eq=False, kw_only=True):
     number: int = 0
 
 
-class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of an attempt, and what became of a job or of segments."""
-
-    end: AttemptEnd | None
-    record: JobRecord | None
-    changes: SegmentChanges | None
-    targets: Sequence[Path]
-    parts: Mapping[Path, Path]
-
-
 class _Order(msgspec.Struct, frozen=True, kw_only=True):
     """Something else to write, which no job waits for."""
 
@@ -52,7 +42,7 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True):
 class _Entry(msgspec.Struct, eq=False, kw_only=True):
     """Something to make durable, for a task that waits for it."""
 
-    content: _Start | _Outcome | _Order
+    content: _Start | Settled | _Order
     error: BatchjobsError | None = None
     done: trio.Event = msgspec.field(default_factory=trio.Event)
 
@@ -121,14 +111,9 @@ class Recorder:
     def _write(self, group: list[_Entry]) -> None:
         contents = [entry.content for entry in group]
         starts = [content for content in contents if isinstance(content, _Start)]
-        outcomes = [content for content in contents if isinstance(content, _Outcome)]
-        parts = {target: part for outcome in outcomes for target, part in outcome.parts.items()}
-        publish((target for outcome in outcomes for target in outcome.targets), parts)
-        numbers = self._checkpoint.commit(
-            starts=[starting.start for starting in starts],
-            ends=[outcome.end for outcome in outcomes if outcome.end is not None],
-            records=[outcome.record for outcome in outcomes if outcome.record is not None],
-            changes=[outcome.changes for outcome in outcomes if outcome.changes is not None],
+        outcomes = [content for content in contents if isinstance(content, Settled)]
+        numbers = self._checkpoint.settle(
+            starts=[starting.start for starting in starts], outcomes=outcomes
         )
         for starting, number in zip(starts, numbers, strict=True):
             starting.number = number
@@ -174,7 +159,7 @@ class Recorder:
             An awaitable: done once it is durable, or raises a BatchjobsError if the disk failed.
         """
         return self._put(
-            _Outcome(end=end, record=record, changes=changes, targets=targets, parts=parts)
+            Settled(end=end, record=record, changes=changes, targets=targets, parts=parts)
         )
 
     def carry_out(self, write: Callable[[], None]) -> Awaitable[None]:
@@ -188,7 +173,7 @@ class Recorder:
         """
         return self._put(_Order(write=write))
 
-    def _put(self, content: _Start | _Outcome | _Order) -> Awaitable[None]:
+    def _put(self, content: _Start | Settled | _Order) -> Awaitable[None]:
         entry = _Entry(content=content)
         self._send.send_nowait(entry)  # no more than the run has in hand
         return _wait_durable(entry)

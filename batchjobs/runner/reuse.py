@@ -161,7 +161,7 @@ class Reuse:
         kept = [
             record
             for record in checkpoint.lookups.find_suspects(row.key)
-            if record != own and can_serve(checkpoint.folder, record, row)
+            if record != own and can_serve(checkpoint.shelf, record, row)
         ]
         if kept:
             return min(kept, key=lambda record: sum_severity(record.doubts))
@@ -175,16 +175,19 @@ class Reuse:
             kept = checkpoint.lookups.find([row.id]).get(row.id)
             if kept is None or kept.status is not Status.SUSPECT or kept.key != row.key:
                 return None, None
-            is_of_use = kept.can_become(row.output) and is_intact(checkpoint.folder, kept)
+            is_of_use = kept.can_become(row.output) and is_intact(checkpoint.shelf, kept)
             return kept, kept if is_of_use else None
 
         return await trio.to_thread.run_sync(find)
 
     async def _copy_files(self, donor: JobRecord, output: str) -> Written | None:
-        folder = self._run.checkpoint.folder
-        return await trio.to_thread.run_sync(
-            reuse.copy_result, folder, output, donor, limiter=self._run.disk
-        )
+        checkpoint = self._run.checkpoint
+
+        def copy() -> Written | None:
+            with checkpoint.shelf.holding(file.path for file in donor.files):
+                return reuse.copy_result(checkpoint.folder, output, donor)
+
+        return await trio.to_thread.run_sync(copy, limiter=self._run.disk)
 
     def buy_instead(self, ticket: Ticket, job: Job) -> None:
         """Buy what cannot be copied after all, once for all rows that ask for it.

@@ -159,6 +159,6 @@ def sweep(checkpoint: Checkpoint) -> None:
     """
     folder = checkpoint.folder
     sockets.remove(folder / run_folder.CONTROL)
-    sweep_segments(folder, checkpoint.segments.find_own_files())
-    suspects.remove_rejected(folder, checkpoint.lookups.find_rejected())
-    suspects.sweep_suspects(folder, *checkpoint.lookups.find_suspect_files())
+    sweep_segments(checkpoint.shelf, checkpoint.segments.find_own_files())
+    suspects.remove_rejected(checkpoint.shelf, checkpoint.lookups.find_rejected())
+    suspects.sweep_suspects(checkpoint.shelf, *checkpoint.lookups.find_suspect_files())

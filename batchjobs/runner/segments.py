@@ -9,7 +9,6 @@ from batchjobs.checkpoint import AttemptEnd, SegmentChanges, SegmentRecord
 from batchjobs.files import run_folder
 from batchjobs.jobs import sum_severity
 from batchjobs.outputs import writing
-from batchjobs.outputs.segments import remove_segments
 from batchjobs.outputs.writing import Written
 from batchjobs.progress import SegmentFinished
 from batchjobs.protocol.stt import SttResult
@@ -105,7 +104,8 @@ async def _settle(
     await run.recorder.finish(end=end, changes=changes, targets=targets, parts=parts)
     if not record.path and is_last:  # a transcript: what was to be sent is sent
         left = [run_folder.segment_path(record.key)]
-    remove_segments(run.checkpoint.folder, left)
+    if left:
+        await trio.to_thread.run_sync(run.checkpoint.shelf.remove, left)
     ticket.kept = record if record.doubts else None
     if is_last:
         _hand_over(run, record)

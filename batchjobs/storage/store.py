@@ -53,7 +53,7 @@ def open_store(address: Address, *, seconds: float, insecure: bool = False) -> "
         )
     except (BaseError, ValueError) as error:
         raise ConfigurationError(
-            f"cannot use {address}: {_shorten(error)}", hint="look at the variables AWS_…"
+            f"cannot use {address}: {shorten(error)}", hint="look at the variables AWS_…"
         ) from error
 
 
@@ -96,7 +96,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _shorten(error: Exception) -> str:
+def shorten(error: Exception) -> str:
     """Give what an error of obstore says in its first line."""
     line = str(error).strip().partition("\n")[0].partition(": <?xml")[0]
     return line[:_MOST_MESSAGE]

@@ -10,6 +10,7 @@ from typing import Any
 from batchjobs.audio import encoding
 from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.files.atomic import publish
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.manifest import read_rows
 from batchjobs.options import Defaults, Options
@@ -97,7 +98,7 @@ class Desk:
             self.made(table, checkpoint, **changes)
             checkpoint.staging.adopt({})
             done = checkpoint.lookups.stream_done()
-            self.held = {record.key for record in done if is_intact(self.folder, record)}
+            self.held = {record.key for record in done if is_intact(Shelf(self.folder), record)}
             for actions in ((*TO_BUY, Action.COPY, Action.BAD), (Action.FOLLOW,)):
                 rows = checkpoint.rows.stream_to_do(actions)
                 bought += [row.id for row in rows if self.do(checkpoint, row, failing or {})]

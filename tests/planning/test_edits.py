@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.files.shelf import Shelf
 from batchjobs.planning.intact import is_intact
 from batchjobs.planning.plan import TO_BUY
 from batchjobs.providers import BUILT_IN
@@ -85,7 +86,7 @@ def _held(desk: Desk) -> dict[str, set[str]]:
     held: dict[str, set[str]] = {}
     with Checkpoint.read(desk.folder) as checkpoint:
         for record in checkpoint.lookups.stream_done():
-            if is_intact(desk.folder, record):
+            if is_intact(Shelf(desk.folder), record):
                 endings = {".wav", ".flac", ".mp3", ".ogg"}
                 can = {ending for ending in endings if record.can_become(f"x{ending}")}
                 held.setdefault(record.key, set()).update(can)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import BadRow, Job, Kind
 from batchjobs.options import Options
 from batchjobs.planning.intact import is_intact
@@ -158,7 +159,7 @@ def test_the_format_option_names_the_default_files(desk: Desk) -> None:
 def test_a_record_without_files_is_not_intact(desk: Desk) -> None:
     """A result with nothing to show is not there."""
     record = make_record()
-    assert not is_intact(desk.folder, record)
+    assert not is_intact(Shelf(desk.folder), record)
 
 
 def _many(count: int) -> Iterator[Job]:

@@ -14,6 +14,7 @@ import trio
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import DiskError
 from batchjobs.files.run_folder import CHECKPOINT
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import BadRow, Job, Status
 from batchjobs.limits import Budget, RetryPolicy
 from batchjobs.options import Options
@@ -197,7 +198,7 @@ async def run_rows(
         }
         total = checkpoint.totals.count_rows()
         done = [record for record in records.values() if record.status is not Status.FAILED]
-        broken = [record.id for record in done if not is_intact(folder, record)]
+        broken = [record.id for record in done if not is_intact(Shelf(folder), record)]
         answered = total.done + total.suspect + total.failed + total.not_run
         tally.count(runs=1, lost=total.rows - answered, corrupt=len(broken))
         assert not broken

@@ -1,0 +1,272 @@
+"""A place in a bucket, written and read, whose errors are ours."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from batchjobs.errors import (
+    BatchjobsError,
+    DiskError,
+    OutputError,
+)
+from batchjobs.files.address import Address
+from batchjobs.files.atomic import fill_part
+from batchjobs.storage.store import open_store, shorten
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+PATIENT_SECONDS: Final = 600.0
+"""So long a request is tried again that a store refuses for now, or cannot be reached for."""
+_HASTY_SECONDS: Final = 20.0
+"""Of the first requests: a wrong endpoint, or a machine without credentials, is told at once."""
+_WHOLE_BYTES: Final = 64 << 20
+"""Larger files go up in pieces: in one request they would have to stand in memory."""
+_PIECE_BYTES: Final = 8 << 20
+_DIGEST: Final = "sha256"
+"""Under which attribute of an object the hash of its content stands."""
+
+
+class ConflictError(BatchjobsError):
+    """An object is there already, or is not the one that was to be replaced."""
+
+    exit_code = 75
+
+
+class Found(NamedTuple):
+    """An object.
+
+    Attributes:
+        bytes: Its size.
+        e_tag: Names this version of it.
+        sha256: Of its content, as whoever wrote it says; empty if it does not.
+    """
+
+    bytes: int
+    e_tag: str
+    sha256: str = ""
+
+
+class Listed(NamedTuple):
+    """An object in a list.
+
+    Attributes:
+        name: Below the place that was listed.
+        bytes: Its size.
+    """
+
+    name: str
+    bytes: int
+
+
+class Bucket:
+    """Reads and writes the objects below a place in a bucket. Its calls block: they are for threads.
+
+    Args:
+        store: Of obstore, with its names below the place.
+        address: The place, for messages.
+    """
+
+    def __init__(self, store: "ObjectStore", address: Address) -> None:
+        self._store = store
+        self.address = address
+
+    @classmethod
+    def open(cls, address: Address, *, is_hasty: bool = False, insecure: bool = False) -> Self:
+        """Make the way to a place; where its store is and who asks is in the environment (``AWS_…``).
+
+        Args:
+            address: The place.
+            is_hasty: Whether to give up soon.
+            insecure: Whether the store may be elsewhere without TLS.
+
+        Raises:
+            MissingExtraError: obstore is not installed.
+            ConfigurationError: The environment has something that cannot be.
+        """
+        seconds = _HASTY_SECONDS if is_hasty else PATIENT_SECONDS
+        store = open_store(address, seconds=seconds, insecure=insecure)
+        return cls(store, address)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def look(self, name: str) -> Found | None:
+        """Look whether an object is there, without reading it."""
+        import obstore
+
+        try:
+            with self._translate_errors(name):
+                result = obstore.get(self._store, name, options={"head": True})
+                meta, attributes = result.meta, result.attributes
+        except FileNotFoundError:
+            return None
+        sha256 = str(attributes.get(_DIGEST, ""))
+        return Found(meta["size"], meta["e_tag"] or "", sha256)
+
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        """Read a small object; None if it is not there.
+
+        Returns:
+            Its content and its ETag.
+        """
+        import obstore
+
+        try:
+            with self._translate_errors(name):
+                result = obstore.get(self._store, name)
+                return bytes(result.bytes()), result.meta["e_tag"] or ""
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, name: str, target: Path) -> bool:
+        """Write an object's content beside a target, synced; false if it is not there."""
+        import obstore
+
+        def fill(descriptor: int) -> None:
+            for piece in result.stream(min_chunk_size=_PIECE_BYTES):
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+
+        try:
+            with self._translate_errors(name):
+                result = obstore.get(self._store, name)
+                fill_part(target, fill)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list_below(self, prefix: str = "") -> Iterator[Listed]:
+        """List the objects in a folder of the place, in no order.
+
+        Args:
+            prefix: The folder; empty for all.
+        """
+        import obstore
+
+        with self._translate_errors(prefix):
+            for page in obstore.list(self._store, prefix or None):
+                for entry in page:
+                    yield Listed(entry["path"], entry["size"])
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def create(self, name: str, content: bytes, *, sha256: str = "") -> str:
+        """Put an object where there is none.
+
+        Args:
+            name: Its name.
+            content: What is to stand in it.
+            sha256: Of that, to be known by.
+
+        Returns:
+            Its ETag.
+
+        Raises:
+            ConflictError: There is one.
+        """
+        return self._put(name, content, "create", sha256)
+
+    def replace(self, name: str, content: bytes, *, e_tag: str, sha256: str = "") -> str:
+        """Put an object in the place of one that is as it was seen.
+
+        Args:
+            name: Its name.
+            content: What is to stand in it.
+            e_tag: Of what is there.
+            sha256: Of the content, to be known by.
+
+        Returns:
+            Its ETag.
+
+        Raises:
+            ConflictError: It is another by now, or gone.
+        """
+        return self._put(name, content, {"e_tag": e_tag}, sha256)
+
+    def write(self, name: str, source: Path, *, sha256: str = "") -> None:
+        """Put a file there, whatever is there; a large one in pieces, and nothing before it is whole.
+
+        Args:
+            name: Its name.
+            source: The file.
+            sha256: Of its content, to be known by.
+        """
+        self._put(name, source, "overwrite", sha256)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete objects; those that are not there are no matter."""
+        import obstore
+
+        if names:
+            with self._translate_errors(names[0]):
+                try:
+                    obstore.delete(self._store, list(names))
+                except FileNotFoundError:  # a local store says so
+                    return
+
+    def _put(
+        self, name: str, content: bytes | Path, mode: str | dict[str, str], sha256: str
+    ) -> str:
+        import obstore
+
+        attributes = {_DIGEST: sha256} if sha256 else None
+        with self._translate_errors(name):
+            result = obstore.put(
+                self._store,
+                name,
+                content,
+                mode=mode,  # type: ignore[arg-type]
+                attributes=attributes,
+                chunk_size=_PIECE_BYTES,
+            )
+        return result["e_tag"] or ""
+
+    @contextmanager
+    def _translate_errors(self, name: str) -> Iterator[None]:
+        from obstore import exceptions
+
+        place = f"{self.address}/{name}"
+        try:
+            yield
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+            raise ConflictError(f"{place} is not as it was") from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise OutputError(
+                f"{place} may not be used: {shorten(error)}",
+                hint="give the key rights to list, read, write and delete there, or another --output",
+            ) from error
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._no_bucket() from error
+            raise
+        except exceptions.BaseError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._no_bucket() from error
+            raise DiskError(
+                f"{place} cannot be used: {shorten(error)}",
+                hint="once the store can be reached, run the same command again",
+            ) from error
+        except ValueError as error:
+            raise OutputError(
+                f"{place} cannot be: {error}", hint="choose another --output"
+            ) from error
+
+    def _no_bucket(self) -> OutputError:
+        return OutputError(
+            f"there is no bucket '{self.address.bucket}'", hint="make it, or give another --output"
+        )
+
+
+def hash_file(path: Path) -> str:
+    """Hash a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _DIGEST).hexdigest()
+
+
+def is_large(size: int) -> bool:
+    """Whether a file of so many bytes does not go up in one request."""
+    return size > _WHOLE_BYTES

@@ -1,0 +1,347 @@
+"""The results of a run in a bucket: looked up, put there, and brought back where they are read."""
+
+import contextlib
+import functools
+import threading
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from batchjobs.errors import DiskError
+from batchjobs.files import run_folder
+from batchjobs.files.address import Address
+from batchjobs.files.atomic import NONE, disk_error, make_folder, part_path
+from batchjobs.files.paths import path_inside
+from batchjobs.files.shelf import Shelf
+from batchjobs.storage.bucket import Bucket, ConflictError, hash_file, is_large
+
+_PUTS_AT_ONCE: Final = 16
+_MOST_CONFLICTS: Final = 8
+
+
+class Upload(NamedTuple):
+    """A file that is to go up.
+
+    Attributes:
+        path: Below the run folder, and below the place in the bucket.
+        bytes: Its size.
+        sha256: Of its content.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class BucketShelf(Shelf):
+    """The results of a run in a bucket; its folder has what is being written or read.
+
+    Args:
+        folder: The run folder.
+        open_bucket: Makes the way to the place of the results, when it is first needed.
+    """
+
+    is_here = False
+
+    def __init__(self, folder: Path, open_bucket: Callable[[], Bucket]) -> None:
+        super().__init__(folder)
+        self._open_bucket = open_bucket
+        self.guard: Callable[[], None] = lambda: None
+        """Raises if the run is another's by now: asked before anything there is replaced or removed."""
+        self._root = folder.resolve()
+        self._listing: _Listing | None = None
+        self._has_changed = False
+        self._removed: set[str] = set()
+        self._turn = threading.Lock()
+        self._held: Counter[str] = Counter()
+        self._brought: set[str] = set()
+
+    @functools.cached_property
+    def bucket(self) -> Bucket:
+        """The place of the results."""
+        return self._open_bucket()
+
+    # -- what is there --------------------------------------------------------------------------
+
+    def has(self, path: str, size: int) -> bool:
+        """Whether an object of this size is there: by one list of all, and what came since by itself."""
+        if path in self._removed:
+            return False
+        if self._list_once().has(path, size):
+            return True
+        if not self._has_changed:
+            return False
+        found = self.bucket.look(path)
+        return found is not None and found.bytes == size
+
+    def has_any(self, path: str) -> bool:
+        """Whether an object stands there."""
+        if path in self._removed:
+            return False
+        if self._list_once().names(path):
+            return True
+        return self._has_changed and self.bucket.look(path) is not None
+
+    def is_taken(self, path: str) -> bool:
+        """Whether anything stands there, or in the folder."""
+        if super().is_taken(path):
+            return True
+        return path not in self._removed and self._list_once().names(path)
+
+    def list_below(self, prefix: str) -> list[str]:
+        """List the objects in a folder, and what the run folder has of them."""
+        there = {entry.name for entry in self.bucket.list_below(prefix)}
+        return sorted(there.union(super().list_below(prefix)))
+
+    def forget(self) -> None:
+        """Look anew at what is there."""
+        self._listing = None
+        self._has_changed = False
+        self._removed.clear()
+
+    def _list_once(self) -> "_Listing":
+        with self._turn:
+            if self._listing is None:
+                self._listing = _Listing(self.bucket)
+            return self._listing
+
+    # -- brought back ---------------------------------------------------------------------------
+
+    @contextmanager
+    def holding(self, paths: Iterable[str]) -> Iterator[None]:
+        """Have files in the run folder throughout a block; they go again after the last that has them."""
+        wanted = [path for path in dict.fromkeys(paths) if path]
+        with self._turn:
+            for path in wanted:
+                self._bring(path)
+                self._held[path] += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                for path in wanted:
+                    self._held[path] -= 1
+                    if not self._held[path]:
+                        del self._held[path]
+                        if path in self._brought:
+                            self._brought.discard(path)
+                            with contextlib.suppress(OSError):
+                                (self._root / path).unlink(missing_ok=True)
+
+    def _bring(self, path: str) -> None:
+        target = path_inside(self._root, path)
+        if self._held[path] or target.is_file():
+            return
+        if self.bucket.fetch(path, target):
+            part_path(target).replace(target)
+            self._brought.add(path)
+
+    # -- put there ------------------------------------------------------------------------------
+
+    def measure(self, targets: Iterable[Path], parts: Mapping[Path, Path] = NONE) -> list[Upload]:
+        """Say what is to go up of files; all of them stand beside their places then.
+
+        Args:
+            targets: The places.
+            parts: Where those stand that do not yet, by target.
+        """
+        found = []
+        for target in targets:
+            part = part_path(target)
+            try:
+                if elsewhere := parts.get(target):
+                    make_folder(target.parent)
+                    elsewhere.replace(part)
+                path = str(target.relative_to(self._root))
+                found.append(Upload(path, part.stat().st_size, hash_file(part)))
+            except OSError as error:
+                raise disk_error(error, target) from error
+        return found
+
+    def publish(self, targets: Iterable[Path], parts: Mapping[Path, Path] = NONE) -> None:
+        """Put files there, and take them out of the folder.
+
+        Raises:
+            BatchjobsError: The store failed, or the run is another's by now.
+        """
+        uploads = self.measure(targets, parts)
+        self.guard()
+        self.put(uploads)
+        self.guard()
+        self.release(uploads)
+
+    def put(self, uploads: Iterable[Upload]) -> None:
+        """Put files there that stand beside their places, and leave these where they are.
+
+        Raises:
+            BatchjobsError: The store failed, or the run is another's by now.
+        """
+        self._has_changed = True
+        waiting = list(uploads)
+        with self._turn:
+            self._removed.difference_update(upload.path for upload in waiting)
+        if len(waiting) == 1:
+            self._put(waiting[0])
+            return
+        with ThreadPoolExecutor(_PUTS_AT_ONCE) as pool:
+            for _ in pool.map(self._put, waiting):
+                pass
+
+    def release(self, uploads: Iterable[Upload]) -> None:
+        """Take files that are there out of the folder; segments stay until their job needs them no more."""
+        for upload in uploads:
+            target = self._root / upload.path
+            with contextlib.suppress(OSError):  # the next file of that name takes its place
+                if run_folder.is_segment_file(upload.path):
+                    part_path(target).replace(target)
+                else:
+                    part_path(target).unlink(missing_ok=True)
+                    target.unlink(missing_ok=True)
+
+    def is_there(self, upload: Upload) -> bool:
+        """Whether an object with this very content is there."""
+        found = self.bucket.look(upload.path)
+        return found is not None and (found.bytes, found.sha256) == (upload.bytes, upload.sha256)
+
+    def is_beside(self, upload: Upload) -> bool:
+        """Whether the file still stands beside its place in the folder, as it was."""
+        part = part_path(self._root / upload.path)
+        try:
+            return part.stat().st_size == upload.bytes and hash_file(part) == upload.sha256
+        except OSError:
+            return False
+
+    def _put(self, upload: Upload) -> None:
+        """Put a file there as its own: only in the place of what was seen while the run was ours."""
+        part = part_path(self._root / upload.path)
+        if is_large(upload.bytes):
+            if not self.is_there(upload):
+                self.guard()
+                self.bucket.write(upload.path, part, sha256=upload.sha256)
+            return
+        content = part.read_bytes()
+        for _ in range(_MOST_CONFLICTS):
+            try:
+                self.bucket.create(upload.path, content, sha256=upload.sha256)
+            except ConflictError:
+                if self._replace(upload, content):
+                    return
+            else:
+                return
+        raise DiskError(
+            f"{self.bucket.address}/{upload.path} is written by another program too",
+            hint="choose another --output",
+        )
+
+    def _replace(self, upload: Upload, content: bytes) -> bool:
+        """Put a file in the place of another; false if that has changed meanwhile."""
+        found = self.bucket.look(upload.path)
+        if found is None:
+            return False
+        if (found.bytes, found.sha256) == (upload.bytes, upload.sha256):
+            return True
+        self.guard()
+        try:
+            self.bucket.replace(upload.path, content, e_tag=found.e_tag, sha256=upload.sha256)
+        except ConflictError:
+            return False
+        return True
+
+    def show(self, names: Iterable[str]) -> None:
+        """Put files of the run folder there, whatever is there, and leave them here too.
+
+        Raises:
+            BatchjobsError: The store failed, or the run is another's by now.
+        """
+        self.guard()
+        for name in names:
+            if (path := self._root / name).is_file():
+                self.bucket.write(name, path)
+
+    # -- removed --------------------------------------------------------------------------------
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove objects, and what the folder has of them."""
+        gone = list(paths)
+        if not gone:
+            return
+        self.guard()
+        self.bucket.delete(gone)
+        with self._turn:
+            self._removed.update(gone)
+        super().remove(gone)
+
+
+class _Listing:
+    """What is in a bucket, in 16 bytes an object.
+
+    Args:
+        bucket: The place that is listed.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        names, files = array("Q"), array("Q")
+        for entry in bucket.list_below():
+            names.append(_hash(entry.name))
+            files.append(_hash(f"{entry.name}\0{entry.bytes}"))
+        self._names = array("Q", sorted(names))
+        self._files = array("Q", sorted(files))
+
+    def has(self, path: str, size: int) -> bool:
+        return _is_in(self._files, _hash(f"{path}\0{size}"))
+
+    def names(self, path: str) -> bool:
+        return _is_in(self._names, _hash(path))
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _is_in(numbers: "array[int]", number: int) -> bool:
+    place = bisect_left(numbers, number)
+    return place < len(numbers) and numbers[place] == number
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run folder says whose results are in a bucket.
+
+    Attributes:
+        address: Where.
+        token: By which the folder is known there.
+        insecure: Whether the store may be elsewhere without TLS.
+    """
+
+    address: str
+    token: str
+    insecure: bool = False
+
+
+def read_mark(folder: Path) -> Mark | None:
+    """Read where the results of a run folder are, if they are in a bucket."""
+    try:
+        return msgspec.json.decode((folder / run_folder.BUCKET).read_bytes(), type=Mark)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise DiskError(
+            f"{folder / run_folder.BUCKET} cannot be read: {error}",
+            hint="it says where the results are; restore it",
+        ) from error
+
+
+def find_shelf(folder: Path) -> Shelf:
+    """Find where the results of a run folder stand."""
+    mark = read_mark(folder)
+    if mark is None:
+        return Shelf(folder)
+    address = Address.parse(mark.address)
+    return BucketShelf(folder, lambda: Bucket.open(address, insecure=mark.insecure))
