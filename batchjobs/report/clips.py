@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from batchjobs.checkpoint import JobRecord, Row
+from batchjobs.files.address import is_address
 from batchjobs.jobs import BadRow, Job, Kind
 
 
@@ -69,6 +70,8 @@ def _find(
     if isinstance(job, BadRow):
         return None
     if job.kind is Kind.STT:
+        if is_address(job.audio):  # a page fetches nothing
+            return None
         path = Path(job.audio)
         return Clip(_encode(name_recording(path)), path, row.key)
     if record is None or not record.files:

@@ -4,6 +4,7 @@ Planning needs a recording's hash and length, and so all of it; later a session 
 was fetched stays until then if there is room for it: so it comes once.
 """
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from typing import BinaryIO, Final
 from batchjobs.errors import RecordingError
 from batchjobs.files.address import Address, is_address
 from batchjobs.files.atomic import disk_error
+from batchjobs.storage.near_names import list_near_names
 from batchjobs.storage.reading import FileFacts, ObjectChangedError, ObjectReader, wait
 
 _AHEAD: Final = 16
@@ -27,6 +29,8 @@ _AHEAD_BYTES: Final = 256 << 20
 _SHARE_OF_FREE: Final = 0.5
 """Of the disk: so much of what is free may be filled with what stays."""
 _NAME_DIGITS: Final = 32
+_MISSING_EXPLAINED: Final = 100
+"""As many bad rows are shown."""
 _MANIFEST: Final = "manifest"
 
 
@@ -73,7 +77,11 @@ class InputFile:
             BatchjobsError: Its store cannot be asked.
         """
         if self._facts is None:
-            self._facts = self._files.look_up(self.name)
+            try:
+                self._facts = self._files.look_up(self.name)
+            except RecordingError as error:
+                error.hint = self._files.explain_missing(self.name) or error.hint
+                raise
         return self._facts
 
     @property
@@ -115,6 +123,7 @@ class InputFiles:
         self._bytes = 0
         self._folder: Path | None = None
         self._room_bytes = 0
+        self._guesses = _MISSING_EXPLAINED
 
     def keep_in(self, folder: Path) -> None:
         """Let what is fetched stay for whoever reads it next, as far as there is room on the disk.
@@ -166,6 +175,21 @@ class InputFiles:
             return self._reader.look_up(Address.parse(name)) if asked is None else asked.result()
         except FileNotFoundError as error:
             raise _missing(name) from error
+
+    def explain_missing(self, name: str) -> str:
+        """Say what there is in place of an object that is not there; empty if nothing is alike.
+
+        Args:
+            name: Its address; for a path nothing is said.
+        """
+        if not is_address(name) or not self._guesses:
+            return ""
+        self._guesses -= 1
+        for other, difference in list_near_names(name):
+            with contextlib.suppress(FileNotFoundError):
+                self._reader.look_up(other)
+                return f"there is '{other}', {difference}"
+        return ""
 
     def is_as_it_was(self, name: str, facts: FileFacts) -> bool:
         """Whether a file is there, and has not changed.
@@ -344,5 +368,6 @@ def _file_name(name: str, facts: FileFacts) -> str:
 
 def _missing(name: str) -> RecordingError:
     return RecordingError(
-        f"there is no object '{name}'", hint="names are of capitals, marks and signs exactly"
+        f"there is no object '{name}'",
+        hint="names differ by every capital, mark and sign; is it in this bucket?",
     )

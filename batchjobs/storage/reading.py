@@ -123,17 +123,6 @@ class ObjectReader:
         """
         return call(self._read(address, limit_bytes))
 
-    def list_names(self, folder: Address) -> Iterator[str]:
-        """List the names of the objects in a folder, and not in those below it, in no order.
-
-        Args:
-            folder: The folder; its names are given without it.
-
-        Raises:
-            BatchjobsError: It cannot be listed.
-        """
-        yield from call(self._list_names(folder))
-
     # -- in the loop ----------------------------------------------------------------------------
 
     async def _look_up(self, address: Address) -> FileFacts:
@@ -194,16 +183,6 @@ class ObjectReader:
 
         with translate_errors(address):
             return await obstore.get_async(self._store_of(address), address.prefix)
-
-    async def _list_names(self, folder: Address) -> list[str]:
-        import obstore
-
-        with translate_errors(folder):
-            found = await obstore.list_with_delimiter_async(
-                self._store_of(folder), folder.prefix or None
-            )
-        begin = len(f"{folder.prefix}/") if folder.prefix else 0
-        return [entry["path"][begin:] for entry in found["objects"]]
 
     def _find_room(self) -> "asyncio.Semaphore":
         import asyncio
