@@ -6,12 +6,14 @@ asyncio in a thread of their own, and who waits for one takes it back when he is
 connection is closed at once.
 """
 
+import atexit
 import contextlib
 import functools
 import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +42,7 @@ PATIENT_SECONDS: Final = 120.0
 ASKED_AT_ONCE: Final = 64
 """Requests at a time; S3 itself takes 5,500 a second below one prefix."""
 _PIECE_BYTES: Final = 1 << 20
+_LAST_WORDS_SECONDS: Final = 0.05
 _MARK_BYTES: Final = 8
 _STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
@@ -236,7 +239,27 @@ def _start_loop(process: int) -> "asyncio.AbstractEventLoop":  # noqa: ARG001  #
 
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="object storage", daemon=True).start()
+    atexit.register(_end_loop, loop)
     return loop
+
+
+def _end_loop(loop: "asyncio.AbstractEventLoop") -> None:
+    """Give up what is under way before the interpreter ends.
+
+    obstore's threads tell it of requests that have ended, cancelled ones too; where it is gone by then,
+    they print a panic (seen with a program that ended at once).
+    """
+    import asyncio
+
+    async def give_up() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others or {asyncio.create_task(asyncio.sleep(0))}, timeout=1.0)
+
+    with contextlib.suppress(TimeoutError):
+        asyncio.run_coroutine_threadsafe(give_up(), loop).result(1.0)
+    time.sleep(_LAST_WORDS_SECONDS)
 
 
 @contextmanager

@@ -3,19 +3,26 @@
 import gzip
 import io
 import json
+import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
+import trio
 
+import batchjobs
+from batchjobs.files import run_folder
 from batchjobs.storage import input_files, reading
 from tests.calls import RATE, rest, speak, write_channels
 from tests.commands import Command, process
 from tests.s3 import Bucket
 from tests.s3_faults import Act, Fault, FaultProxy, fault_proxy
-from tests.whole_runs import results, summary
+from tests.whole_runs import environment, results, summary
 
 SAID = {
     "مقابلة ١ ـ السَّلامُ.wav": "السَّلامُ عَلَيْكُـــم ",
@@ -345,6 +352,62 @@ def test_the_run_of_a_manifest_in_a_bucket_is_found(command: Command, bucket: Bu
     assert bucket.url("talks/m.csv") in ended.out
     other = command("status", bucket.url("other/m.csv"))
     assert (other.code, "is the run of another manifest" in other.err) == (2, True)
+
+
+def test_ctrl_c_ends_a_run_that_waits_for_a_dumb_store(
+    bucket: Bucket, folder: Path, proxy: FaultProxy
+) -> None:
+    """A store that never answers holds nobody, and a run that had not begun leaves nothing."""
+    write_talks(bucket)
+    hang = Fault(
+        act=Act.DELAY,
+        method="GET",
+        target="wav",
+        seconds=3600.0,
+        hook=lambda: os.kill(proxy.victim, signal.SIGINT),
+    )
+    proxy.faults.append(hang)
+    go = "import sys; sys.stdin.readline(); from batchjobs.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", go, "run", bucket.url("talks/m.csv"), *TONE],
+        env=environment(),
+        stdin=-1,
+        stderr=-1,
+        text=True,
+    ) as run:
+        proxy.victim = run.pid
+        _, complaints = run.communicate("\n")
+    assert run.returncode == -signal.SIGINT
+    assert "panicked" not in complaints
+    assert not list(folder.rglob("*.fetched"))
+
+
+async def test_a_run_that_is_cut_off_waits_for_no_fetch(
+    bucket: Bucket, folder: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording that is on its way to its session is given up with the run, which goes on later."""
+    monkeypatch.setattr(input_files, "_SHARE_OF_FREE", 0.0)  # it has to come twice
+    said = write_talks(bucket)
+    options = batchjobs.Options(engine="tone", output=folder / "out")
+    began = threading.Event()
+    hang = Fault(
+        act=Act.DELAY, method="GET", target="wav", at=len(SAID) + 1, seconds=3600.0, hook=began.set
+    )
+    proxy.faults.append(hang)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def cut_off() -> None:
+                await trio.to_thread.run_sync(began.wait)
+                scope.cancel()
+
+            nursery.start_soon(cut_off)
+            await batchjobs.run_async(bucket.url("talks/m.csv"), options)
+    assert began.is_set()
+    assert not (folder / "out" / run_folder.FETCHED).exists()  # at the end
+    proxy.replace_faults()
+    report = await batchjobs.run_async(bucket.url("talks/m.csv"), options)
+    assert (report.exit_code, transcripts(folder / "out")) == (0, said)
 
 
 @pytest.mark.long
