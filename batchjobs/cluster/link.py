@@ -61,7 +61,7 @@ _CALM: Final[dict[str, object]] = {
     "distributed.comm.retry.count": 0,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    "logging": {"distributed": "critical"},
+    "logging": {"distributed": "critical", "distributed.client": "critical"},
     "distributed.admin.tick.interval": "500ms",  # it is a tenth of the idle time of this thread
     "distributed.worker.memory.terminate": False,
     "distributed.worker.memory.pause": False,
@@ -145,6 +145,7 @@ class _Link:
         self._stop: asyncio.Event | None = None
         self._employed: dict[str, asyncio.Task[None]] = {}
         self._has_member = False
+        self._address = settings.address
 
     # -- in trio's thread ---------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class _Link:
                 except BatchjobsError as error:
                     self._fail(error)  # before what may take a while
                 finally:
-                    await self._dismiss()
+                    await self._dismiss()  # noqa: ASYNC102  # asyncio: nothing cancels it
 
     async def _connect(self, stack: AsyncExitStack) -> "Client":
         """Start a cluster here, or find one.
@@ -255,6 +256,7 @@ class _Link:
                     tls_client_key=str(settings.key),
                     require_encryption=True,
                 )
+        self._address = address
         client: Client = Client(  # type: ignore[no-untyped-call]
             address,
             asynchronous=True,
@@ -288,10 +290,9 @@ class _Link:
                 async with asyncio.timeout(_CALL_SECONDS):
                     identity = await scheduler.identity(n_workers=-1)
             except (OSError, TimeoutError) as error:
-                raise ServiceUnavailableError(
-                    f"the cluster's scheduler at {scheduler.address} is gone",
-                    hint="start it again, and run the same command: it continues",
-                ) from error
+                raise _gone(self._address) from error
+            if client.status != "running":  # it lets go of all actors then, also if it comes back
+                raise _gone(self._address)
             there = set(identity["workers"])
             for address in there - set(self._employed):
                 task = asyncio.create_task(self._employ(client, address))
@@ -354,6 +355,8 @@ class _Link:
         finally:
             if member is not None:
                 gone, why = member, reason
+                if client.status != "running" and not self._stop.is_set():
+                    self._fail(_gone(self._address))
                 if not self._stop.is_set():
                     self._tell(lambda: self._crew.lose(gone, why))
                 self._employed.pop(address, None)
@@ -389,6 +392,13 @@ class _Link:
         if welcome.fault is not None:
             raise to_error(welcome.fault)
         return welcome
+
+
+def _gone(address: str) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        f"the cluster's scheduler at {address} is gone",
+        hint="start it again, and run the same command: it continues",
+    )
 
 
 async def _call(act: Callable[[], Awaitable[_Result]]) -> _Result:

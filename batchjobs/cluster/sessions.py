@@ -115,7 +115,7 @@ class RemoteSession:
             try:
                 while self._ended is None:
                     await self._wait_news()
-            except trio.Cancelled:
+            except trio.Cancelled:  # noqa: ASYNC103  # what is decided meanwhile was paid for
                 with trio.CancelScope(shield=True):
                     await self._cut(worker)
                 if not isinstance(self._ended, Spoke | Heard):
