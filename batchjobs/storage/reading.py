@@ -23,6 +23,7 @@ from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
     KeyRefusedError,
+    RecordingError,
     ServiceUnavailableError,
 )
 from batchjobs.files.address import Address
@@ -273,6 +274,7 @@ def translate_errors(address: Address) -> Iterator[None]:
         FileNotFoundError: There is no such object.
         ObjectChangedError: It changed while it was read.
         ConfigurationError: The bucket is not there, or there are no credentials.
+        RecordingError: It is there, and has to be restored first.
         KeyRefusedError: The credentials are refused.
         ServiceUnavailableError: Anything else.
     """
@@ -281,6 +283,10 @@ def translate_errors(address: Address) -> Iterator[None]:
     try:
         yield
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        if "InvalidObjectState" in str(error):  # a matter of this object, not of the key
+            raise RecordingError(
+                f"{address} is in cold storage", hint="restore it there, or take the row out"
+            ) from error
         raise KeyRefusedError(
             f"{address} may not be read: {_explain(error)}",
             hint="give the key that is in AWS_ACCESS_KEY_ID the rights to list and read there",

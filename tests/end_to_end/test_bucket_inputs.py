@@ -354,6 +354,45 @@ def test_the_run_of_a_manifest_in_a_bucket_is_found(command: Command, bucket: Bu
     assert (other.code, "is the run of another manifest" in other.err) == (2, True)
 
 
+def test_a_recording_in_cold_storage_is_told_by_its_row(command: Command, bucket: Bucket) -> None:
+    """It is one row's trouble, and no key's: the others can be run."""
+    bucket.put("a.wav", record("here. "))
+    bucket.client.put_object(
+        Bucket=bucket.name, Key="b.wav", Body=record("cold. "), StorageClass="GLACIER"
+    )
+    bucket.put("m.csv", "id,audio\na,a.wav\nb,b.wav\n")
+    ended = command("run", bucket.url("m.csv"), *TONE)
+    assert (ended.code, "is in cold storage" in ended.err) == (65, True), ended.err
+    assert command("run", bucket.url("m.csv"), *TONE, "--skip-bad-rows").code == 1
+    assert transcripts("outputs/m") == {"a": "here."}
+
+
+def test_damage_is_told_by_the_objects_own_name(command: Command, bucket: Bucket) -> None:
+    """Where it lay for the session says nothing to anybody."""
+    whole = record("a long recording that is damaged in its middle. " * 8, "x.flac")
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2 : len(whole) // 2 + 3000] = bytes(3000)
+    bucket.put("تالف ١.flac", bytes(damaged))
+    bucket.put("m.csv", "id,audio\na,تالف ١.flac\n")
+    ended = command("run", bucket.url("m.csv"), *TONE, "--skip-bad-rows")
+    failed = Path("outputs/m/failed.jsonl").read_text()
+    assert ended.code == 1
+    assert bucket.url("تالف ١.flac") in failed
+    assert run_folder.FETCHED not in failed
+
+
+def test_what_reads_no_bucket_says_so_or_goes_without(command: Command, bucket: Bucket) -> None:
+    """A page has the texts, an export tells what it leaves out; neither fetches anything."""
+    write_talks(bucket)
+    assert command("run", bucket.url("talks/m.csv"), *TONE).code == 0
+    assert command("report", "outputs/m").code == 0
+    assert "mixed نص" in Path("outputs/m/report.html").read_text()
+    ended = command("export", "outputs/m", "--to", "hf", "-o", "set")
+    assert (ended.code, "left out: 4 rows" in ended.out + ended.err) == (1, True), ended.err
+    assert command("verify", "outputs/m").code == 0
+    assert command("prune", "outputs/m").code == 0
+
+
 def test_ctrl_c_ends_a_run_that_waits_for_a_dumb_store(
     bucket: Bucket, folder: Path, proxy: FaultProxy
 ) -> None:
