@@ -80,7 +80,7 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
     providers = _providers(configuration, options)
     manifest_folder: Path | Address
     if isinstance(source, Address) or (isinstance(source, str) and is_address(source)):
-        manifest = Address.parse(str(source))
+        manifest = _find_manifest(str(source))
         folder, address = _find_folder(options, default_folder(manifest))
         name, manifest_folder = str(manifest), manifest.parent
         definite: Source = manifest
@@ -114,6 +114,18 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         files=InputFiles(insecure=options.insecure),
         address=address,
     )
+
+
+def _find_manifest(text: str) -> Address:
+    """Read a manifest's address.
+
+    Raises:
+        UsageError: It is no object's: a store would give the bucket's list for it.
+    """
+    address = Address.parse(text)
+    if not address.prefix:
+        raise UsageError(f"{text} is a bucket", hint="name the manifest in it: s3://BUCKET/NAME")
+    return address
 
 
 def _find_folder(options: Options, default: Path) -> tuple[Path, Address | None]:

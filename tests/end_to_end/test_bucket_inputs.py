@@ -331,6 +331,30 @@ def test_two_sides_of_a_call_in_a_bucket_are_heard(
     assert proxy.count("GET", RECORDING) == 1
 
 
+def test_what_is_no_manifest_in_a_bucket_is_refused(command: Command, bucket: Bucket) -> None:
+    """Of a bucket's own address a store gives the list of it, which is no manifest."""
+    for address in (f"s3://{bucket.name}", f"s3://{bucket.name}/", "s3://", "s3:///m.csv"):
+        ended = command("run", address, *TONE)
+        assert (ended.code, "s3://" in ended.err) == (2, True), ended.err
+    bucket.put("empty.csv", b"")
+    ended = command("run", bucket.url("empty.csv"), *TONE)
+    assert (ended.code, "is empty" in ended.err) == (65, True), ended.err
+
+
+def test_the_input_root_may_stand_in_the_environment(
+    command: Command, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every setting may, in the file of settings too."""
+    bucket.put("archive/a.wav", record("archive a. "))
+    Path("m.csv").write_text("id,audio\na,a.wav\n")
+    monkeypatch.setenv("BATCHJOBS_INPUT_ROOT", bucket.url("archive"))
+    assert command("run", "m.csv", *TONE).code == 0
+    monkeypatch.delenv("BATCHJOBS_INPUT_ROOT")
+    Path("batchjobs.toml").write_text(f'[run]\ninput_root = "{bucket.url("archive")}"\n')
+    ended = command("run", "m.csv", *TONE)
+    assert (ended.code, "nothing to do" in ended.out) == (0, True), ended.err
+
+
 def test_rows_that_failed_are_a_manifest_whose_recordings_are_in_the_bucket(
     command: Command, bucket: Bucket
 ) -> None:
