@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from batchjobs.outputs.summary import RunSummary
     from batchjobs.planning.plan import Plan
     from batchjobs.progress import (
+        AccountLeft,
         Event,
         JobFinished,
         JobRetried,
@@ -70,6 +71,7 @@ else:
 
 __all__ = [
     "AcceptReport",
+    "AccountLeft",
     "BindSettings",
     "Book",
     "BoundBook",

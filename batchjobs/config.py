@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from batchjobs.accounts import Account
 from batchjobs.errors import ConfigurationError
 from batchjobs.providers import BUILT_IN, Provider, read_providers
 
 FILE_NAME: Final = "batchjobs.toml"
+KEY_FILE: Final = "--key-file"
+"""What the account is called whose key comes from a file."""
 _TABLES: Final = """
 accept bind book export check ctl glossary plan probe providers prune report results review run scan serve status
 verify watch
@@ -95,6 +98,80 @@ def _read_defaults(content: Mapping[str, object], path: Path) -> dict[str, dict[
     return defaults
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """An account with its key.
+
+    Attributes:
+        account: What it is.
+        key: Its key; never shown.
+    """
+
+    account: Account
+    key: str = field(repr=False)
+
+
+def find_access(
+    provider: Provider,
+    *,
+    key_file: Path | None,
+    environment: Mapping[str, str],
+    is_needed: bool = False,
+) -> tuple[list[Access], dict[str, str]]:
+    """Find the accounts with a provider whose keys there are.
+
+    Args:
+        provider: Which.
+        key_file: As for `read_key`; it takes the place of all accounts.
+        environment: The process's environment.
+        is_needed: As for `read_key`.
+
+    Returns:
+        The accounts, and of others, by name, why it is gone without them; both are empty if there is no key.
+
+    Raises:
+        ConfigurationError: As for `read_key`.
+    """
+    if key_file is not None:
+        key = _read_file(key_file, environment)
+        return [
+            Access(account=Account(key_variable=provider.key_variable, name=KEY_FILE), key=key)
+        ], {}
+    found: list[Access] = []
+    absent: dict[str, str] = {}
+    for account in provider.every_account:
+        variable = account.key_variable
+        key = _check_key(environment.get(variable, ""), variable)
+        twin = next((each.account for each in found if key and _is_same(each, account, key)), None)
+        if twin is not None:
+            absent[account.shown] = f"{variable} holds the key of {twin.key_variable}"
+        elif key:
+            found.append(Access(account=account, key=key))
+        else:
+            absent[account.shown] = f"{variable} is not set"
+    if is_needed and not found and not provider.engine:
+        shown = " or ".join(dict.fromkeys(each.key_variable for each in provider.every_account))
+        hint = f"set {shown}, or give --key-file FILE"
+        raise ConfigurationError(f"no key for the provider '{provider.name}'", hint=hint)
+    return found, absent if found else {}
+
+
+def _is_same(access: Access, account: Account, key: str) -> bool:
+    return access.key == key and access.account.base_url == account.base_url
+
+
+def choose_account(
+    provider: Provider, *, key_file: Path | None, environment: Mapping[str, str]
+) -> tuple[Provider, str]:
+    """Give a provider as its first account has it whose key is there, and that key.
+
+    Raises:
+        ConfigurationError: As for `read_key`, where a key is needed.
+    """
+    found, _ = find_access(provider, key_file=key_file, environment=environment, is_needed=True)
+    return (provider.with_account(found[0].account), found[0].key) if found else (provider, "")
+
+
 def read_key(
     provider: Provider,
     *,
@@ -102,7 +179,7 @@ def read_key(
     environment: Mapping[str, str],
     is_needed: bool = False,
 ) -> str:
-    """Find a provider's key.
+    """Find a provider's key, the first of several.
 
     Args:
         provider: Whose key.
@@ -117,12 +194,13 @@ def read_key(
         ConfigurationError: The file cannot be read, is open to others, or holds no key; or there is
             none that is needed.
     """
-    if key_file is None:
-        key = _check_key(environment.get(provider.key_variable, ""), provider.key_variable)
-        if is_needed and not key and not provider.engine:
-            hint = f"set {provider.key_variable}, or give --key-file FILE"
-            raise ConfigurationError(f"no key for the provider '{provider.name}'", hint=hint)
-        return key
+    found, _ = find_access(
+        provider, key_file=key_file, environment=environment, is_needed=is_needed
+    )
+    return found[0].key if found else ""
+
+
+def _read_file(key_file: Path, environment: Mapping[str, str]) -> str:
     try:
         with key_file.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -233,6 +233,8 @@ class SessionError(BatchjobsError):
     """The class by which failures are counted and shown."""
     ends_as: ClassVar[type[BatchjobsError]] = ServiceUnavailableError
     """The error that a command ends with, if it cannot go on after this one."""
+    ends_account: ClassVar[bool] = False
+    """Whether it says that this account is of no more use, and nothing of others."""
 
     def __init__(
         self,
@@ -257,6 +259,7 @@ class StopError(SessionError):
     reaction = Reaction.STOP
     label = "refused"
     ends_as: ClassVar[type[BatchjobsError]] = KeyRefusedError
+    ends_account = True
 
 
 class QuotaSpentError(StopError):
@@ -275,12 +278,14 @@ class MisconfiguredError(StopError):
     """The service knows a parameter not, or not with that value: it would refuse every session so."""
 
     ends_as = ConfigurationError
+    ends_account = False
 
 
 class WrongFormatError(StopError):
     """The service sends speech in a form that cannot be used: every further text would be lost."""
 
     ends_as = ServiceUnavailableError
+    ends_account = False
 
 
 class PermanentError(SessionError):

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from batchjobs.accounts import Account, check_accounts, check_names, check_settings
 from batchjobs.errors import ConfigurationError
 from batchjobs.jobs import Kind
 from batchjobs.options import MOST_SESSIONS
@@ -58,6 +59,10 @@ class Provider:
         receipt_seconds: Longest wait there for the closing receipt, after its last message.
         voices_path: Path of the list of voices below the base URL, over HTTP; empty if it has none.
         key_variable: Environment variable that holds the key.
+        keys: Environment variables that hold keys, where there are several; one that is not set is
+            gone without.
+        accounts: The same as tables: each with its `key_variable`, and as it pleases a `name`, a
+            `base_url`, a `concurrency` and a `budget` of its own.
         tts_auth: How the TTS key travels: ``query``, ``init``, ``header``, ``bearer``, ``token``.
         stt_auth: The same for STT, where there is no ``init``.
         voice: The voice for rows that name none; empty means that rows must name one.
@@ -106,6 +111,8 @@ class Provider:
     receipt_seconds: float = 30.0
     voices_path: str = "/voices"
     key_variable: str
+    keys: tuple[str, ...] = ()
+    accounts: tuple[Account, ...] = ()
     tts_auth: tuple[str, ...] = ("query", "init")
     stt_auth: tuple[str, ...] = ("header",)
     voice: str = ""
@@ -151,6 +158,28 @@ class Provider:
     def output_formats(self) -> tuple[str, ...]:
         """The forms of audio that it can be asked for."""
         return HTTP_OUTPUT_FORMATS if self.speaks_over_http else OUTPUT_FORMATS
+
+    @property
+    def every_account(self) -> tuple[Account, ...]:
+        """The accounts that one may have with it."""
+        named = tuple(Account(key_variable=name) for name in self.keys)
+        return self.accounts or named or (Account(key_variable=self.key_variable),)
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """Every environment variable that may hold a key to it."""
+        used = (account.key_variable for account in self.every_account)
+        return tuple(dict.fromkeys((self.key_variable, *used)))
+
+    def with_account(self, account: Account) -> "Provider":
+        """Give it as one account has it."""
+        return dataclasses.replace(
+            self,
+            key_variable=account.key_variable,
+            base_url=account.base_url or self.base_url,
+            keys=(),
+            accounts=(),
+        )
 
     def cost_of(self, *, characters: int = 0, seconds: float = 0.0) -> float:
         """Price characters spoken and seconds of audio transcribed, in `currency`."""
@@ -279,13 +308,35 @@ def change_provider(provider: Provider, settings: Mapping[str, object], *, where
             close = difflib.get_close_matches(name, _SETTINGS, n=1)
             hint = f"did you mean '{close[0]}'?" if close else "see 'batchjobs providers'"
             raise ConfigurationError(f"{where}: unknown setting '{name}'", hint=hint)
+    check_settings(settings.get("accounts", ()), f"{where}: accounts")
     merged = {item: getattr(provider, item) for item in _FIELDS} | dict(settings)
     try:
         changed = msgspec.convert(merged, Provider)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{where}: {error}", hint="see 'batchjobs providers'") from error
     _check_ranges(changed, where)
+    _check_keys(changed, where)
     return changed
+
+
+def _check_keys(provider: Provider, where: str) -> None:
+    check_names(provider.keys, f"{where}: 'keys'")
+    if provider.keys and provider.accounts:
+        raise ConfigurationError(
+            f"{where}: 'keys' and 'accounts' say the same", hint="give one of them"
+        )
+    check_accounts(provider.every_account, where)
+    has_own = [bool(account.base_url) for account in provider.accounts]
+    if any(has_own) and not (all(has_own) or provider.base_url):
+        raise ConfigurationError(
+            f"{where}: an account has no 'base_url', and neither has the provider"
+        )
+    for account in provider.accounts:
+        here = f"{where}: account '{account.shown}'"
+        if not 0 <= account.concurrency <= MOST_SESSIONS:
+            raise ConfigurationError(f"{here}: 'concurrency' is 0 to {MOST_SESSIONS}")
+        if account.budget is not None and not 0 <= account.budget < 1e9:
+            raise ConfigurationError(f"{here}: 'budget' must be 0 to a thousand million")
 
 
 def _check_ranges(provider: Provider, where: str) -> None:

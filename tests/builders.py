@@ -28,6 +28,7 @@ EAGER: Final = replace(HOSTED, close_drains=True, transcript_per_chunk=True, pac
 ARABIC: Final = "مَرْحَبًا ‌بِكُـــم‍ ٤٥ x"
 TO_VERSION_5: Final = (
     "DROP TABLE parts; DROP TABLE groups; DROP TABLE shapes; DROP TABLE receipts;"
+    " ALTER TABLE attempts DROP COLUMN account;"
     " PRAGMA user_version = 5;"
 )
 """Makes of a checkpoint one of an earlier version."""

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from batchjobs.api import execute
+from batchjobs.api import endpoints
 from tests import tally
 from tests.clocks import PATIENCE_SECONDS, make_clock
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
@@ -64,8 +64,8 @@ def shared_servers() -> Iterator[SharedServers]:
 @pytest.fixture(autouse=True)
 def _share_servers(shared_servers: SharedServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the runs of this process share a local server."""
-    monkeypatch.setattr(execute, "local_server", shared_servers.serve)
-    monkeypatch.setattr(execute, "ServerSettings", shared_servers.make_settings)
+    monkeypatch.setattr(endpoints, "local_server", shared_servers.serve)
+    monkeypatch.setattr(endpoints, "ServerSettings", shared_servers.make_settings)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import money, plural
 from batchjobs.jobs import TOO_COSTLY
-from batchjobs.limits import LIMIT_OPTIONS, Budget
+from batchjobs.limits import LIMIT_OPTIONS, Budget, Price
 from batchjobs.options import Options
 from batchjobs.planning.plan import Action, Plan
 from batchjobs.planning.totals import sum_prices, sum_spent
@@ -25,6 +25,10 @@ def check_budget(request: Request, made: Plan, checkpoint: Checkpoint) -> None:
     """
     if request.options.max_cost_per_row is not None:
         _check_prices("--max-cost-per-row", made)
+    for name in made.unpriced:
+        for account in request.providers[name].every_account:
+            if account.budget is not None:
+                _check_prices(f"the budget of {account.shown}", made)
     if request.options.budget is None:
         return
     earlier = sum_costs(checkpoint.totals.sum_sent(), request.providers)
@@ -96,6 +100,32 @@ def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
         audio_seconds=audio_seconds,
         spent=sum_spent(checkpoint, request.providers),
     )
+
+
+def account_budgets_of(request: Request, checkpoint: Checkpoint) -> dict[tuple[str, str], Budget]:
+    """Set what may be spent with each account that has a limit against what was, in this folder.
+
+    What was sent before the accounts had names was sent with the provider's one key.
+
+    Returns:
+        By provider and account.
+    """
+    limits = {
+        (provider.name, account.shown): (provider, account.budget)
+        for provider in request.providers.values()
+        for account in provider.every_account
+        if account.budget is not None
+    }
+    spent: dict[tuple[str, str], float] = {}
+    for total in checkpoint.totals.sum_accounts() if limits else ():
+        if (provider := request.providers.get(total.provider)) is not None:
+            name = (provider.name, total.account or provider.key_variable)
+            cost = provider.cost_of(characters=total.characters, seconds=total.paid_seconds)
+            spent[name] = spent.get(name, 0.0) + cost
+    return {
+        name: Budget(money=limit, spent=Price(money=spent.get(name, 0.0)))
+        for name, (_, limit) in limits.items()
+    }
 
 
 def encode_limits(options: Options) -> str:

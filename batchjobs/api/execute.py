@@ -4,38 +4,30 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
 import trio
 from msgspec import structs
 
-from batchjobs.api.budget import budget_of, check_budget, encode_limits
+from batchjobs.api.budget import account_budgets_of, budget_of, check_budget, encode_limits
 from batchjobs.api.control import serve_control
 from batchjobs.api.elsewhere import have_crew
+from batchjobs.api.endpoints import make_ways
 from batchjobs.api.interim import write_interim, write_repeatedly
 from batchjobs.api.metrics import write_metrics
 from batchjobs.api.prepare import PreparedRun
-from batchjobs.api.request import Request
 from batchjobs.custody.checkpoint import BucketCheckpoint
 from batchjobs.errors import BatchjobsError, KeyRefusedError, RunLockedError
 from batchjobs.limits import RetryPolicy
-from batchjobs.notices import address
-from batchjobs.notices.signature import SECRET_VARIABLE
 from batchjobs.options import Options
 from batchjobs.outputs.groups import withdraw_stale_groups
 from batchjobs.planning.plan import Action
 from batchjobs.process import signals
-from batchjobs.progress import RunStarted
-from batchjobs.protocol.codec import ChunkEncoding
-from batchjobs.providers import check_base_url
+from batchjobs.progress import AccountLeft, RunStarted
 from batchjobs.runner import RunEnd, Runner, RunState, sweep
 from batchjobs.runner.control import Control
-from batchjobs.server.child import local_server
-from batchjobs.server.faults import parse_fault
-from batchjobs.server.settings import ServerSettings
-from batchjobs.session import Endpoint
 from batchjobs.websocket import masking
 
 _logger = logging.getLogger(__name__)
@@ -75,14 +67,16 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
         )
     )
     async with AsyncExitStack() as stack:
-        endpoints = await _make_endpoints(request, run.keys, stack)
-        elsewhere = await stack.enter_async_context(have_crew(request, endpoints))
+        budgets = account_budgets_of(request, checkpoint)
+        ways = await make_ways(request, run.accounts, budgets, stack)
+        elsewhere = await stack.enter_async_context(have_crew(request, ways.endpoints))
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         await trio.to_thread.run_sync(withdraw_stale_groups, checkpoint)
         state = RunState(
             checkpoint,
-            endpoints=endpoints,
+            endpoints=ways.endpoints,
+            own_limits=ways.own_limits,
             options=options,
             retries=RetryPolicy(attempts=options.attempts),
             budget=budget_of(request, checkpoint),
@@ -91,6 +85,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             elsewhere=elsewhere,
         )
         state.files = request.files
+        _tell_absent(run)
         runner = Runner(state, beside=lambda: _go_beside(run, control, state.stop))
         control = Control(
             state,
@@ -99,7 +94,7 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
             check=functools.partial(_check_limits, run),
             encode_limits=encode_limits,
         )
-        return _explain_end(await runner.run(noted), request, run.keys)
+        return _explain_end(await runner.run(noted), run)
     raise AssertionError  # the stack never swallows an exception
 
 
@@ -145,42 +140,18 @@ def does_nothing(run: PreparedRun) -> bool:
     return is_asked and run.checkpoint.has_begun()
 
 
-async def _make_endpoints(
-    request: Request, keys: Mapping[str, str], stack: AsyncExitStack
-) -> dict[str, Endpoint]:
-    """Make every provider's endpoint; the local server is started where one needs it."""
-    options = request.options
-    endpoints = {}
-    for name, given in keys.items():
-        provider, key = request.providers[name], given
-        base_url = request.base_url if name == options.provider else ""
-        base_url = base_url or provider.base_url
-        if not base_url:
-            server = ServerSettings(
-                engine=provider.engine,
-                model_folder=options.model_folder,
-                faults=tuple(map(parse_fault, options.faults)),
-                compresses=options.compress,
-            )
-            keys_of_others = (each.key_variable for each in request.providers.values())
-            withheld = [*keys_of_others, address.VARIABLE, SECRET_VARIABLE]
-            child = local_server(server, library_hooks=options.library_hooks, withheld=withheld)
-            base_url, key = await stack.enter_async_context(child), server.token
-        endpoints[name] = Endpoint(
-            provider,
-            base_url=check_base_url(base_url, insecure=options.insecure),
-            key=key,
-            encoding=ChunkEncoding(options.encoding),
-            compresses=options.compress,
-            library_hooks=options.library_hooks,
-        )
-    return endpoints
+def _tell_absent(run: PreparedRun) -> None:
+    """Say which of several accounts the run goes without."""
+    for name, reasons in run.absent.items():
+        for account, reason in reasons.items():
+            run.observe(AccountLeft(provider=name, account=account, message=reason))
 
 
-def _explain_end(end: RunEnd, request: Request, keys: Mapping[str, str]) -> RunEnd:
+def _explain_end(end: RunEnd, run: PreparedRun) -> RunEnd:
     """Say of a refused key that there was none: a local server elsewhere may ask for one."""
-    name = request.options.provider
-    if not isinstance(end.error, KeyRefusedError) or dict(keys) != {name: ""}:
+    request, name = run.request, run.request.options.provider
+    keys = {each: [access.key for access in found] for each, found in run.accounts.items()}
+    if not isinstance(end.error, KeyRefusedError) or keys != {name: [""]}:
         return end
     error = KeyRefusedError(
         f"no key for the provider '{name}', and {end.error.message}",

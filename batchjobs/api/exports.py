@@ -37,7 +37,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "batchjobs.outputs.reports": "read_results",
     "batchjobs.outputs.summary": "RunSummary",
     "batchjobs.planning.plan": "Plan",
-    "batchjobs.progress": "Event JobFinished JobRetried LimitReached RunChanged"
+    "batchjobs.progress": "AccountLeft Event JobFinished JobRetried LimitReached RunChanged"
     " RunFinished RunPaused RunResumed RunStarted RunStopping SegmentFinished ServiceBack ServiceLost SessionDone SessionLaunched SlowedDown",
 }
 HOMES: Final = {name: home for home, names in _NAMES.items() for name in names.split()}

@@ -116,6 +116,23 @@ def _families(
         "0 while a service cannot be reached.",
         [({"provider": name}, not each.is_out_of_reach) for name, each in services.items()],
     )
+    accounts = [
+        ({"provider": name, "account": each.account}, each)
+        for name, service in services.items()
+        for each in service.accounts
+    ]
+    yield (
+        "account_sessions_open",
+        "gauge",
+        "Sessions that are open with each of several accounts.",
+        [(labels, each.sessions_open) for labels, each in accounts],
+    )
+    yield (
+        "account_sessions_allowed",
+        "gauge",
+        "Sessions that may be open with each; 0 if it takes no more in this run.",
+        [(labels, each.concurrency) for labels, each in accounts],
+    )
     over = "over all runs in the folder"
     yield "spent_money_total", "counter", f"Money spent {over}, in its currency.", [({}, money)]
     yield "sent_characters_total", "counter", f"Characters sent {over}.", [({}, characters)]

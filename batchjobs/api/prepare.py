@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, inputs_folder, path_of
 from batchjobs.api.voices import refuse_unknown_voice
 from batchjobs.checkpoint import ORDERS, Checkpoint
+from batchjobs.config import Access
 from batchjobs.custody.checkpoint import open_run, refuse_unclaimed
 from batchjobs.errors import (
     BatchjobsError,
@@ -56,7 +57,8 @@ class PreparedRun:
         request: What was asked for.
         checkpoint: The run folder's, held.
         plan: What there is to do.
-        keys: The key of every provider that the plan uses.
+        accounts: The accounts with every provider that the plan uses, with their keys.
+        absent: Of them, those whose keys are not there, by provider and name: why.
         facts: What the checkpoint is to keep about the run.
         observe: Gets every event.
         standing: What was ordered of it before, and holds; the request's options are with it.
@@ -66,11 +68,12 @@ class PreparedRun:
     request: Request
     checkpoint: Checkpoint
     plan: Plan
-    keys: Mapping[str, str]
+    accounts: Mapping[str, Sequence[Access]]
     facts: Mapping[str, str]
     observe: Observer
     standing: Standing
     terms: Sequence["Term"] = ()
+    absent: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +148,14 @@ def prepare(
         require_http()
     if not plan.to_do:  # what was paused is over
         standing = structs.replace(standing, paused_since=0.0)
-    keys = _find_keys(request, plan)
+    accounts, absent = _find_accounts(request, plan)
     check_budget(request, plan, checkpoint)
     return PreparedRun(
         request=request,
         checkpoint=checkpoint,
         plan=plan,
-        keys=keys,
+        accounts=accounts,
+        absent=absent,
         facts=_facts_of(request, kept, plan) | _facts_of_orders(standing, checkpoint),
         standing=standing,
         observe=shield_observer(observe),
@@ -336,21 +340,26 @@ def _is_over_http(request: Request, provider: str) -> bool:
     return request.providers[provider].speaks_over_http
 
 
-def _find_keys(request: Request, plan: Plan) -> dict[str, str]:
-    """Find the key of every provider that the plan uses.
+def _find_accounts(
+    request: Request, plan: Plan
+) -> tuple[dict[str, Sequence[Access]], dict[str, Mapping[str, str]]]:
+    """Find the accounts with every provider that the plan uses, and which of them are gone without.
 
     Raises:
-        ConfigurationError: One is missing or cannot be read.
+        ConfigurationError: A key is missing or cannot be read.
     """
-    keys = {}
+    accounts: dict[str, Sequence[Access]] = {}
+    absent: dict[str, Mapping[str, str]] = {}
     for name in (*plan.providers, *plan.copied_providers):
         provider = request.providers[name]
         key_file = request.options.key_file if name == request.options.provider else None
         # Of those that are copied from, only needed if what is to be copied turns out to be damaged.
         is_needed = name in plan.providers
-        key = config.read_key(
+        found, absent[name] = config.find_access(
             provider, key_file=key_file, environment=os.environ, is_needed=is_needed
         )
-        if key or provider.engine:
-            keys[name] = key
-    return keys
+        if not found and provider.engine:
+            found = [config.Access(account=provider.every_account[0], key="")]
+        if found:
+            accounts[name] = found
+    return accounts, absent

@@ -158,7 +158,7 @@ def probe(
         ServiceUnavailableError: It could not be made to speak at all.
     """
     provider = config.load(config_file).find_provider(name)
-    key = config.read_key(provider, key_file=key_file, environment=os.environ, is_needed=True)
+    provider, key = config.choose_account(provider, key_file=key_file, environment=os.environ)
     _find_voice(provider, voice)
     if confirm is not None:
         confirm(provider)
@@ -209,7 +209,7 @@ async def probe_service(
         url = base_url or provider.base_url
         if not url:
             server = ServerSettings(engine=provider.engine)
-            child = local_server(server, withheld=[provider.key_variable])
+            child = local_server(server, withheld=provider.key_variables)
             url, key = await stack.enter_async_context(child), server.token
         url = check_base_url(url, insecure=insecure)
         make_endpoint = functools.partial(Endpoint, base_url=url, key=key, dial=dial)

@@ -46,8 +46,9 @@ def list_voices(
         return (Voice(id=provider.voice, name="the default"), *local_voices.VOICES)
     url = check_base_url(url, insecure=insecure)
     try:
-        key = config.read_key(provider, key_file=key_file, environment=os.environ, is_needed=True)
-        return trio.run(_ask, provider, url, key)
+        own, key = config.choose_account(provider, key_file=key_file, environment=os.environ)
+        url = check_base_url(base_url or own.base_url, insecure=insecure)
+        return trio.run(_ask, own, url, key)
     except (ConfigurationError, SessionError) as error:
         kind = error.ends_as if isinstance(error, SessionError) else ConfigurationError
         hint = error.hint or "look for the voice's id at the service, and try it with --limit 1"

@@ -18,7 +18,7 @@ from batchjobs.checkpoint.records import (
 from batchjobs.jobs import Kind, Status
 
 _START_VALUES: Final = attrgetter(
-    "key", "job", "provider", "started_at", "characters", "audio_seconds"
+    "key", "job", "provider", "started_at", "characters", "audio_seconds", "account"
 )
 _END_VALUES: Final = attrgetter(
     "ended_at", "result", "code", "message", "characters", "audio_seconds", "number"
@@ -65,8 +65,9 @@ def write_starts(connection: sqlite3.Connection, starts: Sequence[AttemptStart])
     numbers = []
     for attempt in starts:
         cursor = connection.execute(
-            """INSERT INTO attempts (key, job, provider, started_at, characters, audio_seconds)
-               VALUES (?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO attempts
+               (key, job, provider, started_at, characters, audio_seconds, account)
+               VALUES (?, ?, ?, ?, ?, ?, ?)""",
             _START_VALUES(attempt),
         )
         numbers.append(int(cursor.lastrowid or 0))

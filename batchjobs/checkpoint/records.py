@@ -254,13 +254,14 @@ class AttemptStart:
     """An attempt about to begin; on disk before its session opens.
 
     `characters` and `audio_seconds` are what it will send at most: should the process die, they
-    count as sent.
+    count as sent. `account` is with which of the provider's accounts; empty where that is not known.
     """
 
     key: str
     job: str
     provider: str
     started_at: float
+    account: str = ""
     characters: int = 0
     audio_seconds: float = 0.0
 

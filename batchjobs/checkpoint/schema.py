@@ -8,7 +8,7 @@ from typing import Final
 from batchjobs.audio.formats import LOSSY_ENDINGS
 from batchjobs.errors import ConfigurationError
 
-_SCHEMA_VERSION: Final = 8
+_SCHEMA_VERSION: Final = 9
 ROW_COLUMNS: Final = """(
     position INTEGER PRIMARY KEY,
     line INTEGER NOT NULL,
@@ -148,6 +148,9 @@ CREATE TABLE groups (
 ) WITHOUT ROWID;
 """
 """Rows that are parts of groups, and the transcripts of these; those not asked are of manifests before."""
+_ACCOUNTS: Final = "ALTER TABLE attempts ADD COLUMN account TEXT NOT NULL DEFAULT '';"
+"""With which of a provider's accounts each attempt was made."""
+_NO_ACCOUNTS: Final = "CREATE TEMP VIEW attempts AS SELECT *, '' AS account FROM main.attempts;"
 _EARLIER: Final = {
     1: f"""ALTER TABLE rows ADD COLUMN segments INTEGER NOT NULL DEFAULT 1;
            ALTER TABLE rows ADD COLUMN layout TEXT NOT NULL DEFAULT '';
@@ -170,17 +173,19 @@ _EARLIER: Final = {
     5: _GROUPS,
     6: _SHAPES,
     7: _RECEIPTS,
+    8: _ACCOUNTS,
 }
 """What brings a file of each earlier version to the next one."""
-_READABLE: Final = frozenset({3, 4, 5, 6, 7, _SCHEMA_VERSION})
+_READABLE: Final = frozenset({3, 4, 5, 6, 7, 8, _SCHEMA_VERSION})
 """Versions that can be looked at as they are: what a later one has more is empty in them."""
 _SINCE: Final = {
     4: (_CHECKS, _REVIEWS, _TRACKS, _LOUDNESS),
     5: (_GROUPS,),
     6: (_SHAPES,),
     7: (_RECEIPTS,),
+    8: (_NO_ACCOUNTS,),
 }
-"""The tables that files up to each of these versions lack."""
+"""The tables, and columns, that files up to each of these versions lack."""
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows {ROW_COLUMNS};
@@ -198,7 +203,8 @@ CREATE TABLE attempts (
     code TEXT NOT NULL DEFAULT '',
     message TEXT NOT NULL DEFAULT '',
     characters INTEGER NOT NULL DEFAULT 0,
-    audio_seconds REAL NOT NULL DEFAULT 0
+    audio_seconds REAL NOT NULL DEFAULT 0,
+    account TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX attempts_key ON attempts (key);
 CREATE INDEX attempts_open ON attempts (number) WHERE ended_at IS NULL;

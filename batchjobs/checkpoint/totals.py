@@ -75,6 +75,24 @@ class SentTotal(NamedTuple):
     paid_seconds: float
 
 
+class AccountTotal(NamedTuple):
+    """What was sent with one account.
+
+    Attributes:
+        provider: Whom it is with.
+        account: Its name; empty of attempts of which it is not known.
+        characters: Sent.
+        audio_seconds: Sent.
+        paid_seconds: As in `SentTotal`.
+    """
+
+    provider: str
+    account: str
+    characters: int
+    audio_seconds: float
+    paid_seconds: float
+
+
 class SpentTotal(NamedTuple):
     """What sessions of one day, provider, voice and result have sent.
 
@@ -166,6 +184,10 @@ SELECT provider, result = 'done' OR (? AND ended_at IS NULL) OR result = 'kept' 
     sum(characters), sum(attempts.audio_seconds),
     sum(coalesce(receipts.audio_seconds, attempts.audio_seconds))
 FROM attempts LEFT JOIN receipts ON attempt = number GROUP BY 1, 2"""
+_BY_ACCOUNT = """
+SELECT provider, account, sum(characters), sum(attempts.audio_seconds),
+    sum(coalesce(receipts.audio_seconds, attempts.audio_seconds))
+FROM attempts LEFT JOIN receipts ON attempt = number GROUP BY 1, 2 ORDER BY 1, 2"""
 _SPENT = """
 SELECT date(started_at, 'unixepoch', 'localtime'), sent.provider,
     coalesce(json_extract(CAST(rows.job AS TEXT), '$.speech.voice_id'), ''), result,
@@ -212,6 +234,10 @@ class Totals:
     def sum_spent(self) -> list[SpentTotal]:
         """Sum what was sent, by day, provider, voice and result, in this order."""
         return self._database.select(_SPENT, (), SpentTotal._make)
+
+    def sum_accounts(self) -> list[AccountTotal]:
+        """Sum what was sent, by provider and account."""
+        return self._database.select(_BY_ACCOUNT, (), AccountTotal._make)
 
     def sum_unsettled(self) -> list[UnsettledTotal]:
         """Sum the rows that have no answer yet, by provider."""

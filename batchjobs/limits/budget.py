@@ -118,6 +118,11 @@ class Budget:
         amounts = _amounts(price)
         return any(amounts[index] for index in self._closed)
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether any limit was found to have no room."""
+        return bool(self._closed)
+
     def settle(self, reserved: Price, actual: Price) -> None:
         """Put what a session has cost in the place of what was set aside for it."""
         self._reservations -= 1

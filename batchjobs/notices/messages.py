@@ -8,6 +8,7 @@ import msgspec
 
 from batchjobs.outputs.summary import RunSummary
 from batchjobs.progress import (
+    AccountLeft,
     Event,
     JobFinished,
     LimitReached,
@@ -15,6 +16,7 @@ from batchjobs.progress import (
     ServiceBack,
     ServiceLost,
 )
+from batchjobs.progress.events import note_of
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,8 +77,10 @@ class Notifier:
                 self._has_answers = True
             case LimitReached(message=reason) | ServiceLost(message=reason):
                 self.call_for(reason)
-            case ServiceBack(provider=name):
-                self.tell_going_on(f"{name} is back")
+            case AccountLeft(message=reason):
+                self.call_for(f"{note_of(event)}: {reason}")
+            case ServiceBack():
+                self.tell_going_on(note_of(event))
             case RunFinished(exit_code=code, totals=totals):
                 self._has_ended = True
                 if self._has_answers:  # a round that did nothing is no news

@@ -2,6 +2,7 @@
 
 from batchjobs.progress.bars import Bars
 from batchjobs.progress.events import (
+    AccountLeft,
     Event,
     JobFinished,
     JobRetried,
@@ -25,6 +26,7 @@ from batchjobs.progress.json_lines import JsonLines
 from batchjobs.progress.lines import Lines
 
 __all__ = [
+    "AccountLeft",
     "Bars",
     "Event",
     "JobFinished",

@@ -69,25 +69,81 @@ class JobRetried(msgspec.Struct, tag="job_retried", tag_field="event", frozen=Tr
     wait_seconds: float
 
 
-class SlowedDown(msgspec.Struct, tag="slowed_down", tag_field="event", frozen=True, kw_only=True):
-    """The service asked for fewer sessions."""
+class SlowedDown(
+    msgspec.Struct,
+    tag="slowed_down",
+    tag_field="event",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """The service asked for fewer sessions.
+
+    Attributes:
+        provider: Which.
+        concurrency: How many may be open now.
+        message: What it said.
+        account: With which of several accounts; empty for the only one.
+    """
 
     provider: str
     concurrency: int
     message: str
+    account: str = ""
 
 
-class ServiceLost(msgspec.Struct, tag="service_lost", tag_field="event", frozen=True, kw_only=True):
-    """A service that worked cannot be reached; one session at a time looks whether it is back."""
+class ServiceLost(
+    msgspec.Struct,
+    tag="service_lost",
+    tag_field="event",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """A service that worked cannot be reached; one session at a time looks whether it is back.
+
+    Attributes:
+        provider: Which.
+        message: How it failed.
+        account: As in `SlowedDown`; then the others go on.
+    """
 
     provider: str
     message: str
+    account: str = ""
 
 
-class ServiceBack(msgspec.Struct, tag="service_back", tag_field="event", frozen=True, kw_only=True):
-    """The service can be reached again."""
+class ServiceBack(
+    msgspec.Struct,
+    tag="service_back",
+    tag_field="event",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """The service can be reached again.
+
+    Attributes:
+        provider: Which.
+        account: As in `SlowedDown`.
+    """
 
     provider: str
+    account: str = ""
+
+
+class AccountLeft(msgspec.Struct, tag="account_left", tag_field="event", frozen=True, kw_only=True):
+    """One of several accounts with a provider takes no more sessions in this run; the others go on.
+
+    Attributes:
+        provider: Which.
+        account: Its name.
+        message: Why.
+    """
+
+    provider: str
+    account: str
+    message: str
 
 
 class LimitReached(
@@ -104,7 +160,14 @@ class RunStopping(msgspec.Struct, tag="run_stopping", tag_field="event", frozen=
     reason: str
 
 
-class SessionLaunched(msgspec.Struct, tag="launched", tag_field="event", frozen=True, kw_only=True):
+class SessionLaunched(
+    msgspec.Struct,
+    tag="launched",
+    tag_field="event",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
     """A session opens; told only if that is asked for.
 
     Attributes:
@@ -112,12 +175,14 @@ class SessionLaunched(msgspec.Struct, tag="launched", tag_field="event", frozen=
         number: The attempt's in the checkpoint.
         provider: Who is asked.
         sessions_open: Sessions that hold a slot, this one among them.
+        account: With which of several accounts; empty for the only one.
     """
 
     id: str
     number: int
     provider: str
     sessions_open: int
+    account: str = ""
 
 
 class SessionDone(msgspec.Struct, tag="done", tag_field="event", frozen=True, kw_only=True):
@@ -192,6 +257,7 @@ Notice: TypeAlias = (
     | SlowedDown
     | ServiceLost
     | ServiceBack
+    | AccountLeft
     | LimitReached
     | RunStopping
     | RunPaused
@@ -219,6 +285,11 @@ def shield_observer(observe: Observer | None) -> Observer:
     return tell
 
 
+def name_of(event: SlowedDown | ServiceLost | ServiceBack | AccountLeft) -> str:
+    """Say who it is: the provider, with the account if it is one of several."""
+    return f"{event.provider} ({event.account})" if event.account else event.provider
+
+
 def note_of(event: Notice) -> str:
     """Say in a few words what has happened.
 
@@ -230,14 +301,25 @@ def note_of(event: Notice) -> str:
             return f"{done} of {segments} segments of {name}"
         case JobRetried(error_class=name):
             return f"retrying after {name}"
-        case SlowedDown(concurrency=concurrency):
-            return f"slowed down to {plural(concurrency, 'session')}"
-        case ServiceLost(provider=name):
-            return f"{name} cannot be reached; waiting for it"
-        case ServiceBack(provider=name):
-            return f"{name} is back"
+        case SlowedDown() | ServiceLost() | ServiceBack() | AccountLeft():
+            return _note_of_service(event)
         case _:
             return _note_of_run(event)
+
+
+def _note_of_service(event: SlowedDown | ServiceLost | ServiceBack | AccountLeft) -> str:
+    match event:
+        case SlowedDown(concurrency=concurrency):
+            return f"slowed down to {plural(concurrency, 'session')}"
+        case ServiceLost(account=account):
+            then = "the others go on" if account else "waiting for it"
+            return f"{name_of(event)} cannot be reached; {then}"
+        case ServiceBack():
+            return f"{name_of(event)} is back"
+        case AccountLeft():
+            return f"going on without {name_of(event)}"
+        case _:
+            assert_never(event)
 
 
 def _note_of_run(event: LimitReached | RunStopping | RunPaused | RunResumed | RunChanged) -> str:

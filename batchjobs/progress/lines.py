@@ -8,6 +8,7 @@ from typing import Final, TextIO, assert_never
 from batchjobs.formatting import plural
 from batchjobs.jobs import Status
 from batchjobs.progress.events import (
+    AccountLeft,
     Event,
     JobFinished,
     JobRetried,
@@ -24,6 +25,7 @@ from batchjobs.progress.events import (
     SessionDone,
     SessionLaunched,
     SlowedDown,
+    name_of,
     note_of,
 )
 
@@ -86,6 +88,7 @@ class Lines:
         event: SlowedDown
         | ServiceLost
         | ServiceBack
+        | AccountLeft
         | LimitReached
         | RunStopping
         | RunPaused
@@ -94,12 +97,13 @@ class Lines:
     ) -> str:
         """Say what holds the run up, or is asked of it; empty for what is not worth a line."""
         match event:
-            case SlowedDown(provider=provider, concurrency=allowed):
-                if self._allowed.get(provider) == allowed:
+            case SlowedDown(concurrency=allowed):
+                name = name_of(event)
+                if self._allowed.get(name) == allowed:
                     return ""  # it was written once, and comes once a session
-                self._allowed[provider] = allowed
-                return f"{provider}: {note_of(event)}"
-            case ServiceLost(message=message):
+                self._allowed[name] = allowed
+                return f"{name}: {note_of(event)}"
+            case ServiceLost(message=message) | AccountLeft(message=message):
                 return f"{note_of(event)}: {message}"
             case RunChanged(failed=failed, suspect=suspect):
                 self._to_do += failed + suspect

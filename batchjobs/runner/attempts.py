@@ -111,6 +111,7 @@ class OpenAttempts:
             key=ticket.key,
             job=ticket.row.id,
             provider=ticket.row.provider,
+            account=attempt.service.endpoint.account,
             started_at=time.time(),
             characters=ticket.characters,
             audio_seconds=ticket.seconds,
@@ -125,6 +126,7 @@ class OpenAttempts:
                     number=attempt.number,
                     provider=ticket.row.provider,
                     sessions_open=attempt.service.active,
+                    account=attempt.service.account,
                 )
             )
 

@@ -16,6 +16,7 @@ from batchjobs.options import Options
 from batchjobs.options.standing import Standing, change_options, describe_changes, show_settings
 from batchjobs.progress import RunChanged
 from batchjobs.runner.requests import (
+    AccountState,
     Drain,
     Pause,
     Reply,
@@ -28,6 +29,7 @@ from batchjobs.runner.requests import (
     Tell,
 )
 from batchjobs.runner.runner import Runner
+from batchjobs.runner.service import Service
 from batchjobs.runner.state import RunState
 
 _ALL: Final = "all"
@@ -170,7 +172,7 @@ class Control:
         def requeue() -> None:
             nonlocal found
             found = run.checkpoint.orders.requeue(
-                choice, since=run.began_at, providers=tuple(run.services)
+                choice, since=run.began_at, providers=tuple(run.accounts)
             )
 
         await self._write(requeue)
@@ -219,16 +221,40 @@ def _state_of(run: RunState) -> str:
 
 def _service_states(run: RunState) -> Iterator[ServiceState]:
     now = trio.current_time()
-    for service in run.services.values():
-        facts = service.facts(now)
+    for name, accounts in run.accounts.items():
+        in_use = accounts.in_use or accounts.services
+        waits = min(_waits_seconds(service, now) for service in in_use)
         yield ServiceState(
-            provider=service.name,
-            sessions_open=service.active,
-            concurrency=facts.allowed,
-            most=service.most,
-            waits_seconds=round(min(max(0.0, service.not_before - now), _LONGEST_SECONDS), 1),
-            is_out_of_reach=service.breaker.is_open,
+            provider=name,
+            sessions_open=accounts.active,
+            concurrency=accounts.allowed(now),
+            most=accounts.most,
+            waits_seconds=waits,
+            is_out_of_reach=all(service.breaker.is_open for service in in_use),
+            accounts=[
+                _account_state(service, now, has_left=service not in accounts.in_use)
+                for service in accounts.services
+                if service.account
+            ],
         )
+
+
+def _account_state(service: Service, now: float, *, has_left: bool) -> AccountState:
+    budget = service.own.budget
+    return AccountState(
+        account=service.account,
+        sessions_open=service.active,
+        concurrency=0 if has_left else service.facts(now).allowed,
+        waits_seconds=_waits_seconds(service, now),
+        is_out_of_reach=service.breaker.is_open,
+        has_left=has_left,
+        spent=None if budget is None else round(budget.spent.money, 6),
+        budget=None if budget is None else budget.limits[0],
+    )
+
+
+def _waits_seconds(service: Service, now: float) -> float:
+    return round(min(max(0.0, service.not_before - now), _LONGEST_SECONDS), 1)
 
 
 def _describe(found: Requeued) -> Iterator[str]:

@@ -43,7 +43,7 @@ async def cut(run: RunState, ticket: Ticket, job: Job) -> None:
         RecordingError: The recording is damaged.
         DiskError: The disk failed or is full.
     """
-    provider = run.services[job.provider].endpoint.provider
+    provider = run.accounts[job.provider].provider
     with ExitStack() as held:
         path = Path(await recordings.fetch(run, job.audio, held))
         try:

@@ -13,7 +13,8 @@ from batchjobs.checkpoint import Row
 from batchjobs.errors import BatchjobsError, ConfigurationError
 from batchjobs.limits import Price
 from batchjobs.planning.plan import TO_BUY, Action
-from batchjobs.runner.service import Service, Slot
+from batchjobs.runner.accounts import Accounts
+from batchjobs.runner.service import Slot
 from batchjobs.runner.state import RunState
 from batchjobs.runner.tickets import Buy, Copy, Cut, Ticket, make_ticket
 
@@ -54,7 +55,7 @@ class Feeder:
         self._done = done
         self._withdraw = withdraw
         # Tickets that wait until their service is ready, while others go on at other services.
-        self._lines = {service: deque[Ticket]() for service in run.services.values()}
+        self._lines = {accounts: deque[Ticket]() for accounts in run.accounts.values()}
 
         # What a limit had no room for: rows whose purchase has not begun, and tickets on their way.
         self._left = array("q")
@@ -165,19 +166,19 @@ class Feeder:
         """Give a ticket to a worker, with a slot if its session needs one, unless it has to wait."""
         run, slot = self._run, None
         if isinstance(ticket.step, Buy | Cut):
-            service = run.services.get(ticket.row.provider)
-            if service is None:
+            accounts = run.accounts.get(ticket.row.provider)
+            if accounts is None:
                 raise ConfigurationError(
                     f"'{ticket.row.id}' has to be bought again, and there is no key for "
                     f"'{ticket.row.provider}'",
                     hint="its earlier result is damaged; set the key and run this again",
                 )
-            price = service.price(ticket.characters, ticket.seconds)
-            if run.budget.is_closed_to(price) or self._has_to_follow(ticket):
+            price = _price_of(ticket, accounts)
+            if self._is_closed_to(price, accounts) or self._has_to_follow(ticket):
                 self._leave(ticket)
                 return
             if isinstance(ticket.step, Buy):
-                slot = await self._wait_slot(service, ticket, price)
+                slot = await self._wait_slot(accounts, ticket, price)
                 if slot is None:
                     return
         run.queue.start(ticket)
@@ -203,7 +204,7 @@ class Feeder:
         As long as no service has done anything for us, the first job alone finds out, in all of its
         attempts, whether it is there.
         """
-        queue, services = self._run.queue, self._run.services.values()
+        queue, services = self._run.queue, self._run.services
         if queue.being_cut >= _CUT_AT_ONCE:
             return False
         waiting = len(queue) + self._in_line()
@@ -214,8 +215,8 @@ class Feeder:
     def _pop_in_line(self) -> Ticket | None:
         """Take the first of the tickets that wait for a service which is ready now."""
         now = trio.current_time()
-        for service, line in self._lines.items():
-            if line and service.is_ready(now):
+        for accounts, line in self._lines.items():
+            if line and accounts.is_ready(now, _price_of(line[0], accounts)):
                 return line.popleft()
         return None
 
@@ -233,22 +234,23 @@ class Feeder:
     def _next_room_at(self) -> float:
         """When to look again if those in line may go on, should nothing else happen."""
         now = trio.current_time()
+        known = (
+            accounts.opens_at(now, _price_of(line[0], accounts))
+            for accounts, line in self._lines.items()
+            if line
+        )
         return min(
-            (
-                max(service.not_before, now) if service.has_room(now) else now + _LOOK_AGAIN_SECONDS
-                for service, line in self._lines.items()
-                if line
-            ),
+            (max(at, now) if at < float("inf") else now + _LOOK_AGAIN_SECONDS for at in known),
             default=float("inf"),
         )
 
-    async def _wait_slot(self, service: Service, ticket: Ticket, price: Price) -> Slot | None:
+    async def _wait_slot(self, accounts: Accounts, ticket: Ticket, price: Price) -> Slot | None:
         """Wait until every limit allows one more session, and take its slot.
 
         Of several services none waits for another: what has to wait for its own stands in its line.
 
         Args:
-            service: Whom the session is with.
+            accounts: With whom the session is, by one of them.
             ticket: What it is for.
             price: What it costs at most.
 
@@ -257,31 +259,45 @@ class Feeder:
             stands in line.
         """
         run = self._run
-        if len(run.services) > 1 and not service.is_ready(trio.current_time()):
-            self._lines[service].append(ticket)
+        if len(run.accounts) > 1 and not accounts.is_ready(trio.current_time(), price):
+            self._lines[accounts].append(ticket)
             return None
-        while not (run.is_stopping or run.budget.is_closed_to(price)):
+        while not (run.is_stopping or self._is_closed_to(price, accounts)):
             now = trio.current_time()
-            not_before = max(service.not_before, run.rate.next_at)
-            has_room = service.has_room(now) and not run.is_paused
-            if has_room and now >= not_before and self._set_aside(price, ticket):
+            opens_at = accounts.opens_at(now, price)
+            not_before = max(opens_at, run.rate.next_at)
+            has_room = opens_at < float("inf") and not run.is_paused
+            if has_room and now >= not_before and (slot := self._take(accounts, ticket, price)):
                 run.rate.add_start(now)
-                return service.take_slot(now, price)
-            later = now + _LOOK_AGAIN_SECONDS if service.active else float("inf")
+                return slot
+            later = now + _LOOK_AGAIN_SECONDS if accounts.active else float("inf")
             is_early = has_room and now < not_before
             await run.queue.wait_changed(max(not_before, now) if is_early else later)
         if not run.is_stopping:
             self._leave(ticket)
         return None
 
-    def _set_aside(self, price: Price, ticket: Ticket) -> bool:
-        """Set a session's price aside; what never fits ends all purchases that need the same limit."""
-        run = self._run
-        if run.budget.reserve(price):
-            return True
-        if limit := run.budget.give_up(price):
-            run.give_up_limit(limit, ticket.row.id)
-        return False
+    def _is_closed_to(self, price: Price, accounts: Accounts) -> bool:
+        return self._run.budget.is_closed_to(price) or accounts.is_closed_to(price)
+
+    def _take(self, accounts: Accounts, ticket: Ticket, price: Price) -> Slot | None:
+        """Take a slot if its price can be set aside; what never fits ends all that needs the same limit."""
+        run, now = self._run, trio.current_time()
+        if not run.budget.reserve(price):
+            if limit := run.budget.give_up(price):
+                run.give_up_limit(limit, ticket.row.id)
+            return None
+        service = accounts.find_ready(now, price)
+        if service is not None:
+            return accounts.take_slot(service, now, price)
+        run.budget.settle(price, Price())
+        if limit := accounts.give_up(price):
+            run.give_up_accounts(limit, ticket.row.id)
+        return None
+
+
+def _price_of(ticket: Ticket, accounts: Accounts) -> Price:
+    return accounts.services[0].price(ticket.characters, ticket.seconds)
 
 
 def _read_page(rows: Iterator[Row]) -> list[Row]:

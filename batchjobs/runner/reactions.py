@@ -5,7 +5,8 @@ Nothing here waits, looks at a clock, or changes anything; `Worker` carries the 
 
 import enum
 import random
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import structs
@@ -28,6 +29,18 @@ _MUTE_TEXTS: Final = 2
 """So many texts without any audio make a service mute that has spoken before."""
 
 
+class Miss(NamedTuple):
+    """A session that failed to reach the service.
+
+    Attributes:
+        at: When.
+        account: With which of several accounts; empty for the only one.
+    """
+
+    at: float
+    account: str = ""
+
+
 class Tries(msgspec.Struct, frozen=True, kw_only=True):
     """What counts of the sessions that were opened for a ticket.
 
@@ -35,15 +48,15 @@ class Tries(msgspec.Struct, frozen=True, kw_only=True):
         attempts: Sessions begun that count: not those that a service had no room for.
         throttled: Sessions that the service had no room for.
         codes: The codes of its failures.
-        unreachable_at: When sessions failed to reach the service and it is open whether that was
-            an outage's fault.
+        misses: Sessions that failed to reach the service, of which it is open whether that was an
+            outage's fault.
         last_error: The last failure to reach the service.
     """
 
     attempts: int = 0
     throttled: int = 0
     codes: tuple[str, ...] = ()
-    unreachable_at: tuple[float, ...] = ()
+    misses: tuple[Miss, ...] = ()
     last_error: SessionError | None = None
 
     @property
@@ -79,6 +92,8 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: The provider's name, for messages.
+        account: Which of several accounts the session was with; empty for the only one.
+        has_others: Whether there are other accounts to go on with.
         now: The time.
         is_proven: Whether it has done useful work in this run.
         was_reached: Whether it has taken any session in this run.
@@ -100,6 +115,8 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     mute_texts: int = 0
     has_spoken: bool = False
     speaks_over_http: bool = False
+    account: str = ""
+    has_others: bool = False
 
 
 class Contact(enum.Enum):
@@ -164,13 +181,25 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True):
     is_passing: bool = False
 
 
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """Do without the account for the rest of the run; the job goes on at once, and uses up no attempt.
+
+    Attributes:
+        tries: What counts now.
+        reason: Why the account is of no use.
+    """
+
+    tries: Tries
+    reason: str
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """End the run: no other job could fare better."""
 
     error: BatchjobsError
 
 
-Decision: TypeAlias = Retry | Hold | Throttle | Fail | Stop
+Decision: TypeAlias = Retry | Hold | Throttle | Fail | Leave | Stop
 
 
 # -- after an attempt ------------------------------------------------------------------------------
@@ -194,7 +223,7 @@ def react(
     """
     stop = find_stop(error) or _find_mute(ticket, service, error)
     if stop is not None:
-        return stop
+        return _give_up(stop, ticket, service, error) if error.ends_account else stop
     if error.reaction is Reaction.THROTTLE:
         return _throttle(ticket.tries, service, error, policy)
     tries = structs.replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
@@ -202,9 +231,11 @@ def react(
     was_connected, is_proven = ticket.was_connected, service.is_proven
     contact = find_contact(error, was_connected=was_connected, is_proven=is_proven)
     if contact is Contact.LOST:
-        undecided = (*tries.unreachable_at, service.now)
-        tries = structs.replace(tries, unreachable_at=undecided, last_error=error)
-        return _find_outage(service, error) or Hold(tries=tries, wait_seconds=wait)
+        undecided = (*tries.misses, Miss(service.now, service.account))
+        tries = structs.replace(tries, misses=undecided, last_error=error)
+        hold = Hold(tries=tries, wait_seconds=wait)
+        outage = _find_outage(service, error)
+        return hold if outage is None else _give_up(outage, ticket, service, error)
     is_worth_it = _is_worth_another(ticket, error, policy)
     is_charged = not isinstance(error, LostError)  # the service has no part in that
     if is_worth_it and (ticket.can_be_retried or not is_charged):
@@ -212,7 +243,8 @@ def react(
     if _is_away(ticket, service, error):
         # No request differs from this one in what the service has seen of it.
         hint = "nothing was spent; check --base-url and the network, then run this again"
-        return _stop(f"{service.name}: {error.message}", hint)
+        stop = _stop(f"{service.name}: {error.message}", hint)
+        return _give_up(stop, ticket, service, error)
     is_used_up = is_worth_it or tries.attempts >= policy.attempts
     return _fail(error, is_passing=error.reaction is Reaction.RETRY and is_used_up)
 
@@ -279,11 +311,25 @@ def _throttle(
     tries: Tries, service: ServiceFacts, error: SessionError, policy: RetryPolicy
 ) -> Throttle:
     tries = structs.replace(tries, attempts=tries.attempts - 1, throttled=tries.throttled + 1)
-    wait = policy.pause_seconds(tries.throttled, error.retry_after_seconds)
+    pause = wait = policy.pause_seconds(tries.throttled, error.retry_after_seconds)
+    if service.has_others:  # it need not wait for this one
+        wait = policy.pause_seconds(tries.throttled, None)
     # Without its asking only this job waits: the cut alone frees enough room for the others, unless
     # one session is too many already.
     pauses_all = error.retry_after_seconds is not None or service.allowed == 1
-    return Throttle(tries=tries, wait_seconds=wait, pause_seconds=wait if pauses_all else 0.0)
+    return Throttle(tries=tries, wait_seconds=wait, pause_seconds=pause if pauses_all else 0.0)
+
+
+def _give_up(
+    stop: Stop, ticket: TicketFacts, service: ServiceFacts, error: SessionError
+) -> Leave | Stop:
+    """Do without an account if there are others to go on with; else end the run."""
+    if not service.has_others:
+        return stop
+    tries = ticket.tries
+    codes = (*tries.codes, error.code)
+    tries = structs.replace(tries, attempts=tries.attempts - 1, codes=codes)
+    return Leave(tries=tries, reason=stop.error.message)
 
 
 def _stop(shown: str, hint: str) -> Stop:
@@ -316,22 +362,33 @@ def _is_away(ticket: TicketFacts, service: ServiceFacts, error: SessionError) ->
 # -- before an attempt -----------------------------------------------------------------------------
 
 
-def settle_outages(tries: Tries, breaker: Breaker) -> tuple[Tries, int]:
+def settle_outages(
+    tries: Tries, find_breaker: Callable[[str], Breaker], account: str = ""
+) -> tuple[Tries, int]:
     """Excuse the failures to reach a service that were an outage's.
+
+    An account that cannot be reached holds up no job which goes on with another: there it is excused at once.
 
     Args:
         tries: What counts so far.
-        breaker: Knows the service's outages; it is only asked.
+        find_breaker: Finds what knows the outages of an account; it is only asked.
+        account: With which the next session is.
 
     Returns:
         What counts now, and how many of the failures are the job's own, and to be charged.
     """
-    failures = tries.unreachable_at
-    excused = sum(map(breaker.excuses, failures))
-    undecided = tuple(at for at in failures if breaker.is_undecided(at))
-    charged = len(failures) - len(undecided) - excused
+    undecided: list[Miss] = []
+    excused = 0
+    for miss in tries.misses:
+        breaker = find_breaker(miss.account)
+        is_away = breaker.is_open and miss.account != account
+        if breaker.is_undecided(miss.at) and not is_away:
+            undecided.append(miss)
+        elif breaker.excuses(miss.at) or is_away:
+            excused += 1
+    charged = len(tries.misses) - len(undecided) - excused
     attempts = tries.attempts - excused
-    return structs.replace(tries, attempts=attempts, unreachable_at=undecided), charged
+    return structs.replace(tries, attempts=attempts, misses=tuple(undecided)), charged
 
 
 def find_failure(
@@ -346,7 +403,7 @@ def find_failure(
         is_kept: Whether something of it is kept in doubt.
     """
     # As long as it is open whose fault a failure was, it is not held against the job.
-    if is_affordable and tries.attempts - len(tries.unreachable_at) < policy.attempts:
+    if is_affordable and tries.attempts - len(tries.misses) < policy.attempts:
         return None
     if tries.last_error is not None:
         return _fail(tries.last_error, is_passing=True)

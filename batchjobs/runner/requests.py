@@ -65,6 +65,30 @@ class Tell(msgspec.Struct, tag="tell", tag_field="do", frozen=True, forbid_unkno
 Request: TypeAlias = Pause | Resume | Set | Requeue | Drain | Tell
 
 
+class AccountState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a run stands with one of several accounts with a provider.
+
+    Attributes:
+        account: Its name.
+        sessions_open: As in `ServiceState`, and so is what follows.
+        concurrency: Sessions that may be open now.
+        waits_seconds: For how long no session starts.
+        is_out_of_reach: Whether the service cannot be reached with it.
+        has_left: Whether it takes no more sessions in this run.
+        spent: Money, over all runs in the folder; None if it has no budget of its own.
+        budget: What may be spent with it; None for no limit of its own.
+    """
+
+    account: str
+    sessions_open: int
+    concurrency: int
+    waits_seconds: float = 0.0
+    is_out_of_reach: bool = False
+    has_left: bool = False
+    spent: float | None = None
+    budget: float | None = None
+
+
 class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     """How a run stands with one provider.
 
@@ -75,6 +99,7 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
         most: Sessions that may ever be open.
         waits_seconds: For how long no session starts, as the service asked for; 0 if they may.
         is_out_of_reach: Whether it cannot be reached, and one session at a time looks for it.
+        accounts: How it stands with each account, if there are several.
     """
 
     provider: str
@@ -83,6 +108,7 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     most: int
     waits_seconds: float = 0.0
     is_out_of_reach: bool = False
+    accounts: list[AccountState] = []
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,7 @@ class Runner:
             nursery.start_soon(run.spool.run)
             if self._beside is not None:
                 nursery.start_soon(self._beside)
-            for service in run.services.values():
+            for service in run.services:
                 if service.pool is not None:
                     nursery.start_soon(service.pool.run)
                 if service.http is not None:
@@ -112,7 +112,7 @@ class Runner:
 
                 def hire() -> None:
                     nonlocal hired
-                    sessions = max(1, sum(service.most for service in run.services.values()))
+                    sessions = max(1, sum(each.most for each in run.accounts.values()))
                     wanted = sessions + min(sessions, _COMMITTING_AT_ONCE)
                     for _ in range(hired, wanted):
                         nursery.start_soon(worker.serve, receive.clone())

@@ -1,10 +1,11 @@
-"""What a run knows of one provider: who is open, how many may be, and whether it is there."""
+"""What a run knows of a service by one account: who is open, how many may be, and whether it is there."""
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
+import msgspec
 import trio
 
 from batchjobs.audio.buffer import ReceivedAudio
@@ -17,14 +18,14 @@ from batchjobs.limits import (
     HandshakeRefusals,
     LatencyDrift,
     Price,
-    QuietTime,
-    SettleTime,
 )
 from batchjobs.options import Options
-from batchjobs.plausibility.clips import SpeechJudge, SpeechRates
-from batchjobs.plausibility.transcripts import TranscriptJudge, TranscriptRates
+from batchjobs.plausibility.clips import SpeechJudge
+from batchjobs.plausibility.transcripts import TranscriptJudge
 from batchjobs.progress import Observer, ServiceBack, ServiceLost, SlowedDown
 from batchjobs.protocol.stt import SttResult
+from batchjobs.providers import Provider
+from batchjobs.runner.learnt import Learnt
 from batchjobs.runner.reactions import Contact, ServiceFacts, find_contact
 from batchjobs.runner.sessions import Asked, Elsewhere, Result, Session
 from batchjobs.session import (
@@ -40,19 +41,44 @@ _AUTO_INITIAL: Final = 4
 _AUTO_MAXIMUM: Final = 256
 
 
+class OwnLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several accounts may do by itself.
+
+    Attributes:
+        concurrency: Sessions open at once with it; 0 for as many as the provider may have.
+        budget: What may be spent with it; None for no limit of its own.
+    """
+
+    concurrency: int = 0
+    budget: Budget | None = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether its budget was found to have no room."""
+        return self.budget is not None and self.budget.is_given_up
+
+
 class Slot:
     """A place among a service's open sessions, with the price that is set aside for it.
 
     It is taken once and let go once; ``with slot:`` lets it go at the end, if nothing did before.
 
     Args:
-        budget: Where the price is set aside.
+        service: Among whose sessions it is.
+        budgets: Where the price is set aside.
         price: What the session costs at most.
         let_go: Called when the slot is let go.
     """
 
-    def __init__(self, budget: Budget, price: Price, let_go: Callable[[], None]) -> None:
-        self._budget = budget
+    def __init__(
+        self,
+        service: "Service",
+        budgets: Sequence[Budget],
+        price: Price,
+        let_go: Callable[[], None],
+    ) -> None:
+        self.service = service
+        self._budgets = budgets
         self._price: Price | None = price
         self._let_go: Callable[[], None] | None = let_go
 
@@ -67,7 +93,8 @@ class Slot:
     def settle(self, cost: Price) -> None:
         """Count what the session has cost, in place of what was set aside."""
         if self._price is not None:
-            self._budget.settle(self._price, cost)
+            for budget in self._budgets:
+                budget.settle(self._price, cost)
             self._price = None
 
     def let_go(self) -> None:
@@ -79,12 +106,14 @@ class Slot:
 
 
 class Service:
-    """What the run knows of one provider as it goes.
+    """What the run knows of a service as it goes, by one of the accounts with it.
 
     Args:
-        endpoint: The way to it.
+        endpoint: The way to it, with that account.
         options: The run's.
         budget: What the run may spend.
+        own: What the account itself may do, where there are several; None for the only one.
+        learnt: What is learnt of the service, by whichever account; None for what only this one learns.
         tell: Called with an event when the service is lost, is back, or has too little room.
         notify: Called when another session may be able to start.
         elsewhere: Makes sessions that other processes run; None to run them here.
@@ -98,15 +127,19 @@ class Service:
         budget: Budget,
         tell: Observer,
         notify: Callable[[], None],
+        own: OwnLimits | None = None,
+        learnt: Learnt | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         provider = endpoint.provider
-        asked = self._choose_concurrency(endpoint, options)
         self.endpoint = endpoint
+        self.learnt = learnt or Learnt(provider)
+        self.account = endpoint.account if own else ""
+        """Which of several; empty for the only one."""
+        self.own = own or OwnLimits()
+        asked = self._choose_concurrency(options)
         self.most = asked or _AUTO_MAXIMUM
         self._limit = ConcurrencyLimit(maximum=self.most, initial=asked or _AUTO_INITIAL)
-        self.quiet = QuietTime(provider.quiet_seconds)
-        self.settle = SettleTime(provider.settle_seconds, shrinks=provider.settle_shrinks)
         self.breaker = Breaker()
         self.pool = ConnectionPool(endpoint, self._may_open_another) if options.preopen else None
         self.http = HttpLine(endpoint) if provider.speaks_over_http else None
@@ -115,16 +148,11 @@ class Service:
         self._notify = notify
         self._elsewhere = elsewhere
         self._is_adaptive = not asked
-        self._tts_rates = SpeechRates()
-        self._stt_rates = TranscriptRates()
         self._drift = LatencyDrift()
         self._refusals = HandshakeRefusals()
         self._active = 0
         self._is_probing = False
         self._is_proven = False
-        self._was_reached = False
-        self._mute_keys: set[str] = set()
-        self._has_spoken = False
 
     @property
     def name(self) -> str:
@@ -138,7 +166,7 @@ class Service:
 
     @property
     def is_proven(self) -> bool:
-        """Whether it has done useful work in this run."""
+        """Whether it has done useful work in this run, with this account."""
         return self._is_proven
 
     def limit_concurrency(self, options: Options) -> None:
@@ -146,7 +174,7 @@ class Service:
 
         To find out how many the service takes begins with as many as are open now.
         """
-        asked = self._choose_concurrency(self.endpoint, options)
+        asked = self._choose_concurrency(options)
         self.most = asked or _AUTO_MAXIMUM
         initial = asked or max(_AUTO_INITIAL, self._active)
         limit = ConcurrencyLimit(maximum=self.most, initial=initial)
@@ -156,12 +184,11 @@ class Service:
         self.rest_pool()
         self._notify()
 
-    @staticmethod
-    def _choose_concurrency(endpoint: Endpoint, options: Options) -> int:
+    def _choose_concurrency(self, options: Options) -> int:
         """Give the sessions that may be open; 0 to find out how many the service takes."""
-        if options.concurrency is None:
-            return endpoint.provider.concurrency
-        return options.concurrency
+        asked = ask_concurrency(self.endpoint.provider, options)
+        own = self.own.concurrency
+        return min(asked, own) if asked and own else asked or own
 
     # -- who may start --------------------------------------------------------------------------
 
@@ -180,6 +207,17 @@ class Service:
         allowed = self._limit.room(now) if self._is_proven else 1
         return self._active < (allowed if self.pool is None else max(1, allowed // 2))
 
+    def room(self, now: float) -> int:
+        """How many more sessions may open; one, where it is to be seen whether any may."""
+        if not self.has_room(now):
+            return 0
+        return 1 if self.is_in_question else self._limit.room(now) - self._active
+
+    @property
+    def is_in_question(self) -> bool:
+        """Whether it is to be seen if it works: it has not yet done so, or cannot be reached."""
+        return self.breaker.is_open or not self._is_proven
+
     @property
     def not_before(self) -> float:
         """No session may start before this time."""
@@ -190,8 +228,10 @@ class Service:
 
         Args:
             now: The time.
-            price: What is set aside for it in the budget.
+            price: What is set aside for it, in the run's budget and in the account's own.
         """
+        own = self.own.budget
+        budgets = [self._budget] if own is None else [self._budget, own]
         is_probe = self.breaker.is_open
 
         def let_go() -> None:
@@ -203,7 +243,7 @@ class Service:
         self._active += 1
         self._is_probing = is_probe
         self._limit.add_start(now)
-        return Slot(self._budget, price, let_go)
+        return Slot(self, budgets, price, let_go)
 
     def _may_open_another(self, waiting: int) -> bool:
         """Whether the pool may open one more: at most one for each session, and all counted."""
@@ -220,8 +260,8 @@ class Service:
             output: The result's path below the run folder; empty if nothing of it is written.
         """
         if segment.kind is Kind.STT:
-            heard = self._stt_rates.make_judge(self.endpoint.provider.stt_model)
-            settle_seconds = self.settle.next_seconds()
+            heard = self.learnt.transcript_rates.make_judge(self.endpoint.provider.stt_model)
+            settle_seconds = self.learnt.settle.next_seconds()
             if self._elsewhere is not None:
                 asked = self._ask(segment, output, settle_seconds, heard)
                 return self._elsewhere.make_session(asked)
@@ -236,16 +276,18 @@ class Service:
         speech = segment.speech
         assert speech is not None
         voice = "/".join(filter(None, (speech.model_id, speech.voice_id, speech.dialect)))
-        judge = self._tts_rates.make_judge(voice=voice, spoken=segment.text, speed=speech.speed)
+        judge = self.learnt.speech_rates.make_judge(
+            voice=voice, spoken=segment.text, speed=speech.speed
+        )
         if self._elsewhere is not None:
-            asked = self._ask(segment, output, self.quiet.seconds, judge)
+            asked = self._ask(segment, output, self.learnt.quiet.seconds, judge)
             return self._elsewhere.make_session(asked)
         return speak_segment(
             self.http or self.endpoint,
             segment,
             judge=judge,
             audio=audio,
-            quiet_seconds=self.quiet.seconds,
+            quiet_seconds=self.learnt.quiet.seconds,
             pool=self.pool,
             on_proven=self.prove,
         )
@@ -258,7 +300,7 @@ class Service:
         judge: SpeechJudge | TranscriptJudge,
     ) -> Asked:
         return Asked(
-            provider=self.name,
+            provider=self.endpoint.name,
             segment=segment,
             output=output,
             wait_seconds=wait_seconds,
@@ -292,7 +334,7 @@ class Service:
 
     def prove(self) -> None:
         """Remember that it has done useful work."""
-        self._is_proven = True
+        self._is_proven = self.learnt.is_proven = True
         self._notify()
 
     def learn_failure(
@@ -306,20 +348,22 @@ class Service:
             began_at: When it began.
             now: The time.
         """
-        contact = find_contact(error, was_connected=was_connected, is_proven=self._is_proven)
+        is_proven = self.learnt.is_proven
+        contact = find_contact(error, was_connected=was_connected, is_proven=is_proven)
         if contact is Contact.LOST:
             self._lose(error, began_at=began_at, now=now)
         elif contact is not Contact.UNKNOWN:
-            self._is_proven = self._is_proven or contact is Contact.JUDGED
+            if contact is Contact.JUDGED:
+                self._is_proven = self.learnt.is_proven = True
             self.reach(began_at=began_at, now=now)
 
     def reach(self, *, began_at: float, now: float) -> None:
         """Remember that it was there for a session that began then."""
-        self._was_reached = True
+        self.learnt.was_reached = True
         self._refusals.add(is_refused=False)
         if self.breaker.add_contact(now, began_at=began_at):
             self._limit.resume(now)
-            self._tell(ServiceBack(provider=self.name))
+            self._tell(ServiceBack(provider=self.name, account=self.account))
 
     def _lose(self, error: SessionError, *, began_at: float, now: float) -> None:
         """Count a failure to reach it."""
@@ -327,7 +371,7 @@ class Service:
         if is_crowded and self._is_adaptive:  # handshakes are refused in numbers
             self.throttle(error, began_at=began_at, now=now)
         if self.breaker.add_failure(now):
-            self._tell(ServiceLost(provider=self.name, message=error.message))
+            self._tell(ServiceLost(provider=self.name, account=self.account, message=error.message))
 
     def throttle(
         self, error: SessionError, *, began_at: float, now: float, pause_seconds: float = 0.0
@@ -346,7 +390,14 @@ class Service:
         )
         self.rest_pool()
         allowed = self._limit.room(now)
-        self._tell(SlowedDown(provider=self.name, concurrency=allowed, message=str(error)))
+        self._tell(
+            SlowedDown(
+                provider=self.name,
+                account=self.account,
+                concurrency=allowed,
+                message=str(error),
+            )
+        )
 
     def learn_result(self, result: Result, *, began_at: float, now: float) -> None:
         """Let concurrency and waiting times follow how it does.
@@ -358,13 +409,13 @@ class Service:
         """
         self._limit.add_success()
         if not isinstance(result, SttResult):
-            self.quiet.add_session(result.evidence.longest_gap_seconds)
+            self.learnt.quiet.add_session(result.evidence.longest_gap_seconds)
             has_drifted = self._is_adaptive and self._drift.add(
                 result.evidence.first_result_seconds
             )
             if has_drifted:
                 self._limit.add_delay(started_at=began_at, now=now)
-        elif self.settle.add_session(
+        elif self.learnt.settle.add_session(
             result.revision_seconds, settled_seconds=result.settled_seconds
         ):
             _logger.warning(
@@ -372,12 +423,12 @@ class Service:
                 "%d transcripts of this run were taken sooner",
                 self.name,
                 result.revision_seconds,
-                self.settle.taken_sooner,
+                self.learnt.settle.taken_sooner,
             )
 
     def doubt(self, kind: Kind) -> None:
         """Forget what was learnt of the ends of such sessions: a result is suspect."""
-        (self.settle if kind is Kind.STT else self.quiet).doubt()
+        (self.learnt.settle if kind is Kind.STT else self.learnt.quiet).doubt()
 
     def count_mute(self, key: str, *, has_spoken: bool) -> None:
         """Count a text with words that it took and left without any audio.
@@ -386,20 +437,33 @@ class Service:
             key: The text's.
             has_spoken: Whether it has given results to earlier runs in this folder.
         """
-        self._mute_keys.add(key)
-        self._has_spoken = has_spoken
+        self.learnt.mute_keys.add(key)
+        self.learnt.has_spoken = has_spoken
 
-    def facts(self, now: float) -> ServiceFacts:
-        """Say what decisions have to know of it."""
+    def facts(self, now: float, *, has_others: bool = False) -> ServiceFacts:
+        """Say what decisions have to know of it.
+
+        Args:
+            now: The time.
+            has_others: Whether there are other accounts to go on with.
+        """
+        learnt = self.learnt
         return ServiceFacts(
             name=self.name,
+            account=self.account,
+            has_others=has_others,
             now=now,
-            is_proven=self._is_proven,
-            was_reached=self._was_reached,
+            is_proven=learnt.is_proven,
+            was_reached=learnt.was_reached,
             allowed=self._limit.room(now),
             outage_seconds=self.breaker.open_for(now),
             outage_limit_seconds=self.endpoint.provider.outage_limit_seconds,
-            mute_texts=len(self._mute_keys),
-            has_spoken=self._has_spoken,
+            mute_texts=len(learnt.mute_keys),
+            has_spoken=learnt.has_spoken,
             speaks_over_http=self.endpoint.provider.speaks_over_http,
         )
+
+
+def ask_concurrency(provider: Provider, options: Options) -> int:
+    """Give the sessions that are to be open with a provider; 0 to find out how many it takes."""
+    return provider.concurrency if options.concurrency is None else options.concurrency

@@ -30,10 +30,12 @@ from batchjobs.progress import (
     shield_observer,
 )
 from batchjobs.providers import Provider
+from batchjobs.runner.accounts import Accounts
 from batchjobs.runner.attempts import OpenAttempts
+from batchjobs.runner.learnt import Learnt
 from batchjobs.runner.queue import TicketQueue
 from batchjobs.runner.recorder import Recorder
-from batchjobs.runner.service import Service
+from batchjobs.runner.service import OwnLimits, Service
 from batchjobs.runner.sessions import Elsewhere
 from batchjobs.runner.spool import AudioSpool
 from batchjobs.runner.thread_batches import ThreadBatches
@@ -62,7 +64,8 @@ class RunState:
 
     Args:
         checkpoint: The run folder's, with the plan adopted.
-        endpoints: The way to each provider.
+        endpoints: The way to each provider, by its name; of several accounts with one, the way by each.
+        own_limits: What each of several accounts may do by itself, by the same names.
         options: How fast and how patiently.
         retries: When to try again.
         observe: Gets an event for everything that happens.
@@ -84,6 +87,7 @@ class RunState:
         random_source: random.Random | None = None,
         providers: Mapping[str, Provider] = MappingProxyType({}),
         elsewhere: Elsewhere | None = None,
+        own_limits: Mapping[str, OwnLimits] = MappingProxyType({}),
     ) -> None:
         self.checkpoint = checkpoint
         self.providers = providers
@@ -96,17 +100,9 @@ class RunState:
         self.wanted = WantedSegments(self.queue)
         self.budget = budget or Budget()
         self.rate = StartRate(options.starts_per_second)
-        self.services = {
-            name: Service(
-                endpoint,
-                options,
-                budget=self.budget,
-                tell=self.tell,
-                notify=self.queue.notify,
-                elsewhere=elsewhere,
-            )
-            for name, endpoint in endpoints.items()
-        }
+        self.accounts = dict(self._group(endpoints, own_limits, elsewhere))
+        """The accounts with each provider, by its name."""
+        self.services = tuple(each for all_ in self.accounts.values() for each in all_.services)
         self.recorder = Recorder(checkpoint)
         self.attempts = OpenAttempts(
             self.recorder, self.stop, self.tell if options.tell_sessions else None
@@ -135,6 +131,38 @@ class RunState:
         self._error: BatchjobsError | None = None
         self._budget_error: BudgetReachedError | None = None
         """The first limit that had no room; what needs none of it goes on."""
+        self._can_be_raised = False
+        """Whether a limit had no room that can be raised while the run goes on."""
+
+    def _group(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        own_limits: Mapping[str, OwnLimits],
+        elsewhere: Elsewhere | None,
+    ) -> Iterator[tuple[str, Accounts]]:
+        """Put the accounts with each provider together."""
+        named = {
+            endpoint.provider.name: Learnt(endpoint.provider) for endpoint in endpoints.values()
+        }
+        for name, learnt in named.items():
+            services = [
+                Service(
+                    endpoint,
+                    self.options,
+                    budget=self.budget,
+                    tell=self.tell,
+                    notify=self.queue.notify,
+                    own=own_limits.get(way),
+                    learnt=learnt,
+                    elsewhere=elsewhere,
+                )
+                for way, endpoint in endpoints.items()
+                if endpoint.provider.name == name
+            ]
+            yield (
+                name,
+                Accounts(services, self.options, tell=self.tell, notify=self.queue.notify),
+            )
 
     @property
     def is_stopping(self) -> bool:
@@ -151,7 +179,7 @@ class RunState:
         if self._is_stopping:
             return
         self._is_stopping = True
-        for service in self.services.values():
+        for service in self.services:
             service.close_pool()
         self.tell(RunStopping(reason=reason))
         self.queue.notify()
@@ -169,7 +197,7 @@ class RunState:
     @property
     def is_out_of_room(self) -> bool:
         """Whether a limit has no room, and the run is to wait until it is raised."""
-        return self._budget_error is not None and self.options.at_limit == "wait"
+        return self._can_be_raised and self.options.at_limit == "wait"
 
     @property
     def budget_error(self) -> BudgetReachedError | None:
@@ -185,7 +213,7 @@ class RunState:
         if self._is_paused:
             return
         self._is_paused = True
-        for service in self.services.values():
+        for service in self.services:
             service.rest_pool()
         self.tell(RunPaused(since=since, folder=str(self.checkpoint.folder)))
         self.queue.notify()
@@ -214,10 +242,10 @@ class RunState:
         if options.starts_per_second != before.starts_per_second:
             self.rate.change(options.starts_per_second)
         if options.concurrency != before.concurrency:
-            for service in self.services.values():
-                service.limit_concurrency(options)
+            for accounts in self.accounts.values():
+                accounts.limit_concurrency(options)
         if options.spending_limits != before.spending_limits:
-            self._budget_error = None
+            self._budget_error, self._can_be_raised = None, False
             self.budget.change(*options.spending_limits)
         self.queue.notify()
 
@@ -237,6 +265,7 @@ class RunState:
             f"{limit}, over all runs in this folder, leaves no room for '{job}'",
             hint=f"raise {limit.split(maxsplit=1)[0]} and run the same command again",
         )
+        self._can_be_raised = True
         message = self._budget_error.message
         if self.is_out_of_room:
             name, folder = limit.split(maxsplit=1)[0].removeprefix("--"), self.checkpoint.folder
@@ -245,10 +274,25 @@ class RunState:
         self.tell(LimitReached(message=message))
         self.queue.notify()
 
+    def give_up_accounts(self, limit: str, job: str) -> None:
+        """Buy nothing more that needs money of a provider whose accounts have spent their own budgets.
+
+        Args:
+            limit: The last one's, in words.
+            job: The id of the job that it has no room for.
+        """
+        self._budget_error = self._budget_error or BudgetReachedError(
+            f"{limit}, over all runs in this folder, leaves no room for '{job}', "
+            "and no other account has any",
+            hint="raise 'budget' of an account in batchjobs.toml and run the same command again",
+        )
+        self.tell(LimitReached(message=self._budget_error.message))
+        self.queue.notify()
+
     @property
     def sessions_open(self) -> int:
         """Sessions that hold a slot, with whomever."""
-        return sum(service.active for service in self.services.values())
+        return sum(service.active for service in self.services)
 
     async def reserve_place(self, row: Row) -> str:
         """Choose where a result in doubt is to stand: never where one is kept, of whatever content.

@@ -34,6 +34,7 @@ from batchjobs.runner.reactions import (
     Decision,
     Fail,
     Hold,
+    Leave,
     Retry,
     Stop,
     Throttle,
@@ -134,7 +135,7 @@ class Worker:
 
     async def _buy(self, ticket: Ticket, buy: Buy, slot: Slot) -> None:
         """Open a session, and bring its result home or react to its failure."""
-        run, service = self._run, self._run.services[ticket.row.provider]
+        run, service = self._run, slot.service
         if not await self._may_begin(ticket, buy, service):
             return
         ticket.tries = ticket.tries.begin()
@@ -146,8 +147,7 @@ class Worker:
                 result = await session.run()
             except SessionError as error:
                 audio.discard()  # the disk may take a while, and others need the memory
-                if (stop := find_stop(error)) is not None:
-                    run.stop(stop.error)  # at once, for the same reason
+                self._give_up_at_once(attempt, error)  # for the same reason
                 with trio.CancelScope(shield=True):
                     await self._handle_failure(attempt, buy, error)
                 return
@@ -155,6 +155,18 @@ class Worker:
             # What was paid for is made durable, also if the run is being stopped.
             with trio.CancelScope(shield=True):
                 await self._handle_result(attempt, buy, result)
+
+    def _give_up_at_once(self, attempt: Attempt, error: SessionError) -> None:
+        """Start nothing more where an error alone says that no other session could fare better."""
+        run, service = self._run, attempt.service
+        stop = find_stop(error)
+        if stop is None:
+            return
+        accounts = run.accounts[service.name]
+        if error.ends_account and accounts.has_others(service):
+            accounts.leave(service, error.message)
+        else:
+            run.stop(_name_account(stop.error, service))
 
     async def _handle_failure(self, attempt: Attempt, buy: Buy, error: SessionError) -> None:
         """Write down that an attempt failed, learn from that, and react."""
@@ -178,7 +190,7 @@ class Worker:
         self, attempt: Attempt, error: SessionError, *, is_as_before: bool = False
     ) -> Decision:
         """Decide what follows from a failure; a retry is taken out of the budget at once."""
-        ticket = attempt.ticket
+        run, ticket = self._run, attempt.ticket
         facts = TicketFacts(
             job=ticket.row.id,
             tries=ticket.tries,
@@ -186,8 +198,9 @@ class Worker:
             is_as_before=is_as_before,
             can_be_retried=not self._retry_budget.is_spent,
         )
-        service = attempt.service.facts(trio.current_time())
-        decision = react(facts, service, error, self._run.retries, self._run.random)
+        has_others = run.accounts[attempt.service.name].has_others(attempt.service)
+        service = attempt.service.facts(trio.current_time(), has_others=has_others)
+        decision = react(facts, service, error, run.retries, run.random)
         if isinstance(decision, Retry) and decision.is_charged:
             self._retry_budget.take()
         return decision
@@ -205,8 +218,12 @@ class Worker:
                 run.queue.put_after(ticket, wait)
             case Fail():
                 await self._fail(ticket, decision)
+            case Leave(tries=tries, reason=reason):
+                run.accounts[service.name].leave(service, reason)
+                ticket.tries = tries
+                run.queue.put_after(ticket, 0.0)
             case Stop(error=cause):
-                run.stop(cause)
+                run.stop(_name_account(cause, service))
             case _:
                 assert_never(decision)
 
@@ -257,7 +274,7 @@ class Worker:
 
         Of dots alone no service makes a sound.
         """
-        if service.is_proven or not text.speech_weight(segment.text):
+        if service.learnt.is_proven or not text.speech_weight(segment.text):
             return
         look_up = self._run.checkpoint.lookups.has_bought_from
         has_spoken = await trio.to_thread.run_sync(look_up, service.name)
@@ -270,7 +287,8 @@ class Worker:
         run = self._run
         if not run.wanted.is_wanted(ticket):
             return False
-        ticket.tries, charged = settle_outages(ticket.tries, service.breaker)
+        find_breaker = run.accounts[service.name].find_breaker
+        ticket.tries, charged = settle_outages(ticket.tries, find_breaker, service.account)
         is_affordable = all(self._retry_budget.take() for _ in range(charged))
         if not ticket.tries.has_begun:
             await self._take_up(ticket, buy)
@@ -383,3 +401,10 @@ def _output_of(ticket: Ticket, buy: Buy) -> str:
 def _to_failure(error: RecordingError) -> Fail:
     """Make a job's failure of what is wrong with its recording."""
     return Fail(error_class=PermanentError.label, code=RECORDING_CODE, message=error.message)
+
+
+def _name_account(error: BatchjobsError, service: Service) -> BatchjobsError:
+    """Say of an error that ends the run with which of several accounts it came."""
+    if not service.account:
+        return error
+    return type(error)(f"{service.account}: {error.message}", hint=error.hint)

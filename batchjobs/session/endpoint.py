@@ -30,6 +30,7 @@ class Endpoint:
         provider: The provider.
         base_url: A checked URL, ``wss://HOST/api/v1``.
         key: The key; never shown.
+        account: What the account is called whose key it is.
         dial: How to connect; tests give memory streams.
         encoding: How to write the chunks of recordings.
         compresses: Whether to offer permessage-deflate.
@@ -42,6 +43,7 @@ class Endpoint:
         *,
         base_url: str,
         key: str,
+        account: str = "",
         dial: Dial = dial_tcp,
         encoding: ChunkEncoding = ChunkEncoding.COMPACT,
         compresses: bool = False,
@@ -51,6 +53,7 @@ class Endpoint:
         self.provider = provider
         self.base_url = base_url
         self.key = key
+        self.account = account
         self.redactor = Redactor(key)
         self.host = parts.hostname or ""
         self.port = parts.port or _DEFAULT_PORTS[parts.scheme]
@@ -70,6 +73,11 @@ class Endpoint:
     def __repr__(self) -> str:
         """Show where it leads, never the key."""
         return f"Endpoint({self.provider.name!r}, {self.host!r}, {self.port})"
+
+    @property
+    def name(self) -> str:
+        """What tells it from others of a run."""
+        return "/".join(filter(None, (self.provider.name, self.account)))
 
     def warn_once(self, message: str) -> None:
         """Log what is true of every connection, for the first one only."""

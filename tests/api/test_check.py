@@ -462,5 +462,6 @@ def test_a_run_of_an_earlier_version_shows_what_the_first_check_found(tmp_path: 
             "receipts",
         ):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE attempts DROP COLUMN account")
         connection.execute("PRAGMA user_version = 4")
     assert batchjobs.check(folder).summary.checks == {"good": 6}

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import batchjobs
-from batchjobs.api import execute
+from batchjobs.api import endpoints
 from batchjobs.outputs.summary import RunSummary
 from batchjobs.planning.plan import Plan, Work
 from batchjobs.process.signals import SignalNote
@@ -230,7 +230,7 @@ def test_a_run_that_did_not_begin_leaves_the_last_one_s_results(
     def missing(*_: object, **__: object) -> NoReturn:
         raise batchjobs.errors.ConfigurationError("its extra is not installed")
 
-    monkeypatch.setattr(execute, "local_server", missing)
+    monkeypatch.setattr(endpoints, "local_server", missing)
     manifest.write_text(SHORT + "د,نص جديد\n", encoding="utf-8")
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, TONE)

@@ -31,7 +31,8 @@ def watch(event: batchjobs.Event) -> None:
             assert_type(event.attempt, int)
         case batchjobs.SlowedDown():
             assert_type(event.concurrency, int)
-        case batchjobs.ServiceLost() | batchjobs.ServiceBack():
+        case batchjobs.ServiceLost() | batchjobs.ServiceBack() | batchjobs.AccountLeft():
+            assert_type(event.account, str)
             assert_type(event.provider, str)
         case batchjobs.LimitReached():
             assert_type(event.message, str)

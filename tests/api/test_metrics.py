@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import batchjobs
 from batchjobs.api.metrics import to_prometheus, write_metrics
 from batchjobs.planning.plan import Action, Plan, Work
-from batchjobs.runner.requests import RunFacts, ServiceState
+from batchjobs.runner.requests import AccountState, RunFacts, ServiceState
 
 FOLDER = '/محاضرات/"ليلى"\\n\nb'
 
@@ -33,6 +33,16 @@ def make_facts(**changes: Any) -> RunFacts:
         "limit_reached": "",
         "services": [
             ServiceState(provider="munsit", sessions_open=3, concurrency=8, most=8),
+            ServiceState(
+                provider="two",
+                sessions_open=2,
+                concurrency=5,
+                most=9,
+                accounts=[
+                    AccountState(account="KEY_1", sessions_open=2, concurrency=5),
+                    AccountState(account="KEY_2", sessions_open=0, concurrency=0, has_left=True),
+                ],
+            ),
             ServiceState(
                 provider='a "b"', sessions_open=0, concurrency=1, most=9, is_out_of_reach=True
             ),
@@ -66,8 +76,11 @@ def test_prometheus_reads_what_was_meant() -> None:
     assert found["batchjobs_jobs_total"] == {("done",): 1e6, ("suspect",): 1.0, ("failed",): 2.0}
     assert found["batchjobs_rows_to_do"] == {(): 7.0}
     assert found["batchjobs_sent_characters_total"] == {(): 123_456_789.0}
-    assert found["batchjobs_sessions_open"] == {("munsit",): 3.0, ('a "b"',): 0.0}
-    assert found["batchjobs_service_reachable"] == {("munsit",): 1.0, ('a "b"',): 0.0}
+    assert found["batchjobs_sessions_open"] == {("munsit",): 3.0, ("two",): 2.0, ('a "b"',): 0.0}
+    reachable = {("munsit",): 1.0, ("two",): 1.0, ('a "b"',): 0.0}
+    assert found["batchjobs_service_reachable"] == reachable
+    accounts = found["batchjobs_account_sessions_allowed"]
+    assert accounts == {("two", "KEY_1"): 5.0, ("two", "KEY_2"): 0.0}
     assert found["batchjobs_written_timestamp_seconds"] == {(): 1_700_000_009.0}
     ended = read(to_prometheus(make_facts(), make_plan(), now=1.0, has_ended=True))
     assert ended["batchjobs_run_state"][("ended",)] == 1.0

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 import batchjobs
-from batchjobs.api import execute
+from batchjobs.api import endpoints
 from batchjobs.server.child import local_server
 from batchjobs.server.settings import ServerSettings
 from tests.api.manifests import MANIFEST
@@ -86,7 +86,7 @@ def test_a_run_that_cannot_begin_leaves_the_last_one_as_it_was(
     def missing(*_: object, **__: object) -> NoReturn:
         raise batchjobs.errors.ConfigurationError("its extra is not installed", hint="install it")
 
-    monkeypatch.setattr(execute, "local_server", missing)
+    monkeypatch.setattr(endpoints, "local_server", missing)
     with pytest.raises(batchjobs.errors.ConfigurationError):
         batchjobs.run(manifest, batchjobs.Options(engine="espeak"))
     with pytest.raises(batchjobs.errors.UsageError, match="did you mean 'drop'"):

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from batchjobs.api import execute
+from batchjobs.api.endpoints import Ways
 from batchjobs.api.prepare import open_run_folder
 from batchjobs.api.watch import request_of_watch
 from batchjobs.api.watching import Watch, WatchReport
@@ -22,7 +23,6 @@ from batchjobs.options.watching import WatchSettings
 from batchjobs.outputs import aftercare
 from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.session import Endpoint
 from tests.builders import make_endpoint, make_speech, transcript_message, write_recording
 from tests.runner.runs import QUICK
 from tests.streams import Peer, Service
@@ -85,14 +85,14 @@ class World:
                     raise OSError("nobody is there")
                 return await service.dial(*where)
 
-            async def endpoints(*_: object) -> Mapping[str, Endpoint]:
-                return {"local": make_endpoint(dial, self.provider)}
+            async def ways(*_: object) -> Ways:
+                return Ways({"local": make_endpoint(dial, self.provider)}, {})
 
             async def do(at: float, step: Callable[[], object]) -> None:
                 await trio.sleep(at)
                 await trio.to_thread.run_sync(step)
 
-            self.patch.setattr(execute, "_make_endpoints", endpoints)
+            self.patch.setattr(execute, "make_ways", ways)
             os.chdir(self.folder)
             for at, step in steps:
                 nursery.start_soon(do, at, step)

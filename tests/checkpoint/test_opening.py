@@ -27,7 +27,7 @@ def test_a_commit_survives_a_power_cut(folder: Path) -> None:
         assert checkpoint.folder == folder
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert database.execute("PRAGMA user_version").fetchone() == (8,)
+        assert database.execute("PRAGMA user_version").fetchone() == (9,)
         assert Path(database.execute("PRAGMA database_list").fetchone()[2]).name == CHECKPOINT
 
 
@@ -150,7 +150,7 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(folder: Path) ->
     """Neither a later schema nor somebody's own database is touched."""
     folder.mkdir(parents=True)
     path = folder / CHECKPOINT
-    for version, shown in ((9, "schema 9"), (0, "schema 0")):
+    for version, shown in ((10, "schema 10"), (0, "schema 0")):
         path.unlink(missing_ok=True)
         foreign = sqlite3.connect(path)
         foreign.execute("CREATE TABLE mine (x)")

@@ -272,7 +272,7 @@ async def test_a_run_learns_and_tells(
         await peer.get()
 
     async def prepare(runner: Runner) -> None:
-        runner._state.services["quick"].settle = learnt()
+        runner._state.accounts["quick"].learnt.settle = learnt()
 
     run = await run_rows(
         tmp_path / "run",

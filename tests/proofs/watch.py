@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,12 +26,12 @@ import pytest
 import trio
 
 from batchjobs.api import execute, watching
+from batchjobs.api.endpoints import Ways
 from batchjobs.api.prepare import open_run_folder
 from batchjobs.api.watch import request_of_watch
 from batchjobs.options import Options
 from batchjobs.options.watching import WatchSettings
 from batchjobs.server.engines.tone import ToneRecogniser, ToneSynthesiser
-from batchjobs.session import Endpoint
 from tests.builders import make_endpoint, make_speech, transcript_message, write_recording
 from tests.clocks import make_clock
 from tests.runner.runs import QUICK
@@ -169,12 +169,12 @@ def watch_from(folder: Path, week: Week, began: float, settings: WatchSettings) 
         async with trio.open_nursery() as nursery:
             service = Service(nursery, talk=hears)
 
-            async def endpoints(*_: object) -> Mapping[str, Endpoint]:
+            async def ways(*_: object) -> Ways:
                 provider = dataclasses.replace(QUICK, name="local", stt_price_per_hour=1.0)
-                return {"local": make_endpoint(service.dial, provider)}
+                return Ways({"local": make_endpoint(service.dial, provider)}, {})
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(execute, "_make_endpoints", endpoints)
+                patch.setattr(execute, "make_ways", ways)
                 nursery.start_soon(arrive)
                 nursery.start_soon(end, nursery.cancel_scope)
                 inbox = folder / _INBOX

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +25,11 @@ from batchjobs.process.signals import SignalNote
 from batchjobs.progress import Event, JobFinished
 from batchjobs.providers import BUILT_IN, Provider
 from batchjobs.runner import RunEnd, Runner, RunState
+from batchjobs.runner.service import OwnLimits
+from batchjobs.session import Endpoint
 from tests import tally
 from tests.builders import audio_message, make_endpoint, make_job, make_speech, make_tone
+from tests.canary import key_with
 from tests.streams import Peer, Raw, Service, Talk
 
 RATE = 8_000
@@ -115,6 +118,30 @@ class RunOutcome:
         return Counter(str(record.status) for record in self.records.values())
 
 
+@dataclass
+class Keyed:
+    """A scripted service as one of several accounts has it.
+
+    Attributes:
+        talk: What it says.
+        raw: What it does with a bare stream instead.
+        dial: How it is reached instead.
+        own: What the account may do by itself.
+    """
+
+    talk: Talk | None = obeys
+    raw: Raw | None = None
+    dial: Any = None
+    own: OwnLimits = OwnLimits()  # noqa: RUF009  # it is frozen
+
+    def make_endpoint(self, nursery: trio.Nursery, provider: Provider, name: str) -> Endpoint:
+        """Make the way to it."""
+        service = Service(nursery, talk=None if self.raw else self.talk, raw=self.raw)
+        key = key_with(f"-{name}-")
+        dial = self.dial or service.dial
+        return make_endpoint(dial, provider, account=name, key=key)
+
+
 def query_database(checkpoint: Checkpoint, query: str, *rows: Sequence[object]) -> list[Any]:
     """Look into, or change, the checkpoint's file by a connection of our own."""
     with closing(sqlite3.connect(checkpoint.folder / CHECKPOINT)) as database, database:
@@ -138,6 +165,7 @@ async def run_rows(
     dial: Any = None,
     provider: Provider = QUICK,
     others: dict[str, tuple[Provider, Talk]] | None = None,
+    accounts: Mapping[str, Keyed] | None = None,
     run_options: Options = OPTIONS,
     retries: RetryPolicy = RETRIES,
     budget: Budget | None = None,
@@ -172,6 +200,11 @@ async def run_rows(
                 service = Service(nursery, talk=None if raw else talk, raw=raw)
                 dial = dial or service.dial
                 endpoints = {provider.name: make_endpoint(dial, provider)}
+                if accounts:
+                    endpoints = {
+                        f"{provider.name}/{name}": keyed.make_endpoint(nursery, provider, name)
+                        for name, keyed in accounts.items()
+                    }
                 for name, (other, other_talk) in (others or {}).items():
                     place = Service(nursery, talk=other_talk)
                     endpoints[name] = make_endpoint(place.dial, other)
@@ -183,6 +216,10 @@ async def run_rows(
                     budget=budget,
                     observe=told,
                     random_source=random.Random(7),
+                    own_limits={
+                        f"{provider.name}/{name}": keyed.own
+                        for name, keyed in (accounts or {}).items()
+                    },
                     elsewhere=elsewhere and elsewhere(folder, endpoints, dial, nursery),
                 )
                 runner = Runner(state)

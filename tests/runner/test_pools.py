@@ -128,7 +128,7 @@ async def test_a_run_that_is_stopped_empties_its_pools_at_once(
 
     async def stop(runner: Runner) -> None:
         nonlocal stopped_at
-        pool = runner._state.services["quick"].pool
+        pool = runner._state.accounts["quick"].services[0].pool
         assert pool is not None
         await trio.sleep(1.5 * SPEAKING_SECONDS)
         assert len(pool) == 2

@@ -27,6 +27,7 @@ from batchjobs.runner.reactions import (
     Decision,
     Fail,
     Hold,
+    Miss,
     Retry,
     ServiceFacts,
     Stop,
@@ -217,7 +218,7 @@ def test_an_attempt_that_cannot_reach_the_service_is_held_in_the_balance() -> No
     decision = decide(outside(), PROVEN, NO_WAY)
     assert isinstance(decision, Hold)
     assert decision.tries == Tries(
-        attempts=1, codes=(CONNECTION_CODE,), unreachable_at=(NOW,), last_error=NO_WAY
+        attempts=1, codes=(CONNECTION_CODE,), misses=(Miss(NOW),), last_error=NO_WAY
     )
     assert 0.1 <= decision.wait_seconds <= 1.0
 
@@ -361,9 +362,9 @@ def test_failures_to_reach_a_service_are_excused_or_charged(
     breaker: Breaker, attempts: int, undecided: tuple[float, ...], charged: int
 ) -> None:
     """Each once it shows whose fault it was; an excused one gives its attempt back."""
-    tries = Tries(attempts=3, unreachable_at=(2.0, 4.0), codes=("a", "b"))
-    assert settle_outages(tries, breaker) == (
-        replace(tries, attempts=attempts, unreachable_at=undecided),
+    tries = Tries(attempts=3, misses=(Miss(2.0), Miss(4.0)), codes=("a", "b"))
+    assert settle_outages(tries, lambda _: breaker) == (
+        replace(tries, attempts=attempts, misses=tuple(map(Miss, undecided))),
         charged,
     )
 
@@ -380,7 +381,7 @@ def test_failures_to_reach_a_service_are_excused_or_charged(
             Fail(error_class="crashed", message="the process died in each of its last 5 attempts"),
         ),
         (Tries(attempts=5), True, True, Fail(error_class="suspect")),
-        (Tries(attempts=5, unreachable_at=(1.0,), last_error=NO_WAY), True, False, None),
+        (Tries(attempts=5, misses=(Miss(1.0),), last_error=NO_WAY), True, False, None),
         (
             Tries(attempts=5, last_error=NO_WAY),
             True,

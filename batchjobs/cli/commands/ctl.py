@@ -12,7 +12,7 @@ from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, opti
 from batchjobs.formatting import clock, duration, plural
 
 if TYPE_CHECKING:
-    from batchjobs.runner.requests import Request, RunFacts
+    from batchjobs.runner.requests import AccountState, Request, RunFacts
 
 _ACTIONS: Final = ("pause", "resume", "set", "requeue", "drain", "tell")
 
@@ -106,6 +106,16 @@ def _read_values(words: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
+def _describe_account(account: "AccountState") -> str:
+    """Say how a run stands with one of several accounts."""
+    room = f"{account.sessions_open:,} of {plural(account.concurrency, 'session')}"
+    wait = f", none starts for {account.waits_seconds:.0f} s" if account.waits_seconds else ""
+    reach = ", cannot be reached" if account.is_out_of_reach else ""
+    state = ", takes no more in this run" if account.has_left else wait + reach
+    spent = "" if account.budget is None else f", spent {account.spent:g} of {account.budget:g}"
+    return room + state + spent
+
+
 def _describe(run: "RunFacts") -> Iterator[str]:
     """Say how a run stands."""
     began = duration(max(0.0, time.time() - run.began_at))
@@ -120,6 +130,7 @@ def _describe(run: "RunFacts") -> Iterator[str]:
         wait = f", none starts for {service.waits_seconds:.0f} s" if service.waits_seconds else ""
         reach = ", cannot be reached" if service.is_out_of_reach else ""
         yield f"{service.provider}: {room}{wait}{reach}"
+        yield from (f"  {each.account}: {_describe_account(each)}" for each in service.accounts)
     yield ", ".join(f"{name} {value}" for name, value in run.settings.items())
     if run.limit_reached:
         yield f"limit reached: {run.limit_reached}"

@@ -76,10 +76,14 @@ def _show_settings(config: Path | None, *, as_json: bool) -> None:
         )
         return
     for name, provider in read.providers.items():
-        has_key = bool(os.environ.get(provider.key_variable))
-        say(f"{name}  (key: {provider.key_variable}, {'set' if has_key else 'not set'})")
+        keys = [_say_of_key(account.key_variable) for account in provider.every_account]
+        say(f"{name}  (key{'s' * (len(keys) > 1)}: {'; '.join(keys)})")
         for field in dataclasses.fields(provider):
             if field.name == "name":
                 continue
             source = str(read.path) if field.name in read.changed.get(name, ()) else "built in"
             say(f"    {field.name} = {getattr(provider, field.name)!r}  [{source}]")
+
+
+def _say_of_key(variable: str) -> str:
+    return f"{variable}, {'set' if os.environ.get(variable) else 'not set'}"
