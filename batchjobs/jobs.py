@@ -423,31 +423,34 @@ def make_segment_key(  # noqa: PLR0913  # each determines the result
     Returns:
         64 hexadecimal digits.
     """
-    content: list[object] = [
-        _KEY_VERSION,
-        kind,
-        service,
-        model,
-        None if speech is None else _hashed(speech),
-        text,
-        audio_sha256,
-        take,
-    ]
+    content: list[object] = [text, audio_sha256, take]
     if hotwords:  # else the key of before there were any
         content.append({"hotwords": sorted(set(hotwords))})
-    if (hearing.channels, hearing.track) != (AS_IT_IS.channels, AS_IT_IS.track):
+    if hearing is not AS_IT_IS and (hearing.channels, hearing.track) != (
+        AS_IT_IS.channels,
+        AS_IT_IS.track,
+    ):
         content += [hearing.channels, hearing.track]
-    return hashlib.sha256(orjson.dumps(content)).hexdigest()
+    begun = _begin_content(kind, service, model, speech)
+    return hashlib.sha256(begun + orjson.dumps(content)[1:]).hexdigest()
 
 
 @functools.lru_cache(maxsize=1_000)
-def _hashed(speech: SpeechSettings) -> orjson.Fragment:
+def _begin_content(kind: Kind, service: str, model: str, speech: SpeechSettings | None) -> bytes:
+    """Write the beginning of what is hashed, which few combinations of a manifest's have in common."""
+    begun = [_KEY_VERSION, kind, service, model, None if speech is None else _list_hashed(speech)]
+    return orjson.dumps(begun)[:-1] + b","
+
+
+def _list_hashed(speech: SpeechSettings) -> list[object]:
     """List the settings with every number as a float: 1 and 1.0 are one speed, bought once."""
     # Zero has two signs, which are equal and written differently.
-    values = [v if isinstance(v, str) else v + 0.0 for v in dataclasses.astuple(speech)]
+    values: list[object] = [
+        v if isinstance(v, str) else v + 0.0 for v in dataclasses.astuple(speech)
+    ]
     if not speech.dialect:  # the key of before there were any
         values.pop()
-    return orjson.Fragment(orjson.dumps(values))
+    return values
 
 
 def derive_id(row: Mapping[str, object]) -> str:

@@ -16,6 +16,10 @@ _REST: Final = """CASE WHEN rows.action = 'done' THEN 'done' ELSE coalesce((
     SELECT CASE jobs.status WHEN 'failed' THEN 'kept' ELSE jobs.status END
     FROM jobs WHERE jobs.id = rows.id AND jobs.key = rows.key), 'later') END"""
 """What is to be done about an adopted row that a plan leaves as it is: nothing, whatever it had once."""
+_SPEECH: Final = """substr(job, instr(job, CAST('"speech":' AS BLOB)),
+    instr(job, CAST(',"audio":' AS BLOB)) - instr(job, CAST('"speech":' AS BLOB)))"""
+"""What an encoded job says of how to speak, cut out: its fields come in their order, the row at last, and
+a quote inside a value has a backslash before it. To read a million jobs took five times as long (measured)."""
 _SIZES: Final = 4
 """Lengths of rows that a sample has its share of: the shortest quarter of a voice's, the next …"""
 _COST: Final = "(characters * ?2 + seconds * ?3)"
@@ -271,13 +275,26 @@ class Staging:
 
     def count_voices(self, actions: Iterable[str]) -> list[VoiceUse]:
         """Count the rows with these actions by model and voice, those of the most rows first."""
-        query = """WITH asked AS (SELECT provider, kind, json_extract(CAST(job AS TEXT), '$.speech') AS speech
-                                  FROM temp.staged WHERE action IN (SELECT value FROM json_each(?)))
-                   SELECT provider, kind, coalesce(json_extract(speech, '$.model_id'), '') AS model,
-                          coalesce(json_extract(speech, '$.voice_id'), '') AS voice, count(*) AS rows
-                   FROM asked GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT ?"""
-        asked = (json.dumps(list(actions)), _MOST_VOICES)
-        return self._database.select(query, asked, VoiceUse._make)
+        with self._database.use() as connection:
+            connection.execute(
+                """CREATE TEMP TABLE manners (provider TEXT, kind TEXT, speech BLOB, rows INTEGER,
+                   PRIMARY KEY (provider, kind, speech)) WITHOUT ROWID"""
+            )
+            # Counted as they come: to group them, SQLite sorts, which takes twice as long (measured).
+            connection.execute(
+                f"""INSERT INTO temp.manners SELECT provider, kind, {_SPEECH}, 1 FROM temp.staged
+                    WHERE action IN (SELECT value FROM json_each(?))
+                    ON CONFLICT DO UPDATE SET rows = rows + 1""",
+                (json.dumps(list(actions)),),
+            )
+        query = """WITH read AS (SELECT provider, kind, rows, '{' || CAST(speech AS TEXT) || '}' AS speech
+                                 FROM temp.manners)
+                   SELECT provider, kind, coalesce(json_extract(speech, '$.speech.model_id'), '') AS model,
+                          coalesce(json_extract(speech, '$.speech.voice_id'), '') AS voice, sum(rows)
+                   FROM read GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT ?"""
+        found = self._database.select(query, (_MOST_VOICES,), VoiceUse._make)
+        self._write("DROP TABLE temp.manners")
+        return found
 
     def count_orphans(self) -> int:
         """Count the finished jobs here that the staged manifest no longer has."""

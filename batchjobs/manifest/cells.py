@@ -88,16 +88,17 @@ def raise_first(errors: Mapping[str, RowError], *columns: str) -> None:
 def convert_row(row: Mapping[str, object]) -> Cells:
     """Convert the cells that nearly every row has for itself."""
     errors: _Errors = {}
+    get = row.get
     return Cells(
         errors=errors,
-        id=_to_id(row.get("id"), errors),
-        text=_to_text(row.get("text"), "text", errors),
-        text_file=_to_text(row.get("text_file"), "text_file", errors),
-        audio=_to_text(row.get("audio"), "audio", errors),
-        provider=_to_name(row.get("provider"), "provider", errors),
-        output=_to_text(row.get("output"), "output", errors),
-        reference=_to_text(row.get("reference"), "reference", errors),
-        take=_to_take(row.get("take"), errors),
+        id=_to_id(get("id"), errors),
+        text=_to_text(get("text"), "text", errors),
+        text_file=_to_text(get("text_file"), "text_file", errors),
+        audio=_to_text(get("audio"), "audio", errors),
+        provider=_to_name(get("provider"), "provider", errors),
+        output=_to_text(get("output"), "output", errors),
+        reference=_to_text(get("reference"), "reference", errors),
+        take=_to_take(get("take"), errors),
     )
 
 
@@ -152,6 +153,8 @@ def _to_id(value: object, errors: _Errors) -> str:
     message, hint = "", ""
     if len(job_id) > _ID_LIMIT_CHARACTERS:
         message = f"is longer than {_ID_LIMIT_CHARACTERS} characters"
+    elif job_id.isalnum():
+        return job_id  # letters and numbers alone, as most are
     elif holds_control(job_id):
         message, hint = "holds a control character", "a line break in an id often is a stray quote"
     elif job_id and is_blank(job_id):

@@ -16,12 +16,12 @@ from batchjobs.manifest.tape import Tape
 
 
 def read_csv(
-    lines: Iterable[bytes], name: str, notes: Notes
+    pages: Iterable[Sequence[bytes]], name: str, notes: Notes
 ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Read CSV whose first row names the columns.
 
     Args:
-        lines: The manifest's lines.
+        pages: The manifest's lines, many at a time.
         name: The manifest, for messages.
         notes: Gets what is passed over or odd.
 
@@ -35,7 +35,7 @@ def read_csv(
     # The csv module's limit belongs to the whole process, so it is only ever raised.
     if csv.field_size_limit() < ROW_LIMIT_BYTES:
         csv.field_size_limit(ROW_LIMIT_BYTES)
-    tape = Tape(lines, name)
+    tape = Tape(pages, name)
     header = read_header(tape)
     width = len(header.columns)
     names = {*KNOWN_COLUMNS, header.columns[0].strip().casefold()}
@@ -82,7 +82,7 @@ def _records(tape: Tape, delimiter: str) -> Iterator[tuple[int, list[str] | BadR
         except csv.Error as error:
             yield line, explain_broken_row(tape, line, delimiter, error)
         else:
-            if not _is_blank(tape, delimiter):
+            if (fields and fields[0].strip()) or not _is_blank(tape, delimiter):
                 yield line, fields
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import orjson
@@ -11,7 +11,7 @@ import orjson
 from batchjobs.jobs import BadRow, derive_id
 from batchjobs.manifest.columns import ColumnNames, RowError
 from batchjobs.manifest.notes import Notes, Oddity
-from batchjobs.manifest.source import BOM, Rows, decode_line
+from batchjobs.manifest.source import BOM, Rows, decode_lines
 
 _Item = TypeVar("_Item")
 _ERROR_FIELDS = {"class", "code", "message"}
@@ -19,12 +19,12 @@ _FAILURE_FIELDS = {"error", "line", "attempts"}
 
 
 def read_jsonl(
-    lines: Iterable[bytes], name: str, notes: Notes
+    pages: Iterable[Sequence[bytes]], name: str, notes: Notes
 ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
     """Read JSON Lines.
 
     Args:
-        lines: The manifest's lines.
+        pages: The manifest's lines, many at a time.
         name: The manifest, for messages.
         notes: Gets what is passed over.
 
@@ -34,12 +34,18 @@ def read_jsonl(
     Raises:
         ManifestError: A line that is not UTF-8, or holds a NUL byte.
     """
-    texts = (
-        (number, text)
-        for number, line in enumerate(lines, 1)
-        if not (text := decode_line(line, number, name).removeprefix(BOM)).isspace()
-    )
-    return _check_rows(texts, _parse_object, notes)
+    return _check_rows(_read_texts(pages, name), _parse_object, notes)
+
+
+def _read_texts(pages: Iterable[Sequence[bytes]], name: str) -> Iterator[tuple[int, str]]:
+    """Read the lines that are not blank, with their numbers."""
+    first = 1
+    for lines in pages:
+        for number, line in enumerate(decode_lines(lines, first, name), first):
+            text = line.removeprefix(BOM)
+            if not text.isspace():
+                yield number, text
+        first += len(lines)
 
 
 def read_mappings(rows: Rows, notes: Notes) -> Iterator[tuple[int, dict[str, object]] | BadRow]:

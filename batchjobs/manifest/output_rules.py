@@ -1,5 +1,8 @@
 """Where a row may have its result put."""
 
+import functools
+import re
+
 from batchjobs.audio import formats
 from batchjobs.files import run_folder
 from batchjobs.jobs import Kind
@@ -10,6 +13,9 @@ from batchjobs.manifest.columns import RowError
 # for a transcript, the same name with longer endings.
 _NAME_LIMIT_BYTES = 240
 _PATH_LIMIT_BYTES = 1000
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,200}")
+_FOLDERS_REMEMBERED = 1_000
 
 
 def check_output(output: str, kind: Kind) -> str:
@@ -24,6 +30,34 @@ def check_output(output: str, kind: Kind) -> str:
     """
     if not output or output.isspace():
         return ""
+    folder, slash, name = output.rpartition("/")
+    if not (_PLAIN_NAME.fullmatch(name) and _is_plain(folder + slash)):
+        _check_parts(output)
+    endings = formats.ENDINGS if kind is Kind.TTS else (".txt",)
+    if not name.lower().endswith(endings):
+        one_of = " or ".join(endings)
+        message = f"'{shorten(output)}' does not end in {one_of}"
+        hint = f"a result of {'speech' if kind is Kind.TTS else 'a transcription'} is such a file"
+        raise RowError("output", message, hint=hint)
+    return output
+
+
+@functools.lru_cache(maxsize=_FOLDERS_REMEMBERED)
+def _is_plain(folder: str) -> bool:
+    """Whether a name that is plain is fine below a folder, whatever it is; empty for none."""
+    try:
+        _check_parts(f"{folder}plain")
+    except RowError:
+        return False
+    return bool(folder) and len(folder.encode()) < _PATH_LIMIT_BYTES - _NAME_LIMIT_BYTES
+
+
+def _check_parts(output: str) -> None:
+    """Check the names that a path is made of.
+
+    Raises:
+        RowError: One of them cannot be.
+    """
     parts = output.split("/")
     if holds_control(output) or "\\" in output:
         hint = "write folders with '/'"
@@ -43,10 +77,3 @@ def check_output(output: str, kind: Kind) -> str:
     if run_folder.is_reserved(output):
         hint = "choose another name or a folder"
         raise RowError("output", f"'{parts[0]}' belongs to the run itself", hint=hint)
-    endings = formats.ENDINGS if kind is Kind.TTS else (".txt",)
-    if not parts[-1].lower().endswith(endings):
-        one_of = " or ".join(endings)
-        message = f"'{shorten(output)}' does not end in {one_of}"
-        hint = f"a result of {'speech' if kind is Kind.TTS else 'a transcription'} is such a file"
-        raise RowError("output", message, hint=hint)
-    return output

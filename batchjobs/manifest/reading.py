@@ -80,11 +80,11 @@ def read_rows(
     with open_source(source, name, files) as stream:
         blocks = read_blocks(stream, name, gzipped=gzipped)
         form, blocks = recognise_form(blocks, name, ending=ending)
-        lines = split_lines(blocks, name, form)
+        pages = split_lines(blocks, name, form)
         if form is Form.CSV:
-            rows, where = read_csv(lines, name, notes), f"{name}:1: there is a header but"
+            rows, where = read_csv(pages, name, notes), f"{name}:1: there is a header but"
         else:
-            rows, where = read_jsonl(lines, name, notes), f"{name}: there is"
+            rows, where = read_jsonl(pages, name, notes), f"{name}: there is"
         yield from _judge_all(rows, rules, where, "add a line for every job")
 
 

@@ -146,7 +146,7 @@ class Rules:
             return
         yield functools.partial(self._text, cells, source)
         voice = convert_voice(row)
-        for column in voice.errors.keys() - {"dialect"}:
+        for column in (name for name in voice.errors if name != "dialect"):
             yield functools.partial(raise_first, voice.errors, column)
         yield functools.partial(self._check_way, cells, voice)
 
@@ -314,6 +314,8 @@ def _source(cells: Cells) -> str:
     Raises:
         RowError: None of them, or more than one.
     """
+    if cells.text and not (cells.text_file or cells.audio or cells.text.isspace()):
+        return "text"  # as in most rows
     texts = zip(SOURCES, (cells.text, cells.text_file, cells.audio), strict=True)
     given = [column for column, text in texts if text and not text.isspace()]
     if len(given) == 1:
@@ -362,7 +364,7 @@ def _over_http(provider: Provider) -> str:
 def _check_text(text: str, column: str) -> None:
     if "\0" in text:
         raise RowError(column, "holds a NUL character", hint="remove it")
-    if text.strip() in SPREADSHEET_ERRORS:
+    if "#" in text and text.strip() in SPREADSHEET_ERRORS:
         hint = "write the text again, in a column that is formatted as text"
         raise RowError(column, f"'{text.strip()}' is a spreadsheet's error, no text", hint=hint)
     if not is_speakable(text):

@@ -4,8 +4,8 @@ import contextlib
 import enum
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
@@ -253,7 +253,7 @@ def recognise_form(
     return _FORM_OF_ENDING.get(ending, sniffed), whole
 
 
-def split_lines(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[bytes]:
+def split_lines(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[list[bytes]]:
     r"""Cut blocks into lines, each with its own end.
 
     In CSV a line ends with ``\n``, ``\r\n`` or ``\r``; in JSON Lines with ``\n`` alone. Nothing
@@ -265,7 +265,7 @@ def split_lines(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[byte
         form: Whose line ends.
 
     Yields:
-        The lines in order, the last perhaps without an end.
+        The lines in order, those of a block together, the last perhaps without an end.
 
     Raises:
         ManifestError: A line is longer than `ROW_LIMIT_BYTES`.
@@ -281,17 +281,36 @@ def split_lines(blocks: Iterator[bytes], name: str, form: Form) -> Iterator[byte
         else:
             *whole, rest = data.split(b"\n")
             lines = [line + b"\n" for line in whole]
-        yield from lines
+        yield lines
         number += len(lines)
         _check_length(rest, number + 1, name)
     if rest:
-        yield rest
+        yield [rest]
 
 
 def _check_length(line: bytes, number: int, name: str) -> None:
     if len(line) > ROW_LIMIT_BYTES:
         hint = "if it holds a very long text, put that into a file and name it in 'text_file'"
         raise ManifestError(f"{name}:{number}: the line is longer than 16 MiB", hint=hint)
+
+
+def decode_lines(lines: Sequence[bytes], first: int, name: str) -> Iterator[str]:
+    """Read lines as UTF-8.
+
+    Args:
+        lines: Their bytes.
+        first: The number of the first, from 1, for messages.
+        name: The manifest, for messages.
+
+    Raises:
+        ManifestError: As from `decode_line`, once what stands before it has been given.
+    """
+    if b"\0" in b"".join(lines):
+        return map(decode_line, lines, count(first), repeat(name))
+    try:
+        return iter([line.decode() for line in lines])
+    except UnicodeDecodeError:
+        return map(decode_line, lines, count(first), repeat(name))
 
 
 def decode_line(line: bytes, number: int, name: str) -> str:

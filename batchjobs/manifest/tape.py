@@ -1,9 +1,9 @@
 """A CSV manifest's lines on their way to the csv module, with those of the row being read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from batchjobs.errors import ManifestError
-from batchjobs.manifest.source import BOM, ROW_LIMIT_BYTES, decode_line
+from batchjobs.manifest.source import BOM, ROW_LIMIT_BYTES, decode_lines
 
 MULTILINE_HINT = (
     "close the quote, and double every quote inside a quoted text; "
@@ -18,7 +18,7 @@ class Tape:
     of the row.
 
     Args:
-        lines: The manifest's.
+        pages: The manifest's lines, many at a time.
         name: The manifest, for messages.
 
     Attributes:
@@ -33,30 +33,35 @@ class Tape:
 
     __slots__ = ("_size_bytes", "name", "number", "row", "texts")
 
-    def __init__(self, lines: Iterable[bytes], name: str) -> None:
+    def __init__(self, pages: Iterable[Sequence[bytes]], name: str) -> None:
         self.name = name
         self.number = 0
         self.row: list[str] = []
-        self.texts = self._read(lines)
+        self.texts = self._read(pages)
         self._size_bytes = 0
 
-    def _read(self, lines: Iterable[bytes]) -> Iterator[str]:
-        for line in lines:
-            self.number += 1
-            self._size_bytes += len(line)
-            text = decode_line(line, self.number, self.name)
-            if not self.row:  # inside a quoted text the character is the text's
-                text = text.removeprefix(BOM)
-            self.row.append(text)
-            if self._size_bytes > ROW_LIMIT_BYTES:
-                first = self.number - len(self.row) + 1
-                raise ManifestError(
-                    f"{self.name}:{first}: the row goes on for more than 16 MiB",
-                    hint=MULTILINE_HINT,
-                )
-            yield text
+    def _read(self, pages: Iterable[Sequence[bytes]]) -> Iterator[str]:
+        for lines in pages:
+            texts = decode_lines(lines, self.number + 1, self.name)
+            for line, text in zip(lines, texts, strict=True):
+                self.number += 1
+                if self.row:  # inside a quoted text
+                    self._size_bytes += len(line)
+                    self._check_size()
+                    self.row.append(text)
+                    yield text
+                else:
+                    self._size_bytes = len(line)
+                    self.row.append(text.removeprefix(BOM))
+                    yield self.row[0]
+
+    def _check_size(self) -> None:
+        if self._size_bytes > ROW_LIMIT_BYTES:
+            first = self.number - len(self.row)
+            raise ManifestError(
+                f"{self.name}:{first}: the row goes on for more than 16 MiB", hint=MULTILINE_HINT
+            )
 
     def forget(self) -> None:
         """Begin the next row."""
         self.row.clear()
-        self._size_bytes = 0

@@ -32,13 +32,16 @@ class FormerDefaults:
     Args:
         checkpoint: What was bought.
         providers: By name, with the defaults of now.
+
+    Attributes:
+        has_results: Whether anything can have been bought here.
     """
 
     def __init__(self, checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
         self._checkpoint = checkpoint
         self._providers = providers
         self._recordings = Recordings(checkpoint, InputFiles())
-        self._has_results = checkpoint.has_begun()
+        self.has_results = checkpoint.has_begun()
         self._rows: Counter[tuple[str, Kind]] = Counter()
 
     def look_at(self, rows: Sequence[Row], records: Mapping[str, JobRecord]) -> None:
@@ -48,7 +51,7 @@ class FormerDefaults:
             rows: Of one batch; their recordings are remembered.
             records: What is known of their jobs, by id.
         """
-        if not self._has_results:
+        if not self.has_results:
             return
         asked = [self._ask_as_before(row) for row in rows if row.action in TO_BUY]
         known = [one for one in asked if one is not None]

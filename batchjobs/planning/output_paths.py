@@ -1,5 +1,6 @@
 """Where results are to stand: inside the run folder, on no file that is not the run's, each its own."""
 
+import functools
 import hashlib
 import os
 import stat
@@ -66,6 +67,8 @@ class OutputPaths:
 
 def fold(output: str) -> str:
     """Give a path as file systems see it that ignore case and ways of writing a letter."""
+    if output.isascii():
+        return output.lower()
     return unicodedata.normalize("NFC", output).casefold()
 
 
@@ -74,10 +77,16 @@ def move_row(row: Row, output: str) -> Row:
     return row._replace(output=output, place=fold(output))
 
 
-def folders_like_results(row: Row) -> list[str]:
+def folders_like_results(row: Row) -> tuple[str, ...]:
     """Give the folded paths of the folders above a row's output that have a result's ending."""
-    above = [str(folder) for folder in PurePosixPath(row.place or "").parents]
-    return [folder for folder in above if folder.endswith(_RESULT_ENDINGS)]
+    return _list_like_results((row.place or "").rpartition("/")[0])
+
+
+@functools.lru_cache(maxsize=_FOLDERS_REMEMBERED)
+def _list_like_results(folder: str) -> tuple[str, ...]:
+    """List a folder and those above it, where they have a result's ending."""
+    path = PurePosixPath(folder)
+    return tuple(str(each) for each in (path, *path.parents) if str(each).endswith(_RESULT_ENDINGS))
 
 
 def second_path(row_id: str, output: str) -> str:

@@ -1,11 +1,11 @@
 """Stages rows in the checkpoint, batch by batch, each with what is to be done about it."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchjobs.checkpoint import SIDES, Checkpoint, Row
+from batchjobs.checkpoint import SIDES, Checkpoint, JobRecord, Row
 from batchjobs.files.address import SCHEME
 from batchjobs.jobs import BadRow, Job
 from batchjobs.planning.absent import AbsentRecordings
@@ -138,8 +138,11 @@ class Stager:
     def _stage(self, made: Sequence[Row], known: Mapping[int, Row] = _NONE_KNOWN) -> None:
         """Decide about rows and stage them, but for known ones that are done as they were."""
         self.builder.recordings.remember()
-        records = self.checkpoint.lookups.find([row.id for row in made])
-        bought = self.checkpoint.lookups.find_bought_keys([row.key for row in made])
+        records: Mapping[str, JobRecord] = {}
+        bought: Collection[str] = ()
+        if self.former.has_results:
+            records = self.checkpoint.lookups.find([row.id for row in made])
+            bought = self.checkpoint.lookups.find_bought_keys([row.key for row in made])
         decided = [
             row
             if row.action == Action.BAD

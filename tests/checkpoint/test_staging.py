@@ -1,10 +1,13 @@
 """Rows are staged apart from the last ones, and sums are taken of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.jobs import Job, Kind, SpeechSettings
 from tests.builders import ARABIC, make_failed_record, make_record, make_row
 
 
@@ -48,6 +51,28 @@ def test_taken_ids_and_places_come_back_with_their_holders(folder: Path) -> None
         assert checkpoint.staging.add_if_free(late) == five
         assert checkpoint.staging.add_if_free(make_row(6)) is None
         assert checkpoint.staging.take(6) == (make_row(6), None)
+
+
+@pytest.mark.parametrize("text", [ARABIC, '"speech":{"voice_id":"no"},"audio":"', '\\"speech":{}'])
+def test_voices_are_counted_whatever_texts_say(folder: Path, text: str) -> None:
+    """What looks like a job's own fields in an id, a text, a voice or a row of it is none of them."""
+    speech = SpeechSettings(voice_id=text, model_id="m")
+    jobs = [
+        Job(id=text, line=1, kind=Kind.TTS, provider=text, text=text, speech=each, row={text: text})
+        for each in (speech, speech, replace(speech, speed=1.1), replace(speech, voice_id="v"))
+    ]
+    heard = Job(id=text, line=1, kind=Kind.STT, provider="p", audio=f"/{text}", reference=text)
+    rows = [make_row(n, job=msgspec.json.encode(job)) for n, job in enumerate(jobs, 1)]
+    with Checkpoint.none(folder) as checkpoint:
+        checkpoint.staging.begin()
+        checkpoint.staging.add([*rows, make_row(5, kind="stt", job=msgspec.json.encode(heard))])
+        checkpoint.staging.add([make_row(6, action="done", job=rows[0].job)])
+        for _ in range(2):
+            found = checkpoint.staging.count_voices(["new"])
+            assert [(use.kind, use.model, use.voice, use.rows) for use in found] == sorted(
+                [("tts", "m", text, 3), ("stt", "", "", 1), ("tts", "m", "v", 1)],
+                key=lambda use: (-use[-1], use),
+            )
 
 
 def test_sums_are_per_action_kind_and_provider(folder: Path) -> None:

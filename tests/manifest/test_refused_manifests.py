@@ -12,7 +12,7 @@ from batchjobs.jobs import Job
 from batchjobs.manifest import read_rows
 from batchjobs.manifest.source import ROW_LIMIT_BYTES
 from batchjobs.options import Defaults
-from tests.manifest.reading import PROVIDERS, read_error, read_manifest
+from tests.manifest.reading import PROVIDERS, SENTENCE, read_error, read_manifest
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,28 @@ def test_a_manifest_that_cannot_be_run_says_where_and_why(
     message = read_error(tmp_path, content)
     assert message.startswith(start)
     assert words in message
+
+
+@pytest.mark.parametrize("byte", [b"\xff", b"\0"])
+@pytest.mark.parametrize("rows", [[b'"%b"', b"%b"], [b'{"text": "%b"}']], ids=["csv", "jsonl"])
+def test_what_stands_before_a_broken_line_is_read(
+    tmp_path: Path, rows: list[bytes], byte: bytes
+) -> None:
+    """Rows come until the line that cannot be read, however many lines are read at once."""
+    sentence = SENTENCE.encode()
+    lines = [row % (sentence + b" %d" % number) for row in rows for number in range(3_000)]
+    if len(rows) > 1:
+        lines.insert(0, b"text")
+    broken = len(lines) // 2
+    lines[broken] = lines[broken].replace(sentence, byte)
+    source = io.BytesIO(b"\n".join(lines))
+    rows_read = read_rows(
+        source, name="m", folder=tmp_path, providers=PROVIDERS, defaults=Defaults(voice_id="v")
+    )
+    found: list[int] = []
+    with pytest.raises(ManifestError, match=f"m:{broken + 1}: "):
+        found.extend(row.line for row in rows_read)
+    assert found == list(range(lines[0].startswith(b"text") + 1, broken + 1))
 
 
 @pytest.mark.parametrize(
