@@ -1,6 +1,7 @@
 """A row's inputs: recordings and text files, found below the folders they may be in."""
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,24 @@ class Inputs:
         hint = self._near.explain(folders, value)
         hint = hint or "paths are relative to the manifest, or to --input-root"
         raise RowError(column, f"there is no file '{shorten(value)}'", hint=hint)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether texts may be in a bucket, and where one is is seen without asking."""
+        last = self.folder if self.input_root is None else self.input_root
+        return isinstance(last, Address) and (isinstance(self.folder, Path) or last is self.folder)
+
+    def read_ahead(self, values: Iterable[str]) -> None:
+        """Begin to read text files in a bucket, many at once, that are about to be read.
+
+        Args:
+            values: Their paths, as the rows have them; a mistake in one is told when its row is judged.
+        """
+        found = []
+        for value in values:
+            with contextlib.suppress(RowError):
+                found.append(self.find(value, "text_file"))
+        self.files.read_ahead(found, _TEXT_FILE_LIMIT_BYTES + 1)
 
     def place_of(self, value: str) -> str:
         """Say where an input that cannot be found would be; nowhere if that leads out."""

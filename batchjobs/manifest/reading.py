@@ -92,7 +92,7 @@ def _judge_all(
     rows: Iterable[tuple[int, dict[str, object]] | BadRow], rules: Rules, where: str, hint: str
 ) -> Iterator[Job | BadRow]:
     found = False
-    for item in rows:
+    for item in rules.look_ahead(rows) if rules.looks_ahead else rows:
         found = True
         yield item if isinstance(item, BadRow) else rules.judge(*item)
     if not found:

@@ -2,7 +2,8 @@
 
 import difflib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from batchjobs.storage.input_files import InputFiles
 
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _VOICES_REMEMBERED = 1_000
+_READ_AHEAD = 16
 _VOICE_COLUMNS = tuple(column for column in VOICE_COLUMNS if column != "dialect")
 
 
@@ -94,6 +96,21 @@ class Rules:
         except RowError as error:
             message = f"the default for '{error.column}': {error.message}"
             raise UsageError(message, hint=error.hint) from error
+
+    def look_ahead(
+        self, rows: Iterable[tuple[int, dict[str, object]] | BadRow]
+    ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+        """Hand rows on as they are; what they name in a bucket is read for several at once."""
+        iterator = iter(rows)
+        while batch := list(itertools.islice(iterator, _READ_AHEAD)):
+            cells = (row[1].get("text_file") for row in batch if not isinstance(row, BadRow))
+            self._inputs.read_ahead([cell for cell in cells if cell and isinstance(cell, str)])
+            yield from batch
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether there is anything to look ahead for."""
+        return self._inputs.reads_ahead
 
     def judge(self, line: int, row: Mapping[str, object]) -> Job | BadRow:
         """Make a row a job, or say what is wrong with it.

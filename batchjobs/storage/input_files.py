@@ -117,6 +117,7 @@ class InputFiles:
         self._reader = ObjectReader(insecure=insecure)
         self._lock = threading.Lock()
         self._asked: dict[str, Future[FileFacts]] = {}
+        self._read: dict[tuple[str, int], Future[bytes]] = {}
         self._expected = deque[tuple[str, FileFacts]]()
         self._ahead: list[_Fetched] = []
         self._fetched: dict[tuple[str, FileFacts], _Fetched] = {}
@@ -134,7 +135,9 @@ class InputFiles:
             folder: Where it stays; need not be there.
         """
         self._folder = folder
-        free = shutil.disk_usage(folder.parent).free
+        if folder.is_dir():
+            self._bytes = sum(file.stat().st_size for file in folder.iterdir())
+        free = shutil.disk_usage(folder.parent).free + self._bytes
         self._room_bytes = int(free * _SHARE_OF_FREE)
 
     def ask_ahead(self, names: Iterable[str]) -> None:
@@ -151,8 +154,7 @@ class InputFiles:
         """
         with self._lock:
             for fetched in self._ahead:  # whoever was to come did not
-                fetched.is_ahead = False
-                self._drop_unless_kept(fetched)
+                self._drop(fetched)
             self._ahead.clear()
             self._expected = deque(expected)
             self._fetch_next()
@@ -242,10 +244,20 @@ class InputFiles:
             RecordingError: There is none.
             BatchjobsError: It cannot be read.
         """
+        read = self._read.pop((name, limit_bytes), None)
         try:
-            return self._reader.read(Address.parse(name), limit_bytes)
+            if read is None:
+                return self._reader.read(Address.parse(name), limit_bytes).result()
+            return read.result()
         except FileNotFoundError as error:
             raise _missing(name) from error
+
+    def read_ahead(self, names: Iterable[str], limit_bytes: int) -> None:
+        """Begin to read several small objects, which are about to be read; paths are passed over."""
+        self._read = {
+            (name, limit_bytes): self._reader.read(Address.parse(name), limit_bytes)
+            for name in {*filter(is_address, names)}
+        }
 
     @contextmanager
     def borrow(
@@ -296,6 +308,8 @@ class InputFiles:
         """Remove all that was fetched, and give up what is on its way."""
         for asked in self._asked.values():
             asked.cancel()
+        for read in self._read.values():
+            read.cancel()
         with self._lock:
             self._expected.clear()
             self._ahead.clear()
@@ -303,7 +317,7 @@ class InputFiles:
                 self._drop(fetched)
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder, self._room_bytes = None, 0
+            self._folder, self._room_bytes, self._bytes = None, 0, 0
 
     def _give_back(self, fetched: _Fetched, *, is_last: bool) -> None:
         with self._lock:
@@ -312,8 +326,14 @@ class InputFiles:
             self._fetch_next()
 
     def _drop_unless_kept(self, fetched: _Fetched, *, is_last: bool = False) -> None:
-        if not fetched.users and (is_last or self._bytes > self._room_bytes):
+        if fetched.users:
+            return
+        if is_last or self._bytes > self._room_bytes:
             self._drop(fetched)
+        elif (
+            fetched.future.done()
+        ):  # its file tells by itself that it is there: of many, in no memory
+            self._fetched.pop((fetched.name, fetched.facts), None)
 
     def _fetch_next(self) -> None:
         """Begin to fetch what comes next, as far as not too much waits to be read."""
@@ -336,9 +356,9 @@ class InputFiles:
             future.set_result(target)
         else:
             future = self._reader.fetch(Address.parse(name), facts, target)
+            self._bytes += facts.bytes
         fetched = _Fetched(name=name, facts=facts, future=future)
         self._fetched[name, facts] = fetched
-        self._bytes += facts.bytes
         return fetched
 
     def _drop(self, fetched: _Fetched) -> None:

@@ -114,18 +114,21 @@ class ObjectReader:
         """
         return submit(self._fetch(address, facts, target))
 
-    def read(self, address: Address, limit_bytes: int) -> bytes:
-        """Read an object that is small.
+    def read(self, address: Address, limit_bytes: int) -> "Future[bytes]":
+        """Begin to read an object that is small.
 
         Args:
             address: The object.
             limit_bytes: Hardly more of it than this is read.
 
+        Returns:
+            Its content; or one of these errors.
+
         Raises:
             FileNotFoundError: There is none.
             BatchjobsError: It cannot be read.
         """
-        return call(self._read(address, limit_bytes))
+        return submit(self._read(address, limit_bytes))
 
     # -- in the loop ----------------------------------------------------------------------------
 
@@ -158,10 +161,11 @@ class ObjectReader:
 
     async def _read(self, address: Address, limit_bytes: int) -> bytes:
         content = bytearray()
-        async for piece in self._stream(address, await self._get(address)):
-            content += piece
-            if len(content) >= limit_bytes:
-                break
+        async with self._find_room():
+            async for piece in self._stream(address, await self._get(address)):
+                content += piece
+                if len(content) >= limit_bytes:
+                    break
         return bytes(content[:limit_bytes])
 
     async def _stream(self, address: Address, result: "GetResult") -> AsyncIterator[bytes]:

@@ -121,6 +121,32 @@ def test_what_is_moved_to_a_bucket_is_not_bought_again(command: Command, bucket:
     assert (ended.code, "nothing to do" in ended.out) == (0, True), ended.out + ended.err
 
 
+def test_texts_in_a_bucket_are_read_several_at_once(
+    command: Command, bucket: Bucket, proxy: FaultProxy
+) -> None:
+    """Each comes once, exactly, and a mistake is told by its own row."""
+    for number in range(40):
+        bucket.put(f"in/{number}.txt", f"نصٌّ طويــل رقم {number} لا\u200dإله ")
+    rows = [f"{number},{number}.txt" for number in range(40)]
+    rows[7:9] = ["7,gone.txt", "8,../secret.txt"]
+    bucket.put("in/m.csv", "id,text_file\n" + "\n".join(rows) + "\n")
+    ended = command("run", bucket.url("in/m.csv"), *TONE)
+    assert ended.code == 65
+    assert "m.csv:9: column 'text_file': there is no object" in ended.err
+    assert "m.csv:10: column 'text_file': the path '../secret.txt' leaves s3://" in ended.err
+    assert proxy.count("GET", r"\.txt$") == 38 + 2  # a bad row is looked at again
+    assert command("run", bucket.url("in/m.csv"), *TONE, "--skip-bad-rows").code == 1
+    Path("same.jsonl").write_text(
+        "".join(
+            json.dumps({"id": str(number), "text": f"نصٌّ طويــل رقم {number} لا\u200dإله "}) + "\n"
+            for number in range(40)
+            if number not in {7, 8}
+        )
+    )
+    ended = command("plan", "same.jsonl", *TONE, "-o", "outputs/m")
+    assert "nothing to do" in ended.out or "38  done" in ended.out, ended.out
+
+
 def test_rows_that_cannot_be_run_cost_nothing(
     command: Command, bucket: Bucket, proxy: FaultProxy
 ) -> None:

@@ -156,6 +156,20 @@ def test_what_nobody_comes_for_makes_room(
             assert file.path.read_bytes() == b"sound"
 
 
+def test_what_stays_takes_no_memory(bucket: Bucket, files: InputFiles, tmp_path: Path) -> None:
+    """Of a hundred thousand files that stay, the disk alone knows; the room that they take is counted."""
+    for number in range(5):
+        bucket.put(f"{number}.wav", b"sound")
+        with files.borrow(bucket.url(f"{number}.wav")) as file:
+            print(file.path)
+    assert len(list((tmp_path / "fetched").iterdir())) == 5
+    assert (len(files._fetched), files._bytes) == (0, 25)
+    for number in range(5):
+        with files.borrow(bucket.url(f"{number}.wav"), is_last=True) as file:
+            print(file.path)
+    assert (list((tmp_path / "fetched").iterdir()), files._bytes) == ([], 0)
+
+
 def test_a_killed_runs_files_are_used_again(
     bucket: Bucket, proxy: FaultProxy, tmp_path: Path
 ) -> None:
@@ -168,6 +182,7 @@ def test_a_killed_runs_files_are_used_again(
     path.with_name(f".{path.name}.part").write_bytes(b"so")
     with closing(InputFiles()) as files:
         files.keep_in(tmp_path / "fetched")
+        assert files._bytes == len(b"sound") + len(b"so")
         with files.borrow(bucket.url("a.wav")) as file:
             assert file.path == path
     assert proxy.count("GET") == 1

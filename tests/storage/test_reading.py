@@ -46,8 +46,8 @@ def test_an_object_is_read_in_every_way(bucket: Bucket, tmp_path: Path) -> None:
     facts = reader.look_up(address)
     assert facts.bytes == len(CONTENT)
     assert reader.ask(address).result() == facts
-    assert reader.read(address, 10) == CONTENT[:10]
-    assert reader.read(address, len(CONTENT) + 1) == CONTENT
+    assert reader.read(address, 10).result() == CONTENT[:10]
+    assert reader.read(address, len(CONTENT) + 1).result() == CONTENT
     assert reader.fetch(address, facts, tmp_path / "x").result() == tmp_path / "x"
     assert (tmp_path / "x").read_bytes() == CONTENT
     assert list(tmp_path.iterdir()) == [tmp_path / "x"]
@@ -69,7 +69,7 @@ def test_an_empty_object_is_read(bucket: Bucket, tmp_path: Path) -> None:
     bucket.put("empty", b"")
     reader, address = ObjectReader(), address_of(bucket, "empty")
     facts = reader.look_up(address)
-    assert reader.read(address, 10) == b""
+    assert reader.read(address, 10).result() == b""
     assert reader.fetch(address, facts, tmp_path / "x").result().read_bytes() == b""
 
 
@@ -78,7 +78,7 @@ def test_what_is_not_there_is_no_error_of_the_store(bucket: Bucket, tmp_path: Pa
     reader, address = ObjectReader(), address_of(bucket, "gone.wav")
     for act in (
         lambda: reader.look_up(address),
-        lambda: reader.read(address, 1),
+        lambda: reader.read(address, 1).result(),
         lambda: reader.fetch(address, FileFacts(1, 1), tmp_path / "x").result(),
     ):
         with pytest.raises(FileNotFoundError):
@@ -89,7 +89,7 @@ def test_what_is_not_there_is_no_error_of_the_store(bucket: Bucket, tmp_path: Pa
 def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
     """A wrong name of a bucket is a setting to be corrected."""
     with pytest.raises(ConfigurationError, match="there is no bucket 'no-such-bucket'"):
-        ObjectReader().read(Address("no-such-bucket", "m.csv"), 1)
+        ObjectReader().read(Address("no-such-bucket", "m.csv"), 1).result()
 
 
 @pytest.mark.parametrize(
