@@ -160,8 +160,9 @@ def serve() -> None:
     one_at_a_time = threading.Lock()
 
     def respond(environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        # moto looks whether an object is there, and then writes it: with requests at the same time
-        # two conditional writes would both succeed, which S3 promises that they do not.
+        # moto looks whether an object is there, and then writes it: of requests at the same time two
+        # conditional writes both succeed now and then, which S3 promises that they do not, and others
+        # end in a 500 (findings/moto-two-winners.sh).
         with one_at_a_time:
             return list(application(environment, start))
 
