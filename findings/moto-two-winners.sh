@@ -5,7 +5,7 @@
 # elections with: of many that create the same object at the same time one wins, as S3 promises.
 #
 # It is not so. The server has a thread for each request, and moto looks whether the object is there, and then writes
-# it, without a lock between the two. Now and then two are told 200, and both believe that they hold the lock; others get a
+# it, without a lock between the two. Now and then two are told 200, and both believe that they hold the lock; others, more rarely, get a
 # 500, since the object that they have written is closed by the next one before its ETag is worked out. With
 # Python's usual switch between threads it is rare enough to pass for a flaky test of one's own; with a short one it shows
 # within seconds. A lock around the application, one request at a time, gives the promise back.

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 PATIENT_SECONDS: Final = 120.0
 """So long a request is tried again that a store refuses for now, or cannot be reached for."""
+HASTY_SECONDS: Final = 20.0
+"""The same, before the store has answered anything: a wrong address is told soon."""
 ASKED_AT_ONCE: Final = 64
 """Requests at a time; S3 itself takes 5,500 a second below one prefix."""
 _PIECE_BYTES: Final = 1 << 20
@@ -76,7 +78,8 @@ class ObjectReader:
 
     def __init__(self, *, insecure: bool = False) -> None:
         self._insecure = insecure
-        self._stores: dict[str, ObjectStore] = {}
+        self._stores: dict[tuple[str, float], ObjectStore] = {}
+        self._answered: set[str] = set()
         self._room: asyncio.Semaphore | None = None
 
     def ask(self, address: Address) -> "Future[FileFacts]":
@@ -184,13 +187,17 @@ class ObjectReader:
         import obstore
 
         with translate_errors(address):
-            return _facts_of(await obstore.head_async(self._store_of(address), address.prefix))
+            meta = await obstore.head_async(self._store_of(address), address.prefix)
+        self._answered.add(address.bucket)
+        return _facts_of(meta)
 
     async def _get(self, address: Address) -> "GetResult":
         import obstore
 
         with translate_errors(address):
-            return await obstore.get_async(self._store_of(address), address.prefix)
+            result = await obstore.get_async(self._store_of(address), address.prefix)
+        self._answered.add(address.bucket)
+        return result
 
     def _find_room(self) -> "asyncio.Semaphore":
         import asyncio
@@ -200,11 +207,14 @@ class ObjectReader:
         return self._room
 
     def _store_of(self, address: Address) -> "ObjectStore":
-        store = self._stores.get(address.bucket)
+        bucket = address.bucket
+        seconds = PATIENT_SECONDS
+        if bucket not in self._answered:
+            seconds = min(PATIENT_SECONDS, HASTY_SECONDS)
+        store = self._stores.get((bucket, seconds))
         if store is None:
-            place = Address(address.bucket)
-            store = open_store(place, seconds=PATIENT_SECONDS, insecure=self._insecure)
-            self._stores[address.bucket] = store
+            store = open_store(Address(bucket), seconds=seconds, insecure=self._insecure)
+            self._stores[bucket, seconds] = store
         return store
 
 

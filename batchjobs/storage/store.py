@@ -71,7 +71,7 @@ def check_endpoint(environment: Mapping[str, str], *, insecure: bool) -> bool:
     """Say whether the store that the environment names is asked without TLS.
 
     Args:
-        environment: The variables.
+        environment: The variables; ``AWS_ALLOW_HTTP`` allows it as `insecure` does.
         insecure: Whether it may be so elsewhere than on this machine.
 
     Raises:
@@ -81,10 +81,11 @@ def check_endpoint(environment: Mapping[str, str], *, insecure: bool) -> bool:
     parts = urlsplit(environment.get(name, ""))
     if parts.scheme != "http":
         return False
-    if not insecure and not _is_loopback(parts.hostname or ""):
+    is_allowed = insecure or environment.get("AWS_ALLOW_HTTP", "").casefold() in {"true", "1"}
+    if not is_allowed and not _is_loopback(parts.hostname or ""):
         raise ConfigurationError(
             f"{name} has an address without TLS: keys and results would go over it in the clear",
-            hint="give one with https, or --insecure",
+            hint="give one with https, or set AWS_ALLOW_HTTP=true",
         )
     return True
 

@@ -190,6 +190,22 @@ def test_without_credentials_it_is_said_where_they_go(
     assert "AWS_ACCESS_KEY_ID" in told.value.hint
 
 
+def test_a_wrong_address_is_told_soon(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience is for a store that has answered once; before that it may be no store at all."""
+    monkeypatch.setattr(reading, "HASTY_SECONDS", 0.2)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ServiceUnavailableError, match="cannot be read"):
+        ObjectReader().look_up(address_of(bucket, "a"))
+    bucket.put("a", b"A")
+    late = Fault(act=Act.DROP_BEFORE, at=2, times=6)
+    with fault_proxy(bucket.endpoint, late) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        reader = ObjectReader()
+        facts = reader.look_up(address_of(bucket, "a"))
+        assert reader.look_up(address_of(bucket, "a")) == facts
+        assert len(proxy.requests) == 8
+
+
 def test_what_is_given_up_leaves_nothing(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ def test_an_endpoint_without_tls_is_asked_on_this_machine_only() -> None:
     with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL_S3 has an address without TLS"):
         check_endpoint(elsewhere, insecure=False)
     assert check_endpoint(elsewhere, insecure=True)
+    assert check_endpoint(elsewhere | {"AWS_ALLOW_HTTP": "true"}, insecure=False)
 
 
 def test_without_the_extra_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
