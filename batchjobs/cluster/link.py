@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -152,7 +153,10 @@ class _Link:
     def start(self) -> None:
         """Start the thread."""
         # What a terminal sends to all of its processes is this one's to answer: those that Dask
-        # starts inherit from this thread what is blocked.
+        # starts inherit from this thread what is blocked. The tracker that Python starts before the
+        # first of them would let the signals through again in the thread that starts it.
+        if self._settings.workers:
+            resource_tracker.ensure_running()
         blocked = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
@@ -231,7 +235,6 @@ class _Link:
         if settings.workers:
             # Keys travel on this line, and anybody here may find its port.
             security = Security.temporary()  # type: ignore[no-untyped-call]
-            # keys travel on this line, and anybody may find the port
             cluster = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=settings.workers,
                 threads_per_worker=1,
@@ -245,7 +248,13 @@ class _Link:
                 memory_limit=None,
                 asynchronous=True,
             )
-            await stack.enter_async_context(cluster)
+            try:
+                await stack.enter_async_context(cluster)
+            except (OSError, TimeoutError, RuntimeError) as error:
+                raise ServiceUnavailableError(
+                    f"the workers could not be started: {error}",
+                    hint="run the same command again, or without --workers",
+                ) from error
             address = cluster.scheduler_address
         else:
             address = settings.address
