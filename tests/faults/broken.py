@@ -27,6 +27,7 @@ from batchjobs.files import atomic
 from batchjobs.process import signals
 from batchjobs.protocol.tts import TtsClient
 from batchjobs.session import connect, redaction
+from tests.faults.driver import BROKEN
 from tests.faults.sabotage import plant
 
 __all__ = ["BUGS"]
@@ -66,8 +67,8 @@ def links_followed() -> None:
     def trusting(root: Path, relative: str) -> Path:
         return root / relative
 
-    def publish(targets: Iterable[Path]) -> None:
-        atomic._rename(targets)
+    def publish(targets: Iterable[Path], parts: Mapping[Path, Path] = atomic.NONE) -> None:
+        atomic._rename(targets, parts)
 
     for module in list(sys.modules.values()):
         if module.__name__.startswith("batchjobs."):
@@ -137,6 +138,11 @@ def streams_trusted() -> None:
         plant(module, "say", print_it)
 
 
+def attempts_counted_after() -> None:
+    """Attempts are written down when they end, and not before their sessions open."""
+    BROKEN["attempts-counted-after"]()
+
+
 def wall_clock_limit() -> None:
     """The rate of starts goes by the wall clock."""
     offset = time.time() - time.monotonic()
@@ -182,6 +188,7 @@ BUGS: Mapping[str, Callable[[], None]] = {
         results_die,
         never_nohup,
         streams_trusted,
+        attempts_counted_after,
         steps,
         steps_and_wall_clock_limit,
     )

@@ -18,7 +18,7 @@ import sqlite3
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import trio
 
 from batchjobs.checkpoint import AttemptEnd, AttemptStart, JobRecord, database
 from batchjobs.files import atomic
+from batchjobs.files.shelf import Shelf
 from batchjobs.outputs import reuse, suspects, writing
 from batchjobs.runner import recorder, worker
 from batchjobs.session import SttSession, TtsSession
@@ -120,13 +121,19 @@ def _no_file_sync() -> None:
 
 def _commit_first() -> None:
     """Say that a job is done, and only then give its files their names."""
-    write = recorder.Recorder._write
+    write, publish = recorder.Recorder._write, Shelf.publish
 
     def write_and_publish(self: recorder.Recorder, group: list[recorder._Entry]) -> None:
-        targets: list[Path] = []
-        plant(recorder, "publish", targets.extend)
+        held: list[tuple[Any, ...]] = []
+
+        def hold(*arguments: Any) -> None:
+            shelf, targets, *parts = arguments
+            held.append((shelf, list(targets), *parts))
+
+        plant(Shelf, "publish", hold)
         write(self, group)
-        atomic.publish(targets)
+        for arguments in held:
+            publish(*arguments)
 
     plant(recorder.Recorder, "_write", write_and_publish)
 
@@ -197,13 +204,13 @@ def _attempts_counted_after() -> None:
         *,
         end: AttemptEnd | None = None,
         record: JobRecord | None = None,
-        targets: Sequence[Path] = (),
+        **files: Any,
     ) -> None:
         if end is not None:
             number = await begin(self, begun.pop(end.number))
             fields = {name: getattr(end, name) for name in AttemptEnd.__slots__}
             end = AttemptEnd(**fields | {"number": number})
-        await finish(self, end=end, record=record, targets=targets)
+        await finish(self, end=end, record=record, **files)
 
     plant(recorder.Recorder, "begin", begin_later)
     plant(recorder.Recorder, "finish", begin_and_finish)
