@@ -10,6 +10,9 @@ _PIPELINE: Final = "ours.pipeline"
 _SCRIPT: Final = "peers.files_script"
 _OLD_SOCKET: Final = "ours, old socket at its pace"
 _PEER: Final = "script without sync or commit"
+_WORKERS: Final = ("--workers", "2")
+_WITH_WORKERS: Final = "ours, two workers"
+_HERE: Final = "ours, one process"
 _STREAMING: Final = "paced-20"
 _STREAMING_SECONDS: Final = 2.0
 """Twenty messages, ten a second."""
@@ -45,12 +48,30 @@ def _wall(name: str) -> Row:
     return Row(name=f"job-wall-{name}", measure=ratio("wall_seconds", "ours", _PEER), peer=_PEER)
 
 
-def _throughput(concurrency: int) -> Case:
+def _jobs_of_workers(name: str, sessions: int, others: tuple[Row, ...] = ()) -> Case:
+    """Make the case of whole jobs whose sessions two other processes have.
+
+    There are four times as many as without: two more interpreters take a second to start, once.
+    """
+    form = ("--kind", "tts", "--format", name)
+    wall = ratio("wall_seconds", _WITH_WORKERS, _PEER)
+    return Case(
+        name=f"workers-{name}",
+        programs={
+            _WITH_WORKERS: _files(_PIPELINE, sessions, *form, *_WORKERS),
+            _HERE: _files(_PIPELINE, sessions, *form),
+            _PEER: _files(_SCRIPT, sessions, *form),
+        },
+        rows=(Row(name=f"workers-wall-{name}", measure=wall, peer=_PEER), *others),
+    )
+
+
+def _throughput(concurrency: int, *others: str, name: str = "throughput") -> Case:
     """Make the case of a paced service, which each slot is to meet twenty times."""
-    every = ("--kind", _STREAMING, "--concurrency", str(concurrency))
+    every = ("--kind", _STREAMING, "--concurrency", str(concurrency), *others)
     ideal = share_of_ideal("ours", session_seconds=_STREAMING_SECONDS, concurrency=concurrency)
     return Case(
-        name=f"throughput-{concurrency}",
+        name=f"{name}-{concurrency}",
         programs={
             "ours": _files(
                 _PIPELINE,
@@ -59,7 +80,7 @@ def _throughput(concurrency: int) -> Case:
                 quick=("--kind", "paced-15", "--concurrency", "4"),
             )
         },
-        rows=(Row(name=f"throughput-{concurrency}", measure=ideal, peer="ideal"),),
+        rows=(Row(name=f"{name}-{concurrency}", measure=ideal, peer="ideal"),),
     )
 
 
@@ -117,6 +138,19 @@ CASES: Final = (
     _jobs("mp3", 200, (_wall("mp3"),)),
     _throughput(64),
     _throughput(512),
+    _throughput(512, *_WORKERS, name="workers"),
+    _jobs_of_workers(
+        "wav",
+        4_000,
+        (
+            Row(
+                name="workers-owner-cpu",
+                measure=ratio("cpu_seconds", _WITH_WORKERS, _HERE),
+                peer=_HERE,
+            ),
+        ),
+    ),
+    _jobs_of_workers("flac", 2_400),
     Case(
         name="hour",
         programs={"ours": _hour("listen"), _OLD_SOCKET: _hour("talk")},

@@ -27,6 +27,7 @@ class Arguments:
         concurrency: How many at once.
         format: Of the files: ``wav``, ``flac`` or ``mp3``.
         scratch: The folder for the manifest and the files; None for the system's.
+        workers: Processes that have the sessions, of ours; 0 for the program's own.
     """
 
     url: str
@@ -35,6 +36,7 @@ class Arguments:
     concurrency: int
     format: str
     scratch: Path | None
+    workers: int
 
     @property
     def base_url(self) -> str:
@@ -51,6 +53,7 @@ def arguments_of(description: str | None) -> Arguments:
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--format", choices=("wav", "flac", "mp3"), default="wav")
     parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--workers", type=int, default=0)
     return Arguments(**vars(parser.parse_args()))
 
 
