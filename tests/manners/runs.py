@@ -18,7 +18,7 @@ from tests.manners.desk import Session
 from tests.manners.service import Service, run_service
 from tests.manners.table import Row
 
-__all__ = ["Ran", "run_all"]
+__all__ = ["KEYS", "Ran", "run_all"]
 
 ROOT: Final = Path(__file__).parents[2]
 _VOICE: Final = "ar-najdi-male-2"
@@ -26,7 +26,7 @@ _ONE_AFTER_ANOTHER_SECONDS: Final = 0.1
 """All would plan at the same moment, and none of them could answer its service."""
 _LONGEST_SECONDS: Final = 240.0
 """A run that hangs is given up, and the others are judged."""
-_KEYS: Final = {"MUNSIT_API_KEY": KEY, "FASEEH_API_KEY": KEY}
+KEYS: Final = {"MUNSIT_API_KEY": KEY, "FASEEH_API_KEY": KEY}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,12 +60,14 @@ class Ran:
         return summary
 
 
-def run_all(folder: Path, rows: Mapping[str, Row]) -> dict[str, Ran]:
+def run_all(folder: Path, rows: Mapping[str, Row], *, cluster: str = "") -> dict[str, Ran]:
     """Serve every row of the table and run it.
 
     Args:
         folder: An empty folder.
         rows: The rows, by name; each is started a moment after the one before it.
+        cluster: The address of a Dask cluster whose workers have the sessions of all of them; its workers
+            need `KEYS` in their environment.
     """
     services = {
         name: Service(row.manners, list(row.recordings.values()), KEY) for name, row in rows.items()
@@ -78,10 +80,10 @@ def run_all(folder: Path, rows: Mapping[str, Row]) -> dict[str, Ran]:
             folder=place / "run", sessions=service.sessions, complaints=service.complaints
         )
     before = dict(os.environ)
-    os.environ.update(_KEYS)
+    os.environ.update(KEYS)
     try:
         with run_service(list(services.values())):
-            trio.run(_run_all, rows, services, ran)
+            trio.run(_run_all, rows, services, ran, cluster)
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -89,20 +91,20 @@ def run_all(folder: Path, rows: Mapping[str, Row]) -> dict[str, Ran]:
 
 
 async def _run_all(
-    rows: Mapping[str, Row], services: Mapping[str, Service], ran: Mapping[str, Ran]
+    rows: Mapping[str, Row], services: Mapping[str, Service], ran: Mapping[str, Ran], cluster: str
 ) -> None:
     async with trio.open_nursery() as nursery:
         for name, row in rows.items():
-            nursery.start_soon(_run_or_give_up, row, services[name], ran[name])
+            nursery.start_soon(_run_or_give_up, row, services[name], ran[name], cluster)
             await trio.sleep(_ONE_AFTER_ANOTHER_SECONDS)
 
 
-async def _run_or_give_up(row: Row, service: Service, ran: Ran) -> None:
+async def _run_or_give_up(row: Row, service: Service, ran: Ran, cluster: str) -> None:
     with trio.move_on_after(_LONGEST_SECONDS):
-        await _run(row, service, ran)
+        await _run(row, service, ran, cluster)
 
 
-async def _run(row: Row, service: Service, ran: Ran) -> None:
+async def _run(row: Row, service: Service, ran: Ran, cluster: str) -> None:
     place = ran.folder.parent
     manifest = _write_manifest(place, row)
     base_url = f"ws://127.0.0.1:{service.port}/api/v1"
@@ -110,7 +112,7 @@ async def _run(row: Row, service: Service, ran: Ran) -> None:
     settings = [f"{name} = {json.dumps(value)}\n" for name, value in row.settings.items()]
     config.write_text(f"[providers.{row.provider}]\n" + "".join(settings))
     if row.is_command:
-        await _command(row, manifest, base_url, config, ran)
+        await _command(row, manifest, base_url, config, ran, cluster)
         return
     report = await batchjobs.run_async(
         manifest,
@@ -120,17 +122,22 @@ async def _run(row: Row, service: Service, ran: Ran) -> None:
             base_url=base_url,
             concurrency=row.concurrency,
             config=config,
+            cluster=cluster,
             speech=batchjobs.Defaults(voice_id=_VOICE),
         ),
     )
     ran.exit_code, ran.error = report.exit_code, str(report.error or "")
 
 
-async def _command(row: Row, manifest: Path, base_url: str, config: Path, ran: Ran) -> None:
+async def _command(
+    row: Row, manifest: Path, base_url: str, config: Path, ran: Ran, cluster: str
+) -> None:
     words = ["run", manifest, "--output", ran.folder, "--provider", row.provider]
     words += ["--base-url", base_url, "--voice", _VOICE, "--config", config]
     if row.concurrency is not None:
         words += ["--concurrency", row.concurrency]
+    if cluster:
+        words += ["--cluster", cluster]
     kept = {name: text for name, text in os.environ.items() if not name.startswith("BATCHJOBS_")}
     ended = await trio.run_process(
         [sys.executable, "-m", "batchjobs", *map(str, words)],

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.canary import place_in
+from tests.clusters import hand_made
 from tests.manners import sound
-from tests.manners.runs import Ran, run_all
+from tests.manners.runs import KEYS, Ran, run_all
 from tests.manners.table import ALONE, MUTE, NUMEROUS, ROWS, Row
 
 Table = Mapping[str, Ran]
@@ -43,6 +44,61 @@ def test_each_job_is_done_once_or_named(name: str, ran: Table) -> None:
     _check(ROWS[name], ran[name])
 
 
+# -- the same with the sessions in other processes -------------------------------------------------
+
+FEW = (
+    "drops what is pending, ends loud",
+    "too many sessions",
+    "closes with 1000 after a third, every time",
+    "the last word revised late",
+    "nothing heard, once",
+    "speaks and hears",
+)
+"""Of each kind of ending and reaction one; all of them are marked long."""
+
+
+def run_elsewhere(folder: Path, rows: Mapping[str, Row]) -> Table:
+    """Run rows at the same time, the sessions of all of them in two processes that are not theirs."""
+    with hand_made(folder / "cluster", 2, **KEYS) as cluster:
+        return run_all(folder, rows, cluster=cluster.address)
+
+
+@pytest.fixture(scope="module")
+def few_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """What came of a few rows, with workers."""
+    folder = tmp_path_factory.mktemp("few")
+    return run_elsewhere(folder, {name: ROWS[name] for name in FEW})
+
+
+@pytest.fixture(scope="module")
+def all_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """What came of all others, with workers."""
+    folder = tmp_path_factory.mktemp("all")
+    return run_elsewhere(folder, {name: row for name, row in ROWS.items() if name not in FEW})
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_workers_change_nothing_of_it(name: str, few_elsewhere: Table) -> None:
+    """Whatever a service's manners, sessions that other processes have come to the same."""
+    _check(ROWS[name], few_elsewhere[name])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in {*FEW, MUTE}])
+def test_workers_change_nothing_at_all(name: str, all_elsewhere: Table) -> None:
+    """Nor do they with any other service of the table."""
+    _check(ROWS[name], all_elsewhere[name])
+
+
+@pytest.mark.long
+def test_a_mute_service_ends_a_run_with_workers(all_elsewhere: Table) -> None:
+    """After its first session, by name, as without."""
+    _check_mute(all_elsewhere[MUTE])
+
+
+# -- rows of their own -----------------------------------------------------------------------------
+
+
 def test_two_hundred_clips_that_end_loud_take_two_hundred_sessions(ran: Table) -> None:
     """With munsit as it is built in; nothing is in doubt, and nothing bought twice."""
     _check(ROWS[NUMEROUS], ran[NUMEROUS])
@@ -52,7 +108,10 @@ def test_two_hundred_clips_that_end_loud_take_two_hundred_sessions(ran: Table) -
 
 def test_a_service_that_takes_text_and_says_nothing_ends_the_run(ran: Table) -> None:
     """After its first session, by name, with what to try; the other rows are left as they were."""
-    mute = ran[MUTE]
+    _check_mute(ran[MUTE])
+
+
+def _check_mute(mute: Ran) -> None:
     assert mute.exit_code == 69
     assert [session.asked for session in mute.sessions] == [ROWS[MUTE].texts["t000"]]
     for word in ("munsit", "no audio", "batchjobs probe", "model", "http"):

@@ -1,0 +1,206 @@
+"""Dask clusters made by hand, as people with several machines make them, and who works for a run."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tests.canary import KEY
+from tests.clocks import PATIENCE_SECONDS, until
+from tests.whole_runs import environment
+
+__all__ = ["HandMade", "Owner", "Process", "hand_made", "processes_of_group", "workers_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A line of the table of processes."""
+
+    pid: int
+    parent: int
+    group: int
+    command: str
+
+
+def list_processes() -> list[Process]:
+    """List all processes that are alive; one that has ended and is yet to be waited for is not."""
+    columns = ["-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "args="]
+    shown = subprocess.run(
+        ["ps", "-A", "-ww", *columns], capture_output=True, text=True, check=True
+    ).stdout
+    found = []
+    for line in shown.splitlines():
+        pid, parent, group, state, *command = line.split(maxsplit=4)
+        if not state.startswith("Z"):
+            found.append(Process(int(pid), int(parent), int(group), "".join(command)))
+    return found
+
+
+def workers_of(owner: int) -> list[int]:
+    """Give the ids of the processes that open sessions for a run with ``--workers``."""
+    return [
+        process.pid
+        for process in list_processes()
+        if process.parent == owner and "spawn_main" in process.command
+    ]
+
+
+def processes_of_group(group: int) -> list[Process]:
+    """Give what is alive of a process group, as a terminal makes one for each command."""
+    return [process for process in list_processes() if process.group == group]
+
+
+class HandMade:
+    """A scheduler, and workers that somebody started for it.
+
+    Args:
+        folder: Where the workers stand, and what all of them say is written.
+        more: What their environment has besides the key.
+    """
+
+    def __init__(self, folder: Path, **more: str) -> None:
+        self._folder = folder
+        # Their own environment: it has the key, as the owner's has.
+        self._environment = environment(BATCHJOBS_LOCAL_KEY=KEY, **more)
+        with socket.create_server(("127.0.0.1", 0)) as place:
+            self._port = place.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self._port}"
+        self._scheduler: subprocess.Popen[bytes] | None = None
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        """Have it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all of it."""
+        for process in (self._scheduler, *self._workers):
+            if process is not None:
+                process.kill()
+                process.wait(PATIENCE_SECONDS)
+
+    @property
+    def workers(self) -> list[int]:
+        """The workers' process ids, of those that live."""
+        self._workers = [process for process in self._workers if process.poll() is None]
+        return [process.pid for process in self._workers]
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, and wait until it listens."""
+        self._scheduler = self._start("scheduler", "--port", self._port)
+
+        def listens() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port)):
+                return True
+            return False
+
+        until(listens)
+
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler; its workers end by themselves."""
+        assert self._scheduler is not None
+        self._scheduler.kill()
+        self._scheduler.wait(PATIENCE_SECONDS)
+
+    def start_workers(self, count: int) -> None:
+        """Start more workers, one session host each; they find the scheduler by themselves."""
+        for _ in range(count):
+            alone = ["--nthreads", "1", "--no-nanny"]
+            self._workers.append(self._start("worker", self.address, *alone))
+
+    def kill_worker(self, pid: int) -> None:
+        """Kill one, and start another in its place, as whoever minds them would."""
+        os.kill(pid, signal.SIGKILL)
+        self.start_workers(1)
+
+    def said(self) -> str:
+        """What all of them have written."""
+        return (self._folder / "cluster.log").read_text(encoding="utf-8")
+
+    def _start(self, *words: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", *map(str, words), "--host", "127.0.0.1"]
+        command += ["--dashboard-address", "127.0.0.1:0"]
+        with (self._folder / "cluster.log").open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=self._folder, env=self._environment, stdout=log, stderr=log
+            )
+
+
+@contextlib.contextmanager
+def hand_made(folder: Path, workers: int, **more: str) -> Iterator[HandMade]:
+    """Have a cluster for as long as the block lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with HandMade(folder, **more) as cluster:
+        cluster.start_scheduler()
+        cluster.start_workers(workers)
+        yield cluster
+
+
+class Owner:
+    """A run's own process, and whoever else it starts, in a process group of their own.
+
+    Args:
+        home: Where its command is typed.
+        words: What is typed after ``batchjobs run``.
+        program: What is run in the place of ``batchjobs``.
+        more: What its environment has besides the key.
+    """
+
+    def __init__(
+        self, home: Path, *words: object, program: Sequence[str] = ("batchjobs",), **more: str
+    ) -> None:
+        self._errors = home / "stderr"
+        command = [sys.executable, "-m", *program, "run", *map(str, words)]
+        with self._errors.open("ab") as errors, (home / "stdout").open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=home,
+                env=environment(BATCHJOBS_LOCAL_KEY=KEY, **more),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        """Have it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing of it behind, whatever went wrong."""
+        for process in processes_of_group(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE_SECONDS)
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it lives."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        """Wait for its end; gives the exit code."""
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to it alone."""
+        self._process.send_signal(number)
+
+    def press_ctrl_c(self) -> None:
+        """Send SIGINT to all of them."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def left(self) -> list[str]:
+        """What lives of it and of what it has started."""
+        return [process.command for process in processes_of_group(self.pid)]
+
+    def said(self) -> str:
+        """What it has written to its standard error."""
+        return self._errors.read_text(encoding="utf-8")

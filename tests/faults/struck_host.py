@@ -1,0 +1,123 @@
+"""A module that Dask's workers load before anything else: they are struck, or make a mistake.
+
+``DASK_DISTRIBUTED__WORKER__PRELOAD`` names it, also for the workers that a run starts itself; `struck` and
+`mistaken` give the whole environment. Killed is one worker, once: the one that is started in its place
+lives. A disk that fails stays so.
+"""
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from batchjobs.cluster import host
+from tests.faults.sabotage import plant
+
+__all__ = ["MISTAKES", "dask_setup", "mistaken", "struck"]
+
+_FAULT: Final = "TESTS_WORKER_FAULT"
+_AT: Final = "TESTS_WORKER_FAULT_AT"
+_MARK: Final = "TESTS_WORKER_STRUCK"
+_PRELOAD: Final = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.faults.struck_host"]'}
+_CALLS: Final = ("fsync", "fdatasync", "rename", "replace", "unlink", "write")
+LATE_SECONDS: Final = 4.0
+
+
+def struck(mark: Path, *, fault: str, at: int) -> Mapping[str, str]:
+    """Give the environment of a run, or of a cluster, whose workers are struck.
+
+    Args:
+        mark: A file that is not there: it will be once a worker was struck.
+        fault: ``SIGKILL``, or the name of an error that every change of a disk ends with.
+        at: At which change of its disk, of a worker's.
+    """
+    return _PRELOAD | {_FAULT: fault, _AT: str(at), _MARK: str(mark)}
+
+
+def mistaken(name: str) -> Mapping[str, str]:
+    """Give the environment of a run, or of a cluster, whose workers make a mistake, by its name."""
+    return _PRELOAD | {_FAULT: name}
+
+
+def dask_setup(_: object) -> None:
+    """Make the mistake, or wait for the n-th change of the disk."""
+    fault = os.environ[_FAULT]
+    if fault in MISTAKES:
+        MISTAKES[fault]()
+        return
+    strike = _make_strike(fault, int(os.environ[_AT]), Path(os.environ[_MARK]))
+    for name in _CALLS:
+        setattr(os, name, _striking(getattr(os, name), strike))
+
+
+def _make_strike(fault: str, at: int, mark: Path) -> Callable[[], None]:
+    count = 0
+
+    def strike() -> None:
+        nonlocal count
+        count += 1
+        if count < at:
+            return
+        if fault != "SIGKILL":
+            mark.touch()
+            number = getattr(errno, fault)
+            raise OSError(number, os.strerror(number))
+        if count == at:
+            try:
+                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return strike
+
+
+def _striking(call: Callable[..., object], strike: Callable[[], None]) -> Callable[..., object]:
+    def act(*arguments: object, **options: object) -> object:
+        strike()
+        return call(*arguments, **options)
+
+    return act
+
+
+# -- what must be noticed --------------------------------------------------------------------------
+
+
+def opens_late() -> None:
+    """No mistake, but a machine that is busy: a session opens long after it was ordered."""
+    serve = host.Host._serve
+
+    async def serve_late(self: host.Host, order: Any) -> None:
+        await trio.sleep(LATE_SECONDS)
+        await serve(self, order)
+
+    plant(host.Host, "_serve", serve_late)
+
+
+def lease_for_ever() -> None:
+    """The same, and nobody asks whether the owner is still there."""
+    opens_late()
+    plant(host.Host, "_check_lease", lambda _: None)
+    plant(host, "PATIENCE_SECONDS", 3_600.0)
+
+
+def opens_twice() -> None:
+    """What fails on the way back is bought again there, and nobody counts it."""
+    make = host.Host._have_session
+
+    async def have_two(self: host.Host, order: Any, audio: Any, opened: Any) -> object:
+        with self._spool.open_buffer(order.segment.key) as other:
+            await make(self, order, other, host._Open(trio.CancelScope()))
+        return await make(self, order, audio, opened)
+
+    plant(host.Host, "_have_session", have_two)
+
+
+MISTAKES: Final[Mapping[str, Callable[[], None]]] = {
+    mistake.__name__.replace("_", "-"): mistake
+    for mistake in (opens_late, lease_for_ever, opens_twice)
+}

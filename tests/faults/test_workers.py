@@ -1,0 +1,148 @@
+"""Sessions in other processes: whoever of them dies, fails or is stopped, the promises of a run hold."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import tally
+from tests.clocks import until
+from tests.clusters import Owner, workers_of
+from tests.faults.commands import (
+    Oracle,
+    Served,
+    command,
+    resume_run,
+    run_command,
+    run_server,
+    write_manifest,
+)
+from tests.faults.struck_host import struck
+from tests.proofs import workers
+
+ROWS = 12
+CONCURRENCY = 4
+ELSEWHERE = ("--workers", 2)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Served]:
+    """A server whose ledger is the test's own."""
+    with run_server(tmp_path, "--pace", 30) as found:
+        yield found
+
+
+def run_of(manifest: Path, server: Served, folder: Path, *more: object) -> list[str]:
+    """The words of a run with workers."""
+    words = ("run", manifest, "--base-url", server.base_url, "-o", folder, "-c", CONCURRENCY)
+    return command(*words, *ELSEWHERE, "-q", *more)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "owner_kills"), [(60, 1), pytest.param(400, 5, marks=pytest.mark.long)]
+)
+def test_kills_of_workers_and_owner(tmp_path: Path, jobs: int, owner_kills: int) -> None:
+    """SIGKILLs of whoever takes part: 0 lost, 0 paid again, repeats at most the open sessions."""
+    stage = workers.Stage(home=tmp_path, jobs=jobs, owner_kills=owner_kills)
+    figures, wrong = workers.prove_local(stage)
+    print(figures)
+    repeated = int(str(figures["repeated"]))
+    tally.count(cases=int(str(figures["kills of workers"])), lost=0, repeated=repeated, corrupt=0)
+    assert not wrong
+
+
+@pytest.mark.long
+def test_kills_of_workers_and_scheduler_that_somebody_started(tmp_path: Path) -> None:
+    """On a cluster that is not the run's own, too, whose scheduler dies once."""
+    stage = workers.Stage(home=tmp_path, jobs=400, owner_kills=2)
+    figures, wrong = workers.prove_cluster(stage)
+    print(figures)
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "at", [1, 4, 7, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 5, 6, 8, 9, 10, 11))]
+)
+def test_a_worker_killed_as_it_writes_a_result(tmp_path: Path, server: Served, at: int) -> None:
+    """At any change of its disk: the run goes on with the others, and nothing is half there."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    folder, mark = tmp_path / "run", tmp_path / "struck"
+    environment: Mapping[str, Any] = struck(mark, fault="SIGKILL", at=at)
+    done = run_command(run_of(manifest, server, folder), cwd=tmp_path, **environment)
+    assert mark.exists()
+    assert "Traceback" not in done.stderr
+    Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=CONCURRENCY)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("ENOSPC", 74), ("EIO", 74), pytest.param("EROFS", 73, marks=pytest.mark.long)],
+)
+def test_a_worker_whose_disk_fails_ends_the_run(
+    tmp_path: Path, server: Served, fault: str, code: int
+) -> None:
+    """As a disk of the owner's would: told by its code, what is done is whole, the rest is resumed."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    folder, mark = tmp_path / "run", tmp_path / "struck"
+    environment: Mapping[str, Any] = struck(mark, fault=fault, at=8)
+    done = run_command(run_of(manifest, server, folder), cwd=tmp_path, expect=code, **environment)
+    assert mark.exists()
+    assert "Traceback" not in done.stderr
+    counted = Oracle(folder=folder, rows=ROWS).holds_amid()
+    assert counted["done"] < ROWS
+    resume_run(manifest, server, folder)
+    Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=2 * CONCURRENCY)
+
+
+def test_a_worker_that_dies_as_it_starts_is_told(tmp_path: Path, server: Served) -> None:
+    """Before there is any session: a sentence, nothing spent, nothing left, and the next run runs."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    words = [manifest, "--base-url", server.base_url, "-o", "run", *ELSEWHERE, "-q"]
+    with Owner(tmp_path, *words) as owner:
+        until(lambda: workers_of(owner.pid))
+        for pid in workers_of(owner.pid):
+            os.kill(pid, signal.SIGKILL)
+        code, left = owner.wait(), owner.left()
+    assert (code, left) == (69, [])
+    assert "the workers could not be started" in owner.said()
+    assert "Traceback" not in owner.said()
+    assert not server.count("start")
+    run_command(run_of(manifest, server, tmp_path / "run"), cwd=tmp_path)
+    Oracle(folder=tmp_path / "run", rows=ROWS).holds_after(server.bought(), repeats=0)
+
+
+def test_ctrl_c_of_a_terminal_ends_sessions_of_workers_well(tmp_path: Path) -> None:
+    """Sent to all processes of a run: open sessions end, twice cuts them, no process is left."""
+    figures, wrong = workers.interrupt(workers.Stage(home=tmp_path), [ELSEWHERE])
+    print(figures)
+    assert not wrong
+
+
+# -- mistakes that must be noticed ---------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("mistake", "prove", "jobs", "noticed"),
+    [
+        ("attempts-counted-after", workers.prove_local, 100, "attempts on the disk"),
+        ("opens-twice", workers.prove_local, 100, "attempts on the disk"),
+        ("lease-for-ever", workers.prove_frozen, 800, "stood still"),
+        ("opens-late", workers.prove_frozen, 800, ""),
+    ],
+)
+def test_a_mistake_about_workers_is_noticed(
+    tmp_path: Path, mistake: str, prove: workers.Prove, jobs: int, noticed: str
+) -> None:
+    """Attempts that nobody counts, and workers that go on without an owner, are caught.
+
+    The last one is no mistake: on a machine that is as busy, the lease keeps sessions from opening.
+    """
+    stage = workers.Stage(home=tmp_path, jobs=jobs, owner_kills=2).make(mistake)
+    figures, wrong = prove(stage)
+    print(figures, *wrong, sep="\n")
+    assert noticed in " ".join(wrong)
+    assert bool(noticed) is bool(wrong)
