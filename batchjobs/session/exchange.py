@@ -51,14 +51,16 @@ class Exchange:
         self._was_proven = False
         self._mailbox = mailbox_of(connection)
         self._unexpected: Exception | None = None
-        self._has_stopped = False
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
         try:
             await self._listen()
         finally:
-            self._has_stopped = True  # a pooled connection may outlive its session, and go on
+            if self._mailbox is not None:
+                # A pooled connection may outlive its session, and go on. None keeps it, either: what a
+                # connection and its session leave as a circle waits for the collector, the audio too.
+                self._mailbox.take = _drop
 
     async def _listen(self) -> None:
         machine = self.machine
@@ -119,7 +121,7 @@ class Exchange:
 
         An exception would end the reader: it is stored, and `listen` raises it.
         """
-        if self._has_stopped or self.machine.course.has_ended or self._unexpected is not None:
+        if self.machine.course.has_ended or self._unexpected is not None:
             return
         try:
             self._take(payload)
@@ -163,6 +165,10 @@ class Exchange:
         wait_until = self.machine.wait_until
         if wait_until < self._scope.deadline:  # noqa: PLR1730  # setting it anew has its price
             self._scope.deadline = wait_until
+
+
+def _drop(_payload: str | bytes) -> None:
+    """Do nothing with a message that comes after its session."""
 
 
 def _close_of(closed: ConnectionClosed) -> tuple[int, str]:
