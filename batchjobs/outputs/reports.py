@@ -30,7 +30,7 @@ from batchjobs.providers import Provider
 NOT_RUN: Final = "not_run"
 STATUSES: Final = (*(status.value for status in Status), NOT_RUN)
 """What can be asked for: a row without an answer has the last."""
-_BYTES_A_WRITE: Final = 1 << 20
+_BYTES_A_WRITE: Final = 1 << 18
 
 
 class _Report(msgspec.Struct, frozen=True):

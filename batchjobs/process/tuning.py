@@ -44,3 +44,14 @@ def tune_process() -> None:
         allocator(_TRIM_THRESHOLD, _KEPT_BYTES)
         allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
         allocator(_ARENA_MAX, 1)
+
+
+def trim_memory() -> None:
+    """Give freed memory back to the system, where something large is over: planning, before a run.
+
+    What planning has freed in small pieces is of no use to sessions: it made a run of 30,000 jobs 7 MB
+    larger than one of 1,000 (measured).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

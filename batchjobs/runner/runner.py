@@ -14,6 +14,7 @@ from batchjobs.files import run_folder, sockets
 from batchjobs.outputs import suspects
 from batchjobs.outputs.segments import sweep_segments
 from batchjobs.process.signals import SignalNote, list_stopping
+from batchjobs.process.tuning import trim_memory
 from batchjobs.runner.feeder import Feeder, Handout
 from batchjobs.runner.state import RunEnd, RunState
 from batchjobs.runner.worker import Worker
@@ -52,6 +53,7 @@ class Runner:
         run = self._state
         try:
             run.lost = run.checkpoint.recover(time.time())
+            trim_memory()
             run.manifest = run.checkpoint.read_settings().get("manifest") or run.manifest
             await trio.to_thread.run_sync(sweep, run.checkpoint)
         except BatchjobsError as error:
