@@ -19,7 +19,7 @@ from batchjobs.files.atomic import sync_folders
 
 _T = TypeVar("_T")
 _PAGE_ROWS: Final = 200
-_CACHE_KIB: Final = 8_192
+_CACHE_KIB: Final = 4_096
 _SMALL_CACHE_KIB: Final = 1_024
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 

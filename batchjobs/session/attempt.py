@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import trio
 
@@ -16,6 +16,7 @@ from batchjobs.session.pool import ConnectionPool, PooledConnection
 _logger = logging.getLogger(__name__)
 _CLOSE_SECONDS: Final = 2.0
 _Machine = TypeVar("_Machine", bound=Machine)
+Converse: TypeAlias = Callable[[Exchange, _Machine], Awaitable[None]]
 
 
 class Attempt(Generic[_Machine]):
@@ -25,7 +26,6 @@ class Attempt(Generic[_Machine]):
         endpoint: The way to the provider.
         request: What to connect to.
         make_machine: Makes the machine, given the time at which the connection is open.
-        converse: Sends what is to be sent, and listens until the machine has its outcome.
         on_proven: Called when the service first does useful work.
         pool: Connections opened beforehand, if the run opens any.
 
@@ -38,7 +38,6 @@ class Attempt(Generic[_Machine]):
         endpoint: Endpoint,
         request: Request,
         make_machine: Callable[[float], _Machine],
-        converse: Callable[[Exchange, _Machine], Awaitable[None]],
         on_proven: Callable[[], None],
         *,
         pool: ConnectionPool | None,
@@ -46,13 +45,16 @@ class Attempt(Generic[_Machine]):
         self._endpoint = endpoint
         self._request = request
         self._make_machine = make_machine
-        self._converse = converse
         self._on_proven = on_proven
         self._pool = pool
         self.machine: _Machine | None = None
 
-    async def run(self) -> _Machine:
+    async def run(self, converse: Converse[_Machine]) -> _Machine:
         """Converse; begin again as long as a pooled connection turns out to be dead.
+
+        Args:
+            converse: Sends what is to be sent, and listens until the machine has its outcome. It is not
+                kept: a session and its attempt would be a circle, which waits for the collector.
 
         Returns:
             The machine, with its outcome.
@@ -63,7 +65,7 @@ class Attempt(Generic[_Machine]):
         while True:
             pooled = None if self._pool is None else await self._pool.take(self._request)
             try:
-                exchange = await self._have_exchange(pooled)
+                exchange = await self._have_exchange(pooled, converse)
             finally:
                 if pooled is not None:
                     pooled.close()
@@ -72,7 +74,9 @@ class Attempt(Generic[_Machine]):
                 return self.machine
             self.machine = None
 
-    async def _have_exchange(self, pooled: PooledConnection | None) -> Exchange:
+    async def _have_exchange(
+        self, pooled: PooledConnection | None, converse: Converse[_Machine]
+    ) -> Exchange:
         """Converse over one connection, and close it; translate what fails.
 
         Once the machine has its outcome, nothing takes it back: no cancellation from outside, and
@@ -96,7 +100,7 @@ class Attempt(Generic[_Machine]):
                         shield,
                         was_pooled=pooled is not None,
                     )
-                    await self._converse(exchange, machine)
+                    await converse(exchange, machine)
                     if not exchange.is_closed:
                         with trio.move_on_after(_CLOSE_SECONDS):
                             await connection.aclose()

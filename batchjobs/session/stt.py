@@ -83,7 +83,6 @@ class SttSession:
             endpoint,
             self._request,
             make_machine,
-            self._converse,
             on_proven,
             pool=pool,
         )
@@ -139,12 +138,12 @@ class SttSession:
         """
         size = len(self._request[0])
         if size <= _USUAL_TARGET_BYTES:
-            return await self._attempt.run()
+            return await self._attempt.run(self._converse)
         self._endpoint.warn_once(
             f"its hot words make a request line of {size:,} bytes, and many servers take 8,000"
         )
         try:
-            return await self._attempt.run()
+            return await self._attempt.run(self._converse)
         except SessionError as error:
             if not self.was_connected and not error.hint:
                 error.hint = f"its hot words make a request line of {size:,} bytes: try fewer"

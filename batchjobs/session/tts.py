@@ -56,7 +56,7 @@ class TtsSession:
             quiet_seconds=quiet_seconds,
         )
         request = (endpoint.target(provider.tts_path, ways), endpoint.headers(ways))
-        self._attempt = Attempt(endpoint, request, make_machine, _converse, on_proven, pool=pool)
+        self._attempt = Attempt(endpoint, request, make_machine, on_proven, pool=pool)
 
     @property
     def was_connected(self) -> bool:
@@ -81,7 +81,7 @@ class TtsSession:
             SessionError: The attempt failed; the class says what to do about it.
         """
         with self._endpoint.redactor.redact_errors():
-            return (await self._attempt.run()).course.result()
+            return (await self._attempt.run(_converse)).course.result()
 
 
 async def _converse(exchange: Exchange, machine: TtsClient[ReceivedAudio]) -> None:
