@@ -39,7 +39,7 @@ from batchjobs.errors import (
 )
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster, Nanny
     from distributed.actor import Actor
 
 _logger = logging.getLogger(__name__)
@@ -147,6 +147,8 @@ class _Link:
         self._employed: dict[str, asyncio.Task[None]] = {}
         self._has_member = False
         self._address = settings.address
+        self._cluster: LocalCluster | None = None
+        self._idle: set[object] = set()
 
     # -- in trio's thread ---------------------------------------------------------------------------
 
@@ -255,6 +257,7 @@ class _Link:
                     f"the workers could not be started: {error}",
                     hint="run the same command again, or without --workers",
                 ) from error
+            self._cluster = cluster
             address = cluster.scheduler_address
         else:
             address = settings.address
@@ -302,6 +305,7 @@ class _Link:
                 raise _gone(self._address) from error
             if client.status != "running":  # it lets go of all actors then, also if it comes back
                 raise _gone(self._address)
+            await self._start_again()
             there = set(identity["workers"])
             for address in there - set(self._employed):
                 task = asyncio.create_task(self._employ(client, address))
@@ -312,6 +316,25 @@ class _Link:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FOLLOW_SECONDS):
                     await self._stop.wait()
+
+    async def _start_again(self) -> None:
+        """Start the workers anew that nobody starts any more.
+
+        A nanny starts another process in the place of one that died, but for one that dies just as
+        it starts: then it gives up (38 kills on a busy machine, and both were gone).
+        """
+        if self._cluster is None:
+            return
+        nannies = dict(self._cluster.workers)
+        idle = {name for name, nanny in nannies.items() if not _has_process(nanny)}
+        given_up = idle & self._idle  # at two looks, one after the other
+        self._idle = idle - given_up
+        for name in given_up:
+            del self._cluster.workers[name]
+            with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+                await asyncio.wait_for(nannies[name].close(), _CALL_SECONDS)
+        if given_up:
+            self._cluster.scale(self._settings.workers)  # type: ignore[no-untyped-call]
 
     def _give_up_waiting(self, seconds: float, there: int) -> None:
         """Refuse a cluster at its start, if none of its workers can be used.
@@ -408,6 +431,12 @@ def _gone(address: str) -> ServiceUnavailableError:
         f"the cluster's scheduler at {address} is gone",
         hint="start it again, and run the same command: it continues",
     )
+
+
+def _has_process(nanny: "Nanny") -> bool:
+    """Whether a worker runs, or is being started."""
+    process = nanny.process
+    return process is not None and process.status.name in {"init", "starting", "running"}
 
 
 async def _call(act: Callable[[], Awaitable[_Result]]) -> _Result:
