@@ -87,6 +87,7 @@ def test_a_plan_beside_an_earlier_run_knows_what_there_was_not(
         assert looking.lookups.find_shape("/x", 0) is None
         assert looking.lookups.find_source("/x") is None
         assert looking.groups.stream() is not None
+        assert looking.totals.sum_accounts() == []
         assert looking.totals.count_rows().rows == 1
 
 

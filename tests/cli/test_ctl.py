@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.api import control
-from batchjobs.runner.requests import Reply, Request, RunFacts, ServiceState, Set
+from batchjobs.runner.requests import AccountState, Reply, Request, RunFacts, ServiceState, Set
 from tests.commands import Command
 
 
@@ -61,7 +61,19 @@ def test_how_a_run_stands_is_printed_in_a_few_lines(
         services=[
             ServiceState(
                 provider="munsit", sessions_open=3, concurrency=8, most=8, waits_seconds=12.0
-            )
+            ),
+            ServiceState(
+                provider="two",
+                sessions_open=1,
+                concurrency=4,
+                most=9,
+                accounts=[
+                    AccountState(
+                        account="KEY_1", sessions_open=1, concurrency=4, spent=1.25, budget=20.0
+                    ),
+                    AccountState(account="KEY_2", sessions_open=0, concurrency=0, has_left=True),
+                ],
+            ),
         ],
     )
     asked: list[Request] = []
@@ -78,6 +90,9 @@ def test_how_a_run_stands_is_printed_in_a_few_lines(
     assert lines[1:] == [
         "in this run: 4,000 done, 1 suspect, 2 failed; 3 sessions open, 7 waiting for another try",
         "munsit: 3 of 8 sessions, none starts for 12 s",
+        "two: 1 of 4 sessions",
+        "  KEY_1: 1 of 4 sessions, spent 1.25 of 20",
+        "  KEY_2: 0 of 0 sessions, takes no more in this run",
         "concurrency 8, budget 50",
         "limit reached: --budget 50 leaves no room for 'درس'",
     ]

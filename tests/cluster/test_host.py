@@ -14,6 +14,7 @@ from batchjobs.errors import ServiceUnavailableError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Job, Status
 from batchjobs.limits import Budget
+from batchjobs.progress import AccountLeft
 from batchjobs.runner import Runner
 from tests.builders import (
     audio_message,
@@ -29,6 +30,7 @@ from tests.runner.runs import (
     QUICK,
     RATE,
     SPEECH,
+    Keyed,
     job,
     jobs,
     obeys,
@@ -287,3 +289,21 @@ async def test_a_cut_says_what_was_sent(tmp_path: Path) -> None:
         assert (report.fault, report.sent_characters) == (None, len("مرحبا بكم"))
         nursery.cancel_scope.cancel()
     assert not list(tmp_path.rglob("*.part"))  # noqa: ASYNC240  # nothing else runs
+
+
+async def test_each_account_goes_by_its_own_key(tmp_path: Path) -> None:
+    """Hosts are told whose each session is; one that is refused leaves, and its jobs go on."""
+
+    async def by_key(peer: Peer) -> None:
+        if "-A-" in peer.request.path:
+            await peer.get()
+            await peer.send({"type": "error", "errorCode": 40101, "errorMessage": "bad key"})
+            await peer.connection.aclose(1008)
+            return
+        await obeys(peer)
+
+    accounts = {name: Keyed() for name in "ABC"}
+    found = await run_rows(tmp_path, jobs(20), by_key, accounts=accounts, elsewhere=Loopback())
+    assert found.end.error is None
+    assert found.statuses == {"done": 20}
+    assert [left.account for left in found.of(AccountLeft)] == ["A"]

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from batchjobs.errors import (
     BatchjobsError,
     KeyRefusedError,
+    MisconfiguredError,
     MuteError,
     PermanentError,
     QuotaSpentError,
@@ -20,6 +21,7 @@ from batchjobs.errors import (
     TimedOutError,
     TransientError,
     UntrustedError,
+    WrongFormatError,
 )
 from batchjobs.limits import Breaker, RetryPolicy
 from batchjobs.runner.reactions import (
@@ -27,6 +29,7 @@ from batchjobs.runner.reactions import (
     Decision,
     Fail,
     Hold,
+    Leave,
     Miss,
     Retry,
     ServiceFacts,
@@ -46,6 +49,7 @@ POLICY = RetryPolicy(attempts=5)
 FRESH = ServiceFacts(name="quick", now=NOW, is_proven=False, was_reached=False, allowed=1)
 REACHED = replace(FRESH, was_reached=True)
 PROVEN = replace(REACHED, is_proven=True, allowed=8)
+ONE_OF_TWO = replace(PROVEN, account="A", has_others=True)
 DAY_SECONDS = 86_400.0
 
 FIRST = Tries(attempts=1)
@@ -122,6 +126,27 @@ TABLE = [
     Case("a key refused in the middle", StopError("x", code="40101"), Stop),
     Case("a spent balance", QuotaSpentError("x", code="402"), Stop),
     Case("an untrusted certificate", UntrustedError("x", code="tls"), Stop, outside(), FRESH),
+    # With other accounts to go on with, what says nothing of them ends one.
+    Case("one of two keys, refused", StopError("x", code="40101"), Leave, ticket(), ONE_OF_TWO),
+    Case("one of two balances, spent", QuotaSpentError("x"), Leave, ticket(), ONE_OF_TWO),
+    Case("one of two, not trusted", UntrustedError("x"), Leave, outside(), ONE_OF_TWO),
+    Case("one of two, a wrong word", MisconfiguredError("x"), Stop, ticket(), ONE_OF_TWO),
+    Case("one of two, a wrong format", WrongFormatError("x"), Stop, ticket(), ONE_OF_TWO),
+    Case("one of two, away", NO_WAY, Hold, outside(), ONE_OF_TWO),
+    Case(
+        "one of two, away for too long",
+        NO_WAY,
+        Leave,
+        outside(),
+        replace(ONE_OF_TWO, outage_seconds=1_800.5, outage_limit_seconds=1_800.0),
+    ),
+    Case(
+        "one of two, never there",
+        NO_WAY,
+        Leave,
+        outside(LAST),
+        replace(FRESH, account="A", has_others=True),
+    ),
     # The handshake: before anything has worked it is the address, after that an outage.
     Case("no connection at first", NO_WAY, Retry, outside(), FRESH),
     Case("no connection, five times", NO_WAY, Stop, outside(LAST), FRESH),
@@ -412,3 +437,35 @@ def test_when_a_job_has_no_attempt_left(
     """Not while it is open whose fault a failure was; what is told is the last that is known."""
     found = find_failure(tries, POLICY, is_affordable=is_affordable, is_kept=is_kept)
     assert found == expected
+
+
+# -- several accounts ----------------------------------------------------------------------------
+
+
+def test_an_account_that_ends_costs_its_job_no_attempt() -> None:
+    """The session is not counted, and that the job has begun is still known."""
+    decision = decide(ticket(), ONE_OF_TWO, StopError("x", code="40101"))
+    assert decision == Leave(tries=Tries(attempts=0, codes=("40101",)), reason="x")
+    assert decision.tries.has_begun
+
+
+def test_a_job_does_not_wait_for_an_account_that_asks_for_a_pause() -> None:
+    """The account is let alone for so long; the job may go to another."""
+    error = ThrottledError("x", retry_after_seconds=600.0)
+    alone, shared = decide(ticket(), PROVEN, error), decide(ticket(), ONE_OF_TWO, error)
+    assert isinstance(alone, Throttle)
+    assert isinstance(shared, Throttle)
+    assert alone.pause_seconds == shared.pause_seconds == alone.wait_seconds == 600.0
+    assert shared.wait_seconds < 60.0
+
+
+def test_an_account_s_outage_is_excused_as_soon_as_another_goes_on() -> None:
+    """With the same one it stays open whose fault it was, until it is back."""
+    breakers = {"A": Breaker(), "B": Breaker()}
+    for _ in range(5):
+        breakers["A"].add_failure(NOW)
+    tries = Tries(attempts=3, misses=(Miss(NOW, "A"), Miss(NOW, "B")), codes=("a", "b"))
+    settled, charged = settle_outages(tries, breakers.__getitem__, "B")
+    assert (settled.attempts, settled.misses, charged) == (2, (), 1)
+    settled, charged = settle_outages(tries, breakers.__getitem__, "A")
+    assert (settled.attempts, settled.misses, charged) == (3, (Miss(NOW, "A"),), 1)
