@@ -237,10 +237,12 @@ def _plan_rows(
     refuse_replacing(request, checkpoint, plan)
     # What changed while it was read is not what the fingerprint of before stands for; nor is a
     # manifest that has grown, where the rows above were not.
-    is_told = plan.tells_all and _fingerprint(request) == before
+    is_known = bool(before) and before == known.get("fingerprint")
+    was_read = not is_known or growth is not None
+    is_told = plan.tells_all and (not was_read or _fingerprint(request) == before)
     is_told = is_told and (growth is None or bool(known.get("fingerprint")))
     told = (*notes.tell(request.name), *plan.notes)
-    if before and before == known.get("fingerprint"):  # it was not read, being as it was
+    if is_known:  # it was not read, being as it was
         told = tuple(known.get("notes", "").splitlines())
     plan = dataclasses.replace(plan, notes=told, advice=advise_on_limits(request, plan))
     return plan, before if is_told else ""
