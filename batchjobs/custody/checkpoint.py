@@ -121,6 +121,7 @@ class BucketCheckpoint(Checkpoint):
         super().__init__(database, shelf)
         self.journal = journal
         shelf.guard = self._guard
+        shelf.glance = journal.check_lately
         self.orders = _JournalledOrders(database, journal)
         self.staging = _CopiedStaging(database, functools.partial(self.put_copy))
         self._is_new = False
@@ -155,6 +156,8 @@ class BucketCheckpoint(Checkpoint):
         claim = Claim(owner=journal.owner, at=time.time())
         history = self._append_claim(claim, history)
         self._is_claimed = True
+        if not (is_ours or self._is_new):
+            journal.keep([journal.number])
         journal.say_owner(journal.owner)
         self._catch_up(claim, history, int(known.get(_NUMBER, 0)) if is_ours else 0)
 
@@ -197,6 +200,8 @@ class BucketCheckpoint(Checkpoint):
         own = (journal.number, claim)
         held: tuple[int, Entry] | None = None
         for each in (*journal.read(numbers), own):
+            if isinstance(each[1], Claim) and not each[1].owner.is_of(journal.owner):
+                journal.keep([each[0]])
             if held is not None:
                 self._replay(*held, is_in_doubt=isinstance(each[1], Claim))
             held = each

@@ -19,6 +19,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
         since: Unix time at which it began.
         renewed_at: Unix time at which it said last that it goes on.
         ended_at: Unix time at which it ended; 0 if it did not say.
+        claims: Numbers of the entries by which the run was taken over. They are never removed: whoever
+            had it before, and was only paused, finds one in the place of its next entry.
     """
 
     token: str
@@ -28,6 +30,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     renewed_at: float
     ended_at: float = 0.0
+    claims: tuple[int, ...] = ()
 
     def is_of(self, other: "Owner") -> bool:
         """Whether it is the same run folder."""

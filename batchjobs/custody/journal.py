@@ -1,11 +1,14 @@
 """The journal of a run in its bucket: entries with numbers, of which each is written by one only."""
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from batchjobs.custody.entries import Claim, Entry, Owner, decode_entry, encode_entry
 from batchjobs.errors import DiskError, RunLockedError
@@ -19,6 +22,7 @@ _SNAPSHOTS: Final = f"{_PLACE}/snapshot"
 _OWNER: Final = f"{_PLACE}/owner.json"
 _DIGITS: Final = 10
 _DELETED_AT_ONCE: Final = 1_000
+_LATELY_SECONDS: Final = 1.0
 
 
 class History(NamedTuple):
@@ -61,8 +65,9 @@ class Journal:
         """Of the last entry."""
         self.bytes_written = 0
         self._e_tag = ""
-        self._first = 1
-        """No entry before this one is there any more."""
+        self._seen_at = float("-inf")
+        self._there: deque[int] = deque()
+        """Numbers of the entries that are there, and may go."""
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -119,8 +124,18 @@ class Journal:
     def go_on_after(self, history: History) -> None:
         """Write after what is there."""
         self.number = history.last
-        self._first = min((*history.entries[:1], *history.snapshots[:1]), default=1)
+        self._there = deque(history.entries)
         self._e_tag = history.e_tag
+        self.keep(() if history.owner is None else history.owner.claims)
+
+    def keep(self, claims: Iterable[int]) -> None:
+        """Never remove the entries by which the run was taken over, from now on.
+
+        Args:
+            claims: Their numbers.
+        """
+        known = tuple(sorted({*self.owner.claims, *claims}))
+        self.owner = structs.replace(self.owner, claims=known)
 
     def append(self, entry: Entry) -> int:
         """Write the next entry.
@@ -143,6 +158,8 @@ class Journal:
             if found is None or found.sha256 != sha256:
                 raise self._lost() from error
         self.number = number
+        self._there.append(number)
+        self._seen_at = _tell_time()
         self.bytes_written += len(content)
         return number
 
@@ -154,6 +171,16 @@ class Journal:
         """
         if self.bucket.look(_entry_name(self.number + 1)) is not None:
             raise self._lost()
+        self._seen_at = _tell_time()
+
+    def check_lately(self) -> None:
+        """See the same, unless it was seen a moment ago: a process may have been paused since.
+
+        Raises:
+            RunLockedError: As `check_ours`.
+        """
+        if _tell_time() - self._seen_at > _LATELY_SECONDS:
+            self.check_ours()
 
     def say_owner(self, owner: Owner) -> None:
         """Say whose the run is, where everybody looks first.
@@ -188,11 +215,14 @@ class Journal:
         self.check_ours()
         self.bucket.write(_snapshot_name(number), source)
         # Whoever has the run by now has this copy or a later one: these are of no use to anybody.
-        older = [_entry_name(each) for each in range(self._first, number + 1)]
-        older += [_snapshot_name(each) for each in self._list_numbers(_SNAPSHOTS) if each < number]
+        kept, older = frozenset(self.owner.claims), []
+        while self._there and self._there[0] <= number:
+            if (each := self._there.popleft()) not in kept:
+                older.append(_entry_name(each))
+        snapshots = self._list_numbers(_SNAPSHOTS)
+        older += [_snapshot_name(each) for each in snapshots if each < number]
         for start in range(0, len(older), _DELETED_AT_ONCE):
             self.bucket.delete(older[start : start + _DELETED_AT_ONCE])
-        self._first = number + 1
 
     def withdraw(self) -> None:
         """Remove all that is there of a run that never began."""
@@ -246,6 +276,11 @@ def _read_owner(content: bytes, bucket: Bucket) -> Owner:
             f"{bucket.address}/{_OWNER} cannot be read: {error}",
             hint="it is of another version, or another program's: choose another --output",
         ) from error
+
+
+def _tell_time() -> float:
+    """Tell the time by a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _entry_name(number: int) -> str:

@@ -56,6 +56,8 @@ class BucketShelf(Shelf):
         self._open_bucket = open_bucket
         self.guard: Callable[[], None] = lambda: None
         """Raises if the run is another's by now: asked before anything there is replaced or removed."""
+        self.glance: Callable[[], None] = lambda: None
+        """The same, asked before anything is put where nothing is: where a moment ago will do."""
         self._root = folder.resolve()
         self._listing: _Listing | None = None
         self._has_changed = False
@@ -229,6 +231,7 @@ class BucketShelf(Shelf):
             return
         content = part.read_bytes()
         for _ in range(_MOST_CONFLICTS):
+            self.glance()
             try:
                 self.bucket.create(upload.path, content, sha256=upload.sha256)
             except ConflictError:

@@ -1,20 +1,29 @@
 """Runs in a bucket whose owner is killed at a request of its, and taken over from another folder."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.canary import KEY
-from tests.clocks import PATIENCE_SECONDS
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.s3 import Bucket
 from tests.s3_faults import Act, Fault, FaultProxy, fault_proxy
 from tests.whole_runs import ARABIC, batchjobs, environment, ledger_of, results, write_manifest
 
-__all__ = ["CONCURRENCY", "Scene", "check_bought_once", "kill_and_take_over"]
+__all__ = [
+    "CONCURRENCY",
+    "Scene",
+    "check_bought_once",
+    "kill_and_take_over",
+    "meet_another_owner",
+    "pause_and_take_over",
+]
 
 CONCURRENCY: Final = 2
 
@@ -113,16 +122,73 @@ def check_whole(scene: Scene, where: Path) -> None:
     names = {name.removeprefix(f"{place}/") for name in scene.bucket.keys(place)}
     assert {f"audio/r{number}.wav" for number in range(scene.rows)} <= names
     assert not [name for name in names if name.startswith(("segments/", "suspect/"))]
-    assert not list(run.rglob("*.part"))
+    assert not [path for path in run.rglob("*") if path.name.endswith((".part", ".wav"))]
 
 
-def check_bought_once(scene: Scene, *, kills: int, told: Sequence[str] = ()) -> int:
+def pause_and_take_over(scene: Scene, at: int) -> None:
+    """Pause the owner at one of its requests, finish the run from another folder, and let it go on.
+
+    Args:
+        scene: What is run.
+        at: At which request of the owner's, from 1.
+    """
+    scene.write()
+    stopped = threading.Event()
+
+    def pause() -> None:
+        os.kill(proxy.victim, signal.SIGSTOP)
+        stopped.set()
+
+    fault = Fault(act=Act.CALL, at=at, hook=pause)
+    with fault_proxy(scene.bucket.endpoint, fault) as proxy:
+        process = scene.start(proxy, scene.folder / "first")
+        assert stopped.wait(PATIENCE_SECONDS)
+        # The request at which it stopped is answered by then: it is no later one.
+        until(lambda: bool(proxy.requests[at - 1].status))
+        second = scene.folder / "second"
+        scene.finish(second, "--take-over")
+        before = scene.bucket.objects()
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(PATIENCE_SECONDS) == 75
+        assert scene.bucket.objects() == before
+    check_whole(scene, second)
+    check_bought_once(scene, kills=1)
+
+
+def meet_another_owner(scene: Scene, at: int) -> str:
+    """Begin a second run in the same place while the first is at one of its requests.
+
+    Args:
+        scene: What is run.
+        at: At which request of the first owner's, from 1.
+
+    Returns:
+        What the second was told.
+    """
+    scene.write()
+    said: list[str] = []
+    second = scene.folder / "second"
+    second.mkdir()
+
+    def begin() -> None:
+        done = batchjobs(*scene.command(), cwd=second, expect=75, BATCHJOBS_LOCAL_KEY=KEY)
+        said.append(done.stderr)
+
+    fault = Fault(act=Act.CALL, at=at, hook=begin)
+    with fault_proxy(scene.bucket.endpoint, fault) as proxy:
+        process = scene.start(proxy, scene.folder / "first")
+        assert process.wait(PATIENCE_SECONDS) == 0
+    check_whole(scene, scene.folder / "first")
+    assert check_bought_once(scene, kills=0) == 0
+    return said[0]
+
+
+def check_bought_once(scene: Scene, *, kills: int) -> int:
     """See that at most the sessions that were open were bought again; gives how many were.
 
     Args:
         scene: What was run.
         kills: How often the owner was killed.
-        told: Ids of rows that were told to be done before.
     """
     ended = Counter(
         str(line["text_sha256"])

@@ -161,6 +161,29 @@ def test_an_owner_that_was_taken_over_writes_nothing_more(
     second.close()
 
 
+def test_an_owner_finds_that_it_was_taken_over_however_long_it_slept(
+    place: Address, bucket: Seen, tmp_path: Path
+) -> None:
+    """The entry that says so stays, though all about it is in a later copy of the checkpoint."""
+    first = open_here(tmp_path / "a", place)
+    adopt(first, make_row(1), make_row(2))
+    with open_here(tmp_path / "b", place, take_over=True) as second:
+        buy(second, 1)
+    with open_here(tmp_path / "c", place, take_over=True) as third:
+        third.put_copy()
+    with open_here(tmp_path / "c", place) as third:
+        buy(third, 2)
+        third.put_copy()
+    before = bucket.objects()
+    with pytest.raises(RunLockedError):
+        first.settle(starts=[make_start(2)], outcomes=())
+    with pytest.raises(RunLockedError):
+        first.journal.check_ours()
+    first.close()
+    assert bucket.objects() == before
+    assert len([name for name in before if "/journal/" in name]) == 2
+
+
 def test_of_two_who_take_over_at_once_one_has_it(
     place: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

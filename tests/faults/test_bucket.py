@@ -1,0 +1,62 @@
+"""A run in a bucket: its owner killed, paused and met by another, at requests of its; nothing is lost.
+
+A part of ``python -m tests.proofs.bucket``, which takes every request in turn.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.custody.runs import (
+    Scene,
+    check_bought_once,
+    kill_and_take_over,
+    meet_another_owner,
+    pause_and_take_over,
+)
+from tests.s3 import Bucket
+from tests.s3_faults import Act
+from tests.whole_runs import run_server
+
+pytestmark = pytest.mark.unmeasured
+
+
+@pytest.fixture
+def scene(bucket: Bucket, tmp_path: Path) -> Iterator[Scene]:
+    """Give a manifest, a place in a bucket, and a server that counts."""
+    folder = tmp_path / f"scene-{bucket.name}"
+    folder.mkdir()
+    ledger = folder / "ledger.jsonl"
+    ledger.touch()
+    with run_server(folder, "--engine", "tone", "--ledger", ledger) as base_url:
+        yield Scene(folder=folder, bucket=bucket, base_url=base_url, ledger=ledger, rows=4)
+
+
+@pytest.mark.parametrize(
+    ("act", "at", "stays"),
+    [
+        (Act.KILL_AFTER, 8, True),  # it has claimed the place, and not said so yet
+        (Act.KILL_AFTER, 22, False),
+        (Act.KILL_BEFORE, 29, False),
+        (Act.KILL_AFTER, 29, True),
+    ],
+)
+def test_an_owner_killed_at_a_request_loses_nothing(
+    scene: Scene, act: Act, at: int, *, stays: bool
+) -> None:
+    """Whoever goes on with the run, here or elsewhere, buys what was open again, and nothing else."""
+    assert kill_and_take_over(scene, at, act, stays=stays)
+    check_bought_once(scene, kills=1)
+
+
+def test_an_owner_that_was_only_paused_writes_nothing_more(scene: Scene) -> None:
+    """It comes back once another has finished the run, and ends with 75."""
+    pause_and_take_over(scene, 27)
+
+
+def test_a_second_owner_is_refused_while_the_first_goes_on(scene: Scene) -> None:
+    """It is told whose the run is and what to do; the first notices nothing."""
+    said = meet_another_owner(scene, 20)
+    assert f"{scene.folder}/first/outputs/" in said
+    assert "--take-over" in said
