@@ -10,7 +10,7 @@ from batchjobs.api.request import request_of
 from batchjobs.api.scoring import ClipScorer
 from batchjobs.api.survey import refuse_purchases, survey_run
 from batchjobs.api.takes import MOST_TAKES, finish_exchanges
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, refuse_bucket
 from batchjobs.errors import UsageError
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
@@ -94,6 +94,7 @@ def carry_out_check(
     unknown = sorted(set(distinguish) - set(Step))
     if unknown:
         raise UsageError(f"there is no step '{unknown[0]}'", hint=f"there are {', '.join(Step)}")
+    refuse_bucket(Path(folder), "a check")
     Checkpoint.read(Path(folder)).close()  # to open it for writing would make one
     # What is looked at from here on is of this version, and whole.
     with open_if_free(Path(folder)) as checkpoint:

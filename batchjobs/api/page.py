@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchjobs import config
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, hold_results
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import write_whole
 from batchjobs.report.answers import Site
@@ -59,7 +59,7 @@ def write_report(
     providers = config.load(config_file).providers
     folder = Path(folder)
     path = folder / run_folder.PAGE
-    with Checkpoint.read(folder) as checkpoint:
+    with hold_results(folder), Checkpoint.read(folder) as checkpoint:
         page = make_page(
             checkpoint,
             providers,
@@ -68,6 +68,7 @@ def write_report(
             progress=progress,
         )
         write_whole(path, (piece.encode() for piece in page.pieces))
+        checkpoint.shelf.show([run_folder.PAGE])  # there the clips are beside it
     return PageReport(path=path, bytes=path.stat().st_size, rows=page.rows, shown=page.shown)
 
 

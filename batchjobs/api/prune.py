@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, refuse_bucket
 from batchjobs.files import run_folder
 from batchjobs.outputs.pruning import FoundFile, Leftover, Pruner
 from batchjobs.runner import sweep
@@ -78,6 +78,7 @@ def prune(
         if progress is not None:
             progress("looking", count, 0)
 
+    refuse_bucket(folder, "'prune'")
     Checkpoint.read(folder).close()  # to open it for writing would make one
     takes = folder / run_folder.TAKES
     open_checkpoint = Checkpoint.read if remove is False else Checkpoint.open

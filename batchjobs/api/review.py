@@ -15,6 +15,7 @@ from batchjobs.checkpoint import (
     Review,
     Row,
     SegmentChanges,
+    refuse_bucket,
 )
 from batchjobs.files.atomic import part_path, publish
 from batchjobs.jobs import Status
@@ -73,6 +74,7 @@ def review(
     providers = config.load(config_file).providers
     folder, path = Path(folder), Path(decisions)
     lines = read_decisions(path)
+    refuse_bucket(folder, "a review")
     Checkpoint.read(folder).close()  # to open it for writing would make one
     with Checkpoint.open(folder) as checkpoint:
         desk = _Desk(checkpoint, path)

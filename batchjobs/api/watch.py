@@ -157,4 +157,10 @@ def request_of_watch(folder: Path, options: Options, settings: WatchSettings) ->
     options = dataclasses.replace(
         options, skip_bad_rows=True, input_root=root, limit=None, pilot=0.0, select="all"
     )
-    return request_of(manifest, options)
+    request = request_of(manifest, options)
+    if request.address is not None:
+        raise UsageError(
+            "a watch keeps its results on this machine",
+            hint="give a folder as --output; or 'scan' and 'run' what is there into a bucket",
+        )
+    return request

@@ -13,6 +13,7 @@ from batchjobs.audiobook.measuring import Measuring
 from batchjobs.audiobook.meter import join_readings
 from batchjobs.audiobook.rehearsal import Aim, Rehearsal, fit, take_excerpts
 from batchjobs.audiobook.titles import MOST_TITLE_BYTES, cut_title, is_too_long
+from batchjobs.checkpoint import hold_results
 from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 from batchjobs.options import check_settings
@@ -87,6 +88,16 @@ def bind(
     folder, output = Path(folder), None if output is None else Path(output)
     _check_form(settings.form, output)
     check_settings(settings)
+    with hold_results(folder):
+        return _bind(folder, settings, output, progress)
+
+
+def _bind(
+    folder: Path,
+    settings: BindSettings,
+    output: Path | None,
+    progress: Callable[[str, float], None] | None,
+) -> BoundBook:
     album = _read_complete(folder, settings)
     picture = _find_picture(album, settings)
     kind = KINDS[settings.form]

@@ -12,6 +12,7 @@ from batchjobs.checkpoint.checks import (
     describe_check,
 )
 from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
+from batchjobs.checkpoint.holding import hold_results, refuse_bucket
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.orders import ORDERS, Choice, Requeued
@@ -72,4 +73,6 @@ __all__ = [
     "StagedTotal",
     "WordRun",
     "describe_check",
+    "hold_results",
+    "refuse_bucket",
 ]

@@ -29,7 +29,7 @@ from batchjobs.checkpoint.rows import Rows
 from batchjobs.checkpoint.segments import Segments
 from batchjobs.checkpoint.staging import Staging
 from batchjobs.checkpoint.totals import Totals
-from batchjobs.errors import UsageError
+from batchjobs.errors import OutputError
 from batchjobs.files.shelf import Shelf
 from batchjobs.storage.shelf import find_shelf, read_mark
 
@@ -81,15 +81,14 @@ class Checkpoint:
         """Open a run folder to run in it, making it if need be; holds it until `close`.
 
         Raises:
-            UsageError: Its results are in a bucket.
             RunLockedError: Another run holds it.
-            OutputError: It cannot be made.
+            OutputError: It cannot be made, or its results are in a bucket.
             DiskError: The disk failed, or the checkpoint is damaged.
         """
         if mark := read_mark(folder):
-            raise UsageError(
-                f"the results of {folder} are in {mark.address}: this cannot change them there",
-                hint="what it needs is not made for a run in a bucket",
+            raise OutputError(
+                f"the results of {folder} are in {mark.address}, and cannot be changed from here",
+                hint="only 'run' and 'accept' can do that",
             )
         return cls(Database.open_to_write(folder))
 

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ import msgspec
 import orjson
 
 from batchjobs.audio.formats import FORMATS
+from batchjobs.checkpoint import hold_results
 from batchjobs.dataset import card
 from batchjobs.dataset.clips import ClipMaker, check_loudness_extra
 from batchjobs.dataset.layout import Layout, Plan, WrittenFile
@@ -108,7 +110,10 @@ def export(
     staging.open()
     try:
         exporter = _Exporter(layout, settings, splits, staging, progress)
-        return exporter.run(paths)
+        with ExitStack() as held:
+            for path in paths:
+                held.enter_context(hold_results(path))
+            return exporter.run(paths)
     finally:
         staging.close()
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from batchjobs.errors import (
     BatchjobsError,
+    ConfigurationError,
     DiskError,
     OutputError,
 )
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import fill_part
-from batchjobs.storage.store import open_store, shorten
+from batchjobs.storage.store import has_no_credentials, open_store, shorten
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -244,16 +245,25 @@ class Bucket:
                 raise self._no_bucket() from error
             raise
         except exceptions.BaseError as error:
-            if "NoSuchBucket" in str(error):
-                raise self._no_bucket() from error
-            raise DiskError(
-                f"{place} cannot be used: {shorten(error)}",
-                hint="once the store can be reached, run the same command again",
-            ) from error
+            raise self._explain(error, place) from error
         except ValueError as error:
             raise OutputError(
                 f"{place} cannot be: {error}", hint="choose another --output"
             ) from error
+
+    def _explain(self, error: Exception, place: str) -> BatchjobsError:
+        if "NoSuchBucket" in str(error):
+            return self._no_bucket()
+        if has_no_credentials(error):
+            return ConfigurationError(
+                f"there are no credentials to write to {self.address} with",
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile: "
+                'eval "$(aws configure export-credentials --format env)"',
+            )
+        return DiskError(
+            f"{place} cannot be used: {shorten(error)}",
+            hint="once the store can be reached, run the same command again",
+        )
 
     def _no_bucket(self) -> OutputError:
         return OutputError(

@@ -28,7 +28,7 @@ from batchjobs.errors import (
 )
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path
-from batchjobs.storage.store import open_store
+from batchjobs.storage.store import has_no_credentials, open_store
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,8 +49,6 @@ _LAST_WORDS_SECONDS: Final = 0.05
 _MARK_BYTES: Final = 8
 _STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
-_METADATA: Final = "/latest/api/token"
-"""Where a machine of Amazon's is asked for its credentials, if the environment has none."""
 
 
 class FileFacts(NamedTuple):
@@ -321,8 +319,7 @@ def translate_errors(address: Address) -> Iterator[None]:
 
 
 def _translate(error: Exception, address: Address) -> BatchjobsError:
-    said = str(error)
-    if _METADATA in said:
+    if has_no_credentials(error):
         return ConfigurationError(
             f"there are no credentials to read {address} with",
             hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile: "

@@ -5,7 +5,7 @@ import functools
 import threading
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from batchjobs.files.paths import path_inside
 from batchjobs.files.shelf import Shelf
 from batchjobs.storage.bucket import Bucket, ConflictError, hash_file, is_large
 
-_PUTS_AT_ONCE: Final = 16
+_AT_ONCE: Final = 16
 _MOST_CONFLICTS: Final = 8
 
 
@@ -122,9 +122,12 @@ class BucketShelf(Shelf):
         """Have files in the run folder throughout a block; they go again after the last that has them."""
         wanted = [path for path in dict.fromkeys(paths) if path]
         with self._turn:
-            for path in wanted:
-                self._bring(path)
-                self._held[path] += 1
+            if len(wanted) > 1:
+                with ThreadPoolExecutor(_AT_ONCE) as pool:
+                    deque(pool.map(self._bring, wanted), maxlen=0)
+            else:
+                deque(map(self._bring, wanted), maxlen=0)
+            self._held.update(wanted)
         try:
             yield
         finally:
@@ -193,7 +196,7 @@ class BucketShelf(Shelf):
         if len(waiting) == 1:
             self._put(waiting[0])
             return
-        with ThreadPoolExecutor(_PUTS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(self._put, waiting):
                 pass
 

@@ -21,6 +21,8 @@ _STALL_SECONDS: Final = 30.0
 _LONGEST_SECONDS: Final = 3_600.0
 """Of a request with its body: the library's 30 s would cut every large object."""
 _MOST_MESSAGE: Final = 300
+_METADATA: Final = "/latest/api/token"
+"""Where a machine of Amazon's is asked for its credentials, if the environment has none."""
 
 
 def open_store(address: Address, *, seconds: float, insecure: bool = False) -> "ObjectStore":
@@ -95,6 +97,11 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def has_no_credentials(error: Exception) -> bool:
+    """Whether an error of obstore is that it found no credentials."""
+    return _METADATA in str(error)
 
 
 def shorten(error: Exception) -> str:

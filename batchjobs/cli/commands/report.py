@@ -100,10 +100,11 @@ def _serve(
     import trio
 
     from batchjobs.api.page import make_site
+    from batchjobs.checkpoint import hold_results
     from batchjobs.cli.next_step import quote_command
     from batchjobs.report.server import listen, serve
 
-    with bar:
+    with bar, hold_results(folder):
         site, opened = make_site(
             folder,
             most_rows=most_rows,
@@ -131,7 +132,8 @@ def _serve(
                     nursery.cancel_scope.cancel()
                     return
 
-    trio.run(foreground)
+    with hold_results(folder):
+        trio.run(foreground)
     if len(site.store):
         say(f"{plural(len(site.store), 'decision')} to be carried out:")
         say(f"  {quote_command('review', folder, folder / site.store.path.name)}")

@@ -26,7 +26,7 @@ _NOT_HERE: Final = frozenset(
     """
     voice_id model_id stability similarity_boost speed output_format audio_format input_root
     retry_failed replace skip_bad_rows limit pilot select sentence_pause_seconds
-    paragraph_pause_seconds max_characters
+    paragraph_pause_seconds max_characters work_folder take_over
     """.split()
 )
 """Settings of a run that are for speech, or for a manifest that does not grow."""

@@ -1,0 +1,217 @@
+"""Whole runs into a bucket: results there and not here, the commands that use them, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batchjobs.files.run_folder import BUCKET
+from batchjobs.storage import bucket as storage
+from tests.commands import Command
+from tests.s3 import Bucket
+from tests.s3_faults import Act, Fault, fault_proxy
+from tests.whole_runs import ARABIC, results, summary, write_manifest
+
+TONE = ("--engine", "tone")
+RUN = Path("outputs") / "ليلة"
+
+
+@pytest.fixture
+def manifest(folder: Path) -> Path:
+    """A manifest of four rows, of which two ask the same."""
+    rows = [{"id": f"r{number}", "text": text} for number, text in enumerate(ARABIC[:3])]
+    return write_manifest(folder / "talks.csv", [*rows, {"id": "same", "text": ARABIC[0]}])
+
+
+@pytest.fixture
+def place(bucket: Bucket) -> str:
+    """A place in the bucket."""
+    return bucket.url("runs/ليلة")
+
+
+def local_files(run: Path) -> set[str]:
+    """Name the results that stand in a run folder."""
+    return {
+        path.name for path in run.rglob("*") if path.suffix in {".wav", ".flac", ".txt", ".part"}
+    }
+
+
+def test_results_are_there_and_not_here(
+    command: Command, manifest: Path, bucket: Bucket, place: str
+) -> None:
+    """Each under its name, with the reports; nothing is done twice, and a copy is no purchase."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    names = set(bucket.keys("runs/ليلة/"))
+    for name in ("r0", "r1", "r2", "same"):
+        assert f"runs/ليلة/audio/{name}.wav" in names
+    assert bucket.read("runs/ليلة/audio/r0.wav") == bucket.read("runs/ليلة/audio/same.wav")
+    assert local_files(RUN) == set()
+    for name in ("results.jsonl", "failed.jsonl", "summary.json"):
+        assert bucket.read(f"runs/ليلة/{name}") == (RUN / name).read_bytes()
+    assert summary(RUN)["attempts"] == 3
+    again = command("run", manifest, "-o", place, *TONE)
+    assert (again.code, summary(RUN)["attempts"]) == (0, 3)
+    assert "nothing to do" in again.out
+    assert command("verify", RUN).code == 0
+
+
+def test_a_result_that_was_deleted_there_is_made_again(
+    command: Command, manifest: Path, bucket: Bucket, place: str
+) -> None:
+    """As in a folder: one list tells what is there; and what was changed there, `verify` finds."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    before = bucket.read("runs/ليلة/audio/r1.wav")
+    bucket.delete("runs/ليلة/audio/r1.wav")
+    bucket.put("runs/ليلة/audio/r2.wav", bytes(len(bucket.read("runs/ليلة/audio/r2.wav"))))
+    found = command("verify", RUN)
+    assert found.code == 1
+    assert "r1.wav: is missing" in found.out + found.err
+    assert "r2.wav: its content has changed" in found.out + found.err
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    assert bucket.read("runs/ليلة/audio/r1.wav") == before
+    assert summary(RUN)["attempts"] == 5
+    assert command("verify", RUN).code == 0
+
+
+def test_results_in_doubt_are_kept_there_and_accepted(
+    command: Command, manifest: Path, bucket: Bucket, place: str, folder: Path
+) -> None:
+    """Accepted, they stand under their names, and whoever takes over knows it."""
+    faulty = ("--fault", "truncate", "--attempts", "1")
+    assert command("run", manifest, "-o", place, *TONE, *faulty).code == 1
+    kept = set(bucket.keys("runs/ليلة/suspect/"))
+    assert kept
+    count = summary(RUN)["suspect"]
+    content = bucket.read("runs/ليلة/suspect/r0.wav")
+    assert command("accept", RUN, "--all").code == 0
+    assert bucket.keys("runs/ليلة/suspect/") == []
+    assert bucket.read("runs/ليلة/audio/r0.wav") == content
+    (folder / "other").mkdir()
+    other = ("-o", place, "--work-folder", "other/run", "--take-over")
+    taken = command("run", manifest, *other, *TONE)
+    assert taken.code == 0
+    assert "nothing to do" in taken.out
+    assert summary(folder / "other" / "run")["done"] == count == 4
+
+
+def test_results_are_brought_for_those_who_read_them(
+    command: Command, manifest: Path, bucket: Bucket, place: str, folder: Path
+) -> None:
+    """A page, a dataset, an audiobook: made of what is there, which goes again."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    assert command("report", RUN).code == 0
+    assert b"audio/r0.wav" in bucket.read("runs/ليلة/report.html")
+    assert command("export", RUN, "--to", "ljspeech", "-o", "set").code == 0
+    assert len(list((folder / "set").rglob("*.wav"))) == 4
+    assert command("bind", RUN, "-o", "book.m4b").code == 0
+    assert (folder / "book.m4b").stat().st_size
+    assert local_files(RUN) == set()
+
+
+def test_what_would_change_results_there_is_refused(
+    command: Command, manifest: Path, place: str, folder: Path
+) -> None:
+    """By name, before anything is done or paid."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    (folder / "decisions.jsonl").write_text("")
+    for words in (
+        ("check", RUN),
+        ("prune", RUN),
+        ("review", RUN, "decisions.jsonl"),
+        ("watch", folder, "-o", place),
+    ):
+        refused = command(*words)
+        assert refused.code in {2, 73}, words
+        assert "bucket" in refused.err or place in refused.err, words
+
+
+def test_a_refused_manifest_leaves_no_trace(
+    command: Command, manifest: Path, bucket: Bucket, place: str
+) -> None:
+    """Neither here nor there: the place is free for the next."""
+    manifest.write_text("id,text\na,\n")
+    assert command("run", manifest, "-o", place, *TONE).code == 65
+    assert bucket.keys() == []
+    assert not RUN.exists()
+
+
+def test_a_file_of_somebody_else_is_not_written_over(
+    command: Command, manifest: Path, bucket: Bucket, place: str
+) -> None:
+    """What stands there already is somebody's."""
+    bucket.put("runs/ليلة/audio/r1.wav", b"theirs")
+    refused = command("run", manifest, "-o", place, *TONE)
+    assert refused.code == 73
+    assert "r1.wav is there already and is not this run's" in refused.err
+    assert bucket.objects() == {"runs/ليلة/audio/r1.wav": b"theirs"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"), [(403, 73, "may not be used"), (500, 74, "cannot be used")]
+)
+def test_a_bucket_that_refuses_is_told_before_anything_is_spent(
+    command: Command,
+    manifest: Path,
+    bucket: Bucket,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    status: int,
+    code: int,
+    words: str,
+) -> None:
+    """In a sentence, with what to do."""
+    monkeypatch.setattr(storage, "_HASTY_SECONDS", 0.5)
+    fault = Fault(act=Act.ANSWER, status=status, method="PUT", times=999)
+    with fault_proxy(bucket.endpoint, fault) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        refused = command("run", manifest, "-o", place, *TONE)
+    assert refused.code == code
+    assert words in refused.err
+    assert place in refused.err
+    assert not RUN.exists()
+
+
+def test_no_bucket_and_no_credentials_are_told(
+    command: Command, manifest: Path, bucket: Bucket, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name; and keys are in the environment only."""
+    gone = command("run", manifest, "-o", f"s3://{bucket.name}-gone/x", *TONE)
+    assert (gone.code, "there is no bucket" in gone.err) == (73, True)
+    monkeypatch.setattr(storage, "_HASTY_SECONDS", 0.5)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    without = command("run", manifest, "-o", place, *TONE)
+    assert (without.code, "AWS_ACCESS_KEY_ID" in without.err) == (78, True)
+    assert not RUN.exists()
+
+
+def test_a_store_lost_on_the_way_ends_the_run_and_the_same_command_goes_on(
+    command: Command, manifest: Path, bucket: Bucket, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 74 and how to continue; what was paid for by then is not bought again."""
+    monkeypatch.setattr(storage, "PATIENT_SECONDS", 0.5)
+    fault = Fault(act=Act.DROP_BEFORE, method="PUT", target="audio/", at=2, times=9_999)
+    with fault_proxy(bucket.endpoint, fault) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        ended = command("run", manifest, "-o", place, *TONE, "-c", "1")
+    assert ended.code == 74
+    assert "run the same command again" in ended.err
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    assert [line["id"] for line in results(RUN)] == ["r0", "r1", "r2", "same"]
+    # One may have been written down together with what could not be put there: it never opened.
+    assert summary(RUN)["attempts"] - summary(RUN)["attempts_lost"] == 3
+    assert command("verify", RUN).code == 0
+
+
+def test_a_plan_of_a_run_that_is_anothers_is_refused(
+    command: Command, manifest: Path, place: str
+) -> None:
+    """It would say that all is new; in the run's own folder it says what is done."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    assert command("plan", manifest, "-o", place, *TONE).code == 0
+    refused = command("plan", manifest, "-o", place, "--work-folder", "other", *TONE)
+    assert (refused.code, "--take-over" in refused.err) == (75, True)
+    assert json.loads((RUN / BUCKET).read_bytes())["address"] == place
