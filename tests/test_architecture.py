@@ -117,7 +117,7 @@ COVERED = {
     "cli/glossary": "api/glossary cli/commands/glossary",
     "outputs/groups": "checkpoint/groups manifest/groups planning/groups",
     "transcripts/cues": "joining tapes words",
-    "custody/checkpoint": "entries journal",
+    "custody/checkpoint": "entries journal checkpoint/holding",
     "storage/shelf": "files/shelf",
     "checkpoint/looking": "rows segments",
     "checkpoint/lookups": "records",

@@ -28,7 +28,9 @@ def typed_command() -> str:
     """
     from batchjobs.notices.address import hide_in_words
 
-    line = shlex.join([*_program(), *hide_in_words(sys.argv[1:])])
+    # Whoever runs it again goes on with what is his own by then.
+    words = [word for word in sys.argv[1:] if word != "--take-over"]
+    line = shlex.join([*_program(), *hide_in_words(words)])
     with contextlib.suppress(UnicodeEncodeError):  # a file name in some other encoding
         line.encode()
         return line

@@ -12,7 +12,7 @@ from batchjobs.checkpoint.orders import Orders
 from batchjobs.custody import checkpoint as custody
 from batchjobs.custody.checkpoint import BucketCheckpoint, open_run, probe_bucket
 from batchjobs.custody.journal import History, Journal
-from batchjobs.errors import ConfigurationError, DiskError, RunLockedError, UsageError
+from batchjobs.errors import ConfigurationError, DiskError, OutputError, RunLockedError, UsageError
 from batchjobs.files import run_folder
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import write_part
@@ -311,7 +311,7 @@ def test_a_folder_has_one_place(place: Address, bucket: Seen, tmp_path: Path) ->
     open_here(tmp_path / "a", place).close()
     with pytest.raises(UsageError, match=r"is the run folder of s3://.*work_folder"):
         open_run(tmp_path / "a", Address(bucket.name, "other"))
-    with pytest.raises(UsageError, match="are in s3://"):
+    with pytest.raises(OutputError, match="are in s3://"):
         Checkpoint.open(tmp_path / "a")
     Checkpoint.open(tmp_path / "b").close()
     with pytest.raises(UsageError, match="has a run of its own"):

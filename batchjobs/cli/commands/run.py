@@ -45,6 +45,7 @@ from batchjobs.files import run_folder
 from batchjobs.formatting import duration, money, plural
 from batchjobs.process import signals
 from batchjobs.process.tuning import tune_process
+from batchjobs.storage.shelf import read_mark
 
 if TYPE_CHECKING:
     from batchjobs.api.report import RunReport
@@ -152,7 +153,8 @@ def _closing_lines(report: "RunReport", manifest: Path | str) -> Iterator[str]:
         yield line
     yield from checks_of(summary)
     yield from groups_of(summary)
-    yield f"results: {report.folder}{os.sep}"
+    mark = read_mark(report.folder)
+    yield f"results: {mark.address}/" if mark else f"results: {report.folder}{os.sep}"
     if report.forecast is not None:
         yield from _forecast_lines(report.forecast)
     yield from _shortfalls(report)
