@@ -150,6 +150,7 @@ class Journal:
         sha256 = hashlib.sha256(content).hexdigest()
         number = self.number + 1
         name = _entry_name(number)
+        asked_at = _tell_time()  # not when the answer is read: we may be paused before that
         try:
             self.bucket.create(name, content, sha256=sha256)
         except ConflictError as error:
@@ -159,7 +160,7 @@ class Journal:
                 raise self._lost() from error
         self.number = number
         self._there.append(number)
-        self._seen_at = _tell_time()
+        self._seen_at = asked_at
         self.bytes_written += len(content)
         return number
 
@@ -169,9 +170,10 @@ class Journal:
         Raises:
             RunLockedError: Somebody has: the run is theirs.
         """
+        asked_at = _tell_time()
         if self.bucket.look(_entry_name(self.number + 1)) is not None:
             raise self._lost()
-        self._seen_at = _tell_time()
+        self._seen_at = asked_at
 
     def check_lately(self) -> None:
         """See the same, unless it was seen a moment ago: a process may have been paused since.
