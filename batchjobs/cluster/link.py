@@ -69,6 +69,8 @@ _CALM: Final[dict[str, object]] = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.work-stealing": False,
+    # So long after a worker's death Dask closes the nanny of that name, if its next worker has died just then.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.terminate": False,
     "distributed.worker.memory.pause": False,
@@ -254,7 +256,7 @@ class _Link:
                 security=security,
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                silence_logs=False,
+                silence_logs=logging.CRITICAL,
                 memory_limit=None,
                 asynchronous=True,
             )
@@ -329,7 +331,8 @@ class _Link:
         """Start the workers anew that nobody starts any more.
 
         A nanny starts another process in the place of one that died, but for one that dies just as
-        it starts: then it gives up (38 kills on a busy machine, and both were gone).
+        it starts: then it gives up (38 kills on a busy machine, and both were gone). The cluster forgets
+        nannies that are closed, and starts none in their place unless it is asked to.
         """
         if self._cluster is None:
             return
@@ -341,7 +344,7 @@ class _Link:
             del self._cluster.workers[name]
             with contextlib.suppress(OSError, TimeoutError, RuntimeError):
                 await asyncio.wait_for(nannies[name].close(), _CALL_SECONDS)
-        if given_up:
+        if len(self._cluster.workers) < self._settings.workers:
             self._cluster.scale(self._settings.workers)  # type: ignore[no-untyped-call]
 
     def _give_up_waiting(self, seconds: float, there: int) -> None:
