@@ -111,6 +111,7 @@ def next_step(
     *,
     is_out: bool,
     cost_limit: str = "",
+    results: str | Path = "",
 ) -> str:
     """Say how to go on with a run that is not all done; empty where nothing is left to do.
 
@@ -121,13 +122,14 @@ def next_step(
         nature: What kind of run it is.
         is_out: Whether a limit was reached, which `command` raises.
         cost_limit: What a row may cost for those to be bought that cost more.
+        results: Where its results are, if not in its folder.
     """
     if summary.not_run:
         rows = ", with the same rows" if _has_no_file(summary.manifest) else ""
         limit = ", with a larger limit" if is_out else ""
         return f"continue{limit}{rows}: {command}"
     if summary.suspect:
-        return _step_of_suspects(summary, command, folder, nature)
+        return _step_of_suspects(summary, command, folder, nature, results or folder)
     return _step_of_failed(summary, command, cost_limit) if summary.failed else ""
 
 
@@ -158,7 +160,11 @@ def step_of_done(folder: str | Path, manifest: str | Path, nature: "RunNature") 
 
 
 def _step_of_suspects(
-    summary: "RunSummary", command: str, folder: str | Path, nature: "RunNature"
+    summary: "RunSummary",
+    command: str,
+    folder: str | Path,
+    nature: "RunNature",
+    results: str | Path,
 ) -> str:
     if summary.suspect == summary.suspect_passing:  # they have attempts left
         return f"continue: {command}"
@@ -173,7 +179,7 @@ def _step_of_suspects(
         if is_there
     ]
     look = " and ".join(verbs)
-    return f"{look} {folder}/suspect, then: {accept}\n  or buy the better of two: {again}"
+    return f"{look} {results}/suspect, then: {accept}\n  or buy the better of two: {again}"
 
 
 def _insist(command: str) -> str:

@@ -78,7 +78,10 @@ def test_results_in_doubt_are_kept_there_and_accepted(
 ) -> None:
     """Accepted, they stand under their names, and whoever takes over knows it."""
     faulty = ("--fault", "truncate", "--attempts", "1")
-    assert command("run", manifest, "-o", place, *TONE, *faulty).code == 1
+    found = command("run", manifest, "-o", place, *TONE, *faulty)
+    assert found.code == 1
+    assert f"listen to {place}/suspect, then: " in found.out + found.err
+    assert f"listen to {place}/suspect, then: " in command("status", RUN).out
     kept = set(bucket.keys("runs/ليلة/suspect/"))
     assert kept
     count = summary(RUN)["suspect"]

@@ -176,6 +176,7 @@ def _closing_lines(report: "RunReport", manifest: Path | str) -> Iterator[str]:
         nature,
         is_out=bool(limits),
         cost_limit=report.cost_limit,
+        results=mark.address if mark else "",
     )
     yield step or step_of_done(report.folder, manifest, nature)
 

@@ -23,6 +23,7 @@ from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option
 from batchjobs.formatting import clock, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.health import HealthSettings
+from batchjobs.storage.shelf import read_mark
 
 if TYPE_CHECKING:
     from batchjobs.api.status import RunStatus
@@ -120,7 +121,7 @@ def _describe_pause(found: "RunStatus", folder: Path) -> str:
 
 
 def _step_of(found: "RunStatus", folder: Path) -> str:
-    command = command_of(found, folder)
+    command, mark = command_of(found, folder), read_mark(folder)
     return next_step(
         found,
         command,
@@ -128,4 +129,5 @@ def _step_of(found: "RunStatus", folder: Path) -> str:
         found.nature,
         is_out=bool(found.larger_limits),
         cost_limit=found.cost_limit,
+        results=mark.address if mark else "",
     )
