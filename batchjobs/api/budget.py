@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from batchjobs.accounts import Account
 from batchjobs.api.request import Request
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, ConfigurationError
@@ -105,7 +106,8 @@ def budget_of(request: Request, checkpoint: Checkpoint) -> Budget:
 def account_budgets_of(request: Request, checkpoint: Checkpoint) -> dict[tuple[str, str], Budget]:
     """Set what may be spent with each account that has a limit against what was, in this folder.
 
-    What was sent before the accounts had names was sent with the provider's one key.
+    What was sent before the accounts had names was sent with the provider's one key. What was sent
+    under the name of a variable counts for an account with that key also if it has a name by now.
 
     Returns:
         By provider and account.
@@ -119,13 +121,21 @@ def account_budgets_of(request: Request, checkpoint: Checkpoint) -> dict[tuple[s
     spent: dict[tuple[str, str], float] = {}
     for total in checkpoint.totals.sum_accounts() if limits else ():
         if (provider := request.providers.get(total.provider)) is not None:
-            name = (provider.name, total.account or provider.key_variable)
             cost = provider.cost_of(characters=total.characters, seconds=total.paid_seconds)
-            spent[name] = spent.get(name, 0.0) + cost
+            for account in _find_spenders(provider, total.account or provider.key_variable):
+                name = (provider.name, account.shown)
+                spent[name] = spent.get(name, 0.0) + cost
     return {
         name: Budget(money=limit, spent=Price(money=spent.get(name, 0.0)))
         for name, (_, limit) in limits.items()
     }
+
+
+def _find_spenders(provider: Provider, name: str) -> list[Account]:
+    """Find for whom counts what was sent under a name; rather for too many than for none."""
+    accounts = provider.every_account
+    named = [account for account in accounts if account.shown == name]
+    return named or [account for account in accounts if account.key_variable == name]
 
 
 def encode_limits(options: Options) -> str:

@@ -24,7 +24,7 @@ class Ways:
 
     Attributes:
         endpoints: By each account.
-        own_limits: What each of several accounts may do by itself.
+        own_limits: What each may do by itself, of several accounts or of one that has a table.
     """
 
     endpoints: dict[str, Endpoint]
@@ -59,7 +59,7 @@ async def make_ways(
             url = given or own.base_url
             endpoint = _make_endpoint(request, own, url, access.key, account.shown)
             ways.endpoints[endpoint.name] = endpoint
-            if len(provider.every_account) > 1:
+            if provider.accounts or len(provider.every_account) > 1:
                 ways.own_limits[endpoint.name] = OwnLimits(
                     concurrency=account.concurrency, budget=budgets.get((name, account.shown))
                 )

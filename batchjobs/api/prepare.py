@@ -41,6 +41,7 @@ from batchjobs.planning.make_plan import make_plan as plan_rows
 from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
+from batchjobs.providers import Provider
 from batchjobs.session import require_http
 
 if TYPE_CHECKING:
@@ -342,6 +343,17 @@ def _is_over_http(request: Request, provider: str) -> bool:
     return request.providers[provider].speaks_over_http
 
 
+def _refuse_without_address(request: Request, provider: Provider) -> None:
+    """Refuse a key from a file where only the accounts say where to go: the local server is not meant."""
+    has_own = any(account.base_url for account in provider.every_account)
+    if has_own and not (request.base_url or provider.base_url):
+        raise ConfigurationError(
+            f"--key-file takes the place of all accounts with '{provider.name}', and only these "
+            "have a 'base_url'",
+            hint="give --base-url, or the provider a 'base_url'",
+        )
+
+
 def _find_accounts(
     request: Request, plan: Plan
 ) -> tuple[dict[str, Sequence[Access]], dict[str, Mapping[str, str]]]:
@@ -355,6 +367,8 @@ def _find_accounts(
     for name in (*plan.providers, *plan.copied_providers):
         provider = request.providers[name]
         key_file = request.options.key_file if name == request.options.provider else None
+        if key_file is not None:
+            _refuse_without_address(request, provider)
         # Of those that are copied from, only needed if what is to be copied turns out to be damaged.
         is_needed = name in plan.providers
         found, absent[name] = config.find_access(

@@ -113,6 +113,14 @@ class Budget:
         self._closed.update(closed)
         return f"{LIMIT_OPTIONS[closed[0]]} {self._limits[closed[0]]:.15g}" if closed else ""
 
+    def has_to_wait(self, price: Price) -> bool:
+        """Whether a session may fit, but not before others are settled."""
+        amounts = _amounts(price)
+        used = [spent + held for spent, held in zip(self._spent, self._reserved, strict=True)]
+        return any(map(_exceeds, self._limits, used, amounts)) and not any(
+            map(_exceeds, self._limits, self._spent, amounts)
+        )
+
     def is_closed_to(self, price: Price) -> bool:
         """Whether a session needs anything of a limit that was given up."""
         amounts = _amounts(price)

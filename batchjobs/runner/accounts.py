@@ -88,7 +88,12 @@ class Accounts:
         if self._is_full():
             return _NEVER
         return min(
-            (each.not_before for each in self._fitting(price) if each.has_room(now)),
+            (
+                each.not_before
+                for each in self._fitting(price)
+                if each.has_room(now)
+                and not (each.own.budget and each.own.budget.has_to_wait(price))
+            ),
             default=_NEVER,
         )
 
@@ -164,6 +169,10 @@ class Accounts:
     def has_others(self, service: Service) -> bool:
         """Whether there are accounts to go on with besides one."""
         return any(each is not service for each in self.in_use)
+
+    def has_use_for(self, service: Service) -> bool:
+        """Whether a session that has a slot with an account may begin: not once it is left."""
+        return service in self._in_use
 
     def leave(self, service: Service, reason: str) -> None:
         """Start no more sessions with an account; those that are open go on.

@@ -213,10 +213,13 @@ class Feeder:
         return not (waiting or queue.being_cut or any(service.active for service in services))
 
     def _pop_in_line(self) -> Ticket | None:
-        """Take the first of the tickets that wait for a service which is ready now."""
+        """Take the first of the tickets that wait for a service which is ready now, or has no money left."""
         now = trio.current_time()
         for accounts, line in self._lines.items():
-            if line and accounts.is_ready(now, _price_of(line[0], accounts)):
+            if not line:
+                continue
+            price = _price_of(line[0], accounts)
+            if accounts.is_ready(now, price) or self._is_closed_to(price, accounts):
                 return line.popleft()
         return None
 

@@ -131,6 +131,8 @@ class RunState:
         self._error: BatchjobsError | None = None
         self._budget_error: BudgetReachedError | None = None
         """The first limit that had no room; what needs none of it goes on."""
+        self._accounts_error: BudgetReachedError | None = None
+        """The first provider's whose accounts have spent their budgets; no order raises these."""
         self._can_be_raised = False
         """Whether a limit had no room that can be raised while the run goes on."""
 
@@ -202,7 +204,7 @@ class RunState:
     @property
     def budget_error(self) -> BudgetReachedError | None:
         """The limit that has no room, if one has none."""
-        return self._budget_error
+        return self._budget_error or self._accounts_error
 
     def pause(self, *, since: float) -> None:
         """Start no session until `resume`; those that are open go on.
@@ -251,7 +253,7 @@ class RunState:
 
     def to_end(self, signal_number: int) -> RunEnd:
         """Say how the run ended, if a signal stopped it or none (0) did."""
-        out_of_budget = None if signal_number else self._budget_error
+        out_of_budget = None if signal_number else self.budget_error
         return RunEnd(error=self._error or out_of_budget, signal_number=signal_number)
 
     def give_up_limit(self, limit: str, job: str) -> None:
@@ -281,12 +283,12 @@ class RunState:
             limit: The last one's, in words.
             job: The id of the job that it has no room for.
         """
-        self._budget_error = self._budget_error or BudgetReachedError(
+        self._accounts_error = self._accounts_error or BudgetReachedError(
             f"{limit}, over all runs in this folder, leaves no room for '{job}', "
             "and no other account has any",
             hint="raise 'budget' of an account in batchjobs.toml and run the same command again",
         )
-        self.tell(LimitReached(message=self._budget_error.message))
+        self.tell(LimitReached(message=self._accounts_error.message))
         self.queue.notify()
 
     @property

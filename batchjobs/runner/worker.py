@@ -138,6 +138,9 @@ class Worker:
         run, service = self._run, slot.service
         if not await self._may_begin(ticket, buy, service):
             return
+        if not run.accounts[service.name].has_use_for(service):  # it was refused in the meantime
+            run.queue.put_after(ticket, 0.0)
+            return
         ticket.tries = ticket.tries.begin()
         with run.spool.open_buffer(ticket.key) as audio:
             session = service.make_session(buy.segment, audio, _output_of(ticket, buy))

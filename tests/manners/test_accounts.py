@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import batchjobs
+from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.progress import AccountLeft, SlowedDown
-from tests.canary import key_with, place_in
+from tests.canary import KEY, key_with, place_in
 from tests.manners.manners import Closing, Manners
 from tests.manners.service import Service, run_service
 
@@ -59,3 +60,58 @@ def test_three_keys_of_which_one_is_refused_and_one_throttled(
     assert {session.asked for session in sessions if session.asked} == set(_TEXTS)
     for event in events:
         assert not place_in(str(event))
+
+
+def test_the_budget_of_a_single_account_holds_and_knows_of_earlier_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table for one key sets its limits too, and what was bought before it had a name is spent."""
+    texts = [f"مَرْحَبًا ‌بِكُـــم‍ ٤٥ {number} x" for number in range(9)]
+    rows = [{"id": f"{number}", "text": text} for number, text in enumerate(texts)]
+    monkeypatch.setenv("MUNSIT_API_KEY", KEY)
+    service = Service(Manners(closing=Closing.DRAINS), [], KEY)
+    config = tmp_path / "batchjobs.toml"
+    options = batchjobs.Options(
+        provider="munsit",
+        output=tmp_path / "run",
+        config=config,
+        speech=batchjobs.Defaults(voice_id="v"),
+    )
+    with run_service([service]):
+        lines = [
+            "[providers.munsit]",
+            "tts_price_per_million_characters = 1_000_000",
+            "quiet_seconds = 0.5",
+            "final_quiet_seconds = 0.2",
+            f'base_url = "ws://127.0.0.1:{service.port}/api/v1"',
+        ]
+        config.write_text("\n".join(lines))
+        batchjobs.run(rows[:3], options).raise_for_status()
+        account = ["[[providers.munsit.accounts]]", 'key_variable = "MUNSIT_API_KEY"']
+        account += ['name = "الأول"', f"budget = {5 * len(texts[0])}"]
+        config.write_text("\n".join(lines + account))
+        report = batchjobs.run(rows, options)
+    with pytest.raises(BudgetReachedError, match="the budget of الأول"):
+        report.raise_for_status()
+    assert report.summary.done == 5
+    assert {session.asked for session in service.sessions if session.asked} == set(texts[:5])
+
+
+def test_a_key_from_a_file_has_to_know_where_to_go(tmp_path: Path) -> None:
+    """Where only accounts have addresses, nothing else speaks in the service's place."""
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o600)
+    config = tmp_path / "batchjobs.toml"
+    config.write_text(
+        '[providers.munsit]\nbase_url = ""\n[[providers.munsit.accounts]]\n'
+        'key_variable = "KEY_ONE"\nbase_url = "wss://one.example/api/v1"\n'
+    )
+    options = batchjobs.Options(
+        provider="munsit",
+        output=tmp_path / "run",
+        config=config,
+        key_file=tmp_path / "key",
+        speech=batchjobs.Defaults(voice_id="ar-najdi-male-2"),
+    )
+    with pytest.raises(ConfigurationError, match="only these have a 'base_url'"):
+        batchjobs.run([{"id": "1", "text": "مَرْحَبًا ٤٥"}], options)

@@ -164,7 +164,7 @@ async def run_rows(
     raw: Raw | None = None,
     dial: Any = None,
     provider: Provider = QUICK,
-    others: dict[str, tuple[Provider, Talk]] | None = None,
+    others: Mapping[str, tuple[Provider, Talk]] | None = None,
     accounts: Mapping[str, Keyed] | None = None,
     run_options: Options = OPTIONS,
     retries: RetryPolicy = RETRIES,

@@ -12,10 +12,19 @@ import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BudgetReachedError, KeyRefusedError, ServiceUnavailableError
+from batchjobs.jobs import Job
 from batchjobs.limits import Budget, Price
 from batchjobs.options import Options
-from batchjobs.progress import AccountLeft, LimitReached, ServiceBack, ServiceLost, SlowedDown
-from batchjobs.runner import Runner
+from batchjobs.progress import (
+    AccountLeft,
+    Event,
+    JobFinished,
+    LimitReached,
+    ServiceBack,
+    ServiceLost,
+    SlowedDown,
+)
+from batchjobs.runner import Runner, recordings
 from batchjobs.runner.service import OwnLimits
 from tests.runner.runs import (
     OPTIONS,
@@ -369,6 +378,93 @@ async def test_a_concurrency_that_is_set_while_it_runs_is_of_all(tmp_path: Path)
     assert run.statuses == {"done": 120}
     assert max(seen[:-1]) == 3
     assert seen[-1] > 3
+
+
+def two_providers() -> list[Job]:
+    """Make rows of one provider with accounts, and of another, by turns."""
+    names = [f"{number:03}" for number in range(20)]
+    pairs = [(job(name), job(f"other-{name}", provider="other")) for name in names]
+    return list(itertools.chain.from_iterable(pairs))
+
+
+async def test_what_stands_in_line_for_spent_accounts_is_left(tmp_path: Path) -> None:
+    """The other provider's rows are done, and the run comes to its end."""
+    accounts = {
+        name: Keyed(with_room(9), own=OwnLimits(budget=Budget(money=3 * cost_of("000"))))
+        for name in "AB"
+    }
+    others = {"other": (replace(QUICK, name="other"), obeys)}
+    run = await run_rows(tmp_path, two_providers(), accounts=accounts, others=others)
+    assert isinstance(run.end.error, BudgetReachedError)
+    assert run.statuses == {"done": 6 + 20}
+
+
+async def test_money_that_is_set_aside_holds_up_no_other_provider(tmp_path: Path) -> None:
+    """What may fit once a session is settled waits in line, and lets others by."""
+    done_at: dict[str, float] = {}
+
+    async def slow(peer: Peer) -> None:
+        await answer(peer)
+        await trio.sleep(4.0)
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    def observe(event: Event) -> None:
+        if isinstance(event, JobFinished):
+            done_at[event.record.id] = trio.current_time() - began
+
+    began = trio.current_time()
+    budget = Budget(money=2.5 * cost_of("000"))
+    run = await run_rows(
+        tmp_path,
+        two_providers(),
+        accounts={"A": Keyed(slow, own=OwnLimits(budget=budget))},
+        others={"other": (replace(QUICK, name="other"), obeys)},
+        observe=observe,
+    )
+    assert isinstance(run.end.error, BudgetReachedError)
+    assert run.statuses == {"done": 2 + 20}
+    assert max(at for name, at in done_at.items() if name.startswith("other")) < 3
+
+
+async def test_a_slot_with_an_account_that_is_left_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording may take a while to come: a key that was refused by then is not asked again."""
+    counts: Counter[str] = Counter()
+    waits = itertools.count()
+
+    async def fetch(_run: object, audio: str, _held: object) -> str:
+        await trio.sleep(next(waits))
+        return audio
+
+    async def revoked(peer: Peer) -> None:
+        await (obeys(peer) if counts["A"] == 1 else fails_with(peer, 40101))
+
+    monkeypatch.setattr(recordings, "fetch", fetch)
+    accounts = {"A": Keyed(counting(counts, "A", revoked)), "B": Keyed(counting(counts, "B"))}
+    run = await run_rows(tmp_path, jobs(8), accounts=accounts, patience=300.0)
+    assert run.end.error is None
+    assert run.statuses == {"done": 8}
+    assert counts == {"A": 2, "B": 7}
+    assert all(record.attempts == 1 for record in run.records.values())
+
+
+async def test_another_budget_of_the_run_hides_no_spent_accounts(tmp_path: Path) -> None:
+    """As `ctl set budget=` does: rows that no account has money for are left, and that is said."""
+
+    async def during(runner: Runner) -> None:
+        state = runner._state
+        with state.hold_open():
+            await trio.sleep(10.0)
+            state.change(replace(state.options, budget=1_000_000.0))
+            await trio.sleep(10.0)
+
+    accounts = {"A": Keyed(own=OwnLimits(budget=Budget(money=3 * cost_of("000"))))}
+    run = await run_rows(tmp_path, jobs(9), accounts=accounts, during=during, patience=60.0)
+    assert run.statuses == {"done": 3}
+    assert isinstance(run.end.error, BudgetReachedError)
+    assert "the budget of A" in run.end.error.message
 
 
 def test_money_without_an_end_is_no_limit() -> None:
