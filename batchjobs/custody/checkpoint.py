@@ -492,7 +492,8 @@ def probe_bucket(bucket: Bucket) -> None:
         BatchjobsError: The bucket cannot be used.
     """
     name = f"{run_folder.CHECKPOINT}/probe-{secrets.token_hex(8)}"
-    bucket.create(name, b"1")
+    with contextlib.suppress(ConflictError):  # an answer was lost: nobody else has this name
+        bucket.create(name, b"1")
     try:
         for e_tag in ("", '"0"'):
             try:

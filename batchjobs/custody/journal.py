@@ -1,6 +1,7 @@
 """The journal of a run in its bucket: entries with numbers, of which each is written by one only."""
 
 import hashlib
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -66,6 +67,8 @@ class Journal:
         self.bytes_written = 0
         self._e_tag = ""
         self._seen_at = float("-inf")
+        self._turn = threading.Lock()
+        """Held while an entry is written, or looked for: who looks meanwhile would meet our own."""
         self._there: deque[int] = deque()
         """Numbers of the entries that are there, and may go."""
 
@@ -148,20 +151,21 @@ class Journal:
         """
         content = encode_entry(entry)
         sha256 = hashlib.sha256(content).hexdigest()
-        number = self.number + 1
-        name = _entry_name(number)
-        asked_at = _tell_time()  # not when the answer is read: we may be paused before that
-        try:
-            self.bucket.create(name, content, sha256=sha256)
-        except ConflictError as error:
-            # The store's answer may have been lost, and the request made again: then it is ours.
-            found = self.bucket.look(name)
-            if found is None or found.sha256 != sha256:
-                raise self._lost() from error
-        self.number = number
-        self._there.append(number)
-        self._seen_at = asked_at
-        self.bytes_written += len(content)
+        with self._turn:
+            number = self.number + 1
+            name = _entry_name(number)
+            asked_at = _tell_time()  # not when the answer is read: we may be paused before that
+            try:
+                self.bucket.create(name, content, sha256=sha256)
+            except ConflictError as error:
+                # The store's answer may have been lost, and the request made again: then it is ours.
+                found = self.bucket.look(name)
+                if found is None or found.sha256 != sha256:
+                    raise self._lost() from error
+            self.number = number
+            self._there.append(number)
+            self._seen_at = asked_at
+            self.bytes_written += len(content)
         return number
 
     def check_ours(self) -> None:
@@ -170,10 +174,11 @@ class Journal:
         Raises:
             RunLockedError: Somebody has: the run is theirs.
         """
-        asked_at = _tell_time()
-        if self.bucket.look(_entry_name(self.number + 1)) is not None:
-            raise self._lost()
-        self._seen_at = asked_at
+        with self._turn:
+            asked_at = _tell_time()
+            if self.bucket.look(_entry_name(self.number + 1)) is not None:
+                raise self._lost()
+            self._seen_at = asked_at
 
     def check_lately(self) -> None:
         """See the same, unless it was seen a moment ago: a process may have been paused since.
@@ -227,7 +232,12 @@ class Journal:
             self.bucket.delete(older[start : start + _DELETED_AT_ONCE])
 
     def withdraw(self) -> None:
-        """Remove all that is there of a run that never began."""
+        """Remove all that is there of a run that never began.
+
+        Raises:
+            RunLockedError: Another has it by now: it is left alone.
+        """
+        self.check_ours()
         names = [_entry_name(number) for number in range(1, self.number + 1)]
         self.bucket.delete([*names, _OWNER])
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ _WHOLE_BYTES: Final = 64 << 20
 _PIECE_BYTES: Final = 8 << 20
 _DIGEST: Final = "sha256"
 """Under which attribute of an object the hash of its content stands."""
+_NAME: Final = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
 
 
 class ConflictError(BatchjobsError):
@@ -244,6 +246,11 @@ class Bucket:
             if "NoSuchBucket" in str(error):
                 raise self._no_bucket() from error
             raise
+        except exceptions.InvalidPathError as error:  # one such name, and nothing can be listed
+            raise OutputError(
+                f"below {self.address} lies an object whose name cannot be used: {_find_name(error)}",
+                hint="rename or delete it, or give another --output",
+            ) from error
         except exceptions.BaseError as error:
             raise self._explain(error, place) from error
         except ValueError as error:
@@ -269,6 +276,12 @@ class Bucket:
         return OutputError(
             f"there is no bucket '{self.address.bucket}'", hint="make it, or give another --output"
         )
+
+
+def _find_name(error: Exception) -> str:
+    """Find which name an error is about, and show what of it cannot be seen."""
+    found = _NAME.search(str(error))
+    return repr(found[1]) if found else shorten(error)
 
 
 def hash_file(path: Path) -> str:

@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from batchjobs.errors import DiskError
+from batchjobs.errors import DiskError, OutputError
 from batchjobs.files import run_folder
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import NONE, disk_error, make_folder, part_path
-from batchjobs.files.paths import path_inside
+from batchjobs.files.paths import PathEscapeError, path_inside, plain_path_inside
 from batchjobs.files.shelf import Shelf
 from batchjobs.storage.bucket import Bucket, ConflictError, hash_file, is_large
 
@@ -203,7 +203,7 @@ class BucketShelf(Shelf):
     def release(self, uploads: Iterable[Upload]) -> None:
         """Take files that are there out of the folder; segments stay until their job needs them no more."""
         for upload in uploads:
-            target = self._root / upload.path
+            target = self._find_place(upload.path)
             with contextlib.suppress(OSError):  # the next file of that name takes its place
                 if run_folder.is_segment_file(upload.path):
                     part_path(target).replace(target)
@@ -218,7 +218,7 @@ class BucketShelf(Shelf):
 
     def is_beside(self, upload: Upload) -> bool:
         """Whether the file still stands beside its place in the folder, as it was."""
-        part = part_path(self._root / upload.path)
+        part = part_path(self._find_place(upload.path))
         try:
             return part.stat().st_size == upload.bytes and hash_file(part) == upload.sha256
         except OSError:
@@ -226,7 +226,7 @@ class BucketShelf(Shelf):
 
     def _put(self, upload: Upload) -> None:
         """Put a file there as its own: only in the place of what was seen while the run was ours."""
-        part = part_path(self._root / upload.path)
+        part = part_path(self._find_place(upload.path))
         if is_large(upload.bytes):
             if not self.is_there(upload):
                 self.guard()
@@ -279,11 +279,27 @@ class BucketShelf(Shelf):
         gone = list(paths)
         if not gone:
             return
+        for path in gone:
+            self._find_place(path)
         self.guard()
         self.bucket.delete(gone)
         with self._turn:
             self._removed.update(gone)
         super().remove(gone)
+
+    def _find_place(self, path: str) -> Path:
+        """Find a file's place in the folder; what names it may have been written by others, in the bucket.
+
+        Raises:
+            OutputError: It is not below the folder.
+        """
+        try:
+            return plain_path_inside(self._root, path)
+        except PathEscapeError as error:
+            raise OutputError(
+                error.message,
+                hint=f"the folder, or what lies in {self.bucket.address}, was tampered with",
+            ) from error
 
 
 class _Listing:

@@ -1,6 +1,7 @@
 """A run in a bucket: one owner, a journal that is ahead, and another machine that goes on with it."""
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,12 +12,14 @@ from batchjobs.checkpoint import Checkpoint, Choice, JobRecord, Settled
 from batchjobs.checkpoint.orders import Orders
 from batchjobs.custody import checkpoint as custody
 from batchjobs.custody.checkpoint import BucketCheckpoint, open_run, probe_bucket
+from batchjobs.custody.entries import Group, Outcome
 from batchjobs.custody.journal import History, Journal
 from batchjobs.errors import ConfigurationError, DiskError, OutputError, RunLockedError, UsageError
 from batchjobs.files import run_folder
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import write_part
 from batchjobs.storage.bucket import Bucket
+from batchjobs.storage.shelf import Upload
 from tests.builders import (
     ARABIC,
     adopt,
@@ -27,6 +30,7 @@ from tests.builders import (
     make_row,
     make_start,
 )
+from tests.clocks import until
 from tests.s3 import Bucket as Seen
 from tests.s3_faults import Act, Fault, fault_proxy
 
@@ -184,6 +188,30 @@ def test_an_owner_finds_that_it_was_taken_over_however_long_it_slept(
     assert len([name for name in before if "/journal/" in name]) == 2
 
 
+def test_an_owner_that_removes_while_it_commits_is_not_stopped(
+    place: Address, bucket: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments go while others are committed: the entry that is met then is our own."""
+    asked = Fault(act=Act.DELAY, method="HEAD", target="/journal/", seconds=0.5, times=99)
+    with fault_proxy(bucket.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        with open_here(tmp_path / "a", place) as checkpoint:
+            adopt(checkpoint, make_row(1))
+            proxy.faults.append(asked)
+            before = proxy.count("HEAD", "/journal/")
+            ended: list[object] = []
+
+            def remove() -> None:
+                ended.append(checkpoint.shelf.remove([run_folder.segment_path("0" * 64)]))
+
+            remover = threading.Thread(target=remove)
+            remover.start()
+            until(lambda: proxy.count("HEAD", "/journal/") > before)
+            checkpoint.settle(starts=[make_start(1)], outcomes=())
+            remover.join()
+            assert ended == [None]
+
+
 def test_of_two_who_take_over_at_once_one_has_it(
     place: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +318,18 @@ def test_an_answer_that_is_lost_is_no_other_owner(
         assert len(list(checkpoint.lookups.stream_done())) == 7
 
 
+def test_an_answer_that_is_lost_while_the_store_is_tried_is_no_matter(
+    place: Address, bucket: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The object that is there then is the one that was to be there; none is left."""
+    lost = Fault(act=Act.DROP_AFTER, method="PUT", target="/probe-")
+    with fault_proxy(bucket.endpoint, lost) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        open_here(tmp_path / "a", place).close()
+        assert proxy.count("PUT", "/probe-") > 3
+    assert not [name for name in bucket.objects() if "/probe-" in name]
+
+
 def test_a_store_that_ignores_conditions_is_refused(place: Address) -> None:
     """It would let two runs write over each other: it is told before anything is spent."""
 
@@ -338,6 +378,39 @@ def test_a_run_that_was_refused_leaves_no_trace(
     checkpoint.leave_no_trace()
     checkpoint.close()
     assert bucket.keys() == []
+
+
+def test_a_run_that_was_refused_leaves_alone_what_was_taken_over(
+    place: Address, bucket: Seen, tmp_path: Path
+) -> None:
+    """Planning takes minutes: whoever has taken the run over meanwhile keeps it."""
+    first = open_here(tmp_path / "a", place)
+    with open_here(tmp_path / "b", place, take_over=True) as second:
+        before = bucket.objects()
+        first.leave_no_trace()
+        first.close()
+        assert bucket.objects() == before
+        second.renew()
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_journal_that_names_other_files_does_them_no_harm(
+    place: Address, tmp_path: Path, *, stays: bool
+) -> None:
+    """Whoever can write in the bucket has no hand on the disk of whoever takes the run over."""
+    others = [tmp_path / "theirs.txt", tmp_path / "theirs.wav"]
+    for other in others:
+        other.write_text(ARABIC, encoding="utf-8")
+    first = open_here(tmp_path / "a", place)
+    adopt(first, make_row(1))
+    files = tuple(Upload(path, 1, "") for path in (f"../{others[0].name}", str(others[1])))
+    for file in files:
+        journal = first.journal
+        journal.append(Group(token=journal.owner.token, outcomes=(Outcome(files=(file,)),)))
+    abandon(first)
+    with pytest.raises(OutputError, match=r"leaves .* was tampered with"):
+        open_run(tmp_path / ("a" if stays else "b"), place, take_over=not stays)
+    assert [other.read_text(encoding="utf-8") for other in others] == [ARABIC, ARABIC]
 
 
 def test_orders_of_a_journal_are_those_of_any_checkpoint(place: Address, tmp_path: Path) -> None:

@@ -102,3 +102,19 @@ def test_a_bucket_that_is_not_there_is_named(bucket: Seen) -> None:
     for use in (lambda: place.create("a", b"1"), lambda: list(place.list_below())):
         with pytest.raises(OutputError, match=f"there is no bucket '{bucket.name}-gone'"):
             use()
+
+
+@pytest.mark.parametrize("name", ["a//b.wav", "../b.wav", f"{ARABIC}\t.wav"])
+def test_a_name_that_keeps_all_from_being_listed_is_told(bucket: Seen, name: str) -> None:
+    """Other programs write such names: to run the command again is no help then."""
+    bucket.put(f"runs/a/{name}", b"one")
+    with pytest.raises(OutputError, match=r"name cannot be used.*rename or delete") as found:
+        list(open_bucket(bucket).list_below())
+    assert repr(f"runs/a/{name}") in found.value.message
+
+
+def test_folders_that_a_console_has_made_are_no_matter(bucket: Seen) -> None:
+    """They are empty objects whose names end in a slash."""
+    for name in ("runs/a/", "runs/a/audio/"):
+        bucket.put(name, b"")
+    assert [entry.bytes for entry in open_bucket(bucket).list_below()] == [0, 0]
