@@ -124,7 +124,7 @@ COVERED = {
     "checkpoint/opening": "checkpoint database lock schema",
     "checkpoint/staging": "finished",
     "cluster/host": "meters messages sessions",
-    "cluster/local_cluster": "actor crew identity link api/elsewhere",
+    "cluster/local_cluster": "crew identity api/elsewhere",
     "cli/ctl": "cli/commands/ctl",
     "runner/control": "requests checkpoint/orders",
     "cli/check": "cli/commands/check",

@@ -75,7 +75,11 @@ class _Engine:
         self.is_over = False
 
     async def start(self) -> None:
-        """Begin, and wait until orders can be taken."""
+        """Begin, and wait until orders can be taken.
+
+        Raises:
+            Exception: Whatever keeps a host from beginning.
+        """
         self._thread.start()
         await self._ready
 
@@ -90,7 +94,11 @@ class _Engine:
     async def _main(self) -> None:
         tuning.tune_process()
         self._token = trio.lowlevel.current_trio_token()
-        self._host = Host(self._opening, self._report)
+        try:
+            self._host = Host(self._opening, self._report)
+        except Exception as error:  # noqa: BLE001  # whatever it is, its owner is to hear it at once
+            self._loop.call_soon_threadsafe(self._ready.set_exception, error)
+            return
         self._loop.call_soon_threadsafe(self._ready.set_result, None)
         await self._host.run()
 
@@ -136,11 +144,20 @@ class HostActor:
         self._token = ""
         self._taken = 0
         self._given = Reports(0, [])
+        self._asking = asyncio.Lock()
 
     def __del__(self) -> None:
         """End with it: Dask lets go of it at once when its owner is gone."""
         if self._engine is not None:
             self._engine.call(Host.end)
+
+    async def introduce(self) -> bytes:
+        """Say who this is, before anything is asked that another version may not understand.
+
+        Returns:
+            A `Welcome`.
+        """
+        return encode(await asyncio.to_thread(introduce))
 
     async def open(self, sealed: Sealed) -> bytes:
         """Begin to have sessions, unless something is in the way.
@@ -154,10 +171,11 @@ class HostActor:
         opening = decode_opening(sealed.content)
         try:
             opening = await asyncio.to_thread(_prepare, opening)
+            engine = _Engine(opening, asyncio.get_running_loop())
+            await engine.start()
         except BatchjobsError as error:
             return encode(introduce(to_fault(error)))
-        self._engine = _Engine(opening, asyncio.get_running_loop())
-        await self._engine.start()
+        self._engine = engine
         self._token = opening.token
         return encode(await asyncio.to_thread(introduce))
 
@@ -174,16 +192,20 @@ class HostActor:
     async def poll(self, token: str, had: int) -> bytes:
         """Give reports, or after a while none.
 
+        Where a connection breaks, a question still waits here whose answer nobody gets, as its owner
+        asks again: both are given the same batch.
+
         Args:
             token: The owner's.
             had: The number of the last batch that it has.
         """
         engine = self._check(token)
         engine.call(Host.renew)
-        if had >= self._given.number:
-            reports = await engine.wait_reports()
-            self._given = Reports(self._given.number + 1, reports)
-        return encode(self._given)
+        async with self._asking:
+            if had >= self._given.number:
+                reports = await engine.wait_reports()
+                self._given = Reports(self._given.number + 1, reports)
+            return encode(self._given)
 
     def _check(self, token: str) -> _Engine:
         if self._engine is None or token != self._token or self._engine.is_over:

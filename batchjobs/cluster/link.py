@@ -149,7 +149,7 @@ class _Link:
         self._is_ready = trio.Event()
         self._is_over = trio.Event()
         self._error: BatchjobsError | None = None
-        self._refusal: BatchjobsError | None = None
+        self._refused: dict[str, BatchjobsError] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._employed: dict[str, asyncio.Task[None]] = {}
@@ -218,6 +218,7 @@ class _Link:
 
     async def _main(self) -> None:
         import dask.config
+        import distributed  # noqa: F401  # before what follows: else all that it is set by is gone after it
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         for name in _LOGGERS:  # what is to be told is told by us
@@ -322,7 +323,8 @@ class _Link:
                 self._employed[address] = task
             for address in set(self._employed) - there:
                 self._employed.pop(address).cancel("it has left the cluster")
-            self._give_up_waiting(asyncio.get_running_loop().time() - began_at, len(there))
+                self._refused.pop(address, None)
+            self._give_up_waiting(asyncio.get_running_loop().time() - began_at, there)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FOLLOW_SECONDS):
                     await self._stop.wait()
@@ -347,7 +349,7 @@ class _Link:
         if len(self._cluster.workers) < self._settings.workers:
             self._cluster.scale(self._settings.workers)  # type: ignore[no-untyped-call]
 
-    def _give_up_waiting(self, seconds: float, there: int) -> None:
+    def _give_up_waiting(self, seconds: float, there: set[str]) -> None:
         """Refuse a cluster at its start, if none of its workers can be used.
 
         Raises:
@@ -355,8 +357,8 @@ class _Link:
         """
         if self._has_member:
             return
-        if self._refusal is not None:
-            raise self._refusal
+        if there and there <= set(self._refused):
+            raise next(iter(self._refused.values()))
         if not there and seconds > _CONNECT_SECONDS:
             raise ServiceUnavailableError(
                 f"the cluster at {self._settings.address or 'this machine'} has no worker",
@@ -385,7 +387,7 @@ class _Link:
             self._tell(self._is_ready.set)
             await line.talk(lambda reports: self._tell(lambda: self._crew.hear(hired, reports)))
         except BatchjobsError as error:
-            self._refuse(error)
+            self._refuse(address, error)
             await asyncio.sleep(float("inf"))  # it is looked at again once it has been started anew
         except Exception as error:  # noqa: BLE001  # of whatever kind, that worker is of no use
             while isinstance(error, ExceptionGroup):
@@ -393,7 +395,8 @@ class _Link:
             reason = f"{type(error).__name__}: {error}"
             if member is None:
                 shown = f"the worker at {address} cannot be used: {reason}"
-                self._refuse(ConfigurationError(shown, hint="is batchjobs installed there?"))
+                hint = "is batchjobs installed there?"
+                self._refuse(address, ConfigurationError(shown, hint=hint))
                 await asyncio.sleep(float("inf"))
         finally:
             if member is not None:
@@ -404,8 +407,8 @@ class _Link:
                     self._tell(lambda: self._crew.lose(gone, why))
                 self._employed.pop(address, None)
 
-    def _refuse(self, error: BatchjobsError) -> None:
-        self._refusal = self._refusal or error
+    def _refuse(self, address: str, error: BatchjobsError) -> None:
+        self._refused[address] = error
         if self._has_member:
             _logger.warning("%s", error.describe())
 
@@ -430,8 +433,8 @@ class _Link:
             BatchjobsError: It cannot, or is not what we are.
         """
         async with asyncio.timeout(_OPEN_SECONDS):
+            refuse_stranger(introduce(), decode_welcome(await actor.introduce()))
             welcome = decode_welcome(await actor.open(Sealed(encode(self._opening))))
-        refuse_stranger(introduce(), welcome)
         if welcome.fault is not None:
             raise to_error(welcome.fault)
         return welcome

@@ -1,0 +1,136 @@
+"""What an owner asks of a host by its actor: nothing that is told gets lost or is done twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from batchjobs.cluster import actor
+from batchjobs.cluster.actor import HostActor, Sealed
+from batchjobs.cluster.messages import (
+    Failed,
+    Opening,
+    Order,
+    Orders,
+    Report,
+    Start,
+    decode_reports,
+    decode_welcome,
+    encode,
+)
+from tests.builders import make_segment
+from tests.clocks import PATIENCE_SECONDS
+from tests.runner.runs import SPEECH
+
+TOKEN = "مالك"
+
+
+def make_opening(folder: Path) -> Sealed:
+    """Make what a host without any provider is opened with: whatever is ordered fails there."""
+    note = folder / "note"
+    note.write_text(TOKEN, encoding="utf-8")
+    return Sealed(encode(Opening(token=TOKEN, folder=str(folder), note=str(note), sites=())))
+
+
+def order(*numbers: int, batch: int) -> bytes:
+    """Order sessions with nobody."""
+    segment = make_segment("مرحبا ١٢٣", speech=SPEECH, key="0" * 64)
+    orders: list[Order] = [
+        Start(number=number, site="nobody", segment=segment, wait_seconds=1.0) for number in numbers
+    ]
+    return encode(Orders(batch, orders))
+
+
+def with_host(folder: Path, talk: Callable[[HostActor], Awaitable[None]]) -> None:
+    """Open a host, and talk with it."""
+
+    async def main() -> None:
+        host = HostActor()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert decode_welcome(await host.open(make_opening(folder))).fault is None
+            await talk(host)
+        host.__del__()  # as where Dask lets go of it
+
+    asyncio.run(main())
+
+
+def test_no_report_is_lost_where_a_connection_breaks(tmp_path: Path) -> None:
+    """A question whose connection broke still waits as it is asked again: both have the same answer."""
+
+    async def talk(host: HostActor) -> None:
+        broken = asyncio.create_task(host.poll(TOKEN, 0))
+        again = asyncio.create_task(host.poll(TOKEN, 0))
+        await asyncio.sleep(0)
+        await host.take(TOKEN, order(1, 2, batch=1))
+        had, told = 0, list[Report]()
+        answers = await asyncio.gather(broken, again)
+        assert answers[0] == answers[1]
+        answer = answers[1]
+        while True:
+            batch = decode_reports(answer)
+            had, told = batch.number, told + batch.reports
+            if len(told) >= 2:
+                break
+            answer = await host.poll(TOKEN, had)
+        assert [report.number for report in told if isinstance(report, Failed)] == [1, 2]
+
+    with_host(tmp_path, talk)
+
+
+def test_orders_that_come_twice_are_carried_out_once(tmp_path: Path) -> None:
+    """A batch whose answer was lost is sent again: its sessions are not."""
+
+    async def talk(host: HostActor) -> None:
+        for batch in (1, 1, 2, 1):
+            await host.take(TOKEN, order(batch, batch=batch))
+        had, told = 0, list[Report]()
+        for _ in range(3):
+            answer = decode_reports(await host.poll(TOKEN, had))
+            had, told = answer.number, told + answer.reports
+        assert [report.number for report in told if isinstance(report, Failed)] == [1, 2]
+
+    with_host(tmp_path, talk)
+
+
+def test_nobody_else_gives_orders(tmp_path: Path) -> None:
+    """Another owner's token is not known, nor is any in an actor that was made anew."""
+
+    async def talk(host: HostActor) -> None:
+        with pytest.raises(LookupError):
+            await host.take("another", order(1, batch=1))
+        with pytest.raises(LookupError):
+            await HostActor().poll(TOKEN, 0)
+
+    with_host(tmp_path, talk)
+
+
+def test_a_host_that_cannot_begin_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is: its owner hears it at once, and waits for nothing."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("no such encoding")
+
+    monkeypatch.setattr(actor, "Host", fail)
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="no such encoding"):
+            await asyncio.wait_for(HostActor().open(make_opening(tmp_path)), PATIENCE_SECONDS)
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_sees_another_folder_is_refused(tmp_path: Path) -> None:
+    """Its note is missing, or another run's: a sentence, and no host."""
+    sealed = make_opening(tmp_path)
+    (tmp_path / "note").write_text("another", encoding="utf-8")
+
+    async def main() -> None:
+        host = HostActor()
+        fault = decode_welcome(await host.open(sealed)).fault
+        assert fault is not None
+        assert f"does not see the run folder {tmp_path}" in fault.message
+        with pytest.raises(LookupError):
+            await host.poll(TOKEN, 0)
+
+    asyncio.run(main())

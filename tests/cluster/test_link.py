@@ -1,0 +1,221 @@
+"""The owner's line to a cluster whose workers are scripted: whom it takes, and whom it refuses."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import trio
+from msgspec import structs
+
+from batchjobs.cluster import link
+from batchjobs.cluster.actor import Sealed
+from batchjobs.cluster.crew import Crew
+from batchjobs.cluster.identity import introduce
+from batchjobs.cluster.link import ClusterSettings
+from batchjobs.cluster.messages import Opening, Reports, Welcome, encode, to_fault
+from batchjobs.errors import BatchjobsError, ConfigurationError
+from tests.clocks import PATIENCE_SECONDS
+from tests.whole_runs import environment
+
+
+class ScriptedActor:
+    """A host that never has a session.
+
+    Args:
+        welcome: Who it says that it is.
+        begins: Awaited as it is opened.
+    """
+
+    def __init__(
+        self, welcome: Welcome, begins: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        self._welcome = welcome
+        self._begins = begins
+        self.was_opened = False
+        self.is_asked = asyncio.Event()
+
+    async def introduce(self) -> bytes:
+        """Say who this is."""
+        return encode(structs.replace(self._welcome, fault=None))
+
+    async def open(self, _: Sealed) -> bytes:
+        """Begin, or not."""
+        self.was_opened = True
+        if self._begins is not None:
+            await self._begins()
+        return encode(self._welcome)
+
+    async def poll(self, _: str, had: int) -> bytes:
+        """Have nothing to report."""
+        self.is_asked.set()
+        await asyncio.sleep(0.01)
+        return encode(Reports(had + 1, []))
+
+    async def take(self, _: str, _content: bytes) -> None:
+        """Take orders."""
+
+
+Actors: TypeAlias = dict[str, ScriptedActor | None]
+
+
+class ScriptedClient:
+    """Stands in the place of Dask's.
+
+    Args:
+        actors: What each worker has, by its address; None where none can be made.
+    """
+
+    status = "running"
+
+    def __init__(self, actors: Actors) -> None:
+        self.scheduler = self
+        self.actors = actors
+        self.looks = 0
+
+    async def identity(self, n_workers: int) -> Mapping[str, object]:
+        """Say which workers there are."""
+        self.looks += 1
+        return {"workers": self.actors}
+
+    async def submit(self, *_: object, workers: list[str], **_more: object) -> ScriptedActor:
+        """Make an actor."""
+        actor = self.actors[workers[0]]
+        if actor is None:
+            raise ModuleNotFoundError("No module named 'batchjobs'")
+        return actor
+
+    async def has_looked_again(self) -> None:
+        """Wait until the owner has looked at its workers a few times."""
+        until = self.looks + 3
+        while self.looks < until:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.005)
+
+
+Begin: TypeAlias = Callable[[Actors], ScriptedClient]
+
+
+async def follow(folder: Path, talk: Callable[[Begin], Coroutine[Any, Any, None]]) -> None:
+    """Follow a scripted cluster until the talk is over.
+
+    Raises:
+        BatchjobsError: The cluster was refused.
+    """
+    opening = Opening(token="t", folder=str(folder), note="", sites=())
+    line = link._Link(ClusterSettings(address="tcp://127.0.0.1:1"), opening, Crew({}))
+
+    async def main() -> None:
+        line._stop = asyncio.Event()
+        following: list[asyncio.Task[None]] = []
+
+        def begin(actors: Actors) -> ScriptedClient:
+            client = ScriptedClient(actors)
+            stand_in: Any = client
+            following.append(asyncio.create_task(line._follow(stand_in)))
+            return client
+
+        talking = asyncio.create_task(talk(begin))
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.wait([talking, *following], return_when=asyncio.FIRST_COMPLETED)
+                line._stop.set()
+                await following[0]
+                await talking
+        finally:
+            talking.cancel()
+            await line._dismiss()
+
+    await trio.to_thread.run_sync(asyncio.run, main())
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the workers often."""
+    monkeypatch.setattr(link, "_FOLLOW_SECONDS", 0.01)
+
+
+FULL = structs.replace(introduce(), fault=to_fault(ConfigurationError("no key there")))
+OLDER = structs.replace(introduce(), package="0.0.1")
+
+
+@pytest.mark.parametrize("other", [None, FULL, OLDER])
+async def test_one_worker_of_no_use_keeps_no_run_from_the_others(
+    tmp_path: Path, other: Welcome | None
+) -> None:
+    """It is looked at first, as it says no at once; the others still import this package."""
+
+    async def talk(begin: Begin) -> None:
+        client = begin({"bad": None if other is None else ScriptedActor(other)})
+        good = client.actors["good"] = ScriptedActor(introduce(), client.has_looked_again)
+        await good.is_asked.wait()
+
+    await follow(tmp_path, talk)
+
+
+async def test_a_cluster_without_a_worker_of_use_is_refused(tmp_path: Path) -> None:
+    """Once all have said no, with the sentence of one of them."""
+
+    async def talk(begin: Begin) -> None:
+        client = begin({"a": ScriptedActor(FULL)})
+        client.actors["b"] = ScriptedActor(FULL, client.has_looked_again)
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    with pytest.raises(BatchjobsError, match="no key there"):
+        await follow(tmp_path, talk)
+
+
+async def test_a_stranger_is_told_nothing(tmp_path: Path) -> None:
+    """Before its version is known to be ours it gets no key, and nothing that it may not understand."""
+    stranger = []
+
+    async def talk(begin: Begin) -> None:
+        stranger.append(ScriptedActor(OLDER))
+        begin({"old": stranger[0]})
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    with pytest.raises(ConfigurationError, match=r"has batchjobs 0\.0\.1"):
+        await follow(tmp_path, talk)
+    assert not stranger[0].was_opened
+
+
+TWICE = """
+import sys
+import trio
+import dask.config
+from batchjobs.cluster import link
+from batchjobs.cluster.crew import Crew
+from batchjobs.cluster.messages import Opening
+from batchjobs.errors import ServiceUnavailableError
+
+async def connect(stack):
+    import distributed
+    dask.config.get("distributed.client.security-loader")
+    raise ServiceUnavailableError("nobody")
+
+async def main():
+    opening = Opening(token="t", folder="", note="", sites=())
+    line = link._Link(link.ClusterSettings(address="tcp://127.0.0.1:1"), opening, Crew({}))
+    line._connect = connect
+    await trio.to_thread.run_sync(line._run)
+    print(line._error)
+
+for _ in range(2):
+    trio.run(main)
+"""
+
+
+def test_a_process_can_have_several_runs_one_after_the_other(tmp_path: Path) -> None:
+    """What is set for the first takes nothing away that Dask needs for the second."""
+    ended = subprocess.run(
+        [sys.executable, "-c", TWICE],
+        check=False,
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout.split() == ["nobody", "nobody"], ended.stderr
