@@ -10,12 +10,14 @@ from typing import Final
 
 import msgspec
 import trio
+from msgspec import structs
 
 from batchjobs.audio.buffer import ReceivedAudio
 from batchjobs.cluster.messages import (
     Cut,
     Deciding,
     Failed,
+    Fault,
     Heard,
     Opening,
     Order,
@@ -40,6 +42,7 @@ from batchjobs.runner.spool import AudioSpool
 from batchjobs.runner.state import AUDIO_MEMORY_BYTES
 from batchjobs.runner.thread_batches import ThreadBatches
 from batchjobs.session import (
+    RECORDING_CODE,
     Dial,
     Endpoint,
     HttpLine,
@@ -77,12 +80,26 @@ class _Open(msgspec.Struct, eq=False):
     """A session that is open.
 
     Attributes:
-        scope: Cuts it off.
+        scope: Cuts it off; also before it has begun.
+        session: What is sent and received, once there is one.
         is_decided: Whether its outcome stands, and is being written.
     """
 
     scope: trio.CancelScope
+    session: TtsSession | HttpTtsSession | SttSession | None = None
     is_decided: bool = False
+
+    def fail(self, number: int, fault: Fault | None) -> Failed:
+        """Say that it has no result, and what was sent in it."""
+        if self.session is None:
+            return Failed(number=number, fault=fault)
+        return Failed(
+            number=number,
+            fault=fault,
+            was_connected=self.session.was_connected,
+            sent_characters=self.session.sent_characters,
+            sent_audio_seconds=self.session.sent_audio_seconds,
+        )
 
 
 class Host:
@@ -150,6 +167,7 @@ class Host:
             if isinstance(order, Cut):
                 self._cut(order.number)
             else:
+                self._open[order.number] = _Open(trio.CancelScope())
                 self._send.send_nowait(order)
 
     def end(self) -> None:
@@ -203,21 +221,22 @@ class Host:
 
     async def _serve(self, order: Start) -> None:
         """Have one session, and report what came of it, whatever that is."""
-        opened = self._open[order.number] = _Open(trio.CancelScope())
+        opened = self._open[order.number]
+        mark = f"{order.segment.key}.{self._token}-{order.number}"
         try:
-            with self._spool.open_buffer(order.segment.key) as audio:
+            with self._spool.open_buffer(mark) as audio:
                 self._tell(await self._have_session(order, audio, opened))
         except Exception as error:  # one job's mistake ends no host
             _logger.exception("a session failed unexpectedly")
             while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
                 error = error.exceptions[0]  # a session's nurseries put groups around everything
-            self._tell(Failed(number=order.number, fault=to_fault(error)))
+            self._tell(opened.fail(order.number, to_fault(error)))
         finally:
             del self._open[order.number]
 
     async def _have_session(self, order: Start, audio: ReceivedAudio, opened: _Open) -> Report:
         session, meter = self._make_session(order, audio)
-        fault = None
+        opened.session, fault, is_unseen = session, None, False
         with opened.scope:
             try:
                 self._check_lease()
@@ -225,17 +244,12 @@ class Host:
             except SessionError as error:
                 audio.discard()
                 fault = to_fault(error)
+                is_unseen = error.code == RECORDING_CODE and not _is_file(order.segment.audio)
             else:
                 opened.is_decided = True
                 with trio.CancelScope(shield=True):  # it was paid for
                     return await self._keep(order, result, meter)
-        return Failed(
-            number=order.number,
-            fault=fault,
-            was_connected=session.was_connected,
-            sent_characters=session.sent_characters,
-            sent_audio_seconds=session.sent_audio_seconds,
-        )
+        return structs.replace(opened.fail(order.number, fault), is_unseen=is_unseen)
 
     def _make_session(
         self, order: Start, audio: ReceivedAudio
@@ -328,3 +342,7 @@ class Host:
         else:
             written = await self._batches.run_sync(write)
         return writing.to_parts(self._folder, written)
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()

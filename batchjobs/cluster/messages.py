@@ -191,6 +191,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
         was_connected: Whether the service took the connection.
         sent_characters: Characters sent.
         sent_audio_seconds: Seconds of audio sent.
+        is_unseen: Whether its recording does not stand where it was said to be, as seen from there.
     """
 
     number: int
@@ -198,6 +199,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     was_connected: bool = False
     sent_characters: int = 0
     sent_audio_seconds: float = 0.0
+    is_unseen: bool = False
 
 
 class Spoke(msgspec.Struct, frozen=True, kw_only=True, tag="spoke"):

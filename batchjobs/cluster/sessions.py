@@ -1,7 +1,7 @@
 """A session as its owner sees it, while a host elsewhere has it."""
 
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
 import trio
@@ -17,7 +17,7 @@ from batchjobs.cluster.messages import (
     Start,
     to_error,
 )
-from batchjobs.errors import InternalError, LostError
+from batchjobs.errors import ConfigurationError, InternalError, LostError
 from batchjobs.jobs import Kind
 from batchjobs.plausibility.clips import SpeechJudge
 from batchjobs.plausibility.transcripts import TranscriptJudge
@@ -176,6 +176,11 @@ class RemoteSession:
                 return self._judge_speech(spoke)
             case Heard() as heard:
                 return self._judge_transcript(heard)
+            case Failed(is_unseen=True) if Path(self._asked.segment.audio).is_file():
+                raise ConfigurationError(
+                    f"a worker does not see the recording {self._asked.segment.audio}",
+                    hint="it has to be under the same path on every machine: a shared folder",
+                )
             case Failed(fault=fault) if fault is not None:
                 error = to_error(fault)
                 # A mistake of ours is one job's, as it would be here.

@@ -1,5 +1,6 @@
 """Writes a job's files beside their places, ready to be published."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -264,6 +265,18 @@ def claim_parts(folder: Path, output: str, parts: Parts) -> Written:
     return Written(
         targets=tuple(targets), files=tuple(files), pcm_sha256=parts.pcm_sha256, parts=sources
     )
+
+
+def drop_parts(folder: Path, parts: Parts) -> None:
+    """Remove files that another process has written, and that get no place; at the end all are swept.
+
+    Args:
+        folder: The run folder.
+        parts: The files.
+    """
+    for file in parts.files:
+        with contextlib.suppress(OSError, OutputError):
+            find_target(folder, file.path).unlink(missing_ok=True)
 
 
 def find_target(folder: Path, output: str) -> Path:

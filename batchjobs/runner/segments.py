@@ -38,6 +38,8 @@ async def keep(
     kept, written = _find_kept(ticket), None
     if kept and result.doubts and sum_severity(kept.doubts) <= sum_severity(result.doubts):
         record, end = kept, replace(end, result="suspect")
+        if isinstance(result, SpeechElsewhere):
+            writing.drop_parts(run.checkpoint.folder, result.parts)
     else:
         record, written = await _write(run, ticket, result)
         end = replace(end, replaces_kept=kept is not None)

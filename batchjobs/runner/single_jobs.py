@@ -70,6 +70,8 @@ async def _keep_in_doubt(
     if kept and is_of_use and sum_severity(kept.doubts) <= sum_severity(result.doubts):
         record = kept
         end = replace(end, result="suspect")
+        if isinstance(result, SpeechElsewhere | TranscriptElsewhere):
+            writing.drop_parts(run.checkpoint.folder, result.parts)
     else:
         place = await run.reserve_place(ticket.row)
         written = await _write(run, ticket.row, place, result)

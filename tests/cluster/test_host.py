@@ -2,20 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from msgspec import structs
 
-from batchjobs.checkpoint import JobRecord
-from batchjobs.cluster.host import LEASE_SECONDS, PATIENCE_SECONDS
+from batchjobs.checkpoint import Checkpoint, JobRecord
+from batchjobs.cluster import host
+from batchjobs.cluster.host import LEASE_SECONDS, PATIENCE_SECONDS, Host
 from batchjobs.cluster.messages import Cut, Failed, Spoke, Start
-from batchjobs.errors import ServiceUnavailableError
+from batchjobs.errors import ConfigurationError, ServiceUnavailableError
 from batchjobs.files import run_folder
-from batchjobs.jobs import Job, Status
+from batchjobs.jobs import Job, Segment, Status
 from batchjobs.limits import Budget
 from batchjobs.progress import AccountLeft
-from batchjobs.runner import Runner
+from batchjobs.runner import Runner, sweep
+from batchjobs.session import Endpoint, SttSession, hear_segment
 from tests.builders import (
     audio_message,
     make_endpoint,
@@ -169,7 +172,7 @@ async def test_sessions_of_a_lost_host_are_charged_whole_and_go_again(tmp_path: 
         # The first session goes alone; it is the one that is lost.
         await trio.sleep(0.5)
         stuck.set()
-        next(host for host in hosts.hosts if host.orders).kill()
+        next(each for each in hosts.hosts if each.orders).kill()
 
     found = await run_rows(tmp_path, jobs(6), talk, elsewhere=hosts, during=during)
     assert found.statuses == {"done": 6}
@@ -209,10 +212,12 @@ async def test_a_host_that_comes_later_is_used(tmp_path: Path) -> None:
 class Lone:
     """A host whose owner is the test."""
 
-    def __init__(self, folder: Path, nursery: trio.Nursery, talk: Talk) -> None:
+    def __init__(
+        self, folder: Path, nursery: trio.Nursery, talk: Talk, token: str = "here"
+    ) -> None:
         self.service = Service(nursery, talk=talk)
-        endpoints = {"quick": make_endpoint(self.service.dial, QUICK)}
-        self.line = LoopbackHost(make_opening(folder, endpoints), self.service.dial, None, "lone")
+        opening = make_opening(folder, {"quick": make_endpoint(self.service.dial, QUICK)}, token)
+        self.line = LoopbackHost(opening, self.service.dial, None, "lone")
         nursery.start_soon(self.line.run)
 
     def start(self, number: int, text: str = "مرحبا بكم", ending: str = ".wav") -> None:
@@ -243,7 +248,9 @@ async def test_no_session_opens_after_the_owner_is_gone(tmp_path: Path) -> None:
         opened = len(lone.service.streams)
         (order,) = lone.line.orders
         assert isinstance(order, Start)
-        lone.line.host._send.send_nowait(order)
+        heard_at = lone.line.host._heard_at
+        lone.line.host.take([order])
+        lone.line.host._heard_at = heard_at  # it has waited since
         await trio.sleep(1.0)
         assert len(lone.service.streams) == opened
         nursery.cancel_scope.cancel()
@@ -289,6 +296,107 @@ async def test_a_cut_says_what_was_sent(tmp_path: Path) -> None:
         assert (report.fault, report.sent_characters) == (None, len("مرحبا بكم"))
         nursery.cancel_scope.cancel()
     assert not list(tmp_path.rglob("*.part"))  # noqa: ASYNC240  # nothing else runs
+
+
+async def test_what_is_cut_before_it_begins_never_begins(tmp_path: Path) -> None:
+    """Both orders come at once: the service hears of nothing, and nothing was sent."""
+    async with trio.open_nursery() as nursery:
+        lone = Lone(tmp_path, nursery, obeys)
+        segment = make_segment("مرحبا بكم", speech=SPEECH, key=f"{1:064}")
+        begin = Start(number=1, site="quick", segment=segment, wait_seconds=2.5, ending=".wav")
+        lone.line.host.take([begin, Cut(number=1)])
+        report = await lone.wait_report()
+        assert isinstance(report, Failed)
+        assert (report.fault, report.sent_characters) == (None, 0)
+        assert not lone.service.streams
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_mistake_of_ours_is_charged_for_what_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget holds whatever goes wrong after the text was sent."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Host, "_keep", fail)
+    asked = [job("a", TEXTS[1])]
+    found = await run_rows(tmp_path, asked, elsewhere=Loopback())
+    assert found.records["a"].error_class == "internal"
+    assert [(result, sent) for _, result, _, sent in found.attempts] == [
+        ("internal", len(TEXTS[1]))
+    ]
+
+
+async def test_hosts_share_no_scratch_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What two hosts, of which one was killed, move out of memory of the same text is in two files."""
+    monkeypatch.setattr(host, "AUDIO_MEMORY_BYTES", 1)
+    moved: list[Path] = []
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        text = await peer.text()
+        await peer.send(audio_message(speech_for(text), RATE))
+        await trio.sleep(1.0)
+        moved.extend(tmp_path.rglob("*.spool"))  # noqa: ASYNC240  # nothing else runs
+        await peer.until_asked_to_close()
+        await peer.connection.aclose(1000)
+
+    async with trio.open_nursery() as nursery:
+        for token in ("one", "other"):
+            lone = Lone(tmp_path, nursery, talk, token)
+            lone.start(1)
+            await trio.sleep(2.0)
+            for path in moved:  # as of one that was killed
+                path.touch()
+        nursery.cancel_scope.cancel()
+    assert len(set(moved)) == 2
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_recording_that_a_worker_does_not_see_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """It is no fault of the recording, as its owner sees it; one that is damaged is a job's failure."""
+
+    def hear_another(way: Endpoint, segment: Segment, **more: Any) -> SttSession:
+        other = tmp_path / "other.wav"
+        if is_there:
+            other.write_bytes(b"RIFF")
+        monkeypatch.setattr(host, "_is_file", lambda _: is_there)
+        return hear_segment(way, replace(segment, audio=str(other)), **more)
+
+    monkeypatch.setattr(host, "hear_segment", hear_another)
+    recording = write_recording(tmp_path / "a.wav", words(2.0))
+    asked = [replace_provider(make_recording_job(recording))]
+    found = await run_rows(tmp_path / "run", asked, elsewhere=Loopback())
+    if is_there:
+        assert found.records["t"].error_class == "permanent"
+        return
+    assert isinstance(found.end.error, ConfigurationError)
+    assert f"a worker does not see the recording {recording}" in found.end.error.message
+    assert not found.records
+
+
+async def test_attempts_that_are_not_kept_leave_no_file_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of days would fill the disk with what nobody wants: the sweep at its end finds nothing."""
+    swept: list[str] = []
+
+    def look(checkpoint: Checkpoint) -> None:
+        swept.extend(checkpoint.shelf.list_below(run_folder.SEGMENTS))
+        sweep(checkpoint)
+
+    monkeypatch.setattr("batchjobs.runner.runner.sweep", look)
+    script = {"a": ["silence"] * 9}
+    found = await run_rows(tmp_path, [job("a")], sometimes(script), elsewhere=Loopback())
+    assert [result for _, result, *_ in found.attempts] == ["kept", "suspect"]
+    assert not swept
 
 
 async def test_each_account_goes_by_its_own_key(tmp_path: Path) -> None:
