@@ -199,17 +199,18 @@ def test_an_owner_that_removes_while_it_commits_is_not_stopped(
             adopt(checkpoint, make_row(1))
             proxy.faults.append(asked)
             before = proxy.count("HEAD", "/journal/")
-            ended: list[object] = []
+            ended: list[bool] = []
 
             def remove() -> None:
-                ended.append(checkpoint.shelf.remove([run_folder.segment_path("0" * 64)]))
+                checkpoint.shelf.remove([run_folder.segment_path("0" * 64)])
+                ended.append(True)
 
             remover = threading.Thread(target=remove)
             remover.start()
             until(lambda: proxy.count("HEAD", "/journal/") > before)
             checkpoint.settle(starts=[make_start(1)], outcomes=())
             remover.join()
-            assert ended == [None]
+            assert ended == [True]
 
 
 def test_of_two_who_take_over_at_once_one_has_it(
