@@ -13,7 +13,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import UsageError
 from batchjobs.files import run_folder
-from batchjobs.files.address import Address, is_address
+from batchjobs.files.address import Address, is_address, refuse_mistake
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
 from batchjobs.manifest import Source, is_rows
 from batchjobs.manifest.hotwords import read_hotwords_file
@@ -85,6 +85,7 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         name, manifest_folder = str(manifest), manifest.parent
         definite: Source = manifest
     elif isinstance(source, str | Path):
+        refuse_mistake(str(source))
         path = Path(source)
         folder, address = _find_folder(options, default_folder(path))
         if path.resolve() == (folder / run_folder.FAILED).resolve():
@@ -139,6 +140,7 @@ def _find_folder(options: Options, default: Path) -> tuple[Path, Address | None]
         UsageError: The place is none, or options do not go together.
     """
     output = options.output
+    refuse_mistake(str(output or ""))
     if output is None or isinstance(output, Path) or not is_address(output):
         if options.work_folder is not None or options.take_over:
             name = "--take-over" if options.take_over else "--work-folder"
@@ -229,6 +231,7 @@ def input_root(request: Request) -> Path | Address | None:
     """Give the second place for inputs; of a run's ``failed.jsonl``, where its manifest is."""
     given = request.options.input_root
     if given is not None:
+        refuse_mistake(str(given))
         return Address.parse(str(given)) if is_address(str(given)) else Path(given).absolute()
     folder = request.manifest_folder
     if (

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from batchjobs.cli.console import complain, exit_on_error
 from batchjobs.errors import BatchjobsError, ConfigurationError
-from batchjobs.files.address import Address, is_address
+from batchjobs.files.address import Address, find_mistake, is_address
 from batchjobs.options import Options, Setting, settings_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,27 @@ _TABLES: Final = "batchjobs.tables"
 """Where a context keeps the table of the file that each value of it stands in."""
 
 
-class Place(click.Path):
+class LocalPath(click.Path):
+    """A path on this machine, and not what was meant as an address."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> "str | bytes | os.PathLike[str]":
+        """Take a value, unless it would be made a path by mistake."""
+        if isinstance(value, str):
+            if is_address(value):
+                self.fail(
+                    f"'{value}' is in a bucket, and this has to be on this machine.", param, ctx
+                )
+            if hint := find_mistake(value):
+                self.fail(f"'{value}' is no path; {hint}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Place(LocalPath):
     """A path, or an address in a bucket, which stays the text that it is."""
 
     def convert(
@@ -132,7 +152,7 @@ def _type(setting: Setting) -> object:
         return str
     if issubclass(setting.kind, Path):
         there = details.get("path")
-        return (Place if "in_bucket" in details else click.Path)(
+        return (Place if "in_bucket" in details else LocalPath)(
             exists=there is not None,
             file_okay=there != "folder",
             dir_okay=there != "file",

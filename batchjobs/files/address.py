@@ -8,6 +8,10 @@ from batchjobs.errors import UsageError
 from batchjobs.files.paths import PathEscapeError
 
 SCHEME: Final = "s3://"
+_OTHER_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_NEARLY: Final = re.compile(r"(?:s3[an]?|gs|az|abfss?|https?|file):/?", re.IGNORECASE)
+"""Begins what was meant as an address: a slash got lost, in a path of Python's, say."""
+_ALMOST_S3: Final = re.compile(r"s3[an]?:/*", re.IGNORECASE)
 _ODD_PARTS: Final = frozenset({"", ".", ".."})
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_NAME_BYTES: Final = 1024
@@ -32,7 +36,7 @@ class Address(NamedTuple):
         Raises:
             UsageError: It is none.
         """
-        bucket, _, prefix = text.removeprefix(SCHEME).partition("/")
+        bucket, _, prefix = text[len(SCHEME) :].partition("/")
         prefix = prefix.removesuffix("/")
         parts = prefix.split("/") if prefix else []
         if not is_address(text) or not bucket or _ODD_PARTS & {bucket, *parts}:
@@ -68,9 +72,9 @@ def address_inside(root: Address, given: str) -> Address:
     """
     base = f"{root}/"
     if is_address(given):
-        if not given.startswith(base):
+        if not f"{SCHEME}{given[len(SCHEME) :]}".startswith(base):
             raise PathEscapeError(f"the path {given!r} leaves {root}")
-        name = given.removeprefix(base)
+        name = given[len(base) :]
     else:
         name = given
     parts = name.split("/")
@@ -87,5 +91,40 @@ def address_inside(root: Address, given: str) -> Address:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text names a place in a bucket, and not a file or folder."""
-    return text.startswith(SCHEME)
+    """Whether a text names a place in a bucket, and not a file or folder; schemes have no case."""
+    return text[: len(SCHEME)].lower() == SCHEME
+
+
+def find_mistake(text: str) -> str:
+    """Say what to give in place of what was meant as an address, and would be taken for a path.
+
+    Args:
+        text: What was given, as a text or a path.
+
+    Returns:
+        A hint; empty if it is an address, or a path like any other.
+    """
+    if is_address(text) or not (_OTHER_SCHEME.match(text) or _NEARLY.match(text)):
+        return ""
+    if almost := _ALMOST_S3.match(text):
+        return f"give the text '{SCHEME}{text[almost.end() :]}'"
+    scheme, _, rest = text.partition(":")
+    if scheme.lower() == "file":
+        return f"give the path alone: /{rest.lstrip('/')}"
+    return (
+        "places are folders and files of this machine, or in a store that speaks S3: s3://BUCKET/FOLDER, "
+        "with AWS_ENDPOINT_URL where it is not Amazon's"
+    )
+
+
+def refuse_mistake(text: str) -> None:
+    """Refuse what was meant as an address, and would be taken for a path.
+
+    Args:
+        text: What was given, as a text or a path.
+
+    Raises:
+        UsageError: It was.
+    """
+    if hint := find_mistake(text):
+        raise UsageError(f"'{text}' is no place in a bucket that can be used", hint=hint)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs.errors import RecordingError
-from batchjobs.files.address import Address, address_inside, is_address
+from batchjobs.files.address import Address, address_inside, find_mistake, is_address
 from batchjobs.files.paths import PathEscapeError, path_inside
 from batchjobs.manifest.cells import shorten
 from batchjobs.manifest.columns import RowError
@@ -57,9 +57,10 @@ class Inputs:
                 escape = escape or error
         if escape is not None:
             hint = "inputs stand below the manifest's folder, or below --input-root"
+            hint = find_mistake(value) or hint
             raise RowError(column, escape.message, hint=hint) from escape
         folders = [root for root in roots if isinstance(root, Path)]
-        hint = self._near.explain(folders, value)
+        hint = find_mistake(value) or self._near.explain(folders, value)
         hint = hint or "paths are relative to the manifest, or to --input-root"
         raise RowError(column, f"there is no file '{shorten(value)}'", hint=hint)
 

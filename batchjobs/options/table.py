@@ -7,7 +7,7 @@ from typing import Final
 
 from batchjobs.audio.formats import FORMATS
 from batchjobs.errors import PYTHON_NAMES, ConfigurationError
-from batchjobs.files.address import Address, is_address
+from batchjobs.files.address import Address, is_address, refuse_mistake
 from batchjobs.options.setting import describe, name_for_python, setting
 from batchjobs.speech import DIALECTS, HTTP_OUTPUT_FORMATS, Channels
 
@@ -52,6 +52,7 @@ def parse_output(text: str) -> str | Path:
     Raises:
         UsageError: It is no such place.
     """
+    refuse_mistake(text)
     return str(Address.parse(text)) if is_address(text) else Path(text)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import batchjobs
+from batchjobs.errors import UsageError
 from batchjobs.files.run_folder import BUCKET
 from batchjobs.storage import bucket as storage
 from tests.commands import Command
@@ -218,3 +220,51 @@ def test_a_plan_of_a_run_that_is_anothers_is_refused(
     refused = command("plan", manifest, "-o", place, "--work-folder", "other", *TONE)
     assert (refused.code, "--take-over" in refused.err) == (75, True)
     assert json.loads((RUN / BUCKET).read_bytes())["address"] == place
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("run", "talks.csv", "-o", "gs://talks/x"), "--output: 'gs://talks/x' is no place"),
+        (("run", "talks.csv", "-o", "s3:/talks/x"), "give the text 's3://talks/x'"),
+        (("plan", "talks.csv", "-o", "az://talks/x"), "speaks S3"),
+        (("run", "https://example.com/talks.csv"), "'https://example.com/talks.csv' is no path"),
+        (("run", "talks.csv", "--input-root", "file:///tmp"), "give the path alone: /tmp"),
+        (("run", "talks.csv", "--key-file", "s3://talks/key"), "has to be on this machine"),
+        (("status", "gs://talks/x"), "'gs://talks/x' is no path"),
+        (("book", "s3://talks/book.epub"), "has to be on this machine"),
+        (("watch", "S3://talks/inbox"), "has to be on this machine"),
+        (("export", "outputs/x", "-o", "s3://talks/set"), "has to be on this machine"),
+    ],
+)
+def test_what_would_become_a_folder_called_as_a_scheme_is_refused(
+    command: Command, manifest: Path, folder: Path, words: tuple[str, ...], told: str
+) -> None:
+    """Wherever a place is named, in a sentence and before anything is done."""
+    refused = command(*words)
+    assert refused.code == 2
+    assert told in " ".join(refused.err.split())
+    assert sorted(path.name for path in folder.iterdir()) == [manifest.name]
+
+
+def test_what_is_meant_as_an_address_is_refused_from_python(folder: Path, manifest: Path) -> None:
+    """A path of Python's loses a slash."""
+    for place in (Path("s3://talks/x"), "gs://talks/x"):
+        with pytest.raises(UsageError, match="is no place in a bucket"):
+            batchjobs.plan(manifest, batchjobs.Options(output=place))
+    for source in (Path("s3://talks/m.csv"), "az://talks/m.csv"):
+        with pytest.raises(UsageError, match="is no place in a bucket"):
+            batchjobs.plan(source)
+    with pytest.raises(UsageError, match="is no place in a bucket"):
+        batchjobs.plan(manifest, batchjobs.Options(input_root=Path("s3://talks")))
+    assert [path.name for path in folder.iterdir()] == [manifest.name]
+
+
+def test_the_scheme_has_no_case(
+    command: Command, manifest: Path, bucket: Bucket, place: str, folder: Path
+) -> None:
+    """The same command goes on, however it is typed."""
+    assert command("run", manifest, "-o", place.replace("s3://", "S3://"), *TONE).code == 0
+    assert "runs/ليلة/audio/r0.wav" in bucket.keys("runs/ليلة/")
+    assert "nothing to do" in command("run", manifest, "-o", place, *TONE).out
+    assert sorted(path.name for path in folder.iterdir()) == ["outputs", manifest.name]

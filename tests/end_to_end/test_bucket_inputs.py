@@ -521,3 +521,27 @@ def test_a_run_killed_at_every_request_in_turn_goes_on(
     assert kills >= 4
     assert transcripts("outputs/m") == said
     assert not list(Path("outputs/m").glob("*.fetched"))
+
+
+@pytest.mark.parametrize(
+    ("audio", "told", "is_there"),
+    [
+        ("gs://talks/مقابلة.wav", "speaks S3", False),
+        ("gs://talks/مقابلة.wav", "speaks S3", True),
+        ("https://example.com/a.wav", "speaks S3", True),
+        ("file:///talks/a.wav", "give the path alone: /talks/a.wav", False),
+        ("s3:/talks/a.wav", "give the text 's3://talks/a.wav'", False),
+    ],
+)
+def test_a_row_that_names_another_store_is_told_so(
+    command: Command, bucket: Bucket, folder: Path, audio: str, told: str, *, is_there: bool
+) -> None:
+    """Beside its name: recordings are files, or objects of a store that speaks S3."""
+    table = f"id,audio\na,{audio}\n"
+    if is_there:
+        bucket.put("talks/m.csv", table.encode())
+    else:
+        (folder / "m.csv").write_text(table)
+    refused = command("plan", bucket.url("talks/m.csv") if is_there else "m.csv", *TONE)
+    assert refused.code == 65
+    assert told in refused.out + refused.err

@@ -1,9 +1,17 @@
 """Places in buckets: read, and kept below their root."""
 
+import re
+
 import pytest
 
 from batchjobs.errors import UsageError
-from batchjobs.files.address import Address, address_inside, is_address
+from batchjobs.files.address import (
+    Address,
+    address_inside,
+    find_mistake,
+    is_address,
+    refuse_mistake,
+)
 from batchjobs.files.paths import PathEscapeError
 
 ROOT = Address("talks", "2026/الأرشيف")
@@ -29,7 +37,7 @@ def test_an_address_is_read_and_written_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["s3://", "s3:///a", "s3://b/a//b", "s3://b/../a", "talks/a", "S3://b/a"]
+    "text", ["s3://", "s3:///a", "s3://b/a//b", "s3://b/../a", "talks/a", "gs://b/a"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     """Nothing is guessed of what is no place in a bucket."""
@@ -92,3 +100,55 @@ def test_only_the_scheme_makes_an_address() -> None:
     assert is_address("s3://a/b")
     assert not is_address("/s3://a/b")
     assert not is_address("recordings/s3.wav")
+
+
+@pytest.mark.parametrize("scheme", ["S3://", "s3://"])
+def test_schemes_have_no_case(scheme: str) -> None:
+    """However it is typed, the same place is meant, and kept under one name."""
+    assert is_address(f"{scheme}talks/a")
+    assert str(Address.parse(f"{scheme}talks/{ODD_NAMES[0]}")) == f"s3://talks/{ODD_NAMES[0]}"
+    inside = address_inside(ROOT, f"{scheme}talks/2026/الأرشيف/{ODD_NAMES[0]}")
+    assert str(inside) == f"{ROOT}/{ODD_NAMES[0]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("s3:/talks/عام", "'s3://talks/عام'"),
+        ("S3:talks", "'s3://talks'"),
+        ("s3a://talks/x", "'s3://talks/x'"),
+        ("s3:///talks/x", ""),  # an address, and a wrong one
+        ("gs://talks/x", "speaks S3"),
+        ("GS:/talks/x", "speaks S3"),
+        ("az://talks/x", "speaks S3"),
+        ("https://example.com/x.csv", "speaks S3"),
+        ("file:///tmp/x.csv", "path alone: /tmp/x.csv"),
+        ("magnet+x://talks", "speaks S3"),
+    ],
+)
+def test_what_was_meant_as_an_address_is_no_path(text: str, hint: str) -> None:
+    """It would make a folder that is called as a scheme is, here where nobody looks for it."""
+    assert hint in find_mistake(text)
+    assert bool(find_mistake(text)) == bool(hint)
+    if hint:
+        with pytest.raises(UsageError, match=re.escape(f"'{text}' is no place")):
+            refuse_mistake(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://talks/x",
+        "talks",
+        "./s3:x",
+        "/srv/gs://x",
+        "s3/x",
+        "C:/talks",
+        "ليلة: ١/x",
+        "a b://x",
+        "",
+    ],
+)
+def test_a_path_like_any_other_is_one(text: str) -> None:
+    """Colons stand in names."""
+    refuse_mistake(text)

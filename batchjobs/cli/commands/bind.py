@@ -9,7 +9,14 @@ from typing import Final, Self
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say, show_progress
-from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option, setting_options
+from batchjobs.cli.options import (
+    RUN_FOLDER,
+    LocalPath,
+    defaults_option,
+    json_option,
+    option,
+    setting_options,
+)
 from batchjobs.formatting import duration, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.audiobook import BindSettings
@@ -26,7 +33,7 @@ _LEAST_SHARE: Final = 0.02
     "-o",
     "--output",
     envvar=None,
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="The file, or the folder of files.  [default: the book's title, in RUN]",
 )
 @setting_options(settings_of(BindSettings))

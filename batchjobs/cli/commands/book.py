@@ -7,17 +7,17 @@ import click
 
 from batchjobs.cli.console import exit_on_error, say
 from batchjobs.cli.next_step import quote_command
-from batchjobs.cli.options import defaults_option, option
+from batchjobs.cli.options import LocalPath, defaults_option, option
 from batchjobs.formatting import duration
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=LocalPath(exists=True, dir_okay=False, path_type=Path))
 @option(
     "-o",
     "--output",
     envvar=None,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False, path_type=Path),
     help="The manifest.  [default: <FILE's stem>.jsonl here]",
 )
 @option("--chapters", default="", metavar="1-3,7", help="Only these chapters.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
-from batchjobs.cli.options import defaults_option, json_option, option, setting_options
+from batchjobs.cli.options import LocalPath, defaults_option, json_option, option, setting_options
 from batchjobs.formatting import duration, file_size, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.dataset import ExportSettings
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     metavar="RUN...",
     nargs=-1,
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False, path_type=Path),
 )
 @option(
     "-o",
     "--output",
     envvar=None,
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="The dataset's folder.  [default: beside RUN, called after it and the form]",
 )
 @setting_options(settings_of(ExportSettings))

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, glossary_of, print_json, say
-from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option
+from batchjobs.cli.options import RUN_FOLDER, LocalPath, defaults_option, json_option
 
 
 @click.command()
 @RUN_FOLDER
-@click.argument("terms", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("terms", type=LocalPath(path_type=Path, dir_okay=False))
 @json_option
 @defaults_option
 def glossary(folder: Path, terms: Path, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from batchjobs.cli.job_options import (
 )
 from batchjobs.cli.left_out import tell_absent, tell_notes
 from batchjobs.cli.next_step import quote_command, typed_options
-from batchjobs.cli.options import option
+from batchjobs.cli.options import LocalPath, option
 from batchjobs.formatting import duration, money, plural
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _NAMES_SHOWN: Final = 3
 @option(
     "--to",
     "target",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     metavar="FILE",
     help="Where the manifest of what --select takes is written.  "
     "[default: MANIFEST's name with .coverage.jsonl]",

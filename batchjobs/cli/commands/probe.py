@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
-from batchjobs.cli.options import complete_provider, config_option, json_option, option
+from batchjobs.cli.options import LocalPath, complete_provider, config_option, json_option, option
 from batchjobs.formatting import money
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @option("--base-url", default="", help="Where the provider is: wss://HOST/api/v1.")
 @option(
     "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=LocalPath(exists=True, dir_okay=False, path_type=Path),
     help="File with the key, readable by its owner only.",
 )
 @option("--insecure", is_flag=True, help="Allow unencrypted connections to other machines.")

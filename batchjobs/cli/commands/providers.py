@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
-from batchjobs.cli.options import complete_provider, config_option, json_option, option
+from batchjobs.cli.options import LocalPath, complete_provider, config_option, json_option, option
 
 
 @click.command()
@@ -22,7 +22,7 @@ from batchjobs.cli.options import complete_provider, config_option, json_option,
 @option("--base-url", default="", help="With --voices: where the provider is: wss://HOST/api/v1.")
 @option(
     "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=LocalPath(exists=True, dir_okay=False, path_type=Path),
     help="With --voices: file with the key, readable by its owner only.",
 )
 @option("--insecure", is_flag=True, help="Allow unencrypted connections to other machines.")

@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, print_json, say
-from batchjobs.cli.options import RUN_FOLDER, config_option, json_option
+from batchjobs.cli.options import RUN_FOLDER, LocalPath, config_option, json_option
 from batchjobs.formatting import plural
 
 
 @click.command()
 @RUN_FOLDER
-@click.argument("decisions", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("decisions", metavar="FILE", type=LocalPath(dir_okay=False, path_type=Path))
 @json_option
 @config_option
 def review(folder: Path, decisions: Path, *, as_json: bool, config: Path | None) -> None:

@@ -9,7 +9,7 @@ import click
 from batchjobs.cli.console import exit_on_error, say, show_progress
 from batchjobs.cli.left_out import tell_left_out, tell_tracks
 from batchjobs.cli.next_step import quote_command
-from batchjobs.cli.options import defaults_option, option
+from batchjobs.cli.options import LocalPath, defaults_option, option
 from batchjobs.formatting import duration, plural
 from batchjobs.options.watching import DEFAULT_SETTLE_SECONDS
 from batchjobs.process import signals
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=LocalPath(exists=True, file_okay=False, path_type=Path))
 @option(
     "-o",
     "--output",
     envvar=None,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False, path_type=Path),
     help="The manifest, JSON Lines.  [default: <FOLDER's name>.jsonl here]",
 )
 @option("--watch", "is_watching", is_flag=True, help="Go on as recordings arrive; Ctrl-C ends it.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import die_of, exit_on_error, say, set_logging
-from batchjobs.cli.options import SETTINGS, config_option, option, setting_option
+from batchjobs.cli.options import SETTINGS, LocalPath, config_option, option, setting_option
 from batchjobs.errors import BatchjobsError
 from batchjobs.process.tuning import tune_process
 from batchjobs.providers import DEFAULT_ENGINE, DEFAULT_HOST
@@ -32,7 +32,7 @@ from batchjobs.providers import DEFAULT_ENGINE, DEFAULT_HOST
 )
 @option(
     "--model-folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    type=LocalPath(file_okay=False, exists=True, path_type=Path),
     help="Recognition model, for sherpa.",
 )
 @option(
@@ -47,12 +47,12 @@ from batchjobs.providers import DEFAULT_ENGINE, DEFAULT_HOST
 @option("--session-limit", type=click.IntRange(min=1), help="Sessions open at once.")
 @option(
     "--ledger",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False, path_type=Path),
     help="Write a JSON line for each session's start and end.",
 )
 @option(
     "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=LocalPath(exists=True, dir_okay=False, path_type=Path),
     help="File with the key to ask for.  [default: BATCHJOBS_LOCAL_KEY, or a new one each time]",
 )
 @option("--compress", is_flag=True, help="Take compression from clients that offer it.")

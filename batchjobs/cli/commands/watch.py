@@ -12,7 +12,7 @@ from batchjobs.cli.commands.run import run as run_command
 from batchjobs.cli.console import counts_of, die_of, exit_on_error, say, set_logging
 from batchjobs.cli.job_options import read_options, run_settings
 from batchjobs.cli.next_step import typed_command
-from batchjobs.cli.options import SETTINGS, option, setting_options
+from batchjobs.cli.options import SETTINGS, LocalPath, option, setting_options
 from batchjobs.options import fill, settings_of
 from batchjobs.options.watching import WatchSettings
 from batchjobs.process import signals
@@ -33,7 +33,7 @@ _NOT_HERE: Final = frozenset(
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=LocalPath(exists=True, file_okay=False, path_type=Path))
 @setting_options(settings_of(WatchSettings))
 @functools.partial(run_settings, only=SETTINGS.keys() - _NOT_HERE, like=run_command)
 @option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
