@@ -435,6 +435,24 @@ def make_segment_key(  # noqa: PLR0913  # each determines the result
     return hashlib.sha256(begun + orjson.dumps(content)[1:]).hexdigest()
 
 
+def frame_of_speech_key(
+    service: str, model: str, speech: SpeechSettings, take: int
+) -> tuple[bytes, bytes]:
+    """Give what stands before and behind a text in what `make_segment_key` hashes for its synthesis.
+
+    Args:
+        service: As there, like the others.
+        model: The service's model.
+        speech: How to speak.
+        take: Tells equal purchases apart.
+
+    Returns:
+        The bytes before, and those behind the text as orjson writes it.
+    """
+    begun = _begin_content(Kind.TTS, service, model, speech)
+    return begun, orjson.dumps(["", "", take])[len('[""') :]
+
+
 @functools.lru_cache(maxsize=1_000)
 def _begin_content(kind: Kind, service: str, model: str, speech: SpeechSettings | None) -> bytes:
     """Write the beginning of what is hashed, which few combinations of a manifest's have in common."""

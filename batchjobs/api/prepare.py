@@ -251,11 +251,11 @@ def _plan_rows(
 
 def _read_rows(
     request: Request, notes: manifest.Notes, growth: Growth | None
-) -> Iterator[Job | BadRow]:
+) -> Iterator[Job | BadRow | manifest.PlainPage]:
     """Read the manifest, or what has been added to it, with the lines on which that stands."""
     if growth is not None and not growth.lines:
         return
-    rows = manifest.read_rows(
+    rows = manifest.read_pages(
         request.source if growth is None else io.BytesIO(growth.lines),
         name=request.name,
         folder=request.manifest_folder,
@@ -268,9 +268,13 @@ def _read_rows(
     if growth is None:
         yield from rows
         return
-    for row in rows:
-        line = row.line + growth.above
-        yield structs.replace(row, line=line) if isinstance(row, Job) else replace(row, line=line)
+    for item in rows:
+        if isinstance(item, Job):
+            yield structs.replace(item, line=item.line + growth.above)
+        elif isinstance(item, BadRow):
+            yield replace(item, line=item.line + growth.above)
+        else:
+            yield replace(item, first_line=item.first_line + growth.above)
 
 
 def _fingerprint(request: Request) -> str:

@@ -2,7 +2,17 @@
 
 from batchjobs.manifest.columns import KNOWN_COLUMNS
 from batchjobs.manifest.notes import Notes
-from batchjobs.manifest.reading import read_rows
+from batchjobs.manifest.plain_pages import PlainPage
+from batchjobs.manifest.reading import read_pages, read_rows
 from batchjobs.manifest.source import Rows, Source, is_rows
 
-__all__ = ["KNOWN_COLUMNS", "Notes", "Rows", "Source", "is_rows", "read_rows"]
+__all__ = [
+    "KNOWN_COLUMNS",
+    "Notes",
+    "PlainPage",
+    "Rows",
+    "Source",
+    "is_rows",
+    "read_pages",
+    "read_rows",
+]

@@ -4,7 +4,7 @@ import contextlib
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -267,6 +267,19 @@ def holds_control(text: str) -> bool:
 def is_speakable(text: str) -> bool:
     """Say whether a text holds a letter or number: something a voice can say."""
     return _SPEAKABLE.search(text) is not None
+
+
+def are_speakable(texts: Iterable[str]) -> bool:
+    """Say whether all texts are."""
+    return all(map(_SPEAKABLE.search, texts))
+
+
+def are_plain_ids(ids: Sequence[str]) -> bool:
+    """Say whether all of these are ids as they stand; False if one is to be looked at by itself."""
+    if not all(ids) or max(map(len, ids)) > _ID_LIMIT_CHARACTERS:
+        return False
+    joined = "".join(ids)
+    return joined.isalnum() or (not holds_control(joined) and are_speakable(ids))
 
 
 def is_blank(text: str) -> bool:

@@ -1,6 +1,7 @@
 """CSV: a header, then rows; strict about quotes, because one astray swallows rows."""
 
 import csv
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchjobs.errors import ManifestError
@@ -10,23 +11,27 @@ from batchjobs.manifest.cells import shorten
 from batchjobs.manifest.columns import KNOWN_COLUMNS, SOURCES, is_header, is_other_header
 from batchjobs.manifest.csv_header import Header, read_header
 from batchjobs.manifest.notes import Notes, Oddity
-from batchjobs.manifest.source import ROW_LIMIT_BYTES
+from batchjobs.manifest.plain_pages import PageJudge, PlainPage, Records
+from batchjobs.manifest.source import BOM, ROW_LIMIT_BYTES
 from batchjobs.manifest.stray_quotes import explain_broken_row, refuse_swallowed_rows
 from batchjobs.manifest.tape import Tape
 
+_BOM_BYTES = BOM.encode()
+
 
 def read_csv(
-    pages: Iterable[Sequence[bytes]], name: str, notes: Notes
-) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+    pages: Iterable[Sequence[bytes]], name: str, notes: Notes, judge: PageJudge
+) -> Iterator[tuple[int, dict[str, object]] | BadRow | PlainPage]:
     """Read CSV whose first row names the columns.
 
     Args:
         pages: The manifest's lines, many at a time.
         name: The manifest, for messages.
         notes: Gets what is passed over or odd.
+        judge: Judges rows that are plainly good, many at a time.
 
     Yields:
-        The line on which a row starts, and the row; or what is wrong with it.
+        The line on which a row starts, and the row; or what is wrong with it; or many that are good.
 
     Raises:
         ManifestError: The header is wrong; a line is not UTF-8 or holds a NUL byte; or a quote is
@@ -39,8 +44,8 @@ def read_csv(
     header = read_header(tape)
     width = len(header.columns)
     names = {*KNOWN_COLUMNS, header.columns[0].strip().casefold()}
-    for line, fields in _records(tape, header.delimiter):
-        if isinstance(fields, BadRow):
+    for line, fields in _records(tape, header, judge):
+        if not isinstance(fields, list):
             yield fields
             continue
         if len(fields) > width:
@@ -70,11 +75,18 @@ def _name_fields(
     return line, row
 
 
-def _records(tape: Tape, delimiter: str) -> Iterator[tuple[int, list[str] | BadRow]]:
+def _records(
+    tape: Tape, header: Header, judge: PageJudge
+) -> Iterator[tuple[int, list[str] | BadRow | PlainPage]]:
+    delimiter = header.delimiter
     reader = csv.reader(tape.texts, delimiter=delimiter, strict=True)
     while True:
         tape.forget()
         line = tape.number + 1
+        if page := judge.find_page(line, tape.peek, functools.partial(_split_plainly, header)):
+            tape.pass_over(len(page))
+            yield line, page
+            continue
         try:
             fields = next(reader)
         except StopIteration:
@@ -84,6 +96,22 @@ def _records(tape: Tape, delimiter: str) -> Iterator[tuple[int, list[str] | BadR
         else:
             if (fields and fields[0].strip()) or not _is_blank(tape, delimiter):
                 yield line, fields
+
+
+def _split_plainly(header: Header, lines: Sequence[bytes]) -> Records | None:
+    """Split lines into fields that are a row each; None if anything about them is to be looked at."""
+    block = b"".join(lines)
+    if header.nameless or b"\0" in block or _BOM_BYTES in block:
+        return None
+    try:
+        texts = [line.decode() for line in lines]
+        rows = list(csv.reader(texts, delimiter=header.delimiter, strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    # As many rows as lines: none goes over several.
+    if len(rows) != len(lines) or set(map(len, rows)) != {len(header.columns)}:
+        return None
+    return Records(header.columns, list(zip(*rows, strict=True)))
 
 
 def _is_blank(tape: Tape, delimiter: str) -> bool:

@@ -36,6 +36,13 @@ class Oddity(enum.Enum):
     PART_UNREAD = "a group is named, and its part is no number of one"
 
 
+def is_of_spreadsheet(job_id: str) -> bool:
+    """Whether a spreadsheet has made an id of something else."""
+    # First what all of them have, at a fraction of the time of the pattern.
+    has_sign = "-" in job_id or "/" in job_id or "+" in job_id
+    return has_sign and _SPREADSHEET_ID.fullmatch(job_id) is not None
+
+
 class Notes:
     """Counts what was odd, and keeps the first lines of each kind."""
 
@@ -60,8 +67,7 @@ class Notes:
 
     def look_at_id(self, job_id: str, line: int) -> None:
         """Count an id if a spreadsheet has made it."""
-        # First what all of them have, at a fraction of the time of the pattern.
-        if ("-" in job_id or "/" in job_id or "+" in job_id) and _SPREADSHEET_ID.fullmatch(job_id):
+        if is_of_spreadsheet(job_id):
             self.add(Oddity.SPREADSHEET_ID, line, job_id)
 
     def tell(self, name: str) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import functools
 import re
+from collections.abc import Sequence
+from operator import itemgetter
 
 from batchjobs.audio import formats
 from batchjobs.files import run_folder
@@ -33,13 +35,34 @@ def check_output(output: str, kind: Kind) -> str:
     folder, slash, name = output.rpartition("/")
     if not (_PLAIN_NAME.fullmatch(name) and _is_plain(folder + slash)):
         _check_parts(output)
-    endings = formats.ENDINGS if kind is Kind.TTS else (".txt",)
+    endings = _endings_of(kind)
     if not name.lower().endswith(endings):
         one_of = " or ".join(endings)
         message = f"'{shorten(output)}' does not end in {one_of}"
         hint = f"a result of {'speech' if kind is Kind.TTS else 'a transcription'} is such a file"
         raise RowError("output", message, hint=hint)
     return output
+
+
+def are_plain_outputs(outputs: Sequence[str], kind: Kind) -> bool:
+    """Say whether `check_output` gives each of these back as it stands."""
+    if not any(outputs):
+        return True
+    parts = [output.rpartition("/") for output in outputs]
+    folders = set(map(itemgetter(0, 1), parts))
+    if all(_is_plain(folder + slash) for folder, slash in folders):
+        names = list(map(itemgetter(2), parts))
+        endings = _endings_of(kind)
+        if all(map(_PLAIN_NAME.fullmatch, names)):
+            return all(name.lower().endswith(endings) for name in names)
+    try:
+        return all(check_output(output, kind) == output for output in outputs)
+    except RowError:
+        return False
+
+
+def _endings_of(kind: Kind) -> tuple[str, ...]:
+    return formats.ENDINGS if kind is Kind.TTS else (".txt",)
 
 
 @functools.lru_cache(maxsize=_FOLDERS_REMEMBERED)

@@ -9,6 +9,7 @@ from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest.csv_rows import read_csv
 from batchjobs.manifest.jsonl_rows import read_jsonl, read_mappings
 from batchjobs.manifest.notes import Notes
+from batchjobs.manifest.plain_pages import PageJudge, PlainPage
 from batchjobs.manifest.rules import Rules
 from batchjobs.manifest.source import (
     Form,
@@ -24,7 +25,7 @@ from batchjobs.providers import Provider
 from batchjobs.storage.input_files import InputFiles
 
 
-def read_rows(
+def read_pages(
     source: Source,
     *,
     name: str,
@@ -34,8 +35,8 @@ def read_rows(
     input_root: Path | Address | None = None,
     files: InputFiles | None = None,
     notes: Notes | None = None,
-) -> Iterator[Job | BadRow]:
-    """Read a manifest row by row; its memory does not grow with the manifest.
+) -> Iterator[Job | BadRow | PlainPage]:
+    """Read a manifest, rows that are plainly good many at a time; its memory does not grow with it.
 
     Whether ids and outputs are unique is for the caller to see, who sees them all.
 
@@ -53,7 +54,7 @@ def read_rows(
         notes: Gets what is passed over or odd, for the caller to tell; None if nobody asks.
 
     Yields:
-        A job for every good row and a `BadRow` for every other, in order.
+        In order, a page of rows that are plainly good, a job for another good one, and a `BadRow`.
 
     Raises:
         ManifestError: The manifest as a whole cannot be read.
@@ -69,6 +70,7 @@ def read_rows(
         defaults=defaults,
         notes=notes,
     )
+    judge = PageJudge(rules)
     if is_rows(source):
         yield from _judge_all(
             read_mappings(source, notes), rules, f"{name}: there is", "give one a job"
@@ -82,18 +84,53 @@ def read_rows(
         form, blocks = recognise_form(blocks, name, ending=ending)
         pages = split_lines(blocks, name, form)
         if form is Form.CSV:
-            rows, where = read_csv(pages, name, notes), f"{name}:1: there is a header but"
+            rows, where = read_csv(pages, name, notes, judge), f"{name}:1: there is a header but"
         else:
             rows, where = read_jsonl(pages, name, notes), f"{name}: there is"
         yield from _judge_all(rows, rules, where, "add a line for every job")
 
 
-def _judge_all(
-    rows: Iterable[tuple[int, dict[str, object]] | BadRow], rules: Rules, where: str, hint: str
+def read_rows(
+    source: Source,
+    *,
+    name: str,
+    folder: Path | Address,
+    providers: Mapping[str, Provider],
+    defaults: Defaults,
+    input_root: Path | Address | None = None,
+    files: InputFiles | None = None,
+    notes: Notes | None = None,
 ) -> Iterator[Job | BadRow]:
+    """Read a manifest row by row, as `read_pages` does.
+
+    Yields:
+        A job for every good row and a `BadRow` for every other, in order.
+    """
+    for item in read_pages(
+        source,
+        name=name,
+        folder=folder,
+        providers=providers,
+        defaults=defaults,
+        input_root=input_root,
+        files=files,
+        notes=notes,
+    ):
+        if isinstance(item, PlainPage):
+            yield from item.list_jobs()
+        else:
+            yield item
+
+
+def _judge_all(
+    rows: Iterable[tuple[int, dict[str, object]] | BadRow | PlainPage],
+    rules: Rules,
+    where: str,
+    hint: str,
+) -> Iterator[Job | BadRow | PlainPage]:
     found = False
     for item in rules.look_ahead(rows) if rules.looks_ahead else rows:
         found = True
-        yield item if isinstance(item, BadRow) else rules.judge(*item)
+        yield rules.judge(*item) if isinstance(item, tuple) else item
     if not found:
         raise ManifestError(f"{where} no row", hint=hint)

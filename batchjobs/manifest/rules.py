@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from batchjobs.errors import UsageError
 from batchjobs.files.address import Address
@@ -42,10 +43,25 @@ from batchjobs.speech import (
 )
 from batchjobs.storage.input_files import InputFiles
 
+_Item = TypeVar("_Item")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _VOICES_REMEMBERED = 1_000
 _READ_AHEAD = 16
 _VOICE_COLUMNS = tuple(column for column in VOICE_COLUMNS if column != "dialect")
+
+
+class Manner(NamedTuple):
+    """How a row is to be spoken, and by whom: what many rows have in common.
+
+    Attributes:
+        provider: The provider's name.
+        speech: How.
+        take: The number of the take.
+    """
+
+    provider: str
+    speech: SpeechSettings
+    take: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +113,11 @@ class Rules:
             message = f"the default for '{error.column}': {error.message}"
             raise UsageError(message, hint=error.hint) from error
 
-    def look_ahead(
-        self, rows: Iterable[tuple[int, dict[str, object]] | BadRow]
-    ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+    def look_ahead(self, rows: Iterable[_Item]) -> Iterator[_Item]:
         """Hand rows on as they are; what they name in a bucket is read for several at once."""
         iterator = iter(rows)
         while batch := list(itertools.islice(iterator, _READ_AHEAD)):
-            cells = (row[1].get("text_file") for row in batch if not isinstance(row, BadRow))
+            cells = (item[1].get("text_file") for item in batch if isinstance(item, tuple))
             self._inputs.read_ahead([cell for cell in cells if cell and isinstance(cell, str)])
             yield from batch
 
@@ -131,6 +145,26 @@ class Rules:
         except RowError as error:
             further = self._find_further(error, row, cells)
             return error.to_bad_row(line, job_id, row, further=further)
+
+    def find_manner(self, row: Mapping[str, object]) -> Manner | None:
+        """Judge what rows have in common that are alike but in their ids, texts and outputs.
+
+        Args:
+            row: One of them, without these.
+
+        Returns:
+            None if they are not spoken, or if anything is wrong, or odd, about them.
+        """
+        cells = convert_row(row)
+        if cells.errors or cells.text_file or cells.audio:
+            return None
+        try:
+            provider = self._provider(cells, Kind.TTS)
+            speech = self._speech(row, provider)
+        except RowError:
+            return None
+        is_noted = not provider.speaks_over_http and row.get("dialect") in DIALECTS
+        return None if is_noted else Manner(provider.name, speech, cells.take)
 
     def _find_further(
         self, first: RowError, row: Mapping[str, object], cells: Cells

@@ -1,6 +1,7 @@
 """A planned row x what the checkpoint knows: what is to be done about it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batchjobs.checkpoint import Checkpoint, JobRecord, Row
@@ -8,7 +9,7 @@ from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Status
 from batchjobs.planning.intact import can_serve, is_intact
 from batchjobs.planning.output_paths import move_row, second_path
-from batchjobs.planning.ownership import refuse_foreign_files
+from batchjobs.planning.ownership import refuse_foreign_files, refuse_foreign_speech
 from batchjobs.planning.plan import TO_BUY, TO_DO, Action
 from batchjobs.planning.row_builder import RowBuilder
 
@@ -56,6 +57,15 @@ class Decider:
         if action in TO_DO and (record is None or record.output != row.output):
             refuse_foreign_files(decided, self.checkpoint, self.builder.paths)
         return decided
+
+    def check_new(self, rows: Sequence[Row]) -> None:
+        """Check rows of speech of which nothing can be known: they are as new as they were made.
+
+        Raises:
+            OutputError: As from `decide`.
+        """
+        outputs = [row.output for row in rows]
+        refuse_foreign_speech(outputs, self.checkpoint, self.builder.paths)
 
     def look_up_and_decide(self, row: Row) -> Row:
         """Decide about a row whose id or path has changed."""

@@ -1,7 +1,16 @@
 """The key of what a job asks: two jobs with one key ask the same, and are bought once."""
 
 from batchjobs import text
-from batchjobs.jobs import AS_IT_IS, Hearing, Job, Kind, Segment, make_segment_key
+from batchjobs.jobs import (
+    AS_IT_IS,
+    Hearing,
+    Job,
+    Kind,
+    Segment,
+    SpeechSettings,
+    frame_of_speech_key,
+    make_segment_key,
+)
 from batchjobs.providers import Provider
 
 
@@ -22,6 +31,17 @@ def speech_key(job: Job, provider: Provider, spoken: str | None = None) -> str:
         text=job.text if spoken is None else spoken,
         take=job.take,
     )
+
+
+def frame_of_keys(speech: SpeechSettings, take: int, provider: Provider) -> tuple[bytes, bytes]:
+    """Give what is hashed before and behind a text, written as JSON, for its `speech_key`.
+
+    Args:
+        speech: How it is spoken.
+        take: The number of the take.
+        provider: Whom it is asked of.
+    """
+    return frame_of_speech_key(_service(provider), speech.model_id, speech, take)
 
 
 def recording_key(sha256: str, provider: Provider, job: Job, hearing: Hearing = AS_IT_IS) -> str:

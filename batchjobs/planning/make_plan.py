@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
 from batchjobs.jobs import BadRow, Job
+from batchjobs.manifest import PlainPage
 from batchjobs.options import Options
 from batchjobs.planning.absent import AbsentRecordings
 from batchjobs.planning.bad_rows import BadRows
@@ -27,7 +28,7 @@ class RowsMeetError(BatchjobsError):
 
 
 def make_plan(  # noqa: PLR0913  # each says another thing
-    rows: Iterable[Job | BadRow],
+    rows: Iterable[Job | BadRow | PlainPage],
     *,
     checkpoint: Checkpoint,
     providers: Mapping[str, Provider],
@@ -43,7 +44,7 @@ def make_plan(  # noqa: PLR0913  # each says another thing
     Spends nothing and changes nothing in the run folder but the memory of recordings read.
 
     Args:
-        rows: The manifest's rows, streamed.
+        rows: The manifest's rows, streamed; good ones may come many at a time.
         checkpoint: The run folder's.
         providers: By name.
         options: What the command line says.
@@ -74,7 +75,7 @@ def make_plan(  # noqa: PLR0913  # each says another thing
 
 
 def plan_more(  # noqa: PLR0913  # each says another thing
-    rows: Iterable[Job | BadRow],
+    rows: Iterable[Job | BadRow | PlainPage],
     *,
     checkpoint: Checkpoint,
     providers: Mapping[str, Provider],

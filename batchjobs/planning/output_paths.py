@@ -5,12 +5,13 @@ import hashlib
 import os
 import stat
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from batchjobs.audio import formats
 from batchjobs.checkpoint import Row
-from batchjobs.files.paths import path_inside
+from batchjobs.files.paths import PathEscapeError, path_inside
 
 _FOLDERS_REMEMBERED: Final = 1_000
 _RESULT_ENDINGS: Final = (*formats.ENDINGS, ".txt")
@@ -59,6 +60,27 @@ class OutputPaths:
             if not _is_there(f"{self._folder}/{above}"):
                 self._absent.add(above)
 
+    def are_inside(self, outputs: Sequence[str]) -> bool:
+        """Whether all these paths stay in the run folder; if not, `check_inside` says which does not.
+
+        Args:
+            outputs: Paths whose last parts are plain names.
+        """
+        folders = {output.rpartition("/")[0]: output for output in outputs}
+        try:
+            for output in folders.values():
+                self.check_inside(output)
+            for output in self.list_in_present_folders(outputs):
+                self.check_inside(output)
+        except PathEscapeError:
+            return False
+        return True
+
+    def list_in_present_folders(self, outputs: Sequence[str]) -> Sequence[str]:
+        """List the paths that do not lie in folders that are known not to be there."""
+        absent = self._absent
+        return [output for output in outputs if output.rpartition("/")[0] not in absent]
+
     def is_there(self, output: str) -> bool:
         """Whether anything stands at a path, a link that leads nowhere too."""
         above = output.rpartition("/")[0]
@@ -80,6 +102,14 @@ def move_row(row: Row, output: str) -> Row:
 def folders_like_results(row: Row) -> tuple[str, ...]:
     """Give the folded paths of the folders above a row's output that have a result's ending."""
     return _list_like_results((row.place or "").rpartition("/")[0])
+
+
+def find_folders_like_results(rows: Sequence[Row]) -> list[tuple[int, str]]:
+    """Find what `folders_like_results` gives of rows, each with the row's position."""
+    folders = {(row.place or "").rpartition("/")[0] for row in rows}
+    if not any(map(_list_like_results, folders)):
+        return []
+    return [(row.position, folder) for row in rows for folder in folders_like_results(row)]
 
 
 @functools.lru_cache(maxsize=_FOLDERS_REMEMBERED)

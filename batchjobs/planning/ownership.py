@@ -1,6 +1,7 @@
 """Stops a run before it would overwrite a file that is not its own."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from batchjobs.checkpoint import Checkpoint, Row
@@ -41,6 +42,25 @@ def refuse_foreign_files_at(output: str, checkpoint: Checkpoint, paths: OutputPa
         is_taken = paths.is_there(path) or (not shelf.is_here and shelf.is_taken(path))
         if is_taken and not checkpoint.lookups.is_own_file(output):
             raise _not_ours(checkpoint.folder / path)
+
+
+def refuse_foreign_speech(
+    outputs: Sequence[str], checkpoint: Checkpoint, paths: OutputPaths
+) -> None:
+    """Stop before results of speech, which are a file each, would overwrite one that is not this run's.
+
+    Args:
+        outputs: Their paths below the run folder, which were checked.
+        checkpoint: Knows which files are.
+        paths: What is known of the folders.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    if checkpoint.shelf.is_here:
+        outputs = paths.list_in_present_folders(outputs)
+    for output in outputs:
+        refuse_foreign_files_at(output, checkpoint, paths)
 
 
 def refuse_foreign_reports(checkpoint: Checkpoint) -> None:

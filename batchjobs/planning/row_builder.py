@@ -12,11 +12,13 @@ from batchjobs.errors import RecordingError, TrackMissingError
 from batchjobs.files import run_folder
 from batchjobs.files.paths import PathEscapeError
 from batchjobs.jobs import BadRow, Job, Kind, Status
+from batchjobs.manifest import PlainPage
 from batchjobs.options import Options
 from batchjobs.planning.bad_rows import blame
 from batchjobs.planning.intact import find_held_segments
 from batchjobs.planning.keys import cut_text, recording_key, speech_key
 from batchjobs.planning.output_paths import OutputPaths, fold
+from batchjobs.planning.page_rows import PageRows
 from batchjobs.planning.plan import Action
 from batchjobs.planning.recordings import (
     CUT_AT_PAUSES,
@@ -57,6 +59,7 @@ class RowBuilder:
         self._speech_layout = options.pause_layout
         self.recordings = Recordings(checkpoint, files)
         self.reading_time = text.ReadingTime()
+        self._page_rows = PageRows(providers, options.audio_format)
 
     def build(self, job: Job, position: int) -> Row | BadRow:
         """Find a job's key and the path of its result, or say why it has none."""
@@ -81,6 +84,23 @@ class RowBuilder:
         is_long = len(job.text) > provider.text_limit_characters
         layout = self._speech_layout if is_long else ""
         return self.make_row(job, position, key=speech_key(job, provider), layout=layout)
+
+    def build_page(self, page: PlainPage, first_position: int) -> list[Row] | None:
+        """Do for a page of good rows what `build` does for each.
+
+        Args:
+            page: The rows.
+            first_position: Of the first of them.
+
+        Returns:
+            None if one of them is to be looked at by itself.
+        """
+        rows = self._page_rows.make(page, first_position)
+        if rows is None or not self.paths.are_inside([row.output for row in rows]):
+            return None
+        for spoken in page.texts[: self.reading_time.wanted]:
+            self.reading_time.add(spoken)
+        return rows
 
     def make_row(
         self, job: Job, position: int, *, key: str, layout: str, seconds: float = 0.0

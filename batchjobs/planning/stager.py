@@ -1,6 +1,5 @@
 """Stages rows in the checkpoint, batch by batch, each with what is to be done about it."""
 
-import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from batchjobs.checkpoint import SIDES, Checkpoint, JobRecord, Row
 from batchjobs.files.address import SCHEME
 from batchjobs.jobs import BadRow, Job
+from batchjobs.manifest import PlainPage
 from batchjobs.planning.absent import AbsentRecordings
 from batchjobs.planning.bad_rows import BadRows
 from batchjobs.planning.conflicts import Conflicts
@@ -15,7 +15,7 @@ from batchjobs.planning.decisions import Decider
 from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.groups import GroupStager
 from batchjobs.planning.intact import is_as_it_was
-from batchjobs.planning.output_paths import folders_like_results
+from batchjobs.planning.output_paths import find_folders_like_results, folders_like_results
 from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.planning.row_builder import RowBuilder
 from batchjobs.storage.input_files import InputFiles
@@ -59,11 +59,11 @@ class Stager:
     _folders: list[tuple[int, str]] = field(default_factory=list)
     """Positions of rows whose output lies in a folder that is named like a result."""
 
-    def stage_all(self, rows: Iterable[Job | BadRow]) -> None:
+    def stage_all(self, rows: Iterable[Job | BadRow | PlainPage]) -> None:
         """Decide about every row of a manifest."""
         self._stage_rows(rows)
 
-    def stage_more(self, rows: Iterable[Job | BadRow], *, looks_back: bool) -> None:
+    def stage_more(self, rows: Iterable[Job | BadRow | PlainPage], *, looks_back: bool) -> None:
         """Decide about rows that stand behind the adopted ones.
 
         Args:
@@ -75,17 +75,36 @@ class Stager:
         self.count = self.checkpoint.rows.count()
         self._stage_rows(rows)
 
-    def _stage_rows(self, rows: Iterable[Job | BadRow]) -> None:
-        iterator = iter(rows)
-        while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
-            self.builder.recordings.expect([item for item in batch if isinstance(item, Job)])
-            self._stage([self._make_row(item) for item in batch])
+    def _stage_rows(self, rows: Iterable[Job | BadRow | PlainPage]) -> None:
+        for batch in _gather(rows):
+            if not isinstance(batch, PlainPage):
+                self._stage_batch(batch)
+            elif not self._stage_page(batch):
+                self._stage_batch(batch.list_jobs())
             self._tell_progress()
         conflicts = Conflicts(checkpoint=self.checkpoint, decider=self.decider, bad=self.bad)
         conflicts.settle(self.checkpoint.staging.index())
         conflicts.refuse_folders(self._folders)
         self.groups.settle()
         self.bad.first.sort(key=lambda bad: bad.line)
+
+    def _stage_batch(self, batch: Sequence[Job | BadRow]) -> None:
+        self.builder.recordings.expect([item for item in batch if isinstance(item, Job)])
+        self._stage([self._make_row(item) for item in batch])
+
+    def _stage_page(self, page: PlainPage) -> bool:
+        """Stage the rows of a page at once; False if one is to be looked at by itself, and none is staged."""
+        rows = self.builder.build_page(page, self.count + 1)
+        if rows is None:
+            return False
+        self.count += len(rows)
+        self._folders += find_folders_like_results(rows)
+        if self.former.has_results:
+            self._stage(rows)
+        else:
+            self.decider.check_new(rows)
+            self.checkpoint.staging.add(rows)
+        return True
 
     def stage_what_is_open(self) -> None:
         """Decide about the adopted rows that are not done, or whose files are not as they were."""
@@ -161,6 +180,25 @@ class Stager:
         self.checkpoint.staging.add(
             [row for row in decided if row.action != Action.DONE or row != known.get(row.position)]
         )
+
+
+def _gather(
+    rows: Iterable[Job | BadRow | PlainPage],
+) -> Iterator[PlainPage | Sequence[Job | BadRow]]:
+    """Gather rows between pages into batches."""
+    batch: list[Job | BadRow] = []
+    for item in rows:
+        if not isinstance(item, PlainPage):
+            batch.append(item)
+            if len(batch) < _BATCH_ROWS:
+                continue
+        if batch:
+            yield batch
+            batch = []
+        if isinstance(item, PlainPage):
+            yield item
+    if batch:
+        yield batch
 
 
 def _find_open(checkpoint: Checkpoint, files: InputFiles) -> Iterator[tuple[int, Sequence[int]]]:

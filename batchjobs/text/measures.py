@@ -60,6 +60,11 @@ class ReadingTime:
     _characters: int = 0
     _texts: int = 0
 
+    @property
+    def wanted(self) -> int:
+        """How many more texts are taken into account."""
+        return _MOST_TEXTS - self._texts
+
     def add(self, text: str) -> None:
         """Take a text into account."""
         if self._texts < _MOST_TEXTS:

@@ -1,0 +1,198 @@
+"""Rows that are plainly good, judged many at a time, column by column; all others go to the rules one by one.
+
+Most manifests are nearly all such rows, and a column of a thousand cells is judged in the time that one row
+takes. Nothing is judged otherwise here than by `Rules`: rows are plain if it is certain that each would become
+a job of theirs, and that nothing about one would be noted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from batchjobs.jobs import Job, Kind, derive_id
+from batchjobs.manifest.cells import VOICE_COLUMNS, are_plain_ids, are_speakable
+from batchjobs.manifest.columns import KNOWN_COLUMNS
+from batchjobs.manifest.notes import SPREADSHEET_ERRORS, is_of_spreadsheet
+from batchjobs.manifest.output_rules import are_plain_outputs
+from batchjobs.manifest.rules import Manner, Rules
+
+_MANNER_COLUMNS: Final = ("text_file", "audio", "provider", "take", *VOICE_COLUMNS)
+"""What a spoken row is judged by beside its id, text and output: a few combinations in most manifests."""
+_MANNERS_REMEMBERED: Final = 1_000
+_MOST_LINES: Final = 256
+_FEWEST_LINES: Final = 16
+"""Where so few are not plain, they are read one by one."""
+
+
+class Records(NamedTuple):
+    """Rows as they were read, all of the same columns.
+
+    Attributes:
+        columns: Their names.
+        cells: Of each column, those of all rows.
+    """
+
+    columns: tuple[str, ...]
+    cells: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainPage:
+    """Good rows to be spoken that follow each other, a line each.
+
+    Attributes:
+        first_line: The manifest's line on which the first one stands.
+        records: The rows as they came.
+        ids: Their ids.
+        has_own_ids: Whether the rows gave them; else they are derived.
+        texts: What to speak.
+        outputs: The rows' own paths of the results; empty for the default.
+        manners: How to speak.
+    """
+
+    first_line: int
+    records: Records
+    ids: Sequence[str]
+    has_own_ids: bool
+    texts: Sequence[str]
+    outputs: Sequence[str]
+    manners: Sequence[Manner]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.ids)
+
+    def list_jobs(self) -> list[Job]:
+        """Make a job of each row, as the rules do."""
+        columns = self.records.columns
+        rows = zip(*self.records.cells, strict=True)
+        parts = zip(self.ids, self.texts, self.outputs, self.manners, rows, strict=True)
+        return [
+            Job(
+                id=job_id,
+                id_is_derived=not self.has_own_ids,
+                line=line,
+                kind=Kind.TTS,
+                provider=manner.provider,
+                text=text,
+                speech=manner.speech,
+                output=output,
+                take=manner.take,
+                row=dict(zip(columns, row, strict=True)),
+            )
+            for line, (job_id, text, output, manner, row) in enumerate(parts, self.first_line)
+        ]
+
+
+@dataclass(slots=True)
+class PageJudge:
+    """Finds rows that are plainly good: as many at once as it can, fewer where others stand among them."""
+
+    rules: Rules
+    _manners: dict[tuple[object, ...], Manner] = field(default_factory=dict)
+    _most_lines: int = _MOST_LINES
+    _next_look: int = 0
+    """The line before which no row is looked at again."""
+
+    def find_page(
+        self,
+        line: int,
+        peek: Callable[[int], Sequence[bytes]],
+        split: Callable[[Sequence[bytes]], Records | None],
+    ) -> PlainPage | None:
+        """Find plain rows at a line where a row begins.
+
+        Args:
+            line: Its number.
+            peek: Gives as many of the lines from there on as it is asked for, at most.
+            split: Makes rows of lines, one of each; None if they are none, or may not be plain.
+
+        Returns:
+            The rows, whose lines are to be passed over; None if the next row is to be read by itself.
+        """
+        while line >= self._next_look and (lines := peek(self._most_lines)):
+            records = split(lines)
+            page = None if records is None else self.judge(line, records)
+            if page is not None:
+                self._most_lines = min(2 * self._most_lines, _MOST_LINES)
+                return page
+            if len(lines) <= _FEWEST_LINES:
+                self._next_look = line + len(lines)
+            self._most_lines = max(_FEWEST_LINES, len(lines) // 2)
+        return None
+
+    def judge(self, first_line: int, records: Records) -> PlainPage | None:
+        """Judge rows.
+
+        Args:
+            first_line: Where the first one stands.
+            records: The rows.
+
+        Returns:
+            None if one of them may be anything but good.
+        """
+        cells = dict(zip(*records, strict=True))
+        texts = cells.get("text")
+        if texts is None or not _are_plain_texts(texts) or _may_hold_header(records):
+            return None
+        ids = cells.get("id", ())
+        has_own_ids = any(ids)
+        if has_own_ids and not (are_plain_ids(ids) and not any(map(is_of_spreadsheet, ids))):
+            return None
+        outputs = cells.get("output", ("",) * len(texts))
+        if not are_plain_outputs(outputs, Kind.TTS):
+            return None
+        manners = self._find_manners(cells, len(texts))
+        if manners is None:
+            return None
+        return PlainPage(
+            first_line=first_line,
+            records=records,
+            ids=ids if has_own_ids else _derive_ids(records),
+            has_own_ids=has_own_ids,
+            texts=texts,
+            outputs=outputs,
+            manners=manners,
+        )
+
+    def _find_manners(
+        self, cells: Mapping[str, Sequence[str]], count: int
+    ) -> Sequence[Manner] | None:
+        """Find each row's manner; None if one of them is none, or if they are too many to remember."""
+        names = tuple(column for column in _MANNER_COLUMNS if column in cells)
+        rows = (
+            list(zip(*(cells[column] for column in names), strict=True)) if names else [()] * count
+        )
+        known = {}
+        for row in set(rows):
+            manner = self._manners.get((names, row))
+            if manner is None:
+                if len(self._manners) >= _MANNERS_REMEMBERED:
+                    return None
+                manner = self.rules.find_manner(dict(zip(names, row, strict=True)))
+                if manner is None:
+                    return None
+                self._manners[names, row] = manner
+            known[row] = manner
+        return [known[row] for row in rows]
+
+
+def _are_plain_texts(texts: Sequence[str]) -> bool:
+    """Whether nothing is wrong with any of these texts, as the rules have it."""
+    joined = "".join(texts)
+    if "\0" in joined:
+        return False
+    if "#" in joined and any(text.strip() in SPREADSHEET_ERRORS for text in texts):
+        return False
+    return are_speakable(texts)
+
+
+def _may_hold_header(records: Records) -> bool:
+    """Whether a row may be a header once more: its first cell is a column's name."""
+    names = {*KNOWN_COLUMNS, records.columns[0].strip().casefold()}
+    return not names.isdisjoint(cell.strip().casefold() for cell in records.cells[0])
+
+
+def _derive_ids(records: Records) -> list[str]:
+    rows = zip(*records.cells, strict=True)
+    return [derive_id(dict(zip(records.columns, row, strict=True))) for row in rows]

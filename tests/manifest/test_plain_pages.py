@@ -1,0 +1,189 @@
+"""Rows that are judged many at a time are what they are one by one, and so is everything around them."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchjobs.errors import BatchjobsError
+from batchjobs.jobs import BadRow, Job
+from batchjobs.manifest import Notes, PlainPage, read_pages
+from batchjobs.manifest.plain_pages import PageJudge
+from batchjobs.options import Defaults
+from tests.faults.corpus import prepare
+from tests.faults.corpus_manifests import MANIFESTS
+from tests.manifest.reading import PROVIDERS, SENTENCE
+
+_COLUMNS = {
+    "id": [
+        "",
+        "a1",
+        "صباح",
+        "٣",
+        "a-1",
+        "1-Mar",
+        "1E+12",
+        "x y",
+        "id",
+        " ",
+        "\u200f",
+        "a\tb",
+        "---",
+    ],
+    "text": [
+        SENTENCE,
+        "a",
+        "٧",
+        "ـــ",
+        "",
+        " ",
+        "؟!",
+        "#N/A",
+        " #REF! ",
+        "# 1",
+        "\u200d",
+        'say "x", y',
+        "\ufeffa",
+    ],
+    "text_file": ["", "", " ", "there.txt"],
+    "audio": ["", "", "a.wav"],
+    "voice_id": ["", "v", " v ", "صوت", "a\x07b"],
+    "speed": ["", "1", "1.0", "٠٫٩", "2", "fast"],
+    "output_format": ["", "pcm_16000", "pcm_48000", "mp3"],
+    "dialect": ["", "emirati", "mine"],
+    "provider": ["", "munsit", "local", "mute", "munsitt", "short"],
+    "take": ["", "0", "1", "1.0", "-1", "x"],
+    "reference": ["", "ref"],
+    "output": [
+        "",
+        " ",
+        "a.wav",
+        "a/b.mp3",
+        "a/b.wave",
+        "../a.wav",
+        "/a.wav",
+        "a//b.wav",
+        "صوت/ص.flac",
+        "results.jsonl/a.wav",
+    ],
+    "note": ["", "n", "ملاحظة, 1", "two\nlines", "%b %d"],
+}
+
+
+def read(
+    folder: Path, content: bytes, *, name: str = "talks.csv", voice: str = "v"
+) -> tuple[list[Job | BadRow], str, list[str], int]:
+    """Read a manifest: its rows, how it was refused, what was noted, and rows that came in pages."""
+    path = folder / name
+    path.write_bytes(content)
+    notes, rows, in_pages, refusal = Notes(), list[Job | BadRow](), 0, ""
+    items = read_pages(
+        path,
+        name=name,
+        folder=folder,
+        providers=PROVIDERS,
+        defaults=Defaults(voice_id=voice),
+        notes=notes,
+    )
+    try:
+        for item in items:
+            if isinstance(item, PlainPage):
+                in_pages += len(item)
+                rows += item.list_jobs()
+            else:
+                rows.append(item)
+    except BatchjobsError as error:
+        refusal = f"{type(error)}: {error} {error.hint}"
+    return rows, refusal, list(notes.tell(name)), in_pages
+
+
+def compare(folder: Path, content: bytes, **options: str) -> int:
+    """Read a manifest in pages and row by row, and see that it is the same; gives what came in pages."""
+    *paged, in_pages = read(folder, content, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PageJudge, "find_page", lambda *_: None)
+        *single, none = read(folder, content, **options)
+    assert none == 0
+    assert paged == single
+    return in_pages
+
+
+def write(columns: Sequence[str], rows: Sequence[Sequence[str]], **form: str) -> bytes:
+    """Write CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, **{"lineterminator": "\r\n"} | form)  # type: ignore[arg-type]
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> bytes:
+    """Make CSV of rows most of whose cells are plain, with an odd one here and there."""
+    columns = draw(st.lists(st.sampled_from(list(_COLUMNS)), min_size=1, max_size=6, unique=True))
+    columns = list(dict.fromkeys(["text", *columns]))
+    draw(st.randoms()).shuffle(columns)
+    plain = {column: draw(st.sampled_from(_COLUMNS[column])) for column in columns}
+    rows = []
+    for number in range(draw(st.integers(1, 70))):
+        row = plain | {"text": f"{SENTENCE} {number}"}
+        if "id" in row and row["id"] not in {"", "id"}:
+            row["id"] = f"r{number}"
+        if draw(st.integers(0, 19)) == 0:
+            odd = draw(st.sampled_from(columns))
+            row[odd] = draw(st.sampled_from(_COLUMNS[odd]))
+        rows.append(list(row.values()))
+    content = write(
+        columns,
+        rows,
+        delimiter=draw(st.sampled_from(",;\t")),
+        lineterminator=draw(st.sampled_from(["\n", "\r\n"])),
+    )
+    extra = draw(
+        st.sampled_from(
+            [b"", b"\n", b",,\n", b"text,note\n", b'"', b"\xff", b"\0", b"\xef\xbb\xbf"]
+        )
+    )
+    place = content.find(b"\n", draw(st.integers(0, len(content)))) + 1
+    return content[:place] + extra + content[place:]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=tables(), voice=st.sampled_from(["", "v"]))
+def test_pages_change_nothing_about_rows(tmp_path: Path, content: bytes, voice: str) -> None:
+    """Whatever stands among plain rows: jobs, bad rows, their lines, refusals and notes are the same."""
+    compare(tmp_path, content, voice=voice)
+
+
+def test_pages_change_nothing_about_the_corpus(tmp_path: Path) -> None:
+    """Every hostile manifest gets the verdict that it gets row by row."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    prepare(folder)
+    for case in MANIFESTS:
+        compare(folder, case.content, name=case.file)
+
+
+def test_plain_rows_come_in_pages_and_odd_ones_cost_few_of_them(tmp_path: Path) -> None:
+    """Of two thousand rows with an odd one in every hundred most still come in pages, none twice."""
+    rows = [[f"r{number}", f"{SENTENCE} {number}", f"v{number % 7}"] for number in range(2_000)]
+    columns = ["id", "text", "voice_id"]
+    assert compare(tmp_path, write(columns, rows)) == 2_000
+    for number in range(0, 2_000, 100):
+        rows[number][1] = "ـ"
+    assert compare(tmp_path, write(columns, rows)) > 1_000
+    for number in range(50, 2_000, 100):
+        rows[number][1] = "two\nlines"
+    assert compare(tmp_path, write(columns, rows)) > 500
+
+
+def test_more_manners_than_are_remembered_are_read_row_by_row(tmp_path: Path) -> None:
+    """A voice for each of two thousand rows takes no memory, and changes nothing."""
+    rows = [[SENTENCE, f"v{number}"] for number in range(2_000)]
+    assert 0 < compare(tmp_path, write(["text", "voice_id"], rows)) < 2_000
