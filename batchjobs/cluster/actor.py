@@ -182,6 +182,8 @@ class HostActor:
     async def take(self, token: str, content: bytes) -> None:
         """Take a batch of orders, once."""
         engine = self._check(token)
+        if engine.is_over:
+            return  # whoever asks for reports hears it
         batch = decode_orders(content)
         if batch.number <= self._taken:
             engine.call(Host.renew)
@@ -193,22 +195,29 @@ class HostActor:
         """Give reports, or after a while none.
 
         Where a connection breaks, a question still waits here whose answer nobody gets, as its owner
-        asks again: both are given the same batch.
+        asks again: both are given the same batch. An owner that was not heard of for a while still gets
+        what its host had to report until that ended.
 
         Args:
             token: The owner's.
             had: The number of the last batch that it has.
+
+        Raises:
+            LookupError: Nothing more will be reported.
         """
         engine = self._check(token)
         engine.call(Host.renew)
         async with self._asking:
             if had >= self._given.number:
+                was_over = engine.is_over
                 reports = await engine.wait_reports()
+                if was_over and not reports:
+                    raise LookupError("its host has ended")
                 self._given = Reports(self._given.number + 1, reports)
             return encode(self._given)
 
     def _check(self, token: str) -> _Engine:
-        if self._engine is None or token != self._token or self._engine.is_over:
+        if self._engine is None or token != self._token:
             raise LookupError("no run is known here by that token")
         return self._engine
 

@@ -157,12 +157,18 @@ class Host:
     # -- what the owner asks for --------------------------------------------------------------------
 
     def renew(self) -> None:
-        """Note that the owner is there."""
-        self._heard_at = trio.current_time()
+        """Note that the owner is there; not once it was silent for so long that it counts as gone.
+
+        What a host is told after it stood still itself may be long given up.
+        """
+        if self._over_at > trio.current_time():
+            self._heard_at = trio.current_time()
 
     def take(self, orders: Iterable[Order]) -> None:
         """Carry out orders; called in trio's thread."""
         self.renew()
+        if not self._is_leased:
+            return
         for order in orders:
             if isinstance(order, Cut):
                 self._cut(order.number)
@@ -198,14 +204,20 @@ class Host:
                     sessions.cancel_scope.cancel()
             finally:
                 self._batches.close()
+            for number, opened in self._open.items():  # they have not begun
+                self._tell(opened.fail(number, None))
             nursery.cancel_scope.cancel()
 
     async def _wait_over(self) -> None:
         """Wait until the owner has ended it, or was not heard of for too long."""
-        while (over_at := self._heard_at + PATIENCE_SECONDS) > trio.current_time():
+        while (over_at := self._over_at) > trio.current_time():
             with trio.move_on_at(over_at):
                 await self._end.wait()
                 return
+
+    @property
+    def _over_at(self) -> float:
+        return self._heard_at + PATIENCE_SECONDS
 
     @property
     def _is_leased(self) -> bool:
@@ -226,6 +238,9 @@ class Host:
         try:
             with self._spool.open_buffer(mark) as audio:
                 self._tell(await self._have_session(order, audio, opened))
+        except trio.Cancelled:  # an owner that comes back may yet ask
+            self._tell(opened.fail(order.number, None))
+            raise
         except Exception as error:  # one job's mistake ends no host
             _logger.exception("a session failed unexpectedly")
             while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:

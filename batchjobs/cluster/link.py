@@ -19,6 +19,7 @@ import trio
 
 from batchjobs.cluster.actor import HostActor, Sealed
 from batchjobs.cluster.crew import Crew, Member
+from batchjobs.cluster.host import PATIENCE_SECONDS
 from batchjobs.cluster.identity import introduce, refuse_stranger
 from batchjobs.cluster.messages import (
     Opening,
@@ -47,10 +48,12 @@ _Result = TypeVar("_Result")
 
 _CONNECT_SECONDS: Final = 10.0
 _CALL_SECONDS: Final = 5.0
-"""So long a worker may take for an answer, beyond what it waits on purpose."""
+"""So long a worker may take for an answer, beyond what it waits on purpose, or cannot be reached: its host cuts
+what is open then."""
+_LATE_SECONDS: Final = 1.0
+"""A deadline that is met so late was missed by us, who stood still."""
 _OPEN_SECONDS: Final = 30.0
 """So long the first answer may take: a worker imports this package for it."""
-_TRIES: Final = 3
 _AGAIN_SECONDS: Final = 0.05
 _FOLLOW_SECONDS: Final = 0.5
 """Between two looks at who is there."""
@@ -232,7 +235,7 @@ class _Link:
                 except BatchjobsError as error:
                     self._fail(error)  # before what may take a while
                 finally:
-                    await self._dismiss()  # noqa: ASYNC102  # asyncio: nothing cancels it
+                    await self._dismiss("the cluster is given up")  # noqa: ASYNC102  # asyncio: nothing cancels it
 
     async def _connect(self, stack: AsyncExitStack) -> "Client":
         """Start a cluster here, or find one.
@@ -305,19 +308,17 @@ class _Link:
             ServiceUnavailableError: The scheduler is gone.
         """
         assert self._stop is not None
-        scheduler = client.scheduler
-        assert scheduler is not None
-        began_at = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began_at, connection = loop.time(), client.scheduler_comm
         while not self._stop.is_set():
-            try:
-                async with asyncio.timeout(_CALL_SECONDS):
-                    identity = await scheduler.identity(n_workers=-1)
-            except (OSError, TimeoutError) as error:
-                raise _gone(self._address) from error
-            if client.status != "running":  # it lets go of all actors then, also if it comes back
-                raise _gone(self._address)
+            there = await self._find_workers(client)
+            if (
+                client.scheduler_comm is not connection
+            ):  # whatever it is now, all actors went with it
+                await self._outlive_break(client)
+                connection = client.scheduler_comm
+                continue
             await self._start_again()
-            there = set(identity["workers"])
             for address in there - set(self._employed):
                 task = asyncio.create_task(self._employ(client, address))
                 self._employed[address] = task
@@ -328,6 +329,42 @@ class _Link:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FOLLOW_SECONDS):
                     await self._stop.wait()
+
+    async def _find_workers(self, client: "Client") -> set[str]:
+        """Give the addresses of the workers there are; those that are known if nobody answers."""
+        assert client.scheduler is not None
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                identity = await client.scheduler.identity(n_workers=-1)
+        except (OSError, TimeoutError) as error:
+            if not self._has_member:
+                raise _gone(self._address) from error
+            return set(self._employed)  # once it is gone the connection breaks, too
+        return set(identity["workers"])
+
+    async def _outlive_break(self, client: "Client") -> None:
+        """Wait until the scheduler is there again: Dask tries to reach it for a while.
+
+        The scheduler lets go of all actors whose owner's connection breaks. One that noticed nothing
+        keeps them, and their hosts end as they hear of nobody: before that no session may take the
+        place of theirs.
+
+        Raises:
+            ServiceUnavailableError: It does not come.
+        """
+        assert self._stop is not None
+        _logger.warning(
+            "the connection to the scheduler at %s broke; waiting for it", self._address
+        )
+        await self._dismiss("the connection to the scheduler broke")
+        over_at = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while client.status == "connecting" and not self._stop.is_set():
+            await asyncio.sleep(_AGAIN_SECONDS)
+        if client.status != "running" and not self._stop.is_set():
+            raise _gone(self._address)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(over_at):
+                await self._stop.wait()
 
     async def _start_again(self) -> None:
         """Start the workers anew that nobody starts any more.
@@ -365,17 +402,19 @@ class _Link:
                 hint="start some with 'dask worker', and run the same command again",
             )
 
-    async def _dismiss(self) -> None:
+    async def _dismiss(self, reason: str) -> None:
         tasks = list(self._employed.values())
+        self._employed.clear()
+        self._refused.clear()
         for task in tasks:
-            task.cancel()
+            task.cancel(reason)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _employ(self, client: "Client", address: str) -> None:
         """Have a host on a worker, and talk with it as long as it is there."""
         assert self._stop is not None
         member: Member | None = None
-        reason = "it has left the cluster"
+        reason = ""
         try:
             actor = await self._make_actor(client, address)
             welcome = await self._open(actor)
@@ -386,6 +425,9 @@ class _Link:
             self._tell(lambda: self._crew.add(hired))
             self._tell(self._is_ready.set)
             await line.talk(lambda reports: self._tell(lambda: self._crew.hear(hired, reports)))
+        except asyncio.CancelledError as cancelled:
+            reason = str(cancelled)
+            raise
         except BatchjobsError as error:
             self._refuse(address, error)
             await asyncio.sleep(float("inf"))  # it is looked at again once it has been started anew
@@ -401,11 +443,10 @@ class _Link:
         finally:
             if member is not None:
                 gone, why = member, reason
-                if client.status != "running" and not self._stop.is_set():
-                    self._fail(_gone(self._address))
                 if not self._stop.is_set():
                     self._tell(lambda: self._crew.lose(gone, why))
-                self._employed.pop(address, None)
+                if self._employed.get(address) is asyncio.current_task():
+                    del self._employed[address]
 
     def _refuse(self, address: str, error: BatchjobsError) -> None:
         self._refused[address] = error
@@ -454,18 +495,24 @@ def _has_process(nanny: "Nanny") -> bool:
 
 
 async def _call(act: Callable[[], Awaitable[_Result]]) -> _Result:
-    """Call a host; a connection that broke is made anew: batches are numbered."""
-    for tries_left in reversed(range(_TRIES)):
+    """Call a host; a connection that broke is made anew: batches are numbered.
+
+    A worker that is dead has left the cluster by the second look, and then nobody calls it.
+    """
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + _CALL_SECONDS
+    while True:
         try:
-            async with asyncio.timeout(_CALL_SECONDS):
+            async with asyncio.timeout_at(give_up_at):
                 return await act()
         except TimeoutError:
-            raise
+            if loop.time() - give_up_at < _LATE_SECONDS:
+                raise
+            give_up_at = loop.time() + _CALL_SECONDS
         except OSError:
-            if not tries_left:
+            if loop.time() > give_up_at:
                 raise
             await asyncio.sleep(_AGAIN_SECONDS)
-    raise AssertionError  # the last try raises
 
 
 class _Line:

@@ -8,6 +8,7 @@ import pytest
 
 from batchjobs.cluster import actor
 from batchjobs.cluster.actor import HostActor, Sealed
+from batchjobs.cluster.host import Host
 from batchjobs.cluster.messages import (
     Failed,
     Opening,
@@ -101,6 +102,29 @@ def test_nobody_else_gives_orders(tmp_path: Path) -> None:
             await host.take("another", order(1, batch=1))
         with pytest.raises(LookupError):
             await HostActor().poll(TOKEN, 0)
+
+    with_host(tmp_path, talk)
+
+
+def test_what_was_reported_until_a_host_ended_is_told_after_it(tmp_path: Path) -> None:
+    """An owner that stood still for a while loses no outcome; then it hears that there is no host."""
+
+    async def talk(host: HostActor) -> None:
+        await host.take(TOKEN, order(1, batch=1))
+        engine = host._engine
+        assert engine is not None
+        engine.call(lambda each: each.take([]))  # behind the order
+        while not engine._waiting:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.001)
+        engine.call(Host.end)
+        while not engine.is_over:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.001)
+        await host.take(TOKEN, order(2, batch=2))
+        answer = decode_reports(await host.poll(TOKEN, 0))
+        assert [report.number for report in answer.reports if isinstance(report, Failed)] == [1]
+        assert decode_reports(await host.poll(TOKEN, 0)) == answer
+        with pytest.raises(LookupError, match="has ended"):
+            await host.poll(TOKEN, answer.number)
 
     with_host(tmp_path, talk)
 

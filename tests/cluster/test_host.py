@@ -256,6 +256,47 @@ async def test_no_session_opens_after_the_owner_is_gone(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_host_that_stood_still_carries_out_nothing_of_what_came_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """Its owner has given that up, and others do it: two would be open where one is counted."""
+    async with trio.open_nursery() as nursery:
+        lone = Lone(tmp_path, nursery, obeys)
+        lone.start(1)
+        assert isinstance(await lone.wait_report(), Spoke)
+        opened = len(lone.service.streams)
+        lone.line.host._heard_at = trio.current_time() - PATIENCE_SECONDS
+        lone.line.host.renew()  # in line before the order
+        lone.start(2)
+        with trio.fail_after(PATIENCE_SECONDS):
+            await lone.line.ended.wait()
+        assert len(lone.service.streams) == opened
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_a_host_cuts_by_itself_is_reported(tmp_path: Path) -> None:
+    """An owner that comes back late knows what was sent, and pays for no more; nothing waits for ever."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.begin()
+        text = await peer.text()
+        while True:
+            await peer.send(audio_message(speech_for(text), RATE))
+            await trio.sleep(1.0)
+
+    async with trio.open_nursery() as nursery:
+        lone = Lone(tmp_path, nursery, talk)
+        lone.start(1)
+        await trio.sleep(0.2)
+        lone.line.is_silent = True
+        await lone.line.ended.wait()
+        sent = len("مرحبا بكم")
+        assert lone.line.reports[-1] == Failed(
+            number=1, fault=None, was_connected=True, sent_characters=sent
+        )
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_is_open_outlives_a_pause_of_the_owner_and_not_its_end(tmp_path: Path) -> None:
     """A machine that slept finds its sessions; after the patience they are cut, and the host ends."""
 

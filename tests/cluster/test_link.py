@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,11 +14,11 @@ from msgspec import structs
 
 from batchjobs.cluster import link
 from batchjobs.cluster.actor import Sealed
-from batchjobs.cluster.crew import Crew
+from batchjobs.cluster.crew import Crew, Member
 from batchjobs.cluster.identity import introduce
 from batchjobs.cluster.link import ClusterSettings
 from batchjobs.cluster.messages import Opening, Reports, Welcome, encode, to_fault
-from batchjobs.errors import BatchjobsError, ConfigurationError
+from batchjobs.errors import BatchjobsError, ConfigurationError, ServiceUnavailableError
 from tests.clocks import PATIENCE_SECONDS
 from tests.whole_runs import environment
 
@@ -73,12 +74,16 @@ class ScriptedClient:
 
     def __init__(self, actors: Actors) -> None:
         self.scheduler = self
+        self.scheduler_comm = object()
         self.actors = actors
         self.looks = 0
+        self.is_deaf = False
 
     async def identity(self, n_workers: int) -> Mapping[str, object]:
         """Say which workers there are."""
         self.looks += 1
+        if self.is_deaf:
+            raise OSError("nobody answers")
         return {"workers": self.actors}
 
     async def submit(self, *_: object, workers: list[str], **_more: object) -> ScriptedActor:
@@ -98,14 +103,18 @@ class ScriptedClient:
 Begin: TypeAlias = Callable[[Actors], ScriptedClient]
 
 
-async def follow(folder: Path, talk: Callable[[Begin], Coroutine[Any, Any, None]]) -> None:
+async def follow(
+    folder: Path,
+    talk: Callable[[Begin], Coroutine[Any, Any, None]],
+    crew: Crew | None = None,
+) -> None:
     """Follow a scripted cluster until the talk is over.
 
     Raises:
         BatchjobsError: The cluster was refused.
     """
     opening = Opening(token="t", folder=str(folder), note="", sites=())
-    line = link._Link(ClusterSettings(address="tcp://127.0.0.1:1"), opening, Crew({}))
+    line = link._Link(ClusterSettings(address="tcp://127.0.0.1:1"), opening, crew or Crew({}))
 
     async def main() -> None:
         line._stop = asyncio.Event()
@@ -127,7 +136,7 @@ async def follow(folder: Path, talk: Callable[[Begin], Coroutine[Any, Any, None]
                 await talking
         finally:
             talking.cancel()
-            await line._dismiss()
+            await line._dismiss("the test is over")
 
     await trio.to_thread.run_sync(asyncio.run, main())
 
@@ -180,6 +189,126 @@ async def test_a_stranger_is_told_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"has batchjobs 0\.0\.1"):
         await follow(tmp_path, talk)
     assert not stranger[0].was_opened
+
+
+# -- what breaks -----------------------------------------------------------------------------------
+
+
+class Watching(Crew):
+    """A crew that remembers who came and went."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.seen: list[str] = []
+
+    def add(self, member: Member) -> None:
+        """Take in a host."""
+        self.seen.append("came")
+        super().add(member)
+
+    def lose(self, member: Member, reason: str) -> None:
+        """Part with a host."""
+        self.seen.append(reason)
+        super().lose(member, reason)
+
+
+async def test_a_break_of_the_schedulers_line_is_outlived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All hosts went with it; others are made once the lost ones have ended, and not before."""
+    monkeypatch.setattr(link, "PATIENCE_SECONDS", 0.5)
+    crew = Watching()
+
+    async def talk(begin: Begin) -> None:
+        client = begin({"a": ScriptedActor(introduce())})
+        first = client.actors["a"]
+        assert first is not None
+        await first.is_asked.wait()
+        again = client.actors["a"] = ScriptedActor(introduce())
+        began = asyncio.get_running_loop().time()
+        client.scheduler_comm, client.status = object(), "connecting"
+        await asyncio.sleep(0.2)
+        assert not again.was_opened
+        client.status = "running"
+        await again.is_asked.wait()
+        assert asyncio.get_running_loop().time() - began >= 0.5
+
+    await follow(tmp_path, talk, crew)
+    assert crew.seen == ["came", "the connection to the scheduler broke", "came"]
+
+
+async def test_a_scheduler_that_does_not_come_back_ends_the_run(tmp_path: Path) -> None:
+    """With a sentence that says what to do."""
+
+    async def talk(begin: Begin) -> None:
+        client = begin({"a": ScriptedActor(introduce())})
+        actor = client.actors["a"]
+        assert actor is not None
+        await actor.is_asked.wait()
+        client.scheduler_comm, client.status = object(), "connecting"
+        await asyncio.sleep(0.1)
+        client.status = "closed"
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    with pytest.raises(ServiceUnavailableError, match=r"scheduler at tcp://127\.0\.0\.1:1 is gone"):
+        await follow(tmp_path, talk)
+
+
+async def test_a_scheduler_that_does_not_answer_costs_no_session(tmp_path: Path) -> None:
+    """As long as its connection stands, workers are talked with directly, and are there."""
+    crew = Watching()
+
+    async def talk(begin: Begin) -> None:
+        client = begin({"a": ScriptedActor(introduce())})
+        actor = client.actors["a"]
+        assert actor is not None
+        await actor.is_asked.wait()
+        client.is_deaf = True
+        await client.has_looked_again()
+        client.is_deaf = False
+        await client.has_looked_again()
+
+    await follow(tmp_path, talk, crew)
+    assert crew.seen == ["came"]
+
+
+async def test_a_worker_that_cannot_be_reached_for_a_moment_is_called_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For as long as its host waits for us; then whatever it has is cut, and it counts as lost."""
+    monkeypatch.setattr(link, "_CALL_SECONDS", 1.0)
+    calls: list[float] = []
+
+    async def act() -> str:
+        calls.append(asyncio.get_running_loop().time())
+        if calls[-1] - calls[0] < away_seconds:
+            raise OSError("no route")
+        return "there"
+
+    away_seconds = 0.4
+    assert await trio.to_thread.run_sync(asyncio.run, link._call(act)) == "there"
+    away_seconds = 3.0
+    calls.clear()
+    with pytest.raises(OSError, match="no route"):
+        await trio.to_thread.run_sync(asyncio.run, link._call(act))
+    assert calls[-1] - calls[0] >= 0.9
+
+
+async def test_an_owner_that_stood_still_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has missed the answer: that is no fault of the worker."""
+    monkeypatch.setattr(link, "_CALL_SECONDS", 0.2)
+    monkeypatch.setattr(link, "_LATE_SECONDS", 0.2)
+    calls = []
+
+    async def act() -> str:
+        calls.append(None)
+        if len(calls) == 1:
+            asyncio.get_running_loop().call_soon(time.sleep, 0.5)
+            await asyncio.sleep(60)
+        return "there"
+
+    assert await trio.to_thread.run_sync(asyncio.run, link._call(act)) == "there"
+    assert len(calls) == 2
 
 
 TWICE = """

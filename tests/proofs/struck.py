@@ -75,11 +75,13 @@ class Watched:
 
     Attributes:
         kills: When, and what.
+        pauses: From when to when who knew of all sessions stood still.
         seen_done: For each text, when it was first seen done.
         wrong: Broken bounds.
     """
 
     kills: list[tuple[float, str]] = field(default_factory=list)
+    pauses: list[tuple[float, float]] = field(default_factory=list)
     seen_done: dict[str, float] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
@@ -113,9 +115,10 @@ def judge(watched: Watched, folder: Path, work: Work, ledger: Path) -> Mapping[s
     if lost:
         wrong.append(f"{len(lost)} texts were never spoken to their end")
     repeated = sum(len(several) - 1 for several in bought.values() if several)
+    spans = [*watched.pauses, *((at, at) for at, _ in watched.kills)]
     struck = sum(
-        sum(s.began <= at and s.ended > at - COMMIT_SECONDS for s in sessions)
-        for at, _ in watched.kills
+        sum(s.began <= until and s.ended > since - COMMIT_SECONDS for s in sessions)
+        for since, until in spans
     )
     if repeated > struck:
         wrong.append(f"{repeated} sessions repeated, and {struck} were open at the kills")

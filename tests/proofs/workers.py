@@ -398,7 +398,7 @@ def prove_frozen(stage: Stage) -> Found:
         wrong.append(f"the run ended with {code}: {owner.said()[-600:]}")
     if late:
         wrong.append(f"{len(late)} sessions opened while the owner stood still")
-    watched = Watched(kills=[(at, "owner"), (resumed, "owner")])
+    watched = Watched(pauses=[(at, resumed)])
     figures = judge(watched, folder, work, ledger)
     shown = {name: figures[name] for name in ("jobs done", "sessions", "repeated")}
     return shown, [*wrong, *watched.wrong]
