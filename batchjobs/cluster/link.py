@@ -358,7 +358,7 @@ class _Link:
         )
         await self._dismiss("the connection to the scheduler broke")
         over_at = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-        while client.status == "connecting" and not self._stop.is_set():
+        while client.status == "connecting" and not self._stop.is_set():  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(_AGAIN_SECONDS)
         if client.status != "running" and not self._stop.is_set():
             raise _gone(self._address)
@@ -412,41 +412,47 @@ class _Link:
 
     async def _employ(self, client: "Client", address: str) -> None:
         """Have a host on a worker, and talk with it as long as it is there."""
-        assert self._stop is not None
-        member: Member | None = None
-        reason = ""
         try:
-            actor = await self._make_actor(client, address)
-            welcome = await self._open(actor)
-            line = _Line(actor, self._opening.token)
-            member = Member(name=welcome.host, post=line.post)
-            hired = member
-            self._has_member = True
-            self._tell(lambda: self._crew.add(hired))
-            self._tell(self._is_ready.set)
-            await line.talk(lambda reports: self._tell(lambda: self._crew.hear(hired, reports)))
+            member, line = await self._hire(client, address)
+        except BatchjobsError as error:
+            self._refuse(address, error)  # it is looked at again once it has been started anew
+        except Exception as error:  # noqa: BLE001  # of whatever kind, that worker is of no use
+            shown = f"the worker at {address} cannot be used: {_describe(error)}"
+            hint = "is batchjobs installed there?"
+            self._refuse(address, ConfigurationError(shown, hint=hint))
+        else:
+            await self._talk(member, line, address)
+
+    async def _hire(self, client: "Client", address: str) -> "tuple[Member, _Line]":
+        """Have a host made on a worker.
+
+        Raises:
+            BatchjobsError: It cannot begin, or is not what we are.
+        """
+        actor = await self._make_actor(client, address)
+        welcome = await self._open(actor)
+        line = _Line(actor, self._opening.token)
+        return Member(name=welcome.host, post=line.post), line
+
+    async def _talk(self, member: Member, line: "_Line", address: str) -> None:
+        """Talk with a host until that fails, or it is dismissed."""
+        assert self._stop is not None
+        reason = ""
+        self._has_member = True
+        self._tell(lambda: self._crew.add(member))
+        self._tell(self._is_ready.set)
+        try:
+            await line.talk(lambda reports: self._tell(lambda: self._crew.hear(member, reports)))
         except asyncio.CancelledError as cancelled:
             reason = str(cancelled)
             raise
-        except BatchjobsError as error:
-            self._refuse(address, error)
-            await asyncio.sleep(float("inf"))  # it is looked at again once it has been started anew
-        except Exception as error:  # noqa: BLE001  # of whatever kind, that worker is of no use
-            while isinstance(error, ExceptionGroup):
-                error = error.exceptions[0]
-            reason = f"{type(error).__name__}: {error}"
-            if member is None:
-                shown = f"the worker at {address} cannot be used: {reason}"
-                hint = "is batchjobs installed there?"
-                self._refuse(address, ConfigurationError(shown, hint=hint))
-                await asyncio.sleep(float("inf"))
+        except Exception as error:  # noqa: BLE001  # whatever it is, that host is lost
+            reason = _describe(error)
         finally:
-            if member is not None:
-                gone, why = member, reason
-                if not self._stop.is_set():
-                    self._tell(lambda: self._crew.lose(gone, why))
-                if self._employed.get(address) is asyncio.current_task():
-                    del self._employed[address]
+            if not self._stop.is_set():
+                self._tell(lambda: self._crew.lose(member, reason))
+            if self._employed.get(address) is asyncio.current_task():
+                del self._employed[address]
 
     def _refuse(self, address: str, error: BatchjobsError) -> None:
         self._refused[address] = error
@@ -486,6 +492,12 @@ def _gone(address: str) -> ServiceUnavailableError:
         f"the cluster's scheduler at {address} is gone",
         hint="start it again, and run the same command: it continues",
     )
+
+
+def _describe(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def _has_process(nanny: "Nanny") -> bool:

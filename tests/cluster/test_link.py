@@ -298,7 +298,7 @@ async def test_an_owner_that_stood_still_asks_again(monkeypatch: pytest.MonkeyPa
     """It has missed the answer: that is no fault of the worker."""
     monkeypatch.setattr(link, "_CALL_SECONDS", 0.2)
     monkeypatch.setattr(link, "_LATE_SECONDS", 0.2)
-    calls = []
+    calls: list[None] = []
 
     async def act() -> str:
         calls.append(None)
