@@ -89,6 +89,7 @@ COVERED = {
     " options/dataset cli/commands/export",
     "dataset/layouts/forms": "arrow clip_files hf lhotse ljspeech nemo parquet shar table tar"
     " webdataset written",
+    "storage/reading": "loop",
     "faults/doubt": "cli/commands/accept",
     "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",

@@ -114,6 +114,9 @@ class Checkpoint:
             BatchjobsError: It is not.
         """
 
+    def hurry(self) -> None:
+        """Wait no longer than a moment for what is not on this machine: somebody wants out."""
+
     def leave_no_trace(self) -> None:
         """Take back what opening it has left elsewhere; nothing was done yet."""
 

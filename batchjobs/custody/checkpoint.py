@@ -127,6 +127,7 @@ class BucketCheckpoint(Checkpoint):
         self._is_new = False
         self._is_claimed = False
         self._copied = (0, 0)
+        self._turn = threading.Lock()
         self._copying: threading.Thread | None = None
 
     # -- begun and ended ------------------------------------------------------------------------
@@ -299,6 +300,10 @@ class BucketCheckpoint(Checkpoint):
         """
         self.journal.say_owner(structs.replace(self.journal.owner, renewed_at=time.time()))
 
+    def hurry(self) -> None:
+        """Wait no longer than a moment for the bucket; what it did not get stands here for the next run."""
+        self.journal.bucket.hurry()
+
     def leave_no_trace(self) -> None:
         """Take back the claim of a run that was refused before it ever began."""
         if self._is_new and self._is_claimed:
@@ -367,6 +372,10 @@ class BucketCheckpoint(Checkpoint):
 
     def put_copy(self) -> None:
         """Let the bucket have a copy of the checkpoint as it is, and what is older go."""
+        with self._turn:  # two would delete each other's entries
+            self._put_copy()
+
+    def _put_copy(self) -> None:
         folder = self.folder
         copy = folder / f".{run_folder.CHECKPOINT}.{secrets.token_hex(4)}.copy"
         packed = copy.with_suffix(".gz")

@@ -139,6 +139,7 @@ class Runner:
             async for number in received:
                 if self._signal_number:
                     self._work_scope.cancel()
+                    self._state.checkpoint.hurry()
                     continue  # a third must not strike the commits that are under way
                 self._drain(number)
 

@@ -3,10 +3,10 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 from batchjobs.errors import (
     BatchjobsError,
@@ -16,11 +16,14 @@ from batchjobs.errors import (
 )
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import fill_part
+from batchjobs.storage.patience import NoPatienceError, Patience
 from batchjobs.storage.store import has_no_credentials, open_store, shorten
 
 if TYPE_CHECKING:
+    from obstore import BytesStream
     from obstore.store import ObjectStore
 
+_Piece = TypeVar("_Piece")
 PATIENT_SECONDS: Final = 600.0
 """So long a request is tried again that a store refuses for now, or cannot be reached for."""
 _HASTY_SECONDS: Final = 20.0
@@ -30,6 +33,7 @@ _WHOLE_BYTES: Final = 64 << 20
 _PIECE_BYTES: Final = 8 << 20
 _DIGEST: Final = "sha256"
 """Under which attribute of an object the hash of its content stands."""
+_AGAIN: Final = "once the store can be reached, run the same command again"
 _NAME: Final = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
 
 
@@ -75,6 +79,7 @@ class Bucket:
 
     def __init__(self, store: "ObjectStore", address: Address) -> None:
         self._store = store
+        self._patience = Patience()
         self.address = address
 
     @classmethod
@@ -94,19 +99,26 @@ class Bucket:
         store = open_store(address, seconds=seconds, insecure=insecure)
         return cls(store, address)
 
+    def hurry(self) -> None:
+        """Wait no longer than a moment for a store that is silent: somebody wants out."""
+        self._patience.hurry()
+
     # -- reading --------------------------------------------------------------------------------
 
     def look(self, name: str) -> Found | None:
         """Look whether an object is there, without reading it."""
-        import obstore
-
         try:
             with self._translate_errors(name):
-                result = obstore.get(self._store, name, options={"head": True})
-                meta, attributes = result.meta, result.attributes
+                return self._patience.wait_for(self._look(name))
         except FileNotFoundError:
             return None
-        sha256 = str(attributes.get(_DIGEST, ""))
+
+    async def _look(self, name: str) -> Found:
+        import obstore
+
+        result = await obstore.get_async(self._store, name, options={"head": True})
+        meta = result.meta
+        sha256 = str(result.attributes.get(_DIGEST, ""))
         return Found(meta["size"], meta["e_tag"] or "", sha256)
 
     def read(self, name: str) -> tuple[bytes, str] | None:
@@ -115,32 +127,40 @@ class Bucket:
         Returns:
             Its content and its ETag.
         """
-        import obstore
-
         try:
             with self._translate_errors(name):
-                result = obstore.get(self._store, name)
-                return bytes(result.bytes()), result.meta["e_tag"] or ""
+                return self._patience.wait_for(self._read(name))
         except FileNotFoundError:
             return None
 
-    def fetch(self, name: str, target: Path) -> bool:
-        """Write an object's content beside a target, synced; false if it is not there."""
+    async def _read(self, name: str) -> tuple[bytes, str]:
         import obstore
 
+        result = await obstore.get_async(self._store, name)
+        return bytes(await result.bytes_async()), result.meta["e_tag"] or ""
+
+    def fetch(self, name: str, target: Path) -> bool:
+        """Write an object's content beside a target, synced; false if it is not there."""
+        try:
+            with self._translate_errors(name):
+                stream = self._patience.wait_for(self._begin_read(name))
+        except FileNotFoundError:
+            return False
+
         def fill(descriptor: int) -> None:
-            for piece in result.stream(min_chunk_size=_PIECE_BYTES):
+            for piece in self._stream(name, stream):
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(descriptor, view) :]
 
-        try:
-            with self._translate_errors(name):
-                result = obstore.get(self._store, name)
-                fill_part(target, fill)
-        except FileNotFoundError:
-            return False
+        fill_part(target, fill)
         return True
+
+    async def _begin_read(self, name: str) -> "BytesStream":
+        import obstore
+
+        result = await obstore.get_async(self._store, name)
+        return result.stream(min_chunk_size=_PIECE_BYTES)
 
     def list_below(self, prefix: str = "") -> Iterator[Listed]:
         """List the objects in a folder of the place, in no order.
@@ -150,10 +170,18 @@ class Bucket:
         """
         import obstore
 
-        with self._translate_errors(prefix):
-            for page in obstore.list(self._store, prefix or None):
-                for entry in page:
-                    yield Listed(entry["path"], entry["size"])
+        for page in self._stream(prefix, obstore.list(self._store, prefix or None)):
+            for entry in page:
+                yield Listed(entry["path"], entry["size"])
+
+    def _stream(self, name: str, stream: AsyncIterator[_Piece]) -> Iterator[_Piece]:
+        """Give what comes of a store piece by piece."""
+        while True:
+            with self._translate_errors(name):
+                piece = self._patience.wait_for(_take(stream))
+            if piece is None:
+                return
+            yield piece
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -202,30 +230,37 @@ class Bucket:
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are no matter."""
-        import obstore
-
         if names:
             with self._translate_errors(names[0]):
                 try:
-                    obstore.delete(self._store, list(names))
+                    self._patience.wait_for(self._delete(list(names)))
                 except FileNotFoundError:  # a local store says so
                     return
+
+    async def _delete(self, names: list[str]) -> None:
+        import obstore
+
+        await obstore.delete_async(self._store, names)
 
     def _put(
         self, name: str, content: bytes | Path, mode: str | dict[str, str], sha256: str
     ) -> str:
+        with self._translate_errors(name):
+            return self._patience.wait_for(self._begin_put(name, content, mode, sha256))
+
+    async def _begin_put(
+        self, name: str, content: bytes | Path, mode: str | dict[str, str], sha256: str
+    ) -> str:
         import obstore
 
-        attributes = {_DIGEST: sha256} if sha256 else None
-        with self._translate_errors(name):
-            result = obstore.put(
-                self._store,
-                name,
-                content,
-                mode=mode,  # type: ignore[arg-type]
-                attributes=attributes,
-                chunk_size=_PIECE_BYTES,
-            )
+        result = await obstore.put_async(
+            self._store,
+            name,
+            content,
+            mode=mode,  # type: ignore[arg-type]
+            attributes={_DIGEST: sha256} if sha256 else None,
+            chunk_size=_PIECE_BYTES,
+        )
         return result["e_tag"] or ""
 
     @contextmanager
@@ -251,7 +286,7 @@ class Bucket:
                 f"below {self.address} lies an object whose name cannot be used: {_find_name(error)}",
                 hint="rename or delete it, or give another --output",
             ) from error
-        except exceptions.BaseError as error:
+        except (exceptions.BaseError, NoPatienceError) as error:
             raise self._explain(error, place) from error
         except ValueError as error:
             raise OutputError(
@@ -267,15 +302,22 @@ class Bucket:
                 hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile: "
                 'eval "$(aws configure export-credentials --format env)"',
             )
-        return DiskError(
-            f"{place} cannot be used: {shorten(error)}",
-            hint="once the store can be reached, run the same command again",
-        )
+        self._patience.lose()
+        if isinstance(error, NoPatienceError):
+            return DiskError(f"{place} was waited for in vain: no answer came", hint=_AGAIN)
+        return DiskError(f"{place} cannot be used: {shorten(error)}", hint=_AGAIN)
 
     def _no_bucket(self) -> OutputError:
         return OutputError(
             f"there is no bucket '{self.address.bucket}'", hint="make it, or give another --output"
         )
+
+
+async def _take(stream: AsyncIterator[_Piece]) -> _Piece | None:
+    """Take the next piece; None if there is none."""
+    async for piece in stream:
+        return piece
+    return None
 
 
 def _find_name(error: Exception) -> str:

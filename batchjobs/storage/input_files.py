@@ -20,8 +20,9 @@ from typing import BinaryIO, Final
 from batchjobs.errors import RecordingError
 from batchjobs.files.address import Address, is_address
 from batchjobs.files.atomic import disk_error
+from batchjobs.storage.loop import wait
 from batchjobs.storage.near_names import list_near_names
-from batchjobs.storage.reading import FileFacts, ObjectChangedError, ObjectReader, wait
+from batchjobs.storage.reading import FileFacts, ObjectChangedError, ObjectReader
 
 _AHEAD: Final = 16
 _AHEAD_BYTES: Final = 256 << 20

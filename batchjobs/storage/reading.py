@@ -1,23 +1,12 @@
-"""Objects of any bucket, read: asked after, fetched and streamed, many at a time.
+"""Objects of any bucket, read: asked after, fetched and streamed, many at a time."""
 
-obstore's calls that block cannot be interrupted: Ctrl-C waits for as long as a request is tried again
-(measured: more than 100 s behind a server that never answers). So the requests run in an event loop of
-asyncio in a thread of their own, and who waits for one takes it back when he is interrupted: its
-connection is closed at once.
-"""
-
-import atexit
 import contextlib
-import functools
 import hashlib
-import os
 import re
-import threading
-import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchjobs.errors import (
     BatchjobsError,
@@ -28,6 +17,7 @@ from batchjobs.errors import (
 )
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path
+from batchjobs.storage.loop import call, submit
 from batchjobs.storage.store import has_no_credentials, open_store
 
 if TYPE_CHECKING:
@@ -37,7 +27,6 @@ if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
     from obstore.store import ObjectStore
 
-_Result = TypeVar("_Result")
 PATIENT_SECONDS: Final = 120.0
 """So long a request is tried again that a store refuses for now, or cannot be reached for."""
 HASTY_SECONDS: Final = 20.0
@@ -45,7 +34,6 @@ HASTY_SECONDS: Final = 20.0
 ASKED_AT_ONCE: Final = 64
 """Requests at a time; S3 itself takes 5,500 a second below one prefix."""
 _PIECE_BYTES: Final = 1 << 20
-_LAST_WORDS_SECONDS: Final = 0.05
 _MARK_BYTES: Final = 8
 _STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
@@ -222,57 +210,7 @@ def _facts_of(meta: "ObjectMeta") -> FileFacts:
     return FileFacts(meta["size"], int.from_bytes(digest) >> 1)  # SQLite's integers have a sign
 
 
-# -- the loop, and errors --------------------------------------------------------------------------
-
-
-def submit(coroutine: Coroutine[object, object, _Result]) -> "Future[_Result]":
-    """Begin something in the loop; the future that is given can be cancelled."""
-    import asyncio
-
-    return asyncio.run_coroutine_threadsafe(coroutine, _start_loop(os.getpid()))
-
-
-def call(coroutine: Coroutine[object, object, _Result]) -> _Result:
-    """Do something in the loop, and wait for it; it is given up if the wait is interrupted."""
-    return wait(submit(coroutine))
-
-
-def wait(future: "Future[_Result]") -> _Result:
-    """Wait for something in the loop; it is given up if the wait is interrupted."""
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
-
-
-@functools.cache
-def _start_loop(process: int) -> "asyncio.AbstractEventLoop":  # noqa: ARG001  # after a fork: another
-    import asyncio
-
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="object storage", daemon=True).start()
-    atexit.register(_end_loop, loop)
-    return loop
-
-
-def _end_loop(loop: "asyncio.AbstractEventLoop") -> None:
-    """Give up what is under way before the interpreter ends.
-
-    obstore's threads tell it of requests that have ended, cancelled ones too; where it is gone by then,
-    they print a panic (seen with a program that ended at once).
-    """
-    import asyncio
-
-    async def give_up() -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others or {asyncio.create_task(asyncio.sleep(0))}, timeout=1.0)
-
-    with contextlib.suppress(TimeoutError):
-        asyncio.run_coroutine_threadsafe(give_up(), loop).result(1.0)
-    time.sleep(_LAST_WORDS_SECONDS)
+# -- errors -----------------------------------------------------------------------------------------
 
 
 @contextmanager

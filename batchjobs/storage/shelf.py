@@ -6,12 +6,12 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from batchjobs.files.paths import PathEscapeError, path_inside, plain_path_insid
 from batchjobs.files.shelf import Shelf
 from batchjobs.storage.bucket import Bucket, ConflictError, hash_file, is_large
 
+_Item = TypeVar("_Item")
 _AT_ONCE: Final = 16
 _MOST_CONFLICTS: Final = 8
 
@@ -63,6 +64,8 @@ class BucketShelf(Shelf):
         self._has_changed = False
         self._removed: set[str] = set()
         self._turn = threading.Lock()
+        self._fetching = threading.Lock()
+        """Of what is brought back, which takes long: what is put there does not wait for it."""
         self._held: Counter[str] = Counter()
         self._brought: set[str] = set()
 
@@ -121,17 +124,13 @@ class BucketShelf(Shelf):
     def holding(self, paths: Iterable[str]) -> Iterator[None]:
         """Have files in the run folder throughout a block; they go again after the last that has them."""
         wanted = [path for path in dict.fromkeys(paths) if path]
-        with self._turn:
-            if len(wanted) > 1:
-                with ThreadPoolExecutor(_AT_ONCE) as pool:
-                    deque(pool.map(self._bring, wanted), maxlen=0)
-            else:
-                deque(map(self._bring, wanted), maxlen=0)
+        with self._fetching:
+            self._do_at_once(self._bring, wanted)
             self._held.update(wanted)
         try:
             yield
         finally:
-            with self._turn:
+            with self._fetching:
                 for path in wanted:
                     self._held[path] -= 1
                     if not self._held[path]:
@@ -193,12 +192,7 @@ class BucketShelf(Shelf):
         waiting = list(uploads)
         with self._turn:
             self._removed.difference_update(upload.path for upload in waiting)
-        if len(waiting) == 1:
-            self._put(waiting[0])
-            return
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for _ in pool.map(self._put, waiting):
-                pass
+        self._do_at_once(self._put, waiting)
 
     def release(self, uploads: Iterable[Upload]) -> None:
         """Take files that are there out of the folder; segments stay until their job needs them no more."""
@@ -271,6 +265,18 @@ class BucketShelf(Shelf):
         for name in names:
             if (path := self._root / name).is_file():
                 self.bucket.write(name, path)
+
+    def _do_at_once(self, do: Callable[[_Item], None], items: Sequence[_Item]) -> None:
+        """Do something for several, some at a time; where we are interrupted, none is waited for long."""
+        if len(items) <= 1:
+            deque(map(do, items), maxlen=0)
+            return
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            try:
+                deque(pool.map(do, items), maxlen=0)
+            except KeyboardInterrupt:
+                self.bucket.hurry()
+                raise
 
     # -- removed --------------------------------------------------------------------------------
 

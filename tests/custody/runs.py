@@ -20,6 +20,7 @@ __all__ = [
     "CONCURRENCY",
     "Scene",
     "check_bought_once",
+    "check_whole",
     "kill_and_take_over",
     "meet_another_owner",
     "pause_and_take_over",

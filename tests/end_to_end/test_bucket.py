@@ -12,6 +12,7 @@ from batchjobs.storage import bucket as storage
 from tests.commands import Command
 from tests.s3 import Bucket
 from tests.s3_faults import Act, Fault, fault_proxy
+from tests.tapes import write_side, write_tape_manifest
 from tests.whole_runs import ARABIC, results, summary, write_manifest
 
 TONE = ("--engine", "tone")
@@ -268,3 +269,30 @@ def test_the_scheme_has_no_case(
     assert "runs/ليلة/audio/r0.wav" in bucket.keys("runs/ليلة/")
     assert "nothing to do" in command("run", manifest, "-o", place, *TONE).out
     assert sorted(path.name for path in folder.iterdir()) == ["outputs", manifest.name]
+
+
+def test_a_tape_that_was_joined_is_the_runs_own_on_another_machine(
+    command: Command, bucket: Bucket, place: str, folder: Path
+) -> None:
+    """Its transcript is there, and whoever takes over neither refuses it nor loses it."""
+    rows = [
+        {"id": f"s{side}", "audio": f"{side}.wav", "group": ARABIC[0], "part": side}
+        for side in (1, 2)
+    ]
+    for row in rows:
+        write_side(folder / str(row["audio"]), f"{ARABIC[1]} {row['part']}.")
+    manifest = write_tape_manifest(folder / "tapes.csv", rows)
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    (joined,) = (
+        name
+        for name in bucket.keys("runs/ليلة/transcripts/")
+        if "/s" not in name and name.endswith(".txt")
+    )
+    content = bucket.read(joined)
+    (folder / "other").mkdir()
+    other = ("-o", place, "--work-folder", "other/run")
+    taken = command("run", manifest, *other, "--take-over", *TONE)
+    assert taken.code == 0, taken.err
+    assert "nothing to do" in taken.out
+    assert command("verify", "other/run").code == 0
+    assert bucket.read(joined) == content

@@ -3,21 +3,27 @@
 A part of ``python -m tests.proofs.bucket``, which takes every request in turn.
 """
 
+import contextlib
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.custody.runs import (
     Scene,
     check_bought_once,
+    check_whole,
     kill_and_take_over,
     meet_another_owner,
     pause_and_take_over,
 )
 from tests.s3 import Bucket
-from tests.s3_faults import Act
-from tests.whole_runs import run_server
+from tests.s3_faults import Act, Fault, fault_proxy
+from tests.whole_runs import ledger_of, run_server
 
 pytestmark = pytest.mark.unmeasured
 
@@ -31,6 +37,16 @@ def scene(bucket: Bucket, tmp_path: Path) -> Iterator[Scene]:
     ledger.touch()
     with run_server(folder, "--engine", "tone", "--ledger", ledger) as base_url:
         yield Scene(folder=folder, bucket=bucket, base_url=base_url, ledger=ledger, rows=4)
+
+
+def interrupt(process: subprocess.Popen[bytes], *, every_seconds: float) -> None:
+    """Press Ctrl-C again and again until a process has ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(every_seconds)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +76,32 @@ def test_a_second_owner_is_refused_while_the_first_goes_on(scene: Scene) -> None
     said = meet_another_owner(scene, 20)
     assert f"{scene.folder}/first/outputs/" in said
     assert "--take-over" in said
+
+
+def test_a_second_signal_waits_for_no_store_that_is_silent(scene: Scene) -> None:
+    """While results go up: the run ends, and no more is bought again than after a kill."""
+    scene.write()
+    silent = Fault(act=Act.DELAY, method="PUT", target="/audio/", seconds=9_999, times=999)
+    with fault_proxy(scene.bucket.endpoint, silent) as proxy:
+        process = scene.start(proxy, scene.folder / "first")
+        until(lambda: proxy.count("PUT", "/audio/"))
+        interrupt(process, every_seconds=1.0)
+        assert process.returncode in {74, -signal.SIGINT}  # the latter, if it was writing reports
+    scene.finish(scene.folder / "first")
+    check_whole(scene, scene.folder / "first")
+    check_bought_once(scene, kills=1)
+
+
+@pytest.mark.parametrize("target", ["/probe-", "/journal/", "/owner.json"])
+def test_a_signal_ends_a_run_that_waits_for_its_store_to_begin(scene: Scene, target: str) -> None:
+    """Nothing is spent by then; a first one is noted, and a second one ends it at once."""
+    scene.write()
+    silent = Fault(act=Act.DELAY, target=target, seconds=9_999, times=999)
+    with fault_proxy(scene.bucket.endpoint, silent) as proxy:
+        process = scene.start(proxy, scene.folder / "first")
+        until(lambda: proxy.count(target=target))
+        interrupt(process, every_seconds=0.1)
+        assert process.returncode in {-signal.SIGINT, 130}
+    assert not ledger_of(scene.ledger)
+    scene.finish(scene.folder / "first")
+    check_whole(scene, scene.folder / "first")
