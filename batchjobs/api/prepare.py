@@ -1,6 +1,7 @@
 """All that comes before a run: its folder held, its manifest planned, its keys found."""
 
 import dataclasses
+import functools
 import io
 import os
 import time
@@ -181,7 +182,7 @@ def stage_plan(
     known = Checkpoint.read(folder) if exists else Checkpoint.none(folder)
     with known as checkpoint, closing(request.files):
         request = apply_standing(request, find_standing(request, checkpoint))
-        made, _ = make_plan(request, checkpoint, progress)
+        made, _ = make_plan(request, checkpoint, progress, is_adopted=False)
         check_budget(request, made, checkpoint)
         yield checkpoint, made
 
@@ -191,12 +192,26 @@ def make_plan(
     checkpoint: Checkpoint,
     progress: Callable[[int], None] | None,
     growth: Growth | None = None,
+    *,
+    is_adopted: bool = True,
 ) -> tuple[Plan, str]:
-    """Plan; give the fingerprint too, under which the same manifest need not be read again."""
+    """Plan.
+
+    Args:
+        request: What was asked for.
+        checkpoint: The run folder's.
+        progress: Called with the number of rows checked so far.
+        growth: What has been added to the manifest, if the rest of it is adopted.
+        is_adopted: Whether the plan is to be adopted.
+
+    Returns:
+        The plan; and the fingerprint under which the same manifest need not be read again, if it is.
+    """
+    plan = functools.partial(_plan_rows, request, checkpoint, progress, is_adopted=is_adopted)
     try:
-        return _plan_rows(request, checkpoint, progress, growth)
+        return plan(growth)
     except RowsMeetError:
-        return _plan_rows(request, checkpoint, progress, None)
+        return plan(None)
 
 
 def _plan_rows(
@@ -204,11 +219,14 @@ def _plan_rows(
     checkpoint: Checkpoint,
     progress: Callable[[int], None] | None,
     growth: Growth | None,
+    *,
+    is_adopted: bool,
 ) -> tuple[Plan, str]:
     options = request.options
     notes = manifest.Notes()
-    before = _fingerprint(request)
     known = checkpoint.read_settings()
+    # A manifest's bytes take a fifteenth of a plan's time to hash.
+    before = _fingerprint(request) if is_adopted or known.get("fingerprint") else ""
     rows = _read_rows(request, notes, growth)
     if growth is None:
         plan = plan_rows(
@@ -240,7 +258,8 @@ def _plan_rows(
     # manifest that has grown, where the rows above were not.
     is_known = bool(before) and before == known.get("fingerprint")
     was_read = not is_known or growth is not None
-    is_told = plan.tells_all and (not was_read or _fingerprint(request) == before)
+    is_told = is_adopted and plan.tells_all
+    is_told = is_told and (not was_read or _fingerprint(request) == before)
     is_told = is_told and (growth is None or bool(known.get("fingerprint")))
     told = (*notes.tell(request.name), *plan.notes)
     if is_known:  # it was not read, being as it was

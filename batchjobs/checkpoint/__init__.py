@@ -16,6 +16,7 @@ from batchjobs.checkpoint.holding import hold_results, refuse_bucket
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.orders import ORDERS, Choice, Requeued
+from batchjobs.checkpoint.outline import StagedTotal
 from batchjobs.checkpoint.records import (
     SIDES,
     AttemptEnd,
@@ -31,7 +32,7 @@ from batchjobs.checkpoint.records import (
 )
 from batchjobs.checkpoint.reviews import Decision, Review
 from batchjobs.checkpoint.rows import FinishedFile, Outcome
-from batchjobs.checkpoint.staging import Prices, StagedTotal
+from batchjobs.checkpoint.staging import Prices
 from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
 __all__ = [

@@ -3,11 +3,12 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from batchjobs.checkpoint import finished, groups
 from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.outline import Outline, StagedTotal
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
@@ -37,18 +38,6 @@ class Prices(NamedTuple):
     second: float
 
 
-class StagedTotal(NamedTuple):
-    """A sum over the rows of one action, kind and provider."""
-
-    action: str
-    kind: str
-    provider: str
-    rows: int
-    characters: int
-    seconds: float
-    sessions: int
-
-
 class VoiceUse(NamedTuple):
     """How many rows ask for a model and a voice; both are empty for a transcription."""
 
@@ -65,6 +54,8 @@ class Staging:
 
     _database: Database
     _keeps_rest: bool = False
+    _outline: Outline = field(default_factory=Outline)
+    _indexed: set[str] = field(default_factory=set)
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -76,6 +67,7 @@ class Staging:
                 them: those of the same manifest are done, those that others were added to may wait.
         """
         self._keeps_rest = keeps_rest
+        self._outline, self._indexed = Outline(), set()
         with self._database.use() as connection:
             connection.execute("DROP TABLE IF EXISTS temp.staged")
             connection.execute(f"CREATE TEMP TABLE staged {ROW_COLUMNS}")
@@ -86,18 +78,22 @@ class Staging:
     def add(self, rows: Sequence[Row]) -> None:
         """Add planned rows, each with a position of its own, whatever their ids and places."""
         self._write_all(_ADD, rows)
+        self._outline.add(rows)
 
-    def index(self) -> list[int]:
-        """Index the rows, now that they are all there: a third of the time of one after the other.
+    def find_twins(self) -> list[int]:
+        """Find the rows that meet earlier ones, now that they are all there.
 
         Returns:
             The positions of rows whose id or place an earlier row has, in order.
         """
         found: set[int] = set()
-        with self._database.use() as connection:
-            for column in ("id", "place", "key"):
-                connection.execute(f"CREATE INDEX temp.staged_{column} ON staged ({column})")
-            for column in ("id", "place"):
+        unsure = {
+            "id": not self._outline.has_unique_ids,
+            "place": not self._outline.has_unique_places,
+        }
+        for column in (column for column, is_unsure in unsure.items() if is_unsure):
+            self._index(column)
+            with self._database.use() as connection:
                 twins = f"""SELECT {column}, min(position) FROM temp.staged
                             WHERE {column} IS NOT NULL GROUP BY {column} HAVING count(*) > 1"""
                 query = f"""WITH twins (shared, first) AS MATERIALIZED ({twins})
@@ -106,12 +102,20 @@ class Staging:
                 found.update(row[0] for row in connection.execute(query))
         return sorted(found)
 
+    def _index(self, *columns: str) -> None:
+        """Index the rows by columns: once all are there, in a third of the time of one after the other."""
+        for column in columns:
+            if column not in self._indexed:
+                self._write(f"CREATE INDEX temp.staged_{column} ON staged ({column})")
+                self._indexed.add(column)
+
     def take(self, position: int) -> tuple[Row, Row | None]:
         """Take a row out: it is returned, and the earlier row with its id or place, if there is one."""
         row = self._find_row("SELECT * FROM temp.staged WHERE position = ?", (position,))
         assert row is not None
         with self._database.use() as connection:
             connection.execute("DELETE FROM temp.staged WHERE position = ?", (position,))
+        self._outline.spoil()
         return row, self._find_holder(row, before=position)
 
     def meets_adopted(self) -> bool:
@@ -123,16 +127,18 @@ class Staging:
 
     def find_at(self, place: str) -> Row | None:
         """Find the row whose result is to stand at a place."""
+        self._index("place")
         return self._find_row("SELECT * FROM temp.staged WHERE place = ? LIMIT 1", (place,))
 
     def is_taken(self, place: str) -> bool:
         """Whether a row's result, or a folder above one, is to stand at a place."""
+        self._index("place")
         query = """SELECT EXISTS (SELECT 1 FROM temp.staged
                    WHERE place = ?1 OR place > ?1 || '/' AND place < ?1 || '0')"""
         return bool(self._database.select_number(query, place))
 
     def add_if_free(self, row: Row) -> Row | None:
-        """Add a row after `index`, unless another has its id or place: then that one is returned."""
+        """Add a row after `find_twins`, unless another has its id or place: then that one is returned."""
         holder = self._find_holder(row)
         if holder is None:
             self.add([row])
@@ -158,7 +164,10 @@ class Staging:
             to_buy: The actions that mean a purchase.
             follow: The action of a follower.
         """
-        self._write(
+        if self._outline.has_unique_keys():
+            return
+        self._index("key")
+        self._change(
             f"""WITH shared AS MATERIALIZED (SELECT key FROM temp.staged WHERE key <> ''
                        GROUP BY key HAVING count(*) > 1),
                    buys AS (SELECT position, key, lower(substr(output, -4)) AS ending,
@@ -177,7 +186,7 @@ class Staging:
 
     def postpone_beyond(self, actions: Iterable[str], limit: int) -> None:
         """Leave only the first `limit` rows with these actions to do; the rest wait."""
-        self._write(
+        self._change(
             """UPDATE temp.staged SET action = 'later' WHERE position IN (
                    SELECT position FROM temp.staged
                    WHERE action IN (SELECT value FROM json_each(?))
@@ -196,7 +205,7 @@ class Staging:
             prices: The provider's.
             most: What a row may cost, in its currency.
         """
-        self._write(
+        self._change(
             f"""UPDATE temp.staged SET action = CASE WHEN EXISTS (
                     SELECT 1 FROM jobs WHERE jobs.id = staged.id AND jobs.key = staged.key
                     AND jobs.status = 'suspect') THEN 'suspect' ELSE 'dear' END
@@ -214,7 +223,7 @@ class Staging:
 
     def keep_only(self, actions: Iterable[str], positions: Iterable[int]) -> None:
         """Leave only the rows at these positions to do, of those with these actions; the rest wait."""
-        self._write(
+        self._change(
             """UPDATE temp.staged SET action = 'later'
                WHERE action IN (SELECT value FROM json_each(?1))
                AND position NOT IN (SELECT value FROM json_each(?2))""",
@@ -236,7 +245,7 @@ class Staging:
         if self._keeps_rest:
             everything += """ UNION ALL SELECT * FROM rows
                               WHERE position NOT IN (SELECT position FROM temp.staged)"""
-        self._write(
+        self._change(
             f"""WITH spoken AS (SELECT position, key, kind, provider, characters + seconds AS length,
                        coalesce(json_extract(CAST(job AS TEXT), '$.speech.voice_id'), '') AS voice
                    FROM ({everything}) WHERE kind <> ''),
@@ -266,27 +275,36 @@ class Staging:
     def sum_rows(self) -> list[StagedTotal]:
         """Sum the rows, with the adopted ones that stay as they are."""
         sums = "kind, provider, count(*), sum(characters), sum(seconds), sum(segments)"
-        query = f"SELECT action, {sums} FROM temp.staged GROUP BY action, kind, provider"
+        totals = self._outline.sum_up()
+        query = ""
+        if totals is None:
+            totals = []
+            query = f"SELECT action, {sums} FROM temp.staged GROUP BY action, kind, provider"
         if self._keeps_rest:
-            query += f""" UNION ALL SELECT {_REST} AS rest, {sums} FROM rows
-                          WHERE position NOT IN (SELECT position FROM temp.staged)
-                          GROUP BY rest, kind, provider"""
-        return self._database.select(query, (), StagedTotal._make)
+            query += " UNION ALL " * bool(query)
+            query += f"""SELECT {_REST} AS rest, {sums} FROM rows
+                         WHERE position NOT IN (SELECT position FROM temp.staged)
+                         GROUP BY rest, kind, provider"""
+        return totals + (self._database.select(query, (), StagedTotal._make) if query else [])
 
     def count_voices(self, actions: Iterable[str]) -> list[VoiceUse]:
         """Count the rows with these actions by model and voice, those of the most rows first."""
+        counted = self._outline.count_manners(actions)
         with self._database.use() as connection:
             connection.execute(
                 """CREATE TEMP TABLE manners (provider TEXT, kind TEXT, speech BLOB, rows INTEGER,
                    PRIMARY KEY (provider, kind, speech)) WITHOUT ROWID"""
             )
-            # Counted as they come: to group them, SQLite sorts, which takes twice as long (measured).
-            connection.execute(
-                f"""INSERT INTO temp.manners SELECT provider, kind, {_SPEECH}, 1 FROM temp.staged
-                    WHERE action IN (SELECT value FROM json_each(?))
-                    ON CONFLICT DO UPDATE SET rows = rows + 1""",
-                (json.dumps(list(actions)),),
-            )
+            if counted is not None:
+                connection.executemany("INSERT INTO temp.manners VALUES (?, ?, ?, ?)", counted)
+            else:
+                # Counted as they come: to group them, SQLite sorts, which takes twice as long (measured).
+                connection.execute(
+                    f"""INSERT INTO temp.manners SELECT provider, kind, {_SPEECH}, 1 FROM temp.staged
+                        WHERE action IN (SELECT value FROM json_each(?))
+                        ON CONFLICT DO UPDATE SET rows = rows + 1""",
+                    (json.dumps(list(actions)),),
+                )
         query = """WITH read AS (SELECT provider, kind, rows, '{' || CAST(speech AS TEXT) || '}' AS speech
                                  FROM temp.manners)
                    SELECT provider, kind, coalesce(json_extract(speech, '$.speech.model_id'), '') AS model,
@@ -351,6 +369,7 @@ class Staging:
         return found[0] if found else None
 
     def _find_holder(self, row: Row, *, before: int | None = None) -> Row | None:
+        self._index("id", "place")
         query = """SELECT * FROM temp.staged WHERE (id = ?1 OR place = ?2)
                    AND (?3 IS NULL OR position < ?3) ORDER BY id = ?1 DESC, position LIMIT 1"""
         return self._find_row(query, (row.id, row.place, before))
@@ -358,6 +377,14 @@ class Staging:
     def _write(self, statement: str, *parameters: object) -> None:
         with self._database.use() as connection:
             connection.execute(statement, parameters)
+
+    def _change(self, statement: str, *parameters: object) -> None:
+        """Change staged rows."""
+        with self._database.use() as connection:
+            before = connection.total_changes
+            connection.execute(statement, parameters)
+            if connection.total_changes != before:
+                self._outline.spoil()
 
     def _write_all(self, statement: str, values: Iterable[Sequence[object]]) -> None:
         with self._database.use() as connection:

@@ -83,7 +83,7 @@ class Stager:
                 self._stage_batch(batch.list_jobs())
             self._tell_progress()
         conflicts = Conflicts(checkpoint=self.checkpoint, decider=self.decider, bad=self.bad)
-        conflicts.settle(self.checkpoint.staging.index())
+        conflicts.settle(self.checkpoint.staging.find_twins())
         conflicts.refuse_folders(self._folders)
         self.groups.settle()
         self.bad.first.sort(key=lambda bad: bad.line)
@@ -109,7 +109,6 @@ class Stager:
     def stage_what_is_open(self) -> None:
         """Decide about the adopted rows that are not done, or whose files are not as they were."""
         self._stage_open()
-        self.checkpoint.staging.index()
 
     def _stage_open(self) -> None:
         for position, found in _find_open(self.checkpoint, self.builder.recordings.files):

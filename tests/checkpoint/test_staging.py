@@ -40,7 +40,7 @@ def test_taken_ids_and_places_come_back_with_their_holders(folder: Path) -> None
         late = make_row(6, place="audio/r5.wav")
         checkpoint.staging.add([make_row(1), taken_id, five, taken_place])
         checkpoint.staging.add([both, late, *bad])
-        assert checkpoint.staging.index() == [2, 3, 4, 5, 6]
+        assert checkpoint.staging.find_twins() == [2, 3, 4, 5, 6]
         assert checkpoint.staging.take(2) == (taken_id, make_row(1))
         assert checkpoint.staging.take(3) == (taken_place, make_row(1))
         assert checkpoint.staging.take(4) == (both, make_row(1))

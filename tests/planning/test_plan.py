@@ -178,7 +178,7 @@ def _many(count: int) -> Iterator[Job]:
 
 
 def test_memory_does_not_grow_with_the_manifest(desk: Desk) -> None:
-    """Between its 15,000th and its 20,000th row a plan takes less than ten bytes a row."""
+    """Between its 15,000th and its 20,000th row a plan takes less than 13 bytes a row: 6 of each key."""
     held = []
 
     def measure(count: int) -> None:
@@ -204,7 +204,7 @@ def test_memory_does_not_grow_with_the_manifest(desk: Desk) -> None:
     finally:
         tracemalloc.stop()
     assert made.by_action[Action.NEW].rows == 20_000
-    assert held[1] - held[0] < 50_000
+    assert held[1] - held[0] < 65_000
 
 
 def test_the_actions_that_touch_rows_are_told_apart() -> None:

@@ -1,0 +1,176 @@
+"""What rows come to as they are staged: asked of the database afterwards, it takes as long again to find out."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise, starmap
+from operator import itemgetter, lt
+from typing import Final, NamedTuple
+
+from batchjobs.checkpoint.records import Row
+
+_SPEECH: Final = b'"speech":'
+_BEHIND_SPEECH: Final = b',"audio":'
+_MOST_SORTS: Final = 1_000
+_KEPT_BYTES: Final = 6
+"""Of each key: among a million, two in three hundred manifests look like twins that are none."""
+_MOST_KEYS: Final = 2_000_000
+"""Beyond, memory would grow with the manifest."""
+
+_by_id: Final = itemgetter(Row._fields.index("id"))
+_by_place: Final = itemgetter(Row._fields.index("place"))
+
+
+class StagedTotal(NamedTuple):
+    """A sum over the rows of one action, kind and provider."""
+
+    action: str
+    kind: str
+    provider: str
+    rows: int
+    characters: int
+    seconds: float
+    sessions: int
+
+
+class Sort(NamedTuple):
+    """What rows have in common that are summed up together.
+
+    Attributes:
+        action: What is to be done about them.
+        kind: Their jobs' kind.
+        provider: Their provider.
+        speech: What their encoded jobs say of how to speak.
+    """
+
+    action: str
+    kind: str
+    provider: str
+    speech: bytes
+
+
+@dataclass(slots=True)
+class Sum:
+    """What rows of a sort take together."""
+
+    rows: int = 0
+    characters: int = 0
+    seconds: float = 0.0
+    segments: int = 0
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add more rows."""
+        self.rows += len(rows)
+        self.characters += sum(row.characters for row in rows)
+        self.seconds += sum(row.seconds for row in rows)
+        self.segments += sum(row.segments for row in rows)
+
+    def join(self, other: "Sum") -> None:
+        """Add another sum."""
+        self.rows += other.rows
+        self.characters += other.characters
+        self.seconds += other.seconds
+        self.segments += other.segments
+
+
+@dataclass(slots=True)
+class Outline:
+    """Keeps account of staged rows for as long as they are only added, and are of few sorts.
+
+    Attributes:
+        sums: By what the rows have in common; None if that is not known any more.
+        has_unique_ids: Whether it is certain that no two rows have one id.
+        has_unique_places: Likewise, of places.
+    """
+
+    sums: dict[Sort, Sum] | None = field(default_factory=dict)
+    has_unique_ids: bool = True
+    has_unique_places: bool = True
+    _last_id: str = ""
+    _last_place: str = ""
+    _keys: list[bytes] | None = field(default_factory=list)
+    """The beginnings of the rows' keys, many together; None where they are not known."""
+    _count: int = 0
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take rows into account."""
+        self._sum(rows)
+        # Nearly all manifests count their rows up; if not, it is for the database to say.
+        if self.has_unique_ids:
+            ids = [self._last_id, *map(_by_id, rows)]
+            self.has_unique_ids, self._last_id = all(starmap(lt, pairwise(ids))), ids[-1]
+        if self.has_unique_places:
+            places = [self._last_place, *filter(None, map(_by_place, rows))]
+            self.has_unique_places, self._last_place = (
+                all(starmap(lt, pairwise(places))),
+                places[-1],
+            )
+        self._keep_keys([row.key for row in rows if row.key])
+
+    def spoil(self) -> None:
+        """Give the sums up: a row was changed, or taken out."""
+        self.sums = None
+
+    def sum_up(self) -> list[StagedTotal] | None:
+        """Sum the rows of one action, kind and provider, in their order; None if that is not known."""
+        if self.sums is None:
+            return None
+        sums: dict[tuple[str, str, str], Sum] = {}
+        for sort, one in self.sums.items():
+            sums.setdefault(sort[:3], Sum()).join(one)
+        return [
+            StagedTotal(*sort, one.rows, one.characters, one.seconds, one.segments)
+            for sort, one in sorted(sums.items())
+        ]
+
+    def count_manners(self, actions: Iterable[str]) -> list[tuple[str, str, bytes, int]] | None:
+        """Count the rows with these actions by provider, kind and speech; None if that is not known."""
+        if self.sums is None:
+            return None
+        counts = Counter[tuple[str, str, bytes]]()
+        wanted = set(actions)
+        for sort, one in self.sums.items():
+            if sort.action in wanted:
+                counts[sort.provider, sort.kind, sort.speech] += one.rows
+        return [(*manner, rows) for manner, rows in counts.items()]
+
+    def has_unique_keys(self) -> bool:
+        """Whether it is certain that no two rows ask the same; to be called once they are all there."""
+        if self._keys is None:
+            return False
+        import numpy as np
+
+        known = np.frombuffer(b"".join(self._keys), dtype=np.uint8).reshape(-1, _KEPT_BYTES)
+        self._keys = None
+        numbers = np.zeros((len(known), 8), dtype=np.uint8)
+        numbers[:, :_KEPT_BYTES] = known
+        ordered = np.sort(numbers.view(np.uint64).ravel())
+        return not bool((ordered[1:] == ordered[:-1]).any())
+
+    def _keep_keys(self, keys: Sequence[str]) -> None:
+        if self._keys is None:
+            return
+        self._count += len(keys)
+        try:  # they are hashes in hexadecimal
+            begun = bytes.fromhex("".join([key[: 2 * _KEPT_BYTES] for key in keys]))
+        except ValueError:
+            begun = b""
+        if len(begun) == _KEPT_BYTES * len(keys) and self._count <= _MOST_KEYS:
+            self._keys.append(begun)
+        else:
+            self._keys = None
+
+    def _sum(self, rows: Sequence[Row]) -> None:
+        if self.sums is None:
+            return
+        for sort, group in groupby(rows, _sort_of):
+            self.sums.setdefault(sort, Sum()).add(list(group))
+        if len(self.sums) > _MOST_SORTS:
+            self.sums = None
+
+
+def _sort_of(row: Row) -> Sort:
+    job = row.job
+    # Its fields come in their order, and a quote inside a value has a backslash before it.
+    first = job.find(_SPEECH)
+    return Sort(row.action, row.kind, row.provider, job[first : job.find(_BEHIND_SPEECH, first)])
