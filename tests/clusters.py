@@ -6,16 +6,28 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import trustme
 
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.whole_runs import environment
 
-__all__ = ["HandMade", "Owner", "Process", "hand_made", "processes_of_group", "workers_of"]
+__all__ = [
+    "HandMade",
+    "Owner",
+    "Process",
+    "Relay",
+    "hand_made",
+    "issue_papers",
+    "processes_of_group",
+    "workers_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +78,12 @@ class HandMade:
 
     def __init__(self, folder: Path, **more: str) -> None:
         self._folder = folder
+        self._papers: Mapping[str, Path] = {}
         # Their own environment: it has the key, as the owner's has.
         self._environment = environment(BATCHJOBS_LOCAL_KEY=KEY, **more)
         with socket.create_server(("127.0.0.1", 0)) as place:
-            self._port = place.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self._port}"
+            self.port = place.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
         self._scheduler: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
 
@@ -85,6 +98,11 @@ class HandMade:
                 process.kill()
                 process.wait(PATIENCE_SECONDS)
 
+    def seal(self, papers: Mapping[str, Path]) -> None:
+        """Have it speak TLS, with what `issue_papers` gives."""
+        self._papers = papers
+        self.address = f"tls://127.0.0.1:{self.port}"
+
     @property
     def workers(self) -> list[int]:
         """The workers' process ids, of those that live."""
@@ -93,10 +111,10 @@ class HandMade:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, and wait until it listens."""
-        self._scheduler = self._start("scheduler", "--port", self._port)
+        self._scheduler = self._start("scheduler", "--port", self.port)
 
         def listens() -> bool:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port)):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
                 return True
             return False
 
@@ -108,11 +126,17 @@ class HandMade:
         self._scheduler.kill()
         self._scheduler.wait(PATIENCE_SECONDS)
 
-    def start_workers(self, count: int) -> None:
+    def start_workers(self, count: int, **more: str) -> None:
         """Start more workers, one session host each; they find the scheduler by themselves."""
         for _ in range(count):
             alone = ["--nthreads", "1", "--no-nanny"]
-            self._workers.append(self._start("worker", self.address, *alone))
+            self._workers.append(self._start("worker", self.address, *alone, **more))
+
+    def kill_workers(self) -> None:
+        """Kill all workers."""
+        for process in self._workers:
+            process.kill()
+            process.wait(PATIENCE_SECONDS)
 
     def kill_worker(self, pid: int) -> None:
         """Kill one, and start another in its place, as whoever minds them would."""
@@ -123,13 +147,29 @@ class HandMade:
         """What all of them have written."""
         return (self._folder / "cluster.log").read_text(encoding="utf-8")
 
-    def _start(self, *words: object) -> subprocess.Popen[bytes]:
+    def _start(self, *words: object, **more: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", *map(str, words), "--host", "127.0.0.1"]
         command += ["--dashboard-address", "127.0.0.1:0"]
+        if self._papers:
+            command += ["--protocol", "tls"]
+        for name, path in self._papers.items():
+            command += [f"--tls-{name}", str(path)]
         with (self._folder / "cluster.log").open("ab") as log:
             return subprocess.Popen(
-                command, cwd=self._folder, env=self._environment, stdout=log, stderr=log
+                command, cwd=self._folder, env=self._environment | more, stdout=log, stderr=log
             )
+
+
+def issue_papers(folder: Path) -> Mapping[str, Path]:
+    """Write a certificate authority and a certificate of it: files by what Dask's options call them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    ours = authority.issue_cert("127.0.0.1")
+    papers = {name: folder / f"{name}.pem" for name in ("ca-file", "cert", "key")}
+    authority.cert_pem.write_to_path(papers["ca-file"])
+    ours.cert_chain_pems[0].write_to_path(papers["cert"])
+    ours.private_key_pem.write_to_path(papers["key"])
+    return papers
 
 
 @contextlib.contextmanager
@@ -140,6 +180,61 @@ def hand_made(folder: Path, workers: int, **more: str) -> Iterator[HandMade]:
         cluster.start_scheduler()
         cluster.start_workers(workers)
         yield cluster
+
+
+class Relay:
+    """A way to a port of this machine that can be cut, as a network's is.
+
+    Args:
+        port: Where it leads to.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._lines: list[socket.socket] = []
+        self._place = socket.create_server(("127.0.0.1", 0))
+        self.port = self._place.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Self:
+        """Have it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self._place.shutdown(socket.SHUT_RDWR)  # or else it goes on to accept
+        self._threads[0].join()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        for line in (self._place, *self._lines):
+            line.close()
+
+    def cut(self) -> None:
+        """Cut what goes through it; whoever comes again gets through."""
+        for line in self._lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._place.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._lines += [near, far]
+                for pair in ((near, far), (far, near)):
+                    self._threads.append(threading.Thread(target=_pass_on, args=pair))
+                    self._threads[-1].start()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while content := source.recv(65_536):
+            target.sendall(content)
+    for line in (source, target):
+        with contextlib.suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
 
 class Owner:

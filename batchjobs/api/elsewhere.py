@@ -1,26 +1,35 @@
 """Sessions in other processes, if a run is to have them there: which cluster, and what it is told."""
 
+import itertools
 import os
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import trio
 
 from batchjobs.api.request import Request
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.cluster.crew import Crew
 from batchjobs.cluster.link import ClusterSettings, join_cluster, require_cluster
 from batchjobs.cluster.messages import Opening, Site
 from batchjobs.errors import ConfigurationError, UsageError
 from batchjobs.files import run_folder
+from batchjobs.files.address import is_address
 from batchjobs.files.atomic import write_whole
+from batchjobs.jobs import Kind
 from batchjobs.options import Options
+from batchjobs.planning.plan import TO_BUY
 from batchjobs.providers import LOOPBACK
 from batchjobs.session import Endpoint
 
 _SCHEMES: Final = ("tcp", "tls")
+_LOOKED_THROUGH: Final = 1_000
+"""So many rows for a recording."""
 
 
 def check_cluster(options: Options) -> None:
@@ -58,6 +67,12 @@ def _check_address(options: Options) -> None:
                 "a cluster with tls:// needs certificates",
                 hint="give --cluster-ca, --cluster-cert and --cluster-key",
             )
+        _check_papers(options)
+    elif any(files):
+        raise ConfigurationError(
+            f"certificates are for a cluster with tls://, and {options.cluster} has none",
+            hint="give its address with tls://, or leave out --cluster-ca, --cluster-cert and --cluster-key",
+        )
     elif address.hostname not in LOOPBACK:
         raise ConfigurationError(
             f"{options.cluster} is another machine, and tcp:// is open to all between",
@@ -65,15 +80,46 @@ def _check_address(options: Options) -> None:
         )
 
 
+def _check_papers(options: Options) -> None:
+    """See that the certificates can be used: Dask would say that no cluster answers.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    ca, certificate, key = options.cluster_ca, options.cluster_cert, options.cluster_key
+    assert ca is not None
+    assert certificate is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(ca)
+    except OSError as error:
+        raise _bad_paper("--cluster-ca", ca, error) from error
+    try:
+        context.load_cert_chain(certificate, key, password=_refuse_password)
+    except (OSError, ValueError) as error:
+        shown = f"--cluster-cert {certificate} with --cluster-key"
+        raise _bad_paper(shown, key, error) from None  # nothing of a key is to be shown
+
+
+def _refuse_password() -> str:
+    raise ValueError("it needs a password, and Dask takes none")
+
+
+def _bad_paper(shown: str, path: Path | None, error: Exception) -> ConfigurationError:
+    reason = getattr(error, "strerror", None) or error
+    return ConfigurationError(f"{shown} {path} cannot be used: {reason}")
+
+
 @asynccontextmanager
 async def have_crew(
-    request: Request, endpoints: Mapping[str, Endpoint]
+    request: Request, endpoints: Mapping[str, Endpoint], checkpoint: Checkpoint
 ) -> AsyncIterator[Crew | None]:
     """Have workers for a run that asks for some, for as long as the block lasts.
 
     Args:
         request: What was asked for.
         endpoints: The ways to the providers.
+        checkpoint: Holds the staged rows.
 
     Raises:
         BatchjobsError: There is no such cluster, or none of its workers can be used.
@@ -100,6 +146,7 @@ async def have_crew(
             _make_site(name, endpoint, options, is_sealed=is_sealed)
             for name, endpoint in endpoints.items()
         ),
+        recording=await trio.to_thread.run_sync(_find_recording, checkpoint),
     )
     note = folder / run_folder.WORKERS
     await trio.to_thread.run_sync(write_whole, note, token.encode())
@@ -109,6 +156,18 @@ async def have_crew(
             yield crew
     finally:
         note.unlink(missing_ok=True)
+
+
+def _find_recording(checkpoint: Checkpoint) -> str:
+    """Give a recording that workers have to see; empty if none is near the beginning.
+
+    One in a bucket is fetched into the run folder, which they see.
+    """
+    for row in itertools.islice(checkpoint.staging.stream(TO_BUY), _LOOKED_THROUGH):
+        if row.kind == Kind.STT:
+            audio = row.read_job().audio
+            return "" if is_address(audio) else str(Path(audio).absolute())
+    return ""
 
 
 def _make_site(name: str, endpoint: Endpoint, options: Options, *, is_sealed: bool) -> Site:

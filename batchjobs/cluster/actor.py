@@ -26,6 +26,7 @@ from batchjobs.cluster.messages import (
     decode_orders,
     encode,
     to_fault,
+    unseen_recording,
 )
 from batchjobs.config import read_key
 from batchjobs.errors import BatchjobsError, OutputError
@@ -223,7 +224,7 @@ class HostActor:
 
 
 def _prepare(opening: Opening) -> Opening:
-    """See that the run folder is the owner's, and find the keys that are to come from here.
+    """See that the run folder is the owner's and a recording is there, and find the keys that come from here.
 
     Raises:
         BatchjobsError: Something is missing.
@@ -238,6 +239,8 @@ def _prepare(opening: Opening) -> Opening:
             f"the worker {introduce().host} does not see the run folder {opening.folder}",
             hint="it has to be under the same path on every machine: a shared folder",
         )
+    if opening.recording and not os.access(opening.recording, os.R_OK):
+        raise unseen_recording(introduce().host, opening.recording)
     if any(site.library_hooks for site in opening.sites):
         masking.install_fast_masker()
     else:

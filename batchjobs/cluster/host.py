@@ -30,9 +30,9 @@ from batchjobs.cluster.messages import (
     to_fault,
 )
 from batchjobs.cluster.meters import ClipMeter, RecordingMeter
-from batchjobs.errors import BatchjobsError, LostError, SessionError
+from batchjobs.errors import BatchjobsError, LostError, PermanentError, SessionError
 from batchjobs.files import run_folder
-from batchjobs.jobs import Kind
+from batchjobs.jobs import Kind, Segment
 from batchjobs.outputs import writing
 from batchjobs.outputs.writing import Parts
 from batchjobs.protocol.codec import ChunkEncoding
@@ -255,6 +255,7 @@ class Host:
         with opened.scope:
             try:
                 self._check_lease()
+                _check_recording(order.segment)
                 result = await session.run()
             except SessionError as error:
                 audio.discard()
@@ -359,5 +360,15 @@ class Host:
         return writing.to_parts(self._folder, written)
 
 
+def _check_recording(segment: Segment) -> None:
+    """See that a recording is there, before there is a session about it.
+
+    Raises:
+        PermanentError: It is not, as seen from here.
+    """
+    if segment.audio and not _is_file(segment.audio):
+        raise PermanentError(f"cannot read {segment.audio}", code=RECORDING_CODE)
+
+
 def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+    return os.access(path, os.R_OK)

@@ -60,7 +60,7 @@ _FOLLOW_SECONDS: Final = 0.5
 _GATHERING_SECONDS: Final = 0.01
 """Between two batches of orders to one worker; the first does not wait."""
 _END_SECONDS: Final = 5.0
-_LOGGERS: Final = ("distributed", "distributed.client")
+_LOGGERS: Final = ("distributed", "distributed.client", "tornado.application")
 _CALM: Final[dict[str, object]] = {
     "distributed.comm.timeouts.connect": "5s",
     "distributed.comm.retry.count": 0,
@@ -157,6 +157,7 @@ class _Link:
         self._stop: asyncio.Event | None = None
         self._employed: dict[str, asyncio.Task[None]] = {}
         self._has_member = False
+        self._began_at = 0.0
         self._address = settings.address
         self._cluster: LocalCluster | None = None
         self._idle: set[object] = set()
@@ -308,39 +309,53 @@ class _Link:
             ServiceUnavailableError: The scheduler is gone.
         """
         assert self._stop is not None
-        loop = asyncio.get_running_loop()
-        began_at, connection = loop.time(), client.scheduler_comm
+        self._began_at, connection = asyncio.get_running_loop().time(), client.scheduler_comm
         while not self._stop.is_set():
             there = await self._find_workers(client)
-            if (
-                client.scheduler_comm is not connection
-            ):  # whatever it is now, all actors went with it
-                await self._outlive_break(client)
+            if client.scheduler_comm is not connection:
+                await self._outlive_break(client)  # whatever it is now, all actors went with it
                 connection = client.scheduler_comm
-                continue
-            await self._start_again()
-            for address in there - set(self._employed):
-                task = asyncio.create_task(self._employ(client, address))
-                self._employed[address] = task
-            for address in set(self._employed) - there:
-                self._employed.pop(address).cancel("it has left the cluster")
-                self._refused.pop(address, None)
-            self._give_up_waiting(asyncio.get_running_loop().time() - began_at, there)
+            elif there is not None:
+                await self._look_at(client, there)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FOLLOW_SECONDS):
                     await self._stop.wait()
 
-    async def _find_workers(self, client: "Client") -> set[str]:
-        """Give the addresses of the workers there are; those that are known if nobody answers."""
+    async def _find_workers(self, client: "Client") -> set[str] | None:
+        """Ask the scheduler for the addresses of the workers; None if it does not answer.
+
+        Those that are known are talked with all the same: once it is gone its connection breaks, too.
+
+        Raises:
+            ServiceUnavailableError: It has never answered.
+        """
         assert client.scheduler is not None
         try:
             async with asyncio.timeout(_CALL_SECONDS):
                 identity = await client.scheduler.identity(n_workers=-1)
         except (OSError, TimeoutError) as error:
-            if not self._has_member:
+            if not self._has_member and self._since_start() > _OPEN_SECONDS:
                 raise _gone(self._address) from error
-            return set(self._employed)  # once it is gone the connection breaks, too
+            return None
         return set(identity["workers"])
+
+    async def _look_at(self, client: "Client", there: set[str]) -> None:
+        """Have a host on each of these workers, and on no other.
+
+        Raises:
+            BatchjobsError: None of them can be used.
+        """
+        await self._start_again()
+        for address in there - set(self._employed):
+            task = asyncio.create_task(self._employ(client, address))
+            self._employed[address] = task
+        for address in set(self._employed) - there:
+            self._employed.pop(address).cancel("it has left the cluster")
+            self._refused.pop(address, None)
+        self._give_up_waiting(there)
+
+    def _since_start(self) -> float:
+        return asyncio.get_running_loop().time() - self._began_at
 
     async def _outlive_break(self, client: "Client") -> None:
         """Wait until the scheduler is there again: Dask tries to reach it for a while.
@@ -386,7 +401,7 @@ class _Link:
         if len(self._cluster.workers) < self._settings.workers:
             self._cluster.scale(self._settings.workers)  # type: ignore[no-untyped-call]
 
-    def _give_up_waiting(self, seconds: float, there: set[str]) -> None:
+    def _give_up_waiting(self, there: set[str]) -> None:
         """Refuse a cluster at its start, if none of its workers can be used.
 
         Raises:
@@ -396,7 +411,7 @@ class _Link:
             return
         if there and there <= set(self._refused):
             raise next(iter(self._refused.values()))
-        if not there and seconds > _CONNECT_SECONDS:
+        if not there and self._since_start() > _CONNECT_SECONDS:
             raise ServiceUnavailableError(
                 f"the cluster at {self._settings.address or 'this machine'} has no worker",
                 hint="start some with 'dask worker', and run the same command again",

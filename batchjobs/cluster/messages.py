@@ -69,6 +69,14 @@ def to_error(fault: Fault) -> BatchjobsError:
     )
 
 
+def unseen_recording(host: str, audio: str) -> ConfigurationError:
+    """Say that a worker does not see a recording that its owner sees."""
+    return ConfigurationError(
+        f"the worker {host} does not see the recording {audio}",
+        hint="it has to be under the same path on every machine: a shared folder",
+    )
+
+
 # -- what a host is given first --------------------------------------------------------------------
 
 
@@ -102,12 +110,14 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
         folder: The run folder.
         note: A file in it that holds the token: who reads it there sees the same folder.
         sites: The providers.
+        recording: One of those that are to be heard; empty if none is.
     """
 
     token: str
     folder: str
     note: str
     sites: tuple[Site, ...]
+    recording: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """A session as its owner sees it, while a host elsewhere has it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
@@ -16,8 +17,9 @@ from batchjobs.cluster.messages import (
     Spoke,
     Start,
     to_error,
+    unseen_recording,
 )
-from batchjobs.errors import ConfigurationError, InternalError, LostError
+from batchjobs.errors import InternalError, LostError
 from batchjobs.jobs import Kind
 from batchjobs.plausibility.clips import SpeechJudge
 from batchjobs.plausibility.transcripts import TranscriptJudge
@@ -36,6 +38,10 @@ class HostFaultError(Exception):
 
 class Worker(Protocol):
     """Where a session is, as the session sees it."""
+
+    @property
+    def name(self) -> str:
+        """The machine and the process."""
 
     def post(self, order: Order) -> None:
         """Send an order."""
@@ -62,6 +68,7 @@ class RemoteSession:
         self._asked = asked
         self._find_worker = find_worker
         self._leave = leave
+        self._host = ""
         self._ended: Ended | LostError | None = None
         self._news = trio.Event()
         self._is_posted = False
@@ -109,6 +116,7 @@ class RemoteSession:
             BatchjobsError: There is no host, and none comes.
         """
         worker = await self._find_worker(self)
+        self._host = worker.name
         worker.post(self._to_start())
         self._is_posted = True
         try:
@@ -161,10 +169,13 @@ class RemoteSession:
         ending = PurePosixPath(asked.output).suffix.lower() if asked.output else ""
         if asked.segment.kind is Kind.STT and asked.output:
             ending = ".txt"
+        segment = asked.segment
+        if segment.audio:  # where they stand, another path may be the current one
+            segment = replace(segment, audio=str(Path(segment.audio).absolute()))
         return Start(
             number=self.number,
             site=asked.provider,
-            segment=asked.segment,
+            segment=segment,
             wait_seconds=asked.wait_seconds,
             ample_seconds=ample,
             ending=ending,
@@ -177,10 +188,7 @@ class RemoteSession:
             case Heard() as heard:
                 return self._judge_transcript(heard)
             case Failed(is_unseen=True) if Path(self._asked.segment.audio).is_file():
-                raise ConfigurationError(
-                    f"a worker does not see the recording {self._asked.segment.audio}",
-                    hint="it has to be under the same path on every machine: a shared folder",
-                )
+                raise unseen_recording(self._host, self._asked.segment.audio)
             case Failed(fault=fault) if fault is not None:
                 error = to_error(fault)
                 # A mistake of ours is one job's, as it would be here.

@@ -27,11 +27,12 @@ from tests.runner.runs import SPEECH
 TOKEN = "مالك"
 
 
-def make_opening(folder: Path) -> Sealed:
+def make_opening(folder: Path, **more: str) -> Sealed:
     """Make what a host without any provider is opened with: whatever is ordered fails there."""
     note = folder / "note"
     note.write_text(TOKEN, encoding="utf-8")
-    return Sealed(encode(Opening(token=TOKEN, folder=str(folder), note=str(note), sites=())))
+    where = {"folder": str(folder), "note": str(note)}
+    return Sealed(encode(Opening(token=TOKEN, **where, **more, sites=())))
 
 
 def order(*numbers: int, batch: int) -> bytes:
@@ -156,5 +157,24 @@ def test_a_worker_that_sees_another_folder_is_refused(tmp_path: Path) -> None:
         assert f"does not see the run folder {tmp_path}" in fault.message
         with pytest.raises(LookupError):
             await host.poll(TOKEN, 0)
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_sees_no_recording_is_refused(tmp_path: Path) -> None:
+    """Before anything is spent; one that sees it is taken."""
+    recording = tmp_path / "مقابلة.wav"
+
+    async def main() -> None:
+        fault = decode_welcome(
+            await HostActor().open(make_opening(tmp_path, recording=str(recording)))
+        ).fault
+        assert fault is not None
+        assert f"does not see the recording {recording}" in fault.message
+        recording.touch()
+        host = HostActor()
+        welcome = decode_welcome(await host.open(make_opening(tmp_path, recording=str(recording))))
+        assert welcome.fault is None
+        host.__del__()
 
     asyncio.run(main())

@@ -419,8 +419,27 @@ async def test_a_recording_that_a_worker_does_not_see_ends_the_run(
         assert found.records["t"].error_class == "permanent"
         return
     assert isinstance(found.end.error, ConfigurationError)
-    assert f"a worker does not see the recording {recording}" in found.end.error.message
+    assert f"the worker host-0 does not see the recording {recording}" in found.end.error.message
     assert not found.records
+    assert not found.service.streams
+
+
+async def test_recordings_are_named_so_that_others_find_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that somebody started stands in another folder than who names them from here."""
+    monkeypatch.chdir(tmp_path)
+    recording = write_recording(tmp_path / "مقابلة.wav", words(2.0))
+    asked = [replace_provider(make_recording_job(Path(recording.name)))]
+    hosts = Loopback()
+
+    async def hears(peer: Peer) -> None:
+        await peer.get()
+        await peer.send(transcript_message("السلام عليكم"))
+
+    await run_rows(tmp_path / "run", asked, hears, elsewhere=hosts)
+    orders = [order for each in hosts.hosts for order in each.orders if isinstance(order, Start)]
+    assert {order.segment.audio for order in orders} == {str(recording)}
 
 
 async def test_attempts_that_are_not_kept_leave_no_file_while_the_run_goes_on(

@@ -129,6 +129,11 @@ def test_a_cluster_that_is_not_there_costs_nothing(manifest: Path) -> None:
         (["--cluster", "tcp://192.0.2.1:8786"], 78, "open to all between"),
         (["--cluster", "tls://192.0.2.1:8786"], 78, "needs certificates"),
         (["--cluster", "http://127.0.0.1"], 78, "not the address of a cluster's scheduler"),
+        (
+            ["--cluster", "tcp://127.0.0.1:9", "--cluster-ca", "m.csv"],
+            78,
+            "for a cluster with tls://",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(

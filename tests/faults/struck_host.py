@@ -1,23 +1,26 @@
-"""A module that Dask's workers load before anything else: they are struck, or make a mistake.
+"""A module that Dask's workers load before anything else: they are struck, make a mistake, or are others' workers.
 
-``DASK_DISTRIBUTED__WORKER__PRELOAD`` names it, also for the workers that a run starts itself; `struck` and
-`mistaken` give the whole environment. Killed is one worker, once: the one that is started in its place
+``DASK_DISTRIBUTED__WORKER__PRELOAD`` names it, also for the workers that a run starts itself; `struck`,
+`mistaken` and `strange` give the whole environment. Killed is one worker, once: the one that is started in its place
 lives. A disk that fails stays so.
 """
 
 import errno
 import os
+import platform
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from batchjobs.cluster import host
+from batchjobs.cluster import actor, host, identity
+from batchjobs.session import hear_segment
 from tests.faults.sabotage import plant
 
-__all__ = ["MISTAKES", "dask_setup", "mistaken", "struck"]
+__all__ = ["MISTAKES", "STRANGERS", "dask_setup", "mistaken", "strange", "struck"]
 
 _FAULT: Final = "TESTS_WORKER_FAULT"
 _AT: Final = "TESTS_WORKER_FAULT_AT"
@@ -43,11 +46,16 @@ def mistaken(name: str) -> Mapping[str, str]:
     return _PRELOAD | {_FAULT: name}
 
 
+def strange(name: str) -> Mapping[str, str]:
+    """Give the environment of workers that are not as their owner is, by the difference."""
+    return _PRELOAD | {_FAULT: name}
+
+
 def dask_setup(_: object) -> None:
     """Make the mistake, or wait for the n-th change of the disk."""
     fault = os.environ[_FAULT]
-    if fault in MISTAKES:
-        MISTAKES[fault]()
+    if plants := (MISTAKES | STRANGERS).get(fault):
+        plants()
         return
     strike = _make_strike(fault, int(os.environ[_AT]), Path(os.environ[_MARK]))
     for name in _CALLS:
@@ -117,7 +125,42 @@ def opens_twice() -> None:
     plant(host.Host, "_have_session", have_two)
 
 
-MISTAKES: Final[Mapping[str, Callable[[], None]]] = {
+MISTAKES: Final[dict[str, Callable[[], None]]] = {
     mistake.__name__.replace("_", "-"): mistake
     for mistake in (opens_late, lease_for_ever, opens_twice)
+}
+
+
+# -- what must be refused --------------------------------------------------------------------------
+
+
+def other_python() -> None:
+    """A worker of another Python."""
+    plant(platform, "python_version", lambda: "3.99.1")
+
+
+def other_files() -> None:
+    """A worker of a clone with other files in it."""
+    plant(identity, "hash_code", lambda: "0123456789")
+
+
+def other_folder() -> None:
+    """A worker where nothing is seen of the run folder."""
+    plant(actor, "Path", lambda path: Path("/nowhere", *Path(path).parts[1:]))
+
+
+def other_recordings() -> None:
+    """A worker where nothing is seen of the recordings, as of a disk that is not mounted there."""
+    hear = hear_segment
+
+    def hear_nothing(way: Any, segment: Any, **more: Any) -> object:
+        return hear(way, replace(segment, audio=f"/nowhere{segment.audio}"), **more)
+
+    plant(host, "hear_segment", hear_nothing)
+    plant(host, "_is_file", lambda _: False)
+
+
+STRANGERS: Final[dict[str, Callable[[], None]]] = {
+    stranger.__name__.replace("_", "-"): stranger
+    for stranger in (other_python, other_files, other_folder, other_recordings)
 }
