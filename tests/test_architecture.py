@@ -125,7 +125,7 @@ COVERED = {
     "checkpoint/opening": "checkpoint database lock schema",
     "checkpoint/staging": "finished",
     "cluster/host": "meters messages sessions",
-    "cluster/local_cluster": "crew identity api/elsewhere",
+    "cluster/local_cluster": "crew identity",
     "cli/ctl": "cli/commands/ctl",
     "runner/control": "requests checkpoint/orders",
     "cli/check": "cli/commands/check",
