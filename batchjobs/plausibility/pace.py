@@ -116,11 +116,27 @@ class _Clips(NamedTuple):
     seconds: _Numbers
 
 
-class _Predicted(NamedTuple):
-    """Seconds at speed 1, the shares of each sound and of the speed in them, variances."""
+class _Texts(NamedTuple):
+    """What of clips does not depend on the voice, however often that is fitted.
+
+    Attributes:
+        seconds: What they take at the average voice's pace, at speed 1.
+        shares: The shares of each sound and of the speed in that.
+        variances: What depends on the text alone.
+        edges: The same, to be divided by the square of a clip's length.
+    """
 
     seconds: _Numbers
     shares: _Numbers
+    variances: _Numbers
+    edges: _Numbers
+
+
+class _Predicted(NamedTuple):
+    """How the voice differs from its pace, seconds at speed 1, variances at a spread of 1."""
+
+    factors: _Numbers
+    seconds: _Numbers
     variances: _Numbers
 
 
@@ -142,53 +158,44 @@ class _Fit:
     spread: float
     wander: float
 
-    def predict(self, rows: _Numbers, speeds: _Numbers) -> _Predicted:
+    def predict(self, texts: _Texts) -> _Predicted:
         """Predict the length of clips, and its variance at a spread of 1."""
-        times = rows * (self.scale * _PRIOR)
-        plain = times.sum(axis=1)
-        shares = np.column_stack((times / plain[:, None], np.log(speeds)))
-        seconds = plain * self.factors(shares)
-        pauses = rows[:, _STOPS] * _STOP_SECONDS**2 + rows[:, _BREAKS] * _BREAK_SECONDS**2
-        variances = (
-            _DEVIATION**2
-            + _WORD_DEVIATION**2 / np.maximum(rows[:, _WORDS], 1.0)
-            + (_NUMBERS_DEVIATION * shares[:, _NUMBERS]) ** 2
-            + (_SIGNS_DEVIATION * shares[:, _SIGNS]) ** 2
-            + (_EDGE_SECONDS**2 + pauses) / seconds**2
-        )
-        return _Predicted(seconds, shares, variances)
-
-    def factors(self, shares: _Numbers) -> _Numbers:
-        """Give how the voice differs from its pace, by the shares of each sound."""
-        return np.maximum(1.0 + shares @ self.shifts, 0.1)
+        factors = np.maximum(1.0 + texts.shares @ self.shifts, 0.1)
+        seconds = texts.seconds * self.scale * factors
+        return _Predicted(factors, seconds, texts.variances + texts.edges / seconds**2)
 
     def own_variances(self, variances: _Numbers) -> _Numbers:
         """Scale the variances of clips to this voice."""
         return self.spread**2 * variances + self.wander**2
 
-    def improve(self, clips: _Clips) -> None:
-        """Move towards the clips, those that are near weighing most."""
-        predicted = self.predict(clips.rows, clips.speeds)
-        variances = self.own_variances(predicted.variances)
-        distances = np.log(clips.seconds / predicted.seconds) / np.sqrt(variances)
-        cut_offs = np.where(distances < 0.0, _CUT_OFF_BELOW, _CUT_OFF_ABOVE)
-        weights = np.clip(1.0 - (distances / cut_offs) ** 2, 0.0, 1.0) ** 2
-        weighed = predicted.shares * (weights / variances)[:, None]
-        plain = predicted.seconds / self.factors(predicted.shares)
-        self.covariance = _invert(weighed.T @ predicted.shares + _PRECISION)
-        shifts = self.covariance @ (weighed.T @ (clips.seconds / plain - 1.0))
-        self.shifts = np.maximum(shifts, _LEAST_SHIFT)
-        self._measure(clips)
+    def improve(self, texts: _Texts, lengths: _Numbers) -> None:
+        """Move towards the clips, those that are near weighing most.
 
-    def _measure(self, clips: _Clips) -> None:
+        Args:
+            texts: Theirs.
+            lengths: Their seconds at speed 1.
+        """
+        predicted = self.predict(texts)
+        variances = self.own_variances(predicted.variances)
+        distances = np.log(lengths / predicted.seconds) / np.sqrt(variances)
+        cut_offs = np.where(distances < 0.0, _CUT_OFF_BELOW, _CUT_OFF_ABOVE)
+        weights = np.maximum(1.0 - (distances / cut_offs) ** 2, 0.0) ** 2
+        weighed = texts.shares * (weights / variances)[:, None]
+        self.covariance = _invert(weighed.T @ texts.shares + _PRECISION)
+        plain = texts.seconds * self.scale
+        shifts = self.covariance @ (weighed.T @ (lengths / plain - 1.0))
+        self.shifts = np.maximum(shifts, _LEAST_SHIFT)
+        self._measure(texts, lengths)
+
+    def _measure(self, texts: _Texts, lengths: _Numbers) -> None:
         """Measure how clips spread, those with small variances apart from the others.
 
         If the first spread as much as the others, it is the tempo that varies, not the text's sounds.
         """
-        predicted = self.predict(clips.rows, clips.speeds)
-        ratios = np.log(clips.seconds / predicted.seconds)
+        predicted = self.predict(texts)
+        ratios = np.log(lengths / predicted.seconds)
         far = _CUT_OFF_ABOVE * np.sqrt(self.own_variances(predicted.variances))
-        is_long = predicted.variances <= np.median(predicted.variances)
+        is_long = predicted.variances <= _median(predicted.variances)
         (long, long_seen), (short, short_seen) = (
             _compare_variances(predicted.variances[group], ratios[group], far[group])
             for group in (is_long, ~is_long | is_long.all())
@@ -243,8 +250,9 @@ class Pace:
             self._fit = _fit_voice(self._clips)
             self._fitted_count = self.count
         fit = self._fit
-        one = fit.predict(np.array([(1.0, *sounds)]), np.array([speed]))
-        unknown = float(one.shares[0] @ fit.covariance @ one.shares[0])
+        text = _weigh_texts(np.array([(1.0, *sounds)]), np.array([speed]))
+        one, shares = fit.predict(text), text.shares[0]
+        unknown = float(shares @ fit.covariance @ shares)
         variance = float(fit.own_variances(one.variances)[0]) + unknown
         return Expected(float(one.seconds[0]) / speed, variance**0.5)
 
@@ -255,16 +263,39 @@ def _fit_voice(clips: _Clips) -> _Fit:
     fit = _Fit(1.0, shifts, _invert(_PRECISION), 1.0, 0.0)
     if not len(clips.seconds):
         return fit
-    middle, width = _find_densest(
-        np.log(clips.seconds / fit.predict(clips.rows, clips.speeds).seconds)
-    )
+    texts, lengths = _weigh_texts(clips.rows, clips.speeds), clips.seconds
+    middle, width = _find_densest(np.log(lengths / fit.predict(texts).seconds))
     fit.scale = float(np.exp(middle))
-    predicted = fit.predict(clips.rows, clips.speeds)
-    spread = width / float(np.median(predicted.variances)) ** 0.5
+    predicted = fit.predict(texts)
+    spread = width / _median(predicted.variances) ** 0.5
     fit.spread = min(max(spread, _LEAST_SPREAD), _MOST_SPREAD)
     for _ in range(_ROUNDS):
-        fit.improve(clips)
+        fit.improve(texts, lengths)
     return fit
+
+
+def _weigh_texts(rows: _Numbers, speeds: _Numbers) -> _Texts:
+    """Say what of clips' lengths their texts alone decide."""
+    times = rows * _PRIOR
+    seconds = times.sum(axis=1)
+    shares = np.column_stack((times / seconds[:, None], np.log(speeds)))
+    variances = (
+        _DEVIATION**2
+        + _WORD_DEVIATION**2 / np.maximum(rows[:, _WORDS], 1.0)
+        + (_NUMBERS_DEVIATION * shares[:, _NUMBERS]) ** 2
+        + (_SIGNS_DEVIATION * shares[:, _SIGNS]) ** 2
+    )
+    pauses = rows[:, _STOPS] * _STOP_SECONDS**2 + rows[:, _BREAKS] * _BREAK_SECONDS**2
+    return _Texts(seconds, shares, variances, _EDGE_SECONDS**2 + pauses)
+
+
+def _median(values: _Numbers) -> float:
+    """Find the median of some values; numpy's takes three times as long for so few."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, middle)[middle])
+    below, above = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
+    return float(below + above) / 2.0
 
 
 def _invert(matrix: _Numbers) -> _Numbers:
@@ -277,7 +308,7 @@ def _find_densest(values: _Numbers) -> tuple[float, float]:
     size = int(np.ceil(_DENSE_SHARE * len(ordered)))
     widths = ordered[size - 1 :] - ordered[: len(ordered) - size + 1]
     start = int(np.argmin(widths))
-    return float(np.median(ordered[start : start + size])), float(widths[start])
+    return _median(ordered[start : start + size]), float(widths[start])
 
 
 def _compare_variances(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> tuple[float, float]:
@@ -299,5 +330,5 @@ def _compare_variances(variances: _Numbers, ratios: _Numbers, far: _Numbers) -> 
     if not count:
         return assumed, assumed
     shown = above if len(above) > count / 4 else np.abs(near)
-    own = (_NORMAL * float(np.median(shown))) ** 2
+    own = (_NORMAL * _median(shown)) ** 2
     return assumed, (count * own + _ASSUMED_CLIPS * assumed) / (count + _ASSUMED_CLIPS)
