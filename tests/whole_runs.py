@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import ROOT
@@ -32,11 +34,24 @@ ENGLISH = (
     "naïve café, Ångström, 東京, 🎧 and a tab\tin the middle",
 )
 
+WITH_WORKERS = "TESTS_WITH_WORKERS"
+"""The variable that says with how many workers the commands of tests are to run."""
+
+here_only = pytest.mark.skipif(
+    bool(os.environ.get(WITH_WORKERS)), reason="what it strikes is elsewhere with workers"
+)
+
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: nobody's settings but the test's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCHJOBS_")}
-    return kept | {"PYTHONPATH": str(ROOT)} | more
+    return kept | {"PYTHONPATH": str(ROOT)} | ask_for_workers() | more
+
+
+def ask_for_workers() -> dict[str, str]:
+    """The setting that has every command's sessions elsewhere, if all tests are to be run so."""
+    workers = os.environ.get(WITH_WORKERS)
+    return {"BATCHJOBS_WORKERS": workers} if workers else {}
 
 
 def batchjobs(

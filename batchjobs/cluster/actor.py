@@ -69,7 +69,8 @@ class _Engine:
         self._waiting: list[Report] = []
         self._has_reports = asyncio.Event()
         self._is_told = False
-        self._ready: asyncio.Future[None] = loop.create_future()
+        self._has_begun = asyncio.Event()
+        self._failure: Exception | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._host: Host | None = None
         self._thread = threading.Thread(target=self._run, name="batchjobs-host", daemon=True)
@@ -82,15 +83,16 @@ class _Engine:
             Exception: Whatever keeps a host from beginning.
         """
         self._thread.start()
-        await self._ready
+        await self._has_begun.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def _run(self) -> None:
         try:
             trio.run(self._main)
         finally:
             self.is_over = True
-            with contextlib.suppress(RuntimeError):  # the loop may be closed
-                self._loop.call_soon_threadsafe(self._has_reports.set)
+            self._call_loop(self._has_reports.set)
 
     async def _main(self) -> None:
         tuning.tune_process()
@@ -98,18 +100,22 @@ class _Engine:
         try:
             self._host = Host(self._opening, self._report)
         except Exception as error:  # noqa: BLE001  # whatever it is, its owner is to hear it at once
-            self._loop.call_soon_threadsafe(self._ready.set_exception, error)
+            self._failure = error
             return
-        self._loop.call_soon_threadsafe(self._ready.set_result, None)
+        finally:
+            self._call_loop(self._has_begun.set)  # also if nobody waits for it any more
         await self._host.run()
+
+    def _call_loop(self, act: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may be closed
+            self._loop.call_soon_threadsafe(act)
 
     def _report(self, report: Report) -> None:
         with self._lock:
             self._waiting.append(report)
             is_told, self._is_told = self._is_told, True
         if not is_told:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._has_reports.set)
+            self._call_loop(self._has_reports.set)
 
     def call(self, act: Callable[[Host], None]) -> None:
         """Have something done in trio's thread."""

@@ -1,6 +1,7 @@
 """What an owner asks of a host by its actor: nothing that is told gets lost or is done twice."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -128,6 +129,42 @@ def test_what_was_reported_until_a_host_ended_is_told_after_it(tmp_path: Path) -
             await host.poll(TOKEN, answer.number)
 
     with_host(tmp_path, talk)
+
+
+def test_an_owner_that_gives_up_while_a_host_begins_is_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may keep it for as long as it likes: when it has begun, nobody may wait any more."""
+    has_come, may_go = threading.Event(), threading.Event()
+
+    class SlowHost(Host):
+        def __init__(self, opening: Opening, report: Callable[[Report], None]) -> None:
+            has_come.set()
+            may_go.wait(PATIENCE_SECONDS)
+            super().__init__(opening, report)
+
+        async def run(self) -> None:
+            """End at once; without an owner's word it would a little later."""
+
+    monkeypatch.setattr(actor, "Host", SlowHost)
+    mistakes: list[object] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: mistakes.append(context))
+        asked = asyncio.create_task(HostActor().open(make_opening(tmp_path)))
+        await asyncio.to_thread(has_come.wait, PATIENCE_SECONDS)
+        hosts = [each for each in threading.enumerate() if each.name == "batchjobs-host"]
+        asked.cancel()
+        await asyncio.wait([asked])
+        may_go.set()
+        for host in hosts:
+            await asyncio.to_thread(host.join, PATIENCE_SECONDS)
+        assert hosts
+        assert asked.cancelled()
+
+    asyncio.run(main())
+    assert not mistakes
 
 
 def test_a_host_that_cannot_begin_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

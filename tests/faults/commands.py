@@ -19,6 +19,7 @@ import batchjobs
 from tests import tally
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS, until
+from tests.whole_runs import ask_for_workers
 
 __all__ = [
     "KEY",
@@ -45,7 +46,7 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("BATCHJOBS_") and not name.endswith("_API_KEY")
     }
-    return kept | {"PYTHONPATH": str(ROOT), "BATCHJOBS_LOCAL_KEY": KEY} | more
+    return kept | {"PYTHONPATH": str(ROOT), "BATCHJOBS_LOCAL_KEY": KEY} | ask_for_workers() | more
 
 
 def command(*arguments: object, broken: str = "") -> list[str]:

@@ -25,6 +25,7 @@ from tests.faults.commands import (
     until,
     write_manifest,
 )
+from tests.whole_runs import here_only
 
 ROWS = 12
 CONCURRENCY = 3
@@ -135,6 +136,7 @@ def test_a_disk_that_fails_ends_the_run_with_74_and_nothing_false_is_called_done
     oracle.holds_after(server.bought(), repeats=CONCURRENCY)
 
 
+@here_only
 @pytest.mark.parametrize("error", ["EIO", "EDQUOT", "EROFS"])
 def test_a_result_that_cannot_be_written_stops_the_run_and_is_made_after(
     tmp_path: Path, server: Served, error: str
@@ -156,6 +158,7 @@ def test_a_result_that_cannot_be_written_stops_the_run_and_is_made_after(
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=1)
 
 
+@here_only
 @pytest.mark.parametrize(
     ("bug", "call", "error"),
     [("fsync-unheard", "fsync", "EIO"), ("write-unheard", "write", "EDQUOT")],
@@ -204,6 +207,7 @@ def limited_files(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
+@here_only
 @pytest.mark.parametrize("limit", [80])
 def test_too_few_file_descriptors_throttle_and_the_run_comes_to_its_end(
     tmp_path: Path, limit: int
