@@ -115,6 +115,7 @@ COVERED = {
     "book/marks": "letters links",
     "book/plain": "lines",
     "quality/glossary": "alike",
+    "checkpoint/outline": "new_rows",
     "cli/glossary": "api/glossary cli/commands/glossary",
     "outputs/groups": "checkpoint/groups manifest/groups planning/groups",
     "transcripts/cues": "joining tapes words",

@@ -15,8 +15,9 @@ from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
 from batchjobs.checkpoint.holding import hold_results, refuse_bucket
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
+from batchjobs.checkpoint.new_rows import NewRows, Portion
 from batchjobs.checkpoint.orders import ORDERS, Choice, Requeued
-from batchjobs.checkpoint.outline import StagedTotal
+from batchjobs.checkpoint.outline import StagedTotal, cut_speech
 from batchjobs.checkpoint.records import (
     SIDES,
     AttemptEnd,
@@ -54,8 +55,10 @@ __all__ = [
     "GroupRecord",
     "JobRecord",
     "LoudnessRecord",
+    "NewRows",
     "Outcome",
     "Part",
+    "Portion",
     "Prices",
     "RejectedResult",
     "Requeued",
@@ -73,6 +76,7 @@ __all__ = [
     "StagedPart",
     "StagedTotal",
     "WordRun",
+    "cut_speech",
     "describe_check",
     "hold_results",
     "refuse_bucket",

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise, starmap
-from operator import itemgetter, lt
+from itertools import groupby
+from operator import lt
 from typing import Final, NamedTuple
 
+from batchjobs.checkpoint.new_rows import NEW, NewRows
 from batchjobs.checkpoint.records import Row
+from batchjobs.jobs import Kind
 
 _SPEECH: Final = b'"speech":'
 _BEHIND_SPEECH: Final = b',"audio":'
@@ -16,9 +18,6 @@ _KEPT_BYTES: Final = 6
 """Of each key: among a million, two in three hundred manifests look like twins that are none."""
 _MOST_KEYS: Final = 2_000_000
 """Beyond, memory would grow with the manifest."""
-
-_by_id: Final = itemgetter(Row._fields.index("id"))
-_by_place: Final = itemgetter(Row._fields.index("place"))
 
 
 class StagedTotal(NamedTuple):
@@ -95,17 +94,22 @@ class Outline:
     def add(self, rows: Sequence[Row]) -> None:
         """Take rows into account."""
         self._sum(rows)
-        # Nearly all manifests count their rows up; if not, it is for the database to say.
-        if self.has_unique_ids:
-            ids = [self._last_id, *map(_by_id, rows)]
-            self.has_unique_ids, self._last_id = all(starmap(lt, pairwise(ids))), ids[-1]
-        if self.has_unique_places:
-            places = [self._last_place, *filter(None, map(_by_place, rows))]
-            self.has_unique_places, self._last_place = (
-                all(starmap(lt, pairwise(places))),
-                places[-1],
-            )
-        self._keep_keys([row.key for row in rows if row.key])
+        self._look_for_twins(
+            [row.id for row in rows],
+            [row.place for row in rows if row.place is not None],
+            [row.key for row in rows if row.key],
+        )
+
+    def add_new(self, rows: NewRows) -> None:
+        """Take new rows into account."""
+        if self.sums is not None:
+            for provider, speech, count, characters in rows.portions:
+                total = self.sums.setdefault(Sort(NEW, Kind.TTS.value, provider, speech), Sum())
+                total.rows += count
+                total.characters += characters
+                total.segments += count
+            self._forget_many()
+        self._look_for_twins(rows.ids, rows.places, rows.keys)
 
     def spoil(self) -> None:
         """Give the sums up: a row was changed, or taken out."""
@@ -165,12 +169,35 @@ class Outline:
             return
         for sort, group in groupby(rows, _sort_of):
             self.sums.setdefault(sort, Sum()).add(list(group))
-        if len(self.sums) > _MOST_SORTS:
+        self._forget_many()
+
+    def _forget_many(self) -> None:
+        if self.sums is not None and len(self.sums) > _MOST_SORTS:
             self.sums = None
+
+    def _look_for_twins(
+        self, ids: Sequence[str], places: Sequence[str], keys: Sequence[str]
+    ) -> None:
+        # Nearly all manifests count their rows up; if not, it is for the database to say.
+        if self.has_unique_ids and ids:
+            self.has_unique_ids = self._last_id < ids[0] and all(map(lt, ids, ids[1:]))
+            self._last_id = ids[-1]
+        if self.has_unique_places and places:
+            self.has_unique_places = self._last_place < places[0] and all(
+                map(lt, places, places[1:])
+            )
+            self._last_place = places[-1]
+        self._keep_keys(keys)
 
 
 def _sort_of(row: Row) -> Sort:
-    job = row.job
-    # Its fields come in their order, and a quote inside a value has a backslash before it.
+    return Sort(row.action, row.kind, row.provider, cut_speech(row.job))
+
+
+def cut_speech(job: bytes) -> bytes:
+    """Cut out of an encoded job what it says of how to speak; empty of what is none.
+
+    Its fields come in their order, and a quote inside a value has a backslash before it.
+    """
     first = job.find(_SPEECH)
-    return Sort(row.action, row.kind, row.provider, job[first : job.find(_BEHIND_SPEECH, first)])
+    return job[first : job.find(_BEHIND_SPEECH, first)]

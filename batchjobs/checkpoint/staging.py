@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from batchjobs.checkpoint import finished, groups
 from batchjobs.checkpoint.database import Database
+from batchjobs.checkpoint.new_rows import INSERT_NEW, NewRows
 from batchjobs.checkpoint.outline import Outline, StagedTotal
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
@@ -79,6 +80,11 @@ class Staging:
         """Add planned rows, each with a position of its own, whatever their ids and places."""
         self._write_all(_ADD, rows)
         self._outline.add(rows)
+
+    def add_new(self, rows: NewRows) -> None:
+        """Add planned rows that are new, likewise."""
+        self._write_all(INSERT_NEW, rows.list_values())
+        self._outline.add_new(rows)
 
     def find_twins(self) -> list[int]:
         """Find the rows that meet earlier ones, now that they are all there.

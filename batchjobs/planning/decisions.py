@@ -1,10 +1,9 @@
 """A planned row x what the checkpoint knows: what is to be done about it."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, JobRecord, NewRows, Row
 from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Status
 from batchjobs.planning.intact import can_serve, is_intact
@@ -58,14 +57,13 @@ class Decider:
             refuse_foreign_files(decided, self.checkpoint, self.builder.paths)
         return decided
 
-    def check_new(self, rows: Sequence[Row]) -> None:
+    def check_new(self, rows: NewRows) -> None:
         """Check rows of speech of which nothing can be known: they are as new as they were made.
 
         Raises:
             OutputError: As from `decide`.
         """
-        outputs = [row.output for row in rows]
-        refuse_foreign_speech(outputs, self.checkpoint, self.builder.paths)
+        refuse_foreign_speech(rows.outputs, self.checkpoint, self.builder.paths)
 
     def look_up_and_decide(self, row: Row) -> Row:
         """Decide about a row whose id or path has changed."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from batchjobs.audio import formats
-from batchjobs.checkpoint import Row
+from batchjobs.checkpoint import NewRows, Row
 from batchjobs.files.paths import PathEscapeError, path_inside
 
 _FOLDERS_REMEMBERED: Final = 1_000
@@ -104,12 +104,15 @@ def folders_like_results(row: Row) -> tuple[str, ...]:
     return _list_like_results((row.place or "").rpartition("/")[0])
 
 
-def find_folders_like_results(rows: Sequence[Row]) -> list[tuple[int, str]]:
+def find_folders_like_results(rows: NewRows) -> list[tuple[int, str]]:
     """Find what `folders_like_results` gives of rows, each with the row's position."""
-    folders = {(row.place or "").rpartition("/")[0] for row in rows}
-    if not any(map(_list_like_results, folders)):
+    if not any(map(_list_like_results, {place.rpartition("/")[0] for place in rows.places})):
         return []
-    return [(row.position, folder) for row in rows for folder in folders_like_results(row)]
+    return [
+        (position, folder)
+        for position, place in enumerate(rows.places, rows.first_position)
+        for folder in _list_like_results(place.rpartition("/")[0])
+    ]
 
 
 @functools.lru_cache(maxsize=_FOLDERS_REMEMBERED)

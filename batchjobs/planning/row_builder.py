@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from batchjobs import text
-from batchjobs.checkpoint import SIDES, Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import SIDES, Checkpoint, JobRecord, NewRows, Row
 from batchjobs.errors import RecordingError, TrackMissingError
 from batchjobs.files import run_folder
 from batchjobs.files.paths import PathEscapeError
@@ -85,7 +85,7 @@ class RowBuilder:
         layout = self._speech_layout if is_long else ""
         return self.make_row(job, position, key=speech_key(job, provider), layout=layout)
 
-    def build_page(self, page: PlainPage, first_position: int) -> list[Row] | None:
+    def build_page(self, page: PlainPage, first_position: int) -> NewRows | None:
         """Do for a page of good rows what `build` does for each.
 
         Args:
@@ -96,7 +96,7 @@ class RowBuilder:
             None if one of them is to be looked at by itself.
         """
         rows = self._page_rows.make(page, first_position)
-        if rows is None or not self.paths.are_inside([row.output for row in rows]):
+        if rows is None or not self.paths.are_inside(rows.outputs):
             return None
         for spoken in page.texts[: self.reading_time.wanted]:
             self.reading_time.add(spoken)

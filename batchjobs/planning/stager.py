@@ -100,10 +100,10 @@ class Stager:
         self.count += len(rows)
         self._folders += find_folders_like_results(rows)
         if self.former.has_results:
-            self._stage(rows)
+            self._stage(rows.list_rows())
         else:
             self.decider.check_new(rows)
-            self.checkpoint.staging.add(rows)
+            self.checkpoint.staging.add_new(rows)
         return True
 
     def stage_what_is_open(self) -> None:
