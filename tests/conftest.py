@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Generator, Iterator
 
@@ -16,6 +17,7 @@ from batchjobs.api import endpoints
 from tests import tally
 from tests.clocks import PATIENCE_SECONDS, make_clock
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
+from tests.forks import Forkable, ForkServers
 from tests.receivers import receiver  # noqa: F401  # likewise
 from tests.s3 import bucket, s3_server  # noqa: F401  # likewise
 from tests.shared_servers import SharedServers
@@ -49,6 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
         " takes longer than the test",
     )
     config.addinivalue_line(
+        "markers", "from_scratch: is about how a command starts, which is not forked, then"
+    )
+    config.addinivalue_line(
         "markers", "long: a course of many seconds; left to CI, and to those who ask for all"
     )
 
@@ -66,6 +71,24 @@ def _share_servers(shared_servers: SharedServers, monkeypatch: pytest.MonkeyPatc
     """Let the runs of this process share a local server."""
     monkeypatch.setattr(endpoints, "local_server", shared_servers.serve)
     monkeypatch.setattr(endpoints, "ServerSettings", shared_servers.make_settings)
+
+
+@pytest.fixture(scope="session")
+def fork_servers() -> Iterator[ForkServers]:
+    """What the commands of this process's tests are forked by."""
+    servers = ForkServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(autouse=True)
+def _fork_commands(
+    request: pytest.FixtureRequest, fork_servers: ForkServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let a command begin with everything imported, but where its start is what a test is about."""
+    if request.node.get_closest_marker("from_scratch") is None:
+        monkeypatch.setattr(Forkable, "find_server", fork_servers.find)
+        monkeypatch.setattr(subprocess, "Popen", Forkable)
 
 
 @pytest.fixture

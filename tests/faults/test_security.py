@@ -38,6 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.base_url
 
 
+@pytest.mark.from_scratch
 @pytest.mark.parametrize(("way", "bug"), [*((way, "") for way in WAYS), ("query", "key-logged")])
 def test_a_key_is_in_nothing_that_a_run_writes(
     tmp_path: Path, service: str, way: str, bug: str
@@ -61,6 +62,7 @@ def test_a_key_is_in_nothing_that_a_run_writes(
     assert bool(found) is bool(bug), found
 
 
+@pytest.mark.from_scratch
 def test_a_key_is_not_handed_to_the_local_server(tmp_path: Path) -> None:
     """A child is not given other services' keys: neither its argv nor its environment has one."""
     manifest = write_manifest(tmp_path / "rows.csv", 400)

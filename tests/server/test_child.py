@@ -21,6 +21,8 @@ from batchjobs.server.faults import parse_fault
 from batchjobs.server.settings import ServerSettings
 from tests.clocks import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.from_scratch
+
 ROOT = Path(errors.__file__).parents[1]
 
 
