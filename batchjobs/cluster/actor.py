@@ -35,8 +35,6 @@ from batchjobs.websocket import masking
 
 POLL_SECONDS: Final = 0.5
 """So long a question for reports waits for one; each says that the owner is there."""
-GATHERING_SECONDS: Final = 0.01
-"""So long reports gather once there is one: an answer costs the owner half a millisecond."""
 
 
 class Sealed:
@@ -125,15 +123,12 @@ class _Engine:
         with contextlib.suppress(trio.RunFinishedError):
             self._token.run_sync_soon(act, host)
 
-    async def wait_reports(self) -> list[Report]:
-        """Wait for reports, and a little longer for more; none comes if there are none for a while."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._has_reports.wait()
-        if not self._has_reports.is_set():
-            return []
-        if not self.is_over:
-            await asyncio.sleep(GATHERING_SECONDS)
+    async def wait_reports(self, seconds: float) -> list[Report]:
+        """Give the reports there are; if there are none, wait so long for some."""
+        if seconds:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._has_reports.wait()
         self._has_reports.clear()
         with self._lock:
             reports, self._waiting, self._is_told = self._waiting, [], False
@@ -198,8 +193,10 @@ class HostActor:
         self._taken = batch.number
         engine.call(lambda host: host.take(batch.orders))
 
-    async def poll(self, token: str, had: int) -> bytes:
-        """Give reports, or after a while none.
+    async def poll(self, token: str, had: int, content: bytes = b"") -> bytes:
+        """Take the orders that come with the question, and give reports, or after a while none.
+
+        With orders it is answered at once: their owner is to know that they came.
 
         Where a connection breaks, a question still waits here whose answer nobody gets, as its owner
         asks again: both are given the same batch. An owner that was not heard of for a while still gets
@@ -208,16 +205,20 @@ class HostActor:
         Args:
             token: The owner's.
             had: The number of the last batch that it has.
+            content: Orders, as `take` has them; empty for none.
 
         Raises:
             LookupError: Nothing more will be reported.
         """
         engine = self._check(token)
-        engine.call(Host.renew)
+        if content:
+            await self.take(token, content)
+        else:
+            engine.call(Host.renew)
         async with self._asking:
             if had >= self._given.number:
                 was_over = engine.is_over
-                reports = await engine.wait_reports()
+                reports = await engine.wait_reports(0.0 if content else POLL_SECONDS)
                 if was_over and not reports:
                     raise LookupError("its host has ended")
                 self._given = Reports(self._given.number + 1, reports)

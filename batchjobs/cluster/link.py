@@ -57,8 +57,11 @@ _OPEN_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 0.05
 _FOLLOW_SECONDS: Final = 0.5
 """Between two looks at who is there."""
-_GATHERING_SECONDS: Final = 0.01
-"""Between two batches of orders to one worker; the first does not wait."""
+_GATHERING_SECONDS: Final = 0.02
+"""Between two questions to one worker, while orders and reports gather: either side pays half a millisecond
+for one."""
+_LONGEST_GATHERING_SECONDS: Final = 0.05
+"""The same where answers take long: the processors are busy, or the way is long."""
 _END_SECONDS: Final = 5.0
 _LOGGERS: Final = ("distributed", "distributed.client", "tornado.application")
 _CALM: Final[dict[str, object]] = {
@@ -558,6 +561,11 @@ class _Line:
         self._waiting: list[Order] = []
         self._has_orders = asyncio.Event()
         self._is_told = False
+        self._number = 0
+        self._turn = asyncio.Lock()
+        self._is_listening = asyncio.Event()
+        self._listens_since = 0.0
+        self._gathering_seconds = _GATHERING_SECONDS
 
     def post(self, order: Order) -> None:
         """Put an order in line; from any thread."""
@@ -572,26 +580,59 @@ class _Line:
         """Send orders and take reports until that fails."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send())
-            group.create_task(self._receive(hear))
+            group.create_task(self._ask(hear))
 
-    async def _send(self) -> None:
-        number = 0
-        while True:
-            await self._has_orders.wait()
-            self._has_orders.clear()
-            with self._lock:
-                orders, self._waiting, self._is_told = self._waiting, [], False
-            number += 1
-            content = encode(Orders(number, orders))
-            await _call(functools.partial(self._actor.take, self._token, content))
-            await asyncio.sleep(_GATHERING_SECONDS)
-
-    async def _receive(self, hear: Callable[[list[Report]], None]) -> None:
+    async def _ask(self, hear: Callable[[list[Report]], None]) -> None:
+        """Ask for reports, again and again; orders that have gathered meanwhile go with the question."""
         had = 0
         while True:
-            answer = await _call(functools.partial(self._actor.poll, self._token, had))
+            async with self._turn:
+                asked_at = self._loop.time()
+                content = self._take_waiting()
+                answer = await self._poll(had, content) if content else None
+            if answer is None:
+                self._listens_since = asked_at
+                self._is_listening.set()
+                answer = await self._poll(had)
+                self._is_listening.clear()
+            else:
+                self._measure(self._loop.time() - asked_at)
             batch = decode_reports(answer)
             if batch.number > had:
                 had = batch.number
                 if batch.reports:
                     hear(batch.reports)
+            await asyncio.sleep(asked_at + self._gathering_seconds - self._loop.time())
+
+    async def _send(self) -> None:
+        """Send orders while a question waits for its answer: no other will take them along."""
+        while True:
+            await self._has_orders.wait()
+            await self._is_listening.wait()
+            gathered = self._loop.time() - self._listens_since
+            if gathered < self._gathering_seconds:  # most are answered by then
+                await asyncio.sleep(self._gathering_seconds - gathered)
+                continue
+            async with self._turn:
+                if content := self._take_waiting():
+                    await _call(functools.partial(self._actor.take, self._token, content))
+            await asyncio.sleep(self._gathering_seconds)
+
+    async def _poll(self, had: int, content: bytes = b"") -> bytes:
+        return await _call(functools.partial(self._actor.poll, self._token, had, content))
+
+    def _measure(self, seconds: float) -> None:
+        """Leave more time between questions if an answer at once takes so long."""
+        self._gathering_seconds = min(
+            max(_GATHERING_SECONDS, 2.0 * seconds), _LONGEST_GATHERING_SECONDS
+        )
+
+    def _take_waiting(self) -> bytes:
+        """Make a batch of what is in line; empty if nothing is."""
+        self._has_orders.clear()
+        with self._lock:
+            orders, self._waiting, self._is_told = self._waiting, [], False
+        if not orders:
+            return b""
+        self._number += 1
+        return encode(Orders(self._number, orders))

@@ -96,6 +96,23 @@ def test_orders_that_come_twice_are_carried_out_once(tmp_path: Path) -> None:
     with_host(tmp_path, talk)
 
 
+def test_orders_may_come_with_a_question(tmp_path: Path) -> None:
+    """It is answered at once, so that their owner knows; what comes of them is told to the next one."""
+
+    async def talk(host: HostActor) -> None:
+        answer = decode_reports(await host.poll(TOKEN, 0, order(1, batch=1)))
+        again = decode_reports(await host.poll(TOKEN, 0, order(1, batch=1)))
+        assert again == answer
+        had, told = answer.number, answer.reports
+        while not told:
+            answer = decode_reports(await host.poll(TOKEN, had))
+            had, told = answer.number, told + answer.reports
+        assert decode_reports(await host.poll(TOKEN, had)).reports == []
+        assert [report.number for report in told if isinstance(report, Failed)] == [1]
+
+    with_host(tmp_path, talk)
+
+
 def test_nobody_else_gives_orders(tmp_path: Path) -> None:
     """Another owner's token is not known, nor is any in an actor that was made anew."""
 

@@ -17,7 +17,16 @@ from batchjobs.cluster.actor import Sealed
 from batchjobs.cluster.crew import Crew, Member
 from batchjobs.cluster.identity import introduce
 from batchjobs.cluster.link import ClusterSettings
-from batchjobs.cluster.messages import Opening, Reports, Welcome, encode, to_fault
+from batchjobs.cluster.messages import (
+    Cut,
+    Opening,
+    Orders,
+    Reports,
+    Welcome,
+    decode_orders,
+    encode,
+    to_fault,
+)
 from batchjobs.errors import BatchjobsError, ConfigurationError, ServiceUnavailableError
 from tests.clocks import PATIENCE_SECONDS
 from tests.whole_runs import environment
@@ -50,7 +59,7 @@ class ScriptedActor:
             await self._begins()
         return encode(self._welcome)
 
-    async def poll(self, _: str, had: int) -> bytes:
+    async def poll(self, _: str, had: int, _content: bytes = b"") -> bytes:
         """Have nothing to report."""
         self.is_asked.set()
         await asyncio.sleep(0.01)
@@ -309,6 +318,64 @@ async def test_an_owner_that_stood_still_asks_again(monkeypatch: pytest.MonkeyPa
 
     assert await trio.to_thread.run_sync(asyncio.run, link._call(act)) == "there"
     assert len(calls) == 2
+
+
+class BreakingActor:
+    """A host to which every second connection breaks: before it has heard what is said, or after.
+
+    Args:
+        count: How many orders it waits for.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._calls = 0
+        self.batches: list[Orders] = []
+        self.has_all = asyncio.Event()
+
+    async def poll(self, _: str, had: int, content: bytes = b"") -> bytes:
+        """Take orders, and have nothing to report for a while if there are none."""
+        if not content:
+            await asyncio.sleep(0.03)
+        await self.take("", content)
+        return encode(Reports(had + 1, []))
+
+    async def take(self, _: str, content: bytes) -> None:
+        """Take orders."""
+        self._calls += 1
+        if self._calls % 4 == 1:
+            raise OSError("the connection broke")
+        if content:
+            self.batches.append(decode_orders(content))
+        if len({cut.number for batch in self.batches for cut in batch.orders}) == self._count:
+            self.has_all.set()
+        if self._calls % 4 == 3:
+            raise OSError("the connection broke")
+
+
+async def test_orders_come_one_batch_after_the_other_over_connections_that_break() -> None:
+    """A host takes no batch that is older than one that it has: so none is sent before it is there."""
+
+    async def main() -> list[Orders]:
+        host = BreakingActor(60)
+        actor: Any = host
+        line = link._Line(actor, "t")
+        talking = asyncio.create_task(line.talk(lambda _: None))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for number in range(60):
+                    line.post(Cut(number=number))
+                    await asyncio.sleep(0.001 * (number % 13))
+                await host.has_all.wait()
+        finally:
+            talking.cancel()
+        return host.batches
+
+    batches = await trio.to_thread.run_sync(asyncio.run, main())
+    numbers = [batch.number for batch in batches]
+    assert numbers == sorted(numbers)
+    taken = {batch.number: [order.number for order in batch.orders] for batch in batches}
+    assert [number for orders in taken.values() for number in orders] == list(range(60))
 
 
 TWICE = """
