@@ -273,7 +273,8 @@ class Host:
         endpoint, segment = self._endpoints[order.site], order.segment
 
         def prove() -> None:
-            self._tell(Proven(number=order.number))
+            if order.wants_proof:
+                self._tell(Proven(number=order.number))
 
         if segment.kind is Kind.STT:
             heard = RecordingMeter()

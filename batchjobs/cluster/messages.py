@@ -151,6 +151,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         wait_seconds: The quiet time, or the settling time.
         ample_seconds: So much audio is about what the voice takes for the text.
         ending: Of the result's main file; empty to write nothing.
+        wants_proof: Whether its owner is to hear at once that the service does useful work.
     """
 
     number: int
@@ -159,6 +160,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     wait_seconds: float
     ample_seconds: float = float("inf")
     ending: str = ""
+    wants_proof: bool = False
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True, tag="cut"):

@@ -150,7 +150,8 @@ class RemoteSession:
     def hear(self, report: Proven | Deciding | Ended | LostError) -> None:
         """Take what a host reports of it, or that the host is lost."""
         if isinstance(report, Proven):
-            self._asked.on_proven()
+            if self._asked.on_proven is not None:
+                self._asked.on_proven()
             return
         if self._ended is not None:
             return
@@ -164,8 +165,6 @@ class RemoteSession:
 
     def _to_start(self) -> Start:
         asked = self._asked
-        judge = asked.judge
-        ample = judge.ample_seconds if isinstance(judge, SpeechJudge) else float("inf")
         ending = PurePosixPath(asked.output).suffix.lower() if asked.output else ""
         if asked.segment.kind is Kind.STT and asked.output:
             ending = ".txt"
@@ -177,8 +176,9 @@ class RemoteSession:
             site=asked.provider,
             segment=segment,
             wait_seconds=asked.wait_seconds,
-            ample_seconds=ample,
+            ample_seconds=asked.ample_seconds,
             ending=ending,
+            wants_proof=asked.on_proven is not None,
         )
 
     def _result(self) -> SpeechElsewhere | TranscriptElsewhere:

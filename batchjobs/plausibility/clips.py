@@ -203,7 +203,8 @@ def minimum_seconds(spoken: str, speed: float) -> float:
         spoken: The text.
         speed: The asked speed.
     """
-    return _least_letters(spoken) / (_FASTEST_LETTERS_PER_SECOND * speed)
+    letters = _least_letters(spoken, text.speech_weight(spoken))
+    return letters / (_FASTEST_LETTERS_PER_SECOND * speed)
 
 
 def is_ample(pcm: ReceivedAudio, sample_rate: int, ample_seconds: float) -> bool:
@@ -230,7 +231,7 @@ class SpeechJudge:
     def __init__(self, *, spoken: str, speed: float, voice: _Voice) -> None:
         self._sounds = text.count_sounds(spoken)
         self._letters = text.speech_weight(spoken)
-        self._least_letters = _least_letters(spoken)
+        self._least_letters = _least_letters(spoken, self._letters)
         self._speed = speed
         self._voice = voice
 
@@ -360,9 +361,10 @@ class SpeechJudge:
         return None
 
 
-def _least_letters(spoken: str) -> float:
+def _least_letters(spoken: str, letters: float) -> float:
+    """Count the letters of a text whose digits are letters, and not words."""
     digits = sum(map(str.isdecimal, spoken))
-    return text.speech_weight(spoken) - digits * (_DIGIT_LETTERS - 1.0)
+    return letters - digits * (_DIGIT_LETTERS - 1.0)
 
 
 def _measure_seconds(pcm: ReceivedAudio, sample_rate: int) -> float:

@@ -299,13 +299,17 @@ class Service:
         wait_seconds: float,
         judge: SpeechJudge | TranscriptJudge,
     ) -> Asked:
+        ample_seconds = math.inf
+        if isinstance(judge, SpeechJudge) and not self.endpoint.provider.close_drains:
+            ample_seconds = judge.ample_seconds
         return Asked(
             provider=self.endpoint.name,
             segment=segment,
             output=output,
             wait_seconds=wait_seconds,
+            ample_seconds=ample_seconds,
             judge=judge,
-            on_proven=self.prove,
+            on_proven=None if self._is_proven else self.prove,
         )
 
     def rest_pool(self) -> None:

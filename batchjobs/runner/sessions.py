@@ -87,16 +87,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         segment: What it is asked to do.
         output: The result's path below the run folder: its ending is its form; empty to write nothing.
         wait_seconds: The quiet time, or the settling time.
+        ample_seconds: So much audio is about what the voice takes for the text; infinity where it is not
+            known, or matters nothing.
         judge: Judges the result by what the other process has measured, and learns from it.
-        on_proven: Called when the service first does useful work.
+        on_proven: Called when the service first does useful work; None if it is known that it does.
     """
 
     provider: str
     segment: Segment
     output: str
     wait_seconds: float
+    ample_seconds: float = float("inf")
     judge: SpeechJudge | TranscriptJudge
-    on_proven: Callable[[], None]
+    on_proven: Callable[[], None] | None
 
 
 class Elsewhere(Protocol):

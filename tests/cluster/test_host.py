@@ -11,7 +11,7 @@ from msgspec import structs
 from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.cluster import host
 from batchjobs.cluster.host import LEASE_SECONDS, PATIENCE_SECONDS, Host
-from batchjobs.cluster.messages import Cut, Failed, Spoke, Start
+from batchjobs.cluster.messages import Cut, Failed, Proven, Spoke, Start
 from batchjobs.errors import ConfigurationError, ServiceUnavailableError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Job, Segment, Status
@@ -83,6 +83,16 @@ async def test_speech_had_elsewhere_is_the_same(tmp_path: Path) -> None:
         assert without_times(found) == without_times(record)
     assert there.attempts == here.attempts
     assert not (tmp_path / "there" / run_folder.SEGMENTS).exists()
+
+
+async def test_that_a_service_works_is_told_at_once_and_only_once(tmp_path: Path) -> None:
+    """Its first session goes alone, and the others when its audio begins; of theirs nobody has to hear."""
+    there = Loopback()
+    run = await run_rows(tmp_path, rows(), elsewhere=there)
+    assert run.statuses == {"done": 16}
+    told = [report for each in there.hosts for report in each.reports]
+    assert sum(isinstance(report, Proven) for report in told) == 1
+    assert sum(isinstance(report, Spoke) for report in told) == len(TEXTS)
 
 
 async def test_transcripts_had_elsewhere_are_the_same(tmp_path: Path) -> None:
