@@ -125,7 +125,7 @@ COVERED = {
     "checkpoint/lookups": "records",
     "checkpoint/opening": "checkpoint database lock schema",
     "checkpoint/staging": "finished",
-    "cluster/host": "meters messages sessions",
+    "cluster/host": "meters messages",
     "cluster/local_cluster": "crew identity",
     "cli/ctl": "cli/commands/ctl",
     "runner/control": "requests checkpoint/orders",

@@ -273,7 +273,8 @@ class _Link:
             except (OSError, TimeoutError, RuntimeError) as error:
                 raise ServiceUnavailableError(
                     f"the workers could not be started: {error}",
-                    hint="run the same command again, or without --workers",
+                    hint="run the same command again, or without --workers; in a program it has to stand below "
+                    "if __name__ == '__main__'",
                 ) from error
             self._cluster = cluster
             address = cluster.scheduler_address

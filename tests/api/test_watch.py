@@ -19,6 +19,7 @@ from batchjobs.server.engines.tone import ToneSynthesiser
 from tests.builders import make_speech, write_recording
 from tests.canary import KEY
 from tests.clocks import PATIENCE_SECONDS, until
+from tests.clusters import workers_of
 from tests.proofs.watch import prove
 from tests.receivers import TOKEN, Receiver
 from tests.whole_runs import ARABIC, environment, ledger_of, results, run_server
@@ -119,6 +120,24 @@ def test_what_arrives_is_heard_once_whatever_kills_the_watch(tmp_path: Path) -> 
     assert [path for path in inbox.rglob("*") if path.is_file()] == []
     state = json.loads((run / "watch.json").read_bytes())
     assert state["exit_code"] == 128 + signal.SIGTERM
+
+
+def test_a_watch_has_workers_for_as_long_as_there_is_work(tmp_path: Path) -> None:
+    """Each round has its own, which hear what was named from here; between two there is none."""
+    run = tmp_path / "outputs/in"
+    record(tmp_path / "in" / "أ.wav", ARABIC[0])
+    with run_server(tmp_path, "--engine", "tone", "--ledger", "ledger.jsonl") as url:
+        options = ("in", "--base-url", url, "--done-folder", "done", "--workers", "1")
+        with watching(tmp_path, *options) as process:
+            until((tmp_path / "done/أ.wav").exists)
+            until(lambda: not workers_of(process.pid))
+            record(tmp_path / "in" / "b.wav", ARABIC[2])
+            until((tmp_path / "done/b.wav").exists)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+    assert {row["transcript"] for row in results(run)} == {ARABIC[0], ARABIC[2]}
+    assert sorted(heard(tmp_path).values()) == [1, 1]
+    assert "Traceback" not in said(tmp_path)
 
 
 def test_a_second_signal_ends_a_watch_that_hangs(tmp_path: Path) -> None:

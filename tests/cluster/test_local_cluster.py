@@ -92,8 +92,16 @@ def test_one_signal_lets_sessions_end_and_leaves_no_process(
 def test_after_sigkill_of_the_owner_no_process_stays(
     slow_run: tuple[subprocess.Popen[str], list[psutil.Process]], manifest: Path
 ) -> None:
-    """Its workers end by themselves, and the same command continues."""
+    """Its workers end by themselves, and the same command continues. None of them listens to others."""
     process, family = slow_run
+    listening = [
+        each.laddr.ip
+        for one in (psutil.Process(process.pid), *family)
+        for each in one.net_connections("inet")
+        if each.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 3  # a scheduler and two workers
+    assert {*listening} == {"127.0.0.1"}
     process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
     until(lambda: has_none_alive(family))

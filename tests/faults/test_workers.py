@@ -22,6 +22,7 @@ from tests.faults.commands import (
 )
 from tests.faults.struck_host import struck
 from tests.proofs import workers
+from tests.proofs.struck import read_checkpoint, read_sessions
 
 ROWS = 12
 CONCURRENCY = 4
@@ -78,23 +79,48 @@ def test_a_worker_killed_as_it_writes_a_result(tmp_path: Path, server: Served, a
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"),
-    [("ENOSPC", 74), ("EIO", 74), pytest.param("EROFS", 73, marks=pytest.mark.long)],
+    ("fault", "code", "said"),
+    [
+        ("ENOSPC", 74, "No space left on device"),
+        ("EIO", 74, "Input/output error"),
+        pytest.param("EROFS", 73, "Read-only file system", marks=pytest.mark.long),
+    ],
 )
 def test_a_worker_whose_disk_fails_ends_the_run(
-    tmp_path: Path, server: Served, fault: str, code: int
+    tmp_path: Path, server: Served, fault: str, code: int, said: str
 ) -> None:
-    """As a disk of the owner's would: told by its code, what is done is whole, the rest is resumed."""
+    """As a disk of the owner's would: told in a sentence, what is done is whole, the rest is resumed."""
     manifest = write_manifest(tmp_path / "rows.csv", ROWS)
     folder, mark = tmp_path / "run", tmp_path / "struck"
     environment: Mapping[str, Any] = struck(mark, fault=fault, at=8)
     done = run_command(run_of(manifest, server, folder), cwd=tmp_path, expect=code, **environment)
     assert mark.exists()
+    assert f"{folder / 'segments'}" in done.stderr
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
     counted = Oracle(folder=folder, rows=ROWS).holds_amid()
     assert counted["done"] < ROWS
     resume_run(manifest, server, folder)
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=2 * CONCURRENCY)
+
+
+def test_a_budget_holds_where_a_worker_is_killed(tmp_path: Path, server: Served) -> None:
+    """What it had open counts whole: the service has sold no more, and the disk says no less than it."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    folder, mark = tmp_path / "run", tmp_path / "struck"
+    most = 7 * len("صباح الخير، row 0")
+    environment: Mapping[str, Any] = struck(mark, fault="SIGKILL", at=3)
+    limit = ("--max-characters", most)
+    words = run_of(manifest, server, folder, *limit)
+    run_command(words, cwd=tmp_path, expect=80, **environment)
+    assert mark.exists()
+    sold = sum(session.characters for session in read_sessions(server.ledger))
+    ((counted,),) = read_checkpoint(folder, "SELECT sum(characters) FROM attempts")
+    ((lost,),) = read_checkpoint(folder, "SELECT count(*) FROM attempts WHERE result = 'lost'")
+    assert sold <= counted <= most
+    assert lost
+    resume_run(manifest, server, folder)
+    Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=CONCURRENCY)
 
 
 def test_a_worker_that_dies_as_it_starts_is_told(tmp_path: Path, server: Served) -> None:
