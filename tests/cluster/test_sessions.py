@@ -49,7 +49,7 @@ class Bench:
                 output="audio/a.wav",
                 wait_seconds=2.5,
                 judge=SpeechRates().make_judge(voice="v", spoken=TEXT, speed=1.0),
-                on_proven=bool,
+                on_proven=lambda: None,
             )
         )
         self.cut = trio.CancelScope()
