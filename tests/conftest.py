@@ -4,7 +4,6 @@ import contextlib
 import inspect
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Generator, Iterator
 
@@ -17,7 +16,7 @@ from batchjobs.api import endpoints
 from tests import tally
 from tests.clocks import PATIENCE_SECONDS, make_clock
 from tests.commands import command, folder, greeting  # noqa: F401  # for every test file
-from tests.forks import Forkable, ForkServers
+from tests.forks import ForkServers, from_scratch
 from tests.receivers import receiver  # noqa: F401  # likewise
 from tests.s3 import bucket, s3_server  # noqa: F401  # likewise
 from tests.shared_servers import SharedServers
@@ -73,22 +72,21 @@ def _share_servers(shared_servers: SharedServers, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(endpoints, "ServerSettings", shared_servers.make_settings)
 
 
-@pytest.fixture(scope="session")
-def fork_servers() -> Iterator[ForkServers]:
-    """What the commands of this process's tests are forked by."""
+@pytest.fixture(scope="session", autouse=True)
+def _fork_commands() -> Iterator[None]:
+    """Let commands begin with everything imported."""
     servers = ForkServers()
-    yield servers
+    with servers.forking():
+        yield
     servers.close()
 
 
 @pytest.fixture(autouse=True)
-def _fork_commands(
-    request: pytest.FixtureRequest, fork_servers: ForkServers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Let a command begin with everything imported, but where its start is what a test is about."""
-    if request.node.get_closest_marker("from_scratch") is None:
-        monkeypatch.setattr(Forkable, "find_server", fork_servers.find)
-        monkeypatch.setattr(subprocess, "Popen", Forkable)
+def _start_commands(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let them begin as anywhere where it is their start that a test is about."""
+    is_marked = request.node.get_closest_marker("from_scratch") is not None
+    with from_scratch() if is_marked else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -9,17 +9,25 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-__all__ = ["HEADER", "Early", "ForkServers", "Forkable", "early"]
+import pytest
+
+__all__ = ["HEADER", "Early", "ForkServers", "Forkable", "early", "from_scratch"]
 
 ROOT: Final = Path(__file__).parent.parent
 HEADER: Final = struct.Struct("!I")
 """How long a request is; a process's id; the status by which it ended."""
-_MODULES: Final = ("batchjobs", "batchjobs.server")
+_USUAL: Final = subprocess.Popen
+_MODULES: Final = (
+    "batchjobs",
+    "batchjobs.server",
+    "tests.faults.broken",
+    "tests.faults.struck_book",
+)
 _MEASURES: Final = "COVERAGE_"
 _LOOKED_AT: Final = ("PYTHON", "LC_", "LANG", _MEASURES)
 
@@ -179,6 +187,22 @@ class ForkServers:
         assert process.stdout.readline(), "the server that forks did not start"
         return address
 
+    @contextmanager
+    def forking(self) -> Iterator[None]:
+        """Have whatever this process starts forked that can be, for as long as the block lasts."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Forkable, "find_server", self.find)
+            patch.setattr(subprocess, "Popen", Forkable)
+            yield
+
     def close(self) -> None:
         """End them: they live as long as the pipe to them does."""
         self._processes.close()
+
+
+@contextmanager
+def from_scratch() -> Iterator[None]:
+    """Have nothing forked for as long as the block lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", _USUAL)
+        yield

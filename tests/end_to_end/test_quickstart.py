@@ -10,6 +10,7 @@ from batchjobs.audio import decoding, pcm
 from batchjobs.jobs import SpeechSettings
 from batchjobs.server.engines.registry import make_synthesiser
 from tests.commands import ROOT
+from tests.forks import from_scratch
 from tests.recordings import read_pcm
 from tests.whole_runs import batchjobs, results, summary
 
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.unmeasured
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of the README's first command."""
     folder = tmp_path_factory.mktemp("quickstart")
-    batchjobs("run", ROOT / "manifests" / "quickstart.csv", cwd=folder)
+    with from_scratch():
+        batchjobs("run", ROOT / "manifests" / "quickstart.csv", cwd=folder)
     return folder / "outputs" / "quickstart"
 
 

@@ -10,6 +10,7 @@ run starts within milliseconds. No switch for any of this is in the product.
 import contextlib
 import contextvars
 import dataclasses
+import gc
 import itertools
 import json
 import os
@@ -310,6 +311,7 @@ def main() -> int:
     import batchjobs.api.run  # noqa: F401
     from batchjobs.cli.commands import run  # noqa: F401
 
+    gc.freeze()  # a run's collector looks at what is its own
     pid = 0
     for line in sys.stdin:
         if pid:  # until now its id was nobody else's: whoever kills it late strikes no stranger

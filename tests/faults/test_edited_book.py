@@ -27,31 +27,6 @@ LIMIT = 250
 CONFIG = f"[providers.local]\ntext_limit_characters = {LIMIT}\n"
 PROSE = (ROOT / "tests" / "prose" / "kalila.txt").read_text(encoding="utf-8")
 EDITED = PROSE.replace("واستوحش", "واستوحش من وحدته")
-STRUCK = """
-import os, signal, sys
-from pathlib import Path
-left = int(sys.argv[1])
-def strikes(name, call):
-    def struck(*given, **named):
-        global left
-        left -= 1
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*given, **named)
-    return struck
-import batchjobs
-from batchjobs.checkpoint import Checkpoint
-for name in ("fsync", "write", "rename", "replace", "unlink", "mkdir", "rmdir"):
-    setattr(os, name, strikes(name, getattr(os, name)))
-commit = Checkpoint.commit
-def around(self, **entries):
-    numbers = strikes("before", commit)(self, **entries)
-    strikes("after", int)()
-    return numbers
-Checkpoint.commit = around
-report = batchjobs.run("book.jsonl", batchjobs.Options(base_url=sys.argv[2], concurrency=2, output="run"))
-sys.exit(report.exit_code)
-"""
 
 
 def write(home: Path, text: str) -> None:
@@ -63,7 +38,7 @@ def write(home: Path, text: str) -> None:
 
 def run(home: Path, base_url: str, strike_at: int = 0) -> int:
     """Run the manifest; killed at a disk call, if one is given."""
-    command = [sys.executable, "-c", STRUCK, str(strike_at), base_url]
+    command = [sys.executable, "-m", "tests.faults.struck_book", str(strike_at), base_url]
     settled = environment(BATCHJOBS_LOCAL_KEY=KEY)
     settled = {name: value for name, value in settled.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(command, cwd=home, env=settled, capture_output=True, check=False)

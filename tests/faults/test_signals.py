@@ -50,15 +50,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_manifest(tmp_path_factory.mktemp("large") / "large.csv", 200_000)
 
 
-def heard() -> None:
-    """Listen to all signals, whoever started the tests."""
-    for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler if number == 2 else signal.SIG_DFL)
-
-
 def unheard() -> None:
     """Start as nohup does."""
-    heard()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
@@ -87,7 +80,7 @@ def test_a_signal_lets_open_sessions_finish_and_the_process_dies_of_it(
     manifest = write_manifest(tmp_path / "rows.csv", ROWS)
     folder = tmp_path / "run"
     words = run_of(manifest, server.base_url, folder)
-    process = start_command(words, cwd=tmp_path, prepare=heard)
+    process = start_command(words, cwd=tmp_path)
     until(lambda: server.count("end") >= 5)
     process.send_signal(number)
     output, errors = process.communicate(timeout=PATIENCE_SECONDS)
@@ -108,9 +101,7 @@ def test_sessions_that_are_cut_off_are_seen(tmp_path: Path, server: Served) -> N
     """The measure above can fail: without grace the server has begun what nobody kept."""
     manifest = write_manifest(tmp_path / "rows.csv", ROWS)
     folder = tmp_path / "run"
-    process = start_command(
-        run_of(manifest, server.base_url, folder, "--grace", 0), cwd=tmp_path, prepare=heard
-    )
+    process = start_command(run_of(manifest, server.base_url, folder, "--grace", 0), cwd=tmp_path)
     until(lambda: server.count("end") >= 5 and server.count("start") > server.count("end") + 1)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE_SECONDS)
@@ -121,7 +112,7 @@ def test_the_grace_ends(tmp_path: Path, slow: str) -> None:
     """Sessions that take longer than --grace are cut off and counted, and the process dies of it."""
     manifest = write_manifest(tmp_path / "rows.csv", 8)
     words = run_of(manifest, slow, tmp_path / "run", "--grace", 0.4, "--json")
-    process = start_command(words, cwd=tmp_path, prepare=heard)
+    process = start_command(words, cwd=tmp_path)
     assert process.stdout is not None
     assert "run_started" in process.stdout.readline()
     until(lambda: summary(tmp_path / "run")["attempts"] == 1)
@@ -140,7 +131,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, slow: str, number: sign
     """Nobody waits for the open sessions; the first signal is what it died of."""
     folder = tmp_path / "run"
     manifest = write_manifest(tmp_path / "rows.csv", 8)
-    process = start_command(run_of(manifest, slow, folder, "--json"), cwd=tmp_path, prepare=heard)
+    process = start_command(run_of(manifest, slow, folder, "--json"), cwd=tmp_path)
     assert process.stdout is not None
     assert "run_started" in process.stdout.readline()
     until(lambda: summary(folder)["attempts"] >= 1)
@@ -161,9 +152,7 @@ def test_a_signal_while_it_plans_leaves_nothing_behind(
 ) -> None:
     """In a manifest of 200,000 rows: it dies of the signal, no session, no folder."""
     folder = tmp_path / "run"
-    process = start_command(
-        run_of(large, server.base_url, folder, broken=bug), cwd=tmp_path, prepare=heard
-    )
+    process = start_command(run_of(large, server.base_url, folder, broken=bug), cwd=tmp_path)
     until((folder / "checkpoint.sqlite3").exists)
     far = processor_seconds(process.pid) + random.Random(number).uniform(0.05, 0.4)
     until(lambda: processor_seconds(process.pid) > far)
@@ -189,7 +178,7 @@ def test_a_signal_while_the_results_are_written_lets_them_be_written(
     held = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", str(part)]
     held += ["-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP"]
     words = run_of(manifest, server.base_url, folder, "-q", broken=bug)
-    process = start_command([*held, *words], cwd=tmp_path, prepare=heard)
+    process = start_command([*held, *words], cwd=tmp_path)
     until(part.exists)
     process.send_signal(number)
 
