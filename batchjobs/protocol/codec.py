@@ -12,8 +12,8 @@ import pybase64
 
 from batchjobs.audio.pcm import wav_header
 
-_HEAD: Final = b'{"event":"audio_chunk","data":{"audioBuffer":'
-_TAIL: Final = b"}}"
+_PADDED_HEAD: Final = b'{"event":"audio_chunk","data":{"audioBuffer":['
+_PADDED_TAIL: Final = b"]}}"
 
 
 class ChunkEncoding(enum.StrEnum):
@@ -42,7 +42,7 @@ def decode_base64(text: str) -> bytes:
     return pybase64.b64decode(text, validate=True)
 
 
-def encode_audio_chunk(data: bytes, encoding: ChunkEncoding = ChunkEncoding.COMPACT) -> str:
+def encode_audio_chunk(data: bytes, encoding: ChunkEncoding = ChunkEncoding.COMPACT) -> bytes:
     """Write a chunk of audio as the JSON message with its byte values.
 
     orjson writes the compact array straight from memory: 63 µs for a second of audio, where
@@ -51,17 +51,19 @@ def encode_audio_chunk(data: bytes, encoding: ChunkEncoding = ChunkEncoding.COMP
     Args:
         data: The chunk's bytes.
         encoding: How to write the array.
+
+    Returns:
+        The message's text as its bytes: a hundred thousand characters are not copied for nothing.
     """
-    array: tuple[bytes | memoryview, ...]
     match encoding:
         case ChunkEncoding.COMPACT:
             values = np.frombuffer(data, np.uint8)
-            array = (orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY),)
+            message = {"event": "audio_chunk", "data": {"audioBuffer": values}}
+            return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
         case ChunkEncoding.PADDED:
-            array = (b"[", _write_padded(data), b"]")
+            return b"".join((_PADDED_HEAD, _write_padded(data), _PADDED_TAIL))
         case _:
             assert_never(encoding)
-    return b"".join((_HEAD, *array, _TAIL)).decode("ascii")
 
 
 def _write_padded(data: bytes) -> memoryview:

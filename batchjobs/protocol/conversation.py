@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
 from batchjobs.errors import InternalError
-from batchjobs.protocol import listen_messages, messages, parsing
+from batchjobs.protocol import codec, listen_messages, messages, parsing
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.listen_messages import ListenMessage
 from batchjobs.protocol.messages import InvalidMessageError, Message, Role
@@ -49,7 +49,9 @@ _CLIENT: Final = Role.CLIENT
 _SERVER: Final = Role.SERVER
 
 
-def _encode_document(message: AnyMessage, encoding: ChunkEncoding) -> str:
+def _encode_document(message: AnyMessage, encoding: ChunkEncoding) -> str | bytes:
+    if isinstance(message, messages.AudioChunk):  # long: it stays the bytes that it is made as
+        return codec.encode_audio_chunk(message.data, encoding)
     return messages.encode(cast("Message", message), encoding)
 
 
@@ -229,7 +231,9 @@ class Conversation:
         self.state = wire.start
 
     def send(self, message: AnyMessage) -> str | bytes:
-        """Write one of our messages.
+        """Write one of our messages: a text, which is given as its bytes if it holds audio.
+
+        The frames of the newer socket are bytes, and are sent as such.
 
         Raises:
             InternalError: It may not be said now: a mistake of ours.

@@ -100,12 +100,14 @@ class ListenClient:
         """Take note of the chunk that goes out next: of what the window has room for, none waits."""
         self._next_seconds = len(pcm) / _BYTES_PER_SECOND
 
-    def write_chunk(self, pcm: bytes) -> str | bytes:
+    def write_chunk(self, pcm: bytes) -> bytes:
         """Write the next chunk of 16 kHz mono samples, of `chunk_seconds_of` the provider at most."""
         self._sent_bytes += len(pcm)
         if self._judge is not None:
             self._judge.hear(pcm)
-        return self._conversation.send(listen_messages.AudioFrame(pcm))
+        written = self._conversation.send(listen_messages.AudioFrame(pcm))
+        assert isinstance(written, bytes)
+        return written
 
     def write_keep_alive(self) -> str | bytes:
         """Write the sign of life."""

@@ -180,7 +180,7 @@ def encode(message: Message, encoding: ChunkEncoding = ChunkEncoding.COMPACT) ->
     """
     match message:
         case AudioChunk(data=data):
-            return codec.encode_audio_chunk(data, encoding)
+            return codec.encode_audio_chunk(data, encoding).decode("ascii")
         case Audio(pcm=pcm, sample_rate=sample_rate, is_final=is_final):
             form = _AudioForm(codec.encode_base64(pcm), sample_rate, is_final)
             return _encoder.encode(form).decode()

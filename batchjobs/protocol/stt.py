@@ -107,6 +107,7 @@ class SttClient:
         self._progress_at = now
         self._changed_at = now
         self._chunks = 0
+        self._under_way = 0
         self._sent_bytes = 0
         self._text: str | None = None
         self._growth = Growth()
@@ -144,7 +145,8 @@ class SttClient:
         match course.phase:
             case Phase.SENDING | Phase.STREAMING:
                 wait_seconds = provider.ready_seconds + provider.chunk_seconds / pace
-                deadline = self._progress_at + wait_seconds
+                # Each chunk has its time, also where several go out at once.
+                deadline = self._progress_at + wait_seconds * max(1, self._under_way)
             case Phase.AWAITING:
                 deadline = course.sent_all_at + provider.first_transcript_seconds
             case Phase.LISTENING:
@@ -174,8 +176,8 @@ class SttClient:
             return asked
         return min(asked, max(self._short_settle_seconds, _REVISIONS * self._revision_seconds))
 
-    def write_chunk(self, pcm: bytes) -> str | bytes:
-        """Write the next chunk of 16 kHz mono samples as its message."""
+    def write_chunk(self, pcm: bytes) -> bytes:
+        """Write the next chunk of 16 kHz mono samples as its message, a text in UTF-8."""
         whole = self._provider.chunk_form == "wav" or not self._chunks
         data = codec.wav_of(pcm, SAMPLE_RATE) if whole else pcm
         self._answers_each = self._answers_each and 0 <= self._chunks - self.course.results <= 1
@@ -184,7 +186,10 @@ class SttClient:
         self._sent_bytes += len(pcm)
         if self._judge is not None:
             self._judge.hear(pcm)
-        return self._conversation.send(messages.AudioChunk(data))
+        self._under_way += 1
+        written = self._conversation.send(messages.AudioChunk(data))
+        assert isinstance(written, bytes)
+        return written
 
     def write_end(self) -> str | bytes | None:
         """Nothing marks the end of the audio."""
@@ -193,8 +198,9 @@ class SttClient:
     # -- what the adapter reports ---------------------------------------------------------------
 
     def note_sent(self, now: float) -> None:
-        """Note that the last payload has gone out."""
+        """Note that all chunks written so far have gone out."""
         self._progress_at = now
+        self._under_way = 0
 
     def note_all_sent(self, now: float) -> None:
         """Note that the recording has ended, and all of it was sent."""

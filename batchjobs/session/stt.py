@@ -25,13 +25,15 @@ from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.exchange import Exchange
 from batchjobs.session.pool import ConnectionPool
 from batchjobs.speech import BYTES_PER_SAMPLE, Channels
-from batchjobs.websocket.frames import send_in_pieces
+from batchjobs.websocket.frames import send_in_pieces, send_texts
 
 RECORDING_CODE: Final = "recording"
 """The code of attempts that a damaged recording ended: the service has no part in it."""
 _HOP_SECONDS: Final = 8.0
 """Of audio that is decoded at once: hops to a thread have their price."""
 
+_ENOUGH_AT_ONCE_BYTES: Final = 160 * 1024
+"""Of chunks: two of a second. Three or four take 0.95 to 1.02 of the time, and 1.2 to 2.3 MiB more."""
 _FRAME_BYTES: Final = round(FRAME_SECONDS * SAMPLE_RATE) * BYTES_PER_SAMPLE
 _USUAL_TARGET_BYTES: Final = 8_000
 """Of a request line that all servers take; nginx and others refuse 8,190."""
@@ -163,17 +165,10 @@ class SttSession:
         self, exchange: Exchange, machine: _Machine, nursery: trio.Nursery
     ) -> None:
         try:
-            async for pcm in self._chunks:
-                if isinstance(machine, ListenClient):
-                    machine.plan_chunk(pcm)
-                if machine.next_chunk_at > trio.current_time():
-                    await trio.sleep_until(machine.next_chunk_at)
-                payload = machine.write_chunk(pcm)
-                if isinstance(payload, bytes):
-                    await send_in_pieces(exchange.connection, payload, _FRAME_BYTES)
-                else:
-                    await exchange.connection.send_message(payload)
-                exchange.note_sent()
+            if isinstance(machine, ListenClient):
+                await self._send_frames(exchange, machine)
+            else:
+                await self._send_chunks(exchange, machine)
             # First: the answer may be here before the message is known to be sent.
             end = machine.write_end()
             machine.note_all_sent(trio.current_time())
@@ -185,6 +180,30 @@ class SttSession:
         except RecordingError as error:
             self._damage = PermanentError(error.message, code=RECORDING_CODE, hint=error.hint)
             nursery.cancel_scope.cancel()
+
+    async def _send_frames(self, exchange: Exchange, machine: ListenClient) -> None:
+        async for pcm in self._chunks:
+            machine.plan_chunk(pcm)
+            if machine.next_chunk_at > trio.current_time():
+                await trio.sleep_until(machine.next_chunk_at)
+            frames = machine.write_chunk(pcm)
+            await send_in_pieces(exchange.connection, frames, _FRAME_BYTES)
+            exchange.note_sent()
+
+    async def _send_chunks(self, exchange: Exchange, machine: SttClient) -> None:
+        """Send chunks in their time, and a few at once where the next one's has come, too."""
+        due: list[bytes] = []
+        async for pcm in self._chunks:
+            if machine.next_chunk_at > trio.current_time():
+                await trio.sleep_until(machine.next_chunk_at)
+            due.append(machine.write_chunk(pcm))
+            is_enough = sum(map(len, due)) >= _ENOUGH_AT_ONCE_BYTES
+            if is_enough or machine.next_chunk_at > trio.current_time():
+                await send_texts(exchange.connection, due)
+                exchange.note_sent()
+        if due:
+            await send_texts(exchange.connection, due)
+            exchange.note_sent()
 
 
 async def _keep_alive(exchange: Exchange, machine: ListenClient) -> None:

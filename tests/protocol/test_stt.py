@@ -139,6 +139,18 @@ def test_an_error_fails_the_attempt_at_any_time(
     assert not error.message.endswith(":")
 
 
+def test_chunks_that_go_out_together_have_the_time_of_all() -> None:
+    """A slow line that took one chunk in its time takes three in three times that, and not later."""
+    machine = Session().machine
+    waits = [machine.wait_until - 100.0]
+    for _ in range(3):
+        machine.write_chunk(SECOND)
+        waits.append(machine.wait_until - 100.0)
+    assert waits == pytest.approx([waits[0], waits[0], 2 * waits[0], 3 * waits[0]])
+    machine.note_sent(101.0)
+    assert machine.wait_until == pytest.approx(101.0 + waits[0])
+
+
 def test_an_endless_error_text_is_cut() -> None:
     """A recogniser's words are shown short and without terminal controls."""
     text = json.dumps({"event": "transcription_error", "data": "\x1b[2J\n" + "x" * 100_000})

@@ -223,7 +223,7 @@ async def speak(where: Place, *forms: object) -> tuple[list[Message], int]:
 
 def chunk(words: str, rate: int = 16_000) -> str:
     """Write an audio chunk that the parrot understands."""
-    return codec.encode_audio_chunk(codec.wav_of(words.encode("utf-16-le"), rate))
+    return codec.encode_audio_chunk(codec.wav_of(words.encode("utf-16-le"), rate)).decode()
 
 
 async def raw_answer(port: int, request: bytes) -> bytes:

@@ -91,7 +91,8 @@ async def test_the_tone_engine_says_and_hears_the_same_text() -> None:
         async with where.listen() as connection:
             for i in range(math.ceil(len(pcm) / 32_000)):
                 piece = pcm[i * 32_000 : (i + 1) * 32_000]
-                await connection.send_message(codec.encode_audio_chunk(codec.wav_of(piece, 16_000)))
+                chunk = codec.encode_audio_chunk(codec.wav_of(piece, 16_000))
+                await connection.send_message(chunk.decode())
                 reply = parsing.parse_stt_reply(await connection.get_message())
         assert reply == Transcription(ARABIC)
         nursery.cancel_scope.cancel()

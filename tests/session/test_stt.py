@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import trio
 import trio.testing
+from trio_websocket import WebSocketConnection
 
 from batchjobs.errors import PermanentError, TimedOutError, TransientError
 from batchjobs.jobs import Ending, Sign
@@ -17,7 +18,8 @@ from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.protocol.stt import SttResult
 from batchjobs.providers import Provider
 from batchjobs.server.engines.tone import ToneSynthesiser
-from batchjobs.session import RECORDING_CODE, SttSession, recording_chunks
+from batchjobs.session import RECORDING_CODE, SttSession, recording_chunks, stt
+from batchjobs.websocket.frames import send_texts
 from tests.builders import HOSTED, make_speech, transcript_message
 from tests.session.scripted import (
     ARABIC,
@@ -101,6 +103,25 @@ async def test_audio_goes_out_at_its_pace(pace: float, autojump_clock: object) -
     await transcribed(timed, provider=replace(HOSTED, pace=pace), chunks=chunks_of(6))
     step = 1 / pace if pace else 0.0
     assert [t - times[0] for t in times] == pytest.approx([i * step for i in range(6)], abs=0.01)
+
+
+@pytest.mark.parametrize(("pace", "most"), [(1.0, 1), (0.0, 3)])
+async def test_chunks_go_out_together_only_if_all_of_them_are_due(
+    pace: float, most: int, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as make a good message for TLS; none waits for one that is to come."""
+    sent: list[int] = []
+
+    async def counted(connection: WebSocketConnection, texts: list[bytes]) -> None:
+        sent.append(len(texts))
+        await send_texts(connection, texts)
+
+    monkeypatch.setattr(stt, "send_texts", counted)
+    provider = replace(HOSTED, pace=pace)
+    result = await transcribed(listens, provider=provider, chunks=chunks_of(8))
+    assert result.verbatim == ARABIC * 8
+    assert sum(sent) == 8
+    assert max(sent) == most
 
 
 @pytest.mark.parametrize(("form", "whole"), [("wav", [True] * 3), ("raw", [True, False, False])])

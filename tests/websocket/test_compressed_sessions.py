@@ -100,7 +100,7 @@ async def test_the_local_server_takes_it_from_another_library_s_client() -> None
         ) as client:
             assert client.response is not None
             sizes.append(client.response.headers.get("Sec-WebSocket-Extensions"))
-            client.send(codec.encode_audio_chunk(codec.wav_of(bytes(32_000), 16_000)))
+            client.send(codec.encode_audio_chunk(codec.wav_of(bytes(32_000), 16_000)).decode())
             return str(client.recv())
 
     async with trio.open_nursery() as nursery:

@@ -150,6 +150,37 @@ def test_what_is_sent_is_what_wsproto_sends(monkeypatch: pytest.MonkeyPatch) -> 
         assert bytes(fast.send(event)) == bytes(plain.send(event)), event
 
 
+def test_texts_at_once_are_what_wsproto_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte for byte, given the same key, at every size; they are in memory once, then in none."""
+    fast, plain = FastConnection(), WSConnection(ConnectionType.CLIENT)
+    for client in (fast, plain):
+        _shaken(client)
+        list(client.events())
+    sizes = (0, 1, 125, 126, 4_095, 4_096, 4_097, 8_193, 65_535, 65_536, 106_842)
+    texts = [(ARABIC.encode() * 4_000)[:size].decode(errors="ignore") for size in sizes]
+    texts += ["x" * size for size in sizes]
+    monkeypatch.setattr("os.urandom", lambda count: (b"\x01\x80\xfe\x7f" * 4)[:count])
+    fast.texts = waiting = [text.encode() for text in texts]
+    written = bytes(fast.send(TextMessage(data="")))
+    assert written == b"".join(plain.send(TextMessage(data=text)) for text in texts)
+    assert waiting == []
+    assert bytes(fast.send(TextMessage(data="next"))) == plain.send(TextMessage(data="next"))
+
+
+def test_texts_at_once_have_a_key_each() -> None:
+    """RFC 6455 wants each unpredictable."""
+    client = FastConnection()
+    server = _shaken(client)
+    list(client.events())
+    client.texts = [ARABIC.encode() * 100] * 20
+    wire = bytes(client.send(TextMessage(data="")))
+    size = len(wire) // 20
+    assert len({wire[at + 4 : at + 8] for at in range(0, len(wire), size)}) == 20
+    server.receive_data(wire)
+    heard = [event.data for event in joined(list(server.events())) if isinstance(event, Message)]
+    assert heard == [ARABIC * 100] * 20
+
+
 def test_a_long_message_is_passed_on_in_pieces() -> None:
     """Nobody makes us hold more than the library's limit lets it hold."""
     client = FastConnection()
@@ -221,7 +252,7 @@ async def test_a_connection_that_cannot_sends_one_after_the_other(
     got: list[object] = []
 
     async def take(peer: Peer) -> None:
-        for _ in range(3):
+        for _ in range(5):
             got.append(await peer.connection.get_message())  # noqa: PERF401  # one waits for each
         await peer.send(transcript_message(ARABIC))
 
@@ -231,9 +262,13 @@ async def test_a_connection_that_cannot_sends_one_after_the_other(
         streams: list[trio.abc.Stream] = []
         connection = await open_connection(endpoint, ("/", []), nursery, streams)
         await frames.send_in_pieces(connection, bytes(range(250)) * 10, 1_000)
+        texts = [ARABIC.encode() * 500, b"short"]
+        await frames.send_texts(connection, texts)
+        assert texts == []
         await connection.get_message()
         nursery.cancel_scope.cancel()
-    assert got == [bytes(range(250)) * 4, bytes(range(250)) * 4, bytes(range(250)) * 2]
+    pieces = [bytes(range(250)) * 4, bytes(range(250)) * 4, bytes(range(250)) * 2]
+    assert got == [*pieces, ARABIC * 500, "short"]
 
 
 @pytest.mark.parametrize("is_known", [True, False])
