@@ -24,6 +24,7 @@ from batchjobs.files.atomic import write_whole
 from batchjobs.jobs import Kind
 from batchjobs.options import Options
 from batchjobs.planning.plan import TO_BUY
+from batchjobs.process.signals import SignalNote
 from batchjobs.providers import LOOPBACK
 from batchjobs.session import Endpoint
 
@@ -112,7 +113,10 @@ def _bad_paper(shown: str, path: Path | None, error: Exception) -> Configuration
 
 @asynccontextmanager
 async def have_crew(
-    request: Request, endpoints: Mapping[str, Endpoint], checkpoint: Checkpoint
+    request: Request,
+    endpoints: Mapping[str, Endpoint],
+    checkpoint: Checkpoint,
+    noted: SignalNote | None,
 ) -> AsyncIterator[Crew | None]:
     """Have workers for a run that asks for some, for as long as the block lasts.
 
@@ -120,6 +124,7 @@ async def have_crew(
         request: What was asked for.
         endpoints: The ways to the providers.
         checkpoint: Holds the staged rows.
+        noted: Signals that came so far: after one, no worker is waited for.
 
     Raises:
         BatchjobsError: There is no such cluster, or none of its workers can be used.
@@ -152,7 +157,7 @@ async def have_crew(
     await trio.to_thread.run_sync(write_whole, note, token.encode())
     crew = Crew(endpoints)
     try:
-        async with join_cluster(settings, opening, crew):
+        async with join_cluster(settings, opening, crew, lambda: bool(noted and noted.number)):
             yield crew
     finally:
         note.unlink(missing_ok=True)

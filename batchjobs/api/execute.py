@@ -69,7 +69,9 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
     async with AsyncExitStack() as stack:
         budgets = account_budgets_of(request, checkpoint)
         ways = await make_ways(request, run.accounts, budgets, stack)
-        elsewhere = await stack.enter_async_context(have_crew(request, ways.endpoints, checkpoint))
+        elsewhere = await stack.enter_async_context(
+            have_crew(request, ways.endpoints, checkpoint, noted)
+        )
         # Not before: where a recogniser or its extra is missing, the last plan stands as it did.
         await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
         await trio.to_thread.run_sync(withdraw_stale_groups, checkpoint)

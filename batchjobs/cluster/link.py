@@ -63,6 +63,8 @@ for one."""
 _LONGEST_GATHERING_SECONDS: Final = 0.05
 """The same where answers take long: the processors are busy, or the way is long."""
 _END_SECONDS: Final = 5.0
+_HEEDING_SECONDS: Final = 0.1
+"""Between two looks whether a signal came, at the start."""
 _LOGGERS: Final = ("distributed", "distributed.client", "tornado.application")
 _CALM: Final[dict[str, object]] = {
     "distributed.comm.timeouts.connect": "5s",
@@ -116,7 +118,7 @@ def require_cluster() -> None:
 
 @asynccontextmanager
 async def join_cluster(
-    settings: ClusterSettings, opening: Opening, crew: Crew
+    settings: ClusterSettings, opening: Opening, crew: Crew, is_stopping: Callable[[], bool]
 ) -> AsyncIterator[None]:
     """Have hosts on every worker of a cluster, for as long as the block lasts.
 
@@ -124,6 +126,7 @@ async def join_cluster(
         settings: Which cluster.
         opening: What hosts have to know.
         crew: Takes them in.
+        is_stopping: Whether nobody needs them any more: then none is waited for.
 
     Raises:
         BatchjobsError: There is no such cluster, or none of its workers can be used.
@@ -131,7 +134,7 @@ async def join_cluster(
     link = _Link(settings, opening, crew)
     link.start()
     try:
-        await link.wait_ready()
+        await link.wait_ready(is_stopping)
         yield
     finally:
         with trio.CancelScope(shield=True):
@@ -181,13 +184,15 @@ class _Link:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    async def wait_ready(self) -> None:
-        """Wait until a host is there.
+    async def wait_ready(self, is_stopping: Callable[[], bool]) -> None:
+        """Wait until a host is there, or none is needed.
 
         Raises:
             BatchjobsError: None can be.
         """
-        await self._is_ready.wait()
+        while not self._is_ready.is_set() and not is_stopping():
+            with trio.move_on_after(_HEEDING_SECONDS):
+                await self._is_ready.wait()
         if self._error is not None:
             raise self._error
 

@@ -1,10 +1,12 @@
 """Whole runs on clusters that somebody started: who is refused, and what is outlived."""
 
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from batchjobs.files import run_folder
 from tests.canary import KEY
 from tests.clocks import until
 from tests.clusters import HandMade, Owner, Relay, hand_made, issue_papers
@@ -87,6 +89,20 @@ def test_a_worker_that_cannot_do_the_work_is_named(
     assert "Traceback" not in refused.stderr
     assert len(refused.stderr.strip().splitlines()) <= 3
     assert server.count("start") == before
+
+
+def test_a_signal_is_heeded_while_no_worker_is_there(
+    tmp_path: Path, server: Served, cluster: HandMade
+) -> None:
+    """Nobody waits for a cluster that comes up slowly."""
+    manifest = write_manifest(tmp_path / "rows.csv", 2)
+    words = [manifest, "--base-url", server.base_url, "-o", "run", "--cluster", cluster.address]
+    with Owner(tmp_path, *words) as owner:
+        until(lambda: (tmp_path / "run" / run_folder.WORKERS).exists() or owner.code is not None)
+        owner.kill(signal.SIGINT)
+        code = owner.wait()
+    assert code == -signal.SIGINT, owner.said()
+    assert not (tmp_path / "run" / run_folder.WORKERS).exists()
 
 
 def test_keys_travel_over_tls(tmp_path: Path, server: Served) -> None:
