@@ -424,7 +424,7 @@ async def test_a_recording_that_a_worker_does_not_see_ends_the_run(
     monkeypatch.setattr(host, "hear_segment", hear_another)
     recording = write_recording(tmp_path / "a.wav", words(2.0))
     asked = [replace_provider(make_recording_job(recording))]
-    found = await run_rows(tmp_path / "run", asked, elsewhere=Loopback())
+    found = await run_rows(tmp_path / "run", asked, elsewhere=Loopback(hosts=1))
     if is_there:
         assert found.records["t"].error_class == "permanent"
         return
