@@ -4,6 +4,8 @@ A part of ``python -m tests.proofs.bucket``, which takes every request in turn.
 """
 
 import contextlib
+import dataclasses
+import os
 import signal
 import subprocess
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS, until
+from tests.clusters import workers_of
 from tests.custody.runs import (
     Scene,
     check_bought_once,
@@ -105,3 +108,34 @@ def test_a_signal_ends_a_run_that_waits_for_its_store_to_begin(scene: Scene, tar
     assert not ledger_of(scene.ledger)
     scene.finish(scene.folder / "first")
     check_whole(scene, scene.folder / "first")
+
+
+def test_workers_and_a_bucket_outlive_a_worker_and_the_owner(scene: Scene) -> None:
+    """A worker is killed, then the owner; elsewhere the run goes on with workers, and one of them is killed.
+
+    The owner puts there what its workers wrote. Nothing is lost, and no more is bought again than was
+    open at the three kills.
+    """
+    scene = dataclasses.replace(scene, rows=24)
+    scene.write()
+    kills: list[int] = []
+
+    def kill_worker() -> None:
+        pid = workers_of(proxy.victim)[0]
+        os.kill(pid, signal.SIGKILL)
+        kills.append(pid)
+
+    result = {"method": "PUT", "target": "/audio/"}
+    struck = Fault(act=Act.CALL, at=3, hook=kill_worker, **result)
+    with fault_proxy(
+        scene.bucket.endpoint, struck, Fault(act=Act.KILL_AFTER, at=9, **result)
+    ) as proxy:
+        process = scene.start(proxy, scene.folder / "first", "--workers", "2")
+        assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    second = scene.folder / "second"
+    with fault_proxy(scene.bucket.endpoint, struck) as proxy:
+        process = scene.start(proxy, second, "--workers", "2", "--take-over")
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert len(kills) == 2
+    check_whole(scene, second)
+    check_bought_once(scene, kills=3)
