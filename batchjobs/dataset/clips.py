@@ -1,5 +1,6 @@
 """The clips of a dataset: a run's files as they are, seen to be whole, or made anew of them."""
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -18,9 +19,11 @@ from batchjobs.audio.formats import FORMATS
 from batchjobs.audio.pcm import window_frames
 from batchjobs.audio.source import Recording
 from batchjobs.dataset.samples import Sample
-from batchjobs.errors import MissingExtraError, RecordingError
+from batchjobs.errors import MissingExtraError, RecordingError, UsageError
+from batchjobs.files.address import is_address
 from batchjobs.jobs import Kind
 from batchjobs.options.dataset import ExportSettings
+from batchjobs.storage.input_files import InputFiles
 
 _IN_MEMORY_BYTES: Final = 32 * 1024 * 1024
 """A clip that is longer passes through in pieces."""
@@ -93,6 +96,18 @@ def check_loudness_extra() -> None:
         raise MissingExtraError("bringing clips to a loudness", package="av", extra="dataset")
 
 
+def refuse_link(place: object) -> UsageError:
+    """Say that nothing can link to what is in a bucket.
+
+    Args:
+        place: What is there.
+    """
+    return UsageError(
+        f"{place} is in a bucket, and nothing here can link to it",
+        hint="leave out --link: it is fetched and copied",
+    )
+
+
 class ClipMaker:
     """Makes clips of samples.
 
@@ -102,6 +117,7 @@ class ClipMaker:
         ending: The one that all have, or that a clip gets which has none of `endings`.
         scratch: A folder for clips that are too long for memory; each replaces the one before.
         is_hashed: Whether the hashes of the clips' files are asked for.
+        files: Lends recordings that are in a bucket.
     """
 
     def __init__(
@@ -112,7 +128,10 @@ class ClipMaker:
         ending: str,
         scratch: Path,
         is_hashed: bool,
+        files: InputFiles,
     ) -> None:
+        self._files = files
+        self._lent = contextlib.ExitStack()
         self._settings = settings
         self._is_hashed = is_hashed
         self._endings = endings
@@ -120,12 +139,21 @@ class ClipMaker:
         self._scratch = scratch
 
     def make(self, sample: Sample) -> Clip:
-        """Make a sample's clip.
+        """Make a sample's clip; it can be read until the next one is made.
 
         Raises:
             RecordingError: Its file is missing, or not what it was.
+            UsageError: It is to be linked to, and is in a bucket.
+            BatchjobsError: Its bucket cannot be read, or the disk is full.
         """
-        found = _read_whole(sample, is_hashed=self._is_hashed)
+        self._lent.close()
+        path = sample.path
+        if is_address(path):
+            if self._settings.link:
+                raise refuse_link(path)
+            lent = self._lent.enter_context(self._files.borrow(path, is_last=True))
+            path = str(lent.path)
+        found = _read_whole(sample, path, is_hashed=self._is_hashed)
         ending = ending_of(sample)
         recording = None
         if sample.kind is Kind.STT or not sample.frames:
@@ -208,17 +236,17 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes | None
 
 
-def _read_whole(sample: Sample, *, is_hashed: bool) -> _File:
+def _read_whole(sample: Sample, path: str, *, is_hashed: bool) -> _File:
     """Read a sample's file, and see that it is what the run knows it to be.
 
     Args:
         sample: The sample.
+        path: Where its file is, by now.
         is_hashed: Whether its hash as a file is asked for, too.
 
     Raises:
         RecordingError: It is not, or is not there.
     """
-    path = sample.path
     try:
         with FileIO(path) as file:
             size = os.fstat(file.fileno()).st_size

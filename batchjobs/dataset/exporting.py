@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import orjson
 from batchjobs.audio.formats import FORMATS
 from batchjobs.checkpoint import hold_results
 from batchjobs.dataset import card
-from batchjobs.dataset.clips import ClipMaker, check_loudness_extra
+from batchjobs.dataset.clips import ClipMaker, check_loudness_extra, refuse_link
 from batchjobs.dataset.layout import Layout, Plan, WrittenFile
 from batchjobs.dataset.layouts.table import find_layout
 from batchjobs.dataset.layouts.written import describe_file, write_lines
@@ -30,9 +30,12 @@ from batchjobs.files.atomic import write_whole
 from batchjobs.formatting import plural
 from batchjobs.options import check_settings
 from batchjobs.options.dataset import ExportSettings
+from batchjobs.storage.input_files import InputFiles
+from batchjobs.storage.shelf import read_mark
 
 _VERSION: Final = 1
 """Of what is written: one that is killed goes on only as itself."""
+_FETCHED: Final = "fetched"
 _PATTERNS: Final = frozenset("[](){}<>*?")
 Progress = Callable[[str, int, int], None]
 
@@ -109,8 +112,10 @@ def export(
     staging = Staging(target)
     staging.open()
     try:
-        exporter = _Exporter(layout, settings, splits, staging, progress)
         with ExitStack() as held:
+            files = held.enter_context(closing(InputFiles()))
+            files.keep_in(staging.scratch / _FETCHED)
+            exporter = _Exporter(layout, settings, splits, staging, progress, files=files)
             for path in paths:
                 held.enter_context(hold_results(path))
             return exporter.run(paths)
@@ -128,7 +133,10 @@ class _Exporter:
         splits: Splits,
         staging: Staging,
         progress: Progress,
+        *,
+        files: InputFiles,
     ) -> None:
+        self._files = files
         self._layout = layout
         self._settings = settings
         self._splits = splits
@@ -198,6 +206,7 @@ class _Exporter:
             ending=plan.ending,
             scratch=self._staging.scratch,
             is_hashed=self._layout.has_clip_files,
+            files=self._files,
         )
         every, done = sum(listing.rows.values()), 0
 
@@ -232,6 +241,9 @@ def _check(folders: Sequence[Path], settings: ExportSettings) -> Layout:
     if settings.loudness_lufs is not None:
         check_loudness_extra()
     _check_clips(settings, layout)
+    marks = [read_mark(folder) for folder in folders] if settings.link else []
+    for mark in filter(None, marks):
+        raise refuse_link(mark.address)
     if settings.disjoint == "voice" and not settings.split:
         raise UsageError("--disjoint is about splits, and there are none", hint="give --split")
     return layout

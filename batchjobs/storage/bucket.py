@@ -31,6 +31,8 @@ _HASTY_SECONDS: Final = 20.0
 _WHOLE_BYTES: Final = 64 << 20
 """Larger files go up in pieces: in one request they would have to stand in memory."""
 _PIECE_BYTES: Final = 8 << 20
+_PIECES_AT_ONCE: Final = 4
+"""Of a file that goes up: each stands in memory; twelve, as the library has it, were 100 MiB."""
 _DIGEST: Final = "sha256"
 """Under which attribute of an object the hash of its content stands."""
 _AGAIN: Final = "once the store can be reached, run the same command again"
@@ -260,6 +262,7 @@ class Bucket:
             mode=mode,  # type: ignore[arg-type]
             attributes={_DIGEST: sha256} if sha256 else None,
             chunk_size=_PIECE_BYTES,
+            max_concurrency=_PIECES_AT_ONCE,
         )
         return result["e_tag"] or ""
 

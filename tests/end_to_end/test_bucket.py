@@ -1,5 +1,6 @@
 """Whole runs into a bucket: results there and not here, the commands that use them, and what is refused."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -109,6 +110,8 @@ def test_results_are_brought_for_those_who_read_them(
     assert b"audio/r0.wav" in bucket.read("runs/ليلة/report.html")
     assert command("export", RUN, "--to", "ljspeech", "-o", "set").code == 0
     assert len(list((folder / "set").rglob("*.wav"))) == 4
+    refused = command("export", RUN, "--to", "ljspeech", "-o", "linked", "--link", "symbolic")
+    assert (refused.code, "leave out --link" in refused.err) == (2, True)
     assert command("bind", RUN, "-o", "book.m4b").code == 0
     assert (folder / "book.m4b").stat().st_size
     assert local_files(RUN) == set()
@@ -296,3 +299,28 @@ def test_a_tape_that_was_joined_is_the_runs_own_on_another_machine(
     assert "nothing to do" in taken.out
     assert command("verify", "other/run").code == 0
     assert bucket.read(joined) == content
+
+
+def test_a_disk_that_is_full_of_results_that_are_read_is_told(
+    command: Command, manifest: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever brings them here for a while says which disk, and how to go on; nothing stays behind."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+
+    def write(descriptor: int, content: memoryview) -> int:
+        del descriptor, content
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for words in (
+        ("export", RUN, "--to", "ljspeech", "-o", "set"),
+        ("bind", RUN, "-o", "book.m4b"),
+        ("report", RUN),
+        ("verify", RUN),
+    ):
+        with monkeypatch.context() as full:
+            full.setattr(storage.os, "write", write)
+            told = command(*words)
+        assert told.code == 74, (words, told.err)
+        assert "no space left" in told.err.lower() or "full" in told.err, words
+        assert "→" in told.err, words
+        assert local_files(RUN) == set(), words

@@ -523,6 +523,26 @@ def test_a_run_killed_at_every_request_in_turn_goes_on(
     assert not list(Path("outputs/m").glob("*.fetched"))
 
 
+def test_recordings_in_a_bucket_are_exported(
+    command: Command, bucket: Bucket, folder: Path
+) -> None:
+    """Fetched one by one, whole as the run heard them; what is another by now is named, nothing stays here."""
+    write_talks(bucket)
+    assert command("run", bucket.url("talks/m.csv"), *TONE).code == 0
+    assert command("export", "outputs/m", "--to", "hf", "-o", "all").code == 0
+    clips = [path for path in (folder / "all").rglob("*") if path.suffix in {".wav", ".flac"}]
+    there = {bucket.read(f"talks/{name}") for name in SAID}
+    assert {path.read_bytes() for path in clips} == there
+    refused = command("export", "outputs/m", "--to", "hf", "-o", "linked", "--link", "hard")
+    assert (refused.code, "leave out --link" in refused.err) == (2, True)
+    bucket.put("talks/..c?x=1&y=2.wav", record("another"))
+    changed = command("export", "outputs/m", "--to", "hf", "-o", "less")
+    assert changed.code == 1
+    assert "1 row whose file is missing or changed" in changed.err
+    assert "r3" in changed.err
+    assert not list(folder.rglob("fetched"))
+
+
 @pytest.mark.parametrize(
     ("audio", "told", "is_there"),
     [

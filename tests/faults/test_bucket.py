@@ -125,11 +125,9 @@ def test_workers_and_a_bucket_outlive_a_worker_and_the_owner(scene: Scene) -> No
         os.kill(pid, signal.SIGKILL)
         kills.append(pid)
 
-    result = {"method": "PUT", "target": "/audio/"}
-    struck = Fault(act=Act.CALL, at=3, hook=kill_worker, **result)
-    with fault_proxy(
-        scene.bucket.endpoint, struck, Fault(act=Act.KILL_AFTER, at=9, **result)
-    ) as proxy:
+    struck = Fault(act=Act.CALL, at=3, method="PUT", target="/audio/", hook=kill_worker)
+    killed = Fault(act=Act.KILL_AFTER, at=9, method="PUT", target="/audio/")
+    with fault_proxy(scene.bucket.endpoint, struck, killed) as proxy:
         process = scene.start(proxy, scene.folder / "first", "--workers", "2")
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
     second = scene.folder / "second"
