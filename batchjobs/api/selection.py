@@ -24,11 +24,13 @@ class Selection(NamedTuple):
         plan: What a run of it would do.
         path: The manifest of what was taken.
         folder: The run folder, which knows what is done.
+        input_root: Where its recordings and texts are, if that is not beside it; empty if it is.
     """
 
     plan: Plan
     path: Path
     folder: Path
+    input_root: str = ""
 
 
 def write_selection(
@@ -39,6 +41,8 @@ def write_selection(
     replace: bool = False,
 ) -> Selection:
     """Write the rows that `Options.select` takes as a manifest beside their own; spends nothing.
+
+    What is chosen of a manifest in a bucket stands here: its rows' files are below `Options.input_root` then.
 
     Rows come as they were, with the same ids: run with the same output folder, they are not bought
     again by their own manifest.
@@ -52,17 +56,21 @@ def write_selection(
 
     Raises:
         OutputError: There is a file already.
-        UsageError: The manifest has no name, and `target` is not given or is elsewhere.
+        UsageError: The manifest has no name, and `target` is not given or is elsewhere; or it is in a
+            bucket, and its rows' files may be in a second place.
         BatchjobsError: As `plan`.
     """
     request = request_of(source, options)
-    if isinstance(request.manifest_folder, Address):
-        raise UsageError(
-            f"what is chosen of {request.name} would have to stand beside it",
-            hint="copy the manifest here, and choose from that, with --input-root for its recordings",
-        )
     path = target or _name_target(request)
-    if path.parent.resolve() != request.manifest_folder.resolve():
+    root = ""
+    if isinstance(request.manifest_folder, Address):
+        root = str(request.manifest_folder)
+        if options.input_root is not None and str(options.input_root) != root:
+            raise UsageError(
+                f"what is chosen of {request.name} would need two places for its rows' files",
+                hint="copy the manifest here, and choose from that",
+            )
+    elif path.parent.resolve() != request.manifest_folder.resolve():
         raise UsageError(
             f"{path} is not in the manifest's folder, which the rows' paths are relative to",
             hint=f"give a file in {request.manifest_folder}",
@@ -71,16 +79,17 @@ def write_selection(
         raise OutputError(f"{path} is there already", hint="give another file, or --force")
     with stage_plan(request) as (checkpoint, made):
         write_whole(path, _list_lines(checkpoint))
-    return Selection(made, path, request.folder)
+    return Selection(made, path, request.folder, root)
 
 
 def _name_target(request: Request) -> Path:
-    if not isinstance(request.source, Path):
+    if not isinstance(request.source, Path | Address):
         raise UsageError(
             "the rows have no name to call the chosen ones by", hint="give a file for them: --to"
         )
     stem = Path(request.source.name.removesuffix(".gz")).stem
-    return request.source.with_name(f"{stem}.{request.options.select}.jsonl")
+    name = f"{stem}.{request.options.select}.jsonl"
+    return Path(name) if isinstance(request.source, Address) else request.source.with_name(name)
 
 
 def _list_lines(checkpoint: Checkpoint) -> Iterator[bytes]:

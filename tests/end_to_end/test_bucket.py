@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -318,7 +319,7 @@ def test_a_disk_that_is_full_of_results_that_are_read_is_told(
         ("verify", RUN),
     ):
         with monkeypatch.context() as full:
-            full.setattr(storage.os, "write", write)
+            full.setattr(os, "write", write)
             told = command(*words)
         assert told.code == 74, (words, told.err)
         assert "no space left" in told.err.lower() or "full" in told.err, words

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -541,6 +542,28 @@ def test_recordings_in_a_bucket_are_exported(
     assert "1 row whose file is missing or changed" in changed.err
     assert "r3" in changed.err
     assert not list(folder.rglob("fetched"))
+
+
+def test_a_choice_of_a_manifest_in_a_bucket_stands_here(
+    command: Command, bucket: Bucket, folder: Path
+) -> None:
+    """Its rows' files stay there: the next step says so, and nothing is bought twice."""
+    bucket.put("talks/m.csv", "id,text_file\na,عام/١.txt\nb,عام/٢.txt\nc,عام/٣.txt\n".encode())
+    for number, sign in enumerate("١٢٣"):
+        bucket.put(f"talks/عام/{sign}.txt", (list(SAID.values())[number] * 9).encode())
+    place = bucket.url("talks/m.csv")
+    chosen = command("plan", place, "--select", "coverage", *TONE)
+    assert chosen.code == 0, chosen.err
+    assert (folder / "m.coverage.jsonl").is_file()
+    (step,) = (line for line in chosen.out.splitlines() if line.startswith("next: "))
+    assert f"--input-root {bucket.url('talks')}" in step
+    words = shlex.split(step.removeprefix("next: "))
+    assert command(*words[words.index("run") :]).code == 0
+    bought = summary(folder / "outputs/m")["attempts"]
+    assert command("run", place, *TONE).code == 0
+    assert summary(folder / "outputs/m")["attempts"] == 3 >= bought
+    two = command("plan", place, "--select", "coverage", "--input-root", bucket.url("x"), *TONE)
+    assert (two.code, "two places" in two.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,10 @@ def plan(
     else:
         _show_plan(made)
     if chosen is not None:
-        same = typed_options("output", "select", "target", "force", "as_json")
-        step = quote_command("run", chosen.path, "-o", chosen.folder, *same)
+        left = ("output", "select", "target", "force", "as_json")
+        same = typed_options(*left, *(["input_root"] if chosen.input_root else []))
+        root = ("--input-root", chosen.input_root) if chosen.input_root else ()
+        step = quote_command("run", chosen.path, "-o", chosen.folder, *root, *same)
         say(f"chosen rows: {chosen.path}\nnext: {step}", sys.stderr if as_json else sys.stdout)
 
 
