@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchjobs.checkpoint import Checkpoint, refuse_bucket
+from batchjobs.checkpoint import Checkpoint
+from batchjobs.custody.checkpoint import open_run
 from batchjobs.files import run_folder
 from batchjobs.outputs.pruning import FoundFile, Leftover, Pruner
 from batchjobs.runner import sweep
@@ -70,7 +71,7 @@ def prune(
     Raises:
         NoRunError: There is no run in the folder.
         RunLockedError: A run or a check is going on in it, and something is to be removed.
-        DiskError: The disk failed; what was removed before that is gone.
+        DiskError: The disk or the bucket failed; what was removed before that is gone.
     """
     folder = Path(folder)
 
@@ -78,10 +79,9 @@ def prune(
         if progress is not None:
             progress("looking", count, 0)
 
-    refuse_bucket(folder, "'prune'")
     Checkpoint.read(folder).close()  # to open it for writing would make one
     takes = folder / run_folder.TAKES
-    open_checkpoint = Checkpoint.read if remove is False else Checkpoint.open
+    open_checkpoint = Checkpoint.read if remove is False else open_run
     with contextlib.ExitStack() as stack:
         run = Pruner(stack.enter_context(open_checkpoint(folder)))
         check = folder / run_folder.CHECK
@@ -113,6 +113,7 @@ def _remove(
 
         pruner.remove(files, tell)
         sweep(pruner.checkpoint)
+        pruner.checkpoint.hand_on()
         done += len(files)
 
 

@@ -88,7 +88,7 @@ class Checkpoint:
         if mark := read_mark(folder):
             raise OutputError(
                 f"the results of {folder} are in {mark.address}, and cannot be changed from here",
-                hint="only 'run' and 'accept' can do that",
+                hint="only 'run', 'accept' and 'prune' can do that",
             )
         return cls(Database.open_to_write(folder))
 

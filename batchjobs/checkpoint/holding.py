@@ -47,5 +47,5 @@ def refuse_bucket(folder: Path, what: str) -> None:
     if mark := read_mark(folder):
         raise OutputError(
             f"the results of {folder} are in {mark.address}, and {what} cannot change them there",
-            hint="'run', 'accept', 'verify', 'results', 'report', 'export' and 'bind' can use them",
+            hint="'run', 'accept', 'verify', 'results', 'report', 'export', 'bind' and 'prune' can use them",
         )

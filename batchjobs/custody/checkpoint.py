@@ -365,6 +365,16 @@ class BucketCheckpoint(Checkpoint):
         """Make a suspect job done; the bucket has it once `put_copy` was called."""
         super().accept(record, kept=kept, facts=[*facts, (_AHEAD, "1")])
 
+    def forget(self, paths: Sequence[str], *, is_any: bool = False) -> None:
+        """Drop what is known of results; the bucket knows it before anything there is removed."""
+        Orders.keep(self.orders, {_AHEAD: "1"})
+        super().forget(paths, is_any=is_any)
+
+    def disown(self, paths: Sequence[str]) -> None:
+        """Drop that files were ours; the bucket knows it once `hand_on` was called."""
+        Orders.keep(self.orders, {_AHEAD: "1"})
+        super().disown(paths)
+
     def hand_on(self) -> None:
         """Let the bucket have what is in no entry of the journal."""
         if self.read_settings().get(_AHEAD):

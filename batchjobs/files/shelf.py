@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from batchjobs.files.atomic import NONE, publish
+from batchjobs.files.paths import PathEscapeError, plain_path_inside
 
 
 class Shelf:
@@ -41,6 +42,18 @@ class Shelf:
     def has_any(self, path: str) -> bool:
         """Whether a plain file stands there."""
         return (self.folder / path).is_file()
+
+    def find_size(self, path: str) -> int | None:
+        """Find the size of a plain file there, in bytes; None if there is none.
+
+        Args:
+            path: Its path below the run folder; one that leads out names none.
+        """
+        try:
+            place = plain_path_inside(self.folder.resolve(), path)
+            return None if (self.folder / path).is_symlink() else place.stat().st_size
+        except (OSError, PathEscapeError):
+            return None
 
     def is_taken(self, path: str) -> bool:
         """Whether anything stands there, or in the folder."""

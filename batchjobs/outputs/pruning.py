@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 from batchjobs.checkpoint import Checkpoint, FileRecord
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import disk_error, part_path, sync_folders
-from batchjobs.files.paths import PathEscapeError, plain_path_inside
 from batchjobs.outputs import reuse
 from batchjobs.planning.output_paths import fold
 
@@ -115,6 +114,14 @@ class Pruner:
         mains = sorted({*self._gone, *(file.main for file in files)})
         for page in _pages(mains):
             self.checkpoint.forget(page, is_any=self._is_of_takes)
+        if self.checkpoint.shelf.is_here:
+            self._unlink(files, progress)
+        else:
+            self._delete(files, progress)
+        for page in _pages(mains):
+            self.checkpoint.disown(page)
+
+    def _unlink(self, files: Sequence[FoundFile], progress: Callable[[int], None]) -> None:
         folders = set()
         for number, file in enumerate(files, start=1):
             path = self._root / file.path
@@ -126,8 +133,13 @@ class Pruner:
             folders.add(path.parent)
             progress(number)
         sync_folders(folder for folder in folders if folder.is_dir())
-        for page in _pages(mains):
-            self.checkpoint.disown(page)
+
+    def _delete(self, files: Sequence[FoundFile], progress: Callable[[int], None]) -> None:
+        gone = 0
+        for page in _pages(files):
+            self.checkpoint.shelf.remove([file.path for file in page])
+            gone += len(page)
+            progress(gone)
 
     def _find_results(self) -> Iterable[FoundFile]:
         leftovers = self.checkpoint.leftovers
@@ -164,24 +176,21 @@ class Pruner:
         """Give the files of a result that are there and are what was written."""
         paths = [file.path for file in files] or run_folder.files_of_result(main)
         known = {file.path: file for file in files}
+        shelf = self.checkpoint.shelf
         for path in paths:
-            size = self._measure(path)
+            size = shelf.find_size(path)
             if size is None:
                 if path == main and not (self._root / path).is_symlink():
                     self._gone.append(path)
                 continue
-            if path in known and reuse.find_changes(self._folder, [known[path]]):
+            if path in known and self._has_changed(known[path]):
                 self.changed.append(path)
             else:
                 yield FoundFile(kind=kind, main=main, path=path, bytes=size)
 
-    def _measure(self, path: str) -> int | None:
-        """Give the size of a plain file inside the run folder; None if it is none."""
-        try:
-            place = plain_path_inside(self._root, path)
-            return place.stat().st_size if not (self._root / path).is_symlink() else None
-        except (OSError, PathEscapeError):
-            return None
+    def _has_changed(self, file: FileRecord) -> bool:
+        with self.checkpoint.shelf.holding([file.path]):
+            return bool(reuse.find_changes(self._folder, [file]))
 
 
 def _pages(items: Iterable[_Item]) -> Iterable[list[_Item]]:

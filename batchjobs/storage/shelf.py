@@ -95,6 +95,11 @@ class BucketShelf(Shelf):
             return True
         return self._has_changed and self.bucket.look(path) is not None
 
+    def find_size(self, path: str) -> int | None:
+        """Find the size of an object; None if there is none."""
+        found = None if path in self._removed else self.bucket.look(path)
+        return None if found is None else found.bytes
+
     def is_taken(self, path: str) -> bool:
         """Whether anything stands there, or in the folder."""
         if super().is_taken(path):

@@ -126,7 +126,6 @@ def test_what_would_change_results_there_is_refused(
     (folder / "decisions.jsonl").write_text("")
     for words in (
         ("check", RUN),
-        ("prune", RUN),
         ("review", RUN, "decisions.jsonl"),
         ("watch", folder, "-o", place),
     ):
@@ -325,3 +324,32 @@ def test_a_disk_that_is_full_of_results_that_are_read_is_told(
         assert "no space left" in told.err.lower() or "full" in told.err, words
         assert "→" in told.err, words
         assert local_files(RUN) == set(), words
+
+
+def test_what_no_row_needs_is_removed_there(
+    command: Command, manifest: Path, bucket: Bucket, place: str, folder: Path
+) -> None:
+    """Only what is as it was made; whoever takes the run over does not look for it."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    rows = [{"id": "r0", "text": ARABIC[0]}, {"id": "new", "text": ARABIC[3]}]
+    write_manifest(manifest, rows)
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    changed = "runs/ليلة/audio/r1.wav"
+    bucket.put(changed, bytes(len(bucket.read(changed))))
+    before = bucket.objects()
+    shown = command("prune", RUN)
+    assert shown.code == 0, shown.err
+    assert bucket.objects() == before
+    assert command("prune", RUN, "--yes").code == 0
+    names = set(bucket.keys("runs/ليلة/audio/"))
+    assert names == {f"runs/ليلة/audio/{name}.wav" for name in ("r0", "r1", "new")}
+    assert local_files(RUN) == set()
+    (folder / "other").mkdir()
+    other = ("-o", place, "--work-folder", "other/run", "--take-over")
+    taken = command("run", manifest, *other, *TONE)
+    assert (taken.code, "nothing to do" in taken.out) == (0, True)
+    found = command("verify", "other/run")
+    told = found.out + found.err
+    assert ("r1.wav: its content has changed" in told, "is missing" in told) == (True, False)
+    refused = command("prune", RUN, "--yes")
+    assert (refused.code, "--take-over" in refused.err) == (75, True)
