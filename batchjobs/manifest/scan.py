@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -58,6 +58,47 @@ class ScanReport:
         return [(item.path, item.reason) for item in self.left_out if item.cause in causes]
 
 
+class KnownRows(NamedTuple):
+    """What stands in a manifest of a scan already.
+
+    Attributes:
+        content: All of it; its last line has its end.
+        ids: The rows' ids.
+        paths: What they name, in order.
+    """
+
+    content: bytes
+    ids: set[str]
+    paths: dict[str, None]
+
+
+def read_rows(manifest: Path) -> KnownRows:
+    """Read what stands in a manifest of recordings, which need not exist.
+
+    Raises:
+        ManifestError: It cannot be read, or is none of recordings.
+    """
+    known = KnownRows(b"", set(), {})
+    try:
+        content = manifest.read_bytes()
+    except FileNotFoundError:
+        return known
+    except OSError as error:
+        raise ManifestError(f"{manifest} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            row = orjson.loads(line)
+            known.ids.add(str(row["id"]))
+            known.paths[str(row["audio"])] = None
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise ManifestError(
+                f"{manifest}:{number}: is no row of a scan",
+                hint="choose another --output, or move it away",
+            ) from error
+    has_end = not content or content.endswith(b"\n")
+    return known._replace(content=content if has_end else content + b"\n")
+
+
 class Scan:
     """Adds the recordings below a folder to a manifest of JSON Lines, each content once.
 
@@ -90,35 +131,14 @@ class Scan:
         self._own = {self._base / manifest.name, self._base / list_beside(manifest).name}
         self._settle_seconds = settle_seconds
         self._follows_links = follows_links
-        self._ids: set[str] = set()
-        self._paths: dict[str, None] = {}
         self._left_out: dict[str, LeftOut] = {}
         self._by_size: dict[int, list[tuple[str, str]]] = {}
-        self._content = self._read()
+        self._content, self._ids, self._paths = read_rows(manifest)
 
     @property
     def needs_input_root(self) -> bool:
         """Whether a run of the manifest needs ``--input-root``."""
         return not self._folder.is_relative_to(self._base)
-
-    def _read(self) -> bytes:
-        try:
-            content = self._manifest.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise ManifestError(f"{self._manifest} cannot be read: {error.strerror}") from error
-        for number, line in enumerate(content.splitlines(), start=1):
-            try:
-                row = orjson.loads(line)
-                self._ids.add(str(row["id"]))
-                self._paths[str(row["audio"])] = None
-            except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-                raise ManifestError(
-                    f"{self._manifest}:{number}: is no row of a scan",
-                    hint="choose another --output, or move it away",
-                ) from error
-        return content if not content or content.endswith(b"\n") else content + b"\n"
 
     # -- looking --------------------------------------------------------------------------------
 

@@ -160,6 +160,10 @@ class InputFiles:
             self._expected = deque(expected)
             self._fetch_next()
 
+    def list_below(self, place: Address) -> Iterator[tuple[str, FileFacts]]:
+        """List the objects in a place: `ObjectReader.list_below`."""
+        return self._reader.list_below(place)
+
     def look_up(self, name: str) -> FileFacts:
         """Say what tells a file's content from another.
 

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,13 +18,13 @@ from batchjobs.errors import (
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path
 from batchjobs.storage.loop import call, submit
-from batchjobs.storage.store import has_no_credentials, open_store
+from batchjobs.storage.store import has_no_credentials, open_store, shorten
 
 if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
-    from obstore import GetResult, ObjectMeta
+    from obstore import GetResult, ListStream, ObjectMeta
     from obstore.store import ObjectStore
 
 PATIENT_SECONDS: Final = 120.0
@@ -76,6 +76,26 @@ class ObjectReader:
         """
         return submit(self._look_up(address))
 
+    def list_below(self, place: Address) -> Iterator[tuple[str, FileFacts]]:
+        """List the objects in a place, in no order.
+
+        Yields:
+            Each object's name below the place, and what tells its content from another.
+
+        Raises:
+            BatchjobsError: They cannot be listed.
+        """
+        import obstore
+
+        base = f"{place.prefix}/" if place.prefix else ""
+        with translate_errors(place):
+            store = self._store_of(place)
+        pages = obstore.list(store, place.prefix or None)
+        while (page := call(self._take_page(place, pages))) is not None:
+            for entry in page:
+                if entry["path"].startswith(base):
+                    yield entry["path"].removeprefix(base), _facts_of(entry)
+
     def look_up(self, address: Address) -> FileFacts:
         """Ask after an object.
 
@@ -120,6 +140,15 @@ class ObjectReader:
         return submit(self._read(address, limit_bytes))
 
     # -- in the loop ----------------------------------------------------------------------------
+
+    async def _take_page(
+        self, place: Address, pages: "ListStream[Sequence[ObjectMeta]]"
+    ) -> "Sequence[ObjectMeta] | None":
+        with translate_errors(place):
+            async for page in pages:
+                self._answered.add(place.bucket)
+                return page
+        return None
 
     async def _look_up(self, address: Address) -> FileFacts:
         async with self._find_room():
@@ -257,6 +286,13 @@ def translate_errors(address: Address) -> Iterator[None]:
 
 
 def _translate(error: Exception, address: Address) -> BatchjobsError:
+    from obstore import exceptions
+
+    if isinstance(error, exceptions.InvalidPathError):  # one such name, and nothing can be listed
+        return ConfigurationError(
+            f"below {address} lies an object whose name cannot be used: {shorten(error)}",
+            hint="rename or delete it",
+        )
     if has_no_credentials(error):
         return ConfigurationError(
             f"there are no credentials to read {address} with",

@@ -9,17 +9,20 @@ import click
 from batchjobs.cli.console import exit_on_error, say, show_progress
 from batchjobs.cli.left_out import tell_left_out, tell_tracks
 from batchjobs.cli.next_step import quote_command
-from batchjobs.cli.options import LocalPath, defaults_option, option
-from batchjobs.formatting import duration, plural
+from batchjobs.cli.options import LocalPath, Place, defaults_option, option
+from batchjobs.errors import UsageError
+from batchjobs.files.address import Address
+from batchjobs.formatting import duration, file_size, plural
 from batchjobs.options.watching import DEFAULT_SETTLE_SECONDS
 from batchjobs.process import signals
 
 if TYPE_CHECKING:
+    from batchjobs.manifest.bucket_scan import Work
     from batchjobs.manifest.scan import Scan, ScanReport
 
 
 @click.command()
-@click.argument("folder", type=LocalPath(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=Place(exists=True, file_okay=False, path_type=Path))
 @option(
     "-o",
     "--output",
@@ -39,9 +42,14 @@ if TYPE_CHECKING:
 @option("--links", "follows_links", is_flag=True, help="Follow links, where a run follows them.")
 @defaults_option
 def scan(
-    folder: Path, *, output: Path | None, is_watching: bool, settle: float, follows_links: bool
+    folder: Path | str,
+    *,
+    output: Path | None,
+    is_watching: bool,
+    settle: float,
+    follows_links: bool,
 ) -> None:
-    """Write a manifest of the recordings below FOLDER, to be transcribed.
+    """Write a manifest of the recordings below FOLDER, to be transcribed; it may be in a bucket.
 
     What a file holds says whether it is one, not its name. Each content is found once; what is left
     out is counted, and listed in a file beside the manifest. A manifest that is there already keeps its
@@ -51,7 +59,13 @@ def scan(
     Examples:
         batchjobs scan archive && batchjobs run archive.jsonl
         batchjobs scan inbox -o inbox.jsonl --watch
+        batchjobs scan s3://archive/2026
+
+    In a bucket each recording is fetched once, for its length; the manifest stands here.
     """
+    if isinstance(folder, str):
+        _scan_bucket(folder, output, is_watching=is_watching)
+        return
     from batchjobs.manifest.arrivals import watch_folder
     from batchjobs.manifest.left_out import LeftOut, list_beside, show_path
     from batchjobs.manifest.scan import Scan, default_manifest
@@ -82,7 +96,52 @@ def scan(
         raise SystemExit(1)
 
 
+def _scan_bucket(place: str, output: Path | None, *, is_watching: bool) -> None:
+    """Do the same for a place in a bucket."""
+    from batchjobs.manifest.bucket_scan import BucketScan
+    from batchjobs.manifest.left_out import list_beside, show_path
+
+    with exit_on_error(), signals.raise_first():
+        if is_watching:
+            raise UsageError(
+                "--watch cannot watch a bucket", hint="scan it again from time to time"
+            )
+        address = Address.parse(place)
+        target = output or Path(f"{address.name}.jsonl")
+        found = BucketScan(address, target).run(_show_work if sys.stderr.isatty() else _tell_work)
+    tell_left_out(found.left_out, set(), list_beside(target))
+    for name in found.gone:
+        say(f"not there any more: {show_path(name)}", sys.stderr)
+    tell_tracks(found)
+    _tell_count(found, target)
+    if not found.new and not found.known:
+        say(f"there is nothing to transcribe below {address}", sys.stderr)
+        raise SystemExit(1)
+    say(f"next: {quote_command('plan', target, '--input-root', address)}")
+
+
+def _show_work(work: "Work") -> None:
+    show_progress(
+        f"fetched {work.done:,} of {plural(work.recordings, 'recording')}, {file_size(work.size)} in all"
+    )
+
+
+def _tell_work(work: "Work") -> None:
+    if not work.done and work.recordings:
+        size = file_size(work.size)
+        say(f"to be fetched: {plural(work.recordings, 'recording')}, {size}", sys.stderr)
+
+
 def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) -> None:
+    _tell_count(found, target)
+    if not found.new and not found.known:
+        say(f"there is nothing to transcribe below {folder}", sys.stderr)
+        return
+    root = ("--input-root", folder) if scanner.needs_input_root else ()
+    say(f"next: {quote_command('plan', target, *root)}")
+
+
+def _tell_count(found: "ScanReport", target: Path) -> None:
     from batchjobs.manifest.left_out import list_beside, sum_up
 
     new = plural(found.new, "new recording")
@@ -90,11 +149,6 @@ def _conclude(found: "ScanReport", scanner: "Scan", folder: Path, target: Path) 
     if found.left_out:
         count = plural(len(found.left_out), "file")
         say(f"not taken: {count} ({sum_up(found.left_out)}), listed in {list_beside(target)}")
-    if not found.new and not found.known:
-        say(f"there is nothing to transcribe below {folder}", sys.stderr)
-        return
-    root = ("--input-root", folder) if scanner.needs_input_root else ()
-    say(f"next: {quote_command('plan', target, *root)}")
 
 
 def _show_count(count: int) -> None:
