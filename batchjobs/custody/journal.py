@@ -23,6 +23,7 @@ _SNAPSHOTS: Final = f"{_PLACE}/snapshot"
 _OWNER: Final = f"{_PLACE}/owner.json"
 _DIGITS: Final = 10
 _DELETED_AT_ONCE: Final = 1_000
+_TRIES: Final = 5
 _LATELY_SECONDS: Final = 1.0
 
 
@@ -193,21 +194,26 @@ class Journal:
         """Say whose the run is, where everybody looks first.
 
         Raises:
-            RunLockedError: Another has said so since we did.
+            RunLockedError: The run is another's by now.
         """
         content = msgspec.json.format(msgspec.json.encode(owner), indent=2) + b"\n"
-        sha256 = hashlib.sha256(content).hexdigest()
-        try:
-            if self._e_tag:
-                self._e_tag = self.bucket.replace(_OWNER, content, e_tag=self._e_tag, sha256=sha256)
-            else:
-                self._e_tag = self.bucket.create(_OWNER, content, sha256=sha256)
-        except ConflictError as error:
-            found = self.bucket.look(_OWNER)
-            if found is None or found.sha256 != sha256:
-                raise self._lost() from error
-            self._e_tag = found.e_tag
-        self.owner = owner
+        for _ in range(_TRIES):
+            try:
+                if self._e_tag:
+                    self._e_tag = self.bucket.replace(_OWNER, content, e_tag=self._e_tag)
+                else:
+                    self._e_tag = self.bucket.create(_OWNER, content)
+            except ConflictError:
+                # The answer to this or an earlier one was lost; or whoever had the run before says that it
+                # goes on, and has yet to meet our entry. The journal knows better.
+                self.check_ours()
+                found = self.bucket.read(_OWNER)
+                self._e_tag = "" if found is None else found[1]
+                if found is None or found[0] != content:
+                    continue
+            self.owner = owner
+            return
+        raise self._lost()
 
     def put_snapshot(self, number: int, source: Path) -> None:
         """Put a copy of the checkpoint there, and delete what is older than it.

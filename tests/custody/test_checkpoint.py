@@ -12,7 +12,7 @@ from batchjobs.checkpoint import Checkpoint, Choice, JobRecord, Settled
 from batchjobs.checkpoint.orders import Orders
 from batchjobs.custody import checkpoint as custody
 from batchjobs.custody.checkpoint import BucketCheckpoint, open_run, probe_bucket
-from batchjobs.custody.entries import Group, Outcome
+from batchjobs.custody.entries import Entry, Group, Outcome
 from batchjobs.custody.journal import History, Journal
 from batchjobs.errors import ConfigurationError, DiskError, OutputError, RunLockedError, UsageError
 from batchjobs.files import run_folder
@@ -233,6 +233,42 @@ def test_of_two_who_take_over_at_once_one_has_it(
         open_run(tmp_path / "b", place, take_over=True)
     buy(others[0], 1)
     others[0].close()
+
+
+def test_a_renewal_whose_answer_was_lost_for_good_is_no_other_owner(
+    place: Address, bucket: Seen, tmp_path: Path
+) -> None:
+    """The store has it, and was away until nobody waited any longer: the next one goes on from there."""
+    with open_here(tmp_path / "a", place) as checkpoint:
+        name = f"{place.prefix}/{run_folder.CHECKPOINT}/owner.json"
+        before = bucket.read(name)
+        bucket.put(name, before.replace(b'"renewed_at"', b'  "renewed_at"'))
+        checkpoint.renew()
+        bucket.delete(name)
+        checkpoint.renew()
+        assert b'"ended_at": 0' in bucket.read(name)
+    assert b'"ended_at": 0.0' not in bucket.read(name)
+
+
+def test_an_owner_who_renews_while_it_is_taken_over_is_met(
+    place: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had not noticed: it does not keep the other from it, and notices the next time."""
+    first = open_here(tmp_path / "a", place)
+    append = Journal.append
+
+    def append_late(journal: Journal, entry: Entry) -> int:
+        if journal is not first.journal:
+            monkeypatch.setattr(Journal, "append", append)
+            first.renew()
+        return append(journal, entry)
+
+    monkeypatch.setattr(Journal, "append", append_late)
+    with open_here(tmp_path / "b", place, take_over=True) as second:
+        with pytest.raises(RunLockedError, match=f"taken over by .*{tmp_path}/b"):
+            first.renew()
+        buy(second, 1)
+    first.close()
 
 
 @pytest.mark.parametrize("stays", [True, False])
