@@ -45,6 +45,7 @@ from batchjobs.errors import (
 from batchjobs.files import run_folder
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path, write_whole
+from batchjobs.formatting import file_size
 from batchjobs.storage.bucket import Bucket, ConflictError
 from batchjobs.storage.shelf import BucketShelf, Mark, read_mark
 
@@ -394,6 +395,8 @@ class BucketCheckpoint(Checkpoint):
             number = int(facts.get(_NUMBER, 0))
             with copy.open("rb") as file, gzip.open(packed, "wb", compresslevel=1) as target:
                 shutil.copyfileobj(file, target, 1 << 20)
+            size = file_size(packed.stat().st_size)
+            _logger.info("a copy of the checkpoint goes to the bucket: %s", size)
             self.journal.put_snapshot(number, packed)
             self._copied = (number, self.journal.bytes_written)
             if facts.get(_AHEAD):

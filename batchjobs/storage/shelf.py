@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import threading
 from array import array
 from bisect import bisect_left
@@ -24,7 +25,10 @@ from batchjobs.files.shelf import Shelf
 from batchjobs.storage.bucket import Bucket, ConflictError, hash_file, is_large
 
 _Item = TypeVar("_Item")
+_logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 16
+_TOLD_EVERY: Final = 100_000
+"""Objects that are listed; a store gives 1,000 at a time, and each page waits for the one before."""
 _MOST_CONFLICTS: Final = 8
 
 
@@ -322,7 +326,9 @@ class _Listing:
 
     def __init__(self, bucket: Bucket) -> None:
         names, files = array("Q"), array("Q")
-        for entry in bucket.list_below():
+        for number, entry in enumerate(bucket.list_below(), start=1):
+            if not number % _TOLD_EVERY:
+                _logger.info("%s is listed: %s objects so far", bucket.address, f"{number:,}")
             names.append(_hash(entry.name))
             files.append(_hash(f"{entry.name}\0{entry.bytes}"))
         self._names = array("Q", sorted(names))

@@ -77,10 +77,15 @@ def check_endpoint(environment: Mapping[str, str], *, insecure: bool) -> bool:
         insecure: Whether it may be so elsewhere than on this machine.
 
     Raises:
-        ConfigurationError: It would be, and may not.
+        ConfigurationError: It would be, and may not; or a password stands in its address.
     """
     name = next((name for name in ENDPOINT_VARIABLES if environment.get(name)), "")
     parts = urlsplit(environment.get(name, ""))
+    if "@" in parts.netloc:  # messages of the library show the whole address
+        raise ConfigurationError(
+            f"{name} has a name or a password in its address",
+            hint="take it out: who asks is in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
     if parts.scheme != "http":
         return False
     is_allowed = insecure or environment.get("AWS_ALLOW_HTTP", "").casefold() in {"true", "1"}

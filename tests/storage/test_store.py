@@ -36,3 +36,12 @@ def test_a_setting_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "perhaps")
     with pytest.raises(ConfigurationError, match="cannot use s3://a"):
         open_store(Address("a"), seconds=1.0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_endpoint_with_a_password_is_refused(scheme: str) -> None:
+    """The library's messages show its whole address; ours do not show what stood in it."""
+    environment = {"AWS_ENDPOINT_URL": f"{scheme}://who:hidden@127.0.0.1:9"}
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL has a name") as refused:
+        check_endpoint(environment, insecure=True)
+    assert "hidden" not in str(refused.value)
