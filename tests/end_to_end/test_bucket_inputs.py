@@ -442,6 +442,21 @@ def test_what_reads_no_bucket_says_so_or_goes_without(command: Command, bucket: 
     assert command("prune", "outputs/m").code == 0
 
 
+def test_workers_hear_what_is_in_a_bucket_and_results_go_there(
+    command: Command, bucket: Bucket, folder: Path
+) -> None:
+    """The owner fetches for its workers and puts there what they wrote; nothing of either stays here."""
+    said = write_talks(bucket)
+    run = ("run", bucket.url("talks/m.csv"), "-o", bucket.url("heard"), "--workers", "2", *TONE)
+    assert command(*run).code == 0
+    heard = {line["id"]: str(line["output"]) for line in results(folder / "outputs/heard")}
+    assert {
+        key: bucket.read(f"heard/{path}").decode().strip() for key, path in heard.items()
+    } == said
+    kept = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert kept <= {".jsonl", ".json", ".sqlite3", ".bucket"}
+
+
 def test_ctrl_c_ends_a_run_that_waits_for_a_dumb_store(
     bucket: Bucket, folder: Path, proxy: FaultProxy
 ) -> None:
