@@ -22,6 +22,7 @@ __all__ = [
     "MissingExtraError",
     "MuteError",
     "NoRunError",
+    "NotBegunError",
     "OutputError",
     "PermanentError",
     "QuotaSpentError",
@@ -316,6 +317,12 @@ class LostError(SessionError):
     """The process that had the session is gone: what it sent is counted whole, and nobody is to blame."""
 
     label = "lost"
+
+
+class NotBegunError(LostError):
+    """The process that was to have the session has not begun it: nothing was sent, and no attempt is used up."""
+
+    label = "cancelled"
 
 
 class MuteError(TimedOutError):

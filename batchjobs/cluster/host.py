@@ -30,7 +30,7 @@ from batchjobs.cluster.messages import (
     to_fault,
 )
 from batchjobs.cluster.meters import ClipMeter, RecordingMeter
-from batchjobs.errors import BatchjobsError, LostError, PermanentError, SessionError
+from batchjobs.errors import BatchjobsError, NotBegunError, PermanentError, SessionError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Kind, Segment
 from batchjobs.outputs import writing
@@ -204,8 +204,8 @@ class Host:
                     sessions.cancel_scope.cancel()
             finally:
                 self._batches.close()
-            for number, opened in self._open.items():  # they have not begun
-                self._tell(opened.fail(number, None))
+            for number, opened in self._open.items():
+                self._tell(opened.fail(number, to_fault(_not_begun())))
             nursery.cancel_scope.cancel()
 
     async def _wait_over(self) -> None:
@@ -225,7 +225,7 @@ class Host:
 
     def _check_lease(self) -> None:
         if not self._is_leased:
-            raise LostError("the owner of the run was not heard of any more")
+            raise _not_begun()
 
     async def _open_sessions(self, nursery: trio.Nursery) -> None:
         async for order in self._receive:
@@ -359,6 +359,10 @@ class Host:
         else:
             written = await self._batches.run_sync(write)
         return writing.to_parts(self._folder, written)
+
+
+def _not_begun() -> NotBegunError:
+    return NotBegunError("the owner of the run was not heard of any more")
 
 
 def _check_recording(segment: Segment) -> None:

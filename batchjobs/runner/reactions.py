@@ -15,6 +15,7 @@ from batchjobs.errors import (
     BatchjobsError,
     LostError,
     MuteError,
+    NotBegunError,
     Reaction,
     ServiceUnavailableError,
     SessionError,
@@ -25,6 +26,8 @@ from batchjobs.session import CONNECTION_CODE, RECORDING_CODE
 
 _ONE_MORE_TRY_CODES: Final = frozenset({"transcription_error"})
 """Failures told in free text, which may be for good: worth one more try, not more."""
+_NOT_BEGUN_SECONDS: Final = 1.0
+"""Before a session is ordered again that nobody has begun: its worker, or this process, has much to do."""
 _MUTE_TEXTS: Final = 2
 """So many texts without any audio make a service mute that has spoken before."""
 
@@ -224,8 +227,8 @@ def react(
     stop = find_stop(error) or _find_mute(ticket, service, error)
     if stop is not None:
         return _give_up(stop, ticket, service, error) if error.ends_account else stop
-    if error.reaction is Reaction.THROTTLE:
-        return _throttle(ticket.tries, service, error, policy)
+    if error.reaction is Reaction.THROTTLE or isinstance(error, NotBegunError):
+        return _use_up_nothing(ticket.tries, service, error, policy)
     tries = structs.replace(ticket.tries, codes=(*ticket.tries.codes, error.code))
     wait = policy.wait_seconds(tries.attempts, error.retry_after_seconds, random_source)
     was_connected, is_proven = ticket.was_connected, service.is_proven
@@ -307,9 +310,14 @@ def _find_outage(service: ServiceFacts, error: SessionError) -> Stop | None:
     return _stop(shown, "no job lost an attempt; run this again when it is back")
 
 
-def _throttle(
+def _use_up_nothing(
     tries: Tries, service: ServiceFacts, error: SessionError, policy: RetryPolicy
-) -> Throttle:
+) -> Throttle | Retry:
+    """React to a session that came to nothing for want of room, or of time: it is no attempt."""
+    if isinstance(error, NotBegunError):
+        codes = (*tries.codes, error.code)
+        tries = structs.replace(tries, attempts=tries.attempts - 1, codes=codes)
+        return Retry(tries=tries, wait_seconds=_NOT_BEGUN_SECONDS, is_charged=False)
     tries = structs.replace(tries, attempts=tries.attempts - 1, throttled=tries.throttled + 1)
     pause = wait = policy.pause_seconds(tries.throttled, error.retry_after_seconds)
     if service.has_others:  # it need not wait for this one

@@ -32,6 +32,7 @@ from tests.runner.books import LONG, run_book
 from tests.runner.runs import (
     QUICK,
     RATE,
+    RETRIES,
     SPEECH,
     Keyed,
     job,
@@ -264,6 +265,26 @@ async def test_no_session_opens_after_the_owner_is_gone(tmp_path: Path) -> None:
         await trio.sleep(1.0)
         assert len(lone.service.streams) == opened
         nursery.cancel_scope.cancel()
+
+
+async def test_sessions_that_no_host_begins_use_up_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that has much to do leases end before sessions begin: that costs time, and no job."""
+    check, refused = Host._check_lease, []
+
+    def refuse_often(self: Host) -> None:
+        if len(refused) < 2 * RETRIES.attempts:
+            refused.append(None)
+            self._heard_at -= 2 * LEASE_SECONDS
+        check(self)
+
+    monkeypatch.setattr(Host, "_check_lease", refuse_often)
+    found = await run_rows(tmp_path, [job("a", TEXTS[0])], elsewhere=Loopback())
+    assert found.records["a"].status is Status.DONE
+    assert found.records["a"].attempts == 1
+    ended = [(result, sent) for _, result, _, sent in found.attempts]
+    assert ended == [*[("cancelled", 0)] * 2 * RETRIES.attempts, ("done", len(TEXTS[0]))]
 
 
 async def test_a_host_that_stood_still_carries_out_nothing_of_what_came_meanwhile(

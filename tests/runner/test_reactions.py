@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from batchjobs.errors import (
     BatchjobsError,
     KeyRefusedError,
+    LostError,
     MisconfiguredError,
     MuteError,
+    NotBegunError,
     PermanentError,
     QuotaSpentError,
     ServiceUnavailableError,
@@ -115,6 +117,13 @@ TABLE = [
         Retry,
         ticket(tried("50001", "50001", attempts=3)),
     ),
+    # What workers come to.
+    Case("a worker that is lost", LostError("x"), Retry, outside()),
+    Case("a worker lost, without retries", LostError("x"), Retry, outside(can_be_retried=False)),
+    Case("a worker lost in the last attempt", LostError("x"), Fail, outside(LAST)),
+    Case("a session that a worker has not begun", NotBegunError("x"), Retry, outside()),
+    Case("not begun, in the last attempt", NotBegunError("x"), Retry, outside(LAST)),
+    Case("not begun, by the first of all", NotBegunError("x"), Retry, outside(), FRESH),
     # No room.
     Case("too many sessions", ThrottledError("x", code="42901"), Throttle),
     Case("too many, in the last attempt", ThrottledError("x"), Throttle, ticket(LAST)),
@@ -469,3 +478,12 @@ def test_an_account_s_outage_is_excused_as_soon_as_another_goes_on() -> None:
     assert (settled.attempts, settled.misses, charged) == (2, (), 1)
     settled, charged = settle_outages(tries, breakers.__getitem__, "A")
     assert (settled.attempts, settled.misses, charged) == (3, (Miss(NOW, "A"),), 1)
+
+
+def test_what_no_worker_has_begun_uses_up_nothing() -> None:
+    """Neither an attempt nor a retry of the run's; a lost session uses up one attempt."""
+    for error, attempts in ((NotBegunError("x"), 0), (LostError("x"), 1)):
+        decision = decide(outside(), PROVEN, error)
+        assert isinstance(decision, Retry)
+        assert (decision.tries.attempts, decision.is_charged) == (attempts, False)
+        assert decision.tries.has_begun
