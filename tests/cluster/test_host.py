@@ -271,7 +271,8 @@ async def test_sessions_that_no_host_begins_use_up_no_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a machine that has much to do leases end before sessions begin: that costs time, and no job."""
-    check, refused = Host._check_lease, []
+    check = Host._check_lease
+    refused: list[None] = []
 
     def refuse_often(self: Host) -> None:
         if len(refused) < 2 * RETRIES.attempts:
