@@ -133,6 +133,7 @@ async def have_crew(
     if options.workers is None and not options.cluster:
         yield None
         return
+    _refuse_own_server(options.cluster, endpoints)
     settings = ClusterSettings(
         workers=0 if options.workers is None else options.workers or os.cpu_count() or 1,
         address=options.cluster,
@@ -161,6 +162,22 @@ async def have_crew(
             yield crew
     finally:
         note.unlink(missing_ok=True)
+
+
+def _refuse_own_server(cluster: str, endpoints: Mapping[str, Endpoint]) -> None:
+    """Refuse a server of this machine for workers of others: each would look for it on its own.
+
+    Raises:
+        ConfigurationError: It is that.
+    """
+    if not cluster or urlsplit(cluster).hostname in LOOPBACK:
+        return
+    for name, endpoint in endpoints.items():
+        if endpoint.provider.engine and urlsplit(endpoint.base_url).hostname in LOOPBACK:
+            raise ConfigurationError(
+                f"the server of '{name}' is on this machine, where the workers at {cluster} do not find it",
+                hint="start 'batchjobs serve' where they reach it, and give its --base-url",
+            )
 
 
 def _find_recording(checkpoint: Checkpoint) -> str:

@@ -55,6 +55,8 @@ _LATE_SECONDS: Final = 1.0
 _OPEN_SECONDS: Final = 30.0
 """So long the first answer may take: a worker imports this package for it."""
 _AGAIN_SECONDS: Final = 0.05
+_UNREACHED_SECONDS: Final = 60.0
+"""Before a worker that could not be reached at first is tried again."""
 _FOLLOW_SECONDS: Final = 0.5
 """Between two looks at who is there."""
 _GATHERING_SECONDS: Final = 0.02
@@ -440,6 +442,12 @@ class _Link:
             member, line = await self._hire(client, address)
         except BatchjobsError as error:
             self._refuse(address, error)  # it is looked at again once it has been started anew
+        except OSError as error:  # a deadline, too
+            shown = f"the worker at {address} cannot be reached: {_describe(error)}"
+            hint = "this machine has to reach it directly, not only the scheduler"
+            self._refuse(address, ConfigurationError(shown, hint=hint))
+            await asyncio.sleep(_UNREACHED_SECONDS)
+            del self._employed[address]
         except Exception as error:  # noqa: BLE001  # of whatever kind, that worker is of no use
             shown = f"the worker at {address} cannot be used: {_describe(error)}"
             hint = "is batchjobs installed there?"
@@ -479,8 +487,9 @@ class _Link:
                 del self._employed[address]
 
     def _refuse(self, address: str, error: BatchjobsError) -> None:
+        is_known = address in self._refused
         self._refused[address] = error
-        if self._has_member:
+        if self._has_member and not is_known:
             _logger.warning("%s", error.describe())
 
     async def _make_actor(self, client: "Client", address: str) -> "Actor":

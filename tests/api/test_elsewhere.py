@@ -1,15 +1,19 @@
 """Which clusters are refused before anybody is asked, and what workers are told first."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from batchjobs.api import elsewhere
 from batchjobs.api.elsewhere import check_cluster
 from batchjobs.errors import ConfigurationError
 from batchjobs.options import Options
+from batchjobs.providers import BUILT_IN
+from batchjobs.session import Endpoint
 from tests.clusters import issue_papers
 
 ADDRESS = "tls://192.0.2.1:8786"
@@ -83,3 +87,21 @@ def test_papers_without_tls_are_refused(papers: Mapping[str, Path]) -> None:
     options = Options(cluster="tcp://127.0.0.1:8786", cluster_ca=papers["ca-file"])
     with pytest.raises(ConfigurationError, match="for a cluster with tls://"):
         check_cluster(options)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "base_url", "is_refused"),
+    [
+        (ADDRESS, "ws://127.0.0.1:9/api/v1", True),
+        (ADDRESS, "wss://speech.example/api/v1", False),
+        ("tcp://127.0.0.1:8786", "ws://127.0.0.1:9/api/v1", False),
+        ("", "ws://127.0.0.1:9/api/v1", False),
+    ],
+)
+def test_a_server_of_this_machine_is_not_for_workers_of_others(
+    cluster: str, base_url: str, is_refused: bool
+) -> None:
+    """They would look for it on theirs, and fail job by job."""
+    endpoint = Endpoint(BUILT_IN["local"], base_url=base_url, key="")
+    with pytest.raises(ConfigurationError, match="do not find it") if is_refused else nullcontext():
+        elsewhere._refuse_own_server(cluster, {"local": endpoint})

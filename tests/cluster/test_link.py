@@ -200,6 +200,44 @@ async def test_a_stranger_is_told_nothing(tmp_path: Path) -> None:
     assert not stranger[0].was_opened
 
 
+async def test_a_worker_that_was_out_of_reach_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have had much to do, or its way was broken for a moment."""
+    monkeypatch.setattr(link, "_UNREACHED_SECONDS", 0.05)
+    tries: list[None] = []
+
+    async def comes_late() -> None:
+        tries.append(None)
+        if len(tries) < 3:
+            raise OSError("no route to host")
+
+    async def talk(begin: Begin) -> None:
+        client = begin({"good": ScriptedActor(introduce())})
+        good = client.actors["good"]
+        assert good is not None
+        await good.is_asked.wait()
+        late = client.actors["late"] = ScriptedActor(introduce(), comes_late)
+        await late.is_asked.wait()
+        assert len(tries) == 3
+
+    await follow(tmp_path, talk)
+
+
+async def test_workers_out_of_reach_are_told_as_such(tmp_path: Path) -> None:
+    """At the start of a run: the sentence says who has to reach whom."""
+
+    async def fails() -> None:
+        raise OSError("no route to host")
+
+    async def talk(begin: Begin) -> None:
+        begin({"far": ScriptedActor(introduce(), fails)})
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    with pytest.raises(ConfigurationError, match="at far cannot be reached: OSError: no route"):
+        await follow(tmp_path, talk)
+
+
 # -- what breaks -----------------------------------------------------------------------------------
 
 
