@@ -66,7 +66,7 @@ class _Engine:
         self._lock = threading.Lock()
         self._waiting: list[Report] = []
         self._has_reports = asyncio.Event()
-        self._is_told = False
+        self._is_awaited = False
         self._has_begun = asyncio.Event()
         self._failure: Exception | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -111,8 +111,8 @@ class _Engine:
     def _report(self, report: Report) -> None:
         with self._lock:
             self._waiting.append(report)
-            is_told, self._is_told = self._is_told, True
-        if not is_told:
+            is_awaited, self._is_awaited = self._is_awaited, False
+        if is_awaited:  # to wake a loop that finds them as it looks next is not cheap
             self._call_loop(self._has_reports.set)
 
     def call(self, act: Callable[[Host], None]) -> None:
@@ -125,13 +125,15 @@ class _Engine:
 
     async def wait_reports(self, seconds: float) -> list[Report]:
         """Give the reports there are; if there are none, wait so long for some."""
-        if seconds:
+        with self._lock:
+            self._is_awaited = bool(seconds) and not self._waiting
+        if self._is_awaited:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._has_reports.wait()
         self._has_reports.clear()
         with self._lock:
-            reports, self._waiting, self._is_told = self._waiting, [], False
+            reports, self._waiting, self._is_awaited = self._waiting, [], False
         return reports
 
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -40,8 +40,7 @@ from batchjobs.errors import (
 )
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster, Nanny
-    from distributed.actor import Actor
+    from distributed import Client, Future, LocalCluster, Nanny
 
 _logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -461,9 +460,11 @@ class _Link:
         Raises:
             BatchjobsError: It cannot begin, or is not what we are.
         """
-        actor = await self._make_actor(client, address)
+        future = self._make_host(client, address)
+        async with asyncio.timeout(_OPEN_SECONDS):
+            actor = await future  # in front of the real one, as Dask gives it
         welcome = await self._open(actor)
-        line = _Line(actor, self._opening.token)
+        line = _Line(_Caller(client, address, future), self._opening.token)
         return Member(name=welcome.host, post=line.post), line
 
     async def _talk(self, member: Member, line: "_Line", address: str) -> None:
@@ -492,8 +493,8 @@ class _Link:
         if self._has_member and not is_known:
             _logger.warning("%s", error.describe())
 
-    async def _make_actor(self, client: "Client", address: str) -> "Actor":
-        future = client.submit(
+    def _make_host(self, client: "Client", address: str) -> "Future[HostActor]":
+        return client.submit(
             HostActor,
             actor=True,
             workers=[address],
@@ -502,11 +503,8 @@ class _Link:
             retries=0,
             key=f"batchjobs-host-{secrets.token_hex(8)}",
         )
-        async with asyncio.timeout(_OPEN_SECONDS):
-            actor: Actor = await future
-        return actor
 
-    async def _open(self, actor: "Actor") -> Welcome:
+    async def _open(self, actor: HostActor) -> Welcome:
         """Let a host begin.
 
         Raises:
@@ -560,16 +558,56 @@ async def _call(act: Callable[[], Awaitable[_Result]]) -> _Result:
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
+class _Caller:
+    """Calls a host as Dask's `Actor` does, but with plain arguments: at two thirds of the price (measured).
+
+    Args:
+        client: Dask's.
+        address: The worker's.
+        future: Keeps the host there for as long as it is held.
+    """
+
+    def __init__(self, client: "Client", address: str, future: "Future[HostActor]") -> None:
+        self._client = client
+        self._address = address
+        self._future = future
+
+    async def __call__(self, function: str, /, *arguments: str | int | bytes) -> bytes:
+        """Call one of its coroutines.
+
+        Raises:
+            LookupError: The host is gone.
+            Exception: Whatever it raises, or the connection.
+        """
+        if self._future.status in {"error", "lost", "cancelled"}:
+            raise LookupError("its host is lost")
+        worker = self._client.rpc(self._address)
+        answer = await worker.actor_execute(
+            actor=self._future.key, function=function, args=arguments, kwargs={}
+        )
+        if answer["status"] != "OK":
+            raise answer["exception"]
+        result: bytes = answer["result"]
+        return result
+
+
+class Call(Protocol):
+    """Calls a host."""
+
+    async def __call__(self, function: str, /, *arguments: str | int | bytes) -> bytes:
+        """Call one of its coroutines."""
+
+
 class _Line:
     """The conversation with one host.
 
     Args:
-        actor: The host's.
+        call: Calls it.
         token: Ours.
     """
 
-    def __init__(self, actor: "Actor", token: str) -> None:
-        self._actor = actor
+    def __init__(self, call: Call, token: str) -> None:
+        self._host = call
         self._token = token
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -603,7 +641,7 @@ class _Line:
         while True:
             async with self._turn:
                 asked_at = self._loop.time()
-                content = self._take_waiting()
+                content = self._take_waiting(is_back_soon=True)
                 answer = await self._poll(had, content) if content else None
             if answer is None:
                 self._listens_since = asked_at
@@ -629,12 +667,12 @@ class _Line:
                 await asyncio.sleep(self._gathering_seconds - gathered)
                 continue
             async with self._turn:
-                if content := self._take_waiting():
-                    await _call(functools.partial(self._actor.take, self._token, content))
+                if content := self._take_waiting(is_back_soon=False):
+                    await _call(functools.partial(self._host, "take", self._token, content))
             await asyncio.sleep(self._gathering_seconds)
 
     async def _poll(self, had: int, content: bytes = b"") -> bytes:
-        return await _call(functools.partial(self._actor.poll, self._token, had, content))
+        return await _call(functools.partial(self._host, "poll", self._token, had, content))
 
     def _measure(self, seconds: float) -> None:
         """Leave more time between questions if an answer at once takes so long."""
@@ -642,11 +680,16 @@ class _Line:
             max(_GATHERING_SECONDS, 2.0 * seconds), _LONGEST_GATHERING_SECONDS
         )
 
-    def _take_waiting(self) -> bytes:
-        """Make a batch of what is in line; empty if nothing is."""
+    def _take_waiting(self, *, is_back_soon: bool) -> bytes:
+        """Make a batch of what is in line; empty if nothing is.
+
+        Args:
+            is_back_soon: Whether whoever has taken some looks again soon, and need not be told of more.
+        """
         self._has_orders.clear()
         with self._lock:
-            orders, self._waiting, self._is_told = self._waiting, [], False
+            orders, self._waiting = self._waiting, []
+            self._is_told = is_back_soon and bool(orders)
         if not orders:
             return b""
         self._number += 1

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -59,7 +59,11 @@ class ScriptedActor:
             await self._begins()
         return encode(self._welcome)
 
-    async def poll(self, _: str, had: int, _content: bytes = b"") -> bytes:
+    async def actor_execute(self, function: str, args: tuple[Any, ...], **_: object) -> object:
+        """Be called."""
+        return {"status": "OK", "result": await getattr(self, function)(*args)}
+
+    async def poll(self, _: str, had: int, _content: bytes) -> bytes:
         """Have nothing to report."""
         self.is_asked.set()
         await asyncio.sleep(0.01)
@@ -67,6 +71,28 @@ class ScriptedActor:
 
     async def take(self, _: str, _content: bytes) -> None:
         """Take orders."""
+
+
+class ScriptedFuture:
+    """What is there of an actor.
+
+    Args:
+        actor: The actor; None if it cannot be made.
+        key: Its key.
+    """
+
+    status = "finished"
+
+    def __init__(self, actor: ScriptedActor | None, key: str) -> None:
+        self._actor = actor
+        self.key = key
+
+    def __await__(self) -> Generator[object, None, ScriptedActor]:
+        """Give the actor."""
+        yield from asyncio.sleep(0).__await__()
+        if self._actor is None:
+            raise ModuleNotFoundError("No module named 'batchjobs'")
+        return self._actor
 
 
 Actors: TypeAlias = dict[str, ScriptedActor | None]
@@ -95,12 +121,13 @@ class ScriptedClient:
             raise OSError("nobody answers")
         return {"workers": self.actors}
 
-    async def submit(self, *_: object, workers: list[str], **_more: object) -> ScriptedActor:
+    def submit(self, *_: object, workers: list[str], key: str, **_more: object) -> object:
         """Make an actor."""
-        actor = self.actors[workers[0]]
-        if actor is None:
-            raise ModuleNotFoundError("No module named 'batchjobs'")
-        return actor
+        return ScriptedFuture(self.actors[workers[0]], key)
+
+    def rpc(self, address: str) -> ScriptedActor | None:
+        """Give what is there to be called."""
+        return self.actors[address]
 
     async def has_looked_again(self) -> None:
         """Wait until the owner has looked at its workers a few times."""
@@ -371,7 +398,7 @@ class BreakingActor:
         self.batches: list[Orders] = []
         self.has_all = asyncio.Event()
 
-    async def poll(self, _: str, had: int, content: bytes = b"") -> bytes:
+    async def poll(self, _: str, had: int, content: bytes) -> bytes:
         """Take orders, and have nothing to report for a while if there are none."""
         if not content:
             await asyncio.sleep(0.03)
@@ -396,8 +423,11 @@ async def test_orders_come_one_batch_after_the_other_over_connections_that_break
 
     async def main() -> list[Orders]:
         host = BreakingActor(60)
-        actor: Any = host
-        line = link._Line(actor, "t")
+
+        async def call(function: str, *arguments: object) -> Any:
+            return await getattr(host, function)(*arguments)
+
+        line = link._Line(call, "t")
         talking = asyncio.create_task(line.talk(lambda _: None))
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
