@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import trustme
 
@@ -28,6 +29,9 @@ __all__ = [
     "processes_of_group",
     "workers_of",
 ]
+
+
+_TRACKER_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +297,14 @@ class Owner:
         os.killpg(self.pid, signal.SIGINT)
 
     def left(self) -> list[str]:
-        """What lives of it and of what it has started."""
-        return [process.command for process in processes_of_group(self.pid)]
+        """What lives of it and of what it has started, a moment after its end.
+
+        Python's tracker of resources ends as it sees that nobody needs it.
+        """
+        deadline = time.monotonic() + _TRACKER_SECONDS
+        while (living := processes_of_group(self.pid)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return [process.command for process in living]
 
     def said(self) -> str:
         """What it has written to its standard error."""

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batchjobs.cluster import host
 from tests import tally
 from tests.clocks import until
 from tests.clusters import Owner, workers_of
@@ -145,6 +147,22 @@ def test_ctrl_c_of_a_terminal_ends_sessions_of_workers_well(tmp_path: Path) -> N
     figures, wrong = workers.interrupt(workers.Stage(home=tmp_path), [ELSEWHERE])
     print(figures)
     assert not wrong
+
+
+@pytest.mark.long
+def test_a_run_that_is_suspended_goes_on(tmp_path: Path, server: Served) -> None:
+    """Ctrl-Z stops all processes of a run for longer than its workers wait: what was open goes again."""
+    manifest = write_manifest(tmp_path / "rows.csv", 60)
+    words = [manifest, "--base-url", server.base_url, "-o", "run", "-c", CONCURRENCY, *ELSEWHERE]
+    with Owner(tmp_path, *words) as owner:
+        until(lambda: server.count("end") > 2 * CONCURRENCY or owner.code is not None)
+        os.killpg(owner.pid, signal.SIGSTOP)
+        time.sleep(2 * host.PATIENCE_SECONDS)
+        os.killpg(owner.pid, signal.SIGCONT)
+        code = owner.wait()
+    assert code == 0, owner.said()
+    assert "Traceback" not in owner.said()
+    Oracle(folder=tmp_path / "run", rows=60).holds_after(server.bought(), repeats=CONCURRENCY)
 
 
 # -- mistakes that must be noticed ---------------------------------------------------------------
