@@ -1,7 +1,7 @@
 """The house stands: layers below layers, no circle of files, foreign packages with their owners."""
 
 import ast
-from collections.abc import Iterator
+import functools
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -200,13 +200,22 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path) -> Iterator[str]:
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """Parse a file, once for all who look into it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imports_of(path: Path) -> tuple[str, ...]:
     """Name every thing that a file imports, inside its functions and for types too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    found: list[str] = []
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def files_imported() -> dict[str, set[str]]:
@@ -240,7 +249,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_face_defines_nothing(path: Path) -> None:
     """A package's ``__init__.py`` hands names on, and nothing is written there."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    body = tree_of(path).body
     made = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert path.name != "__init__.py" or not made
 
@@ -282,7 +291,7 @@ def test_the_protocol_knows_neither_files_nor_tasks() -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_file_says_its_role_first(path: Path) -> None:
     """A file's first line is a docstring that says what it is for."""
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert ast.get_docstring(tree_of(path))
 
 
 def test_every_layer_belongs_to_a_module() -> None:

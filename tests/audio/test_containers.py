@@ -64,6 +64,13 @@ def write(
     return path
 
 
+def find(one: np.ndarray, other: np.ndarray) -> int:
+    """Give the place where a sound is found in a longer one: by way of their spectra, a second is long."""
+    size = len(one) + len(other)
+    alike = np.fft.irfft(np.fft.rfft(other, size) * np.conj(np.fft.rfft(one, size)), size)
+    return int(np.argmax(alike[: len(other) - len(one) + 1]))
+
+
 @pytest.mark.parametrize(("name", "form", "codec", "options"), CASES)
 def test_a_container_is_heard_like_a_wav(
     tmp_path: Path, name: str, form: str, codec: str, options: dict[str, str]
@@ -83,7 +90,7 @@ def test_a_container_is_heard_like_a_wav(
         assert np.abs(heard[:length] - meant[:length]).max() <= 1.0
     else:
         one, other = meant[RATE : 2 * RATE], heard[RATE - 4_800 : 2 * RATE + 4_800]
-        at = int(np.argmax(np.correlate(other, one)))
+        at = find(one, other)
         assert np.corrcoef(one, other[at : at + RATE])[0, 1] > 0.95
     assert len(b"".join(stretch.pcm for stretch in split_at_pauses(path))) > 0
 
