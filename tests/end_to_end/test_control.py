@@ -26,6 +26,9 @@ from tests.whole_runs import (
 
 pytestmark = pytest.mark.unmeasured
 
+ROWS = 1_000
+"""At 32 sessions of a second or two they last for as long as it may take an order to be given."""
+
 
 @contextmanager
 def start(folder: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
@@ -81,7 +84,7 @@ def count_open(ledger: Path) -> int:
 @pytest.mark.long
 def test_fewer_sessions_and_a_pause_hold_at_once_and_after_a_kill(tmp_path: Path) -> None:
     """From 32 to 4: from the answer on none starts beyond four; and so after SIGKILL, and paused."""
-    rows = [{"id": f"s{n}", "text": f"{ARABIC[n % 7]} {n}"} for n in range(100)]
+    rows = [{"id": f"s{n}", "text": f"{ARABIC[n % 7]} {n}"} for n in range(ROWS)]
     manifest = write_manifest(tmp_path / "slower.csv", rows)
     folder, ledger = tmp_path / "outputs" / "slower", tmp_path / "ledger.jsonl"
     with run_server(tmp_path, "--engine", "tone", "--pace", 2, "--ledger", ledger) as base_url:
@@ -110,10 +113,10 @@ def test_fewer_sessions_and_a_pause_hold_at_once_and_after_a_kill(tmp_path: Path
             status = batchjobs("status", folder, cwd=tmp_path).stdout
             assert "paused" in status
             assert len(open_at_starts(ledger)) == began
-            ctl(folder, "set", "concurrency=64")
+            ctl(folder, "set", "concurrency=256")
             ctl(folder, "resume")
             assert process.wait(PATIENCE_SECONDS) == 0
-    assert summary(folder)["done"] == 100
+    assert summary(folder)["done"] == ROWS
     batchjobs("verify", folder, cwd=tmp_path)
     assert not (folder / "control.sock").exists()
     ended = Counter(
@@ -121,8 +124,8 @@ def test_fewer_sessions_and_a_pause_hold_at_once_and_after_a_kill(tmp_path: Path
         for line in ledger_of(ledger)
         if line["event"] == "end" and line["complete"]
     )
-    assert len(ended) == 100
-    assert ended.total() - 100 <= 8
+    assert len(ended) == ROWS
+    assert ended.total() - ROWS <= 8
 
 
 def test_a_larger_limit_and_a_requeue_go_on_after_a_kill(tmp_path: Path) -> None:
