@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -151,6 +152,7 @@ class ForkServers:
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
+        self._lock = threading.Lock()
         self._running: list[tuple[Early, str]] = []
         self._processes = ExitStack()
         self._folder = Path(self._processes.enter_context(tempfile.TemporaryDirectory()))
@@ -158,13 +160,14 @@ class ForkServers:
     def find(self, environment: Mapping[str, str]) -> str:
         """Give the address of the server for an environment; empty if there can be none."""
         wanted = early(environment)
-        for known, address in self._running:
-            if known == wanted:
-                return address
-        for measured in (True, False):
-            if wanted == early(self._environment, measured=measured):
-                self._running.append((wanted, self._start(wanted)))
-                return self._running[-1][1]
+        with self._lock:  # trio starts processes in threads
+            for known, address in self._running:
+                if known == wanted:
+                    return address
+            for measured in (True, False):
+                if wanted == early(self._environment, measured=measured):
+                    self._running.append((wanted, self._start(wanted)))
+                    return self._running[-1][1]
         return ""
 
     def _start(self, wanted: Early) -> str:

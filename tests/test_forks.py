@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.clocks import PATIENCE_SECONDS, until
-from tests.forks import Forkable
+from tests.forks import Forkable, ForkServers
 
 COMMAND = (sys.executable, "-m", "batchjobs")
 
@@ -92,6 +93,17 @@ def test_what_a_fork_could_not_be_is_started(tmp_path: Path, asked: dict[str, ob
         assert not is_forked(process)
         process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0
+
+
+def test_many_that_are_started_at_once_have_one_server() -> None:
+    """The first of them starts it, and the others wait for it."""
+    servers = ForkServers()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = set(pool.map(servers.find, [dict(os.environ)] * 8))
+    finally:
+        servers.close()
+    assert len(found) == 1
 
 
 @pytest.mark.from_scratch
