@@ -169,24 +169,26 @@ def run_post_service(service: PostService, context: ssl.SSLContext | None = None
     loop = asyncio.new_event_loop()
 
     async def serve_until_stopped() -> None:
-        talks: set[asyncio.Task[None]] = set()
+        writers: list[asyncio.StreamWriter] = []
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            talks.add(task)
+            writers.append(writer)
             with contextlib.suppress(asyncio.CancelledError):
                 await service.talk(reader, writer)
-            talks.discard(task)
 
         server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
         service.port = server.sockets[0].getsockname()[1]
         is_up.set()
         await stop.wait()
         server.close()
-        for task in list(talks):
+        await asyncio.sleep(0)  # whoever has just been accepted begins
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
-        await asyncio.sleep(0)
+        # Closing takes a few turns of the loop, which is closed itself then.
+        for writer in writers:
+            writer.transport.abort()
+        closing = (writer.wait_closed() for writer in writers)
+        await asyncio.gather(*closing, return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve_until_stopped(),))
     thread.start()
