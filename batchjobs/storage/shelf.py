@@ -273,6 +273,7 @@ class BucketShelf(Shelf):
         self.guard()
         for name in names:
             if (path := self._root / name).is_file():
+                self.glance()
                 self.bucket.write(name, path)
 
     def _do_at_once(self, do: Callable[[_Item], None], items: Sequence[_Item]) -> None:

@@ -142,7 +142,8 @@ def pause_and_take_over(scene: Scene, at: int) -> None:
 
     fault = Fault(act=Act.CALL, at=at, hook=pause)
     with fault_proxy(scene.bucket.endpoint, fault) as proxy:
-        process = scene.start(proxy, scene.folder / "first")
+        first = scene.folder / "first"
+        process = scene.start(proxy, first)
         assert stopped.wait(PATIENCE_SECONDS)
         # The request at which it stopped is answered by then: it is no later one.
         until(lambda: bool(proxy.requests[at - 1].status))
@@ -150,7 +151,10 @@ def pause_and_take_over(scene: Scene, at: int) -> None:
         scene.finish(second, "--take-over")
         before = scene.bucket.objects()
         process.send_signal(signal.SIGCONT)
-        assert process.wait(PATIENCE_SECONDS) == 75
+        code = process.wait(PATIENCE_SECONDS)
+        # Paused at its last words, it had done all there was to do.
+        had_ended = code == 0 and len(results(first / "outputs" / scene.folder.name)) == scene.rows
+        assert code == 75 or had_ended, code
         assert scene.bucket.objects() == before
     check_whole(scene, second)
     check_bought_once(scene, kills=1)

@@ -105,3 +105,20 @@ def test_nothing_is_replaced_once_the_run_is_anothers(bucket: Seen, tmp_path: Pa
     shelf.guard = refuse
     shelf.put(uploads)
     assert bucket.read("run/audio/a.wav") == b"ours"
+
+
+def test_a_report_is_not_shown_once_the_run_is_anothers(bucket: Seen, tmp_path: Path) -> None:
+    """Whoever is paused between two of them leaves alone what the other has written since."""
+    shelf = make_shelf(bucket, tmp_path)
+    names = ("results.jsonl", "failed.jsonl", "summary.json")
+    for name in names:
+        (tmp_path / name).write_text("ours")
+
+    def be_taken_over() -> None:
+        if bucket.keys():
+            raise RunLockedError("it is another's")
+
+    shelf.glance = be_taken_over
+    with pytest.raises(RunLockedError):
+        shelf.show(names)
+    assert bucket.keys() == ["run/results.jsonl"]
