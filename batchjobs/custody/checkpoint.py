@@ -54,6 +54,8 @@ _NUMBER: Final = "journal"
 """The name among the facts about a run of the number of the last entry that is in its checkpoint."""
 _AHEAD: Final = "ahead"
 """Likewise of whether it has what is in no entry, and in no copy of it."""
+_HAS_WORK: Final = """SELECT EXISTS (SELECT 1 FROM rows
+    WHERE action NOT IN ('done', 'kept', 'suspect', 'later'))"""
 _LEAST_BYTES: Final = 16 << 20
 _LEAST_ENTRIES: Final = 2_000
 """A copy goes up again once the journal since the last one has more bytes than that, or so many entries:
@@ -124,10 +126,11 @@ class BucketCheckpoint(Checkpoint):
         shelf.guard = self._guard
         shelf.glance = journal.check_lately
         self.orders = _JournalledOrders(database, journal)
-        self.staging = _CopiedStaging(database, functools.partial(self.put_copy))
+        self.staging = _CopiedStaging(database, functools.partial(self._copy_adopted))
         self._is_new = False
         self._is_claimed = False
         self._copied = (0, 0)
+        self._has_copy = False
         self._turn = threading.Lock()
         self._copying: threading.Thread | None = None
 
@@ -189,6 +192,7 @@ class BucketCheckpoint(Checkpoint):
             number: Of the last entry that the checkpoint here has; 0 if it is to be made anew.
         """
         journal = self.journal
+        self._has_copy = bool(history.snapshots)
         oldest = history.snapshots[-1] if history.snapshots else 0
         is_here = number >= oldest and (number > 0 or not history)
         if not is_here:
@@ -381,6 +385,14 @@ class BucketCheckpoint(Checkpoint):
         if self.read_settings().get(_AHEAD):
             self.put_copy()
 
+    def _copy_adopted(self) -> None:
+        """Let the bucket have what was adopted: of a million rows 145 MB, so only if any is to be done.
+
+        Otherwise no entry follows that needs these rows: whoever takes over plans anew.
+        """
+        if not self._has_copy or self._database.select_number(_HAS_WORK):
+            self.put_copy()
+
     def put_copy(self) -> None:
         """Let the bucket have a copy of the checkpoint as it is, and what is older go."""
         with self._turn:  # two would delete each other's entries
@@ -399,6 +411,7 @@ class BucketCheckpoint(Checkpoint):
             _logger.info("a copy of the checkpoint goes to the bucket: %s", size)
             self.journal.put_snapshot(number, packed)
             self._copied = (number, self.journal.bytes_written)
+            self._has_copy = True
             if facts.get(_AHEAD):
                 Orders.keep(self.orders, {_AHEAD: ""})
         except OSError as error:

@@ -353,3 +353,25 @@ def test_what_no_row_needs_is_removed_there(
     assert ("r1.wav: its content has changed" in told, "is missing" in told) == (True, False)
     refused = command("prune", RUN, "--yes")
     assert (refused.code, "--take-over" in refused.err) == (75, True)
+
+
+def test_a_run_with_nothing_to_do_sends_no_copy(
+    command: Command, manifest: Path, bucket: Bucket, place: str, folder: Path
+) -> None:
+    """It would be as large as the manifest; whoever takes over all the same has all that is done."""
+    there = "runs/ليلة/checkpoint.sqlite3/snapshot/"
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    first = bucket.keys(there)
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    assert bucket.keys(there) == first
+    rows = [{"id": f"r{number}", "text": text} for number, text in enumerate(ARABIC[:2])]
+    write_manifest(manifest, rows)
+    assert "nothing to do" in command("run", manifest, "-o", place, *TONE).out
+    assert bucket.keys(there) == first
+    write_manifest(manifest, [*rows, {"id": "new", "text": ARABIC[4]}])
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    assert bucket.keys(there) != first
+    (folder / "other").mkdir()
+    other = ("-o", place, "--work-folder", "other/run", "--take-over")
+    assert "nothing to do" in command("run", manifest, *other, *TONE).out
+    assert summary(folder / "other" / "run")["done"] == 3
