@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
+from msgspec import structs
 
 from batchjobs.api import elsewhere
 from batchjobs.api.elsewhere import check_cluster
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import ConfigurationError
 from batchjobs.options import Options
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.providers import BUILT_IN
 from batchjobs.session import Endpoint
+from tests.builders import make_recording_job, make_tone, write_recording
 from tests.clusters import issue_papers
+from tests.runner.runs import QUICK, job
 
 ADDRESS = "tls://192.0.2.1:8786"
 PASSWORD = b"hunter2-hunter2"
@@ -105,3 +110,27 @@ def test_a_server_of_this_machine_is_not_for_workers_of_others(
     endpoint = Endpoint(BUILT_IN["local"], base_url=base_url, key="")
     with pytest.raises(ConfigurationError, match="do not find it") if is_refused else nullcontext():
         elsewhere._refuse_own_server(cluster, {"local": endpoint})
+
+
+def test_workers_are_asked_for_the_first_recording_of_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its whole path, whichever way it was named; nothing is asked for where none is heard."""
+    monkeypatch.chdir(tmp_path)
+    recordings = [write_recording(tmp_path / f"مقابلة {n}.wav", make_tone(1.0)) for n in range(2)]
+    heard = [
+        structs.replace(make_recording_job(Path(each.name), each.stem), output=f"{each.stem}.txt")
+        for each in recordings
+    ]
+    for number, (rows, expected) in enumerate(
+        [([job("a"), *heard], str(recordings[0])), ([job("a")], "")]
+    ):
+        with Checkpoint.open(tmp_path / f"run{number}") as checkpoint:
+            make_plan(
+                rows,
+                checkpoint=checkpoint,
+                providers={**BUILT_IN, QUICK.name: QUICK},
+                options=Options(),
+                name="t.csv",
+            )
+            assert elsewhere._find_recording(checkpoint) == expected
