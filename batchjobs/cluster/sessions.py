@@ -191,6 +191,8 @@ class RemoteSession:
                 raise unseen_recording(self._host, self._asked.segment.audio)
             case Failed(fault=fault) if fault is not None:
                 error = to_error(fault)
+                if audio := self._asked.segment.audio:  # as it is called here
+                    error.message = error.message.replace(str(Path(audio).absolute()), audio)
                 # A mistake of ours is one job's, as it would be here.
                 raise HostFaultError(error.message) if isinstance(error, InternalError) else error
             case LostError() as lost:

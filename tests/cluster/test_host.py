@@ -474,6 +474,25 @@ async def test_recordings_are_named_so_that_others_find_them(
     assert {order.segment.audio for order in orders} == {str(recording)}
 
 
+async def test_a_damaged_recording_is_called_as_its_row_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads what failed finds it, whichever process has met it."""
+    monkeypatch.chdir(tmp_path)
+    recording = write_recording(tmp_path / "مقابلة.wav", words(2.0))
+    asked = [replace_provider(make_recording_job(Path(recording.name)))]
+    whole = recording.read_bytes()
+
+    def damage(_: Checkpoint) -> None:
+        recording.write_bytes(whole[:20])
+
+    here = await run_rows(tmp_path / "here", asked, prepare=damage)
+    recording.write_bytes(whole)
+    there = await run_rows(tmp_path / "there", asked, prepare=damage, elsewhere=Loopback())
+    assert recording.name in here.records["t"].error_message
+    assert there.records["t"].error_message == here.records["t"].error_message
+
+
 async def test_attempts_that_are_not_kept_leave_no_file_while_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
