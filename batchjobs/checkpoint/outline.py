@@ -148,7 +148,9 @@ class Outline:
         self._keys = None
         numbers = np.zeros((len(known), 8), dtype=np.uint8)
         numbers[:, :_KEPT_BYTES] = known
-        ordered = np.sort(numbers.view(np.uint64).ravel())
+        del known
+        ordered = numbers.view(np.uint64).ravel()
+        ordered.sort()
         return not bool((ordered[1:] == ordered[:-1]).any())
 
     def _keep_keys(self, keys: Sequence[str]) -> None:

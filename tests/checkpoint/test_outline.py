@@ -10,7 +10,7 @@ from batchjobs.checkpoint import Checkpoint, Row
 from batchjobs.checkpoint.outline import StagedTotal
 from batchjobs.checkpoint.staging import VoiceUse
 from batchjobs.jobs import Job, Kind, SpeechSettings
-from tests.builders import ARABIC, make_row
+from tests.builders import ARABIC, make_record, make_row
 
 _ACTIONS = ("new", "changed", "done", "bad")
 
@@ -132,3 +132,43 @@ def test_followers_are_found_among_any_keys(folder: Path) -> None:
             checkpoint.staging.mark_followers(["new"], "follow")
             found = [row.position for row in checkpoint.staging.stream(["follow"])]
             assert found == ([] if twin is None else [twin])
+
+
+def test_what_adopted_rows_come_to_is_remembered_until_something_changes(folder: Path) -> None:
+    """It is kept with the report of them, and asked anew once that is dropped or another one."""
+
+    def count(checkpoint: Checkpoint) -> dict[str, int]:
+        checkpoint.staging.begin(keeps_rest=True)
+        totals = checkpoint.staging.sum_rows()
+        checkpoint.staging.adopt({})
+        return {total.action: total.rows for total in totals}
+
+    def finish(checkpoint: Checkpoint, number: int) -> None:
+        row = make_row(number)
+        checkpoint.commit(records=[make_record(id=row.id, key=row.key, output=row.output)])
+
+    with Checkpoint.open(folder) as checkpoint:
+        checkpoint.staging.begin()
+        checkpoint.staging.add([make_row(number) for number in range(1, 5)])
+        checkpoint.staging.adopt({})
+        finish(checkpoint, 1)
+        assert count(checkpoint) == {"done": 1, "later": 3}
+        assert "rest" not in checkpoint.read_settings()  # there is no report of them
+        checkpoint.keep_report("first")
+        assert count(checkpoint) == {"done": 1, "later": 3}
+        assert "rest" in checkpoint.read_settings()
+        with checkpoint._database.transaction() as connection:
+            connection.execute("UPDATE rows SET action = 'nobody asks'")
+        assert count(checkpoint) == {"done": 1, "later": 3}  # it is remembered, indeed
+        finish(checkpoint, 2)
+        assert count(checkpoint) == {"done": 2, "later": 2}
+        checkpoint.keep_report("second")
+        assert count(checkpoint) == {"done": 2, "later": 2}
+        finish(checkpoint, 3)
+        checkpoint.keep_report("third")
+    with Checkpoint.open(folder) as checkpoint:
+        assert count(checkpoint) == {"done": 3, "later": 1}
+        checkpoint.staging.begin(keeps_rest=True)
+        checkpoint.staging.add([make_row(4, action="new")])
+        assert max(checkpoint.staging.sum_rows()).action == "new"
+        assert {total.action for total in checkpoint.staging.sum_rows()} == {"done", "new"}
