@@ -118,6 +118,13 @@ def waste_of(summary: "RunSummary") -> str:
     return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
 
 
+def accounts_of(summary: "RunSummary") -> Iterator[str]:
+    """Say in a line for each provider that was asked with several accounts what each has cost."""
+    for provider, accounts in summary.account_spent.items():
+        shown = ", ".join(" ".join([name, *_sums(costs)]) for name, costs in accounts.items())
+        yield f"{provider}: {shown}"
+
+
 def sides_of(summary: "RunSummary") -> str:
     """Say in one line which channels were not sent by themselves; empty if all were."""
     parts = []

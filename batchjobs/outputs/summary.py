@@ -10,7 +10,7 @@ from batchjobs.checkpoint import Checkpoint, RunTotals, SentTotal
 from batchjobs.errors import BatchjobsError
 from batchjobs.files import run_folder
 from batchjobs.outputs.groups import GroupState, list_groups
-from batchjobs.providers import Provider, sum_costs
+from batchjobs.providers import Provider, SentWork, sum_costs
 
 
 class RunSummary(RunTotals, frozen=True, kw_only=True):
@@ -20,6 +20,7 @@ class RunSummary(RunTotals, frozen=True, kw_only=True):
 
     Attributes:
         spent: Money by currency, over all runs in the folder.
+        account_spent: The same by provider and account, where a provider was asked with several.
         wasted: What of it led to nothing.
         characters_wasted: Characters sent that led to nothing.
         audio_seconds_wasted: Seconds of recordings sent that led to nothing.
@@ -37,6 +38,7 @@ class RunSummary(RunTotals, frozen=True, kw_only=True):
     """
 
     spent: dict[str, float] = field(default_factory=dict)
+    account_spent: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     wasted: dict[str, float] = field(default_factory=dict)
     characters_wasted: int = 0
     audio_seconds_wasted: float = 0.0
@@ -73,6 +75,7 @@ def summarise(
     return RunSummary(
         **counted,
         spent=_price(sent, providers),
+        account_spent=_price_accounts(checkpoint, providers),
         wasted=_price(wasted, providers),
         characters_wasted=sum(each.characters for each in wasted),
         audio_seconds_wasted=round(sum((each.audio_seconds for each in wasted), 0.0), 3),
@@ -95,5 +98,15 @@ def _read_sent(folder: Path) -> list[SentTotal]:
     return []
 
 
-def _price(sent: Iterable[SentTotal], providers: Mapping[str, Provider]) -> dict[str, float]:
+def _price_accounts(
+    checkpoint: Checkpoint, providers: Mapping[str, Provider]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Price what was sent by provider and account; of a provider that was asked with one, nothing."""
+    costs: dict[str, dict[str, dict[str, float]]] = {}
+    for total in checkpoint.totals.sum_accounts():
+        costs.setdefault(total.provider, {})[total.account] = _price([total], providers)
+    return {provider: accounts for provider, accounts in costs.items() if len(accounts) > 1}
+
+
+def _price(sent: Iterable[SentWork], providers: Mapping[str, Provider]) -> dict[str, float]:
     return {code: round(cost, 6) for code, cost in sum_costs(sent, providers).items()}

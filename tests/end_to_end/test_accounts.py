@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from batchjobs.formatting import money
 from tests.canary import KEY, key_with, leaks_below
 from tests.clocks import PATIENCE_SECONDS
 from tests.whole_runs import (
@@ -88,6 +89,10 @@ def test_accounts_keep_their_budgets_over_kills(tmp_path: Path) -> None:
     assert counted["KEY_LITTLE"] <= _BUDGET
     assert counted["KEY_GOOD"] > _BUDGET - max(len(row["text"]) for row in _ROWS)
     assert counted["KEY_REFUSED"] == 0
+    priced = {name: {"USD": float(sent)} for name, sent in counted.items()}
+    assert summary(folder)["account_spent"] == {"many": priced}
+    shown = batchjobs("status", folder, cwd=tmp_path).stdout
+    assert f"many: KEY_GOOD {money(counted['KEY_GOOD'], 'USD')}, KEY_LITTLE" in shown
     assert not list(leaks_below(tmp_path / "outputs"))
 
 
@@ -105,6 +110,7 @@ def test_a_variable_that_is_not_set_is_gone_without(tmp_path: Path) -> None:
         ran = batchjobs(*command, cwd=tmp_path, KEY_TWO=KEY, KEY_COPY=KEY)
     assert "KEY_ONE is not set" in ran.stderr
     assert "KEY_COPY holds the key of KEY_TWO" in ran.stderr
-    assert summary(tmp_path / "outputs" / "talks")["done"] == 3
+    told = summary(tmp_path / "outputs" / "talks")
+    assert (told["done"], told["account_spent"]) == (3, {})
     shown = batchjobs("providers", cwd=tmp_path, KEY_TWO=KEY)
     assert "uae  (keys: KEY_ONE, not set; KEY_TWO, set; KEY_COPY, not set)" in shown.stdout

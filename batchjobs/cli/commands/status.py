@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from batchjobs.cli.console import (
+    accounts_of,
     checks_of,
     counts_of,
     exit_on_error,
@@ -102,7 +103,7 @@ def _describe(found: "RunStatus", folder: Path) -> Iterator[str]:
     lost = found.attempts_lost + (0 if found.is_running else found.attempts_open)
     if lost:
         yield f"  {lost:>9,}  session{'s were' if lost > 1 else ' was'} lost when a run was killed"
-    lines = (waste_of(found), describe_left_files(found.left_files, folder))
+    lines = (waste_of(found), describe_left_files(found.left_files, folder), *accounts_of(found))
     yield from filter(None, (*lines, *checks_of(found), *groups_of(found)))
     if line := _describe_pause(found, folder):
         yield line
