@@ -55,7 +55,9 @@ def make_service(folder: Path, server: Served, *lines: str) -> None:
     ("difference", "code", "said"),
     [
         (strange("other-python"), 78, "has Python 3.99.1, and this is 3."),
-        (strange("other-files"), 78, "(0123456789), and this is"),
+        pytest.param(
+            strange("other-files"), 78, "(0123456789), and this is", marks=pytest.mark.long
+        ),
         (strange("other-folder"), 73, "does not see the run folder"),
         (strange("other-recordings"), 78, "does not see the recording"),
         ({}, 78, "no key for the provider 'service'"),
@@ -129,10 +131,14 @@ def test_keys_travel_over_tls(tmp_path: Path, server: Served) -> None:
 
 
 @pytest.mark.long
-def test_a_break_of_the_line_to_the_scheduler_is_outlived(tmp_path: Path, server: Served) -> None:
+def test_a_break_of_the_line_to_the_scheduler_is_outlived(tmp_path: Path) -> None:
     """What was open goes again, the rest goes on, and it is told."""
     manifest = write_manifest(tmp_path / "rows.csv", 60)
-    with hand_made(tmp_path / "cluster", 2) as cluster, Relay(cluster.port) as relay:
+    with (
+        run_server(tmp_path, "--pace", 30) as server,
+        hand_made(tmp_path / "cluster", 2) as cluster,
+        Relay(cluster.port) as relay,
+    ):
         words = [manifest, "--base-url", server.base_url, "-o", "run", "-c", 4]
         words += ["--cluster", f"tcp://127.0.0.1:{relay.port}"]
         with Owner(tmp_path, *words) as owner:
