@@ -187,3 +187,28 @@ def test_more_manners_than_are_remembered_are_read_row_by_row(tmp_path: Path) ->
     """A voice for each of two thousand rows takes no memory, and changes nothing."""
     rows = [[SENTENCE, f"v{number}"] for number in range(2_000)]
     assert 0 < compare(tmp_path, write(["text", "voice_id"], rows)) < 2_000
+
+
+@pytest.mark.parametrize("column", _COLUMNS)
+def test_each_odd_cell_is_as_odd_among_plain_rows(tmp_path: Path, column: str) -> None:
+    """One in the middle of twenty rows that are plain, and in all of them."""
+    for value in _COLUMNS[column]:
+        for odd in ({7}, set(range(20))):
+            rows = []
+            for number in range(20):
+                row = {"id": f"r{number}", "text": f"{SENTENCE} {number}", "note": "n"}
+                row |= {column: ""} if column not in row else {}
+                rows.append(row | {column: value} if number in odd else row)
+            compare(tmp_path, write(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+@pytest.mark.parametrize(
+    "again", [["id", "text"], [" ID ", "Text"], ["text", "id"], ["audio", "text"]]
+)
+def test_a_header_among_plain_rows_is_seen(tmp_path: Path, again: list[str]) -> None:
+    """The same once more is passed over and told, another one refused; neither is spoken."""
+    rows = [[f"r{number}", f"{SENTENCE} {number}"] for number in range(40)]
+    content = write(["id", "text"], [*rows[:20], again, *rows[20:]])
+    compare(tmp_path, content)
+    found, refusal, noted, _ = read(tmp_path, content)
+    assert bool(refusal) != (len(found) == 40 and bool(noted))
