@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_MOST_RETRIES: Final = 60
+_MOST_RETRIES: Final = 10_000
+"""Never met: how long a request is tried again says when to end. 60 were over after 28 s (measured)."""
 _STALL_SECONDS: Final = 30.0
 """So long a connection may bring nothing."""
 _LONGEST_SECONDS: Final = 3_600.0

@@ -81,11 +81,11 @@ def test_a_second_owner_is_refused_while_the_first_goes_on(scene: Scene) -> None
     assert "--take-over" in said
 
 
-def test_a_second_signal_waits_for_no_store_that_is_silent(scene: Scene) -> None:
+def test_a_second_signal_waits_for_no_store_that_is_busy(scene: Scene) -> None:
     """While results go up: the run ends, and no more is bought again than after a kill."""
     scene.write()
-    silent = Fault(act=Act.DELAY, method="PUT", target="/audio/", seconds=9_999, times=999)
-    with fault_proxy(scene.bucket.endpoint, silent) as proxy:
+    busy = Fault(act=Act.ANSWER, status=503, method="PUT", target="/audio/", times=9_999)
+    with fault_proxy(scene.bucket.endpoint, busy) as proxy:
         process = scene.start(proxy, scene.folder / "first")
         until(lambda: proxy.count("PUT", "/audio/"))
         interrupt(process, every_seconds=1.0)
