@@ -24,7 +24,7 @@ _REST: Final = 20
 """So many times as long as it wrote it rests: a twentieth of a core at most, however many rows."""
 _ROOM: Final = 4
 """So many times the size of the results has to be free for a second copy of them."""
-_BREATH_SECONDS: Final = 0.005
+_BREATH_SECONDS: Final = 0.002
 """Between two pieces of a file, in which the event loop has the interpreter to itself."""
 
 
@@ -74,6 +74,7 @@ def write_interim(request: Request, held: Checkpoint, check: Callable[[], None])
         return
     make_groups(held, check)
     with Checkpoint.read(request.folder) as checkpoint, checkpoint.hold_steady():
+        checkpoint.shrink_cache()
         summary = summarise(checkpoint, request.providers, is_running=True)
         check()
         now = round(time.time(), 3)

@@ -170,6 +170,10 @@ class Checkpoint:
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('report', ?)", (report,))
 
+    def shrink_cache(self) -> None:
+        """Hold few of its pages in memory: for whoever reads it through but once, beside a run."""
+        self._database.shrink_cache()
+
     # -- what is written together ---------------------------------------------------------------
 
     def recover(self, now: float) -> dict[str, int]:
@@ -180,7 +184,7 @@ class Checkpoint:
         Returns:
             For each key whose latest attempts were all lost: how many.
         """
-        self._database.shrink_cache()
+        self.shrink_cache()
         with self._database.transaction() as connection:
             return ledger.close_lost(connection, now)
 

@@ -30,7 +30,8 @@ from batchjobs.providers import Provider
 NOT_RUN: Final = "not_run"
 STATUSES: Final = (*(status.value for status in Status), NOT_RUN)
 """What can be asked for: a row without an answer has the last."""
-_BYTES_A_WRITE: Final = 1 << 18
+_BYTES_A_WRITE: Final = 1 << 16
+"""Four times as much made the files of a run that goes on take 0.9 MiB more (measured)."""
 
 
 class _Report(msgspec.Struct, frozen=True):
