@@ -14,7 +14,7 @@ from batchjobs.manifest.cells import VOICE_COLUMNS, are_plain_ids, are_speakable
 from batchjobs.manifest.columns import KNOWN_COLUMNS
 from batchjobs.manifest.notes import SPREADSHEET_ERRORS, is_of_spreadsheet
 from batchjobs.manifest.output_rules import are_plain_outputs
-from batchjobs.manifest.rules import Manner, Rules
+from batchjobs.manifest.rules import Manner, Rules, are_short
 
 _MANNER_COLUMNS: Final = ("text_file", "audio", "provider", "take", *VOICE_COLUMNS)
 """What a spoken row is judged by beside its id, text and output: a few combinations in most manifests."""
@@ -167,7 +167,7 @@ class PageJudge:
         for row in set(rows):
             manner = self._manners.get((names, row))
             if manner is None:
-                if len(self._manners) >= _MANNERS_REMEMBERED:
+                if len(self._manners) >= _MANNERS_REMEMBERED or not are_short(row):
                     return None
                 manner = self.rules.find_manner(dict(zip(names, row, strict=True)))
                 if manner is None:

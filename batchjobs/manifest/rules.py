@@ -46,6 +46,7 @@ from batchjobs.storage.input_files import InputFiles
 _Item = TypeVar("_Item")
 _ONE_SOURCE = "give exactly one of text, text_file and audio"
 _VOICES_REMEMBERED = 1_000
+_REMEMBERED_CHARACTERS = 1_000
 _READ_AHEAD = 16
 _VOICE_COLUMNS = tuple(column for column in VOICE_COLUMNS if column != "dialect")
 
@@ -318,7 +319,7 @@ class Rules:
             speech = self._judge_voice(row, provider)
         except TypeError:  # a list or an object in a cell, which is refused below
             return self._judge_voice(row, provider)
-        if len(self._voices) < _VOICES_REMEMBERED:
+        if len(self._voices) < _VOICES_REMEMBERED and are_short(cells):
             self._voices[known] = speech
         return speech
 
@@ -359,6 +360,12 @@ class Rules:
         return cells.dialect or self.defaults.dialect
 
 
+def are_short(cells: Iterable[object]) -> bool:
+    """Say whether cells may be kept in memory: one of a million rows' may be a text of megabytes."""
+    texts = (cell for cell in cells if isinstance(cell, str))
+    return sum(map(len, texts)) <= _REMEMBERED_CHARACTERS
+
+
 def _source(cells: Cells) -> str:
     """Tell which column says what to do.
 
@@ -384,7 +391,8 @@ def _output(cells: Cells, kind: Kind) -> str:
 
 
 def _first(*numbers: float | None) -> float:
-    return next(number for number in numbers if number is not None)
+    """Give the first number there is, written in one way: 1 as 1.0, and -0.0, which is equal, as 0.0."""
+    return float(next(number for number in numbers if number is not None)) + 0.0
 
 
 def _check_format(

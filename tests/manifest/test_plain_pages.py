@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -212,3 +213,22 @@ def test_a_header_among_plain_rows_is_seen(tmp_path: Path, again: list[str]) -> 
     compare(tmp_path, content)
     found, refusal, noted, _ = read(tmp_path, content)
     assert bool(refusal) != (len(found) == 40 and bool(noted))
+
+
+def test_long_cells_are_not_remembered(tmp_path: Path) -> None:
+    """A column of somebody's own may hold a text a row, and memory does not grow with them."""
+    size, count = 200_000, 60
+    rows = [[SENTENCE, f"{number}{'x' * size}"] for number in range(count)]
+    content = write(["text", "dialect"], rows)
+    items = read_pages(
+        io.BytesIO(content),
+        name="talks.csv",
+        folder=tmp_path,
+        providers=PROVIDERS,
+        defaults=Defaults(voice_id="v"),
+    )
+    tracemalloc.start()
+    assert sum(isinstance(item, Job) for item in items) == count
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < size * count / 2

@@ -122,6 +122,15 @@ def test_an_edited_manifest_is_the_same_in_pages(tmp_path: Path) -> None:
     assert isinstance(made, Plan)
 
 
+def test_equal_numbers_are_written_alike(tmp_path: Path) -> None:
+    """Zero has two signs and one a point, and rows that say the same are the same whichever is first."""
+    numbers = ["0", "-0", "0.0", "", "-0.0", "1", "1.0"]
+    rows = [[f"r{n}", SENTENCE, numbers[n % len(numbers)]] for n in range(70)]
+    content = write(["id", "text", "stability"], rows)
+    found, _ = compare(tmp_path, content)
+    assert len({repr(row.read_job().speech) for row in found}) == 3
+
+
 @example(text="".join(map(chr, range(0x3000))))
 @given(text=st.text())
 def test_texts_are_written_and_hashed_as_they_were(text: str) -> None:
