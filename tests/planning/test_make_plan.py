@@ -3,6 +3,8 @@
 import pytest
 
 from batchjobs.checkpoint import Checkpoint
+from batchjobs.options import Options
+from batchjobs.planning.make_plan import make_plan
 from batchjobs.planning.plan import BadRowsError
 from tests.planning.desk import Desk, text_rows
 
@@ -144,3 +146,18 @@ def test_undoing_an_edit_that_failed_buys_nothing(desk: Desk) -> None:
     desk.run(text_rows("x") and [{"id": "a", "text": "other"}], failing={"a": False})
     assert desk.run(table) == []
     assert desk.plan(table) == {"a": "done"}
+
+
+def test_long_texts_are_not_gathered_by_hundreds(desk: Desk) -> None:
+    """What rows take in memory while they are planned does not grow with their texts."""
+    seen: list[int] = []
+    with Checkpoint.none(desk.folder) as checkpoint:
+        make_plan(
+            desk.rows(text_rows(*(f"{number} {'نَصّ ' * 20_000}" for number in range(15)))),
+            checkpoint=checkpoint,
+            providers=desk.providers,
+            options=Options(),
+            name="m.csv",
+            progress=seen.append,
+        )
+    assert seen == [10, 15]
