@@ -264,6 +264,7 @@ def _add_key(site: Site) -> Site:
         key = read_key(site.provider, key_file=None, environment=os.environ, is_needed=True)
     except BatchjobsError as error:
         shown = f"the worker {introduce().host}: {error.message}"
-        hint = f"{error.hint} where the worker is started, or use a cluster with tls://"
+        variable = site.provider.key_variable
+        hint = f"set {variable} where 'dask worker' is started, or use a cluster with tls://"
         raise type(error)(shown, hint=hint) from None
     return structs.replace(site, key=key)

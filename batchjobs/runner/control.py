@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
 import trio
@@ -179,7 +179,7 @@ class Control:
         run.lost = found.lost
         run.wanted.unsettle(found.segment_keys)
         run.again.extend(found.positions)
-        said = "; ".join(_describe(found))
+        said = "; ".join(_describe(found, request.classes))
         if found.positions:
             run.tell(RunChanged(message=said, failed=found.failed, suspect=found.suspect))
         return said
@@ -257,7 +257,7 @@ def _waits_seconds(service: Service, now: float) -> float:
     return round(min(max(0.0, service.not_before - now), _LONGEST_SECONDS), 1)
 
 
-def _describe(found: Requeued) -> Iterator[str]:
+def _describe(found: Requeued, classes: Sequence[str]) -> Iterator[str]:
     """Say what goes again, and what of what was named does not."""
     counts = {"failed": found.failed, "suspect": found.suspect}
     shown = " and ".join(f"{count:,} {what}" for what, count in counts.items() if count)
@@ -267,8 +267,10 @@ def _describe(found: Requeued) -> Iterator[str]:
         yield f"not {_name(found.left)}: in line, done, or not to be bought as things are"
     if found.unknown:
         yield f"there is no job {_name(found.unknown)}"
+    if classes and not (found.positions or found.left):
+        yield f"none has ended as {_name(classes)}"
 
 
-def _name(ids: tuple[str, ...]) -> str:
-    shown = ", ".join(f"'{name}'" for name in ids[:5])
-    return shown if len(ids) <= 5 else f"{shown} and {len(ids) - 5:,} more"
+def _name(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5:,} more"

@@ -89,6 +89,7 @@ def test_a_worker_that_cannot_do_the_work_is_named(
         cluster.kill_workers()
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert "--key-file" not in refused.stderr  # no worker takes one
     assert len(refused.stderr.strip().splitlines()) <= 3
     assert server.count("start") == before
 

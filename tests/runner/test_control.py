@@ -518,3 +518,15 @@ async def test_what_the_process_died_of_goes_again_with_all_its_attempts(tmp_pat
     run = await run_rows(tmp_path, jobs(1), during=desk, prepare=die, patience=200.0)
     assert run.of(RunChanged)[0].failed == 1
     assert run.statuses == {"done": 1}
+
+
+async def test_a_class_that_no_job_has_ended_as_is_told(tmp_path: Path) -> None:
+    """It may be mistyped: whoever asked has to see that."""
+    replies: list[Reply] = []
+
+    async def script(ask: Asked, _: Runner) -> None:
+        replies.append(await ask(Requeue(classes=["suspects"])))
+
+    await run_rows(tmp_path, jobs(2), during=Desk(script), patience=200.0)
+    (reply,) = replies
+    assert reply.said == "no job goes again; none has ended as 'suspects'"
