@@ -186,6 +186,10 @@ def make_table(dice: Random, rows: int) -> Table:
             if dice.random() < oddity:
                 row[column] = make_odd(dice, column)
         table.append(row)
+    for _ in range(dice.choice((0, 0, 1))):
+        place = dice.randrange(len(table))
+        changes = dice.choice(({}, {"text": SENTENCE}, {"id": "1-Mar"} if "id" in columns else {}))
+        table.insert(place, table[place] | changes)
     return table
 
 
@@ -254,7 +258,8 @@ def write(dice: Random, table: Table, *, is_spoilt: bool) -> bytes:
     if is_spoilt:
         lines = content.splitlines(keepends=True)
         for _ in range(dice.randint(1, 3)):
-            extra = dice.choice((*EXTRAS, lines[0], lines[-1], lines[0].upper()))
+            again = dice.choice((lines[0], lines[0], lines[0].upper(), lines[-1]))
+            extra = dice.choice((dice.choice(EXTRAS), again))
             lines.insert(dice.randint(1, len(lines)), extra)
         content = b"".join(lines)
     return content.rstrip(b"\r\n") if dice.random() < 0.2 else content
