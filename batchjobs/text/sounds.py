@@ -1,5 +1,6 @@
 """How much of a text is to be heard: its sounds, its numbers' words, its pauses."""
 
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -44,6 +45,8 @@ _ARABIC: Final = _Reading(5.0, 9.0, 7.0, 4.0, 5.0, 0.0)
 _YEARS: Final = range(1100, 2000)
 """Read in two halves in English."""
 
+_CHARACTERS_REMEMBERED: Final = 4_096
+"""More than any language's texts have: what a character is is looked up once."""
 _SIGNS: Final = frozenset("%\u066a&@#")
 _CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]"
 _STOPS: Final = re.compile(
@@ -94,7 +97,8 @@ def count_sounds(text: str) -> Sounds:
     heard = _UNHEARD.sub("", unicodedata.normalize("NFKC", text)).strip()
     bare = _ARABIC_MARKS.sub("", heard)
     arabic, marks, other = _count_letters(heard.casefold())
-    groups = _VOWELS.findall(bare.casefold())
+    folded = bare.casefold()
+    groups = _VOWELS.findall(folded)
     initials = _INITIAL.findall(bare)
     named = _INITIAL_SOUNDS * sum(len(found.rstrip(".")) for found in initials)
     reading = _ARABIC if arabic > other else _ENGLISH
@@ -104,10 +108,10 @@ def count_sounds(text: str) -> Sounds:
         arabic=arabic,
         marks=marks,
         latin=other - sum(map(len, groups)),
-        vowels=float(len(groups) - len(_SILENT.findall(bare.casefold()))),
+        vowels=float(len(groups) - len(_SILENT.findall(folded))),
         numbers=named + read,
         signs=float(sum(bare.count(sign) for sign in filter(_is_sign, set(bare)))),
-        words=float(sum(any(map(str.isalnum, word)) for word in bare.split())),
+        words=float(sum(map(_is_word, bare.split()))),
         stops=float(len(_STOPS.findall(within))),
         breaks=float(len(_BREAKS.findall(within))),
     )
@@ -117,13 +121,20 @@ def _count_letters(text: str) -> tuple[float, float, float]:
     """Count Arabic letters, their marks, and all other letters, each with its weight."""
     arabic = marks = other = 0.0
     for character, count in Counter(text).items():
-        if character in _MARKS:
-            marks += _MARKS[character] * count
-        elif is_arabic(character):
-            arabic += _weigh(character) * count
-        else:
-            other += _weigh(character) * count
+        weights = _weigh_as(character)
+        arabic += weights[0] * count
+        marks += weights[1] * count
+        other += weights[2] * count
     return arabic, marks, other
+
+
+@functools.lru_cache(maxsize=_CHARACTERS_REMEMBERED)
+def _weigh_as(character: str) -> tuple[float, float, float]:
+    """Weigh a character as an Arabic letter, as a mark of one, and as another letter: it is one of these."""
+    if character in _MARKS:
+        return 0.0, _MARKS[character], 0.0
+    weight = _weigh(character)
+    return (weight, 0.0, 0.0) if is_arabic(character) else (0.0, 0.0, weight)
 
 
 def _weigh(character: str) -> float:
@@ -135,6 +146,11 @@ def _weigh(character: str) -> float:
     return _OTHER_SCRIPT if category == "Lo" and not is_arabic(character) else 1.0
 
 
+def _is_word(word: str) -> bool:
+    return word.isalnum() or any(map(str.isalnum, word))
+
+
+@functools.lru_cache(maxsize=_CHARACTERS_REMEMBERED)
 def _is_sign(character: str) -> bool:
     return character in _SIGNS or unicodedata.category(character) in {"Sc", "Sm", "So"}
 
