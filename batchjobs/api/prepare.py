@@ -258,9 +258,12 @@ def _plan_rows(
     # manifest that has grown, where the rows above were not.
     is_known = bool(before) and before == known.get("fingerprint")
     was_read = not is_known or growth is not None
-    is_told = is_adopted and plan.tells_all
-    is_told = is_told and (not was_read or _fingerprint(request) == before)
-    is_told = is_told and (growth is None or bool(known.get("fingerprint")))
+    is_told = (
+        is_adopted
+        and plan.tells_all
+        and (not was_read or _fingerprint(request) == before)
+        and (growth is None or bool(known.get("fingerprint")))
+    )
     told = (*notes.tell(request.name), *plan.notes)
     if is_known:  # it was not read, being as it was
         told = tuple(known.get("notes", "").splitlines())

@@ -3,11 +3,12 @@
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from batchjobs.checkpoint.records import Row
 from batchjobs.jobs import Kind
 
+_Values: TypeAlias = tuple[int, int, str, str, str, str, int, str, bytes]
 NEW: Final = "new"
 """What is to be done about them."""
 INSERT_NEW: Final = f"""INSERT INTO temp.staged
@@ -63,7 +64,7 @@ class NewRows:
         """Count the rows."""
         return len(self.ids)
 
-    def list_values(self) -> Iterable[tuple[object, ...]]:
+    def list_values(self) -> Iterable[_Values]:
         """List what each row has for itself."""
         return zip(
             itertools.count(self.first_position),
@@ -94,15 +95,5 @@ class NewRows:
                 output,
                 job,
             )
-            for position, line, job_id, place, key, provider, size, output, job in zip(
-                itertools.count(self.first_position),
-                itertools.count(self.first_line),
-                self.ids,
-                self.places,
-                self.keys,
-                self.providers,
-                self.characters,
-                self.outputs,
-                self.jobs,
-            )
+            for position, line, job_id, place, key, provider, size, output, job in self.list_values()
         ]

@@ -57,14 +57,7 @@ class Sum:
     seconds: float = 0.0
     segments: int = 0
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Add more rows."""
-        self.rows += len(rows)
-        self.characters += sum(row.characters for row in rows)
-        self.seconds += sum(row.seconds for row in rows)
-        self.segments += sum(row.segments for row in rows)
-
-    def join(self, other: "Sum") -> None:
+    def add(self, other: "Sum") -> None:
         """Add another sum."""
         self.rows += other.rows
         self.characters += other.characters
@@ -104,10 +97,8 @@ class Outline:
         """Take new rows into account."""
         if self.sums is not None:
             for provider, speech, count, characters in rows.portions:
-                total = self.sums.setdefault(Sort(NEW, Kind.TTS.value, provider, speech), Sum())
-                total.rows += count
-                total.characters += characters
-                total.segments += count
+                sort = Sort(NEW, Kind.TTS.value, provider, speech)
+                self.sums.setdefault(sort, Sum()).add(Sum(count, characters, 0.0, count))
             self._forget_many()
         self._look_for_twins(rows.ids, rows.places, rows.keys)
 
@@ -121,7 +112,7 @@ class Outline:
             return None
         sums: dict[tuple[str, str, str], Sum] = {}
         for sort, one in self.sums.items():
-            sums.setdefault(sort[:3], Sum()).join(one)
+            sums.setdefault(sort[:3], Sum()).add(one)
         return [
             StagedTotal(*sort, one.rows, one.characters, one.seconds, one.segments)
             for sort, one in sorted(sums.items())
@@ -170,7 +161,7 @@ class Outline:
         if self.sums is None:
             return
         for sort, group in groupby(rows, _sort_of):
-            self.sums.setdefault(sort, Sum()).add(list(group))
+            self.sums.setdefault(sort, Sum()).add(_sum_of(list(group)))
         self._forget_many()
 
     def _forget_many(self) -> None:
@@ -190,6 +181,15 @@ class Outline:
             )
             self._last_place = places[-1]
         self._keep_keys(keys)
+
+
+def _sum_of(rows: Sequence[Row]) -> Sum:
+    return Sum(
+        rows=len(rows),
+        characters=sum(row.characters for row in rows),
+        seconds=sum(row.seconds for row in rows),
+        segments=sum(row.segments for row in rows),
+    )
 
 
 def _sort_of(row: Row) -> Sort:

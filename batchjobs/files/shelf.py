@@ -1,6 +1,7 @@
 """Where the results of a run stand: in its folder, unless that only holds what is worked with."""
 
 import contextlib
+import functools
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,11 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @functools.cached_property
+    def _root(self) -> Path:
+        """The folder without links."""
+        return self.folder.resolve()
+
     def has(self, path: str, size: int) -> bool:
         """Whether a plain file of this size stands there.
 
@@ -50,7 +56,7 @@ class Shelf:
             path: Its path below the run folder; one that leads out names none.
         """
         try:
-            place = plain_path_inside(self.folder.resolve(), path)
+            place = plain_path_inside(self._root, path)
             return None if (self.folder / path).is_symlink() else place.stat().st_size
         except (OSError, PathEscapeError):
             return None

@@ -8,15 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import orjson
-
 from batchjobs.audio import decoding, looking
 from batchjobs.audio.recognition import ENDINGS, HEAD_BYTES, recognise
 from batchjobs.errors import DecoderMissingError, ManifestError, RecordingError
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path, write_whole
-from batchjobs.manifest.left_out import Cause, LeftOut, kind_of, show_path, write_list
-from batchjobs.manifest.scan import ScanReport, make_id, read_rows
+from batchjobs.manifest.left_out import Cause, LeftOut, write_list
+from batchjobs.manifest.scan import UNFINISHED, ScanReport, leave, make_id, read_rows
 from batchjobs.manifest.walking import is_partial
 from batchjobs.storage.input_files import InputFiles
 from batchjobs.storage.reading import FileFacts
@@ -114,8 +112,7 @@ class BucketScan:
                 ):
                     report.left_out.append(_leave(each.name, Cause.NO_RECORDING))
                 elif is_partial(Path(each.name)):
-                    reason = "its name is that of an unfinished copy"
-                    report.left_out.append(_leave(each.name, Cause.ARRIVING, reason))
+                    report.left_out.append(_leave(each.name, Cause.ARRIVING, UNFINISHED))
                 else:
                     yield each
 
@@ -174,13 +171,9 @@ class BucketScan:
                 report.left_out.append(_leave(name, Cause.DUPLICATE, other))
                 return b""
         same.append((name, digest))
-        report.new += 1
-        report.seconds += recording.seconds
-        report.tracks.add(show_path(name), heard=recording.track, tracks=recording.tracks)
         made = make_id(Path(name), self._known.ids)
         self._known.ids.add(made)
-        row = {"id": made, "audio": name, "seconds": round(recording.seconds, 3)}
-        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        return report.add_new(made, name, recording)
 
     def _read_known(self, size: int, files: InputFiles) -> Iterator[tuple[str, str]]:
         """Give names and hashes of what the manifest has of a size, once."""
@@ -196,4 +189,4 @@ class BucketScan:
 
 
 def _leave(name: str, cause: Cause, reason: str = "") -> LeftOut:
-    return LeftOut(path=show_path(name), kind=kind_of(Path(name)), cause=cause, reason=reason)
+    return leave(Path(name), name, cause, reason)

@@ -1,7 +1,8 @@
 """Manifests: CSV and JSON Lines to jobs, streaming, with errors by line and column."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
+from typing import Final, ParamSpec
 
 from batchjobs.errors import ManifestError
 from batchjobs.files.address import Address
@@ -23,6 +24,8 @@ from batchjobs.manifest.source import (
 from batchjobs.options import Defaults
 from batchjobs.providers import Provider
 from batchjobs.storage.input_files import InputFiles
+
+_Given = ParamSpec("_Given")
 
 
 def read_pages(
@@ -90,36 +93,21 @@ def read_pages(
         yield from _judge_all(rows, rules, where, "add a line for every job")
 
 
-def read_rows(
-    source: Source,
-    *,
-    name: str,
-    folder: Path | Address,
-    providers: Mapping[str, Provider],
-    defaults: Defaults,
-    input_root: Path | Address | None = None,
-    files: InputFiles | None = None,
-    notes: Notes | None = None,
-) -> Iterator[Job | BadRow]:
-    """Read a manifest row by row, as `read_pages` does.
+def _unfold(
+    read: Callable[_Given, Iterator[Job | BadRow | PlainPage]],
+) -> Callable[_Given, Iterator[Job | BadRow]]:
+    def read_one_by_one(*given: _Given.args, **named: _Given.kwargs) -> Iterator[Job | BadRow]:
+        for item in read(*given, **named):
+            if isinstance(item, PlainPage):
+                yield from item.list_jobs()
+            else:
+                yield item
 
-    Yields:
-        A job for every good row and a `BadRow` for every other, in order.
-    """
-    for item in read_pages(
-        source,
-        name=name,
-        folder=folder,
-        providers=providers,
-        defaults=defaults,
-        input_root=input_root,
-        files=files,
-        notes=notes,
-    ):
-        if isinstance(item, PlainPage):
-            yield from item.list_jobs()
-        else:
-            yield item
+    return read_one_by_one
+
+
+read_rows: Final = _unfold(read_pages)
+"""Reads a manifest as `read_pages` does, row by row: a job for every good row, a `BadRow` for every other."""
 
 
 def _judge_all(

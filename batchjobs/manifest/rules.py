@@ -164,7 +164,7 @@ class Rules:
             speech = self._speech(row, provider)
         except RowError:
             return None
-        is_noted = not provider.speaks_over_http and row.get("dialect") in DIALECTS
+        is_noted = _has_unused_dialect(row, provider)
         return None if is_noted else Manner(provider.name, speech, cells.take)
 
     def _find_further(
@@ -249,7 +249,7 @@ class Rules:
     ) -> Job:
         provider = self._provider(cells, Kind.TTS)
         speech = self._speech(row, provider)
-        if not provider.speaks_over_http and row.get("dialect") in DIALECTS:
+        if _has_unused_dialect(row, provider):
             self.notes.add(Oddity.DIALECT_UNUSED, line, str(row["dialect"]))
         text = self._text(cells, source)
         output = _output(cells, Kind.TTS)
@@ -364,6 +364,10 @@ def are_short(cells: Iterable[object]) -> bool:
     """Say whether cells may be kept in memory: one of a million rows' may be a text of megabytes."""
     texts = (cell for cell in cells if isinstance(cell, str))
     return sum(map(len, texts)) <= _REMEMBERED_CHARACTERS
+
+
+def _has_unused_dialect(row: Mapping[str, object], provider: Provider) -> bool:
+    return not provider.speaks_over_http and row.get("dialect") in DIALECTS
 
 
 def _source(cells: Cells) -> str:

@@ -13,6 +13,7 @@ import orjson
 
 from batchjobs.audio import decoding, looking
 from batchjobs.audio.recognition import ENDINGS, recognise
+from batchjobs.audio.source import Recording
 from batchjobs.audio.tracks import Tracks
 from batchjobs.errors import DecoderMissingError, ManifestError, RecordingError
 from batchjobs.files.atomic import disk_error, write_whole
@@ -20,6 +21,7 @@ from batchjobs.manifest.left_out import Cause, LeftOut, kind_of, list_beside, sh
 from batchjobs.manifest.walking import is_partial, walk
 from batchjobs.options.watching import DEFAULT_SETTLE_SECONDS
 
+UNFINISHED: Final = "its name is that of an unfinished copy"
 _NOT_IN_IDS: Final = re.compile(r"[^\w.-]+")
 _ID_BYTES: Final = 90
 _HASH_HEX_DIGITS: Final = 8
@@ -45,6 +47,23 @@ class ScanReport:
     left_out: list[LeftOut] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     tracks: Tracks = field(default_factory=Tracks)
+
+    def add_new(self, job_id: str, name: str, recording: Recording) -> bytes:
+        """Count a recording that is new.
+
+        Args:
+            job_id: The id of its row.
+            name: What it is called in the manifest.
+            recording: What is known of it.
+
+        Returns:
+            The manifest's line for it.
+        """
+        self.new += 1
+        self.seconds += recording.seconds
+        self.tracks.add(show_path(name), heard=recording.track, tracks=recording.tracks)
+        row = {"id": job_id, "audio": name, "seconds": round(recording.seconds, 3)}
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
     @property
     def duplicates(self) -> list[tuple[str, str]]:
@@ -251,11 +270,7 @@ class Scan:
             return b""
         self._paths[name] = None
         self._remember(path, name)
-        found.new += 1
-        found.seconds += recording.seconds
-        found.tracks.add(show_path(name), heard=recording.track, tracks=recording.tracks)
-        row = {"id": self._make_id(path), "audio": name, "seconds": round(recording.seconds, 3)}
-        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        return found.add_new(self._make_id(path), name, recording)
 
     def _make_id(self, path: Path) -> str:
         made = make_id(path.relative_to(self._folder), self._ids)
@@ -298,7 +313,7 @@ def find_obstacle(path: Path, name: str, *, stays_below: Path | None) -> LeftOut
     if not recognise(path) and path.suffix.lower() not in ENDINGS:
         return leave(path, name, Cause.NO_RECORDING)
     if is_partial(path):
-        return leave(path, name, Cause.ARRIVING, "its name is that of an unfinished copy")
+        return leave(path, name, Cause.ARRIVING, UNFINISHED)
     if not _is_text(name):
         reason = "its name is not UTF-8; rename it, for example with convmv"
         return leave(path, name, Cause.UNREADABLE, reason)

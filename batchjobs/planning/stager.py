@@ -73,7 +73,7 @@ class Stager:
             looks_back: Whether to decide anew about adopted rows that are not done, too.
         """
         if looks_back:
-            self._stage_open()
+            self.stage_what_is_open()
         self.count = self.checkpoint.rows.count()
         self._stage_rows(rows)
 
@@ -110,9 +110,6 @@ class Stager:
 
     def stage_what_is_open(self) -> None:
         """Decide about the adopted rows that are not done, or whose files are not as they were."""
-        self._stage_open()
-
-    def _stage_open(self) -> None:
         for position, found in _find_open(self.checkpoint, self.builder.recordings.files):
             self.count = position
             self.checkpoint.staging.doubt(found)

@@ -16,6 +16,7 @@ from batchjobs.errors import (
 )
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import fill_part
+from batchjobs.storage.loop import take_next
 from batchjobs.storage.patience import NoPatienceError, Patience
 from batchjobs.storage.store import has_no_credentials, open_store, shorten
 
@@ -180,7 +181,7 @@ class Bucket:
         """Give what comes of a store piece by piece."""
         while True:
             with self._translate_errors(name):
-                piece = self._patience.wait_for(_take(stream))
+                piece = self._patience.wait_for(take_next(stream))
             if piece is None:
                 return
             yield piece
@@ -314,13 +315,6 @@ class Bucket:
         return OutputError(
             f"there is no bucket '{self.address.bucket}'", hint="make it, or give another --output"
         )
-
-
-async def _take(stream: AsyncIterator[_Piece]) -> _Piece | None:
-    """Take the next piece; None if there is none."""
-    async for piece in stream:
-        return piece
-    return None
 
 
 def _find_name(error: Exception) -> str:

@@ -12,7 +12,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _Result = TypeVar("_Result")
+_Piece = TypeVar("_Piece")
 _LAST_WORDS_SECONDS: Final = 0.05
 
 
@@ -42,6 +43,13 @@ def wait(future: "Future[_Result]") -> _Result:
     except BaseException:
         future.cancel()
         raise
+
+
+async def take_next(stream: AsyncIterator[_Piece]) -> _Piece | None:
+    """Take the next piece of what comes in pieces; None if there is none."""
+    async for piece in stream:
+        return piece
+    return None
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from batchjobs.errors import (
 )
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path
-from batchjobs.storage.loop import call, submit
+from batchjobs.storage.loop import call, submit, take_next
 from batchjobs.storage.store import has_no_credentials, open_store, shorten
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ class ObjectReader:
         self, place: Address, pages: "ListStream[Sequence[ObjectMeta]]"
     ) -> "Sequence[ObjectMeta] | None":
         with translate_errors(place):
-            async for page in pages:
-                self._answered.add(place.bucket)
-                return page
-        return None
+            page = await take_next(pages)
+        if page is not None:
+            self._answered.add(place.bucket)
+        return page
 
     async def _look_up(self, address: Address) -> FileFacts:
         async with self._find_room():

@@ -63,7 +63,6 @@ class BucketShelf(Shelf):
         """Raises if the run is another's by now: asked before anything there is replaced or removed."""
         self.glance: Callable[[], None] = lambda: None
         """The same, asked before anything is put where nothing is: where a moment ago will do."""
-        self._root = folder.resolve()
         self._listing: _Listing | None = None
         self._has_changed = False
         self._removed: set[str] = set()
