@@ -149,6 +149,7 @@ def pause_and_take_over(scene: Scene, at: int) -> None:
         until(lambda: bool(proxy.requests[at - 1].status))
         second = scene.folder / "second"
         scene.finish(second, "--take-over")
+        check_whole(scene, second)
         before = scene.bucket.objects()
         process.send_signal(signal.SIGCONT)
         code = process.wait(PATIENCE_SECONDS)
@@ -161,7 +162,6 @@ def pause_and_take_over(scene: Scene, at: int) -> None:
         # A request that was on its way as it stopped arrives late (3 of 96 times at load 12): the create
         # of a segment that its owner was about to put. It takes no object's place, and is no result.
         assert all("/segments/" in name for name in late), late
-    check_whole(scene, second)
     check_bought_once(scene, kills=1)
 
 
