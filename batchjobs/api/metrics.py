@@ -76,7 +76,7 @@ def _families(
 ) -> Iterator[tuple[str, str, str, list[_Sample]]]:
     """List the measures: name, kind, what it is, and its values."""
     results = {"done": facts.done, "suspect": facts.suspect, "failed": facts.failed}
-    money, characters, seconds = facts.spent
+    spent = facts.spent
     services = {each.provider: each for each in facts.services}
     yield (
         "run_state",
@@ -134,9 +134,19 @@ def _families(
         [(labels, each.concurrency) for labels, each in accounts],
     )
     over = "over all runs in the folder"
-    yield "spent_money_total", "counter", f"Money spent {over}, in its currency.", [({}, money)]
-    yield "sent_characters_total", "counter", f"Characters sent {over}.", [({}, characters)]
-    yield "sent_audio_seconds_total", "counter", f"Recordings sent {over}.", [({}, seconds)]
+    yield (
+        "spent_money_total",
+        "counter",
+        f"Money spent {over}, in its currency.",
+        [({}, spent.money)],
+    )
+    yield "sent_characters_total", "counter", f"Characters sent {over}.", [({}, spent.characters)]
+    yield (
+        "sent_audio_seconds_total",
+        "counter",
+        f"Recordings sent {over}.",
+        [({}, spent.audio_seconds)],
+    )
     is_out = bool(facts.limit_reached)
     yield "limit_reached", "gauge", "1 if a limit has no room.", [({}, is_out)]
     yield "began_timestamp_seconds", "gauge", "When the run began.", [({}, facts.began_at)]

@@ -18,6 +18,7 @@ from batchjobs.errors import ManifestError, MissingExtraError, UsageError
 from batchjobs.formatting import plural
 from batchjobs.options import check_settings
 from batchjobs.options.audiobook import BindSettings
+from batchjobs.process.invocation import quote_command
 
 _MEASURING_SHARE: Final = 0.2
 """What measuring a second of sound takes of what writing it takes."""
@@ -206,7 +207,8 @@ def _read_complete(folder: Path, settings: BindSettings) -> Album:
         are = "is" if len(album.missing) == 1 else "are"
         raise ManifestError(
             f"{plural(len(album.missing), 'chapter')} {are} not done: {named}",
-            hint=f"listen to what is suspect, then: batchjobs accept {folder} --all; or pass --partial"
+            hint="listen to what is suspect, then: "
+            f"{quote_command('accept', folder, '--all')}; or pass --partial"
             if album.suspects
             else "run the manifest again, or pass --partial",
         )

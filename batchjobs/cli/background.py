@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from batchjobs.cli.console import die_of, say
-from batchjobs.cli.next_step import quote_command
 from batchjobs.files import run_folder
+from batchjobs.process.invocation import quote_command
 
 if TYPE_CHECKING:
     from batchjobs.progress import Event, Observer

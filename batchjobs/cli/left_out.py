@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchjobs.cli.console import say
-from batchjobs.cli.next_step import quote_command
 from batchjobs.formatting import plural
+from batchjobs.process.invocation import quote_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from batchjobs.formatting import GIVEN_ROWS, STANDARD_INPUT
+from batchjobs.process.invocation import name_program, quote_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,16 +30,11 @@ def typed_command() -> str:
 
     # Whoever runs it again goes on with what is his own by then.
     words = [word for word in sys.argv[1:] if word != "--take-over"]
-    line = shlex.join([*_program(), *hide_in_words(words)])
+    line = shlex.join([*name_program(), *hide_in_words(words)])
     with contextlib.suppress(UnicodeEncodeError):  # a file name in some other encoding
         line.encode()
         return line
     return ""
-
-
-def quote_command(*words: object) -> str:
-    """Write a command of ours, called as we were: ``batchjobs verify 'outputs/two words'``."""
-    return shlex.join([*_program(), *map(str, words)])
 
 
 def typed_options(*without: str) -> list[str]:
@@ -185,16 +180,3 @@ def _step_of_suspects(
 def _insist(command: str) -> str:
     has_it = "--retry-failed" in shlex.split(command)
     return f"{command}{'' if has_it else ' --retry-failed'}"
-
-
-def _program() -> list[str]:
-    """Say how we were called, by name alone where the shell finds us so."""
-    if Path(sys.argv[0]).name == "__main__.py":
-        return [_shorten_path(sys.executable), "-m", "batchjobs"]
-    return [_shorten_path(sys.argv[0])]
-
-
-def _shorten_path(path: str) -> str:
-    name = Path(path).name
-    found = shutil.which(name)
-    return name if found is not None and Path(found).absolute() == Path(path).absolute() else path

@@ -1,7 +1,6 @@
 """What a run tells while it goes."""
 
 import logging
-import shlex
 from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
@@ -10,6 +9,7 @@ import msgspec
 from batchjobs.checkpoint import JobRecord
 from batchjobs.formatting import clock, plural
 from batchjobs.outputs.summary import RunSummary
+from batchjobs.process.invocation import quote_command
 
 _logger = logging.getLogger(__name__)
 
@@ -329,9 +329,8 @@ def _note_of_run(event: LimitReached | RunStopping | RunPaused | RunResumed | Ru
         case RunStopping(reason=reason):
             return f"stopping: {reason}"
         case RunPaused(since=since, folder=folder):
-            return (
-                f"paused since {clock(since)}; to go on: batchjobs ctl {shlex.quote(folder)} resume"
-            )
+            order = quote_command("ctl", folder, "resume")
+            return f"paused since {clock(since)}; to go on: {order}"
         case RunResumed():
             return "going on"
         case _:

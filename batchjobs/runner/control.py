@@ -12,6 +12,7 @@ from batchjobs.checkpoint import ORDERS, Choice, Requeued
 from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.formatting import plural
 from batchjobs.jobs import Status
+from batchjobs.limits import Price
 from batchjobs.options import Options
 from batchjobs.options.standing import Standing, change_options, describe_changes, show_settings
 from batchjobs.progress import RunChanged
@@ -200,7 +201,11 @@ class Control:
             failed=answered[Status.FAILED],
             waiting=len(run.queue) + len(run.again),
             settings=show_settings(run.options),
-            spent=(round(spent.money, 6), spent.characters, round(spent.audio_seconds, 3)),
+            spent=Price(
+                money=round(spent.money, 6),
+                characters=spent.characters,
+                audio_seconds=round(spent.audio_seconds, 3),
+            ),
             limit_reached="" if error is None else error.message,
             services=list(_service_states(run)),
         )

@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from batchjobs.errors import BatchjobsError, UsageError
+from batchjobs.limits import Price
 
 LONGEST_LINE_BYTES: Final = 1 << 20
 """Of a request: ten thousand ids, say."""
@@ -126,7 +127,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
         failed: Jobs that failed in it; one that has gone again counts each time.
         waiting: Jobs and segments that wait for another try.
         settings: Those that can be changed, as they are.
-        spent: In money, characters and seconds of audio, over all runs in the folder.
+        spent: What was spent, over all runs in the folder.
         limit_reached: The limit that has no room, in a sentence; empty if there is none.
         services: How it stands with each provider.
     """
@@ -142,7 +143,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     waiting: int
     settings: dict[str, str]
-    spent: tuple[float, int, float]
+    spent: Price
     limit_reached: str
     services: list[ServiceState]
 

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shlex
 import time
 from array import array
 from collections import Counter
@@ -20,6 +19,7 @@ from batchjobs.files import run_folder
 from batchjobs.limits import Budget, RetryPolicy, StartRate
 from batchjobs.options import Options
 from batchjobs.outputs import suspects
+from batchjobs.process.invocation import quote_command
 from batchjobs.progress import (
     JobFinished,
     LimitReached,
@@ -270,8 +270,8 @@ class RunState:
         self._can_be_raised = True
         message = self._budget_error.message
         if self.is_out_of_room:
-            name, folder = limit.split(maxsplit=1)[0].removeprefix("--"), self.checkpoint.folder
-            order = f"batchjobs ctl {shlex.quote(str(folder))} set {name}=MORE"
+            name = limit.split(maxsplit=1)[0].removeprefix("--")
+            order = quote_command("ctl", self.checkpoint.folder, "set", f"{name}=MORE")
             message = f"{message}; waiting for more: {order}"
         self.tell(LimitReached(message=message))
         self.queue.notify()

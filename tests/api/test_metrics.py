@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import batchjobs
 from batchjobs.api.metrics import to_prometheus, write_metrics
+from batchjobs.limits import Price
 from batchjobs.planning.plan import Action, Plan, Work
 from batchjobs.runner.requests import AccountState, RunFacts, ServiceState
 
@@ -29,7 +30,7 @@ def make_facts(**changes: Any) -> RunFacts:
         "failed": 2,
         "waiting": 4,
         "settings": {},
-        "spent": (12.25, 123_456_789, 0.5),
+        "spent": Price(money=12.25, characters=123_456_789, audio_seconds=0.5),
         "limit_reached": "",
         "services": [
             ServiceState(provider="munsit", sessions_open=3, concurrency=8, most=8),

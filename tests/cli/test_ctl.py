@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchjobs.api import control
+from batchjobs.limits import Price
 from batchjobs.runner.requests import AccountState, Reply, Request, RunFacts, ServiceState, Set
 from tests.commands import Command
 
@@ -56,7 +57,7 @@ def test_how_a_run_stands_is_printed_in_a_few_lines(
         failed=2,
         waiting=7,
         settings={"concurrency": "8", "budget": "50"},
-        spent=(1.5, 100, 0.0),
+        spent=Price(money=1.5, characters=100, audio_seconds=0.0),
         limit_reached="--budget 50 leaves no room for 'درس'",
         services=[
             ServiceState(
@@ -98,4 +99,6 @@ def test_how_a_run_stands_is_printed_in_a_few_lines(
     ]
     assert command("ctl", "talks", "set", "budget=50").out == "budget 50 (was 20)\n"
     assert asked[-1] == Set(values={"budget": "50"})
-    assert json.loads(command("ctl", "talks", "tell", "--json").out)["run"]["pid"] == 123
+    answer_line = json.loads(command("ctl", "talks", "tell", "--json").out)["run"]
+    assert answer_line["pid"] == 123
+    assert answer_line["spent"] == {"money": 1.5, "characters": 100, "audio_seconds": 0.0}

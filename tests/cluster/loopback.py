@@ -1,10 +1,12 @@
 """Hosts without processes: the real ones, in the owner's own loop, and all that is said in bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec import structs
 
 from batchjobs.cluster.actor import POLL_SECONDS
 from batchjobs.cluster.crew import Crew, Member
@@ -16,6 +18,7 @@ from batchjobs.cluster.messages import (
     Report,
     Reports,
     Site,
+    Start,
     decode_opening,
     decode_orders,
     decode_reports,
@@ -46,13 +49,17 @@ class LoopbackHost:
     """A host, and the line to it.
 
     Attributes:
+        mount: Where it sees the recordings that its owner names; empty for the same place.
         is_silent: Whether its owner says nothing to it any more.
         orders: What it was told.
         reports: What it has told.
         ended: Set once it has ended by itself.
     """
 
-    def __init__(self, opening: Opening, dial: Any, crew: Crew | None, name: str) -> None:
+    def __init__(
+        self, opening: Opening, dial: Any, crew: Crew | None, name: str, *, mount: str = ""
+    ) -> None:
+        self.mount = mount
         self.is_silent = False
         self.orders: list[Order] = []
         self.reports: list[Report] = []
@@ -68,7 +75,7 @@ class LoopbackHost:
             return
         batch = decode_orders(encode(Orders(1, [order])))
         self.orders += batch.orders
-        self.host.take(batch.orders)
+        self.host.take(find_recordings_below(self.mount, batch.orders))
 
     def _report(self, report: Report) -> None:
         reports = decode_reports(encode(Reports(1, [report]))).reports
@@ -99,17 +106,31 @@ class LoopbackHost:
             self._crew.lose(self.member, "killed")
 
 
+def find_recordings_below(mount: str, orders: Iterable[Order]) -> list[Order]:
+    """Give orders as a host gets them that sees all recordings below another place."""
+    return [
+        structs.replace(
+            order, segment=replace(order.segment, audio=f"{mount}{order.segment.audio}")
+        )
+        if mount and isinstance(order, Start) and order.segment.audio
+        else order
+        for order in orders
+    ]
+
+
 class Loopback:
     """Some hosts for one run, as `run_rows` takes them.
 
     Args:
         hosts: How many there are at first.
         wait_seconds: So long a run without any waits for one.
+        mount: Where they see the recordings that their owner names; empty for the same place.
     """
 
-    def __init__(self, hosts: int = 2, wait_seconds: float = 60.0) -> None:
+    def __init__(self, hosts: int = 2, wait_seconds: float = 60.0, mount: str = "") -> None:
         self._count = hosts
         self._wait_seconds = wait_seconds
+        self._mount = mount
         self.hosts: list[LoopbackHost] = []
 
     def __call__(
@@ -127,7 +148,7 @@ class Loopback:
     def hire(self) -> LoopbackHost:
         """Start one more."""
         name = f"host-{len(self.hosts)}"
-        host = LoopbackHost(self._opening, self._dial, self.crew, name)
+        host = LoopbackHost(self._opening, self._dial, self.crew, name, mount=self._mount)
         self.hosts.append(host)
         self._nursery.start_soon(host.run)
         self.crew.add(host.member)

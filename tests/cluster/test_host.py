@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -14,11 +13,10 @@ from batchjobs.cluster.host import LEASE_SECONDS, PATIENCE_SECONDS, Host
 from batchjobs.cluster.messages import Cut, Failed, Proven, Spoke, Start
 from batchjobs.errors import ConfigurationError, ServiceUnavailableError
 from batchjobs.files import run_folder
-from batchjobs.jobs import Job, Segment, Status
+from batchjobs.jobs import Job, Status
 from batchjobs.limits import Budget
 from batchjobs.progress import AccountLeft
 from batchjobs.runner import Runner, sweep
-from batchjobs.session import Endpoint, SttSession, hear_segment
 from tests.builders import (
     audio_message,
     make_endpoint,
@@ -430,23 +428,23 @@ async def test_hosts_share_no_scratch_file(
     assert not caplog.messages
 
 
+def write_damaged(path: Path) -> None:
+    """Write a recording that is cut after its first word."""
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"RIFF")
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 async def test_a_recording_that_a_worker_does_not_see_ends_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+    tmp_path: Path, is_there: bool
 ) -> None:
     """It is no fault of the recording, as its owner sees it; one that is damaged is a job's failure."""
-
-    def hear_another(way: Endpoint, segment: Segment, **more: Any) -> SttSession:
-        other = tmp_path / "other.wav"
-        if is_there:
-            other.write_bytes(b"RIFF")
-        monkeypatch.setattr(host, "_is_file", lambda _: is_there)
-        return hear_segment(way, replace(segment, audio=str(other)), **more)
-
-    monkeypatch.setattr(host, "hear_segment", hear_another)
     recording = write_recording(tmp_path / "a.wav", words(2.0))
+    if is_there:
+        write_damaged(Path(f"{tmp_path}/mount{recording}"))
     asked = [replace_provider(make_recording_job(recording))]
-    found = await run_rows(tmp_path / "run", asked, elsewhere=Loopback(hosts=1))
+    hosts = Loopback(hosts=1, mount=f"{tmp_path}/mount")
+    found = await run_rows(tmp_path / "run", asked, elsewhere=hosts)
     if is_there:
         assert found.records["t"].error_class == "permanent"
         return

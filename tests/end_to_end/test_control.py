@@ -109,7 +109,7 @@ def test_fewer_sessions_and_a_pause_hold_at_once_and_after_a_kill(tmp_path: Path
             told = ctl(folder, "tell")["run"]
             assert (told["state"], told["sessions_open"]) == ("paused", 0)
             assert told["settings"]["concurrency"] == "4"
-            assert f"batchjobs ctl {folder} resume" in (tmp_path / "said.txt").read_text()
+            assert f"-m batchjobs ctl {folder} resume" in (tmp_path / "said.txt").read_text()
             status = batchjobs("status", folder, cwd=tmp_path).stdout
             assert "paused" in status
             assert len(open_at_starts(ledger)) == began

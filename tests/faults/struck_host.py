@@ -10,14 +10,13 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
 from batchjobs.cluster import actor, host, identity
-from batchjobs.session import hear_segment
+from tests.cluster.loopback import find_recordings_below
 from tests.faults.sabotage import plant
 
 __all__ = ["MISTAKES", "STRANGERS", "dask_setup", "mistaken", "strange", "struck"]
@@ -151,13 +150,12 @@ def other_folder() -> None:
 
 def other_recordings() -> None:
     """A worker where nothing is seen of the recordings, as of a disk that is not mounted there."""
-    hear = hear_segment
+    take = host.Host.take
 
-    def hear_nothing(way: Any, segment: Any, **more: Any) -> object:
-        return hear(way, replace(segment, audio=f"/nowhere{segment.audio}"), **more)
+    def take_moved(self: host.Host, orders: Any) -> None:
+        take(self, find_recordings_below("/nowhere", orders))
 
-    plant(host, "hear_segment", hear_nothing)
-    plant(host, "_is_file", lambda _: False)
+    plant(host.Host, "take", take_moved)
 
 
 STRANGERS: Final[dict[str, Callable[[], None]]] = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from batchjobs.cli.console import exit_on_error, say
-from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import LocalPath, defaults_option, option
 from batchjobs.formatting import duration
+from batchjobs.process.invocation import quote_command
 
 
 @click.command()

@@ -18,9 +18,10 @@ from batchjobs.cli.job_options import (
     run_settings,
 )
 from batchjobs.cli.left_out import tell_absent, tell_notes
-from batchjobs.cli.next_step import quote_command, typed_options
+from batchjobs.cli.next_step import typed_options
 from batchjobs.cli.options import LocalPath, option
 from batchjobs.formatting import duration, money, plural
+from batchjobs.process.invocation import quote_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

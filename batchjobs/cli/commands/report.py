@@ -101,7 +101,7 @@ def _serve(
 
     from batchjobs.api.page import make_site
     from batchjobs.checkpoint import hold_results
-    from batchjobs.cli.next_step import quote_command
+    from batchjobs.process.invocation import quote_command
     from batchjobs.report.server import listen, serve
 
     with bar, hold_results(folder):

@@ -34,7 +34,6 @@ from batchjobs.cli.job_options import (
 from batchjobs.cli.left_out import describe_left_files, tell_absent, tell_notes
 from batchjobs.cli.next_step import (
     next_step,
-    quote_command,
     step_of_done,
     typed_command,
     typed_options,
@@ -44,6 +43,7 @@ from batchjobs.cli.options import option
 from batchjobs.files import run_folder
 from batchjobs.formatting import duration, money, plural
 from batchjobs.process import signals
+from batchjobs.process.invocation import quote_command
 from batchjobs.process.tuning import tune_process
 from batchjobs.storage.shelf import read_mark
 

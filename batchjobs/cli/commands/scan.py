@@ -8,13 +8,13 @@ import click
 
 from batchjobs.cli.console import exit_on_error, say, show_progress
 from batchjobs.cli.left_out import tell_left_out, tell_tracks
-from batchjobs.cli.next_step import quote_command
 from batchjobs.cli.options import LocalPath, Place, defaults_option, option
 from batchjobs.errors import UsageError
 from batchjobs.files.address import Address
 from batchjobs.formatting import duration, file_size, plural
 from batchjobs.options.watching import DEFAULT_SETTLE_SECONDS
 from batchjobs.process import signals
+from batchjobs.process.invocation import quote_command
 
 if TYPE_CHECKING:
     from batchjobs.manifest.bucket_scan import Work

@@ -19,11 +19,12 @@ from batchjobs.cli.console import (
 )
 from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.live import order_status, watch_status
-from batchjobs.cli.next_step import command_of, next_step, quote_command
+from batchjobs.cli.next_step import command_of, next_step
 from batchjobs.cli.options import RUN_FOLDER, config_option, json_option, option, setting_options
 from batchjobs.formatting import clock, plural
 from batchjobs.options import fill, settings_of
 from batchjobs.options.health import HealthSettings
+from batchjobs.process.invocation import quote_command
 from batchjobs.storage.shelf import read_mark
 
 if TYPE_CHECKING:
