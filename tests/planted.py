@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from batchjobs.checkpoint import Checkpoint
-from batchjobs.files.atomic import publish
+from batchjobs.checkpoint import Settled
+from batchjobs.custody.checkpoint import open_run
 from batchjobs.outputs.writing import write_speech
 from batchjobs.server.engines.interface import Synthesiser
 from tests.books import PROSE
@@ -94,13 +94,12 @@ def plant(folder: Path, clips: Mapping[str, tuple[bytes, int]]) -> None:
         folder: The run folder.
         clips: By id: the samples and their rate.
     """
-    with Checkpoint.open(folder) as checkpoint:
+    with open_run(folder) as checkpoint:
         outcomes = checkpoint.rows.find_outcomes(list(clips))
         for name, (pcm, rate) in clips.items():
             row, record = outcomes[name]
             assert record is not None
             written = write_speech(folder, row.output, pcm, rate)
-            publish(written.targets)
             sent = replace(
                 record,
                 files=written.files,
@@ -108,7 +107,8 @@ def plant(folder: Path, clips: Mapping[str, tuple[bytes, int]]) -> None:
                 audio_seconds=len(pcm) / 2 / rate,
                 pcm_sha256=written.pcm_sha256,
             )
-            checkpoint.commit(records=[sent])
+            outcome = Settled(record=sent, targets=written.targets)
+            checkpoint.settle(starts=(), outcomes=[outcome])
 
 
 def choose_faults(

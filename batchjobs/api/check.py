@@ -10,7 +10,7 @@ from batchjobs.api.request import request_of
 from batchjobs.api.scoring import ClipScorer
 from batchjobs.api.survey import refuse_purchases, survey_run
 from batchjobs.api.takes import MOST_TAKES, finish_exchanges
-from batchjobs.checkpoint import Checkpoint, refuse_bucket
+from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import UsageError
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
@@ -55,7 +55,7 @@ def check(
         UsageError: An option is out of its range, or there is nothing to check.
         MissingExtraError: The library that compares texts, or what computes scores, is not installed.
         ConfigurationError: A key, price or setting is missing or wrong; nothing was bought.
-        RunLockedError: Clips are to be bought again, and a run goes on in the folder.
+        RunLockedError: A run goes on in the folder, and clips are to be bought again, or are in a bucket.
         BatchjobsError: Anything else that keeps it from starting.
     """
     choice = Choice(sample=sample, worst=worst, regenerate=regenerate, scores=quality)
@@ -94,7 +94,6 @@ def carry_out_check(
     unknown = sorted(set(distinguish) - set(Step))
     if unknown:
         raise UsageError(f"there is no step '{unknown[0]}'", hint=f"there are {', '.join(Step)}")
-    refuse_bucket(Path(folder), "a check")
     Checkpoint.read(Path(folder)).close()  # to open it for writing would make one
     # What is looked at from here on is of this version, and whole.
     with open_if_free(Path(folder)) as checkpoint:

@@ -24,6 +24,7 @@ from batchjobs.api.takes import (
     exchange_clip,
 )
 from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict, Decision, Row
+from batchjobs.custody.checkpoint import open_run
 from batchjobs.errors import BatchjobsError, RunLockedError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Kind, Status
@@ -36,6 +37,7 @@ from batchjobs.progress import Observer
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
 from batchjobs.quality.normalize import Step
 from batchjobs.quality.verdicts import are_heard_alike, doubt_record
+from batchjobs.storage.shelf import read_mark
 
 _PAGE: Final = 500
 _MANY_BAD: Final = 40
@@ -84,7 +86,7 @@ class Checker:
 
     def check(self) -> CheckReport:
         """Check, and say what was found."""
-        judge = Judge(self.looking.folder, self.steps, self.scorer)
+        judge = Judge(self.looking.shelf, self.steps, self.scorer)
         only = self._find_worst(judge)
         if self.survey.clips:
             self._note_end(self._hear(self._stream_clips(only)))
@@ -206,7 +208,7 @@ class Checker:
         self._buy(run, takes, judge, only)
         cured = sum(name in self._improved and name not in self._bad for name in tried)
         if not self._is_stopped and cured < _LEAST_CURED * len(tried):
-            with Checkpoint.open(self.looking.folder) as checkpoint:
+            with open_to_change(self.looking.folder) as checkpoint:
                 for own in list(self._bad.values()):
                     doubted = doubt_record(own, _NOT_CURED.format(cured=cured, tried=len(tried)))
                     checkpoint.keep_checks([doubted])
@@ -269,7 +271,7 @@ class Checker:
         for check in judge.judge_takes(clips):
             found.setdefault(check.id, []).append(check)
         by_number = {(take.row.id, take.number): take for take in takes}
-        with Checkpoint.open(self.looking.folder) as checkpoint:
+        with open_to_change(self.looking.folder) as checkpoint:
             for name, checks in found.items():
                 own = self._bad[name]
                 others = [check for check in checks if check.sha256 != own.sha256]
@@ -330,12 +332,26 @@ class Checker:
 
 
 @contextlib.contextmanager
-def open_if_free(folder: Path) -> Iterator[Checkpoint | None]:
-    """Open a run folder to write in it; None while a run goes on there."""
-    try:
-        checkpoint = Checkpoint.open(folder)
-    except RunLockedError:
-        yield None
-        return
-    with checkpoint:
+def open_to_change(folder: Path) -> Iterator[Checkpoint]:
+    """Open a run folder to write in it; what is written is wherever it has to be at the end."""
+    with open_run(folder) as checkpoint:
         yield checkpoint
+        checkpoint.hand_on()
+
+
+@contextlib.contextmanager
+def open_if_free(folder: Path) -> Iterator[Checkpoint | None]:
+    """Open a run folder to write in it; None while a run goes on there.
+
+    Raises:
+        RunLockedError: One does whose results are in a bucket: it would bring and remove the same files.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            checkpoint = stack.enter_context(open_to_change(folder))
+        except RunLockedError:
+            if read_mark(folder) is not None:
+                raise
+            yield None
+        else:
+            yield checkpoint

@@ -17,6 +17,7 @@ from batchjobs.jobs import Job, Kind, Sign, Status
 from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
 from batchjobs.progress import Observer
+from batchjobs.storage.shelf import read_mark
 from batchjobs.text import script_of
 
 _LACKS_WORDS: Final = frozenset({Sign.UNHEARD, Sign.FEW_WORDS})
@@ -135,8 +136,10 @@ def hear_clips(
         observe: Gets every event.
         announce: Told what it will cost, before anything is bought.
     """
+    mark = read_mark(folder)
     options = dataclasses.replace(
         options,
+        input_root=None if mark is None else mark.address,  # takes stand here all the same
         output=folder / run_folder.CHECK,
         replace=True,
         skip_bad_rows=True,  # a clip that is gone is no reason not to hear the others

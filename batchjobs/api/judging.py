@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -15,6 +14,7 @@ from batchjobs.api.hearing import Clip, Heard, stream_heard
 from batchjobs.api.scoring import ClipScorer
 from batchjobs.checkpoint import CheckRecord, CheckVerdict, ClipSigns, JobRecord, SpeechScores
 from batchjobs.errors import RecordingError
+from batchjobs.files.shelf import Shelf
 from batchjobs.quality.compare import Comparison, compare
 from batchjobs.quality.normalize import Step
 from batchjobs.quality.signs import measure_clip
@@ -30,6 +30,8 @@ from batchjobs.quality.voices import Voices
 _IN_MEMORY_BYTES: Final = 16 * 1024 * 1024
 _LENGTH_BYTES: Final = 4
 _CER_WEIGHT: Final = 10.0
+_MEASURED_AT_ONCE: Final = 16
+"""So many clips are brought at a time, if they are in a bucket."""
 _SCORED_AT_ONCE: Final = 32
 
 
@@ -80,13 +82,14 @@ class Judge:
     """Judges a run's clips, and later the takes that are bought in their place, by one measure.
 
     Args:
-        folder: The run folder.
+        shelf: Where the run's clips stand.
         steps: What makes no difference between two texts.
         scorer: Knows, or computes, what listeners would say.
     """
 
-    def __init__(self, folder: Path, steps: frozenset[Step], scorer: ClipScorer) -> None:
-        self._folder = folder
+    def __init__(self, shelf: Shelf, steps: frozenset[Step], scorer: ClipScorer) -> None:
+        self._shelf = shelf
+        self._folder = shelf.folder
         self._scorer = scorer
         self._steps = steps
         self._voices = Voices()
@@ -95,16 +98,22 @@ class Judge:
 
     def measure(self, clips: Iterable[Clip]) -> None:
         """Measure clips, those that can be read; one that was measured is not measured again."""
-        for clip in clips:
-            if clip.sha256 in self._numbers:
-                continue
-            try:
-                measured = measure_clip(self._folder / clip.path, clip.sample_rate)
-            except RecordingError:
-                continue  # whoever hears it says why it cannot be read
-            self._numbers[clip.sha256] = self._voices.add(
-                measured, voice=clip.voice, spoken=clip.text, speed=clip.speed
-            )
+        waiting = (clip for clip in clips if clip.sha256 not in self._numbers)
+        while batch := list(islice(waiting, _MEASURED_AT_ONCE)):
+            with self._shelf.holding(clip.path for clip in batch):
+                for clip in batch:
+                    self._measure(clip)
+
+    def _measure(self, clip: Clip) -> None:
+        if clip.sha256 in self._numbers:  # one of these has the same sound
+            return
+        try:
+            measured = measure_clip(self._folder / clip.path, clip.sample_rate)
+        except RecordingError:
+            return  # whoever hears it says why it cannot be read
+        self._numbers[clip.sha256] = self._voices.add(
+            measured, voice=clip.voice, spoken=clip.text, speed=clip.speed
+        )
 
     def find_worst(self, clips: Iterable[Clip], count: int) -> set[str]:
         """Find the clips with the worst signs.

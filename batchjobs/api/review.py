@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from batchjobs.checkpoint import (
     Review,
     Row,
     SegmentChanges,
-    refuse_bucket,
+    Settled,
 )
-from batchjobs.files.atomic import part_path, publish
+from batchjobs.custody.checkpoint import open_run
+from batchjobs.errors import BatchjobsError
+from batchjobs.files.atomic import part_path
 from batchjobs.jobs import Status
 from batchjobs.outputs import decided, reports, reuse
 from batchjobs.outputs.decisions import DecisionLine, read_decisions, refuse
@@ -74,9 +76,8 @@ def review(
     providers = config.load(config_file).providers
     folder, path = Path(folder), Path(decisions)
     lines = read_decisions(path)
-    refuse_bucket(folder, "a review")
     Checkpoint.read(folder).close()  # to open it for writing would make one
-    with Checkpoint.open(folder) as checkpoint:
+    with open_run(folder) as checkpoint:
         desk = _Desk(checkpoint, path)
         desk.look_up(lines)
         desk.add_twins()
@@ -90,6 +91,7 @@ def review(
 
 
 def _conclude(checkpoint: Checkpoint, providers: Mapping[str, Provider]) -> None:
+    checkpoint.hand_on()
     sweep(checkpoint)
     reports.write_again(checkpoint, providers)
 
@@ -142,7 +144,9 @@ class _Desk:
             return f"'{line.id}' has no result by now"
         if record.files[0].sha256 != line.sha256:
             return f"'{line.id}' has another clip by now than the one that was listened to"
-        if changes := reuse.find_changes(self.checkpoint.folder, record.files):
+        with self.checkpoint.shelf.holding(file.path for file in record.files):
+            changes = reuse.find_changes(self.checkpoint.folder, record.files)
+        if changes:
             return f"the clip of '{line.id}' has changed since: {changes[0]}"
         is_accepted = line.decision is Decision.ACCEPT and record.status is Status.SUSPECT
         if is_accepted and not record.can_become(outcome.row.output):
@@ -196,22 +200,29 @@ class _Desk:
 
     def carry_out(self) -> None:
         """Put files in their places and write it down; if that fails, nothing of it has happened."""
-        parts: list[Path] = []
-        places: list[Path] = []
+        targets: list[Path] = []
+        paths: list[str] = []
         try:
-            accepted = list(self._prepare_accepted(parts))
-            rejected = self._prepare_rejected(places)
+            accepted = list(self._prepare_accepted(targets))
+            rejected = self._prepare_rejected(targets)
             # From here on a kill that leaves a file there leaves ours.
-            claims = [SegmentChanges(assembling=record.id) for record, _ in accepted]
-            self.checkpoint.commit(changes=claims)
-            places += parts
-            publish(parts)
+            self._claim(SegmentChanges(assembling=record.id) for record, _ in accepted)
+            root = self.checkpoint.folder.resolve()
+            paths += [str(target.relative_to(root)) for target in targets]
+            self.checkpoint.shelf.publish(targets)
             self.checkpoint.review(self.reviews, accepted=accepted, rejected=rejected)
         except BaseException:
-            for path in (*map(part_path, parts), *places):
+            for target in targets:
                 with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
+                    part_path(target).unlink(missing_ok=True)
+            with contextlib.suppress(BatchjobsError):  # the first error is the one to raise
+                self.checkpoint.shelf.remove(paths)
             raise
+
+    def _claim(self, changes: Iterable[SegmentChanges]) -> None:
+        """Say of files that are about to be there that they are ours."""
+        outcomes = [Settled(changes=each) for each in changes]
+        self.checkpoint.settle(starts=(), outcomes=outcomes)
 
     def _prepare_accepted(self, parts: list[Path]) -> Iterator[tuple[JobRecord, JobRecord]]:
         """Write the files of what was accepted beside their places."""
@@ -224,7 +235,7 @@ class _Desk:
             parts += written.targets
             yield record, kept
 
-    def _prepare_rejected(self, places: list[Path]) -> list[tuple[JobRecord, JobRecord]]:
+    def _prepare_rejected(self, targets: list[Path]) -> list[tuple[JobRecord, JobRecord]]:
         """Let what was rejected stand among what is in doubt, too."""
         changed = []
         for row, former, note in self.rejected.values():
@@ -233,9 +244,9 @@ class _Desk:
             output = decided.choose_kept_path(self.checkpoint, row, former)
             changed.append((decided.prepare_rejection(former, output, note), former))
         paths = tuple(file.path for record, _ in changed for file in record.files)
-        self.checkpoint.commit(changes=[SegmentChanges(expected=paths)])
+        self._claim([SegmentChanges(expected=paths)])
         for record, former in changed:
-            places += decided.link_files(self.checkpoint.folder, former, record)
+            targets += decided.link_files(self.checkpoint.shelf, former, record)
         return changed
 
     def report(self) -> ReviewReport:

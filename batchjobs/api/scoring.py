@@ -41,12 +41,12 @@ class ClipScorer:
         if self._model is None:
             return found
         missing = [number for number, scores in enumerate(found) if scores is None]
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            for number, scores in zip(
-                missing,
-                pool.map(self._compute, [clips[number] for number in missing]),
-                strict=True,
-            ):
+        unknown = [clips[number] for number in missing]
+        with (
+            self._looking.shelf.holding(clip.path for clip in unknown),
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        ):
+            for number, scores in zip(missing, pool.map(self._compute, unknown), strict=True):
                 found[number] = scores
         self._count += len(clips)
         if self._progress is not None:

@@ -13,7 +13,15 @@ from batchjobs.api.hearing import Clip, voice_of
 from batchjobs.api.report import RunReport
 from batchjobs.api.request import request_of
 from batchjobs.api.run import carry_out_request
-from batchjobs.checkpoint import Checkpoint, CheckRecord, CheckVerdict, FileRecord, JobRecord, Row
+from batchjobs.checkpoint import (
+    Checkpoint,
+    CheckRecord,
+    CheckVerdict,
+    FileRecord,
+    JobRecord,
+    Row,
+    Settled,
+)
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import publish
 from batchjobs.jobs import Job, Status
@@ -239,7 +247,6 @@ def finish_exchanges(checkpoint: Checkpoint) -> None:
 def _end_exchange(
     checkpoint: Checkpoint, row: Row, record: JobRecord, found: JobRecord, written: Written
 ) -> None:
-    publish(written.targets)
     is_new = record.files[0].sha256 != written.files[0].sha256
     new = replace(
         found,
@@ -250,6 +257,8 @@ def _end_exchange(
         started_at=record.started_at,
         copied_from="",
     )
+    outcome = Settled(record=new, targets=written.targets)
+    checkpoint.settle(starts=(), outcomes=[outcome])
     checkpoint.end_exchange(new)
 
 
@@ -263,7 +272,8 @@ def _keep_own(
     path = f"{run_folder.TAKES}/{path_of_take(_name_of(row.id, 0), row.output)}"
     # Killed between the two renames, a check finds the clip there, and no more in its place.
     if reuse.find_changes(folder, [replace(record.files[0], path=path)]):
-        copied = reuse.copy_result(folder, path, record)
+        with checkpoint.shelf.holding(file.path for file in record.files):
+            copied = reuse.copy_result(folder, path, record)
         if copied is None:
             return None
         publish(copied.targets)

@@ -12,7 +12,7 @@ from batchjobs.checkpoint.checks import (
     describe_check,
 )
 from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
-from batchjobs.checkpoint.holding import hold_results, refuse_bucket
+from batchjobs.checkpoint.holding import hold_results
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
 from batchjobs.checkpoint.new_rows import NewRows, Portion
@@ -79,5 +79,4 @@ __all__ = [
     "cut_speech",
     "describe_check",
     "hold_results",
-    "refuse_bucket",
 ]

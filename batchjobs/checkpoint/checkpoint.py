@@ -88,7 +88,7 @@ class Checkpoint:
         if mark := read_mark(folder):
             raise OutputError(
                 f"the results of {folder} are in {mark.address}, and cannot be changed from here",
-                hint="only 'run', 'accept' and 'prune' can do that",
+                hint="only 'run', 'accept', 'check', 'review' and 'prune' can do that",
             )
         return cls(Database.open_to_write(folder))
 
@@ -348,6 +348,7 @@ class Checkpoint:
         *,
         accepted: Sequence[tuple[JobRecord, JobRecord]] = (),
         rejected: Sequence[tuple[JobRecord, JobRecord]] = (),
+        facts: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Write decisions of somebody who listened, and what follows from them, all or nothing of it.
 
@@ -355,6 +356,7 @@ class Checkpoint:
             decisions: The decisions.
             accepted: Jobs that are done now: as they are, and as they were kept in doubt.
             rejected: Jobs that are in doubt now: as they are, and as they were.
+            facts: What else is to be kept about the run.
 
         Raises:
             DiskError: The disk failed: nothing is written.
@@ -369,6 +371,7 @@ class Checkpoint:
                 ledger.reject(connection, record)
                 segments.forget(connection, job_key=record.key, path=former.output)
                 finished.note_outcomes(connection, [record])
+            orders.keep(connection, facts)
 
     def keep_loudness(self, records: Sequence[LoudnessRecord]) -> None:
         """Write how loud finished files are; the run and its report are as they were.

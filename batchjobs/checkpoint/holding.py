@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchjobs.checkpoint.checkpoint import Checkpoint
-from batchjobs.errors import OutputError
 from batchjobs.jobs import Status
 from batchjobs.storage.shelf import read_mark
 
@@ -32,20 +31,3 @@ def hold_results(folder: Path) -> Iterator[None]:
         paths = [file.path for _, record in records for file in record.files]
         with checkpoint.shelf.holding(paths):
             yield
-
-
-def refuse_bucket(folder: Path, what: str) -> None:
-    """Refuse to change the results of a run in a bucket in a way that is not made for it.
-
-    Args:
-        folder: The run folder.
-        what: What would change them.
-
-    Raises:
-        OutputError: They are in a bucket.
-    """
-    if mark := read_mark(folder):
-        raise OutputError(
-            f"the results of {folder} are in {mark.address}, and {what} cannot change them there",
-            hint="'run', 'accept', 'verify', 'results', 'report', 'export', 'bind' and 'prune' can use them",
-        )

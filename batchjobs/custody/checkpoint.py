@@ -22,9 +22,11 @@ from msgspec import structs
 from batchjobs.checkpoint import (
     AttemptStart,
     Checkpoint,
+    CheckRecord,
     Choice,
     JobRecord,
     Requeued,
+    Review,
     Settled,
     ledger,
     orders,
@@ -124,6 +126,7 @@ class BucketCheckpoint(Checkpoint):
         super().__init__(database, shelf)
         self.journal = journal
         shelf.guard = self._guard
+        shelf.check = journal.check_ours
         shelf.glance = journal.check_lately
         self.orders = _JournalledOrders(database, journal)
         self.staging = _CopiedStaging(database, functools.partial(self._copy_adopted))
@@ -131,6 +134,8 @@ class BucketCheckpoint(Checkpoint):
         self._is_claimed = False
         self._copied = (0, 0)
         self._has_copy = False
+        self._has_findings = False
+        """Of checks: nothing is made needless by them, so they go up once, with the last of them."""
         self._turn = threading.Lock()
         self._copying: threading.Thread | None = None
 
@@ -353,7 +358,7 @@ class BucketCheckpoint(Checkpoint):
         if uploads:
             self.shelf.put(uploads)
             # Whoever has taken over meanwhile may not have seen them: then they are not ours to tell.
-            self.journal.check_ours()
+            self.shelf.check()
         facts = [(_NUMBER, str(number))]
         numbers = self.commit(**split_outcomes(outcomes), starts=starts, facts=facts)
         self.shelf.release(uploads)
@@ -367,8 +372,30 @@ class BucketCheckpoint(Checkpoint):
         kept: JobRecord,
         facts: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Make a suspect job done; the bucket has it once `put_copy` was called."""
+        """Make a suspect job done; the bucket has it once `hand_on` was called."""
         super().accept(record, kept=kept, facts=[*facts, (_AHEAD, "1")])
+
+    def review(
+        self,
+        decisions: Sequence[Review],
+        *,
+        accepted: Sequence[tuple[JobRecord, JobRecord]] = (),
+        rejected: Sequence[tuple[JobRecord, JobRecord]] = (),
+        facts: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Write decisions; the bucket has them once `hand_on` was called."""
+        facts = [*facts, (_AHEAD, "1")]
+        super().review(decisions, accepted=accepted, rejected=rejected, facts=facts)
+
+    def keep_checks(self, records: Sequence[CheckRecord]) -> None:
+        """Write what a check found; the bucket has it once `hand_on` was called."""
+        super().keep_checks(records)
+        self._has_findings = True
+
+    def begin_exchange(self, take: JobRecord, checks: Sequence[CheckRecord]) -> None:
+        """Write that a take comes; that it is there goes into the journal, as any result does."""
+        super().begin_exchange(take, checks)
+        self._has_findings = True
 
     def forget(self, paths: Sequence[str], *, is_any: bool = False) -> None:
         """Drop what is known of results; the bucket knows it before anything there is removed."""
@@ -382,7 +409,7 @@ class BucketCheckpoint(Checkpoint):
 
     def hand_on(self) -> None:
         """Let the bucket have what is in no entry of the journal."""
-        if self.read_settings().get(_AHEAD):
+        if self._has_findings or self.read_settings().get(_AHEAD):
             self.put_copy()
 
     def _copy_adopted(self) -> None:
@@ -412,6 +439,7 @@ class BucketCheckpoint(Checkpoint):
             self.journal.put_snapshot(number, packed)
             self._copied = (number, self.journal.bytes_written)
             self._has_copy = True
+            self._has_findings = False
             if facts.get(_AHEAD):
                 Orders.keep(self.orders, {_AHEAD: ""})
         except OSError as error:
@@ -440,7 +468,8 @@ class BucketCheckpoint(Checkpoint):
     def _guard(self) -> None:
         """See that the run is ours, and that the bucket has what made something needless here."""
         self.journal.check_ours()
-        self.hand_on()
+        if self.read_settings().get(_AHEAD):
+            self.put_copy()
 
 
 def open_run(

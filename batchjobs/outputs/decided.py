@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from batchjobs.checkpoint import Checkpoint, JobRecord, Row
+from batchjobs.checkpoint import Checkpoint, FileRecord, JobRecord, Row
 from batchjobs.errors import SuspectError
 from batchjobs.files import run_folder
-from batchjobs.files.atomic import disk_error, sync_folders, write_whole
+from batchjobs.files.atomic import disk_error, make_folder, part_path, write_part
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Doubt, Sign, Status
 from batchjobs.outputs import reuse, suspects
 from batchjobs.outputs.writing import Written, find_target
@@ -103,34 +104,42 @@ def choose_kept_path(checkpoint: Checkpoint, row: Row, record: JobRecord) -> str
     )
 
 
-def link_files(folder: Path, old: JobRecord, new: JobRecord) -> list[Path]:
-    """Let a result's files stand in other places too, durably, and without a copy where that can be.
+def link_files(shelf: Shelf, old: JobRecord, new: JobRecord) -> list[Path]:
+    """Let a result's files stand beside other places too, without a copy where that can be.
 
     Args:
-        folder: The run folder.
+        shelf: Where the run's results stand.
         old: Where they are.
         new: Where they are to be, too.
 
     Returns:
-        The new places.
+        The new places, for `Shelf.publish`.
 
     Raises:
         OutputError: They cannot be created.
         DiskError: The disk failed or is full.
     """
     places = []
-    for file, kept in zip(old.files, new.files, strict=True):
-        target = find_target(folder, kept.path)
-        if file.path == kept.path:
-            continue
-        try:
-            target.parent.mkdir(exist_ok=True)
-            target.unlink(missing_ok=True)  # left by a review that was killed
-            os.link(folder / file.path, target)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise disk_error(error, target) from error
-            write_whole(target, reuse.read_intact(folder / file.path, file))
-        places.append(target)
-    sync_folders({folder, *(place.parent for place in places)})
+    with shelf.holding(file.path for file in old.files):
+        for file, kept in zip(old.files, new.files, strict=True):
+            if file.path != kept.path:
+                target = find_target(shelf.folder, kept.path)
+                _link(shelf.folder / file.path, target, file)
+                places.append(target)
     return places
+
+
+def _link(source: Path, target: Path, known: FileRecord) -> None:
+    part = part_path(target)
+    try:
+        make_folder(target.parent)
+        for left in (
+            part,
+            target,
+        ):  # by a review that was killed; a file is not renamed onto itself
+            left.unlink(missing_ok=True)
+        os.link(source, part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise disk_error(error, target) from error
+        write_part(target, reuse.read_intact(source, known))

@@ -61,6 +61,8 @@ class BucketShelf(Shelf):
         self._open_bucket = open_bucket
         self.guard: Callable[[], None] = lambda: None
         """Raises if the run is another's by now: asked before anything there is replaced or removed."""
+        self.check: Callable[[], None] = lambda: None
+        """The same, asked after anything was put there, and before it is told."""
         self.glance: Callable[[], None] = lambda: None
         """The same, asked before anything is put where nothing is: where a moment ago will do."""
         self._listing: _Listing | None = None
@@ -99,9 +101,9 @@ class BucketShelf(Shelf):
         return self._has_changed and self.bucket.look(path) is not None
 
     def find_size(self, path: str) -> int | None:
-        """Find the size of an object; None if there is none."""
+        """Find the size of an object, or of a file that only stands here; None if there is none."""
         found = None if path in self._removed else self.bucket.look(path)
-        return None if found is None else found.bytes
+        return super().find_size(path) if found is None else found.bytes
 
     def is_taken(self, path: str) -> bool:
         """Whether anything stands there, or in the folder."""
@@ -185,9 +187,8 @@ class BucketShelf(Shelf):
             BatchjobsError: The store failed, or the run is another's by now.
         """
         uploads = self.measure(targets, parts)
-        self.guard()
         self.put(uploads)
-        self.guard()
+        self.check()
         self.release(uploads)
 
     def put(self, uploads: Iterable[Upload]) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import batchjobs
 from batchjobs.checkpoint import Checkpoint, Decision, JobRecord
 from batchjobs.errors import DiskError, NoRunError, OutputError, ReviewError, RunLockedError
 from batchjobs.files.run_folder import CHECKPOINT
+from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Sign, Status
 from batchjobs.options import Options
 from batchjobs.outputs import decided
@@ -414,6 +415,10 @@ async def test_a_disk_that_fails_leaves_everything_as_it_was(
     def breaks(*_: object, **__: object) -> None:
         raise DiskError("the disk failed")
 
+    def breaks_if_any(_: Shelf, targets: Iterable[Path], __: object = None) -> None:
+        if list(targets):
+            breaks()
+
     calls: list[object] = []
     prepare = decided.prepare_acceptance
 
@@ -428,7 +433,7 @@ async def test_a_disk_that_fails_leaves_everything_as_it_was(
             case "link":
                 patch.setattr(decided, "link_files", breaks)
             case "publish":
-                patch.setattr("batchjobs.api.review.publish", breaks)
+                patch.setattr(Shelf, "publish", breaks_if_any)
             case _:
                 patch.setattr(decided, "prepare_acceptance", breaks_later)
         with pytest.raises(DiskError):

@@ -118,20 +118,10 @@ def test_results_are_brought_for_those_who_read_them(
     assert local_files(RUN) == set()
 
 
-def test_what_would_change_results_there_is_refused(
-    command: Command, manifest: Path, place: str, folder: Path
-) -> None:
-    """By name, before anything is done or paid."""
-    assert command("run", manifest, "-o", place, *TONE).code == 0
-    (folder / "decisions.jsonl").write_text("")
-    for words in (
-        ("check", RUN),
-        ("review", RUN, "decisions.jsonl"),
-        ("watch", folder, "-o", place),
-    ):
-        refused = command(*words)
-        assert refused.code in {2, 73}, words
-        assert "bucket" in refused.err or place in refused.err, words
+def test_a_watch_puts_nothing_there(command: Command, place: str, folder: Path) -> None:
+    """It is told before anything is done or paid, and what serves instead."""
+    refused = command("watch", folder, "-o", place)
+    assert (refused.code, "'scan' and 'run'" in refused.err) == (2, True)
 
 
 def test_a_refused_manifest_leaves_no_trace(
@@ -375,3 +365,16 @@ def test_a_run_with_nothing_to_do_sends_no_copy(
     other = ("-o", place, "--work-folder", "other/run", "--take-over")
     assert "nothing to do" in command("run", manifest, *other, *TONE).out
     assert summary(folder / "other" / "run")["done"] == 3
+
+
+def test_what_is_accepted_goes_up_in_one_copy(
+    command: Command, manifest: Path, bucket: Bucket, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy is as large as the manifest: there is none for each result."""
+    faulty = ("--fault", "truncate", "--attempts", "1")
+    assert command("run", manifest, "-o", place, *TONE, *faulty).code == 1
+    with fault_proxy(bucket.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        assert command("accept", RUN, "--all").code == 0
+    assert summary(RUN)["done"] == 4
+    assert proxy.count("PUT", "/snapshot/") == 1
