@@ -15,7 +15,7 @@ from batchjobs.checkpoint.groups import Group, GroupRecord, Part, StagedPart
 from batchjobs.checkpoint.holding import hold_results
 from batchjobs.checkpoint.lookups import RejectedResult
 from batchjobs.checkpoint.loudness import LoudnessRecord
-from batchjobs.checkpoint.new_rows import NewRows, Portion
+from batchjobs.checkpoint.new_rows import Mold, NewRows
 from batchjobs.checkpoint.orders import ORDERS, Choice, Requeued
 from batchjobs.checkpoint.outline import StagedTotal, cut_speech
 from batchjobs.checkpoint.records import (
@@ -55,10 +55,10 @@ __all__ = [
     "GroupRecord",
     "JobRecord",
     "LoudnessRecord",
+    "Mold",
     "NewRows",
     "Outcome",
     "Part",
-    "Portion",
     "Prices",
     "RejectedResult",
     "Requeued",

@@ -242,6 +242,19 @@ class Database:
             self._connection.rollback()
 
     @contextmanager
+    def batch(self) -> Iterator[sqlite3.Connection]:
+        """Write all of a block to temporary tables, or nothing of it."""
+        with self.use() as connection:
+            connection.execute("SAVEPOINT batch")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK TO batch")
+                raise
+            finally:
+                connection.execute("RELEASE batch")
+
+    @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write all of a block durably, or nothing of it."""
         with self.use() as connection:

@@ -37,12 +37,18 @@ def note_outcomes(connection: sqlite3.Connection, records: Sequence[JobRecord]) 
             )
 
 
-def fill_from_staged(connection: sqlite3.Connection) -> None:
-    """Keep the files of staged rows that are done, once they are adopted."""
+def fill(connection: sqlite3.Connection, *, only_staged: bool) -> None:
+    """Keep the files of adopted rows that are done.
+
+    Args:
+        connection: In a transaction.
+        only_staged: Whether only of those that were staged; else of all.
+    """
     found = """rows JOIN jobs ON rows.id = jobs.id AND rows.key = jobs.key
                AND rows.output = jobs.output AND jobs.status = 'done'"""
-    wanted = """rows.action = 'done' AND rows.layout = ''
-                AND rows.position IN (SELECT position FROM temp.staged)"""
+    wanted = "rows.action = 'done' AND rows.layout = ''"
+    if only_staged:
+        wanted += " AND rows.position IN (SELECT position FROM temp.staged)"
     connection.execute(
         f"""INSERT INTO finished
             SELECT rows.position, json_extract(file.value, '$.path'),

@@ -88,19 +88,23 @@ class Outline:
         """Take rows into account."""
         self._sum(rows)
         self._look_for_twins(
-            [row.id for row in rows],
-            [row.place for row in rows if row.place is not None],
-            [row.key for row in rows if row.key],
+            [row.id for row in rows], [row.place for row in rows if row.place is not None]
         )
+        keys = [row.key for row in rows if row.key]
+        try:  # they are hashes in hexadecimal
+            self._keep_keys(list(map(bytes.fromhex, keys)))
+        except ValueError:
+            self._keys = None
 
     def add_new(self, rows: NewRows) -> None:
         """Take new rows into account."""
         if self.sums is not None:
-            for provider, speech, count, characters in rows.portions:
+            for provider, speech, count, characters in rows.list_portions():
                 sort = Sort(NEW, Kind.TTS.value, provider, speech)
                 self.sums.setdefault(sort, Sum()).add(Sum(count, characters, 0.0, count))
             self._forget_many()
-        self._look_for_twins(rows.ids, rows.places, rows.keys)
+        self._look_for_twins(rows.ids, rows.places)
+        self._keep_keys(rows.digests)
 
     def spoil(self) -> None:
         """Give the sums up: a row was changed, or taken out."""
@@ -144,14 +148,11 @@ class Outline:
         ordered.sort()
         return not bool((ordered[1:] == ordered[:-1]).any())
 
-    def _keep_keys(self, keys: Sequence[str]) -> None:
+    def _keep_keys(self, keys: Sequence[bytes]) -> None:
         if self._keys is None:
             return
         self._count += len(keys)
-        try:  # they are hashes in hexadecimal
-            begun = bytes.fromhex("".join([key[: 2 * _KEPT_BYTES] for key in keys]))
-        except ValueError:
-            begun = b""
+        begun = b"".join([key[:_KEPT_BYTES] for key in keys])
         if len(begun) == _KEPT_BYTES * len(keys) and self._count <= _MOST_KEYS:
             self._keys.append(begun)
         else:
@@ -168,9 +169,7 @@ class Outline:
         if self.sums is not None and len(self.sums) > _MOST_SORTS:
             self.sums = None
 
-    def _look_for_twins(
-        self, ids: Sequence[str], places: Sequence[str], keys: Sequence[str]
-    ) -> None:
+    def _look_for_twins(self, ids: Sequence[str], places: Sequence[str]) -> None:
         # Nearly all manifests count their rows up; if not, it is for the database to say.
         if self.has_unique_ids and ids:
             self.has_unique_ids = self._last_id < ids[0] and all(map(lt, ids, ids[1:]))
@@ -180,7 +179,6 @@ class Outline:
                 map(lt, places, places[1:])
             )
             self._last_place = places[-1]
-        self._keep_keys(keys)
 
 
 def _sum_of(rows: Sequence[Row]) -> Sum:

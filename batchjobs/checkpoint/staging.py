@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from batchjobs.checkpoint import finished, groups
+from batchjobs.checkpoint import finished, groups, packs
 from batchjobs.checkpoint.database import Database
-from batchjobs.checkpoint.new_rows import INSERT_NEW, NewRows
+from batchjobs.checkpoint.new_rows import NewRows
 from batchjobs.checkpoint.outline import Outline, StagedTotal
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
-_ADD: Final = f"INSERT INTO temp.staged VALUES ({','.join('?' * len(Row._fields))})"
+_STAGED: Final = "temp.staged"
 _REST: Final = """CASE WHEN rows.action = 'done' THEN 'done' ELSE coalesce((
     SELECT CASE jobs.status WHEN 'failed' THEN 'kept' ELSE jobs.status END
     FROM jobs WHERE jobs.id = rows.id AND jobs.key = rows.key), 'later') END"""
@@ -64,6 +64,8 @@ class Staging:
     _outline: Outline = field(default_factory=Outline)
     _indexed: set[str] = field(default_factory=set)
     _rest: list[StagedTotal] | None = None
+    _has_packs: bool = False
+    """Whether there are rows that are not in the table yet; they stand behind those that are."""
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -76,22 +78,40 @@ class Staging:
         """
         self._keeps_rest = keeps_rest
         self._outline, self._indexed, self._rest = Outline(), set(), None
+        self._has_packs = False
         with self._database.use() as connection:
             connection.execute("DROP TABLE IF EXISTS temp.staged")
             connection.execute(f"CREATE TEMP TABLE staged {ROW_COLUMNS}")
+            packs.begin(connection)
             connection.execute("DROP TABLE IF EXISTS temp.doubtful")
             connection.execute("CREATE TEMP TABLE doubtful (position INTEGER PRIMARY KEY)")
         groups.Groups(self._database).begin()
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add planned rows, each with a position of its own, whatever their ids and places."""
-        self._write_all(_ADD, rows)
+        with self._database.batch() as connection:
+            if self._has_packs:
+                packs.add(connection, rows)
+            else:
+                packs.write(connection, _STAGED, rows)
         self._outline.add(rows)
 
     def add_new(self, rows: NewRows) -> None:
-        """Add planned rows that are new, likewise."""
-        self._write_all(INSERT_NEW, rows.list_values())
+        """Add planned rows that are new, behind all that are there."""
+        with self._database.use() as connection:
+            packs.add(connection, rows)
+        self._has_packs = True
         self._outline.add_new(rows)
+
+    @property
+    def _whole(self) -> Database:
+        """The database, with every row in the table: for all that asks for rows, or changes them."""
+        if self._has_packs:
+            with self._database.batch() as connection:
+                packs.write_out(connection, _STAGED)
+                packs.begin(connection)
+            self._has_packs = False
+        return self._database
 
     def find_twins(self) -> list[int]:
         """Find the rows that meet earlier ones, now that they are all there.
@@ -106,7 +126,7 @@ class Staging:
         }
         for column in (column for column, is_unsure in unsure.items() if is_unsure):
             self._index(column)
-            with self._database.use() as connection:
+            with self._whole.use() as connection:
                 twins = f"""SELECT {column}, min(position) FROM temp.staged
                             WHERE {column} IS NOT NULL GROUP BY {column} HAVING count(*) > 1"""
                 query = f"""WITH twins (shared, first) AS MATERIALIZED ({twins})
@@ -119,14 +139,15 @@ class Staging:
         """Index the rows by columns: once all are there, in a third of the time of one after the other."""
         for column in columns:
             if column not in self._indexed:
-                self._write(f"CREATE INDEX temp.staged_{column} ON staged ({column})")
+                with self._whole.use() as connection:
+                    connection.execute(f"CREATE INDEX temp.staged_{column} ON staged ({column})")
                 self._indexed.add(column)
 
     def take(self, position: int) -> tuple[Row, Row | None]:
         """Take a row out: it is returned, and the earlier row with its id or place, if there is one."""
         row = self._find_row("SELECT * FROM temp.staged WHERE position = ?", (position,))
         assert row is not None
-        with self._database.use() as connection:
+        with self._whole.use() as connection:
             connection.execute("DELETE FROM temp.staged WHERE position = ?", (position,))
         self._outline.spoil()
         return row, self._find_holder(row, before=position)
@@ -136,7 +157,7 @@ class Staging:
         query = """SELECT EXISTS (SELECT 1 FROM temp.staged JOIN rows
                    ON rows.id = staged.id OR rows.place = staged.place
                    WHERE rows.position NOT IN (SELECT position FROM temp.staged))"""
-        return bool(self._database.select_number(query))
+        return bool(self._whole.select_number(query))
 
     def find_at(self, place: str) -> Row | None:
         """Find the row whose result is to stand at a place."""
@@ -148,7 +169,7 @@ class Staging:
         self._index("place")
         query = """SELECT EXISTS (SELECT 1 FROM temp.staged
                    WHERE place = ?1 OR place > ?1 || '/' AND place < ?1 || '0')"""
-        return bool(self._database.select_number(query, place))
+        return bool(self._whole.select_number(query, place))
 
     def add_if_free(self, row: Row) -> Row | None:
         """Add a row after `find_twins`, unless another has its id or place: then that one is returned."""
@@ -160,7 +181,8 @@ class Staging:
     def doubt(self, positions: Iterable[int]) -> None:
         """Note adopted rows that are not done, or whose files are not as they were."""
         statement = "INSERT OR IGNORE INTO temp.doubtful VALUES (?)"
-        self._write_all(statement, ((position,) for position in positions))
+        with self._database.batch() as connection:
+            connection.executemany(statement, ((position,) for position in positions))
 
     def stream_doubtful(self) -> Iterator[list[Row]]:
         """Read the adopted rows that `doubt` noted, in the manifest's order, in pages."""
@@ -231,7 +253,7 @@ class Staging:
     def find_dearest(self, prices: Prices) -> float:
         """Say what the dearest row of a provider costs that is not to be bought; 0 if there is none."""
         query = f"SELECT max({_COST}) FROM temp.staged WHERE provider = ?1 AND action = 'dear'"
-        with self._database.use() as connection:
+        with self._whole.use() as connection:
             return float(connection.execute(query, prices).fetchone()[0] or 0)
 
     def keep_only(self, actions: Iterable[str], positions: Iterable[int]) -> None:
@@ -280,7 +302,7 @@ class Staging:
         query = """SELECT * FROM temp.staged WHERE position > ?
                    AND action IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?"""
         names = json.dumps(list(actions))
-        for page in self._database.stream_pages(query, (0,), read_row, parameters=(names,)):
+        for page in self._whole.stream_pages(query, (0,), read_row, parameters=(names,)):
             yield from page
 
     # -- sums -----------------------------------------------------------------------------------
@@ -290,18 +312,18 @@ class Staging:
         totals = self._outline.sum_up()
         if totals is None:
             query = f"SELECT action, {_SUMS} FROM temp.staged GROUP BY action, kind, provider"
-            totals = self._database.select(query, (), StagedTotal._make)
+            totals = self._whole.select(query, (), StagedTotal._make)
         return totals + self._sum_rest() if self._keeps_rest else totals
 
     def _sum_rest(self) -> list[StagedTotal]:
         """Sum the adopted rows that stay as they are; if all do, it is known until something changes."""
-        is_all = not self._database.select_number("SELECT EXISTS (SELECT 1 FROM temp.staged)")
+        is_all = not self._whole.select_number("SELECT EXISTS (SELECT 1 FROM temp.staged)")
         if is_all and (known := self._read_rest()) is not None:
             return known
         query = f"""SELECT {_REST} AS rest, {_SUMS} FROM rows
                     WHERE position NOT IN (SELECT position FROM temp.staged)
                     GROUP BY rest, kind, provider"""
-        totals = self._database.select(query, (), StagedTotal._make)
+        totals = self._whole.select(query, (), StagedTotal._make)
         self._rest = totals if is_all else None
         return totals
 
@@ -317,7 +339,8 @@ class Staging:
     def count_voices(self, actions: Iterable[str]) -> list[VoiceUse]:
         """Count the rows with these actions by model and voice, those of the most rows first."""
         counted = self._outline.count_manners(actions)
-        with self._database.use() as connection:
+        database = self._whole if counted is None else self._database
+        with database.use() as connection:
             connection.execute(
                 """CREATE TEMP TABLE manners (provider TEXT, kind TEXT, speech BLOB, rows INTEGER,
                    PRIMARY KEY (provider, kind, speech)) WITHOUT ROWID"""
@@ -337,18 +360,21 @@ class Staging:
                    SELECT provider, kind, coalesce(json_extract(speech, '$.speech.model_id'), '') AS model,
                           coalesce(json_extract(speech, '$.speech.voice_id'), '') AS voice, sum(rows)
                    FROM read GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4 LIMIT ?"""
-        found = self._database.select(query, (_MOST_VOICES,), VoiceUse._make)
-        self._write("DROP TABLE temp.manners")
+        found = database.select(query, (_MOST_VOICES,), VoiceUse._make)
+        with database.use() as connection:
+            connection.execute("DROP TABLE temp.manners")
         return found
 
     def count_orphans(self) -> int:
         """Count the finished jobs here that the staged manifest no longer has."""
+        if not self._has_jobs() and not self._keeps_rest:
+            return 0
         query = """SELECT (SELECT count(*) FROM jobs WHERE status = 'done')
                    - (SELECT count(*) FROM temp.staged JOIN jobs USING (id) WHERE status = 'done')"""
         if self._keeps_rest:  # each of them has a finished job
             query += """ - (SELECT count(*) FROM rows
                             WHERE position NOT IN (SELECT position FROM temp.staged))"""
-        return self._database.select_number(query)
+        return self._whole.select_number(query)
 
     def count_replaced(self, counts: Callable[[JobRecord], bool]) -> int:
         """Count results here that would go if the staged rows were done: they ask something else.
@@ -359,6 +385,8 @@ class Staging:
         Args:
             counts: Whether a result counts.
         """
+        if not self._has_jobs():
+            return 0
         # A row number, and not the records, tells which are the same: SQLite sorts them.
         query = """SELECT record FROM jobs WHERE rowid IN (
                        SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.id = staged.id
@@ -366,8 +394,11 @@ class Staging:
                        UNION SELECT jobs.rowid FROM temp.staged JOIN jobs ON jobs.output = staged.output
                        WHERE jobs.key <> staged.key)
                    AND status <> 'failed' AND instr(id, char(31)) = 0"""
-        with self._database.use() as connection:
+        with self._whole.use() as connection:
             return sum(counts(read_record(record)) for (record,) in connection.execute(query))
+
+    def _has_jobs(self) -> bool:
+        return bool(self._database.select_number("SELECT EXISTS (SELECT 1 FROM jobs)"))
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -380,7 +411,8 @@ class Staging:
         Raises:
             DiskError: The disk failed.
         """
-        with self._database.transaction() as connection:
+        database = self._whole if self._keeps_rest else self._database
+        with database.transaction() as connection:
             has_rows = connection.execute("SELECT EXISTS (SELECT 1 FROM temp.staged)").fetchone()[0]
             if not self._keeps_rest:
                 groups.adopt_staged(connection)
@@ -391,10 +423,12 @@ class Staging:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
             connection.execute("DROP TABLE temp.staged")
             connection.execute("DROP TABLE temp.doubtful")
+            packs.drop(connection)
             groups.drop_staged(connection)
+        self._has_packs = False
 
     def _find_row(self, query: str, parameters: Sequence[object]) -> Row | None:
-        found = self._database.select(query, parameters, read_row)
+        found = self._whole.select(query, parameters, read_row)
         return found[0] if found else None
 
     def _find_holder(self, row: Row, *, before: int | None = None) -> Row | None:
@@ -403,23 +437,13 @@ class Staging:
                    AND (?3 IS NULL OR position < ?3) ORDER BY id = ?1 DESC, position LIMIT 1"""
         return self._find_row(query, (row.id, row.place, before))
 
-    def _write(self, statement: str, *parameters: object) -> None:
-        with self._database.use() as connection:
-            connection.execute(statement, parameters)
-
     def _change(self, statement: str, *parameters: object) -> None:
         """Change staged rows."""
-        with self._database.use() as connection:
+        with self._whole.use() as connection:
             before = connection.total_changes
             connection.execute(statement, parameters)
             if connection.total_changes != before:
                 self._outline.spoil()
-
-    def _write_all(self, statement: str, values: Iterable[Sequence[object]]) -> None:
-        with self._database.use() as connection:
-            connection.execute("SAVEPOINT batch")
-            connection.executemany(statement, values)
-            connection.execute("RELEASE batch")
 
 
 def _keep_rest(connection: sqlite3.Connection, totals: Sequence[StagedTotal]) -> None:
@@ -456,9 +480,10 @@ def _put_in_place(connection: sqlite3.Connection, *, keeps_rest: bool) -> None:
             connection.execute(f"DROP INDEX rows_{name}")
         connection.execute("DELETE FROM rows")
         connection.execute("INSERT INTO rows SELECT * FROM temp.staged")
+        packs.write_out(connection, "rows")
         for statement in filter(str.strip, ROW_INDEXES.split(";")):
             connection.execute(statement)
-    finished.fill_from_staged(connection)
+    finished.fill(connection, only_staged=keeps_rest)
     _put_in_doubt(connection, only_staged=keeps_rest)
 
 

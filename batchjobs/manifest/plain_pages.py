@@ -47,7 +47,8 @@ class PlainPage:
         has_own_ids: Whether the rows gave them; else they are derived.
         texts: What to speak.
         outputs: The rows' own paths of the results; empty for the default.
-        manners: How to speak.
+        manners: How to speak, each once.
+        manner_numbers: Which of the manners, of each row in order.
     """
 
     first_line: int
@@ -57,6 +58,7 @@ class PlainPage:
     texts: Sequence[str]
     outputs: Sequence[str]
     manners: Sequence[Manner]
+    manner_numbers: bytes
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -66,7 +68,8 @@ class PlainPage:
         """Make a job of each row, as the rules do."""
         columns = self.records.columns
         rows = zip(*self.records.cells, strict=True)
-        parts = zip(self.ids, self.texts, self.outputs, self.manners, rows, strict=True)
+        manners = [self.manners[number] for number in self.manner_numbers]
+        parts = zip(self.ids, self.texts, self.outputs, manners, rows, strict=True)
         return [
             Job(
                 id=job_id,
@@ -142,9 +145,10 @@ class PageJudge:
         outputs = cells.get("output", ("",) * len(texts))
         if not are_plain_outputs(outputs, Kind.TTS):
             return None
-        manners = self._find_manners(cells, len(texts))
-        if manners is None:
+        found = self._find_manners(cells, len(texts))
+        if found is None:
             return None
+        manners, manner_numbers = found
         return PlainPage(
             first_line=first_line,
             records=records,
@@ -153,18 +157,20 @@ class PageJudge:
             texts=texts,
             outputs=outputs,
             manners=manners,
+            manner_numbers=manner_numbers,
         )
 
     def _find_manners(
         self, cells: Mapping[str, Sequence[str]], count: int
-    ) -> Sequence[Manner] | None:
-        """Find each row's manner; None if one of them is none, or if they are too many to remember."""
+    ) -> tuple[list[Manner], bytes] | None:
+        """Find the rows' manners; None if one of them is none, or if they are too many to remember."""
         names = tuple(column for column in _MANNER_COLUMNS if column in cells)
         rows = (
             list(zip(*(cells[column] for column in names), strict=True)) if names else [()] * count
         )
-        known = {}
-        for row in set(rows):
+        numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+        manners = []
+        for row in numbers:
             manner = self._manners.get((names, row))
             if manner is None:
                 if len(self._manners) >= _MANNERS_REMEMBERED or not are_short(row):
@@ -173,8 +179,8 @@ class PageJudge:
                 if manner is None:
                     return None
                 self._manners[names, row] = manner
-            known[row] = manner
-        return [known[row] for row in rows]
+            manners.append(manner)
+        return manners, bytes(map(numbers.__getitem__, rows))
 
 
 def _are_plain_texts(texts: Sequence[str]) -> bool:
