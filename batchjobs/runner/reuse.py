@@ -34,6 +34,8 @@ class Reuse:
         self._run = run
         self._remakes: dict[str, tuple[Ticket, list[Ticket]]] = {}
         """By key: the ticket that buys again what could not be copied, and those that wait for it."""
+        self._remade: set[str] = set()
+        """Keys of what was bought so, whatever came of it: a row may have looked for it before that."""
 
     async def copy_exchanged(self) -> set[str]:
         """Copy what other copies are about to replace, each before that happens.
@@ -189,16 +191,20 @@ class Reuse:
 
         return await trio.to_thread.run_sync(copy, limiter=self._run.disk)
 
-    def buy_instead(self, ticket: Ticket, job: Job) -> None:
+    def buy_instead(self, ticket: Ticket, job: Job, *, has_waited: bool) -> None:
         """Buy what cannot be copied after all, once for all rows that ask for it.
 
         Args:
             ticket: The row's.
             job: What it asks for.
+            has_waited: As for `copy`.
         """
         key = ticket.row.key
         if key in self._remakes:
             self._remakes[key][1].append(ticket)
+            return
+        if key in self._remade and not has_waited:  # while it looked at the damaged one
+            self._look_again(ticket)
             return
         remake = structs.replace(ticket, step=to_purchase(ticket.row, job))
         self._remakes[key] = remake, []
@@ -225,10 +231,14 @@ class Reuse:
         if buyer is not ticket:
             return
         del self._remakes[ticket.row.key]
+        self._remade.add(ticket.row.key)
         for other in others:
-            assert isinstance(other.step, Copy)
-            step = structs.replace(other.step, has_waited=True)
-            self._run.queue.put_after(structs.replace(other, step=step), 0.0)
+            self._look_again(other)
+
+    def _look_again(self, ticket: Ticket) -> None:
+        assert isinstance(ticket.step, Copy)
+        step = structs.replace(ticket.step, has_waited=True)
+        self._run.queue.put_after(structs.replace(ticket, step=step), 0.0)
 
 
 def _make_record(ticket: Ticket, donor: JobRecord, output: str, written: Written) -> JobRecord:

@@ -324,7 +324,7 @@ class Worker:
     async def _copy(self, ticket: Ticket, job: Job, *, has_waited: bool) -> None:
         answer = await self._reuse.copy(ticket, has_waited=has_waited)
         if answer is None:
-            self._reuse.buy_instead(ticket, job)
+            self._reuse.buy_instead(ticket, job, has_waited=has_waited)
         elif isinstance(answer, Fail):
             await self._fail(ticket, answer)
         else:

@@ -1,20 +1,26 @@
 """Results in doubt are bought better, copied, found again after edits, and never written over."""
 
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 import batchjobs
-from batchjobs.checkpoint import Checkpoint
+from batchjobs.checkpoint import Checkpoint, JobRecord
 from batchjobs.errors import BatchjobsError
 from batchjobs.files.run_folder import CHECKPOINT
 from batchjobs.jobs import Doubt, Sign, Status
-from batchjobs.progress import JobRetried
+from batchjobs.outputs import reuse
+from batchjobs.outputs.writing import Written
+from batchjobs.progress import Event, JobFinished, JobRetried
+from tests.clocks import PATIENCE_SECONDS
 from tests.runner.runs import RETRIES, TEXT, job, jobs, run_rows, speech_for
 from tests.streams import Peer
 from tests.suspects import AGAIN, kept_files, ledger_of, shares
@@ -181,6 +187,42 @@ async def test_those_who_wait_for_a_copy_follow_into_doubt(tmp_path: Path) -> No
     run = await run_rows(tmp_path, rows[1:], shares({"both": [0.1, 0.1]}))
     assert len(run.service.streams) == 2
     assert run.statuses == {"suspect": 3}
+
+
+@pytest.mark.parametrize(
+    ("steps", "bought", "statuses"), [([0.1, 0.1], 2, {"suspect": 3}), ([], 1, {"done": 3})]
+)
+async def test_who_looks_at_the_original_for_long_finds_what_was_bought_meanwhile(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[float],
+    bought: int,
+    statuses: dict[str, int],
+) -> None:
+    """A slow disk is reading the damaged file as the others have bought and copied: it is not bought again."""
+    rows = [job(name, "same words here in both") for name in "abcd"]
+    await run_rows(tmp_path, rows[:1])
+    path = tmp_path / "audio/a.wav"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    copy_result, ended = reuse.copy_result, Counter[str]()
+    others_are_done = threading.Event()
+
+    def copy_slowly(folder: Path, output: str, donor: JobRecord) -> Written | None:
+        copied = copy_result(folder, output, donor)
+        if output == "audio/d.wav" and copied is None:
+            assert others_are_done.wait(PATIENCE_SECONDS)
+        return copied
+
+    def count(event: Event) -> None:
+        if isinstance(event, JobFinished):
+            ended[event.record.id] += 1
+            if ended["b"] and ended["c"]:
+                others_are_done.set()
+
+    monkeypatch.setattr(reuse, "copy_result", copy_slowly)
+    run = await run_rows(tmp_path, rows[1:], shares({"both": steps}), observe=count)
+    assert len(run.service.streams) == bought
+    assert run.statuses == statuses
 
 
 async def test_a_run_with_fewer_attempts_settles_what_is_kept(tmp_path: Path) -> None:
