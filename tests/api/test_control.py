@@ -5,7 +5,8 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -202,20 +203,25 @@ async def test_a_socket_of_another_user_is_not_asked(
         assert f"of the user with the number {us}" in caught.value.message
 
 
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that everybody may enter: pytest's own are closed again by each pytest that starts."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="others do not tell who asks in this way")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-async def test_another_user_is_turned_away_by_the_file_and_by_the_run(tmp_path: Path) -> None:
+async def test_another_user_is_turned_away_by_the_file_and_by_the_run(public: Path) -> None:
     """By the file's mode, and where that was changed, by who the system says is asking."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if "pytest-of" in str(folder):
-            folder.chmod(0o755)
     asking = f"""
 import os, socket, sys
 asked = socket.socket(socket.AF_UNIX)
 asked.settimeout(60)
 os.setuid(65534)
 try:
-    asked.connect({str(tmp_path / CONTROL)!r})
+    asked.connect({str(public / CONTROL)!r})
 except PermissionError:
     print("no entry")
 else:
@@ -231,8 +237,8 @@ else:
         )
         return done.stdout.decode()
 
-    async with serve(tmp_path) as run:
+    async with serve(public) as run:
         assert await ask_as_nobody() == "no entry\n"
-        (tmp_path / CONTROL).chmod(0o666)
+        (public / CONTROL).chmod(0o666)
         assert "another user's: number 0, and you are 65534" in await ask_as_nobody()
         assert not run.is_paused

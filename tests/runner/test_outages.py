@@ -186,12 +186,11 @@ class Hasty(Breaker):
         return False
 
 
-@pytest.mark.unmeasured
 def test_an_outage_that_everybody_probes_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The count of probes can fail: without a breaker there are too many."""
     monkeypatch.setattr("batchjobs.runner.service.Breaker", Hasty)
-    outage = Outage(after=6, seconds=10.0)
+    outage = Outage(after=6, seconds=1.0)  # 190 probes, each with its commits
     run_in_an_outage(tmp_path, outage, 20)
     assert outage.refused > 30 + 4
