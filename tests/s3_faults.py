@@ -20,6 +20,7 @@ import trio
 
 __all__ = ["Act", "Fault", "FaultProxy", "Seen", "fault_proxy"]
 
+_LOOK_SECONDS: Final = 0.005
 _SENTENCES: Final = {
     403: ("AccessDenied", "Access Denied"),
     404: ("NoSuchKey", "The specified key does not exist."),
@@ -40,6 +41,7 @@ class Act(enum.Enum):
     ANSWER = "answer with `status`; the request never arrives"
     CALL = "call `hook` and go on: something happens at this very moment"
     DELAY = "go on after `seconds`"
+    HOLD = "go on once `until` is set: the request is on its way for as long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Fault:
         status: What `Act.ANSWER` answers with.
         seconds: How long `Act.DELAY` waits.
         hook: Called in the proxy's thread before anything is done.
+        until: What `Act.HOLD` waits for; other requests pass meanwhile.
     """
 
     act: Act
@@ -65,6 +68,7 @@ class Fault:
     status: int = 503
     seconds: float = 0.0
     hook: Callable[[], object] = field(default=lambda: None)
+    until: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
@@ -169,6 +173,9 @@ class FaultProxy:
             fault.hook()
         if fault and act is Act.DELAY:
             await trio.sleep(fault.seconds)
+        if fault and act is Act.HOLD:
+            while not fault.until.is_set():  # noqa: ASYNC110  # another thread sets it
+                await trio.sleep(_LOOK_SECONDS)
         if act is Act.KILL_BEFORE:
             self._kill()
         if act in {Act.KILL_BEFORE, Act.DROP_BEFORE}:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,12 @@ from batchjobs.files.address import Address
 from batchjobs.files.atomic import fill_part
 from batchjobs.storage.loop import take_next
 from batchjobs.storage.patience import NoPatienceError, Patience
-from batchjobs.storage.store import has_no_credentials, open_store, shorten
+from batchjobs.storage.store import (
+    describe_odd_name,
+    has_no_credentials,
+    open_store,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from obstore import BytesStream
@@ -37,7 +41,6 @@ _PIECES_AT_ONCE: Final = 4
 _DIGEST: Final = "sha256"
 """Under which attribute of an object the hash of its content stands."""
 _AGAIN: Final = "once the store can be reached, run the same command again"
-_NAME: Final = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
 
 
 class ConflictError(BatchjobsError):
@@ -287,7 +290,7 @@ class Bucket:
             raise
         except exceptions.InvalidPathError as error:  # one such name, and nothing can be listed
             raise OutputError(
-                f"below {self.address} lies an object whose name cannot be used: {_find_name(error)}",
+                describe_odd_name(self.address, error),
                 hint="rename or delete it, or give another --output",
             ) from error
         except (exceptions.BaseError, NoPatienceError) as error:
@@ -315,12 +318,6 @@ class Bucket:
         return OutputError(
             f"there is no bucket '{self.address.bucket}'", hint="make it, or give another --output"
         )
-
-
-def _find_name(error: Exception) -> str:
-    """Find which name an error is about, and show what of it cannot be seen."""
-    found = _NAME.search(str(error))
-    return repr(found[1]) if found else shorten(error)
 
 
 def hash_file(path: Path) -> str:

@@ -18,7 +18,7 @@ from batchjobs.errors import (
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path
 from batchjobs.storage.loop import call, submit, take_next
-from batchjobs.storage.store import has_no_credentials, open_store, shorten
+from batchjobs.storage.store import describe_odd_name, has_no_credentials, open_store
 
 if TYPE_CHECKING:
     import asyncio
@@ -290,7 +290,7 @@ def _translate(error: Exception, address: Address) -> BatchjobsError:
 
     if isinstance(error, exceptions.InvalidPathError):  # one such name, and nothing can be listed
         return ConfigurationError(
-            f"below {address} lies an object whose name cannot be used: {shorten(error)}",
+            describe_odd_name(address, error),
             hint="rename or delete it",
         )
     if has_no_credentials(error):

@@ -332,8 +332,9 @@ class _Listing:
                 _logger.info("%s is listed: %s objects so far", bucket.address, f"{number:,}")
             names.append(_hash(entry.name))
             files.append(_hash(f"{entry.name}\0{entry.bytes}"))
-        self._names = array("Q", sorted(names))
-        self._files = array("Q", sorted(files))
+        for numbers in (names, files):
+            _sort(numbers)
+        self._names, self._files = names, files
 
     def has(self, path: str, size: int) -> bool:
         return _is_in(self._files, _hash(f"{path}\0{size}"))
@@ -344,6 +345,13 @@ class _Listing:
 
 def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _sort(numbers: "array[int]") -> None:
+    """Sort numbers where they are: as a list of Python's, a million of them take 40 MiB more (measured)."""
+    import numpy as np
+
+    np.frombuffer(numbers, np.uint64).sort()
 
 
 def _is_in(numbers: "array[int]", number: int) -> bool:

@@ -1,6 +1,7 @@
 """The way to a store: where it is and who asks is in the environment (``AWS_…``)."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ _STALL_SECONDS: Final = 30.0
 _LONGEST_SECONDS: Final = 3_600.0
 """Of a request with its body: the library's 30 s would cut every large object."""
 _MOST_MESSAGE: Final = 300
+_NAME: Final = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
 _METADATA: Final = "/latest/api/token"
 """Where a machine of Amazon's is asked for its credentials, if the environment has none."""
 
@@ -108,6 +110,18 @@ def _is_loopback(host: str) -> bool:
 def has_no_credentials(error: Exception) -> bool:
     """Whether an error of obstore is that it found no credentials."""
     return _METADATA in str(error)
+
+
+def describe_odd_name(address: Address, error: Exception) -> str:
+    """Say which object obstore takes no name of, and show what of it cannot be seen.
+
+    Args:
+        address: The place that it lies below: one such name, and nothing there can be listed.
+        error: Of obstore.
+    """
+    found = _NAME.search(str(error))
+    name = repr(found[1]) if found else shorten(error)
+    return f"below {address} lies an object whose name cannot be used: {name}"
 
 
 def shorten(error: Exception) -> str:

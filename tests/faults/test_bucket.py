@@ -20,6 +20,7 @@ from tests.custody.runs import (
     Scene,
     check_bought_once,
     check_whole,
+    hold_and_take_over,
     kill_and_take_over,
     meet_another_owner,
     pause_and_take_over,
@@ -72,6 +73,21 @@ def test_an_owner_killed_at_a_request_loses_nothing(
 def test_an_owner_that_was_only_paused_writes_nothing_more(scene: Scene) -> None:
     """It comes back once another has finished the run, and ends with 75."""
     pause_and_take_over(scene, 27)
+
+
+@pytest.mark.parametrize("target", ["/segments/", "/audio/"])
+def test_what_a_paused_owner_had_sent_arrives_late_and_does_no_harm(
+    scene: Scene, target: str
+) -> None:
+    """It takes no object's place, is no result, and what of it nothing needs goes with the next run."""
+    late = hold_and_take_over(scene, target)
+    assert len(late) == (target == "/segments/")
+    assert all(name.startswith("segments/") for name in late)
+    sessions = scene.ledger.read_bytes()
+    second = scene.folder / "second"
+    scene.finish(second)
+    check_whole(scene, second)
+    assert scene.ledger.read_bytes() == sessions
 
 
 def test_a_second_owner_is_refused_while_the_first_goes_on(scene: Scene) -> None:

@@ -86,6 +86,15 @@ def test_what_is_not_there_is_no_error_of_the_store(bucket: Bucket, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["a//b.wav", "مقابلة\t.wav"])
+def test_a_name_that_keeps_all_from_being_listed_is_told(bucket: Bucket, name: str) -> None:
+    """As it is, with what of it cannot be seen: whoever is to rename it has to find it."""
+    bucket.put(f"talks/{name}", b"one")
+    with pytest.raises(ConfigurationError, match=r"name cannot be used.*rename or delete") as found:
+        list(ObjectReader().list_below(address_of(bucket, "talks")))
+    assert repr(f"talks/{name}") in found.value.message
+
+
 def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
     """A wrong name of a bucket is a setting to be corrected."""
     with pytest.raises(ConfigurationError, match="there is no bucket 'no-such-bucket'"):
