@@ -1,7 +1,7 @@
 """New rows of speech as columns: their jobs are encoded only once they are written out."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import mod
 from typing import Final, NamedTuple, TypeAlias
 
@@ -59,6 +59,7 @@ class NewRows(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         places: Likewise.
         digests: Likewise, the keys as they were hashed.
         outputs: Likewise.
+        folders: Those that the outputs lie in, each with one of its outputs.
         texts: What their jobs say, of each in order.
         own_outputs: Likewise.
         columns: Of the manifest.
@@ -73,6 +74,7 @@ class NewRows(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     places: Sequence[str]
     digests: Sequence[bytes]
     outputs: Sequence[str]
+    folders: Mapping[str, str]
     texts: Sequence[str]
     own_outputs: Sequence[str]
     columns: Sequence[str]

@@ -101,17 +101,68 @@ def _records(
 def _split_plainly(header: Header, lines: Sequence[bytes]) -> Records | None:
     """Split lines into fields that are a row each; None if anything about them is to be looked at."""
     block = b"".join(lines)
-    if header.nameless or b"\0" in block or _BOM_BYTES in block:
+    if header.nameless or b"\0" in block:
         return None
     try:
-        texts = [line.decode() for line in lines]
-        rows = list(csv.reader(texts, delimiter=header.delimiter, strict=True))
+        cells = _cut(block, len(lines), header) or _read(block, lines, header)
     except (UnicodeDecodeError, csv.Error):
         return None
+    return None if cells is None else Records(header.columns, cells)
+
+
+def _cut(block: bytes, lines: int, header: Header) -> Sequence[Sequence[str]] | None:
+    """Cut lines without a quote at their delimiters, in a third of the csv module's time.
+
+    Args:
+        block: The lines.
+        lines: How many there are.
+        header: What comes before them.
+
+    Returns:
+        The cells of each column; None if something else than delimiters and ends is to be looked at.
+
+    Raises:
+        UnicodeDecodeError: They are not UTF-8.
+    """
+    if b'"' in block:
+        return None
+    text = block.decode()
+    if BOM in text:
+        return None
+    if not text.endswith("\n"):
+        text += "\n"
+    delimiter, width = header.delimiter, len(header.columns)
+    fields = text.replace("\n", f"{delimiter}\n{delimiter}").split(delimiter)
+    fields.pop()  # what comes behind the last end
+    cells = [fields[place :: width + 1] for place in range(width + 1)]
+    # Where the ends stand behind equally many fields, each row has as many as the header.
+    if len(fields) != lines * (width + 1) or cells.pop().count("\n") != lines:
+        return None
+    if "\r" in text:
+        if [cell[-1:] for cell in cells[-1]].count("\r") != lines:
+            return None
+        cells[-1] = [cell[:-1] for cell in cells[-1]]
+    return cells
+
+
+def _read(block: bytes, lines: Sequence[bytes], header: Header) -> Sequence[Sequence[str]] | None:
+    """Read lines with the csv module.
+
+    Returns:
+        The cells of each column; None if the lines are not a row each.
+
+    Raises:
+        csv.Error: Their quotes are wrong.
+        UnicodeDecodeError: They are not UTF-8.
+    """
+    if _BOM_BYTES in block:
+        return None
+    texts = [line.decode() for line in lines]
+    rows = list(csv.reader(texts, delimiter=header.delimiter, strict=True))
     # As many rows as lines: none goes over several.
     if len(rows) != len(lines) or set(map(len, rows)) != {len(header.columns)}:
         return None
-    return Records(header.columns, list(zip(*rows, strict=True)))
+    return list(zip(*rows, strict=True))
 
 
 def _is_blank(tape: Tape, delimiter: str) -> bool:

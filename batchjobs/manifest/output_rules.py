@@ -16,7 +16,8 @@ from batchjobs.manifest.columns import RowError
 _NAME_LIMIT_BYTES = 240
 _PATH_LIMIT_BYTES = 1000
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,200}")
+_PLAIN = "[A-Za-z0-9_][A-Za-z0-9_. -]{0,200}"
+_PLAIN_NAME = re.compile(_PLAIN)
 _FOLDERS_REMEMBERED = 1_000
 
 
@@ -51,14 +52,20 @@ def are_plain_outputs(outputs: Sequence[str], kind: Kind) -> bool:
     parts = [output.rpartition("/") for output in outputs]
     folders = set(map(itemgetter(0, 1), parts))
     if all(_is_plain(folder + slash) for folder, slash in folders):
-        names = list(map(itemgetter(2), parts))
-        endings = _endings_of(kind)
-        if all(map(_PLAIN_NAME.fullmatch, names)):
-            return all(name.lower().endswith(endings) for name in names)
+        names = "".join([f"{name}\n" for _, _, name in parts])
+        if names.count("\n") == len(parts) and _plain_names_of(kind).fullmatch(names):
+            return True
     try:
         return all(check_output(output, kind) == output for output in outputs)
     except RowError:
         return False
+
+
+@functools.cache
+def _plain_names_of(kind: Kind) -> re.Pattern[str]:
+    """Match plain names with the right endings, a line each."""
+    endings = "|".join(map(re.escape, _endings_of(kind)))
+    return re.compile(rf"(?:{_PLAIN}(?i:{endings})\n)*", re.ASCII)
 
 
 def _endings_of(kind: Kind) -> tuple[str, ...]:

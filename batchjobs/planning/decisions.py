@@ -63,7 +63,7 @@ class Decider:
         Raises:
             OutputError: As from `decide`.
         """
-        refuse_foreign_speech(rows.outputs, self.checkpoint, self.builder.paths)
+        refuse_foreign_speech(rows, self.checkpoint, self.builder.paths)
 
     def look_up_and_decide(self, row: Row) -> Row:
         """Decide about a row whose id or path has changed."""

@@ -60,26 +60,27 @@ class OutputPaths:
             if not _is_there(f"{self._folder}/{above}"):
                 self._absent.add(above)
 
-    def are_inside(self, outputs: Sequence[str]) -> bool:
-        """Whether all these paths stay in the run folder; if not, `check_inside` says which does not.
+    def are_inside(self, rows: NewRows) -> bool:
+        """Whether all these results stay in the run folder; if not, `check_inside` says which does not.
 
         Args:
-            outputs: Paths whose last parts are plain names.
+            rows: The last parts of their paths are plain names.
         """
-        folders = {output.rpartition("/")[0]: output for output in outputs}
         try:
-            for output in folders.values():
+            for output in rows.folders.values():
                 self.check_inside(output)
-            for output in self.list_in_present_folders(outputs):
+            for output in self.list_in_present_folders(rows):
                 self.check_inside(output)
         except PathEscapeError:
             return False
         return True
 
-    def list_in_present_folders(self, outputs: Sequence[str]) -> Sequence[str]:
-        """List the paths that do not lie in folders that are known not to be there."""
+    def list_in_present_folders(self, rows: NewRows) -> Sequence[str]:
+        """List the paths of results that do not lie in folders that are known not to be there."""
         absent = self._absent
-        return [output for output in outputs if output.rpartition("/")[0] not in absent]
+        if absent.issuperset(rows.folders):
+            return ()
+        return [output for output in rows.outputs if output.rpartition("/")[0] not in absent]
 
     def is_there(self, output: str) -> bool:
         """Whether anything stands at a path, a link that leads nowhere too."""
@@ -106,7 +107,7 @@ def folders_like_results(row: Row) -> tuple[str, ...]:
 
 def find_folders_like_results(rows: NewRows) -> list[tuple[int, str]]:
     """Find what `folders_like_results` gives of rows, each with the row's position."""
-    if not any(map(_list_like_results, {place.rpartition("/")[0] for place in rows.places})):
+    if not any(map(_list_like_results, map(fold, rows.folders))):
         return []
     return [
         (position, folder)

@@ -1,10 +1,9 @@
 """Stops a run before it would overwrite a file that is not its own."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from batchjobs.checkpoint import Checkpoint, Row
+from batchjobs.checkpoint import Checkpoint, NewRows, Row
 from batchjobs.errors import OutputError
 from batchjobs.files import run_folder
 from batchjobs.planning.output_paths import OutputPaths
@@ -44,22 +43,19 @@ def refuse_foreign_files_at(output: str, checkpoint: Checkpoint, paths: OutputPa
             raise _not_ours(checkpoint.folder / path)
 
 
-def refuse_foreign_speech(
-    outputs: Sequence[str], checkpoint: Checkpoint, paths: OutputPaths
-) -> None:
+def refuse_foreign_speech(rows: NewRows, checkpoint: Checkpoint, paths: OutputPaths) -> None:
     """Stop before results of speech, which are a file each, would overwrite one that is not this run's.
 
     Args:
-        outputs: Their paths below the run folder, which were checked.
+        rows: Their paths were checked.
         checkpoint: Knows which files are.
         paths: What is known of the folders.
 
     Raises:
         OutputError: There is such a file.
     """
-    if checkpoint.shelf.is_here:
-        outputs = paths.list_in_present_folders(outputs)
-    for output in outputs:
+    is_here = checkpoint.shelf.is_here
+    for output in paths.list_in_present_folders(rows) if is_here else rows.outputs:
         refuse_foreign_files_at(output, checkpoint, paths)
 
 

@@ -82,6 +82,7 @@ class PageRows:
             places=list(map(fold, outputs)),
             digests=_hash_texts(page, patterns),
             outputs=outputs,
+            folders={output.rpartition("/")[0]: output for output in outputs},
             texts=page.texts,
             own_outputs=page.outputs,
             columns=page.records.columns,

@@ -96,7 +96,7 @@ class RowBuilder:
             None if one of them is to be looked at by itself.
         """
         rows = self._page_rows.make(page, first_position)
-        if rows is None or not self.paths.are_inside(rows.outputs):
+        if rows is None or not self.paths.are_inside(rows):
             return None
         for spoken in page.texts[: self.reading_time.wanted]:
             self.reading_time.add(spoken)

@@ -37,6 +37,7 @@ def make_page(first: int, count: int = 5, twin: str = "") -> NewRows:
         places=outputs,
         digests=digests,
         outputs=outputs,
+        folders={"audio": outputs[0]},
         texts=[f"{ARABIC} ٣ قـال\u200d\u200c {number}" for number in numbers],
         own_outputs=outputs,
         columns=["text", "n"],

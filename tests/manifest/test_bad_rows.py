@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from batchjobs.jobs import BadRow, Job
+from batchjobs.jobs import BadRow, Job, Kind
+from batchjobs.manifest.columns import RowError
+from batchjobs.manifest.output_rules import are_plain_outputs, check_output
 from tests.manifest.reading import read_bad_row, read_manifest
 
 _LONG = "x" * 1001
@@ -194,3 +198,48 @@ def test_good_rows_after_bad_ones_are_read(tmp_path: Path) -> None:
         (6, True),
         (8, True),
     ]
+
+
+_PARTS = (
+    "a",
+    "B9",
+    "قَ",
+    "_",
+    ".",
+    "..",
+    " ",
+    "a\nb",
+    "\n",
+    "x" * 201,
+    "y" * 236,
+    "audio",
+    "",
+    "\\",
+)
+
+
+@example(outputs=["f/a.wav\nb.wav"])
+@example(outputs=[f"f/{'x' * size}.wav" for size in (200, 201, 236)])
+@given(
+    outputs=st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(["a", "b", *_PARTS]), max_size=2),
+            st.sampled_from(["a", "b-1", "c 2", *_PARTS]),
+            st.sampled_from(
+                [".wav", ".wav", ".WAV", ".flac", ".mp3", ".txt", "", ".wav\n", ".ẇav"]
+            ),
+        ).map(lambda made: "/".join([*made[0], made[1] + made[2]])),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_outputs_are_judged_together_as_one_by_one(outputs: list[str]) -> None:
+    """Names with line ends in them, of any length and ending, in folders of any kind."""
+
+    def is_kept(output: str) -> bool:
+        try:
+            return check_output(output, Kind.TTS) == output
+        except RowError:
+            return False
+
+    assert are_plain_outputs(outputs, Kind.TTS) == all(map(is_kept, outputs))

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from batchjobs.errors import BatchjobsError
 from batchjobs.jobs import BadRow, Job
 from batchjobs.manifest import Notes, PlainPage, read_pages
+from batchjobs.manifest.csv_header import Header
+from batchjobs.manifest.csv_rows import _cut, _read
 from batchjobs.manifest.plain_pages import PageJudge
 from batchjobs.options import Defaults
 from tests.faults.corpus import prepare
@@ -160,6 +162,43 @@ def tables(draw: st.DrawFn) -> bytes:
 def test_pages_change_nothing_about_rows(tmp_path: Path, content: bytes, voice: str) -> None:
     """Whatever stands among plain rows: jobs, bad rows, their lines, refusals and notes are the same."""
     compare(tmp_path, content, voice=voice)
+
+
+@st.composite
+def bare_lines(draw: st.DrawFn) -> tuple[list[bytes], Header]:
+    """Make lines without a quote, most of which have as many fields as the header."""
+    width = draw(st.integers(1, 3))
+    end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r\n", "\r"]))
+    text = ""
+    for _ in range(draw(st.integers(1, 5))):
+        fields = width + draw(st.sampled_from([0] * 8 + [1, -1, width + 1]))
+        cells = [
+            draw(st.sampled_from(["a", "قَ", "", " ", "\u2028", "\x85"])) for _ in range(fields)
+        ]
+        odd = draw(st.sampled_from([""] * 20 + ["\ufeff", "\r", "\n"]))
+        text += ",".join(cells) + odd + end
+    if draw(st.booleans()):
+        text = text.removesuffix(end)
+    header = Header(columns=tuple("abc"[:width]), line=1, delimiter=",")
+    return text.encode().splitlines(keepends=True), header
+
+
+@settings(max_examples=500)
+@given(made=bare_lines())
+def test_lines_without_a_quote_are_cut_as_the_csv_module_reads_them(
+    made: tuple[list[bytes], Header],
+) -> None:
+    """Whatever ends them, however many fields they have, and whatever only looks like an end."""
+    lines, header = made
+    block = b"".join(lines)
+    cut, read = _cut(block, len(lines), header), _read(block, lines, header)
+    if (
+        read is None and cut is not None
+    ):  # a blank line, which is a field to one and no row to the other
+        assert len(header.columns) == 1
+        assert "" in cut[0]
+    elif cut is not None:
+        assert cut == list(map(list, read or ()))
 
 
 def test_pages_change_nothing_about_the_corpus(tmp_path: Path) -> None:
