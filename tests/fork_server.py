@@ -34,6 +34,7 @@ __all__ = ["serve"]
 _IMPORTED: Final = (
     "batchjobs.cli.commands.run",
     "batchjobs.api.run",
+    "batchjobs.api.execute",
     "batchjobs.server.app",
     "batchjobs.server.engines.tone",
     "numpy",

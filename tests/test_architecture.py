@@ -162,6 +162,7 @@ COVERED = {
     "runner/long_recordings": "cutting recordings",
     "runner/recorder": "records",
     "runner/retries": "attempts",
+    "runner/stopping": "outputs/sweep",
     "runner/runner": "feeder learnt service sessions single_jobs state worker",
     "runner/slots": "queue tickets wanted",
     "server/app": "connection settings",

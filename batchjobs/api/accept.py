@@ -11,8 +11,8 @@ from batchjobs.custody.checkpoint import open_run
 from batchjobs.errors import BatchjobsError, UsageError
 from batchjobs.jobs import Sign, Status
 from batchjobs.outputs import decided, reports
+from batchjobs.outputs.sweep import sweep
 from batchjobs.providers import Provider
-from batchjobs.runner import sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import logging
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
@@ -15,6 +14,7 @@ from batchjobs.api.budget import account_budgets_of, budget_of, check_budget, en
 from batchjobs.api.control import serve_control
 from batchjobs.api.elsewhere import have_crew
 from batchjobs.api.endpoints import make_ways
+from batchjobs.api.idle import do_nothing
 from batchjobs.api.interim import write_interim, write_repeatedly
 from batchjobs.api.metrics import write_metrics
 from batchjobs.api.prepare import PreparedRun
@@ -26,7 +26,7 @@ from batchjobs.outputs.groups import withdraw_stale_groups
 from batchjobs.planning.plan import Action
 from batchjobs.process import signals
 from batchjobs.progress import AccountLeft, RunStarted
-from batchjobs.runner import RunEnd, Runner, RunState, sweep
+from batchjobs.runner import RunEnd, Runner, RunState
 from batchjobs.runner.control import Control
 from batchjobs.websocket import masking
 
@@ -44,13 +44,8 @@ async def execute(run: PreparedRun, noted: signals.SignalNote | None = None) -> 
     """
     request, checkpoint, plan = run.request, run.checkpoint, run.plan
     options = request.options
-    if does_nothing(run):
-        return RunEnd()
     if not plan.to_do:
-        await trio.to_thread.run_sync(checkpoint.staging.adopt, run.facts)
-        await trio.to_thread.run_sync(checkpoint.recover, time.time())
-        # Killed at its very end, a run leaves files that nothing needs any more.
-        await trio.to_thread.run_sync(sweep, checkpoint)
+        await trio.to_thread.run_sync(do_nothing, run)
         return RunEnd()
     if options.library_hooks:
         masking.install_fast_masker()
@@ -130,16 +125,6 @@ def _check_limits(run: PreparedRun, options: Options) -> None:
     """Refuse a limit that is given while the run goes on, as it would have been at its start."""
     request = dataclasses.replace(run.request, options=options)
     check_budget(request, run.plan, run.checkpoint)
-
-
-def does_nothing(run: PreparedRun) -> bool:
-    """Whether the run was asked to do nothing, in a folder where there is something to lose.
-
-    Then the last plan and its results stand: what a limit of no rows leaves for later would be in no
-    report any more.
-    """
-    is_asked = run.request.options.limit == 0 and not run.plan.to_do
-    return is_asked and run.checkpoint.has_begun()
 
 
 def _tell_absent(run: PreparedRun) -> None:

@@ -3,16 +3,17 @@
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
-
-import trio
+from typing import TYPE_CHECKING
 
 from batchjobs.api.request import Request
 from batchjobs.errors import BatchjobsError, ConfigurationError, InternalError
 from batchjobs.notices.address import check_address
-from batchjobs.notices.courier import Courier
 from batchjobs.notices.messages import Notifier
 from batchjobs.notices.signature import SECRET_VARIABLE
 from batchjobs.progress import Event, Observer
+
+if TYPE_CHECKING:
+    from batchjobs.notices.courier import Courier
 
 
 @contextlib.contextmanager
@@ -44,6 +45,8 @@ async def notifying_within_trio(
         request: As for `notifying`.
         is_watch: As for `notifying`.
     """
+    import trio
+
     courier = _start_courier(request)
     try:
         with _telling(request, courier, is_watch=is_watch) as notifier:
@@ -54,7 +57,7 @@ async def notifying_within_trio(
                 await trio.to_thread.run_sync(courier.close)
 
 
-def _start_courier(request: Request) -> Courier | None:
+def _start_courier(request: Request) -> "Courier | None":
     url = request.options.notify
     if not url:
         return None
@@ -65,12 +68,14 @@ def _start_courier(request: Request) -> Courier | None:
             f"messages to --notify are signed, and {SECRET_VARIABLE} is not set",
             hint="put a long random text into it, which the receiver has as well",
         )
+    from batchjobs.notices.courier import Courier
+
     return Courier(url, secret)
 
 
 @contextlib.contextmanager
 def _telling(
-    request: Request, courier: Courier | None, *, is_watch: bool
+    request: Request, courier: "Courier | None", *, is_watch: bool
 ) -> Iterator[Notifier | None]:
     """Make messages of what happens, and one of an error that ends the block."""
     if courier is None:

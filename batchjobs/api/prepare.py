@@ -15,7 +15,6 @@ from msgspec import structs
 
 from batchjobs import config, manifest
 from batchjobs.api.budget import advise_on_limits, check_budget, encode_limits
-from batchjobs.api.elsewhere import check_cluster
 from batchjobs.api.glossary import read_terms
 from batchjobs.api.ownership import refuse_replacing
 from batchjobs.api.request import Request, input_root, inputs_folder, path_of
@@ -43,7 +42,6 @@ from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer, shield_observer
 from batchjobs.providers import Provider
-from batchjobs.session import require_http
 
 if TYPE_CHECKING:
     from batchjobs.quality.glossary import Term
@@ -140,13 +138,18 @@ def prepare(
         progress: Called with the number of rows checked so far.
         growth: What has been added to the manifest, if the rest of it is adopted.
     """
-    check_cluster(request.options)
+    if request.options.workers is not None or request.options.cluster:
+        from batchjobs.api.elsewhere import check_cluster
+
+        check_cluster(request.options)
     glossary = request.options.glossary
     terms = () if glossary is None else read_terms(glossary)  # before anything is spent
     standing = find_standing(request, checkpoint)
     request = apply_standing(request, standing)
     plan, kept = make_plan(request, checkpoint, progress, growth)
     if any(use.kind is Kind.TTS and _is_over_http(request, use.provider) for use in plan.uses):
+        from batchjobs.session import require_http
+
         require_http()
     if not plan.to_do:  # what was paused is over
         standing = structs.replace(standing, paused_since=0.0)

@@ -9,7 +9,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.custody.checkpoint import open_run
 from batchjobs.files import run_folder
 from batchjobs.outputs.pruning import FoundFile, Leftover, Pruner
-from batchjobs.runner import sweep
+from batchjobs.outputs.sweep import sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from msgspec import UNSET, structs
 
 from batchjobs.api.budget import add_what_is_left, find_cost_limit, find_larger_limits
-from batchjobs.api.execute import does_nothing
 from batchjobs.api.glossary import GlossaryReport, look_for, write_terms
+from batchjobs.api.idle import keeps_last_plan
 from batchjobs.api.prepare import PreparedRun
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError, BudgetReachedError, InternalError, JobsFailedError
@@ -25,7 +25,9 @@ from batchjobs.outputs.summary import RunSummary, summarise
 from batchjobs.planning.plan import Action, Plan
 from batchjobs.process.signals import Interrupted
 from batchjobs.progress import RunFinished
-from batchjobs.runner import RunEnd
+
+if TYPE_CHECKING:
+    from batchjobs.runner import RunEnd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,21 +86,25 @@ class RunReport:
         return self
 
 
-def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -> RunReport:
+def write_report(
+    run: PreparedRun, end: "RunEnd | None", *, defers_files: bool = False
+) -> RunReport:
     """Write the run's files and say how it ended; where nothing has changed, they stay.
 
     Args:
         run: What there was to do.
-        end: How the runner ended.
+        end: How the runner ended; None if there was nothing for it to do.
         defers_files: Whether the files are written later: they are as large as the whole manifest,
             however little was done.
     """
     request, checkpoint, plan = run.request, run.checkpoint, run.plan
-    if does_nothing(run):
+    if keeps_last_plan(run):
         return _report_nothing(run)
+    error = end.error if end else None
+    signal_number = end.signal_number if end else 0
     group_error = _make_groups(checkpoint)
     last = None if plan.to_do or group_error else reports.find_last_summary(checkpoint)
-    if last is not None and end == RunEnd() and last.exit_code == 0:
+    if last is not None and not error and not signal_number and last.exit_code == 0:
         run.observe(RunFinished(exit_code=0, totals=last))
         return RunReport(
             folder=request.folder,
@@ -111,8 +117,7 @@ def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -
             forecast=_forecast(run),
         )
     summary = summarise(checkpoint, request.providers)
-    error = end.error
-    if error is None and not end.signal_number:
+    if error is None and not signal_number:
         error = group_error or _find_unanswered(summary, plan)
     larger_limits: dict[str, str] = {}
     if isinstance(error, BudgetReachedError):
@@ -120,8 +125,8 @@ def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -
         error = add_what_is_left(error, checkpoint, request.providers, larger_limits)
     if error is not None:
         code = error.exit_code
-    elif end.signal_number:
-        code = 128 + end.signal_number
+    elif signal_number:
+        code = 128 + signal_number
     else:
         code = int(bool(summary.failed or summary.suspect))
     summary = _close(summary, code, error)
@@ -139,7 +144,7 @@ def write_report(run: PreparedRun, end: RunEnd, *, defers_files: bool = False) -
         larger_limits=larger_limits,
         cost_limit=find_cost_limit(checkpoint, request.providers, summary.errors),
         error=error,
-        signal_number=end.signal_number,
+        signal_number=signal_number,
         glossary=_look_for_terms(run),
         forecast=_forecast(run),
     )

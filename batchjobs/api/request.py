@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from batchjobs import config
-from batchjobs.audio.voice_activity import SileroDetector
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.config import Configuration
 from batchjobs.errors import UsageError
@@ -75,6 +74,8 @@ def request_of(source: str | Source, options: Options, *, refuses_voice: bool = 
         raise UsageError("--pilot and --select both choose rows", hint="give one of them")
     options = _read_hotwords(_name_provider(options))
     if options.vad:
+        from batchjobs.audio.voice_activity import SileroDetector
+
         SileroDetector()  # is it there? Not after everything is planned
     configuration = config.load(options.config)
     providers = _providers(configuration, options)

@@ -23,8 +23,8 @@ from batchjobs.files.atomic import part_path
 from batchjobs.jobs import Status
 from batchjobs.outputs import decided, reports, reuse
 from batchjobs.outputs.decisions import DecisionLine, read_decisions, refuse
+from batchjobs.outputs.sweep import sweep
 from batchjobs.providers import Provider
-from batchjobs.runner import sweep
 
 _LOOKED_UP_AT_ONCE = 1_000
 

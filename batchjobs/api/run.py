@@ -1,13 +1,13 @@
 """A run from its manifest to its report, and its plan alone."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import trio
-
-from batchjobs.api.execute import execute
+from batchjobs.api.idle import do_nothing
 from batchjobs.api.notifying import join_observers, notifying, notifying_within_trio
-from batchjobs.api.prepare import open_run_folder, prepare, stage_plan
+from batchjobs.api.prepare import PreparedRun, open_run_folder, prepare, stage_plan
 from batchjobs.api.report import RunReport, write_broken_report, write_report
 from batchjobs.api.request import Request, request_of
 from batchjobs.errors import UsageError
@@ -16,6 +16,9 @@ from batchjobs.options import Options
 from batchjobs.planning.plan import Plan
 from batchjobs.process import signals
 from batchjobs.progress import Observer
+
+if TYPE_CHECKING:
+    from batchjobs.runner import RunEnd
 
 
 def plan(
@@ -95,6 +98,10 @@ async def run_async(
         UsageError: It is awaited outside trio, or an option is out of its range.
         BatchjobsError: As for `run`.
     """
+    import trio
+
+    from batchjobs.api.execute import execute
+
     if not trio.lowlevel.in_trio_task():
         raise UsageError(
             "batchjobs.run_async was awaited outside trio",
@@ -151,18 +158,14 @@ def carry_out_request(
         announce: Told the plan once it is seen to be affordable, before anything is bought.
     """
     with notifying(request) as notifier, open_run_folder(request) as checkpoint:
-        if trio.lowlevel.in_trio_run():
-            raise UsageError(
-                "batchjobs.run was called within an event loop of trio",
-                hint="await batchjobs.run_async(…) there",
-            )
+        _refuse_event_loop()
         run = prepare(request, checkpoint, join_observers(observe, notifier), progress)
         if announce is not None:
             announce(run.plan)
         # From here on a signal never leaves things half done: it drains, and the report is written.
         with signals.note_first() as noted:
             try:
-                end = trio.run(execute, run, noted)
+                end = _execute(run, noted)
             except BaseException as error:
                 write_broken_report(run, error)
                 raise
@@ -171,3 +174,36 @@ def carry_out_request(
             code = 128 + noted.number if report.error is None else report.exit_code
             return dataclasses.replace(report, signal_number=noted.number, exit_code=code)
         return report
+
+
+def _refuse_event_loop() -> None:
+    """Refuse to run within trio, if a program has imported it.
+
+    Raises:
+        UsageError: We are called within its event loop.
+    """
+    if "trio" not in sys.modules:
+        return
+    import trio
+
+    if trio.lowlevel.in_trio_run():
+        raise UsageError(
+            "batchjobs.run was called within an event loop of trio",
+            hint="await batchjobs.run_async(…) there",
+        )
+
+
+def _execute(run: PreparedRun, noted: signals.SignalNote) -> "RunEnd | None":
+    """Do what there is to do; None if that is nothing.
+
+    What opens sessions is imported only now: it holds 25 MiB, which neither planning nor a run over
+    finished rows needs (measured).
+    """
+    if not run.plan.to_do:
+        do_nothing(run)
+        return None
+    import trio
+
+    from batchjobs.api.execute import execute
+
+    return trio.run(execute, run, noted)

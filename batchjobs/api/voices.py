@@ -3,16 +3,12 @@
 import os
 from pathlib import Path
 
-import trio
-
 from batchjobs import config
 from batchjobs.api.request import Request
 from batchjobs.errors import ConfigurationError, SessionError, UsageError
 from batchjobs.planning.plan import Plan, Use
 from batchjobs.providers import Provider, check_base_url
 from batchjobs.server.engines import voices as local_voices
-from batchjobs.session import Endpoint
-from batchjobs.session.voices import ask_voices
 from batchjobs.speech import Voice
 
 
@@ -48,7 +44,7 @@ def list_voices(
     try:
         own, key = config.choose_account(provider, key_file=key_file, environment=os.environ)
         url = check_base_url(base_url or own.base_url, insecure=insecure)
-        return trio.run(_ask, own, url, key)
+        return _ask(own, url, key)
     except (ConfigurationError, SessionError) as error:
         kind = error.ends_as if isinstance(error, SessionError) else ConfigurationError
         hint = error.hint or "look for the voice's id at the service, and try it with --limit 1"
@@ -56,8 +52,13 @@ def list_voices(
         raise kind(message, hint=hint) from error
 
 
-async def _ask(provider: Provider, base_url: str, key: str) -> tuple[Voice, ...]:
-    return await ask_voices(Endpoint(provider, base_url=base_url, key=key))
+def _ask(provider: Provider, base_url: str, key: str) -> tuple[Voice, ...]:
+    import trio
+
+    from batchjobs.session import Endpoint
+    from batchjobs.session.voices import ask_voices
+
+    return trio.run(ask_voices, Endpoint(provider, base_url=base_url, key=key))
 
 
 def refuse_unknown_voice(request: Request, plan: Plan) -> None:

@@ -18,7 +18,6 @@ from batchjobs.files import run_folder
 from batchjobs.files.atomic import disk_error, part_path, sync_folders
 from batchjobs.files.shelf import Shelf
 from batchjobs.jobs import Evidence, SpeakerTrait, sum_evidence
-from batchjobs.outputs import reuse, writing
 from batchjobs.planning.groups import describe_gaps
 from batchjobs.transcripts.joining import Transcript, TranscriptSegment
 from batchjobs.transcripts.tapes import Tape, join_tapes
@@ -223,6 +222,8 @@ def _make(checkpoint: Checkpoint, group: Group) -> bool:
         for each, start, end in zip(read, starts, ends, strict=True)
     ]
     evidence = [each.heard.evidence for each in read if each.heard.evidence is not None]
+    from batchjobs.outputs import writing
+
     mark = _mark_of(group)
     checkpoint.groups.claim(group.output, GroupRecord(mark=mark))
     _remove_files(checkpoint, group.output)
@@ -242,6 +243,8 @@ def _make(checkpoint: Checkpoint, group: Group) -> bool:
 
 def _read_parts(checkpoint: Checkpoint, parts: Sequence[Part]) -> Iterator[_ReadPart]:
     """Read the parts' transcripts from their files; those that are not as they were are left out."""
+    from batchjobs.outputs import reuse
+
     for part in parts:
         assert part.record is not None
         path = run_folder.path_beside(part.output, ".json")
@@ -273,6 +276,8 @@ def _withdraw(checkpoint: Checkpoint, group: Group) -> None:
 
 
 def _remove_files(checkpoint: Checkpoint, output: str) -> None:
+    from batchjobs.outputs import writing
+
     paths = run_folder.files_of_result(output)
     targets = [writing.find_target(checkpoint.folder, path) for path in paths]
     if not checkpoint.shelf.is_here:

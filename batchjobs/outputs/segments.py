@@ -1,22 +1,15 @@
 """The files of long jobs: put together from their segments, which have files of their own until then."""
 
-import contextlib
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import Path
 
 from batchjobs.audio.formats import EXACT_ENDINGS
 from batchjobs.audio.sndfile import read_span
 from batchjobs.checkpoint import SegmentRecord
 from batchjobs.errors import RecordingError
-from batchjobs.files import run_folder
-from batchjobs.files.shelf import Shelf
 from batchjobs.outputs.reuse import check_samples
 from batchjobs.outputs.writing import Written, write_samples
-
-_OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,25 +77,6 @@ def assemble(
         homes.setdefault(home.key, home)
         first_frame += span.segment.frames + span.pause_frames
     return written, tuple(homes.values())
-
-
-def sweep_segments(shelf: Shelf, kept: Collection[str]) -> None:
-    """Remove what killed runs have left in the folder of segments, and the folder if it is empty.
-
-    Args:
-        shelf: Where the run's results stand.
-        kept: Paths below the run folder of the files that are still needed.
-    """
-    place = shelf.folder / run_folder.SEGMENTS
-    if place.is_symlink():
-        return
-    with contextlib.suppress(OSError):  # what cannot be removed does no harm
-        shelf.remove(
-            path
-            for path in shelf.list_below(run_folder.SEGMENTS)
-            if path not in kept and _OWN_NAME.fullmatch(PurePosixPath(path).name)
-        )
-        place.rmdir()  # unless something is left in it
 
 
 def _join_spans(folder: Path, spans: Sequence[Span], go_on: Callable[[], None]) -> Iterator[bytes]:

@@ -13,7 +13,6 @@ from batchjobs.checkpoint import RejectedResult, Row
 from batchjobs.files import run_folder
 from batchjobs.files.atomic import part_path
 from batchjobs.files.shelf import Shelf
-from batchjobs.outputs import reuse
 
 _DIGEST_HEX_DIGITS: Final = 10
 _SAME_LENGTH: Final = 0.1
@@ -63,6 +62,8 @@ def remove_rejected(shelf: Shelf, results: Iterable[RejectedResult]) -> None:
             file = replace(kept, path=path)
             if not shelf.has(path, file.bytes):
                 continue
+            from batchjobs.outputs import reuse
+
             with shelf.holding([path]):
                 is_same = not reuse.find_changes(shelf.folder, [file])
             if is_same:

@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from batchjobs.audio import decoding, looking
 from batchjobs.audio.tracks import Tracks
 from batchjobs.checkpoint import SIDES, Checkpoint, ShapeRecord, SourceRecord
 from batchjobs.errors import RecordingError
@@ -190,6 +189,8 @@ class Recordings:
         known = self._recall_source(file.name, file.facts)
         if known is not None:
             return known
+        from batchjobs.audio import decoding, looking
+
         recording = looking.look_at(file.path)
         found = SourceRecord(
             path=file.name,
@@ -214,6 +215,8 @@ class Recordings:
         is_new = file.name in self._sources
         if not is_new and (known := self._lookups.find_shape(*asked)):
             return known
+        from batchjobs.audio import looking
+
         recording = looking.look_at(file.path, track=hearing.track)
         found = ShapeRecord(*asked, recording.seconds, recording.channels)
         self._shapes[asked] = found

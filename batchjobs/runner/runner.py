@@ -8,11 +8,8 @@ from typing import Final
 
 import trio
 
-from batchjobs.checkpoint import Checkpoint
 from batchjobs.errors import BatchjobsError
-from batchjobs.files import run_folder, sockets
-from batchjobs.outputs import suspects
-from batchjobs.outputs.segments import sweep_segments
+from batchjobs.outputs.sweep import sweep
 from batchjobs.process.signals import SignalNote, list_stopping
 from batchjobs.process.tuning import trim_memory
 from batchjobs.runner.feeder import Feeder, Handout
@@ -152,16 +149,3 @@ class Runner:
             f"{name}: open sessions have {grace:g} s; once more to stop at once"
         )
         self._work_scope.deadline = trio.current_time() + grace
-
-
-def sweep(checkpoint: Checkpoint) -> None:
-    """Remove the files below a run folder that nothing needs any more.
-
-    Raises:
-        BatchjobsError: The checkpoint cannot be read.
-    """
-    folder = checkpoint.folder
-    sockets.remove(folder / run_folder.CONTROL)
-    sweep_segments(checkpoint.shelf, checkpoint.segments.find_own_files())
-    suspects.remove_rejected(checkpoint.shelf, checkpoint.lookups.find_rejected())
-    suspects.sweep_suspects(checkpoint.shelf, *checkpoint.lookups.find_suspect_files())

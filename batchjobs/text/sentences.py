@@ -5,8 +5,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-import sentencex  # type: ignore[import-untyped]
-
 from batchjobs.text.abbreviations import is_false_end
 from batchjobs.text.measures import script_of
 
@@ -51,6 +49,8 @@ def split_sentences(text: str, *, language: str = "") -> list[str]:
     Returns:
         The sentences in order; a text with nothing to speak is one piece, an empty one none.
     """
+    import sentencex  # type: ignore[import-untyped]
+
     code = language or ("ar" if script_of(text) == "arabic" else "en")
     searched = text.translate(_STAND_INS)
     pieces = _locate(text, sentencex.segment(code, searched), searched)

@@ -15,8 +15,9 @@ from batchjobs.errors import ConfigurationError, ServiceUnavailableError
 from batchjobs.files import run_folder
 from batchjobs.jobs import Job, Status
 from batchjobs.limits import Budget
+from batchjobs.outputs.sweep import sweep
 from batchjobs.progress import AccountLeft
-from batchjobs.runner import Runner, sweep
+from batchjobs.runner import Runner
 from tests.builders import (
     audio_message,
     make_endpoint,

@@ -20,6 +20,7 @@ import trio
 import trio_websocket
 
 from batchjobs import limits, runner
+from batchjobs.api import execute
 from batchjobs.api import run as api
 from batchjobs.cli import console, main
 from batchjobs.cli.commands import run
@@ -32,7 +33,7 @@ from tests.faults.sabotage import plant
 
 __all__ = ["BUGS"]
 
-LOADED: Final = api  # all of the product is imported before any of it is patched
+LOADED: Final = api, execute  # all of the product is imported before any of it is patched
 
 
 def fsync_unheard() -> None:

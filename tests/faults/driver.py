@@ -308,6 +308,7 @@ def main() -> int:
     import trio_websocket  # noqa: F401
 
     import batchjobs.api.accept
+    import batchjobs.api.execute
     import batchjobs.api.run  # noqa: F401
     from batchjobs.cli.commands import run  # noqa: F401
 

@@ -14,10 +14,11 @@ import trio
 
 from batchjobs.checkpoint import Checkpoint
 from batchjobs.options import Options
+from batchjobs.outputs.sweep import sweep
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.process.signals import SignalNote, note_first
 from batchjobs.progress import Event, RunStopping
-from batchjobs.runner import RunEnd, Runner, RunState, runner, sweep
+from batchjobs.runner import RunEnd, Runner, RunState, runner
 from tests.builders import audio_message, make_endpoint
 from tests.runner.books import LONG, run_book
 from tests.runner.runs import (
