@@ -65,9 +65,12 @@ async def test_what_gathers_is_shared_by_the_threads_and_goes_in_few_hops(
         async def note(number: int) -> None:
             await batches.run_sync(lambda: done.append(number))
 
+        def has_begun(hops: int) -> bool:
+            return len(sizes) == hops
+
         for held in range(1, THREADS + 1):
             nursery.start_soon(hold)
-            await until_soon(lambda held=held: len(sizes) == held)
+            await until_soon(functools.partial(has_begun, held))
         for number in range(40):
             nursery.start_soon(note, number)
         await trio.testing.wait_all_tasks_blocked()
