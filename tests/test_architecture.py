@@ -91,7 +91,6 @@ COVERED = {
     " webdataset written",
     "storage/reading": "loop",
     "faults/doubt": "cli/commands/accept",
-    "faults/signals": "process/signals",
     "api/review": "outputs/decided outputs/decisions",
     "api/prune": "outputs/pruning cli/commands/prune checkpoint/leftovers",
     "api/probe": "probe_hearing",

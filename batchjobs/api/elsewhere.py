@@ -158,7 +158,7 @@ async def have_crew(
     await trio.to_thread.run_sync(write_whole, note, token.encode())
     crew = Crew(endpoints)
     try:
-        async with join_cluster(settings, opening, crew, lambda: bool(noted and noted.number)):
+        async with join_cluster(settings, opening, crew, noted or SignalNote()):
             yield crew
     finally:
         note.unlink(missing_ok=True)

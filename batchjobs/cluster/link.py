@@ -6,6 +6,7 @@ import functools
 import logging
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,9 +36,12 @@ from batchjobs.cluster.messages import (
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
+    DiskFullError,
     MissingExtraError,
     ServiceUnavailableError,
 )
+from batchjobs.files.atomic import disk_error
+from batchjobs.process.signals import SignalNote
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster, Nanny
@@ -65,7 +69,8 @@ _LONGEST_GATHERING_SECONDS: Final = 0.05
 """The same where answers take long: the processors are busy, or the way is long."""
 _END_SECONDS: Final = 5.0
 _HEEDING_SECONDS: Final = 0.1
-"""Between two looks whether a signal came, at the start."""
+"""Between two looks whether a signal came, at the start and the end."""
+_SILENT_TRACKER: Final = "ignore:resource_tracker"
 _LOGGERS: Final = ("distributed", "distributed.client", "tornado.application")
 _CALM: Final[dict[str, object]] = {
     "distributed.comm.timeouts.connect": "5s",
@@ -119,7 +124,7 @@ def require_cluster() -> None:
 
 @asynccontextmanager
 async def join_cluster(
-    settings: ClusterSettings, opening: Opening, crew: Crew, is_stopping: Callable[[], bool]
+    settings: ClusterSettings, opening: Opening, crew: Crew, noted: SignalNote
 ) -> AsyncIterator[None]:
     """Have hosts on every worker of a cluster, for as long as the block lasts.
 
@@ -127,19 +132,20 @@ async def join_cluster(
         settings: Which cluster.
         opening: What hosts have to know.
         crew: Takes them in.
-        is_stopping: Whether nobody needs them any more: then none is waited for.
+        noted: Signals that came: after one nobody waits for a host, and after two not for an orderly end.
 
     Raises:
         BatchjobsError: There is no such cluster, or none of its workers can be used.
     """
     link = _Link(settings, opening, crew)
-    link.start()
-    try:
-        await link.wait_ready(is_stopping)
-        yield
-    finally:
-        with trio.CancelScope(shield=True):
-            await link.end()
+    with noted.heed_second():
+        link.start()
+        try:
+            await link.wait_ready(noted)
+            yield
+        finally:
+            with trio.CancelScope(shield=True):
+                await link.end(noted)
 
 
 class _Link:
@@ -177,7 +183,7 @@ class _Link:
         # starts inherit from this thread what is blocked. The tracker that Python starts before the
         # first of them would let the signals through again in the thread that starts it.
         if self._settings.workers:
-            resource_tracker.ensure_running()
+            _start_tracker()
         blocked = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
@@ -185,25 +191,27 @@ class _Link:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    async def wait_ready(self, is_stopping: Callable[[], bool]) -> None:
+    async def wait_ready(self, noted: SignalNote) -> None:
         """Wait until a host is there, or none is needed.
 
         Raises:
             BatchjobsError: None can be.
         """
-        while not self._is_ready.is_set() and not is_stopping():
+        while not self._is_ready.is_set() and not noted.number:
             with trio.move_on_after(_HEEDING_SECONDS):
                 await self._is_ready.wait()
         if self._error is not None:
             raise self._error
 
-    async def end(self) -> None:
-        """Part with the cluster."""
+    async def end(self, noted: SignalNote) -> None:
+        """Part with the cluster; workers that are being started end with this process, if that is urgent."""
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
         with trio.move_on_after(_END_SECONDS):
-            await self._is_over.wait()
+            while not (self._is_over.is_set() or noted.is_urgent):
+                with trio.move_on_after(_HEEDING_SECONDS):
+                    await self._is_over.wait()
 
     # -- in Dask's thread ---------------------------------------------------------------------------
 
@@ -277,11 +285,7 @@ class _Link:
             try:
                 await stack.enter_async_context(cluster)
             except (OSError, TimeoutError, RuntimeError) as error:
-                raise ServiceUnavailableError(
-                    f"the workers could not be started: {error}",
-                    hint="run the same command again, or without --workers; in a program it has to stand below "
-                    "if __name__ == '__main__'",
-                ) from error
+                raise _explain_start(error) from error
             self._cluster = cluster
             address = cluster.scheduler_address
         else:
@@ -518,10 +522,35 @@ class _Link:
         return welcome
 
 
+def _start_tracker() -> None:
+    """Start what tidies up after the processes that Python starts; it is to say nothing of a sudden end."""
+    sys.warnoptions.append(_SILENT_TRACKER)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_SILENT_TRACKER)
+
+
 def _gone(address: str) -> ServiceUnavailableError:
     return ServiceUnavailableError(
         f"the cluster's scheduler at {address} is gone",
         hint="start it again, and run the same command: it continues",
+    )
+
+
+def _explain_start(error: Exception) -> BatchjobsError:
+    """Say why the workers of this machine did not start: Dask has files of its own, in a temporary folder."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.filename:
+            found = disk_error(cause, Path(cause.filename))
+            if isinstance(found, DiskFullError):
+                return found
+        cause = cause.__cause__
+    return ServiceUnavailableError(
+        f"the workers could not be started: {error}",
+        hint="run the same command again, or without --workers; in a program it has to stand below "
+        "if __name__ == '__main__'",
     )
 
 

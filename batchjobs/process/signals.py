@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Final
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_URGENT_SECONDS: Final = 1.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,10 +29,42 @@ class SignalNote:
 
     Attributes:
         number: The first signal; 0 if none came.
+        is_urgent: Whether a second came, and somebody does what can be done about it.
     """
 
     def __init__(self) -> None:
         self.number = 0
+        self.is_urgent = False
+        self._is_heeded = False
+        self._timer: threading.Timer | None = None
+
+    @contextlib.contextmanager
+    def heed_second(self) -> Iterator[None]:
+        """Let a second signal be urgent for as long as the block lasts: a second later it ends the process."""
+        self._is_heeded = True
+        try:
+            yield
+        finally:
+            self._is_heeded = False
+
+    def take(self, number: int) -> None:
+        """Note a signal, in its handler."""
+        if not self.number:
+            self.number = number
+        elif self._is_heeded and not self.is_urgent:
+            self.is_urgent = True
+            for each in list_stopping():
+                signal.signal(each, signal.SIG_DFL)  # the third one ends it
+            self._timer = threading.Timer(_URGENT_SECONDS, os.kill, (os.getpid(), number))
+            self._timer.daemon = True
+            self._timer.start()
+        else:
+            die_at_once(number)
+
+    def close(self) -> None:
+        """Let the process live, now that all is done."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def list_stopping() -> tuple[signal.Signals, ...]:
@@ -59,20 +92,17 @@ def raise_first() -> Iterator[None]:
 
 @contextlib.contextmanager
 def note_first() -> Iterator[SignalNote]:
-    """Note the first signal and go on; a second one ends the process at once.
+    """Note the first signal and go on; a second one ends the process at once, unless somebody heeds it.
 
     For the moments that must come to their end and soon do: the start of a local server, and the
     writing of the results.
     """
     found = SignalNote()
-
-    def note(number: int, _: FrameType | None) -> None:
-        if found.number:
-            die_at_once(number)
-        found.number = found.number or number
-
-    with _handle_with(note):
-        yield found
+    with _handle_with(lambda number, _: found.take(number)):
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def die_at_once(number: int) -> None:

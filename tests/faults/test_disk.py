@@ -77,6 +77,35 @@ cp -r disk/run kept
 """
 
 
+def find_unshare() -> list[str]:
+    """Find how to run a command that may mount disks of its own."""
+    for unshare in (["unshare", "-m"], ["unshare", "-Urm"]):
+        probe = subprocess.run(
+            [*unshare, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+        )
+        if probe.returncode == 0:
+            return unshare
+    pytest.skip("no mount namespace may be made here: the file size limit tests the same way")
+
+
+@pytest.mark.parametrize("inodes", [1, 4, 5])
+def test_a_disk_without_room_for_what_workers_need_ends_the_run_with_74(
+    tmp_path: Path, server: Served, inodes: int
+) -> None:
+    """Dask makes files as it starts, in a temporary folder: of its own, of its scheduler, of a worker."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    (tmp_path / "scratch").mkdir()
+    words = run_of(manifest, server.base_url, Path("run"), "-q", "--workers", 2)
+    mount = f"mount -t tmpfs -o size=64k,nr_inodes={inodes} none scratch || exit 99"
+    script = f'{mount}\nDASK_TEMPORARY_DIRECTORY=$PWD/scratch "$@"'
+    done = run_command(
+        [*find_unshare(), "bash", "-c", script, "bash", *words], cwd=tmp_path, expect=74
+    )
+    assert f"no space for {tmp_path}/scratch/" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not server.count("start")
+
+
 @pytest.mark.parametrize("size_kib", [160, 420])
 def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
     tmp_path: Path, server: Served, size_kib: int
@@ -87,14 +116,7 @@ def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
     words = run_of(manifest, server.base_url, Path("disk/run"), "-q")
     check = " ".join(command("verify", "disk/run"))
     script = f"exec 3>codes\n{_FILLED.format(check=check)}".replace("$SIZE", f"{size_kib}k")
-    for unshare in (["unshare", "-m"], ["unshare", "-Urm"]):
-        probe = subprocess.run(
-            [*unshare, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
-        )
-        if probe.returncode == 0:
-            break
-    else:
-        pytest.skip("no mount namespace may be made here: the file size limit tests the same way")
+    unshare = find_unshare()
     done = run_command([*unshare, "bash", "-c", script, "bash", *words], cwd=tmp_path)
     tally.count(runs=1)  # beside the first: the script runs it twice
     codes = dict(line.split() for line in (tmp_path / "codes").read_text().splitlines())

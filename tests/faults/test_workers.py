@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from batchjobs.cluster import host
+from batchjobs.files.run_folder import WORKERS
 from tests import tally
 from tests.clocks import until
 from tests.clusters import Owner, workers_of
@@ -147,6 +148,25 @@ def test_ctrl_c_of_a_terminal_ends_sessions_of_workers_well(tmp_path: Path) -> N
     figures, wrong = workers.interrupt(workers.Stage(home=tmp_path), [ELSEWHERE])
     print(figures)
     assert not wrong
+
+
+def test_ctrl_c_twice_as_workers_start_says_how_to_go_on(tmp_path: Path, server: Served) -> None:
+    """Nothing was bought, no process is left, nor what the workers know the folder by."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    words = [manifest, "--base-url", server.base_url, "-o", "run", *ELSEWHERE]
+    with Owner(tmp_path, *words) as owner:
+        until(lambda: workers_of(owner.pid) or owner.code is not None)
+        os.kill(owner.pid, signal.SIGINT)
+        until(lambda: "SIGINT" in owner.said() or owner.code is not None)
+        os.kill(owner.pid, signal.SIGINT)
+        code, left = owner.wait(), owner.left()
+    assert (code, left) == (-signal.SIGINT, [])
+    assert "continue: " in (tmp_path / "stdout").read_text()
+    assert len(owner.said().splitlines()) == 1, owner.said()
+    assert not (tmp_path / "run" / WORKERS).exists()
+    assert not server.count("start")
+    run_command(run_of(manifest, server, tmp_path / "run"), cwd=tmp_path)
+    Oracle(folder=tmp_path / "run", rows=ROWS).holds_after(server.bought(), repeats=0)
 
 
 @pytest.mark.long
