@@ -16,6 +16,10 @@ from batchjobs.websocket.direct_delivery import mailbox_of
 Machine: TypeAlias = TtsClient[ReceivedAudio] | SttClient | ListenClient
 
 _PONG_SECONDS: Final = 5.0
+_LATE_SECONDS: Final = 0.1
+"""A deadline that is noticed so late was missed by us: this process stood still, or had much to do."""
+_LONGEST_MOMENT_SECONDS: Final = 1.0
+"""So long it then waits at most for what may have come meanwhile: it lies in the system's buffers."""
 
 
 class Exchange:
@@ -51,6 +55,7 @@ class Exchange:
         self._was_proven = False
         self._mailbox = mailbox_of(connection)
         self._unexpected: Exception | None = None
+        self._missed = float("-inf")
 
     async def listen(self) -> None:
         """Feed the machine with messages and times until its outcome is decided."""
@@ -66,14 +71,15 @@ class Exchange:
         machine = self.machine
         while not machine.course.has_ended:
             now = trio.current_time()
-            if now >= machine.wait_until:
+            deadline = self._find_deadline(now, machine.wait_until)
+            if now >= deadline:
                 if self._may_be_stale:
                     self.is_stale = True
                     return
                 machine.wake(now)
                 self._wake_sender()
                 continue
-            self._scope = trio.CancelScope(deadline=machine.wait_until)
+            self._scope = trio.CancelScope(deadline=deadline)
             with self._scope:
                 await self._receive_until_ended()
             if self._unexpected is not None:
@@ -81,6 +87,14 @@ class Exchange:
             if self.is_stale:
                 return
         self._shield.shield = True  # what is decided is paid for: no cancellation takes it back
+
+    def _find_deadline(self, now: float, wait_until: float) -> float:
+        """Say until when to listen: a moment longer than the machine says if we look too late, once."""
+        late_seconds = now - wait_until
+        if late_seconds < _LATE_SECONDS or wait_until == self._missed:
+            return wait_until
+        self._missed = wait_until
+        return now + min(late_seconds, _LONGEST_MOMENT_SECONDS)
 
     async def _receive_until_ended(self) -> None:
         """Feed the machine with messages, until the deadline of the scope cuts this off."""
@@ -163,7 +177,7 @@ class Exchange:
             self._scope.cancel()
             return
         wait_until = self.machine.wait_until
-        if wait_until < self._scope.deadline:  # noqa: PLR1730  # setting it anew has its price
+        if wait_until < self._scope.deadline and wait_until != self._missed:
             self._scope.deadline = wait_until
 
 

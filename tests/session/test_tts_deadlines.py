@@ -135,3 +135,42 @@ async def test_deadlines_shrink_and_grow_as_the_machine_says(autojump_clock: obj
         await peer.connection.aclose(1000)
 
     assert bytes((await run_speech(paused)).pcm) == PCM * 2
+
+
+async def test_what_came_while_this_process_stood_still_is_not_late(
+    autojump_clock: trio.testing.MockClock, library_hooks: object
+) -> None:
+    """A machine that sleeps, or is busy, notices the end of the quiet time and the next audio at once."""
+
+    async def goes_on(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.send(audio_message(PCM))
+        await trio.sleep(HOSTED.quiet_seconds - 0.1)
+        autojump_clock.jump(5.0)
+        await peer.send(audio_message(PCM))
+        sent = trio.current_time()
+        await peer.until_asked_to_close()
+        assert trio.current_time() - sent == pytest.approx(HOSTED.quiet_seconds, abs=0.01)
+        await peer.connection.aclose(1000)
+
+    assert bytes((await run_speech(goes_on)).pcm) == PCM * 2
+
+
+async def test_a_process_that_stood_still_waits_a_moment_and_no_longer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Where nothing has come, the quiet time is over."""
+
+    async def says_no_more(peer: Peer) -> None:
+        await peer.begin()
+        await peer.text()
+        await peer.send(audio_message(PCM))
+        await trio.sleep(HOSTED.quiet_seconds - 0.1)
+        autojump_clock.jump(5.0)
+        woke = trio.current_time()
+        await peer.until_asked_to_close()
+        assert trio.current_time() - woke == pytest.approx(1.0, abs=0.01)
+        await peer.connection.aclose(1000)
+
+    assert bytes((await run_speech(says_no_more)).pcm) == PCM
