@@ -148,7 +148,7 @@ COVERED = {
     "planning/former": "keys",
     "planning/make_plan": "stager",
     "planning/ownership": "row_builder",
-    "planning/plan": "bad_rows conflicts decisions intact totals",
+    "planning/plan": "bad_rows conflicts decisions totals",
     "progress/bars": "meters ticker",
     "progress/json_lines": "events",
     "protocol/listen": "listen_messages",

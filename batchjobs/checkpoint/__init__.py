@@ -32,7 +32,7 @@ from batchjobs.checkpoint.records import (
     SourceRecord,
 )
 from batchjobs.checkpoint.reviews import Decision, Review
-from batchjobs.checkpoint.rows import FinishedFile, Outcome
+from batchjobs.checkpoint.rows import FinishedPage, Outcome
 from batchjobs.checkpoint.staging import Prices
 from batchjobs.checkpoint.totals import RunTotals, SentTotal, SpentTotal
 
@@ -50,7 +50,7 @@ __all__ = [
     "ClipSigns",
     "Decision",
     "FileRecord",
-    "FinishedFile",
+    "FinishedPage",
     "Group",
     "GroupRecord",
     "JobRecord",

@@ -20,8 +20,8 @@ _DONORS: Final = 20
 """Of ten thousand rows that ask the same, each would read all the others."""
 _IS_SUSPECT: Final = f"path >= '{run_folder.SUSPECTS}/' AND path < '{run_folder.SUSPECTS}0'"
 """A range, which an index knows: 0 comes after the slash."""
-IS_RESULT: Final = f"""NOT ({_IS_SUSPECT})
-    AND NOT (path >= '{run_folder.SEGMENTS}/' AND path < '{run_folder.SEGMENTS}0')"""
+_IS_SEGMENT: Final = f"path >= '{run_folder.SEGMENTS}/' AND path < '{run_folder.SEGMENTS}0'"
+IS_RESULT: Final = f"NOT ({_IS_SUSPECT}) AND NOT ({_IS_SEGMENT})"
 
 
 GROUP_OUTPUTS: Final = "SELECT output FROM groups WHERE is_asked"
@@ -152,8 +152,12 @@ class Lookups:
 
     def count_own_files(self) -> int:
         """Count the paths of results that were ever ours, the transcripts of groups left out."""
+        # All, less the few that are not: a million are counted in an eighth of the time of a look at each.
         return self._database.select_number(
-            f"SELECT count(*) FROM own_files WHERE {IS_RESULT} AND path NOT IN ({GROUP_OUTPUTS})"
+            f"""SELECT (SELECT count(*) FROM own_files)
+                - (SELECT count(*) FROM own_files WHERE {_IS_SUSPECT})
+                - (SELECT count(*) FROM own_files WHERE {_IS_SEGMENT})
+                - (SELECT count(*) FROM own_files WHERE path IN ({GROUP_OUTPUTS}) AND {IS_RESULT})"""
         )
 
     def find_unasked(self) -> list[str]:

@@ -23,6 +23,8 @@ _REST: Final = """CASE WHEN rows.action = 'done' THEN 'done' ELSE coalesce((
 """What is to be done about an adopted row that a plan leaves as it is: nothing, whatever it had once."""
 _REST_KEPT: Final = "rest"
 """The fact that says what all adopted rows come to: to sum up a million takes a fifth of a look at them."""
+_ORPHANS_KEPT: Final = "orphans"
+"""The fact that says how many finished jobs they have no row for: a tenth of it."""
 _SUMS: Final = "kind, provider, count(*), sum(characters), sum(seconds), sum(segments)"
 _SPEECH: Final = """substr(job, instr(job, CAST('"speech":' AS BLOB)),
     instr(job, CAST(',"audio":' AS BLOB)) - instr(job, CAST('"speech":' AS BLOB)))"""
@@ -63,7 +65,8 @@ class Staging:
     _keeps_rest: bool = False
     _outline: Outline = field(default_factory=Outline)
     _indexed: set[str] = field(default_factory=set)
-    _rest: list[StagedTotal] | None = None
+    _found: dict[str, str] = field(default_factory=dict)
+    """What the adopted rows were found to be, if all stay as they are: facts to be kept."""
     _has_packs: bool = False
     """Whether there are rows that are not in the table yet; they stand behind those that are."""
 
@@ -77,7 +80,7 @@ class Staging:
                 them: those of the same manifest are done, those that others were added to may wait.
         """
         self._keeps_rest = keeps_rest
-        self._outline, self._indexed, self._rest = Outline(), set(), None
+        self._outline, self._indexed, self._found = Outline(), set(), {}
         self._has_packs = False
         with self._database.use() as connection:
             connection.execute("DROP TABLE IF EXISTS temp.staged")
@@ -317,24 +320,28 @@ class Staging:
 
     def _sum_rest(self) -> list[StagedTotal]:
         """Sum the adopted rows that stay as they are; if all do, it is known until something changes."""
-        is_all = not self._whole.select_number("SELECT EXISTS (SELECT 1 FROM temp.staged)")
-        if is_all and (known := self._read_rest()) is not None:
-            return known
+        is_all = self._keeps_all()
+        if is_all and (known := self._read_found(_REST_KEPT)):
+            return msgspec.json.decode(known, type=list[StagedTotal])
         query = f"""SELECT {_REST} AS rest, {_SUMS} FROM rows
                     WHERE position NOT IN (SELECT position FROM temp.staged)
                     GROUP BY rest, kind, provider"""
         totals = self._whole.select(query, (), StagedTotal._make)
-        self._rest = totals if is_all else None
+        if is_all:
+            self._found[_REST_KEPT] = msgspec.json.encode(totals).decode()
         return totals
 
-    def _read_rest(self) -> list[StagedTotal] | None:
-        """Read what the adopted rows came to, if that was kept since the report of them as they are."""
+    def _keeps_all(self) -> bool:
+        """Whether all adopted rows stay as they are."""
+        query = "SELECT EXISTS (SELECT 1 FROM temp.staged)"
+        return self._keeps_rest and not self._whole.select_number(query)
+
+    def _read_found(self, name: str) -> str:
+        """Read what the adopted rows were found to be; empty unless kept since the report of them as they are."""
         with self._database.use() as connection:
             kept = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        mark, _, content = kept.get(_REST_KEPT, "").partition(" ")
-        if not content or "report" not in kept or mark != _mark_of(kept["report"]):
-            return None
-        return msgspec.json.decode(content, type=list[StagedTotal])
+        mark, _, content = kept.get(name, "").partition(" ")
+        return content if "report" in kept and mark == _mark_of(kept["report"]) else ""
 
     def count_voices(self, actions: Iterable[str]) -> list[VoiceUse]:
         """Count the rows with these actions by model and voice, those of the most rows first."""
@@ -369,12 +376,18 @@ class Staging:
         """Count the finished jobs here that the staged manifest no longer has."""
         if not self._has_jobs() and not self._keeps_rest:
             return 0
+        is_all = self._keeps_all()
+        if is_all and (known := self._read_found(_ORPHANS_KEPT)):
+            return int(known)
         query = """SELECT (SELECT count(*) FROM jobs WHERE status = 'done')
                    - (SELECT count(*) FROM temp.staged JOIN jobs USING (id) WHERE status = 'done')"""
         if self._keeps_rest:  # each of them has a finished job
             query += """ - (SELECT count(*) FROM rows
                             WHERE position NOT IN (SELECT position FROM temp.staged))"""
-        return self._whole.select_number(query)
+        orphans = self._whole.select_number(query)
+        if is_all:
+            self._found[_ORPHANS_KEPT] = str(orphans)
+        return orphans
 
     def count_replaced(self, counts: Callable[[JobRecord], bool]) -> int:
         """Count results here that would go if the staged rows were done: they ask something else.
@@ -418,8 +431,8 @@ class Staging:
                 groups.adopt_staged(connection)
             if has_rows or not self._keeps_rest:
                 _put_in_place(connection, keeps_rest=self._keeps_rest)
-            elif self._rest is not None:
-                _keep_rest(connection, self._rest)
+            else:
+                _keep_found(connection, self._found)
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", settings.items())
             connection.execute("DROP TABLE temp.staged")
             connection.execute("DROP TABLE temp.doubtful")
@@ -446,12 +459,13 @@ class Staging:
                 self._outline.spoil()
 
 
-def _keep_rest(connection: sqlite3.Connection, totals: Sequence[StagedTotal]) -> None:
-    """Keep what the adopted rows come to, beside the report: whatever changes anything drops that."""
-    found = connection.execute("SELECT value FROM meta WHERE name = 'report'").fetchone()
-    if found is not None:
-        content = f"{_mark_of(found[0])} {msgspec.json.encode(totals).decode()}"
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_REST_KEPT, content))
+def _keep_found(connection: sqlite3.Connection, found: Mapping[str, str]) -> None:
+    """Keep what the adopted rows were found to be, beside the report: whatever changes anything drops that."""
+    report = connection.execute("SELECT value FROM meta WHERE name = 'report'").fetchone()
+    if report is not None:
+        mark = _mark_of(report[0])
+        facts = [(name, f"{mark} {content}") for name, content in found.items()]
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts)
 
 
 def _mark_of(report: str) -> str:

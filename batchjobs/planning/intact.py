@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from batchjobs.checkpoint import Checkpoint, FinishedFile, JobRecord, Row, SegmentRecord
+from batchjobs.checkpoint import Checkpoint, FinishedPage, JobRecord, Row, SegmentRecord
 from batchjobs.files.address import is_address
 from batchjobs.files.shelf import Shelf
 from batchjobs.storage.input_files import InputFiles
@@ -23,15 +23,27 @@ def can_serve(shelf: Shelf, record: JobRecord, row: Row) -> bool:
     return record.can_become(row.output) and record.has_layout_of(row) and is_intact(shelf, record)
 
 
-def is_as_it_was(shelf: Shelf, file: FinishedFile, files: InputFiles) -> bool:
-    """Whether a file of a run, or a recording with its time, has not changed.
+def find_open(shelf: Shelf, page: FinishedPage, files: InputFiles) -> list[int]:
+    """Find the positions of a page's rows that have no file, or one that is not as it was, in order.
 
     Args:
         shelf: Where the run's results stand.
-        file: The file.
+        page: The rows' files.
         files: Asks after recordings.
     """
-    _, path, size, modified_ns = file
+    found = page.find_without_files()
+    if found or not _are_as_they_were(shelf, page, files):
+        columns = zip(page.positions, page.paths, page.sizes, page.times, strict=True)
+        for position, path, size, modified_ns in columns:
+            if not _is_as_it_was(shelf, path, size, modified_ns, files):
+                found.add(position)
+    return sorted(found)
+
+
+def _is_as_it_was(
+    shelf: Shelf, path: str, size: int, modified_ns: int | None, files: InputFiles
+) -> bool:
+    """Whether a file of a run, or a recording with its time, has not changed."""
     try:
         if modified_ns is None:
             return shelf.has(path, size)
@@ -43,25 +55,17 @@ def is_as_it_was(shelf: Shelf, file: FinishedFile, files: InputFiles) -> bool:
     return (status.st_size, status.st_mtime_ns) == (size, modified_ns)
 
 
-def are_as_they_were(shelf: Shelf, page: Sequence[FinishedFile], files: InputFiles) -> bool:
-    """Whether no file of a page has changed: what is nearly always so is found out without a call for each.
-
-    Args:
-        shelf: Where the run's results stand.
-        page: The files.
-        files: Asks after recordings.
-    """
-    if not shelf.is_here:
-        return all(is_as_it_was(shelf, file, files) for file in page)
-    look, is_plain, folder = os.lstat, stat.S_ISREG, str(shelf.folder)
+def _are_as_they_were(shelf: Shelf, page: FinishedPage, files: InputFiles) -> bool:
+    """Whether no file of a page has changed: what is nearly always so is found out without a call for each."""
+    look, is_plain = os.lstat, stat.S_ISREG
+    place = f"{shelf.folder}/" if shelf.is_here else ""
     try:
-        for file in page:
-            _, path, size, modified_ns = file
-            if modified_ns is not None:
-                if not is_as_it_was(shelf, file, files):
+        for path, size, modified_ns in zip(page.paths, page.sizes, page.times, strict=True):
+            if modified_ns is not None or not place:
+                if not _is_as_it_was(shelf, path, size, modified_ns, files):
                     return False
                 continue
-            status = look(f"{folder}/{path}")
+            status = look(place + path)
             if status.st_size != size or not is_plain(status.st_mode):
                 return False
     except OSError:

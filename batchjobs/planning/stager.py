@@ -14,7 +14,7 @@ from batchjobs.planning.conflicts import Conflicts
 from batchjobs.planning.decisions import Decider
 from batchjobs.planning.former import FormerDefaults
 from batchjobs.planning.groups import GroupStager
-from batchjobs.planning.intact import are_as_they_were, is_as_it_was
+from batchjobs.planning.intact import find_open
 from batchjobs.planning.output_paths import find_folders_like_results, folders_like_results
 from batchjobs.planning.plan import TO_BUY, Action
 from batchjobs.planning.row_builder import RowBuilder
@@ -202,34 +202,18 @@ def _gather(
 
 
 def _find_open(checkpoint: Checkpoint, files: InputFiles) -> Iterator[tuple[int, Sequence[int]]]:
-    """Find the adopted rows that nothing shows to be done; positions count from 1 without gaps.
+    """Find the adopted rows that nothing shows to be done.
 
     Yields:
         The last position looked at, and those found since the one before.
     """
     shelf = checkpoint.shelf
-    last = 0
     has_objects = checkpoint.lookups.has_sources_below(SCHEME)
-    for page in checkpoint.rows.stream_finished_files():
+    for page in checkpoint.rows.stream_finished():
         if has_objects:  # to ask after many at once
-            files.ask_ahead(path for _, path, _, modified_ns in page if modified_ns is not None)
-        end_of_page = page[-1][0]
-        positions = {position for position, *_ in page} - {last}
-        if len(positions) == end_of_page - last and are_as_they_were(shelf, page, files):
-            last = end_of_page
-            yield last, ()
-            continue
-        found: list[int] = []
-        for file in page:
-            position = file[0]
-            if position > last + 1:
-                found += range(last + 1, position)
-            last = position
-            if not is_as_it_was(shelf, file, files):
-                found.append(position)
-        yield last, found
-    end = checkpoint.rows.count()
-    yield end, range(last + 1, end + 1)
+            recordings = zip(page.paths, page.times, strict=True)
+            files.ask_ahead(path for path, modified_ns in recordings if modified_ns is not None)
+        yield page.last, find_open(shelf, page, files)
 
 
 def _names_what_may_move(item: Job | BadRow, inputs_folder: str) -> bool:

@@ -140,3 +140,28 @@ def test_orphans_are_finished_jobs_without_a_row(folder: Path) -> None:
         checkpoint.staging.begin()
         checkpoint.staging.add([make_row(1)])
         assert checkpoint.staging.count_orphans() == 1
+
+
+def test_orphans_are_remembered_until_something_changes(folder: Path) -> None:
+    """They are kept with the report, for a manifest that comes again as it was."""
+
+    def count(checkpoint: Checkpoint) -> int:
+        checkpoint.staging.begin(keeps_rest=True)
+        orphans = checkpoint.staging.count_orphans()
+        checkpoint.staging.adopt({})
+        return orphans
+
+    with Checkpoint.open(folder) as checkpoint:
+        checkpoint.commit(records=[make_record(1), make_record(2)])
+        checkpoint.staging.begin()
+        checkpoint.staging.add([make_row(1, action="done")])
+        checkpoint.staging.adopt({})
+        checkpoint.keep_report("as it is")
+        assert [count(checkpoint), count(checkpoint)] == [1, 1]
+        with checkpoint._database.transaction() as connection:
+            connection.execute("DELETE FROM jobs WHERE id = 'r2'")
+        assert count(checkpoint) == 1  # it is remembered, indeed
+        checkpoint.commit(records=[make_record(3), make_record(4)])
+        assert count(checkpoint) == 2
+        checkpoint.keep_report("as it is now")
+        assert [count(checkpoint), count(checkpoint)] == [2, 2]

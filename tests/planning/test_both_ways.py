@@ -436,7 +436,9 @@ class Teller:
                 name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr)
                 for name in names
             }
-        found["meta"] = [fact for fact in found["meta"] if fact[0] not in {"fingerprint", "rest"}]
+        found["meta"] = [
+            fact for fact in found["meta"] if fact[0] not in {"fingerprint", "rest", "orphans"}
+        ]
         found.pop("sources", None)
         return list(found.items())
 
