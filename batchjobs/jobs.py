@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import msgspec
 import orjson
@@ -19,6 +20,8 @@ from batchjobs.speech import (
     Channels,
 )
 
+Cell: TypeAlias = str | int | float | bool | None
+"""What a row may have in a column and be one of many that are looked at together."""
 _KEY_VERSION = "batchjobs-key-1"
 _DERIVED_ID_HEX_DIGITS = 16
 BAD_ROW = "bad_row"

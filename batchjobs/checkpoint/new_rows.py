@@ -9,13 +9,14 @@ import msgspec
 import orjson
 
 from batchjobs.checkpoint.records import Row
-from batchjobs.jobs import Kind
+from batchjobs.jobs import Cell, Kind
 
 _Values: TypeAlias = tuple[int, int, str, str, str, str, int, str, bytes]
 NEW: Final = "new"
 """What is to be done about them."""
 NEW_VALUES: Final = f"VALUES (?, ?, ?, ?, ?, '{NEW}', '{Kind.TTS.value}', ?, ?, 0.0, ?, ?, 1, '')"
 """Takes what `NewRows.list_values` gives: to bind what all have in common takes as long as the rest."""
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Portion(NamedTuple):
@@ -78,7 +79,7 @@ class NewRows(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     texts: Sequence[str]
     own_outputs: Sequence[str]
     columns: Sequence[str]
-    cells: Sequence[Sequence[str] | None]
+    cells: Sequence[Sequence[Cell] | None]
     molds: Sequence[Mold]
     mold_numbers: bytes
 
@@ -149,7 +150,9 @@ class NewRows(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return zip(ids, lines, texts, outputs, *cells, strict=True)
 
 
-def _write_all(cells: Sequence[str]) -> list[bytes]:
-    """Write cells as JSON, equal ones once."""
+def _write_all(cells: Sequence[Cell]) -> list[bytes]:
+    """Write cells as JSON, equal texts once."""
+    if set(map(type, cells)) != {str}:  # 1, 1.0 and true are equal, too
+        return list(map(_encode, cells))
     written = {cell: orjson.dumps(cell) for cell in set(cells)}
     return [written[cell] for cell in cells]

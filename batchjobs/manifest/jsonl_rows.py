@@ -1,5 +1,6 @@
 """Rows as objects: JSON Lines, read strictly, and the mappings that a program hands over."""
 
+import functools
 import json
 import math
 from collections import Counter
@@ -8,44 +9,109 @@ from typing import TypeVar
 
 import orjson
 
-from batchjobs.jobs import BadRow, derive_id
+from batchjobs.jobs import BadRow, Cell, derive_id
 from batchjobs.manifest.columns import ColumnNames, RowError
 from batchjobs.manifest.notes import Notes, Oddity
-from batchjobs.manifest.source import BOM, Rows, decode_lines
+from batchjobs.manifest.plain_pages import PageJudge, PlainPage, Records
+from batchjobs.manifest.source import BOM, Rows, decode_line
 
 _Item = TypeVar("_Item")
+_SCALARS = {str, int, float, bool, type(None)}
+_EXACT = 2.0**53
+"""Below, a number is the one that was written, whoever reads it: orjson makes long integers floats."""
 _ERROR_FIELDS = {"class", "code", "message"}
 _FAILURE_FIELDS = {"error", "line", "attempts"}
 
 
 def read_jsonl(
-    pages: Iterable[Sequence[bytes]], name: str, notes: Notes
-) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
+    pages: Iterable[Sequence[bytes]], name: str, notes: Notes, judge: PageJudge
+) -> Iterator[tuple[int, dict[str, object]] | BadRow | PlainPage]:
     """Read JSON Lines.
 
     Args:
         pages: The manifest's lines, many at a time.
         name: The manifest, for messages.
         notes: Gets what is passed over.
+        judge: Judges rows that are plainly good, many at a time.
 
     Yields:
-        Line number and row, or what is wrong with the line. Blank lines are passed over.
+        Line number and row; or what is wrong with the line; or many that are good. Blank lines are
+        passed over.
 
     Raises:
         ManifestError: A line that is not UTF-8, or holds a NUL byte.
     """
-    return _check_rows(_read_texts(pages, name), _parse_object, notes)
-
-
-def _read_texts(pages: Iterable[Sequence[bytes]], name: str) -> Iterator[tuple[int, str]]:
-    """Read the lines that are not blank, with their numbers."""
+    columns = ColumnNames()
+    split = functools.partial(_split_plainly, columns)
     first = 1
     for lines in pages:
-        for number, line in enumerate(decode_lines(lines, first, name), first):
-            text = line.removeprefix(BOM)
+        place = 0
+        while place < len(lines):
+            number = first + place
+            peek = functools.partial(_slice, lines, place)
+            if page := judge.find_page(number, peek, split):
+                yield page
+                place += len(page)
+                continue
+            text = decode_line(lines[place], number, name).removeprefix(BOM)
+            place += 1
             if not text.isspace():
-                yield number, text
+                yield from _check_row(number, text, _parse_object, columns, notes)
         first += len(lines)
+
+
+def _slice(lines: Sequence[bytes], place: int, most: int) -> Sequence[bytes]:
+    return lines[place : place + most]
+
+
+def _split_plainly(columns: ColumnNames, lines: Sequence[bytes]) -> Records | None:
+    """Make rows of lines that are an object each, all of the same columns, of texts and numbers.
+
+    Returns:
+        None if anything about one of them is to be looked at.
+    """
+    try:
+        rows = list(map(orjson.loads, lines))
+        if set(map(type, rows)) != {dict} or len(sets := set(map(tuple, rows))) != 1:
+            return None
+        (given,) = sets
+        renamed = columns.find(given)
+    except (orjson.JSONDecodeError, RowError):
+        return None
+    names = tuple(renamed.get(name, name) for name in given)
+    cells = list(zip(*map(dict.values, rows), strict=True))
+    if not all(map(_are_scalars, cells)):
+        return None
+    if b"".join(lines).count(b'"') != _count_quotes(lines, given, cells):
+        return None
+    return Records(names, cells)
+
+
+def _are_scalars(cells: Sequence[object]) -> bool:
+    types = set(map(type, cells))
+    return types <= _SCALARS and (
+        float not in types or all(abs(cell) < _EXACT for cell in cells if isinstance(cell, float))
+    )
+
+
+def _count_quotes(
+    lines: Sequence[bytes], names: Sequence[str], cells: Sequence[Sequence[Cell]]
+) -> int:
+    """Count the quotes that rows would have if none of them said anything twice.
+
+    What an object says once more is lost on the way, and its name had quotes.
+
+    Returns:
+        -1 if that is not sure.
+    """
+    block = b"".join(lines)
+    texts = [cell for column in cells for cell in column if isinstance(cell, str)]
+    around = 2 * (len(texts) + len(names) * len(lines))
+    if b"\\" not in block:
+        return around
+    if b"\\u0022" in block:
+        return -1
+    return around + "".join(texts).count('"') + "".join(names).count('"') * len(lines)
 
 
 def read_mappings(rows: Rows, notes: Notes) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
@@ -58,29 +124,31 @@ def read_mappings(rows: Rows, notes: Notes) -> Iterator[tuple[int, dict[str, obj
     Yields:
         Number from 1 and row, or what is wrong with it.
     """
-    return _check_rows(enumerate(rows, 1), _copy_row, notes)
+    columns = ColumnNames()
+    for number, row in enumerate(rows, 1):
+        yield from _check_row(number, row, _copy_row, columns, notes)
 
 
-def _check_rows(
-    items: Iterable[tuple[int, _Item]],
+def _check_row(
+    number: int,
+    item: _Item,
     parse: Callable[[_Item], dict[str, object]],
+    columns: ColumnNames,
     notes: Notes,
 ) -> Iterator[tuple[int, dict[str, object]] | BadRow]:
-    columns = ColumnNames()
-    for number, item in items:
-        row: dict[str, object] = {}
-        try:
-            row = _without_failure(parse(item))
-            if renamed := columns.find(tuple(row)):
-                row = {renamed.get(name, name): value for name, value in row.items()}
-        except RowError as error:
-            given = row or (item if isinstance(item, Mapping) else {"": item})
-            yield error.to_bad_row(number, _id_of(given), row)
+    row: dict[str, object] = {}
+    try:
+        row = _without_failure(parse(item))
+        if renamed := columns.find(tuple(row)):
+            row = {renamed.get(name, name): value for name, value in row.items()}
+    except RowError as error:
+        given = row or (item if isinstance(item, Mapping) else {"": item})
+        yield error.to_bad_row(number, _id_of(given), row)
+    else:
+        if _is_header(row):
+            notes.add(Oddity.HEADER_AGAIN, number)
         else:
-            if _is_header(row):
-                notes.add(Oddity.HEADER_AGAIN, number)
-            else:
-                yield number, row
+            yield number, row
 
 
 def _is_header(row: Mapping[str, object]) -> bool:

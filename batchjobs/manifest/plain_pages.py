@@ -7,14 +7,17 @@ a job of theirs, and that nothing about one would be noted.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from batchjobs.jobs import Job, Kind, derive_id
+from batchjobs.jobs import Cell, Job, Kind, derive_id
 from batchjobs.manifest.cells import VOICE_COLUMNS, are_plain_ids, are_speakable
 from batchjobs.manifest.columns import KNOWN_COLUMNS
 from batchjobs.manifest.notes import SPREADSHEET_ERRORS, is_of_spreadsheet
 from batchjobs.manifest.output_rules import are_plain_outputs
 from batchjobs.manifest.rules import Manner, Rules, are_short
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 _MANNER_COLUMNS: Final = ("text_file", "audio", "provider", "take", *VOICE_COLUMNS)
 """What a spoken row is judged by beside its id, text and output: a few combinations in most manifests."""
@@ -33,7 +36,7 @@ class Records(NamedTuple):
     """
 
     columns: tuple[str, ...]
-    cells: Sequence[Sequence[str]]
+    cells: Sequence[Sequence[Cell]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +138,16 @@ class PageJudge:
             None if one of them may be anything but good.
         """
         cells = dict(zip(*records, strict=True))
-        texts = cells.get("text")
-        if texts is None or not _are_plain_texts(texts) or _may_hold_header(records):
+        texts = cells.get("text", ())
+        if not _are_texts(texts) or not _are_plain_texts(texts) or _may_hold_header(records):
             return None
-        ids = cells.get("id", ())
-        has_own_ids = any(ids)
-        if has_own_ids and not (are_plain_ids(ids) and not any(map(is_of_spreadsheet, ids))):
+        ids = _read_ids(cells.get("id", ()))
+        if ids is None or (
+            ids and not (are_plain_ids(ids) and not any(map(is_of_spreadsheet, ids)))
+        ):
             return None
         outputs = cells.get("output", ("",) * len(texts))
-        if not are_plain_outputs(outputs, Kind.TTS):
+        if not _are_texts(outputs) or not are_plain_outputs(outputs, Kind.TTS):
             return None
         found = self._find_manners(cells, len(texts))
         if found is None:
@@ -152,8 +156,8 @@ class PageJudge:
         return PlainPage(
             first_line=first_line,
             records=records,
-            ids=ids if has_own_ids else _derive_ids(records),
-            has_own_ids=has_own_ids,
+            ids=ids or _derive_ids(records),
+            has_own_ids=bool(ids),
             texts=texts,
             outputs=outputs,
             manners=manners,
@@ -161,13 +165,14 @@ class PageJudge:
         )
 
     def _find_manners(
-        self, cells: Mapping[str, Sequence[str]], count: int
+        self, cells: Mapping[str, Sequence[Cell]], count: int
     ) -> tuple[list[Manner], bytes] | None:
         """Find the rows' manners; None if one of them is none, or if they are too many to remember."""
         names = tuple(column for column in _MANNER_COLUMNS if column in cells)
-        rows = (
-            list(zip(*(cells[column] for column in names), strict=True)) if names else [()] * count
-        )
+        columns = [cells[column] for column in names]
+        # 1, 1.0 and true are equal, and true is no speed.
+        columns += [list(map(_type_of, column)) for column in columns if not _are_texts(column)]
+        rows = list(zip(*columns, strict=True)) if names else [()] * count
         numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
         manners = []
         for row in numbers:
@@ -175,12 +180,30 @@ class PageJudge:
             if manner is None:
                 if len(self._manners) >= _MANNERS_REMEMBERED or not are_short(row):
                     return None
-                manner = self.rules.find_manner(dict(zip(names, row, strict=True)))
+                manner = self.rules.find_manner(dict(zip(names, row, strict=False)))
                 if manner is None:
                     return None
                 self._manners[names, row] = manner
             manners.append(manner)
         return manners, bytes(map(numbers.__getitem__, rows))
+
+
+def _are_texts(cells: Sequence[Cell]) -> "TypeIs[Sequence[str]]":
+    return set(map(type, cells)) == {str}
+
+
+def _type_of(cell: Cell) -> str:
+    return type(cell).__name__
+
+
+def _read_ids(cells: Sequence[Cell]) -> Sequence[str] | None:
+    """Read ids: none if they are to be derived; None if they may be no ids, or only some are given."""
+    types = set(map(type, cells))
+    if types == {int}:
+        return list(map(str, cells))
+    if types <= {str, type(None)} and not any(cells):
+        return ()
+    return cells if _are_texts(cells) else None
 
 
 def _are_plain_texts(texts: Sequence[str]) -> bool:
@@ -196,7 +219,8 @@ def _are_plain_texts(texts: Sequence[str]) -> bool:
 def _may_hold_header(records: Records) -> bool:
     """Whether a row may be a header once more: its first cell is a column's name."""
     names = {*KNOWN_COLUMNS, records.columns[0].strip().casefold()}
-    return not names.isdisjoint(cell.strip().casefold() for cell in records.cells[0])
+    firsts = (cell for cell in records.cells[0] if isinstance(cell, str))
+    return not names.isdisjoint(cell.strip().casefold() for cell in firsts)
 
 
 def _derive_ids(records: Records) -> list[str]:

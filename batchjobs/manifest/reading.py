@@ -89,7 +89,7 @@ def read_pages(
         if form is Form.CSV:
             rows, where = read_csv(pages, name, notes, judge), f"{name}:1: there is a header but"
         else:
-            rows, where = read_jsonl(pages, name, notes), f"{name}: there is"
+            rows, where = read_jsonl(pages, name, notes, judge), f"{name}: there is"
         yield from _judge_all(rows, rules, where, "add a line for every job")
 
 

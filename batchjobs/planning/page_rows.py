@@ -74,7 +74,7 @@ class PageRows:
         if patterns is None:
             return None
         outputs = self._list_outputs(page)
-        known = {"text", "output", "id"} if page.has_own_ids else {"text", "output"}
+        known = {"id": page.ids, "text": page.texts, "output": page.outputs}
         return NewRows(
             first_position=first_position,
             first_line=page.first_line,
@@ -87,7 +87,7 @@ class PageRows:
             own_outputs=page.outputs,
             columns=page.records.columns,
             cells=[
-                None if column in known else cells
+                None if known.get(column) is cells else cells
                 for column, cells in zip(*page.records, strict=True)
             ],
             molds=[pattern.mold for pattern in patterns],

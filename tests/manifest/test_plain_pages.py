@@ -2,9 +2,11 @@
 
 import csv
 import io
+import json
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -112,6 +114,7 @@ def compare(folder: Path, content: bytes, **options: str) -> int:
         *single, none = read(folder, content, **options)
     assert none == 0
     assert paged == single
+    assert repr(paged) == repr(single)  # 1, 1.0 and true are equal
     return in_pages
 
 
@@ -162,6 +165,155 @@ def tables(draw: st.DrawFn) -> bytes:
 def test_pages_change_nothing_about_rows(tmp_path: Path, content: bytes, voice: str) -> None:
     """Whatever stands among plain rows: jobs, bad rows, their lines, refusals and notes are the same."""
     compare(tmp_path, content, voice=voice)
+
+
+_VALUES: dict[str, list[object]] = {
+    "id": [1, 1, 2, 1.0, True, None, 2**63, 2**70, -(2**63), ["a"]],
+    "text": [None, 1, '"', '\\"', "a\0b", "\ud800", {"a": "b"}],
+    "audio": [None, 0, {}],
+    "voice_id": [None, 1, ["v"]],
+    "speed": [1, 1.0, True, None, 0.9, -0.0, 0, 1e400, 2**70, "1"],
+    "take": [0, 0.0, False, 1, 1.0, True, None, 1e16],
+    "output": [None, "", 1, "a.wav", "f/a.wav\nb.wav"],
+    "note": [
+        1e16,
+        1.5e-7,
+        1e22,
+        2**53,
+        2.0**53,
+        -0.0,
+        None,
+        True,
+        1,
+        1.0,
+        {},
+        [1],
+        '"speech":',
+        "\n",
+    ],
+    "Text": ["", "x"],
+    "tex": ["x"],
+    '"': ["", '"'],
+}
+_EXTRA_LINES = (
+    *("", " ", "{}", "[]", '["text"]', '"text"', '{"text":"a"} {"text":"b"}', "\ufeff", "\0", "{"),
+    *('{"text":"a"},{"text":"b"}', '{"text":"a"', '"id":"b"}', '{"text":"x},', '{","id":"y"}'),
+    *(
+        '{"text":"a","text":"b"}',
+        '{"id":"id","text":"text"}',
+        "nul",
+        '{"text":NaN}',
+        '{"text":"a\tb"}',
+    ),
+)
+
+
+@st.composite
+def objects(draw: st.DrawFn) -> bytes:
+    """Make JSON Lines of rows most of whose values are plain, with an odd one here and there."""
+    known = [*_COLUMNS, "note", '"']
+    columns = draw(st.lists(st.sampled_from(known), min_size=1, max_size=5, unique=True))
+    columns = list(dict.fromkeys(["text", *columns]))
+    draw(st.randoms()).shuffle(columns)
+    values = {
+        name: [*_COLUMNS.get(name, []), *_VALUES.get(name, [])] for name in (*known, *_VALUES)
+    }
+    plain = {column: draw(st.sampled_from(values[column])) for column in columns}
+    form: dict[str, Any] = {
+        "ensure_ascii": draw(st.booleans()),
+        "separators": draw(st.sampled_from([(",", ":"), (", ", ": ")])),
+    }
+    lines = []
+    for number in range(draw(st.integers(1, 50))):
+        row = plain | {"text": f"{SENTENCE} {number}"}
+        if isinstance(row.get("id"), int | str) and row["id"]:
+            row["id"] = type(row["id"])(number) if row["id"] == 1 else f"r{number}"
+        line = ""
+        match draw(st.integers(0, 39)):
+            case 0 | 1:
+                odd = draw(st.sampled_from(columns))
+                row[odd] = draw(st.sampled_from(values[odd]))
+            case 2:
+                odd = draw(st.sampled_from(list(_VALUES)))
+                row[odd] = draw(st.sampled_from(values[odd]))
+            case 3:
+                row = dict(reversed(row.items()))
+            case 4:
+                line = draw(st.sampled_from(_EXTRA_LINES))
+            case 5:
+                again = draw(st.sampled_from([*columns, "new"]))
+                line = f"{json.dumps(row, **form)[:-1]},{json.dumps(again)}:{draw(st.sampled_from(_TWICE))}}}"
+            case 6:
+                line = json.dumps(row, **form).replace('\\"', "\\u0022").replace("a", "\\u0061")
+            case _:
+                pass
+        lines.append(line or json.dumps(row, **form))
+    end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+    content = end.join(lines) + draw(st.sampled_from(["", end]))
+    return content.encode(errors="surrogatepass")
+
+
+_TWICE = ('""', "1", '"\\u0022\\u0022\\u0022\\u0022"', "null", '"a"', "{}")
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=objects(), voice=st.sampled_from(["", "v"]))
+def test_pages_change_nothing_about_objects(tmp_path: Path, content: bytes, voice: str) -> None:
+    """Of JSON Lines: numbers that are equal, what is said twice, values of any kind, order, columns."""
+    compare(tmp_path, content, voice=voice, name="talks.jsonl")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"id":"x","text":"a","speed":1,"note":"","note":""}',
+        '{"id":"x","text":"a","speed":1,"note":"","note":"\\u0022\\u0022\\u0022\\u0022"}',
+        '{"id":"x","text":"a","speed":1,"note":123456789012345678901234567890}',
+        '{"id":"x","text":"a","speed":1,"note":-1e999}',
+        '{"id":"x","text":"a","speed":1,"note":[]}',
+        '{"id":"x","text":"a","speed":true,"note":""}',
+        '{"id":"x","text":"a","speed":1.0,"note":""}',
+        '{"id":true,"text":"a","speed":1,"note":""}',
+        '{"id":1.0,"text":"a","speed":1,"note":""}',
+        '{"id":"x","text":null,"speed":1,"note":""}',
+        '{"id":"id","text":"text","speed":"speed","note":"note"}',
+        '{"text":"a","id":"x","speed":1,"note":""}',
+        '{"id":"x","text":"a","Text":"b","note":""}',
+        '["id","text","speed","note"]',
+        '{"id":"x","text":"a","speed":1,"note":""},{"id":"y","text":"b","speed":1,"note":""}',
+        '{"id":"x","text":"a",',
+        '"speed":1,"note":""}',
+        '{"id":"x","text":"a","speed":1,"note":"\\ud800"}',
+        '{"id":"x","text":"a\\u0000","speed":1,"note":""}',
+    ],
+)
+@pytest.mark.parametrize("number_id", [True, False])
+def test_each_odd_object_is_as_odd_among_plain_ones(
+    tmp_path: Path, odd: str, *, number_id: bool
+) -> None:
+    """One in the middle of thirty that are plain, and in all of them."""
+    lines = [
+        json.dumps({"id": n if number_id else f"r{n}", "text": SENTENCE, "speed": 1, "note": ""})
+        for n in range(30)
+    ]
+    content = "\n".join([*lines[:15], odd, *lines[15:]])
+    assert compare(tmp_path, content.encode(), name="talks.jsonl") >= 15
+    compare(tmp_path, "\n".join([odd] * 30).encode(), name="talks.jsonl")
+    compare(tmp_path, "\n".join([lines[0], odd] * 30).encode(), name="talks.jsonl")
+
+
+def test_plain_objects_come_in_pages(tmp_path: Path) -> None:
+    """With numbers, escapes and somebody's own columns in them; else nothing here would say anything."""
+    rows = [
+        {"Id": n, "Text": f'{SENTENCE} "{n}"', "speed": 0.9, "note": None, "seed": n / 7}
+        for n in range(2_000)
+    ]
+    for ascii_only in (False, True):
+        lines = [json.dumps(row, ensure_ascii=ascii_only) for row in rows]
+        content = "\n".join(lines).encode()
+        assert compare(tmp_path, content, voice="v", name="talks.jsonl") == 2_000
 
 
 @st.composite

@@ -6,6 +6,7 @@ plain rows, with what was counted on the way; and once row by row, with all that
 
 import csv
 import io
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -243,7 +244,31 @@ def edit(dice: Random, table: Table) -> Table:
 
 
 def write(dice: Random, table: Table, *, is_spoilt: bool) -> bytes:
-    """Write CSV in one of its forms, perhaps with what does not belong there."""
+    """Write CSV in one of its forms, or JSON Lines, perhaps with what does not belong there."""
+    content = write_objects(dice, table) if dice.random() < 0.3 else write_csv(dice, table)
+    if is_spoilt:
+        lines = content.splitlines(keepends=True)
+        for _ in range(dice.randint(1, 3)):
+            again = dice.choice((lines[0], lines[0], lines[0].upper(), lines[-1]))
+            extra = dice.choice((dice.choice(EXTRAS), again))
+            lines.insert(dice.randint(1, len(lines)), extra)
+        content = b"".join(lines)
+    return content.rstrip(b"\r\n") if dice.random() < 0.2 else content
+
+
+def write_objects(dice: Random, table: Table) -> bytes:
+    """Write JSON Lines, perhaps with numbers where they are meant."""
+    numbers = {"1": 1, "1.0": 1.0, "0": 0, "-0": -0.0, "2": 2, "12": 12, "": None}
+    has_numbers, is_ascii = dice.random() < 0.5, dice.random() < 0.5
+    lines = []
+    for row in table:
+        values = {name: numbers.get(cell, cell) for name, cell in row.items() if has_numbers}
+        lines.append(json.dumps({**row, **values}, ensure_ascii=is_ascii))
+    return "".join(f"{line}\n" for line in lines).encode(errors="surrogatepass")
+
+
+def write_csv(dice: Random, table: Table) -> bytes:
+    """Write CSV in one of its forms."""
     text = io.StringIO(newline="")
     form = {
         "delimiter": dice.choice(",,;\t"),
@@ -254,15 +279,7 @@ def write(dice: Random, table: Table, *, is_spoilt: bool) -> bytes:
     writer = csv.DictWriter(text, columns, **form)  # type: ignore[arg-type]
     writer.writeheader()
     writer.writerows(table)
-    content = text.getvalue().encode()
-    if is_spoilt:
-        lines = content.splitlines(keepends=True)
-        for _ in range(dice.randint(1, 3)):
-            again = dice.choice((lines[0], lines[0], lines[0].upper(), lines[-1]))
-            extra = dice.choice((dice.choice(EXTRAS), again))
-            lines.insert(dice.randint(1, len(lines)), extra)
-        content = b"".join(lines)
-    return content.rstrip(b"\r\n") if dice.random() < 0.2 else content
+    return text.getvalue().encode()
 
 
 def make_story(seed: int, most_rows: int = 40) -> list[Step]:
@@ -336,7 +353,7 @@ class Teller:
         return self.told
 
     def _live(self, step: Step, seed: int) -> None:
-        path = self.desk.home / "m.csv"
+        path = self.desk.home / "m"
         path.write_bytes(step.content)
         request = self._ask(path, step)
         if step.interrupted_at:
@@ -406,7 +423,7 @@ class Teller:
         notes = Notes()
         rows = read_pages(
             io.BytesIO(content),
-            name="m.csv",
+            name="m",
             folder=self.desk.home,
             providers=PROVIDERS,
             defaults=Defaults(voice_id="v"),
@@ -418,13 +435,13 @@ class Teller:
                 checkpoint=checkpoint,
                 providers=PROVIDERS,
                 options=Options(skip_bad_rows=True),
-                name="m.csv",
+                name="m",
                 looks_back=bool(len(content) % 2),
             )
         except (RowsMeetError, BatchjobsError) as error:
             self.told.append(f"{type(error)}: {error} {error.hint}")
             return
-        self.told += notes.tell("m.csv")
+        self.told += notes.tell("m")
         self._tell(checkpoint, plan, {})
 
     def _dump(self, checkpoint: Checkpoint) -> list[object]:

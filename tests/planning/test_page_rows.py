@@ -1,6 +1,7 @@
 """Rows that are planned many at a time are those that are made one by one, to the byte."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,22 @@ from batchjobs.options import Defaults, Options
 from batchjobs.planning.make_plan import make_plan
 from batchjobs.planning.plan import Action, Plan
 from tests.manifest.reading import PROVIDERS, SENTENCE
-from tests.manifest.test_plain_pages import tables, write
+from tests.manifest.test_plain_pages import objects, tables, write
 
 ARABIC = 'قَالَ: «مَرْحَبًا» جديـــد\u200f\u200d\u200c ٣ "a\\b" 50% %b {}'
 
 
 def plan(
-    folder: Path, content: bytes, *, in_pages: bool, adopts: bool = False, **changes: Any
+    folder: Path,
+    content: bytes,
+    *,
+    in_pages: bool,
+    adopts: bool = False,
+    name: str = "talks.csv",
+    **changes: Any,
 ) -> tuple[list[Row], Plan | str]:
     """Plan a manifest; give the staged rows, and the plan or why there is none."""
-    path = folder / "talks.csv"
+    path = folder / name
     path.write_bytes(content)
     items = read_pages(
         path,
@@ -77,6 +84,28 @@ def compare(folder: Path, content: bytes, **changes: Any) -> tuple[list[Row], Pl
 def test_any_plan_is_the_same_in_pages(tmp_path: Path, content: bytes) -> None:
     """Keys, paths, places, encoded jobs, actions, sums and what is told of them."""
     compare(tmp_path, content)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=objects())
+def test_any_plan_of_objects_is_the_same_in_pages(tmp_path: Path, content: bytes) -> None:
+    """Likewise, with numbers that are written as they came."""
+    compare(tmp_path, content, name="talks.jsonl")
+
+
+def test_numbers_of_plain_objects_stay_what_they_are(tmp_path: Path) -> None:
+    """Equal ones that differ in kind, none, and those with many digits, in somebody's own columns."""
+    values = [1, 1.0, True, None, -0.0, 0, 1e16, 1.5e-7, 0.1 + 0.2, 2**63, -(2**63), "1", "\u0660"]
+    rows = [
+        {"id": n, "text": f"{ARABIC} {n}", "take": 1, "weight": value, "share": 0.5}
+        for n, value in enumerate(values * 3)
+    ]
+    content = "\n".join(json.dumps(row) for row in rows).encode()
+    found, _ = compare(tmp_path, content, name="talks.jsonl")
+    assert [repr(row.read_job().row["weight"]) for row in found] == [repr(v) for v in values * 3]
+    assert {row.read_job().row["id"] for row in found} == set(range(len(rows)))
 
 
 def test_long_texts_outputs_and_doubles_are_the_same(tmp_path: Path) -> None:
