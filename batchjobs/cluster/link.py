@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -173,6 +174,7 @@ class _Link:
         self._began_at = 0.0
         self._address = settings.address
         self._cluster: LocalCluster | None = None
+        self._nannies: list[Nanny] = []
         self._idle: set[object] = set()
 
     # -- in trio's thread ---------------------------------------------------------------------------
@@ -212,6 +214,20 @@ class _Link:
             while not (self._is_over.is_set() or noted.is_urgent):
                 with trio.move_on_after(_HEEDING_SECONDS):
                     await self._is_over.wait()
+        if not self._is_over.is_set():
+            self._kill_workers()
+
+    def _kill_workers(self) -> None:
+        """Kill workers that do not end, say as they start: Python waits for them as it ends itself.
+
+        SIGTERM, which it would send, is blocked in them.
+        """
+        if self._cluster is None:
+            return
+        for nanny in {*self._nannies, *self._cluster.workers.values()}:
+            if nanny.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(nanny.pid, signal.SIGKILL)
 
     # -- in Dask's thread ---------------------------------------------------------------------------
 
@@ -282,11 +298,15 @@ class _Link:
                 memory_limit=None,
                 asynchronous=True,
             )
+            # We close it ourselves. Where that takes too long, Dask would try again as the process ends, where
+            # its loop is no more, and show a traceback.
+            cluster.shutdown_on_close = False
             try:
                 await stack.enter_async_context(cluster)
             except (OSError, TimeoutError, RuntimeError) as error:
                 raise _explain_start(error) from error
             self._cluster = cluster
+            self._nannies = list(cluster.workers.values())
             address = cluster.scheduler_address
         else:
             address = settings.address

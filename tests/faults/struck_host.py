@@ -9,6 +9,7 @@ import errno
 import os
 import platform
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,20 +25,23 @@ __all__ = ["MISTAKES", "STRANGERS", "dask_setup", "mistaken", "strange", "struck
 _FAULT: Final = "TESTS_WORKER_FAULT"
 _AT: Final = "TESTS_WORKER_FAULT_AT"
 _MARK: Final = "TESTS_WORKER_STRUCK"
+_LATE: Final = "TESTS_WORKER_STARTS_LATE"
 _PRELOAD: Final = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.faults.struck_host"]'}
 _CALLS: Final = ("fsync", "fdatasync", "rename", "replace", "unlink", "write")
 LATE_SECONDS: Final = 4.0
 
 
-def struck(mark: Path, *, fault: str, at: int) -> Mapping[str, str]:
+def struck(mark: Path, *, fault: str, at: int, late_seconds: float = 0.0) -> Mapping[str, str]:
     """Give the environment of a run, or of a cluster, whose workers are struck.
 
     Args:
         mark: A file that is not there: it will be once a worker was struck.
         fault: ``SIGKILL``, or the name of an error that every change of a disk ends with.
         at: At which change of its disk, of a worker's.
+        late_seconds: How much longer a worker takes to start that is started after that.
     """
-    return _PRELOAD | {_FAULT: fault, _AT: str(at), _MARK: str(mark)}
+    late = {_LATE: str(late_seconds)}
+    return _PRELOAD | late | {_FAULT: fault, _AT: str(at), _MARK: str(mark)}
 
 
 def mistaken(name: str) -> Mapping[str, str]:
@@ -56,7 +60,10 @@ def dask_setup(_: object) -> None:
     if plants := (MISTAKES | STRANGERS).get(fault):
         plants()
         return
-    strike = _make_strike(fault, int(os.environ[_AT]), Path(os.environ[_MARK]))
+    mark = Path(os.environ[_MARK])
+    if mark.exists():
+        time.sleep(float(os.environ[_LATE]))
+    strike = _make_strike(fault, int(os.environ[_AT]), mark)
     for name in _CALLS:
         setattr(os, name, _striking(getattr(os, name), strike))
 

@@ -81,6 +81,21 @@ def test_a_worker_killed_as_it_writes_a_result(tmp_path: Path, server: Served, a
     Oracle(folder=folder, rows=ROWS).holds_after(server.bought(), repeats=CONCURRENCY)
 
 
+@pytest.mark.long
+def test_a_run_that_ends_while_a_worker_is_started_anew_says_nothing_of_it(
+    tmp_path: Path, server: Served
+) -> None:
+    """It waits a while for that, and leaves no process behind."""
+    manifest = write_manifest(tmp_path / "rows.csv", ROWS)
+    words = [manifest, "--base-url", server.base_url, "-o", "run", "-c", CONCURRENCY, *ELSEWHERE]
+    mark = tmp_path / "struck"
+    slow: Mapping[str, Any] = struck(mark, fault="SIGKILL", at=9, late_seconds=120.0)
+    with Owner(tmp_path, *words, "-q", **slow) as owner:
+        code, left = owner.wait(), owner.left()
+    assert (code, left, owner.said(), mark.exists()) == (0, [], "", True)
+    Oracle(folder=tmp_path / "run", rows=ROWS).holds_after(server.bought(), repeats=CONCURRENCY)
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
