@@ -8,6 +8,7 @@ import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from batchjobs.errors import TimedOutError
+from batchjobs.session.dial import keep_session
 from batchjobs.session.endpoint import Endpoint
 from batchjobs.session.error_map import CONNECTION_CODE
 from batchjobs.session.handshake_guard import GuardedStream
@@ -72,6 +73,7 @@ async def open_connection(
                 receive_buffer_size=_RECEIVE_BYTES,
             )
             offering.warn_if_declined()
+            keep_session(opened, endpoint.context)
             return connection
     shown = f"{endpoint.host} did not complete the handshake in {seconds:g} s"
     raise TimedOutError(shown, code=CONNECTION_CODE)

@@ -4,6 +4,8 @@ import datetime as dt
 import logging
 import ssl
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -12,8 +14,9 @@ import pytest
 import trio
 import trio.testing
 import trustme
+from trio_websocket import wrap_server_stream
 
-from batchjobs.errors import StopError, TransientError
+from batchjobs.errors import SessionError, StopError, TransientError
 from batchjobs.session import Endpoint, SttSession
 from batchjobs.session.handshake_guard import GuardedStream
 from tests.builders import HOSTED
@@ -139,6 +142,43 @@ async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
         await stream.wait_send_all_might_not_block()
         await stream.aclose()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_resumes_the_tls_session_of_the_one_before() -> None:
+    """A server that has begun anew since does not know it: it shows its certificate again."""
+    ca = trustme.CA()
+    resumed: list[bool] = []
+
+    async def accept(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(nursery, stream)
+            resumed.append(bool(stream.session_reused))
+            connection = await request.accept()
+            await connection.aclose(1013)
+
+    @asynccontextmanager
+    async def serving(port: int) -> AsyncIterator[int]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        ca.issue_cert("127.0.0.1").configure_cert(context)
+        listeners = await trio.open_ssl_over_tcp_listeners(port, context, host="127.0.0.1")
+        listener = listeners[0].transport_listener
+        assert isinstance(listener, trio.SocketListener)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, accept, listeners)
+            yield listener.socket.getsockname()[1]
+            nursery.cancel_scope.cancel()
+
+    async with serving(0) as port:
+        endpoint = Endpoint(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
+        assert endpoint.context is not None
+        ca.configure_trust(endpoint.context)
+        for _ in range(2):
+            with pytest.raises(SessionError):
+                await speech(endpoint).run()
+    async with serving(port):
+        with pytest.raises(SessionError):
+            await speech(endpoint).run()
+    assert resumed == [False, True, False]
 
 
 async def test_one_tls_context_serves_an_endpoint(autojump_clock: object) -> None:
