@@ -1,15 +1,20 @@
 """What rows come to as they are staged: asked of the database afterwards, it takes as long again to find out."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import lt
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batchjobs.checkpoint.new_rows import NEW, NewRows
 from batchjobs.checkpoint.records import Row
 from batchjobs.jobs import Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SPEECH: Final = b'"speech":'
 _BEHIND_SPEECH: Final = b',"audio":'
@@ -146,9 +151,7 @@ class Outline:
         numbers = np.zeros((len(known), 8), dtype=np.uint8)
         numbers[:, :_KEPT_BYTES] = known
         del known
-        ordered = numbers.view(np.uint64).ravel()
-        ordered.sort()
-        return not bool((ordered[1:] == ordered[:-1]).any())
+        return _are_unlike(numbers.view(np.uint64).ravel())
 
     def _keep_keys(self, keys: Sequence[bytes]) -> None:
         if self._keys is None:
@@ -181,6 +184,27 @@ class Outline:
                 map(lt, places, places[1:])
             )
             self._last_place = places[-1]
+
+
+def have_no_twins(texts: Iterable[Sequence[str]]) -> bool:
+    """Whether it is certain that no two of these texts are the same, however many there are.
+
+    Args:
+        texts: Many together; two in thirty million manifests of a million look like twins that are none.
+    """
+    hashes = array("q")
+    for some in texts:
+        hashes.extend(map(hash, some))
+        if len(hashes) > _MOST_KEYS:
+            return False
+    import numpy as np
+
+    return _are_unlike(np.frombuffer(hashes, dtype=np.int64))
+
+
+def _are_unlike(numbers: "NDArray[np.int64] | NDArray[np.uint64]") -> bool:
+    numbers.sort()
+    return not bool((numbers[1:] == numbers[:-1]).any())
 
 
 def _sum_of(rows: Sequence[Row]) -> Sum:

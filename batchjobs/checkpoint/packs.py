@@ -14,8 +14,21 @@ from batchjobs.checkpoint.new_rows import NEW_VALUES, NewRows
 from batchjobs.checkpoint.records import Row
 
 _ROW_VALUES: Final = f"VALUES ({','.join('?' * len(Row._fields))})"
+_PACKS: Final = "SELECT is_new, content FROM temp.packs ORDER BY number"
 _encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class _Names(msgspec.Struct, array_like=True):
+    """The beginning of `NewRows`; the rest is passed over."""
+
+    first_position: int
+    first_line: int
+    ids: list[str]
+    places: list[str]
+
+
 _new_rows: Final = msgspec.msgpack.Decoder(NewRows)
+_names: Final = msgspec.msgpack.Decoder(_Names)
 _rows: Final = msgspec.msgpack.Decoder(list[Row])
 
 
@@ -57,7 +70,23 @@ def write(connection: sqlite3.Connection, table: str, rows: NewRows | Sequence[R
         connection.executemany(f"INSERT INTO {table} {_ROW_VALUES}", rows)
 
 
+def stream_column(connection: sqlite3.Connection, column: str) -> Iterator[Sequence[str]]:
+    """Read the ids or the places of all rows; bad ones have no place.
+
+    Args:
+        connection: Nothing is written to it meanwhile.
+        column: ``id`` or ``place``.
+    """
+    for is_new, content in connection.execute(_PACKS):
+        if is_new:
+            names = _names.decode(content)
+            yield names.ids if column == "id" else names.places
+        else:
+            rows = _rows.decode(content)
+            texts = [row.id if column == "id" else row.place for row in rows]
+            yield [text for text in texts if text is not None]
+
+
 def _stream(connection: sqlite3.Connection) -> Iterator[NewRows | Sequence[Row]]:
-    query = "SELECT is_new, content FROM temp.packs ORDER BY number"
-    for is_new, content in connection.execute(query):
+    for is_new, content in connection.execute(_PACKS):
         yield _new_rows.decode(content) if is_new else _rows.decode(content)

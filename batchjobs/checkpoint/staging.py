@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from batchjobs.checkpoint import finished, groups, packs
 from batchjobs.checkpoint.database import Database
 from batchjobs.checkpoint.new_rows import NewRows
-from batchjobs.checkpoint.outline import Outline, StagedTotal
+from batchjobs.checkpoint.outline import Outline, StagedTotal, have_no_twins
 from batchjobs.checkpoint.records import JobRecord, Row, read_record, read_row
 from batchjobs.checkpoint.schema import IS_LOSSY, ROW_COLUMNS, ROW_INDEXES
 
@@ -35,6 +36,7 @@ _SIZES: Final = 4
 _COST: Final = "(characters * ?2 + seconds * ?3)"
 _NOTHING: Final = 1e-9
 """Of money: what sums of many digits differ by."""
+_FEW: Final = 1_000
 _MOST_VOICES: Final = 1_000
 """A manifest may name a million of them: too many to read."""
 
@@ -128,6 +130,8 @@ class Staging:
             "place": not self._outline.has_unique_places,
         }
         for column in (column for column, is_unsure in unsure.items() if is_unsure):
+            if self._has_packs and self._is_unlike(column):
+                continue
             self._index(column)
             with self._whole.use() as connection:
                 twins = f"""SELECT {column}, min(position) FROM temp.staged
@@ -137,6 +141,14 @@ class Staging:
                             WHERE position > first"""
                 found.update(row[0] for row in connection.execute(query))
         return sorted(found)
+
+    def _is_unlike(self, column: str) -> bool:
+        """Whether it is certain that no two rows have the same id, or place; none is written out for it."""
+        written = f"SELECT {column} FROM temp.staged WHERE {column} IS NOT NULL"
+        with self._database.use() as connection:
+            rows = connection.execute(written)
+            first = iter(lambda: [text for (text,) in rows.fetchmany(_FEW)], [])
+            return have_no_twins(chain(first, packs.stream_column(connection, column)))
 
     def _index(self, *columns: str) -> None:
         """Index the rows by columns: once all are there, in a third of the time of one after the other."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from batchjobs.checkpoint import Checkpoint, Mold, NewRows, Row, packs
+from batchjobs.checkpoint import Checkpoint, Mold, NewRows, Row, outline, packs
 from batchjobs.checkpoint.staging import Prices, Staging
 from tests.builders import ARABIC, make_record, make_row
 
@@ -185,3 +185,31 @@ def test_what_fails_as_it_is_written_out_is_whole_afterwards(folder: Path) -> No
                 list(checkpoint.staging.stream(_ACTIONS))
         assert count_written(checkpoint) == 1
         assert [row.position for row in checkpoint.staging.stream(_ACTIONS)] == list(range(1, 15))
+
+
+@pytest.mark.parametrize("twin", ["", "id", "place", "key"])
+def test_ids_and_places_in_any_order_are_compared_in_their_packs(folder: Path, twin: str) -> None:
+    """Rows are written out only if two have one, or if there are too many to compare in memory."""
+    is_met = twin in {"id", "place"}
+    with Checkpoint.none(folder) as checkpoint:
+        stage(checkpoint, twin, is_packed=True)
+        assert checkpoint.staging.find_twins() == [13] * is_met
+        assert count_written(checkpoint) == (14 if is_met else 1)
+    with Checkpoint.none(folder) as checkpoint, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outline, "_MOST_KEYS", 12)
+        stage(checkpoint, twin, is_packed=True)
+        assert checkpoint.staging.find_twins() == [13] * is_met
+        assert count_written(checkpoint) == 14
+
+
+@pytest.mark.parametrize("known", ["r7", "r003", "a", "z"])
+def test_a_bad_row_has_an_id_that_another_may_have(folder: Path, known: str) -> None:
+    """In the table, in a pack of columns or of rows, before or behind it."""
+    with Checkpoint.none(folder) as checkpoint:
+        staging = checkpoint.staging
+        staging.begin()
+        staging.add([make_row(1, id="a")])
+        staging.add_new(make_page(2))
+        staging.add([make_row(7), make_row(8, id="z", action="bad", place=None, key="")])
+        staging.add([make_row(9, id=known, action="bad", place=None, key="")])
+        assert staging.find_twins() == [9]
