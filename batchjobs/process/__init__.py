@@ -1,1 +1,1 @@
-"""The process itself: signals and what it is tuned by."""
+"""The process itself: signals, how it was called, and what it is tuned by."""
