@@ -237,7 +237,7 @@ def test_failed_copies_that_each_buy_are_caught(
 ) -> None:
     """A runner that buys for each row what one purchase would serve spends too much."""
 
-    def buy_instead(reuse: Reuse, ticket: Ticket, job: Job) -> None:
+    def buy_instead(reuse: Reuse, ticket: Ticket, job: Job, **_: object) -> None:
         remake = structs.replace(ticket, step=to_purchase(ticket.row, job))
         reuse._run.queue.put_after(remake, 0.0)
 
