@@ -17,6 +17,7 @@ from batchjobs.files import run_folder
 from batchjobs.outputs import reports
 from batchjobs.outputs.groups import make_groups
 from batchjobs.outputs.summary import summarise
+from batchjobs.process.tuning import trim_memory
 
 _logger = logging.getLogger(__name__)
 _LEAST_SECONDS: Final = 60.0
@@ -73,6 +74,7 @@ def write_interim(request: Request, held: Checkpoint, check: Callable[[], None])
     if _is_scarce(request.folder):
         return
     make_groups(held, check)
+    trim_memory()  # what sessions have freed for good makes room for what is read now
     with Checkpoint.read(request.folder) as checkpoint, checkpoint.hold_steady():
         checkpoint.shrink_cache()
         summary = summarise(checkpoint, request.providers, is_running=True)

@@ -18,9 +18,9 @@ from batchjobs.files import run_folder
 from batchjobs.files.atomic import sync_folders
 
 _T = TypeVar("_T")
-_PAGE_ROWS: Final = 200
+_PAGE_ROWS: Final = 50
+"""Four times as many made the files of a run that goes on take 1 MiB more, in 0.97 of the time (measured)."""
 _CACHE_KIB: Final = 4_096
-_SMALL_CACHE_KIB: Final = 1_024
 _TEMPORARY_PAGE_BYTES: Final = 32_768
 """Of a plan in the making: a million rows are written and read in 0.85 of the time of pages of 4,096 bytes."""
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
@@ -147,13 +147,16 @@ class Database:
             os.close(self._lock)
             self._lock = None
 
-    def shrink_cache(self) -> None:
+    def shrink_cache(self, kibibytes: int) -> None:
         """Hold few pages in memory: a run looks at each but once, where planning goes back and forth.
 
         What was held for planning made a run of 30,000 jobs 8 MB larger than one of 1,000 (measured).
+
+        Args:
+            kibibytes: How much of the file to hold at most.
         """
         with self.use() as connection:
-            connection.execute(f"PRAGMA cache_size = -{_SMALL_CACHE_KIB}")
+            connection.execute(f"PRAGMA cache_size = -{kibibytes}")
             connection.execute("PRAGMA shrink_memory")
 
     @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from batchjobs.errors import BatchjobsError
-from batchjobs.files.atomic import disk_error, make_folder, sync_folders, write_part
+from batchjobs.files.atomic import disk_error, make_folder, part_path, sync_folders, write_part
 from batchjobs.files.paths import path_inside
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -140,7 +140,8 @@ def _bring(source: Path, target: Path, state: tuple[int, int], sha256: str) -> N
 
 def _copy(source: Path, target: Path, sha256: str) -> None:
     digest = hashlib.sha256()
-    part = write_part(target, _read(source, digest))
+    write_part(target, _read(source, digest))
+    part = part_path(target)
     is_same = digest.hexdigest() == sha256
     if is_same:
         with contextlib.suppress(OSError):  # a file system that keeps less of it

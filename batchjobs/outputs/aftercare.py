@@ -15,7 +15,7 @@ from batchjobs.audio import decoding
 from batchjobs.checkpoint import Checkpoint, JobRecord, SourceRecord
 from batchjobs.errors import BatchjobsError, RecordingError
 from batchjobs.files import run_folder
-from batchjobs.files.atomic import disk_error, make_folder, sync_folders, write_part
+from batchjobs.files.atomic import disk_error, make_folder, part_path, sync_folders, write_part
 from batchjobs.files.moving import ChangedError, choose_place, move, put
 from batchjobs.files.paths import PathEscapeError, path_inside
 from batchjobs.jobs import CONTENT_COLUMN, Job, Status
@@ -224,7 +224,8 @@ class Aftercare:
                 continue
             self.ours.add(str(target), of=str(recording), sha256=sha256)
             make_folder(target.parent)
-            part = write_part(target, content)
+            write_part(target, content)
+            part = part_path(target)
             if is_ours:
                 part.replace(target)
                 sync_folders([target.parent])

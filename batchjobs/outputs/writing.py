@@ -78,7 +78,7 @@ def write_speech(
         pieces = [pcm] if isinstance(pcm, bytes) else pcm
         return write_samples(folder, output, pieces, frames=len(pcm) // 2, sample_rate=sample_rate)
     pcm = bytes(pcm)
-    ending = Path(output).suffix.removeprefix(".").lower()
+    ending = output.rpartition(".")[2].lower()
     digest = hashlib.sha256(pcm)
     pcm_sha256 = digest.hexdigest()
     if ending == "wav":
@@ -224,7 +224,8 @@ def write_samples(
         ending = target.suffix.removeprefix(".").lower()
         write_pcm(descriptor, hash_pieces(), frames=frames, sample_rate=sample_rate, format=ending)
 
-    part = fill_part(target, write)
+    fill_part(target, write)
+    part = part_path(target)
     file = FileRecord(path=output, bytes=part.stat().st_size, sha256=decoding.sha256_of(part))
     return Written(targets=(target,), files=(file,), pcm_sha256=digest.hexdigest())
 

@@ -3,7 +3,6 @@
 import functools
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import trio
 
@@ -114,7 +113,7 @@ async def _write(run: RunState, row: Row, output: str, result: Result) -> Writte
         return writing.claim_parts(folder, output, result.parts)
 
     write = functools.partial(writing.write_result, folder, output, result, seconds=row.seconds)
-    if isinstance(result, TtsResult) and Path(output).suffix.lower() != ".wav":
+    if isinstance(result, TtsResult) and not output.lower().endswith(".wav"):
         # To encode takes the processor, not the hop: each file for itself.
         return await trio.to_thread.run_sync(write, limiter=run.disk)
     return await run.batches.run_sync(write)

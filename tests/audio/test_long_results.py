@@ -30,8 +30,8 @@ def write_result(target: Path, ending: str) -> Path:
     def fill(descriptor: int) -> None:
         write_pcm(descriptor, pieces(), frames=len(PCM) // 2, sample_rate=RATE, format=ending)
 
-    part = fill_part(target, fill)
-    return part.rename(target)
+    fill_part(target, fill)
+    return part_path(target).rename(target)
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])

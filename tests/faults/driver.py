@@ -110,11 +110,10 @@ def _no_folder_sync() -> None:
 def _no_file_sync() -> None:
     """Rename a file that may not be on the disk yet."""
 
-    def write_part(target: Path, data: bytes | Iterable[bytes]) -> Path:
+    def write_part(target: Path, data: bytes | Iterable[bytes]) -> None:
         part = atomic.part_path(target)
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(data if isinstance(data, bytes) else b"".join(data))
-        return part
 
     for module in (writing, reuse):
         plant(module, "write_part", write_part)
@@ -142,14 +141,13 @@ def _commit_first() -> None:
 def _torn_tail_glued() -> None:
     """Write on at the end of whatever a killed run left beside a file's place."""
 
-    def write_part(target: Path, data: bytes) -> Path:
+    def write_part(target: Path, data: bytes) -> None:
         part = atomic.part_path(target)
         part.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.write(descriptor, data)
         os.fsync(descriptor)
         os.close(descriptor)
-        return part
 
     for module in (writing, reuse):
         plant(module, "write_part", write_part)

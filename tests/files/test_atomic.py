@@ -25,8 +25,9 @@ from tests.clocks import PATIENCE_SECONDS
 def test_a_part_stands_beside_its_target(tmp_path: Path) -> None:
     """The part is in the target's folder, hidden, and the target appears only when published."""
     target = tmp_path / "audio" / "deep" / "صوت.wav"
-    part = write_part(target, b"all of it")
-    assert part == part_path(target)
+    write_part(target, b"all of it")
+    part = part_path(target)
+    assert part == target.with_name(".صوت.wav.part")
     assert part.parent == target.parent
     assert part.read_bytes() == b"all of it"
     assert not target.exists()
