@@ -1,5 +1,7 @@
 """The cases about whole runs: manifest, sessions, files, commits; planning; how commands begin."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from tests.benchmarks.case import Case, Program, Row, difference, ratio, share_of_ideal, value
@@ -10,6 +12,8 @@ _PIPELINE: Final = "ours.pipeline"
 _SCRIPT: Final = "peers.files_script"
 _OLD_SOCKET: Final = "ours, old socket at its pace"
 _PEER: Final = "script without sync or commit"
+"""It says so of itself: soundfile syncs each file that it closes."""
+_LEAST: Final = "script, our codec, synced and committed"
 _WORKERS: Final = ("--workers", "2")
 _WITH_WORKERS: Final = "ours, two workers"
 _HERE: Final = "ours, one process"
@@ -31,7 +35,12 @@ def _files(module: str, sessions: int, *others: str, quick: tuple[str, ...] = ()
     )
 
 
-def _jobs(name: str, sessions: int, rows: tuple[Row, ...]) -> Case:
+def _jobs(
+    name: str,
+    sessions: int,
+    rows: tuple[Row, ...],
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> Case:
     """Make the case of whole jobs in a format, thirty-two at once and as fast as they go."""
     form = ("--kind", "tts", "--format", name)
     return Case(
@@ -39,6 +48,7 @@ def _jobs(name: str, sessions: int, rows: tuple[Row, ...]) -> Case:
         programs={
             "ours": _files(_PIPELINE, sessions, *form),
             _PEER: _files(_SCRIPT, sessions, *form),
+            **{peer: _files(module, sessions, *form) for peer, module in others.items()},
         },
         rows=rows,
     )
@@ -117,8 +127,10 @@ CASES: Final = (
         1_000,
         (
             Row(name="job-cpu-wav", measure=ratio("cpu_seconds", "ours", _PEER), peer=_PEER),
+            Row(name="job-cpu-wav-least", measure=ratio("cpu_seconds", _LEAST, _PEER), peer=_PEER),
             _wall("wav"),
         ),
+        {_LEAST: "peers.durable_script"},
     ),
     _jobs(
         "flac",
