@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from batchjobs.checkpoint import Checkpoint, Row
-from batchjobs.checkpoint.outline import StagedTotal
+from batchjobs.checkpoint.outline import StagedTotal, have_no_twins
 from batchjobs.checkpoint.staging import VoiceUse
 from batchjobs.jobs import Job, Kind, SpeechSettings
 from tests.builders import ARABIC, make_record, make_row
@@ -113,8 +113,23 @@ def test_twins_are_found_in_any_order(folder: Path, orders: str) -> None:
             assert not checkpoint.staging.is_taken("p")
 
 
-def test_followers_are_found_among_any_keys(folder: Path) -> None:
+@pytest.mark.parametrize("few", [0, 30], ids=["as many", "as few"])
+def test_twins_among_texts_are_noticed(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the same page or on another, of any script; what only looks alike is no twin."""
+    monkeypatch.setattr("batchjobs.checkpoint.outline._FEW_KEYS", few)
+    pages = [["السلام", "السَّلام", "السـلام"], ["1", "١"], [], ["می\u200cخواهم", "میخواهم"]]
+    assert have_no_twins(pages)
+    assert not have_no_twins([*pages, ["١"]])
+    assert not have_no_twins([["سلام", "سلام"]])
+    assert have_no_twins([])
+
+
+@pytest.mark.parametrize("few", [0, 30], ids=["as many", "as few"])
+def test_followers_are_found_among_any_keys(
+    folder: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where every key is another one nothing follows, and one that is there twice does."""
+    monkeypatch.setattr("batchjobs.checkpoint.outline._FEW_KEYS", few)
     for twin, form in (
         (None, "{:064x}"),
         (20, "{:064x}"),
