@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -100,15 +101,15 @@ class Judge:
         """Measure clips, those that can be read; one that was measured is not measured again."""
         waiting = (clip for clip in clips if clip.sha256 not in self._numbers)
         while batch := list(islice(waiting, _MEASURED_AT_ONCE)):
-            with self._shelf.holding(clip.path for clip in batch):
+            with self._shelf.holding(clip.path for clip in batch) as place:
                 for clip in batch:
-                    self._measure(clip)
+                    self._measure(clip, place / clip.path)
 
-    def _measure(self, clip: Clip) -> None:
+    def _measure(self, clip: Clip, path: Path) -> None:
         if clip.sha256 in self._numbers:  # one of these has the same sound
             return
         try:
-            measured = measure_clip(self._folder / clip.path, clip.sample_rate)
+            measured = measure_clip(path, clip.sample_rate)
         except RecordingError:
             return  # whoever hears it says why it cannot be read
         self._numbers[clip.sha256] = self._voices.add(

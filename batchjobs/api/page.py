@@ -59,11 +59,11 @@ def write_report(
     providers = config.load(config_file).providers
     folder = Path(folder)
     path = folder / run_folder.PAGE
-    with hold_results(folder), Checkpoint.read(folder) as checkpoint:
+    with hold_results(folder) as place, Checkpoint.read(folder) as checkpoint:
         page = make_page(
             checkpoint,
             providers,
-            find_from_disk(folder),
+            find_from_disk(folder, place),
             most_rows=most_rows,
             progress=progress,
         )
@@ -75,6 +75,7 @@ def write_report(
 def make_site(
     folder: str | Path,
     *,
+    place: Path | None = None,
     most_rows: int = MOST_ROWS,
     config_file: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -83,6 +84,7 @@ def make_site(
 
     Args:
         folder: The run folder.
+        place: The folder below which its results are; None for the run folder.
         most_rows: So many rows are shown, the worst; the figures are of all.
         config_file: Where prices are set; None means ``batchjobs.toml`` here.
         progress: Called with how many of how many rows are looked at.
@@ -96,13 +98,14 @@ def make_site(
         ReviewError: The folder's ``review.jsonl`` is not one of decisions.
     """
     providers = config.load(config_file).providers
-    folder = Path(folder).absolute()
+    folder = Path(folder)
+    place = (place or folder).absolute()
     clips: dict[str, Path] = {}
     with Checkpoint.read(folder) as checkpoint:
         page = make_page(
             checkpoint,
             providers,
-            find_from_server(folder, clips),
+            find_from_server(place, clips),
             most_rows=most_rows,
             is_served=True,
             progress=progress,
@@ -111,7 +114,7 @@ def make_site(
         opened = DecisionStore.open(checkpoint, page.hashes)
     entrance, entrance_policy = make_entrance()
     site = Site(
-        folder=folder,
+        folder=place,
         page=content,
         entrance=entrance.encode(),
         policies=(page.policy, entrance_policy),

@@ -144,8 +144,8 @@ class _Desk:
             return f"'{line.id}' has no result by now"
         if record.files[0].sha256 != line.sha256:
             return f"'{line.id}' has another clip by now than the one that was listened to"
-        with self.checkpoint.shelf.holding(file.path for file in record.files):
-            changes = reuse.find_changes(self.checkpoint.folder, record.files)
+        with self.checkpoint.shelf.holding(file.path for file in record.files) as place:
+            changes = reuse.find_changes(place, record.files)
         if changes:
             return f"the clip of '{line.id}' has changed since: {changes[0]}"
         is_accepted = line.decision is Decision.ACCEPT and record.status is Status.SUSPECT

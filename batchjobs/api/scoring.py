@@ -1,8 +1,10 @@
 """Scores of clips by a model of listeners, each computed once."""
 
 import concurrent.futures
+import functools
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from batchjobs.api.hearing import Clip
 from batchjobs.checkpoint import Checkpoint, SpeechScores
@@ -43,10 +45,12 @@ class ClipScorer:
         missing = [number for number, scores in enumerate(found) if scores is None]
         unknown = [clips[number] for number in missing]
         with (
-            self._looking.shelf.holding(clip.path for clip in unknown),
+            self._looking.shelf.holding(clip.path for clip in unknown) as place,
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
         ):
-            for number, scores in zip(missing, pool.map(self._compute, unknown), strict=True):
+            for number, scores in zip(
+                missing, pool.map(functools.partial(self._compute, place), unknown), strict=True
+            ):
                 found[number] = scores
         self._count += len(clips)
         if self._progress is not None:
@@ -61,9 +65,9 @@ class ClipScorer:
                 return record.signs.scores
         return None
 
-    def _compute(self, clip: Clip) -> SpeechScores | None:
+    def _compute(self, place: Path, clip: Clip) -> SpeechScores | None:
         assert self._model is not None
         try:
-            return self._model.score(self._looking.folder / clip.path)
+            return self._model.score(place / clip.path)
         except RecordingError:
             return None  # whoever hears it says why it cannot be read

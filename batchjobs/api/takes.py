@@ -272,8 +272,8 @@ def _keep_own(
     path = f"{run_folder.TAKES}/{path_of_take(_name_of(row.id, 0), row.output)}"
     # Killed between the two renames, a check finds the clip there, and no more in its place.
     if reuse.find_changes(folder, [replace(record.files[0], path=path)]):
-        with checkpoint.shelf.holding(file.path for file in record.files):
-            copied = reuse.copy_result(folder, path, record)
+        with checkpoint.shelf.holding(file.path for file in record.files) as place:
+            copied = reuse.copy_result(folder, path, record, place=place)
         if copied is None:
             return None
         publish(copied.targets)

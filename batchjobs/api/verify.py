@@ -54,8 +54,8 @@ def verify(folder: str | Path, *, progress: Callable[[int], None] | None = None)
         suspects = (record for _, record in checkpoint.rows.stream_records(Status.SUSPECT))
         for record in itertools.chain(checkpoint.lookups.stream_done(), suspects):
             checked += 1
-            with checkpoint.shelf.holding(file.path for file in record.files):
-                changes = reuse.find_changes(folder, record.files)
+            with checkpoint.shelf.holding(file.path for file in record.files) as place:
+                changes = reuse.find_changes(place, record.files)
             if bool(changes) != record.is_damaged:
                 judged[bool(changes)].append(record)
             elif (
@@ -87,8 +87,8 @@ def _check_groups(checkpoint: Checkpoint, wrong: list[str], judged: dict[str, Gr
         if group.record is None or not group.record.files:
             continue
         count += 1
-        with checkpoint.shelf.holding(file.path for file in group.record.files):
-            changes = reuse.find_changes(checkpoint.folder, group.record.files)
+        with checkpoint.shelf.holding(file.path for file in group.record.files) as place:
+            changes = reuse.find_changes(place, group.record.files)
         if bool(changes) != group.record.is_damaged:
             judged[group.output] = replace(group.record, is_damaged=bool(changes))
         wrong += [f"the group '{group.name}': {change}" for change in changes]

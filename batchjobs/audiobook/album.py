@@ -91,8 +91,12 @@ class Album:
         return sum(chapter.seconds for chapter in self.chapters)
 
 
-def read_album(folder: Path) -> Album:
+def read_album(folder: Path, place: Path) -> Album:
     """Read the chapters of a run.
+
+    Args:
+        folder: The run folder.
+        place: The folder below which its results are.
 
     Raises:
         NoRunError: There is no run in the folder.
@@ -113,7 +117,7 @@ def read_album(folder: Path) -> Album:
             album.chapters.append(
                 SpokenChapter(
                     title=columns.get("title", row.id),
-                    path=folder / record.output,
+                    path=place / record.output,
                     frames=record.frames,
                     sample_rate=record.sample_rate,
                 )

@@ -89,20 +89,21 @@ def bind(
     folder, output = Path(folder), None if output is None else Path(output)
     _check_form(settings.form, output)
     check_settings(settings)
-    with hold_results(folder):
-        return _bind(folder, settings, output, progress)
+    with hold_results(folder) as place:
+        return _bind(folder, place, settings, output, progress)
 
 
 def _bind(
     folder: Path,
+    place: Path,
     settings: BindSettings,
     output: Path | None,
     progress: Callable[[str, float], None] | None,
 ) -> BoundBook:
-    album = _read_complete(folder, settings)
+    album = _read_complete(folder, place, settings)
     picture = _find_picture(album, settings)
     kind = KINDS[settings.form]
-    measuring = Measuring(folder, album.chapters)
+    measuring = Measuring(folder, place, album.chapters)
     bar = _Bar(progress, to_measure=measuring.open_seconds, to_write=album.seconds)
     readings = measuring.run(bar.measured)
     before = join_readings(readings)
@@ -199,9 +200,9 @@ def _is_file_name(output: Path) -> bool:
     return ending in _M4B_ENDINGS or ending.removeprefix(".") in KINDS
 
 
-def _read_complete(folder: Path, settings: BindSettings) -> Album:
+def _read_complete(folder: Path, place: Path, settings: BindSettings) -> Album:
     """Read the chapters of a run; refuse if some are missing that should not be."""
-    album = read_album(folder)
+    album = read_album(folder, place)
     if album.missing and not settings.is_partial:
         named = ", ".join(album.missing[:10]) + (" …" if len(album.missing) > 10 else "")
         are = "is" if len(album.missing) == 1 else "are"

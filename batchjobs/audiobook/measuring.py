@@ -30,14 +30,16 @@ class Measuring:
 
     Args:
         folder: The run folder.
+        place: The folder below which its results are.
         chapters: Those of the book.
 
     Attributes:
         open_seconds: How much sound there is to measure.
     """
 
-    def __init__(self, folder: Path, chapters: Sequence[SpokenChapter]) -> None:
+    def __init__(self, folder: Path, place: Path, chapters: Sequence[SpokenChapter]) -> None:
         self._folder = folder
+        self._place = place
         self._chapters = chapters
         self._readings: dict[Path, Reading] = {}
         self._unkept: list[LoudnessRecord] = []
@@ -94,10 +96,10 @@ class Measuring:
                 self._unkept.append(self._record(before, reading))
 
     def _identify(self, path: Path) -> tuple[str, int, int] | None:
-        """Give a file's path below the run folder, its size and time; None if it is not there."""
+        """Give a file's path in the run, its size and time; None if it is not there."""
         try:
             state = path.stat()
-            return str(path.relative_to(self._folder)), state.st_size, state.st_mtime_ns
+            return str(path.relative_to(self._place)), state.st_size, state.st_mtime_ns
         except (OSError, ValueError):
             return None  # reading it tells why
 

@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -118,6 +118,7 @@ class ClipMaker:
         scratch: A folder for clips that are too long for memory; each replaces the one before.
         is_hashed: Whether the hashes of the clips' files are asked for.
         files: Lends recordings that are in a bucket.
+        places: By the names of runs whose results are read elsewhere: their folders, and where that is.
     """
 
     def __init__(
@@ -129,8 +130,10 @@ class ClipMaker:
         scratch: Path,
         is_hashed: bool,
         files: InputFiles,
+        places: Mapping[str, tuple[str, str]],
     ) -> None:
         self._files = files
+        self._places = places
         self._lent = contextlib.ExitStack()
         self._settings = settings
         self._is_hashed = is_hashed
@@ -147,7 +150,7 @@ class ClipMaker:
             BatchjobsError: Its bucket cannot be read, or the disk is full.
         """
         self._lent.close()
-        path = sample.path
+        path = self._find_place(sample)
         if is_address(path):
             if self._settings.link:
                 raise refuse_link(path)
@@ -173,6 +176,13 @@ class ClipMaker:
                 content=found.content,
             )
         return self._convert(sample, Path(found.path), rate)
+
+    def _find_place(self, sample: Sample) -> str:
+        """Say where a sample's file can be read; a list calls it by its place in the run."""
+        if sample.kind is Kind.STT or sample.run not in self._places:
+            return sample.path
+        folder, place = self._places[sample.run]
+        return place + sample.path.removeprefix(folder)
 
     def _is_fit(self, ending: str, recording: Recording | None, rate: int) -> bool:
         """Say whether a file can go into the dataset as it is."""

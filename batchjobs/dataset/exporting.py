@@ -20,7 +20,7 @@ from batchjobs.dataset.layout import Layout, Plan, WrittenFile
 from batchjobs.dataset.layouts.table import find_layout
 from batchjobs.dataset.layouts.written import describe_file, write_lines
 from batchjobs.dataset.listing import Listing, list_rows
-from batchjobs.dataset.rows import Census, LeftOut, name_runs
+from batchjobs.dataset.rows import Census, LeftOut, Run, name_runs
 from batchjobs.dataset.splits import Splits
 from batchjobs.dataset.staging import CHECKSUMS, Staging, checksum_line
 from batchjobs.dataset.totals import Totals
@@ -115,10 +115,16 @@ def export(
         with ExitStack() as held:
             files = held.enter_context(closing(InputFiles()))
             files.keep_in(staging.scratch / _FETCHED)
-            exporter = _Exporter(layout, settings, splits, staging, progress, files=files)
-            for path in paths:
-                held.enter_context(hold_results(path))
-            return exporter.run(paths)
+            runs = name_runs(paths)
+            places = {
+                run.name: (str(run.folder.resolve()), str(place))
+                for run in runs
+                if (place := held.enter_context(hold_results(run.folder))) != run.folder
+            }
+            exporter = _Exporter(
+                layout, settings, splits, staging, progress, files=files, places=places
+            )
+            return exporter.run(runs)
     finally:
         staging.close()
 
@@ -135,18 +141,20 @@ class _Exporter:
         progress: Progress,
         *,
         files: InputFiles,
+        places: Mapping[str, tuple[str, str]],
     ) -> None:
         self._files = files
+        self._places = places
         self._layout = layout
         self._settings = settings
         self._splits = splits
         self._staging = staging
         self._progress = progress
 
-    def run(self, folders: Sequence[Path]) -> ExportReport:
+    def run(self, runs: Sequence[Run]) -> ExportReport:
         """List, write, describe, publish."""
         listing = list_rows(
-            name_runs(folders),
+            runs,
             self._settings,
             self._layout,
             self._splits,
@@ -207,6 +215,7 @@ class _Exporter:
             scratch=self._staging.scratch,
             is_hashed=self._layout.has_clip_files,
             files=self._files,
+            places=self._places,
         )
         every, done = sum(listing.rows.values()), 0
 

@@ -65,14 +65,17 @@ class Shelf:
         """Whether anything stands there, or in the folder."""
         return os.path.lexists(f"{self.folder}/{path}")
 
-    def holding(self, paths: Iterable[str]) -> AbstractContextManager[None]:
-        """Have files in the run folder throughout a block, to be read; those that are gone are not there.
+    def holding(self, paths: Iterable[str]) -> AbstractContextManager[Path]:
+        """Have files here throughout a block, to be read; those that are gone are not there.
 
         Args:
             paths: Their paths below the run folder.
+
+        Returns:
+            A context manager that gives the folder below which they are.
         """
         del paths
-        return nullcontext()
+        return nullcontext(self.folder)
 
     def publish(self, targets: Iterable[Path], parts: Mapping[Path, Path] = NONE) -> None:
         """Put written files in their places, durably.

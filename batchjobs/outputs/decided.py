@@ -41,8 +41,8 @@ def prepare_acceptance(
         DiskError: The disk failed or is full.
     """
     refuse_foreign_files(row, checkpoint)
-    with checkpoint.shelf.holding(file.path for file in kept.files):
-        written = reuse.copy_result(checkpoint.folder, row.output, kept)
+    with checkpoint.shelf.holding(file.path for file in kept.files) as place:
+        written = reuse.copy_result(checkpoint.folder, row.output, kept, place=place)
     if written is None:
         return None
     record = replace(
@@ -120,11 +120,11 @@ def link_files(shelf: Shelf, old: JobRecord, new: JobRecord) -> list[Path]:
         DiskError: The disk failed or is full.
     """
     places = []
-    with shelf.holding(file.path for file in old.files):
+    with shelf.holding(file.path for file in old.files) as place:
         for file, kept in zip(old.files, new.files, strict=True):
             if file.path != kept.path:
                 target = find_target(shelf.folder, kept.path)
-                _link(shelf.folder / file.path, target, file)
+                _link(place / file.path, target, file)
                 places.append(target)
     return places
 

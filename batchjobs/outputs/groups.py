@@ -252,8 +252,8 @@ def _read_parts(checkpoint: Checkpoint, parts: Sequence[Part]) -> Iterator[_Read
         if known is None:
             continue
         try:
-            with checkpoint.shelf.holding([path]):
-                content = b"".join(reuse.read_intact(checkpoint.folder / path, known))
+            with checkpoint.shelf.holding([path]) as place:
+                content = b"".join(reuse.read_intact(place / path, known))
         except RecordingError:
             continue
         heard = _heard_decoder.decode(content)

@@ -52,7 +52,6 @@ class Pruner:
 
     def __init__(self, checkpoint: Checkpoint, *, is_of_takes: bool = False) -> None:
         self.checkpoint = checkpoint
-        self._folder = checkpoint.folder
         self._root = checkpoint.folder.resolve()
         self._is_of_takes = is_of_takes
         self.changed: list[str] = []
@@ -189,8 +188,8 @@ class Pruner:
                 yield FoundFile(kind=kind, main=main, path=path, bytes=size)
 
     def _has_changed(self, file: FileRecord) -> bool:
-        with self.checkpoint.shelf.holding([file.path]):
-            return bool(reuse.find_changes(self._folder, [file]))
+        with self.checkpoint.shelf.holding([file.path]) as place:
+            return bool(reuse.find_changes(place, [file]))
 
 
 def _pages(items: Iterable[_Item]) -> Iterable[list[_Item]]:

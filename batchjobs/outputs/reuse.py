@@ -18,13 +18,16 @@ from batchjobs.outputs.writing import Written, find_target, write_contents, writ
 _BLOCK_BYTES: Final = 131_072
 
 
-def copy_result(folder: Path, output: str, donor: JobRecord) -> Written | None:
+def copy_result(
+    folder: Path, output: str, donor: JobRecord, *, place: Path | None = None
+) -> Written | None:
     """Make a job's files from an equal job's, without buying anything.
 
     Args:
         folder: The run folder.
         output: The new main file's path below it.
         donor: The job that has the result.
+        place: The folder below which its files are; None for the run folder.
 
     Returns:
         The written files; None if the donor's are damaged, or cannot become this format
@@ -36,16 +39,17 @@ def copy_result(folder: Path, output: str, donor: JobRecord) -> Written | None:
     """
     if not donor.files or not donor.can_become(output):
         return None
+    place = place or folder
     # What is read is what is hashed: the donor's own row may be replacing its file at this moment.
     try:
         if donor.sample_rate == 0:
             main, *others = donor.files
             endings = [Path(file.path).suffix for file in others]
             names = [output, *(run_folder.path_beside(output, ending) for ending in endings)]
-            contents = [b"".join(read_intact(folder / file.path, file)) for file in (main, *others)]
+            contents = [b"".join(read_intact(place / file.path, file)) for file in (main, *others)]
             return write_contents(folder, dict(zip(names, contents, strict=True)))
         main = donor.files[0]
-        source = folder / main.path
+        source = place / main.path
         if Path(output).suffix.lower() == source.suffix.lower():
             target = find_target(folder, output)
             write_part(target, read_intact(source, main))

@@ -43,6 +43,7 @@ def assemble(
     output: str,
     spans: Sequence[Span],
     *,
+    place: Path | None = None,
     go_on: Callable[[], None] = lambda: None,
 ) -> tuple[Written, tuple[SegmentRecord, ...]]:
     """Put a long job's file together beside its place; its length needs no memory.
@@ -51,6 +52,7 @@ def assemble(
         folder: The run folder.
         output: The file's path below it.
         spans: Its segments in order, all of one sample rate.
+        place: The folder below which those are; None for the run folder.
         go_on: Called every now and then; whatever it raises ends the work, and leaves no file.
 
     Returns:
@@ -64,7 +66,7 @@ def assemble(
     rate = spans[0].segment.sample_rate
     frames = sum(span.segment.frames + span.pause_frames for span in spans)
     written = write_samples(
-        folder, output, _join_spans(folder, spans, go_on), frames=frames, sample_rate=rate
+        folder, output, _join_spans(place or folder, spans, go_on), frames=frames, sample_rate=rate
     )
     if Path(output).suffix.lower() not in EXACT_ENDINGS:
         return written, ()

@@ -64,8 +64,8 @@ def remove_rejected(shelf: Shelf, results: Iterable[RejectedResult]) -> None:
                 continue
             from batchjobs.outputs import reuse
 
-            with shelf.holding([path]):
-                is_same = not reuse.find_changes(shelf.folder, [file])
+            with shelf.holding([path]) as held:
+                is_same = not reuse.find_changes(held, [file])
             if is_same:
                 shelf.remove([path])
 

@@ -10,6 +10,7 @@ from batchjobs.checkpoint import Checkpoint
 from batchjobs.files import run_folder, sockets
 from batchjobs.files.shelf import Shelf
 from batchjobs.outputs import suspects
+from batchjobs.storage.held import sweep_folders
 
 _OWN_NAME: Final = re.compile(r"\.?[0-9a-f]{64}\..*")
 
@@ -21,6 +22,7 @@ def sweep(checkpoint: Checkpoint) -> None:
         BatchjobsError: The checkpoint cannot be read.
     """
     sockets.remove(checkpoint.folder / run_folder.CONTROL)
+    sweep_folders(checkpoint.folder / run_folder.HELD)
     _sweep_segments(checkpoint.shelf, checkpoint.segments.find_own_files())
     suspects.remove_rejected(checkpoint.shelf, checkpoint.lookups.find_rejected())
     suspects.sweep_suspects(checkpoint.shelf, *checkpoint.lookups.find_suspect_files())

@@ -84,7 +84,7 @@ class Site:
     """All that is given out, and to whom.
 
     Attributes:
-        folder: The run folder.
+        folder: The folder below which the run's results are.
         page: The page.
         entrance: What is given to those who have shown no token yet.
         policies: What the page, and the entrance, may do.

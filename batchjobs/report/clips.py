@@ -28,31 +28,32 @@ class Clip(NamedTuple):
 FindClip: TypeAlias = Callable[[Row, Job | BadRow, JobRecord | None], Clip | None]
 
 
-def find_from_disk(folder: Path) -> FindClip:
+def find_from_disk(folder: Path, place: Path) -> FindClip:
     """Let a page that is opened from the disk find clips, by their paths from the run folder.
 
     Args:
         folder: The run folder, where the page stands.
+        place: The folder below which its results are read.
     """
     base = folder.resolve()
 
     def find(row: Row, job: Job | BadRow, record: JobRecord | None) -> Clip | None:
-        return _find(folder, row, job, record, lambda path: os.path.relpath(path, base))
+        return _find(place, row, job, record, lambda path: os.path.relpath(path, base))
 
     return find
 
 
-def find_from_server(folder: Path, served: dict[str, Path]) -> FindClip:
+def find_from_server(place: Path, served: dict[str, Path]) -> FindClip:
     """Let a page that is served find clips, at addresses below its own.
 
     Args:
-        folder: The run folder.
+        place: The folder below which the run's results are read.
         served: Gets the file of each address, which the server may give out; no others.
     """
 
     def find(row: Row, job: Job | BadRow, record: JobRecord | None) -> Clip | None:
         name = f"recordings/{row.position}"
-        clip = _find(folder, row, job, record, lambda path: f"{name}{path.suffix}")
+        clip = _find(place, row, job, record, lambda path: f"{name}{path.suffix}")
         if clip is not None:
             served[clip.url] = clip.path
         return clip
@@ -61,7 +62,7 @@ def find_from_server(folder: Path, served: dict[str, Path]) -> FindClip:
 
 
 def _find(
-    folder: Path,
+    place: Path,
     row: Row,
     job: Job | BadRow,
     record: JobRecord | None,
@@ -77,7 +78,7 @@ def _find(
     if record is None or not record.files:
         return None
     file = record.files[0]
-    return Clip(_encode(file.path), folder / file.path, file.sha256)
+    return Clip(_encode(file.path), place / file.path, file.sha256)
 
 
 def _encode(path: str) -> str:

@@ -48,8 +48,10 @@ def _put_together(
     run: RunState, place: str, spans: Sequence[Span]
 ) -> tuple[Written, tuple[SegmentRecord, ...]]:
     checkpoint = run.checkpoint
-    with checkpoint.shelf.holding(span.segment.path for span in spans):
-        return assemble(checkpoint.folder, place, spans, go_on=trio.from_thread.check_cancelled)
+    with checkpoint.shelf.holding(span.segment.path for span in spans) as held:
+        return assemble(
+            checkpoint.folder, place, spans, place=held, go_on=trio.from_thread.check_cancelled
+        )
 
 
 async def _choose_place(run: RunState, job: LongJob) -> str:

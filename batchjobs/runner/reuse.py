@@ -186,8 +186,8 @@ class Reuse:
         checkpoint = self._run.checkpoint
 
         def copy() -> Written | None:
-            with checkpoint.shelf.holding(file.path for file in donor.files):
-                return reuse.copy_result(checkpoint.folder, output, donor)
+            with checkpoint.shelf.holding(file.path for file in donor.files) as place:
+                return reuse.copy_result(checkpoint.folder, output, donor, place=place)
 
         return await trio.to_thread.run_sync(copy, limiter=self._run.disk)
 

@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import logging
+import os
+import shutil
 import threading
 from array import array
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from batchjobs.files.atomic import NONE, disk_error, make_folder, part_path
 from batchjobs.files.paths import PathEscapeError, path_inside, plain_path_inside
 from batchjobs.files.shelf import Shelf
 from batchjobs.storage.bucket import Bucket, ConflictError, hash_file, is_large
+from batchjobs.storage.held import have_own_folder
 
 _Item = TypeVar("_Item")
 _logger = logging.getLogger(__name__)
@@ -69,10 +72,6 @@ class BucketShelf(Shelf):
         self._has_changed = False
         self._removed: set[str] = set()
         self._turn = threading.Lock()
-        self._fetching = threading.Lock()
-        """Of what is brought back, which takes long: what is put there does not wait for it."""
-        self._held: Counter[str] = Counter()
-        self._brought: set[str] = set()
 
     @functools.cached_property
     def bucket(self) -> Bucket:
@@ -131,32 +130,39 @@ class BucketShelf(Shelf):
     # -- brought back ---------------------------------------------------------------------------
 
     @contextmanager
-    def holding(self, paths: Iterable[str]) -> Iterator[None]:
-        """Have files in the run folder throughout a block; they go again after the last that has them."""
+    def holding(self, paths: Iterable[str]) -> Iterator[Path]:
+        """Have files in a folder of one's own throughout a block: those of the run folder come and go."""
         wanted = [path for path in dict.fromkeys(paths) if path]
-        with self._fetching:
-            self._do_at_once(self._bring, wanted)
-            self._held.update(wanted)
-        try:
-            yield
-        finally:
-            with self._fetching:
-                for path in wanted:
-                    self._held[path] -= 1
-                    if not self._held[path]:
-                        del self._held[path]
-                        if path in self._brought:
-                            self._brought.discard(path)
-                            with contextlib.suppress(OSError):
-                                (self._root / path).unlink(missing_ok=True)
+        with have_own_folder(self._root / run_folder.HELD) as place:
+            self._do_at_once(functools.partial(self._bring, place), wanted)
+            yield place
 
-    def _bring(self, path: str) -> None:
-        target = path_inside(self._root, path)
-        if self._held[path] or target.is_file():
+    def _bring(self, place: Path, path: str) -> None:
+        """Have a file in a folder; a segment's is most often in the run folder, and what is there is it."""
+        target = path_inside(place, path)
+        if run_folder.is_segment_file(path) and self._take(path, target):
             return
         if self.bucket.fetch(path, target):
             part_path(target).replace(target)
-            self._brought.add(path)
+        else:
+            self._take(path, target)
+
+    def _take(self, path: str, target: Path) -> bool:
+        """Let a file of the run folder stand in another place, too; false if it is not there."""
+        source = self._find_place(path)
+        if not source.is_file():
+            return False
+        try:
+            make_folder(target.parent)
+            try:
+                os.link(source, target)
+            except FileNotFoundError:
+                return False
+            except OSError:  # there are no links
+                shutil.copyfile(source, target)
+        except OSError as error:
+            raise disk_error(error, target) from error
+        return True
 
     # -- put there ------------------------------------------------------------------------------
 

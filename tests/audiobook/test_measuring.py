@@ -36,8 +36,8 @@ def spoken(tmp_path: Path) -> Path:
 
 def measure(folder: Path) -> tuple[Album, float, float]:
     """Measure a run; gives its album, what was measured, and the loudness of the whole."""
-    album = read_album(folder)
-    measuring = Measuring(folder, album.chapters)
+    album = read_album(folder, folder)
+    measuring = Measuring(folder, folder, album.chapters)
     seen = [0.0]
     loudness = join_readings(measuring.run(seen.append))
     assert seen[-1] == pytest.approx(measuring.open_seconds)
@@ -74,7 +74,7 @@ def test_while_a_run_goes_on_nothing_is_kept(spoken: Path) -> None:
 
 def test_a_chapter_that_is_gone_is_told_and_the_others_are_kept(spoken: Path) -> None:
     """By its name."""
-    gone = read_album(spoken).chapters[2].path
+    gone = read_album(spoken, spoken).chapters[2].path
     gone.unlink()
     with pytest.raises(RecordingError, match=gone.name):
         measure(spoken)
@@ -100,6 +100,7 @@ def test_a_killed_bind_leaves_no_file_and_has_measured_for_good(tmp_path: Path) 
     assert not (tmp_path / "a.m4b").exists()
     with closing(sqlite3.connect(tmp_path / "run" / CHECKPOINT)) as database:
         assert database.execute("SELECT count(*) FROM loudness").fetchone() == (4,)
-    assert Measuring(tmp_path / "run", read_album(tmp_path / "run").chapters).open_seconds == 0
+    made = tmp_path / "run"
+    assert Measuring(made, made, read_album(made, made).chapters).open_seconds == 0
     assert "4 chapters" in batchjobs("bind", "run", "-o", "a.m4b", cwd=tmp_path).stdout
     assert not part.exists()

@@ -9,9 +9,10 @@ import pytest
 
 import batchjobs
 from batchjobs.errors import UsageError
-from batchjobs.files.run_folder import BUCKET
+from batchjobs.files.run_folder import BUCKET, HELD
 from batchjobs.storage import bucket as storage
-from tests.commands import Command
+from tests.clocks import PATIENCE_SECONDS, until
+from tests.commands import Command, process
 from tests.s3 import Bucket
 from tests.s3_faults import Act, Fault, fault_proxy
 from tests.tapes import write_side, write_tape_manifest
@@ -289,6 +290,55 @@ def test_a_tape_that_was_joined_is_the_runs_own_on_another_machine(
     assert "nothing to do" in taken.out
     assert command("verify", "other/run").code == 0
     assert bucket.read(joined) == content
+
+
+def test_a_run_and_who_looks_beside_it_take_nothing_from_each_other(
+    command: Command, bucket: Bucket, place: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both bring one transcript at once, and who ends first leaves the other's: it is copied, not bought."""
+    rows: list[dict[str, object]] = [{"id": "a", "audio": "a.wav"}]
+    write_side(folder / "a.wav", ARABIC[1])
+    manifest = write_tape_manifest(folder / "talks.csv", rows)
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    write_tape_manifest(manifest, [*rows, {"id": "لا\u200dإلــه ١٢", "audio": "a.wav"}])
+    last = r"/a\.vtt$"
+    holds = [Fault(act=Act.HOLD, method="GET", target=last, at=at) for at in (1, 2)]
+    with fault_proxy(bucket.endpoint, *holds) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        looking = process("verify", RUN, cwd=folder)
+        until(lambda: [seen.status for seen in proxy.requests].count(200) == 3)
+        running = process("run", manifest, "-o", place, *TONE, cwd=folder)
+        until(lambda: proxy.count("GET", last) == 2)
+        holds[0].until.set()
+        assert looking.wait(PATIENCE_SECONDS) == 0
+        holds[1].until.set()
+        assert running.wait(PATIENCE_SECONDS) == 0
+    assert (summary(RUN)["done"], summary(RUN)["attempts"]) == (2, 1)
+    assert not (RUN / HELD).exists()
+
+
+def test_a_reader_that_was_killed_leaves_nothing_to_the_next_run(
+    command: Command,
+    manifest: Path,
+    bucket: Bucket,
+    place: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it had brought goes; what another has that lives stays, though a run ends beside it."""
+    assert command("run", manifest, "-o", place, *TONE).code == 0
+    hold = Fault(act=Act.HOLD, method="GET", target=r"/r1\.wav$", times=2)
+    with fault_proxy(bucket.endpoint, hold) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        readers = [process("report", RUN, cwd=folder), process("export", RUN, cwd=folder)]
+        until(lambda: len(list((RUN / HELD).glob("*/audio/r0.wav"))) == 2)
+        readers[0].kill()
+        readers[0].wait()
+        assert command("run", manifest, "-o", place, *TONE, "--retry-failed").code == 0
+        assert len(list((RUN / HELD).glob("*/audio/r0.wav"))) == 1
+        hold.until.set()
+        assert readers[1].wait(PATIENCE_SECONDS) == 0
+    assert not (RUN / HELD).exists()
 
 
 def test_a_disk_that_is_full_of_results_that_are_read_is_told(

@@ -48,7 +48,7 @@ class Seen:
 
 def look_at(folder: Path, most_rows: int = 1_000, served: dict[str, Path] | None = None) -> Seen:
     """Make a run's page, and read it."""
-    find = find_from_disk(folder) if served is None else find_from_server(folder, served)
+    find = find_from_disk(folder, folder) if served is None else find_from_server(folder, served)
     with Checkpoint.read(folder) as checkpoint:
         page = make_page(
             checkpoint, BUILT_IN, find, most_rows=most_rows, is_served=served is not None

@@ -1,5 +1,6 @@
 """Results in a bucket: found by one list, put there once, brought back to be read."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -63,24 +64,38 @@ def test_a_segment_stays_here_until_it_is_removed(bucket: Seen, tmp_path: Path) 
     write_part(tmp_path / path, b"one")
     shelf.publish([tmp_path / path])
     assert (tmp_path / path).read_bytes() == bucket.read(f"run/{path}")
-    with shelf.holding([path]):
-        assert (tmp_path / path).is_file()
+    bucket.delete(f"run/{path}")
+    with shelf.holding([path]) as place:
+        assert (place / path).read_bytes() == b"one"
     assert (tmp_path / path).is_file()
     shelf.remove([path])
     assert not (tmp_path / path).exists()
 
 
-def test_files_are_here_for_as_long_as_somebody_reads_them(bucket: Seen, tmp_path: Path) -> None:
-    """The last who lets go of one takes it away; one that is gone is not there."""
-    bucket.put("run/audio/a.wav", b"one")
-    shelf = make_shelf(bucket, tmp_path)
-    here = tmp_path / "audio" / "a.wav"
-    with shelf.holding(["audio/a.wav", "audio/none.wav", ""]):
-        with shelf.holding(["audio/a.wav"]):
-            assert here.read_bytes() == b"one"
-        assert here.read_bytes() == b"one"
-        assert not (tmp_path / "audio" / "none.wav").exists()
-    assert not here.exists()
+def test_files_are_there_for_as_long_as_somebody_reads_them(bucket: Seen, tmp_path: Path) -> None:
+    """None who reads one takes it away from another, in whatever order they end; one that is gone is not there."""
+    bucket.put(f"run/audio/{ARABIC}.wav", b"one")
+    path = f"audio/{ARABIC}.wav"
+    first, second = make_shelf(bucket, tmp_path), make_shelf(bucket, tmp_path)
+    with ExitStack() as other:
+        with first.holding([path, "audio/none.wav", ""]) as place:
+            there = other.enter_context(second.holding([path]))
+            assert (place / path).read_bytes() == b"one"
+            assert not (place / "audio" / "none.wav").exists()
+        assert (there / path).read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_reads_does_not_touch_what_is_being_written(bucket: Seen, tmp_path: Path) -> None:
+    """A run writes a result anew while the former one is looked at; each has what is theirs."""
+    bucket.put("run/audio/a.wav", b"former")
+    target = tmp_path / "audio" / "a.wav"
+    write_part(target, b"new")
+    writer, reader = make_shelf(bucket, tmp_path), make_shelf(bucket, tmp_path)
+    with reader.holding(["audio/a.wav"]) as place:
+        writer.publish([target])
+        assert (place / "audio" / "a.wav").read_bytes() == b"former"
+    assert bucket.read("run/audio/a.wav") == b"new"
 
 
 def test_nothing_is_replaced_once_the_run_is_anothers(bucket: Seen, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from batchjobs.formatting import file_size, plural
 
 if TYPE_CHECKING:
     from batchjobs.progress.steps import StepBar
+    from batchjobs.report.answers import Site
 
 
 @click.command()
@@ -95,47 +96,50 @@ def _serve(
     config: Path | None,
     bar: "StepBar",
 ) -> None:
-    import signal
-
     import trio
 
     from batchjobs.api.page import make_site
     from batchjobs.checkpoint import hold_results
     from batchjobs.process.invocation import quote_command
-    from batchjobs.report.server import listen, serve
 
-    with bar, hold_results(folder):
-        site, opened = make_site(
-            folder,
-            most_rows=most_rows,
-            config_file=config,
-            progress=functools.partial(bar, "looking at rows"),
-        )
-    if opened.stale:
-        say(
-            f"left out of {site.store.path.name}, as their clips have changed since: "
-            f"{', '.join(opened.stale)}"
-        )
-    stopped: list[int] = []
-
-    async def foreground() -> None:
-        listener = await listen(port)
-        async with trio.open_nursery() as nursery:
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-                nursery.start_soon(serve, site, listener)
-                at = listener.socket.getsockname()[1]
-                say(f"open http://127.0.0.1:{at}/#{site.token}")
-                say(f"decisions are saved in {folder / site.store.path.name}; Ctrl-C ends this")
-                sys.stdout.flush()
-                async for number in received:
-                    stopped.append(number)
-                    nursery.cancel_scope.cancel()
-                    return
-
-    with hold_results(folder):
-        trio.run(foreground)
+    with hold_results(folder) as place:
+        with bar:
+            site, opened = make_site(
+                folder,
+                place=place,
+                most_rows=most_rows,
+                config_file=config,
+                progress=functools.partial(bar, "looking at rows"),
+            )
+        if opened.stale:
+            say(
+                f"left out of {site.store.path.name}, as their clips have changed since: "
+                f"{', '.join(opened.stale)}"
+            )
+        number = trio.run(_serve_until_stopped, site, folder, port)
     if len(site.store):
         say(f"{plural(len(site.store), 'decision')} to be carried out:")
         say(f"  {quote_command('review', folder, folder / site.store.path.name)}")
-    if stopped:
-        die_of(stopped[0])
+    die_of(number)
+
+
+async def _serve_until_stopped(site: "Site", folder: Path, port: int) -> int:
+    """Serve a page until a signal comes, whose number is given."""
+    import signal
+
+    import trio
+
+    from batchjobs.report.server import listen, serve
+
+    listener = await listen(port)
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            nursery.start_soon(serve, site, listener)
+            at = listener.socket.getsockname()[1]
+            say(f"open http://127.0.0.1:{at}/#{site.token}")
+            say(f"decisions are saved in {folder / site.store.path.name}; Ctrl-C ends this")
+            sys.stdout.flush()
+            async for number in received:
+                nursery.cancel_scope.cancel()
+                return number
+    raise AssertionError  # it is served until then
