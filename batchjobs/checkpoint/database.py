@@ -161,8 +161,9 @@ class Database:
 
     @contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
-        """Have the connection to oneself."""
-        with self._turn, _translate_errors(self.folder / run_folder.CHECKPOINT):
+        """Have the connection to oneself, to read, or to write temporary tables."""
+        path = self.folder / run_folder.CHECKPOINT
+        with self._turn, _translate_errors(path, is_read=True):
             yield self._connection
 
     def select(
@@ -260,7 +261,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write all of a block durably, or nothing of it."""
-        with self.use() as connection:
+        with self._turn, _translate_errors(self.folder / run_folder.CHECKPOINT):
+            connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -324,13 +326,33 @@ def _no_run(folder: Path) -> NoRunError:
 
 
 @contextmanager
-def _translate_errors(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path, *, is_read: bool = False) -> Iterator[None]:
+    """Translate what SQLite says.
+
+    Args:
+        path: The file.
+        is_read: Whether the file is only read: then it is temporary files that have no room.
+    """
     try:
         yield
     except sqlite3.Error as error:
+        if is_read and _primary_code(error) == sqlite3.SQLITE_FULL:
+            raise DiskFullError(
+                f"no space for SQLite's temporary files in {_find_temporary_folder()}",
+                hint="make room there, or name another folder in TMPDIR, and run the same command again",
+            ) from error
         raise _disk_error(error, path) from error
     except msgspec.DecodeError as error:
         raise _damage_error(path, error) from error
+
+
+def _find_temporary_folder() -> str:
+    """Find the folder that SQLite takes: https://www.sqlite.org/tempfiles.html, section 5."""
+    named = [os.environ.get(name, "") for name in ("SQLITE_TMPDIR", "TMPDIR")]
+    for folder in (*named, "/var/tmp", "/usr/tmp", "/tmp"):  # noqa: S108  # nothing is made there
+        if folder and Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "."
 
 
 def _primary_code(error: sqlite3.Error) -> int | None:

@@ -106,6 +106,22 @@ def test_a_disk_without_room_for_what_workers_need_ends_the_run_with_74(
     assert not server.count("start")
 
 
+def test_a_disk_without_room_for_a_plan_in_the_making_is_told_by_its_folder(tmp_path: Path) -> None:
+    """SQLite has its temporary files elsewhere than the run, where there may be room enough."""
+    rows = "".join(f'r{number},"نصٌّ {number} لا\u200dإلــه"\n' for number in range(5_000))
+    (tmp_path / "rows.csv").write_text(f"id,text\n{rows}")
+    (tmp_path / "scratch").mkdir()
+    mount = "mount -t tmpfs -o size=64k none scratch || exit 99"
+    script = f'{mount}\nTMPDIR=$PWD/scratch "$@"'
+    words = command("run", "rows.csv", "--engine", "tone", "-q")
+    done = run_command(
+        [*find_unshare(), "bash", "-c", script, "bash", *words], cwd=tmp_path, expect=74
+    )
+    assert f"no space for SQLite's temporary files in {tmp_path}/scratch" in done.stderr
+    assert "TMPDIR" in done.stderr
+    assert "checkpoint.sqlite3" not in done.stderr
+
+
 @pytest.mark.parametrize("size_kib", [160, 420])
 def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
     tmp_path: Path, server: Served, size_kib: int
