@@ -231,10 +231,10 @@ def _commits_not_synced() -> None:
 def _accept_moves() -> None:
     """Move what is kept in doubt to its final name, and only then say that it is accepted."""
 
-    def moved(folder: Path, output: str, donor: JobRecord) -> writing.Written:
+    def moved(folder: Path, output: str, donor: JobRecord, *, place: Path) -> writing.Written:
         target = folder.resolve() / output
         target.parent.mkdir(exist_ok=True)
-        (folder / donor.output).rename(atomic.part_path(target))
+        (place / donor.output).rename(atomic.part_path(target))
         main = dataclasses.replace(donor.files[0], path=output)
         return writing.Written(targets=(target,), files=(main,), pcm_sha256=donor.pcm_sha256)
 

@@ -203,8 +203,10 @@ def test_an_accept_that_looks_at_no_content_is_caught(
 ) -> None:
     """Whoever accepts another file than the one that was kept has a result nobody listened to."""
 
-    def copied(folder: Path, output: str, donor: JobRecord) -> writing.Written | None:
-        written = honest(folder, output, donor)
+    def copied(
+        folder: Path, output: str, donor: JobRecord, *, place: Path
+    ) -> writing.Written | None:
+        written = honest(folder, output, donor, place=place)
         if written is not None:
             atomic.part_path(written.targets[0]).write_bytes(b"another")
         return written

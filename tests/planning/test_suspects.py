@@ -207,8 +207,8 @@ async def test_who_looks_at_the_original_for_long_finds_what_was_bought_meanwhil
     copy_result, ended = reuse.copy_result, Counter[str]()
     others_are_done = threading.Event()
 
-    def copy_slowly(folder: Path, output: str, donor: JobRecord) -> Written | None:
-        copied = copy_result(folder, output, donor)
+    def copy_slowly(folder: Path, output: str, donor: JobRecord, *, place: Path) -> Written | None:
+        copied = copy_result(folder, output, donor, place=place)
         if output == "audio/d.wav" and copied is None:
             assert others_are_done.wait(PATIENCE_SECONDS)
         return copied
