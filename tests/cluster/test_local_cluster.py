@@ -1,5 +1,6 @@
 """Whole runs of the command with workers that are processes: what Dask starts, and what it refuses."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,8 +58,8 @@ def slow_run(manifest: Path) -> Iterator[tuple[subprocess.Popen[str], list[psuti
     family = psutil.Process(process.pid).children(recursive=True)
     yield process, family
     for each in [process, *family]:
-        if each.pid and psutil.pid_exists(each.pid):
-            os.kill(each.pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
 
 

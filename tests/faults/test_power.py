@@ -109,7 +109,7 @@ def test_a_run_that_does_not_wait_for_the_disk_is_noticed(
 ) -> None:
     """Each sync left out, each order turned round, gives states that break a promise."""
     recording = record(bench, work, broken=broken)
-    tally = power.check_states(recording, work, bench, seed=SEED, most=120, mixed=1)
+    tally = power.check_states(recording, work, bench, seed=SEED, most=1_000, mixed=2)
     print(f"\nseed {SEED}\n{power.HEADER}\n{tally.line(broken)}")
     assert tally.bad
     assert any(sign in note for note in tally.notes)
