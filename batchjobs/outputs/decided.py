@@ -133,11 +133,9 @@ def _link(source: Path, target: Path, known: FileRecord) -> None:
     part = part_path(target)
     try:
         make_folder(target.parent)
-        for left in (
-            part,
-            target,
-        ):  # by a review that was killed; a file is not renamed onto itself
-            left.unlink(missing_ok=True)
+        # Both may be left by a review that was killed, and a file is not renamed onto itself.
+        part.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
         os.link(source, part)
     except OSError as error:
         if error.errno not in _NO_LINKS:
