@@ -7,7 +7,6 @@ counted, tried again, limited or learnt, and the loop stands still while the dis
 """
 
 import asyncio
-import csv
 import hashlib
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from batchjobs.audio.pcm import wav_header
 from batchjobs.protocol import messages, parsing
 from tests.benchmarks.manifests import write_repeated
 from tests.benchmarks.meter import Meter
+from tests.benchmarks.peers.rows_in_turn import speak_rows
 from tests.benchmarks.whole import Arguments, arguments_of, conclude
 from tests.benchmarks.wire import SAMPLE_RATE
 
@@ -87,19 +87,15 @@ async def speak(url: str, row: dict[str, str], disk: Disk) -> int:
 
 async def run(arguments: Arguments, folder: Path, meter: Meter) -> int:
     """Speak all rows, so many at once; give how many messages came."""
-    room, disk = asyncio.Semaphore(arguments.concurrency), Disk(folder)
-
-    async def speak_in_turn(row: dict[str, str]) -> int:
-        async with room:
-            return await speak(arguments.base_url, row, disk)
-
-    sampler = asyncio.create_task(meter.sample_asyncio())
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    counts = await asyncio.gather(*map(speak_in_turn, rows))
+    disk = Disk(folder)
+    count = await speak_rows(
+        folder / "manifest.csv",
+        lambda row: speak(arguments.base_url, row, disk),
+        concurrency=arguments.concurrency,
+        meter=meter,
+    )
     disk.commit()
-    sampler.cancel()
-    return sum(counts)
+    return count
 
 
 def main() -> None:

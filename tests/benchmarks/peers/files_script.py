@@ -8,7 +8,6 @@ what a crash leaves is anybody's guess. (soundfile syncs each file as it closes 
 
 import asyncio
 import base64
-import csv
 import json
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from websockets.asyncio.client import connect
 
 from tests.benchmarks.manifests import write_repeated
 from tests.benchmarks.meter import Meter
+from tests.benchmarks.peers.rows_in_turn import speak_rows
 from tests.benchmarks.whole import Arguments, arguments_of, conclude
 
 KEY = "benchmark-key"
@@ -52,19 +52,12 @@ async def speak(url: str, row: dict[str, str], path: Path) -> int:
 
 async def run(arguments: Arguments, folder: Path, meter: Meter) -> int:
     """Speak all rows, so many at once; give how many messages came."""
-    room = asyncio.Semaphore(arguments.concurrency)
-
-    async def speak_in_turn(row: dict[str, str]) -> int:
-        async with room:
-            path = folder / f"{row['id']}.{arguments.format}"
-            return await speak(arguments.base_url, row, path)
-
-    sampler = asyncio.create_task(meter.sample_asyncio())
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    messages = sum(await asyncio.gather(*map(speak_in_turn, rows)))
-    sampler.cancel()
-    return messages
+    return await speak_rows(
+        folder / "manifest.csv",
+        lambda row: speak(arguments.base_url, row, folder / f"{row['id']}.{arguments.format}"),
+        concurrency=arguments.concurrency,
+        meter=meter,
+    )
 
 
 def main() -> None:
