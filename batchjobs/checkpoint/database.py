@@ -253,10 +253,12 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK TO batch")
+                # Where there is no room, SQLite may have rolled all of it back itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK TO batch")
+                    connection.execute("RELEASE batch")
                 raise
-            finally:
-                connection.execute("RELEASE batch")
+            connection.execute("RELEASE batch")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
