@@ -216,8 +216,14 @@ class _Desk:
                 with contextlib.suppress(OSError):
                     part_path(target).unlink(missing_ok=True)
             with contextlib.suppress(BatchjobsError):  # the first error is the one to raise
-                self.checkpoint.shelf.remove(paths)
+                if not self._has_happened():
+                    self.checkpoint.shelf.remove(paths)
             raise
+
+    def _has_happened(self) -> bool:
+        """Whether all of it is written: a Ctrl-C that comes while the commit syncs is raised behind it."""
+        first = self.reviews[0]
+        return self.checkpoint.reviews.find([first.id]).get(first.id) == first
 
     def _claim(self, changes: Iterable[SegmentChanges]) -> None:
         """Say of files that are about to be there that they are ours."""

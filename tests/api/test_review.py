@@ -489,6 +489,28 @@ async def test_a_kill_after_the_commit_leaves_no_rejected_clip_under_its_final_n
     assert again.statuses == {"done": 4}
 
 
+async def test_ctrl_c_while_the_commit_syncs_leaves_what_was_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python raises it as SQLite returns: all of it has happened, and its files are the run's."""
+    run, path = await _prepare(tmp_path)
+    commit = Checkpoint.review
+
+    def commits_and_is_interrupted(*arguments: Any, **options: Any) -> None:
+        commit(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "review", commits_and_is_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            batchjobs.review(run, path)
+    assert batchjobs.verify(run).wrong == ()
+    seller = Seller()
+    again = await run_rows(run, jobs(4), seller, plan_options=AGAIN)
+    assert seller.texts == [jobs(4)[0].text]
+    assert again.statuses == {"done": 4}
+
+
 async def test_what_somebody_puts_in_the_place_of_a_rejected_clip_stays(tmp_path: Path) -> None:
     """Their own recording, better than what was rejected: no sweep takes it for the rejected one."""
     run, path = await _prepare(tmp_path)
