@@ -131,6 +131,11 @@ def keep(connection: sqlite3.Connection, facts: Sequence[tuple[str, str]]) -> No
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts)
 
 
+def drop(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Drop a fact about the run, unless it is another by now."""
+    connection.execute("DELETE FROM meta WHERE name = ? AND value = ?", (name, value))
+
+
 def _find(
     connection: sqlite3.Connection, choice: Choice, since: float, providers: Collection[str]
 ) -> list[_Again]:

@@ -55,7 +55,7 @@ _logger = logging.getLogger(__name__)
 _NUMBER: Final = "journal"
 """The name among the facts about a run of the number of the last entry that is in its checkpoint."""
 _AHEAD: Final = "ahead"
-"""Likewise of whether it has what is in no entry, and in no copy of it."""
+"""Likewise of whether it has what is in no entry, and in no copy of it: another text each time."""
 _HAS_WORK: Final = """SELECT EXISTS (SELECT 1 FROM rows
     WHERE action NOT IN ('done', 'kept', 'suspect', 'later'))"""
 _LEAST_BYTES: Final = 16 << 20
@@ -373,7 +373,7 @@ class BucketCheckpoint(Checkpoint):
         facts: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Make a suspect job done; the bucket has it once `hand_on` was called."""
-        super().accept(record, kept=kept, facts=[*facts, (_AHEAD, "1")])
+        super().accept(record, kept=kept, facts=[*facts, (_AHEAD, _make_mark())])
 
     def review(
         self,
@@ -384,7 +384,7 @@ class BucketCheckpoint(Checkpoint):
         facts: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Write decisions; the bucket has them once `hand_on` was called."""
-        facts = [*facts, (_AHEAD, "1")]
+        facts = [*facts, (_AHEAD, _make_mark())]
         super().review(decisions, accepted=accepted, rejected=rejected, facts=facts)
 
     def keep_checks(self, records: Sequence[CheckRecord]) -> None:
@@ -399,12 +399,12 @@ class BucketCheckpoint(Checkpoint):
 
     def forget(self, paths: Sequence[str], *, is_any: bool = False) -> None:
         """Drop what is known of results; the bucket knows it before anything there is removed."""
-        Orders.keep(self.orders, {_AHEAD: "1"})
+        Orders.keep(self.orders, {_AHEAD: _make_mark()})
         super().forget(paths, is_any=is_any)
 
     def disown(self, paths: Sequence[str]) -> None:
         """Drop that files were ours; the bucket knows it once `hand_on` was called."""
-        Orders.keep(self.orders, {_AHEAD: "1"})
+        Orders.keep(self.orders, {_AHEAD: _make_mark()})
         super().disown(paths)
 
     def hand_on(self) -> None:
@@ -429,6 +429,8 @@ class BucketCheckpoint(Checkpoint):
         folder = self.folder
         copy = folder / f".{run_folder.CHECKPOINT}.{secrets.token_hex(4)}.copy"
         packed = copy.with_suffix(".gz")
+        # Where a thread copies, whoever accepts or checks goes on: what that writes meanwhile is not in it.
+        had_findings, self._has_findings = self._has_findings, False
         try:
             facts = self._database.copy_to(copy)
             number = int(facts.get(_NUMBER, 0))
@@ -438,13 +440,14 @@ class BucketCheckpoint(Checkpoint):
             _logger.info("a copy of the checkpoint goes to the bucket: %s", size)
             self.journal.put_snapshot(number, packed)
             self._copied = (number, self.journal.bytes_written)
-            self._has_copy = True
-            self._has_findings = False
-            if facts.get(_AHEAD):
-                Orders.keep(self.orders, {_AHEAD: ""})
+            self._has_copy, had_findings = True, False
+            if ahead := facts.get(_AHEAD):
+                with self._database.transaction() as connection:
+                    orders.drop(connection, _AHEAD, ahead)
         except OSError as error:
             raise disk_error(error, packed) from error
         finally:
+            self._has_findings = self._has_findings or had_findings
             copy.unlink(missing_ok=True)
             packed.unlink(missing_ok=True)
 
@@ -573,6 +576,10 @@ def probe_bucket(bucket: Bucket) -> None:
             )
     finally:
         bucket.delete([name])
+
+
+def _make_mark() -> str:
+    return secrets.token_hex(4)
 
 
 def _make_owner(folder: Path, token: str) -> Owner:

@@ -1,14 +1,24 @@
 """A run in a bucket: one owner, a journal that is ahead, and another machine that goes on with it."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batchjobs.checkpoint import Checkpoint, Choice, JobRecord, Settled
+from batchjobs.checkpoint import (
+    Checkpoint,
+    CheckRecord,
+    CheckVerdict,
+    Choice,
+    JobRecord,
+    SegmentChanges,
+    Settled,
+)
 from batchjobs.checkpoint.orders import Orders
 from batchjobs.custody import checkpoint as custody
 from batchjobs.custody.checkpoint import BucketCheckpoint, open_run, probe_bucket
@@ -34,7 +44,7 @@ from tests.clocks import until
 from tests.s3 import Bucket as Seen
 from tests.s3_faults import Act, Fault, fault_proxy
 
-_TABLES = ("rows", "jobs", "attempts", "own_files", "finished", "segments")
+_TABLES = ("rows", "jobs", "attempts", "own_files", "finished", "segments", "checks")
 
 
 @pytest.fixture
@@ -336,6 +346,37 @@ def test_the_journal_is_cut_where_a_copy_has_it(
     assert len([name for name in names if "/journal/" in name]) < 16
     with open_here(tmp_path / "b", place, take_over=True) as second:
         assert len(list(second.lookups.stream_done())) == 10
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_written_while_a_copy_goes_up_goes_with_the_next(
+    place: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """One that is made in a thread does not tell of files and findings that are not in it."""
+    first = open_here(tmp_path / "a", place)
+    adopt(first, make_row(1))
+    names = tuple(f"suspect/{name}.wav" for name in "abc")
+    first.settle(starts=(), outcomes=[Settled(changes=SegmentChanges(expected=names))])
+    first.keep_checks([CheckRecord(id="r1", sha256="1", verdict=CheckVerdict.BAD)])
+    first.disown(names[:1])
+    put = Journal.put_snapshot
+
+    def is_overtaken(*arguments: Any) -> None:
+        if fails:
+            raise DiskError("the store failed")
+        first.keep_checks([CheckRecord(id="r1", sha256="2", verdict=CheckVerdict.BAD)])
+        first.disown(names[1:2])
+        put(*arguments)
+
+    with monkeypatch.context() as patch, contextlib.suppress(DiskError):
+        patch.setattr(Journal, "put_snapshot", is_overtaken)
+        first.put_copy()
+    first.hand_on()
+    abandon(first)
+    with open_here(tmp_path / "b", place, take_over=True):
+        pass
+    for table in ("own_files", "checks"):
+        assert dump(tmp_path / "a")[table] == dump(tmp_path / "b")[table]
 
 
 def test_an_answer_that_is_lost_is_no_other_owner(
