@@ -20,10 +20,11 @@ _FILES_A_CPU: Final = 2
 """A thread that writes has a file and its folder open."""
 
 
-_sessions: Final[weakref.WeakKeyDictionary[ssl.SSLContext, ssl.SSLSession]] = (
+_sessions: Final[weakref.WeakKeyDictionary[ssl.SSLContext, ssl.SSLSession | None]] = (
     weakref.WeakKeyDictionary()
 )
-"""The newest TLS session of each context, all of whose connections go to one host."""
+"""The newest TLS session of each context, all of whose connections go to one host; None if a handshake
+that was to resume one has failed: some servers cannot, and say so in no other way."""
 
 
 async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio.abc.Stream:
@@ -44,6 +45,8 @@ async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio
     try:
         await secure.do_handshake()
     except BaseException:
+        if session:
+            _sessions[context] = None
         await trio.aclose_forcefully(secure)
         raise
     return secure
@@ -59,7 +62,9 @@ def keep_session(stream: trio.abc.Stream, context: ssl.SSLContext | None) -> Non
         stream: As it was dialled.
         context: What it was dialled with.
     """
-    if context is not None and isinstance(stream, trio.SSLStream) and stream.session:
+    if context is None or not isinstance(stream, trio.SSLStream) or not stream.session:
+        return
+    if _sessions.get(context, stream.session) is not None:
         _sessions[context] = stream.session
 
 

@@ -5,9 +5,10 @@ import logging
 import ssl
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -144,41 +145,72 @@ async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def _serving(ca: trustme.CA, port: int, resumed: list[bool], **odd: Any) -> AsyncIterator[int]:
+    """Serve over TLS, and note of each connection whether it resumed a session."""
+
+    async def accept(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.do_handshake()
+            async with trio.open_nursery() as nursery:
+                request = await wrap_server_stream(nursery, stream)
+                resumed.append(bool(stream.session_reused))
+                connection = await request.accept()
+                await connection.aclose(1013)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for name, value in odd.items():
+        setattr(context, name, value)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    listeners = await trio.open_ssl_over_tcp_listeners(port, context, host="127.0.0.1")
+    listener = listeners[0].transport_listener
+    assert isinstance(listener, trio.SocketListener)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, accept, listeners)
+        yield listener.socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
+
+
+def _secure_endpoint(ca: trustme.CA, port: int) -> Endpoint:
+    endpoint = Endpoint(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
+    assert endpoint.context is not None
+    ca.configure_trust(endpoint.context)
+    return endpoint
+
+
 async def test_a_connection_resumes_the_tls_session_of_the_one_before() -> None:
     """A server that has begun anew since does not know it: it shows its certificate again."""
     ca = trustme.CA()
     resumed: list[bool] = []
-
-    async def accept(stream: trio.SSLStream[trio.SocketStream]) -> None:
-        async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(nursery, stream)
-            resumed.append(bool(stream.session_reused))
-            connection = await request.accept()
-            await connection.aclose(1013)
-
-    @asynccontextmanager
-    async def serving(port: int) -> AsyncIterator[int]:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        ca.issue_cert("127.0.0.1").configure_cert(context)
-        listeners = await trio.open_ssl_over_tcp_listeners(port, context, host="127.0.0.1")
-        listener = listeners[0].transport_listener
-        assert isinstance(listener, trio.SocketListener)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, accept, listeners)
-            yield listener.socket.getsockname()[1]
-            nursery.cancel_scope.cancel()
-
-    async with serving(0) as port:
-        endpoint = Endpoint(HOSTED, base_url=f"wss://127.0.0.1:{port}/api/v1", key=KEY)
-        assert endpoint.context is not None
-        ca.configure_trust(endpoint.context)
+    async with _serving(ca, 0, resumed) as port:
+        endpoint = _secure_endpoint(ca, port)
         for _ in range(2):
             with pytest.raises(SessionError):
                 await speech(endpoint).run()
-    async with serving(port):
+    async with _serving(ca, port, resumed):
         with pytest.raises(SessionError):
             await speech(endpoint).run()
     assert resumed == [False, True, False]
+
+
+async def test_a_server_that_fails_to_resume_is_asked_for_it_once() -> None:
+    """OpenSSL does so where it asks clients for certificates and its session ids have no context."""
+    ca = trustme.CA()
+    resumed: list[bool] = []
+
+    def fails(connection: ssl.SSLObject, *_: object) -> ssl.AlertDescription | None:
+        failed = ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
+        return failed if connection.session_reused else None
+
+    codes = []
+    async with _serving(ca, 0, resumed, sni_callback=fails) as port:
+        endpoint = _secure_endpoint(ca, port)
+        for _ in range(4):
+            with pytest.raises(SessionError) as caught:
+                await speech(endpoint).run()
+            codes.append(caught.value.code)
+    assert codes == ["1013", "connection", "1013", "1013"]
+    assert resumed == [False, False, False]
 
 
 async def test_one_tls_context_serves_an_endpoint(autojump_clock: object) -> None:
