@@ -146,7 +146,9 @@ async def test_plain_sockets_serve_too(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def _serving(ca: trustme.CA, port: int, resumed: list[bool], **odd: Any) -> AsyncIterator[int]:
+async def _serving(
+    ca: trustme.CA, port: int, resumed: list[bool], **odd: Any
+) -> AsyncIterator[int]:
     """Serve over TLS, and note of each connection whether it resumed a session."""
 
     async def accept(stream: trio.SSLStream[trio.SocketStream]) -> None:
