@@ -176,8 +176,10 @@ class Exchange:
             self._shield.shield = True
             self._scope.cancel()
             return
-        wait_until = self.machine.wait_until
-        if wait_until < self._scope.deadline and wait_until != self._missed:
+        wait_until, deadline = self.machine.wait_until, self._scope.deadline
+        if wait_until < deadline and wait_until != self._missed:
+            if wait_until < trio.current_time() < deadline:
+                self._missed = wait_until  # by what has just come: nobody looks too late
             self._scope.deadline = wait_until
 
 

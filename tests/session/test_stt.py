@@ -89,6 +89,26 @@ async def test_where_every_chunk_is_answered_no_settling_is_awaited(
     assert trio.current_time() - began < 0.1
 
 
+async def test_a_late_answer_that_changes_nothing_is_the_end_at_once(
+    autojump_clock: object,
+) -> None:
+    """The text has stood for long enough by then; only a deadline that we have missed has a moment more."""
+    answered: list[float] = []
+
+    async def answers_late(peer: Peer) -> None:
+        await peer.get()
+        await peer.send(transcript_message(ARABIC))
+        await peer.get()
+        await trio.sleep(2.0 * HOSTED.settle_seconds)
+        await peer.send(transcript_message(ARABIC))
+        answered.append(trio.current_time())
+        await peer.get()
+
+    result = await transcribed(answers_late, chunks=chunks_of(2))
+    assert result.evidence.ending is Ending.SETTLED
+    assert trio.current_time() - answered[0] < 0.1
+
+
 @pytest.mark.parametrize("pace", [1.0, 4.0, 0.0])
 async def test_audio_goes_out_at_its_pace(pace: float, autojump_clock: object) -> None:
     """Chunk i goes out i seconds after the start at pace 1, and not before."""
