@@ -4,7 +4,6 @@ import errno
 import os
 import resource
 import ssl
-import weakref
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -20,11 +19,11 @@ _FILES_A_CPU: Final = 2
 """A thread that writes has a file and its folder open."""
 
 
-_sessions: Final[weakref.WeakKeyDictionary[ssl.SSLContext, ssl.SSLSession | None]] = (
-    weakref.WeakKeyDictionary()
-)
+_sessions: Final[dict[ssl.SSLContext, ssl.SSLSession | None]] = {}
 """The newest TLS session of each context, all of whose connections go to one host; None if a handshake
-that was to resume one has failed: some servers cannot, and say so in no other way."""
+that was to resume one has failed: some servers cannot, and say so in no other way.
+
+A session holds its context: no weak reference lets go of the two, but only `forget_session`."""
 
 
 async def dial_tcp(host: str, port: int, context: ssl.SSLContext | None) -> trio.abc.Stream:
@@ -66,6 +65,11 @@ def keep_session(stream: trio.abc.Stream, context: ssl.SSLContext | None) -> Non
         return
     if _sessions.get(context, stream.session) is not None:
         _sessions[context] = stream.session
+
+
+def forget_session(context: ssl.SSLContext) -> None:
+    """Let go of a context that nobody connects with any more."""
+    _sessions.pop(context, None)
 
 
 def most_open_files() -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -12,7 +13,7 @@ import trio
 from batchjobs.limits import ConnectionRamp
 from batchjobs.protocol.codec import ChunkEncoding
 from batchjobs.providers import Provider
-from batchjobs.session.dial import Dial, dial_tcp, most_open_files
+from batchjobs.session.dial import Dial, dial_tcp, forget_session, most_open_files
 from batchjobs.session.redaction import Redactor
 
 _logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Endpoint:
         self.path = parts.path.rstrip("/")
         self.host_header = parts.netloc
         self.context = ssl.create_default_context() if parts.scheme == "wss" else None
+        if self.context is not None:
+            weakref.finalize(self, forget_session, self.context).atexit = False
         self.dial = dial
         self.encoding = encoding
         self.compresses = compresses

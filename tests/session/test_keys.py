@@ -1,9 +1,11 @@
 """The key travels only as the provider says, over verified TLS only."""
 
 import datetime as dt
+import gc
 import logging
 import ssl
 import traceback
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -213,6 +215,23 @@ async def test_a_server_that_fails_to_resume_is_asked_for_it_once() -> None:
             codes.append(caught.value.code)
     assert codes == ["1013", "connection", "1013", "1013"]
     assert resumed == [False, False, False]
+
+
+async def test_an_endpoint_leaves_nothing_behind() -> None:
+    """A program that runs for months makes one a run: a context holds all authorities of the machine."""
+    ca = trustme.CA()
+
+    async def speak_once(port: int) -> weakref.ref[ssl.SSLContext]:
+        endpoint = _secure_endpoint(ca, port)
+        with suppress(SessionError):
+            await speech(endpoint).run()
+        assert endpoint.context is not None
+        return weakref.ref(endpoint.context)
+
+    async with _serving(ca, 0, []) as port:
+        left = [await speak_once(port) for _ in range(3)]
+    gc.collect()
+    assert [context() for context in left] == [None] * 3
 
 
 async def test_one_tls_context_serves_an_endpoint(autojump_clock: object) -> None:
