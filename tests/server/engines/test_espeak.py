@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -177,6 +178,26 @@ def test_arabic_separators_are_read_as_such(
 ) -> None:
     """Two and a half is not two and five, and a thousand not one and three noughts."""
     assert say(engine, written) == say(engine, read)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (unicodedata.normalize("NFC", "مدر\u0651\u0650س"), "مدر\u0651\u0650س"),
+        ("كت\u0640\u0640اب", "كتاب"),
+        ("ه\u0640\u0670ذا مر\u064e\u0651ة", "ه\u0670ذا مر\u0651\u064eة"),
+    ],
+)
+def test_what_looks_the_same_sounds_the_same(
+    engine: EspeakSynthesiser, written: str, read: str
+) -> None:
+    """Neither normalizing, which puts a vowel before its shadda, nor tatweel changes a word."""
+    assert say(engine, written) == say(engine, read)
+
+
+def test_the_mark_of_a_year_keeps_its_tatweel(engine: EspeakSynthesiser) -> None:
+    """It is no letter that is spelt."""
+    assert say(engine, "سنة ١٤٤٠ ه\u0640") != say(engine, "سنة ١٤٤٠ ه")
 
 
 @pytest.mark.parametrize(
