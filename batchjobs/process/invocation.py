@@ -17,7 +17,8 @@ def name_program() -> list[str]:
     path = Path(sys.argv[0])
     if path.name == "__main__.py" and path.parent.name == _NAME:
         return [_shorten_path(sys.executable), "-m", _NAME]
-    return [_shorten_path(sys.argv[0]) if path.name.startswith(_NAME) else _NAME]
+    is_ours = path.name.startswith(_NAME) and path.suffix != ".py"
+    return [_shorten_path(sys.argv[0]) if is_ours else _NAME]
 
 
 def quote_command(*words: object) -> str:

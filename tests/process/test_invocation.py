@@ -16,6 +16,7 @@ from batchjobs.process.invocation import name_program, quote_command
         ("/opt/tools/bin/batchjobs-1", "/opt/tools/bin/batchjobs-1"),
         ("/site-packages/batchjobs/__main__.py", f"{sys.executable} -m batchjobs"),
         ("/home/me/buy.py", "batchjobs"),
+        ("/home/me/batchjobs_nightly.py", "batchjobs"),
         ("/home/me/other/__main__.py", "batchjobs"),
         ("", "batchjobs"),
     ],
