@@ -1,6 +1,7 @@
 """The SQLite file of a run folder: how it is opened and read, its transactions, and its errors as ours."""
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ _PAGE_ROWS: Final = 50
 _CACHE_KIB: Final = 4_096
 _TEMPORARY_PAGE_BYTES: Final = 32_768
 """Of a plan in the making: a million rows are written and read in 0.85 of the time of pages of 4,096 bytes."""
+_ROOM_BYTES: Final = 1 << 20
+"""With so much left no file of SQLite's has met the end of its disk: it writes page by page."""
 _FOLDER_IS_READ_ONLY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
 
@@ -333,12 +336,14 @@ def _translate_errors(path: Path, *, is_read: bool = False) -> Iterator[None]:
 
     Args:
         path: The file.
-        is_read: Whether the file is only read: then it is temporary files that have no room.
+        is_read: Whether the file is only read: then it is temporary files that have no room. So it is
+            where the file has room all the same: to index rows, SQLite sorts them in a file elsewhere.
     """
     try:
         yield
     except sqlite3.Error as error:
-        if is_read and _primary_code(error) == sqlite3.SQLITE_FULL:
+        is_full = _primary_code(error) == sqlite3.SQLITE_FULL
+        if is_full and (is_read or _has_room(path.parent)):
             raise DiskFullError(
                 f"no space for SQLite's temporary files in {_find_temporary_folder()}",
                 hint="make room there, or name another folder in TMPDIR, and run the same command again",
@@ -346,6 +351,13 @@ def _translate_errors(path: Path, *, is_read: bool = False) -> Iterator[None]:
         raise _disk_error(error, path) from error
     except msgspec.DecodeError as error:
         raise _damage_error(path, error) from error
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free >= _ROOM_BYTES
+    except OSError:
+        return False
 
 
 def _find_temporary_folder() -> str:

@@ -106,15 +106,17 @@ def test_a_disk_without_room_for_what_workers_need_ends_the_run_with_74(
     assert not server.count("start")
 
 
-@pytest.mark.parametrize("speed", ["1", "fast"])
+@pytest.mark.parametrize(
+    ("count", "speed", "size"), [(5_000, "1", "64k"), (5_000, "fast", "64k"), (100_000, "1", "24m")]
+)
 def test_a_disk_without_room_for_a_plan_in_the_making_is_told_by_its_folder(
-    tmp_path: Path, speed: str
+    tmp_path: Path, count: int, speed: str, size: str
 ) -> None:
-    """SQLite has its temporary files elsewhere than the run, whether rows come in packs or one by one."""
-    rows = "".join(f'r{number},"نصٌّ {number} لا\u200dإلــه",{speed}\n' for number in range(5_000))
+    """SQLite has its temporary files elsewhere than the run: for packs, single rows, and to index all."""
+    rows = "".join(f'r{number},"نصٌّ {number} لا\u200dإلــه",{speed}\n' for number in range(count))
     (tmp_path / "rows.csv").write_text(f"id,text,speed\n{rows}")
     (tmp_path / "scratch").mkdir()
-    mount = "mount -t tmpfs -o size=64k none scratch || exit 99"
+    mount = f"mount -t tmpfs -o size={size} none scratch || exit 99"
     script = f'{mount}\nTMPDIR=$PWD/scratch "$@"'
     words = command("run", "rows.csv", "--engine", "tone", "-q", "--skip-bad-rows")
     done = run_command(
