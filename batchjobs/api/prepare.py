@@ -21,7 +21,7 @@ from batchjobs.api.request import Request, input_root, inputs_folder, path_of
 from batchjobs.api.voices import refuse_unknown_voice
 from batchjobs.checkpoint import ORDERS, Checkpoint
 from batchjobs.config import Access
-from batchjobs.custody.checkpoint import open_run, refuse_unclaimed
+from batchjobs.custody.checkpoint import find_place, open_place, refuse_unclaimed
 from batchjobs.errors import (
     BatchjobsError,
     ConfigurationError,
@@ -96,13 +96,10 @@ def open_run_folder(request: Request) -> Iterator[Checkpoint]:
     """Hold the run folder; leaves no trace of a run that was refused before it began."""
     existed = request.folder.exists()
     options = request.options
+    # Before signals are noted: a store that is away is asked for a while, and nothing is open yet.
+    place = find_place(request.folder, request.address, insecure=options.insecure)
     with signals.note_first() as noted:
-        checkpoint = open_run(
-            request.folder,
-            request.address,
-            take_over=options.take_over,
-            insecure=options.insecure,
-        )
+        checkpoint = open_place(place, take_over=options.take_over)
     with checkpoint, closing(request.files):
         request.files.keep_in(request.folder / run_folder.FETCHED)
         try:

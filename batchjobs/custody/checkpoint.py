@@ -475,6 +475,23 @@ class BucketCheckpoint(Checkpoint):
             self.put_copy()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a run stands, and its results.
+
+    Attributes:
+        folder: The run folder.
+        address: Of the results; None if they are there, too.
+        mark: What the folder says of that; None if it says nothing yet.
+        insecure: Whether the store may be elsewhere without TLS.
+    """
+
+    folder: Path
+    address: Address | None
+    mark: Mark | None
+    insecure: bool
+
+
 def open_run(
     folder: Path, address: Address | None = None, *, take_over: bool = False, insecure: bool = False
 ) -> Checkpoint:
@@ -483,7 +500,7 @@ def open_run(
     Args:
         folder: The run folder.
         address: Where the results are to be; None for where they are.
-        take_over: Whether the run may be another folder's, which writes nothing more from then on.
+        take_over: As for `open_place`.
         insecure: Whether the store may be elsewhere without TLS.
 
     Raises:
@@ -491,9 +508,23 @@ def open_run(
         UsageError: The folder's results are elsewhere.
         BatchjobsError: The folder or the bucket cannot be used.
     """
+    return open_place(find_place(folder, address, insecure=insecure), take_over=take_over)
+
+
+def find_place(folder: Path, address: Address | None = None, *, insecure: bool = False) -> Place:
+    """Find where a run stands and see that it can be used there; opens nothing and changes nothing.
+
+    Args:
+        folder: The run folder.
+        address: Where the results are to be; None for where they are.
+        insecure: Whether the store may be elsewhere without TLS.
+
+    Raises:
+        UsageError: The folder's results are elsewhere.
+        BatchjobsError: The bucket cannot be used.
+    """
     mark = read_mark(folder)
-    if mark is None and address is None:
-        return Checkpoint.open(folder)
+    place = address
     if mark is not None:
         place = Address.parse(mark.address)
         if address is not None and address != place:
@@ -502,22 +533,37 @@ def open_run(
                 hint="give another --work-folder",
             )
         insecure = insecure or mark.insecure
-    else:
-        assert address is not None
-        place = address
-        if (folder / run_folder.CHECKPOINT).exists():
-            raise UsageError(
-                f"{folder} has a run of its own, whose results are not in {place}",
-                hint="give another --work-folder",
-            )
-    probe_bucket(Bucket.open(place, is_hasty=True, insecure=insecure))
+    elif address is not None and (folder / run_folder.CHECKPOINT).exists():
+        raise UsageError(
+            f"{folder} has a run of its own, whose results are not in {address}",
+            hint="give another --work-folder",
+        )
+    if place is not None:
+        probe_bucket(Bucket.open(place, is_hasty=True, insecure=insecure))
+    return Place(folder=folder, address=place, mark=mark, insecure=insecure)
+
+
+def open_place(place: Place, *, take_over: bool = False) -> Checkpoint:
+    """Open a run where it was found.
+
+    Args:
+        place: As `find_place` gave it.
+        take_over: Whether the run may be another folder's, which writes nothing more from then on.
+
+    Raises:
+        RunLockedError: Another run holds the folder, or the place in the bucket.
+        BatchjobsError: The folder or the bucket cannot be used.
+    """
+    folder, address, mark, insecure = place.folder, place.address, place.mark, place.insecure
+    if address is None:
+        return Checkpoint.open(folder)
     token = mark.token if mark is not None else secrets.token_hex(16)
     database = Database.open_to_write(folder)
     try:
         if mark is None:
-            mark = Mark(address=str(place), token=token, insecure=insecure)
+            mark = Mark(address=str(address), token=token, insecure=insecure)
             write_whole(folder / run_folder.BUCKET, msgspec.json.encode(mark))
-        bucket = Bucket.open(place, insecure=insecure)
+        bucket = Bucket.open(address, insecure=insecure)
         journal = Journal(bucket, _make_owner(folder, token))
         checkpoint = BucketCheckpoint(database, BucketShelf(folder, lambda: bucket), journal)
     except BaseException:

@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import signal
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -169,6 +172,24 @@ def test_a_bucket_that_refuses_is_told_before_anything_is_spent(
     assert refused.code == code
     assert words in refused.err
     assert place in refused.err
+    assert not RUN.exists()
+
+
+def test_ctrl_c_ends_a_run_whose_store_does_not_answer(
+    manifest: Path, bucket: Bucket, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one, at once: nothing has begun, and nothing is left."""
+    asked = threading.Event()
+    hang = Fault(act=Act.DELAY, method="PUT", seconds=3600.0, times=999, hook=asked.set)
+    with fault_proxy(bucket.endpoint, hang) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        run = process("run", manifest, "-o", place, *TONE, stderr=subprocess.PIPE)
+        with run:
+            assert asked.wait(PATIENCE_SECONDS)
+            run.send_signal(signal.SIGINT)
+            _, complaints = run.communicate()
+    assert run.returncode == -signal.SIGINT
+    assert complaints.strip() == "stopped; the same command begins, or continues, where it was"
     assert not RUN.exists()
 
 
