@@ -19,9 +19,9 @@ from batchjobs.storage.loop import take_next
 from batchjobs.storage.patience import NoPatienceError, Patience
 from batchjobs.storage.store import (
     describe_odd_name,
+    explain,
     has_no_credentials,
     open_store,
-    shorten,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Bucket:
 
     def __init__(self, store: "ObjectStore", address: Address) -> None:
         self._store = store
-        self._patience = Patience()
+        self._patience = Patience(str(address))
         self.address = address
 
     @classmethod
@@ -154,7 +154,7 @@ class Bucket:
             return False
 
         def fill(descriptor: int) -> None:
-            for piece in self._stream(name, stream):
+            for piece in self._stream(name, stream, is_long=True):
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(descriptor, view) :]
@@ -180,11 +180,13 @@ class Bucket:
             for entry in page:
                 yield Listed(entry["path"], entry["size"])
 
-    def _stream(self, name: str, stream: AsyncIterator[_Piece]) -> Iterator[_Piece]:
+    def _stream(
+        self, name: str, stream: AsyncIterator[_Piece], *, is_long: bool = False
+    ) -> Iterator[_Piece]:
         """Give what comes of a store piece by piece."""
         while True:
             with self._translate_errors(name):
-                piece = self._patience.wait_for(take_next(stream))
+                piece = self._patience.wait_for(take_next(stream), is_long=is_long)
             if piece is None:
                 return
             yield piece
@@ -252,7 +254,8 @@ class Bucket:
         self, name: str, content: bytes | Path, mode: str | dict[str, str], sha256: str
     ) -> str:
         with self._translate_errors(name):
-            return self._patience.wait_for(self._begin_put(name, content, mode, sha256))
+            request = self._begin_put(name, content, mode, sha256)
+            return self._patience.wait_for(request, is_long=isinstance(content, Path))
 
     async def _begin_put(
         self, name: str, content: bytes | Path, mode: str | dict[str, str], sha256: str
@@ -281,7 +284,7 @@ class Bucket:
             raise ConflictError(f"{place} is not as it was") from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
             raise OutputError(
-                f"{place} may not be used: {shorten(error)}",
+                f"{place} may not be used: {explain(error)}",
                 hint="give the key rights to list, read, write and delete there, or another --output",
             ) from error
         except FileNotFoundError as error:
@@ -312,7 +315,7 @@ class Bucket:
         self._patience.lose()
         if isinstance(error, NoPatienceError):
             return DiskError(f"{place} was waited for in vain: no answer came", hint=_AGAIN)
-        return DiskError(f"{place} cannot be used: {shorten(error)}", hint=_AGAIN)
+        return DiskError(f"{place} cannot be used: {explain(error)}", hint=_AGAIN)
 
     def _no_bucket(self) -> OutputError:
         return OutputError(

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from batchjobs.storage.loop import call, submit
+from batchjobs.storage.silence import Silence
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,20 +25,31 @@ class NoPatienceError(Exception):
 
 
 class Patience:
-    """Makes requests to one store, one after the other or side by side, from any thread."""
+    """Makes requests to one store, one after the other or side by side, from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        place: Of the store, for messages.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._silence = Silence(place)
         self._waiting: set[asyncio.Timeout] = set()
         self._is_lost = False
         self._ends_at = math.inf
 
-    def wait_for(self, request: Coroutine[object, object, _Result]) -> _Result:
+    def wait_for(
+        self, request: Coroutine[object, object, _Result], *, is_long: bool = False
+    ) -> _Result:
         """Make a request, and wait for its answer; a wait that is interrupted gives it up.
+
+        Args:
+            request: What is asked.
+            is_long: Whether much goes up or comes with it: then silence says nothing of the store.
 
         Raises:
             NoPatienceError: It took too long, by what is known of the store and of us.
         """
-        return call(self._wait_for(request))
+        return call(self._wait_for(request, is_long=is_long))
 
     def lose(self) -> None:
         """Note that the store was waited for in vain."""
@@ -46,7 +59,9 @@ class Patience:
         """Wait no longer than a moment for each answer that is still to come, and not for many."""
         submit(self._hurry())
 
-    async def _wait_for(self, request: Coroutine[object, object, _Result]) -> _Result:
+    async def _wait_for(
+        self, request: Coroutine[object, object, _Result], *, is_long: bool
+    ) -> _Result:
         import asyncio
 
         now = asyncio.get_running_loop().time()
@@ -61,7 +76,8 @@ class Patience:
         try:
             async with timeout:
                 self._waiting.add(timeout)
-                answer = await request
+                with nullcontext() if is_long else self._silence.watch():
+                    answer = await request
         except TimeoutError as error:
             if timeout.expired():
                 raise NoPatienceError from error

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,8 @@ from batchjobs.errors import (
 from batchjobs.files.address import Address
 from batchjobs.files.atomic import disk_error, part_path
 from batchjobs.storage.loop import call, submit, take_next
-from batchjobs.storage.store import describe_odd_name, has_no_credentials, open_store
+from batchjobs.storage.silence import Silence
+from batchjobs.storage.store import describe_odd_name, explain, has_no_credentials, open_store
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,8 +35,6 @@ ASKED_AT_ONCE: Final = 64
 """Requests at a time; S3 itself takes 5,500 a second below one prefix."""
 _PIECE_BYTES: Final = 1 << 20
 _MARK_BYTES: Final = 8
-_STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 
 
 class FileFacts(NamedTuple):
@@ -66,6 +64,7 @@ class ObjectReader:
         self._insecure = insecure
         self._stores: dict[tuple[str, float], ObjectStore] = {}
         self._answered: set[str] = set()
+        self._silences: dict[str, Silence] = {}
         self._room: asyncio.Semaphore | None = None
 
     def ask(self, address: Address) -> "Future[FileFacts]":
@@ -144,7 +143,7 @@ class ObjectReader:
     async def _take_page(
         self, place: Address, pages: "ListStream[Sequence[ObjectMeta]]"
     ) -> "Sequence[ObjectMeta] | None":
-        with translate_errors(place):
+        with translate_errors(place), self._silence_of(place).watch():
             page = await take_next(pages)
         if page is not None:
             self._answered.add(place.bucket)
@@ -201,7 +200,7 @@ class ObjectReader:
     async def _head(self, address: Address) -> FileFacts:
         import obstore
 
-        with translate_errors(address):
+        with translate_errors(address), self._silence_of(address).watch():
             meta = await obstore.head_async(self._store_of(address), address.prefix)
         self._answered.add(address.bucket)
         return _facts_of(meta)
@@ -209,7 +208,7 @@ class ObjectReader:
     async def _get(self, address: Address) -> "GetResult":
         import obstore
 
-        with translate_errors(address):
+        with translate_errors(address), self._silence_of(address).watch():
             result = await obstore.get_async(self._store_of(address), address.prefix)
         self._answered.add(address.bucket)
         return result
@@ -220,6 +219,12 @@ class ObjectReader:
         if self._room is None:  # all of this is in the loop's one thread
             self._room = asyncio.Semaphore(ASKED_AT_ONCE)
         return self._room
+
+    def _silence_of(self, address: Address) -> Silence:
+        bucket = address.bucket
+        if bucket not in self._silences:
+            self._silences[bucket] = Silence(str(Address(bucket)))
+        return self._silences[bucket]
 
     def _store_of(self, address: Address) -> "ObjectStore":
         bucket = address.bucket
@@ -267,7 +272,7 @@ def translate_errors(address: Address) -> Iterator[None]:
                 f"{address} is in cold storage", hint="restore it there, or take the row out"
             ) from error
         raise KeyRefusedError(
-            f"{address} may not be read: {_explain(error)}",
+            f"{address} may not be read: {explain(error)}",
             hint="give the key that is in AWS_ACCESS_KEY_ID the rights to list and read there",
         ) from error
     except exceptions.PreconditionError as error:
@@ -301,15 +306,6 @@ def _translate(error: Exception, address: Address) -> BatchjobsError:
             "a public bucket is read with AWS_SKIP_SIGNATURE=true",
         )
     return ServiceUnavailableError(
-        f"{address} cannot be read: {_explain(error)}",
+        f"{address} cannot be read: {explain(error)}",
         hint="once the store can be reached, run the same command again",
     )
-
-
-def _explain(error: Exception) -> str:
-    """Say in a few words what an error of obstore says in a page: the answer, or that there was none."""
-    said = str(error)
-    status, code = _STATUS.search(said), _CODE.search(said)
-    if status is None:
-        return said.partition("\n")[0].rpartition(" - ")[2].strip() or type(error).__name__
-    return f"the store answered {status[1].strip()}" + (f" ({code[1]})" if code else "")

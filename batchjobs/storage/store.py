@@ -24,6 +24,8 @@ _LONGEST_SECONDS: Final = 3_600.0
 """Of a request with its body: the library's 30 s would cut every large object."""
 _MOST_MESSAGE: Final = 300
 _NAME: Final = re.compile(r'Path "(.*?)"(?:: | contained )', re.DOTALL)
+_STATUS: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _METADATA: Final = "/latest/api/token"
 """Where a machine of Amazon's is asked for its credentials, if the environment has none."""
 
@@ -128,3 +130,12 @@ def shorten(error: Exception) -> str:
     """Give what an error of obstore says in its first line."""
     line = str(error).strip().partition("\n")[0].partition(": <?xml")[0]
     return line[:_MOST_MESSAGE]
+
+
+def explain(error: Exception) -> str:
+    """Say in a few words what an error of obstore says in a page: the answer, or that there was none."""
+    said = str(error)
+    status, code = _STATUS.search(said), _CODE.search(said)
+    if status is None:
+        return said.partition("\n")[0].rpartition(" - ")[2].strip() or type(error).__name__
+    return f"the store answered {status[1].strip()}" + (f" ({code[1]})" if code else "")

@@ -94,6 +94,7 @@ def test_a_store_that_refuses_is_told(
             place.create("a", b"1")
     assert "<?xml" not in found.value.describe()
     assert "\n" not in found.value.describe()
+    assert "retr" not in found.value.describe()  # what the library did, in its own words
 
 
 def test_a_bucket_that_is_not_there_is_named(bucket: Seen) -> None:

@@ -25,7 +25,7 @@ def test_a_store_that_was_lost_is_not_waited_for_as_long_again(
 ) -> None:
     """Until it answers: then it may take its time."""
     monkeypatch.setattr(patience, "_LOST_SECONDS", 0.05)
-    store = Patience()
+    store = Patience("s3://b/x")
     assert store.wait_for(answer(0.1)) == 0.1
     store.lose()
     for _ in range(2):
@@ -38,7 +38,7 @@ def test_a_store_that_was_lost_is_not_waited_for_as_long_again(
 def test_whoever_wants_out_waits_a_moment_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was asked before, too; a store that answers is listened to."""
     monkeypatch.setattr(patience, "_SILENCE_SECONDS", 0.05)
-    store, begun, ended = Patience(), [0.0], list[str]()
+    store, begun, ended = Patience("s3://b/x"), [0.0], list[str]()
 
     def ask() -> None:
         try:
@@ -60,7 +60,7 @@ def test_whoever_wants_out_waits_a_moment_for_each_answer(monkeypatch: pytest.Mo
 def test_whoever_wants_out_does_not_wait_for_many_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the end nothing more is asked at all."""
     monkeypatch.setattr(patience, "_HURRY_SECONDS", 0.0)
-    store, begun = Patience(), list[float]()
+    store, begun = Patience("s3://b/x"), list[float]()
     store.hurry()
     with pytest.raises(NoPatienceError):
         store.wait_for(answer(0.0, begun))
@@ -74,4 +74,4 @@ def test_an_error_of_a_request_is_its_own() -> None:
         raise TimeoutError("a disk")
 
     with pytest.raises(TimeoutError, match="a disk"):
-        Patience().wait_for(fail())
+        Patience("s3://b/x").wait_for(fail())
