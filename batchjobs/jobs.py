@@ -202,11 +202,24 @@ class BadRow:
     job: Job | None = None
     further: tuple[Mistake, ...] = ()
 
-    def describe(self, source: str) -> str:
-        """Say where and what is wrong, a line a mistake."""
-        where = f"row {self.line}" if source == GIVEN_ROWS else f"{source}:{self.line}"
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """All that is wrong."""
         first = Mistake(column=self.column, message=self.message, hint=self.hint)
-        return "\n".join(each.describe(where) for each in (first, *self.further))
+        return (first, *self.further)
+
+    def describe(self, source: str, *, to_line: int = 0) -> str:
+        """Say where and what is wrong, a line a mistake.
+
+        Args:
+            source: The manifest, for messages.
+            to_line: The line of the last row in which the same is wrong as in this one, and in all between.
+        """
+        rows, lines = "row", str(self.line)
+        if to_line > self.line:
+            rows, lines = "rows", f"{self.line} to {to_line}"
+        where = f"{rows} {lines}" if source == GIVEN_ROWS else f"{source}:{lines}"
+        return "\n".join(each.describe(where) for each in self.mistakes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

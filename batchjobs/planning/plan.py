@@ -1,7 +1,7 @@
 """What a plan says: actions, work, money, bad rows."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,7 +48,7 @@ class BadRowsError(ManifestError):
     """
 
     def __init__(self, name: str, rows: Sequence[BadRow], total: int) -> None:
-        lines = [row.describe(name) for row in rows]
+        lines = [some[0].describe(name, to_line=some[-1].line) for some in _join_alike(rows)]
         if total > len(rows):
             lines.append(f"… and {total - len(rows):,} more")
         super().__init__(
@@ -61,6 +61,18 @@ class BadRowsError(ManifestError):
     def describe(self) -> str:
         """Give the rows, one a line."""
         return self.message
+
+
+def _join_alike(rows: Iterable[BadRow]) -> list[list[BadRow]]:
+    """Put rows together that follow each other with the same mistakes: an option that is missing is one line."""
+    joined: list[list[BadRow]] = []
+    for row in rows:
+        last = joined[-1][-1] if joined else None
+        if last and (last.line + 1, last.mistakes) == (row.line, row.mistakes):
+            joined[-1].append(row)
+        else:
+            joined.append([row])
+    return joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ def test_planning_beside_a_run_changes_nothing(desk: Desk) -> None:
 def test_bad_rows_are_counted_and_the_first_hundred_kept(desk: Desk) -> None:
     """All are counted, a hundred are shown, the rest is a number; nothing is adopted."""
     desk.run(text_rows("one"))
-    table = [{"id": f"b{n}", "text": "", "speed": ""} for n in range(1_200)]
+    table = [{"id": f"b{n}", "text": "bad", "speed": f"x{n}"} for n in range(1_200)]
     table[1_199] = {"id": "ok", "text": "fine", "speed": ""}
     with pytest.raises(BadRowsError) as caught:
         desk.plan(table)
@@ -61,6 +61,17 @@ def test_bad_rows_are_counted_and_the_first_hundred_kept(desk: Desk) -> None:
         assert len(made.bad_rows) == 100
         assert made.to_do == 1_200
         assert made.rows == 1_200
+
+
+def test_rows_in_which_the_same_is_wrong_are_one_line(desk: Desk) -> None:
+    """As far as they follow each other: a voice that is missing is no hundred lines."""
+    table = [{"id": f"b{n}", "text": "" if n in {0, 1, 2, 4} else "fine"} for n in range(6)]
+    with pytest.raises(BadRowsError) as caught:
+        desk.plan(table)
+    why = "column 'text': is empty, and so are 'text_file' and 'audio'; give exactly one of"
+    told = [line.partition(":")[2] for line in caught.value.message.splitlines()]
+    assert [each.partition(" text, ")[0] for each in told] == [f"2 to 4: {why}", f"6: {why}"]
+    assert (len(caught.value.rows), caught.value.total) == (4, 4)
 
 
 def test_bad_rows_that_are_skipped_can_be_read_back(desk: Desk) -> None:
