@@ -1,6 +1,7 @@
 """Settings come from the command line, the environment and the file, in this order."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import click
@@ -82,10 +83,30 @@ def test_providers_tells_where_each_value_comes_from(command: Command, folder: P
     """Each setting is listed with the file that gives it, or as built in."""
     (folder / "batchjobs.toml").write_text("[providers.munsit]\nquiet_seconds = 1.5\n")
     told = command("providers").out
-    assert "quiet_seconds = 1.5  [batchjobs.toml]" in told
-    assert "quiet_seconds = 2.5  [built in]" in told
+    assert "quiet_seconds = 1.5  # batchjobs.toml" in told
+    assert "quiet_seconds = 2.5  # built in" in told
     assert "MUNSIT_API_KEY, not set" in told
     assert json.loads(command("providers", "--json").out)["munsit"]["quiet_seconds"] == 1.5
+
+
+def test_what_providers_lists_may_be_copied_into_the_file(command: Command, folder: Path) -> None:
+    """It is what stands there: `true` and lists, not Python's words for them."""
+    accounts = '[[providers.munsit.accounts]]\nkey_variable = "MUNSIT_KEY_2"\nname = "\\"ب\\""\nbudget = 2.5\n'
+    (folder / "batchjobs.toml").write_text(accounts, encoding="utf-8")
+    lines = command("providers").out.splitlines()
+    table = [
+        line if line.startswith(" ") else f"[{line.partition(' ')[0]}]"
+        for line in lines  # a provider's name has its key behind it
+    ]
+    read = tomllib.loads("\n".join(table))
+    assert read["munsit"]["accounts"] == [
+        {"key_variable": "MUNSIT_KEY_2", "name": '"ب"', "budget": 2.5}
+    ]
+    told = json.loads(command("providers", "--json").out)
+    for name, settings in read.items():
+        expected = told[name] | {"accounts": settings["accounts"]}
+        assert settings == {key: expected[key] for key in settings}
+    assert read["local"]["close_drains"] is True
 
 
 def test_settings_come_from_the_command_line_then_the_environment_then_the_file(

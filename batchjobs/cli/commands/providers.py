@@ -1,6 +1,7 @@
 """The command `providers`."""
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -82,7 +83,21 @@ def _show_settings(config: Path | None, *, as_json: bool) -> None:
             if field.name == "name":
                 continue
             source = str(read.path) if field.name in read.changed.get(name, ()) else "built in"
-            say(f"    {field.name} = {getattr(provider, field.name)!r}  [{source}]")
+            say(f"    {field.name} = {_to_toml(getattr(provider, field.name))}  # {source}")
+
+
+def _to_toml(value: object) -> str:
+    """Write a setting as it may stand in the file, to be copied there."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        given = (
+            f"{field.name} = {_to_toml(fact)}"
+            for field in dataclasses.fields(value)
+            if (fact := getattr(value, field.name)) != field.default
+        )
+        return f"{{ {', '.join(given)} }}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_to_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _say_of_key(variable: str) -> str:
