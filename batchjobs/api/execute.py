@@ -105,7 +105,7 @@ async def _renew(checkpoint: BucketCheckpoint, stop: Callable[[BatchjobsError], 
             stop(error)
             return
         except BatchjobsError as error:  # the next commit meets it too
-            _logger.warning("the bucket could not be told that the run goes on: %s", error)
+            _logger.warning("the bucket could not be told that the run goes on: %s", error.message)
 
 
 async def _go_beside(

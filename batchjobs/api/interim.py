@@ -48,7 +48,7 @@ def _write_once(write: Callable[[Callable[[], None]], None]) -> None:
     try:
         write(_breathe)
     except BatchjobsError as error:  # of the disk, which has its own way to stop a run
-        _logger.warning("the results so far could not be written: %s", error)
+        _logger.warning("the results so far could not be written: %s", error.message)
     except Exception:  # no report is worth a run
         _logger.exception("the results so far could not be written")
 

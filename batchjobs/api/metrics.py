@@ -48,7 +48,9 @@ def _write(path: Path, text: str, has_failed: bool) -> bool:  # noqa: FBT001  # 
         write_whole(path, text.encode())
     except (BatchjobsError, OSError) as error:
         if not has_failed:
-            _logger.warning("the metrics cannot be written: %s", error)
+            # Without its hint, which is about the run folder.
+            reason = error.message if isinstance(error, BatchjobsError) else error
+            _logger.warning("the metrics cannot be written: %s", reason)
         return True
     return False
 

@@ -34,7 +34,7 @@ def lock_folder(folder: Path) -> int:
         os.close(lock)
         raise RunLockedError(
             f"another run is going on in {folder}",
-            hint="wait for it, stop it, or choose another --output",
+            hint="wait for it or stop it, or choose another --output",
         ) from error
     except OSError as error:
         os.close(lock)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import shlex
 import signal
@@ -17,6 +18,7 @@ from batchjobs.formatting import duration, money, plural
 
 _SHOWN = 3
 _TERMS_SHOWN = 20
+_ANOTHER_OUTPUT = re.compile(r", or (?:choose |give )?another --output$")
 
 if TYPE_CHECKING:
     from batchjobs.api.glossary import GlossaryReport
@@ -37,8 +39,18 @@ def complain(error: BatchjobsError) -> NoReturn:
     """Print an error and what to do about it, and exit with its code."""
     say(f"batchjobs: {error.message}", sys.stderr)
     if error.hint:
-        say(f"  → {error.hint}", sys.stderr)
+        say(f"  → {_fit_hint(error.hint)}", sys.stderr)
     raise SystemExit(error.exit_code)
+
+
+def _fit_hint(hint: str) -> str:
+    """Leave another --output out of what to do, where the command has no such option."""
+    context = click.get_current_context(silent=True)
+    if context is None or any("--output" in each.opts for each in context.command.params):
+        return hint
+    if hint == "choose another --output":
+        return "see that this user may write there"
+    return _ANOTHER_OUTPUT.sub("", hint)
 
 
 def say(line: str = "", stream: TextIO | None = None) -> None:

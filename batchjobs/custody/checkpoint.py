@@ -466,7 +466,7 @@ class BucketCheckpoint(Checkpoint):
         try:
             self.put_copy()
         except BatchjobsError as error:  # the journal has all of it
-            _logger.warning("the checkpoint could not be copied: %s", error)
+            _logger.warning("the checkpoint could not be copied: %s", error.message)
 
     def _guard(self) -> None:
         """See that the run is ours, and that the bucket has what made something needless here."""

@@ -40,7 +40,7 @@ def path_inside(root: Path, relative: str) -> Path:
         # RuntimeError: a loop of symbolic links, before 3.13. UnicodeEncodeError: a lone surrogate.
         raise PathEscapeError(f"the path {relative!r} cannot be followed") from error
     if path == base or not path.is_relative_to(base):
-        raise PathEscapeError(f"the path {relative!r} leaves {root}")
+        raise PathEscapeError(f"the path {relative!r} leaves {root if root != Path() else base}")
     if any(path.is_relative_to(folder) for folder in _SYSTEM):
         raise PathEscapeError(f"{relative!r} is not a plain file")
     try:

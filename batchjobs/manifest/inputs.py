@@ -128,7 +128,7 @@ def _place_inside(root: Path | Address, value: str) -> Path | Address:
     if isinstance(root, Address):
         return address_inside(root, value)
     if is_address(value):
-        raise PathEscapeError(f"the path {value!r} leaves {root}")
+        raise PathEscapeError(f"the path {value!r} leaves {root if root != Path() else Path.cwd()}")
     return path_inside(root, value)
 
 

@@ -89,8 +89,10 @@ def test_prometheus_reads_what_was_meant() -> None:
 
 
 @pytest.mark.usefixtures("standing_clock")
-async def test_the_file_is_written_again_and_again_and_at_the_end(tmp_path: Path) -> None:
-    """Every five seconds, whole, and with the end; what cannot be written ends nothing."""
+async def test_the_file_is_written_again_and_again_and_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every five seconds, whole, and with the end; what cannot be written ends nothing, and is told once."""
     path, done = tmp_path / "run.prom", 0
 
     def find() -> RunFacts:
@@ -107,6 +109,8 @@ async def test_the_file_is_written_again_and_again_and_at_the_end(tmp_path: Path
         await trio.sleep(12.0)
         path.rmdir()
         nursery.cancel_scope.cancel()
+    assert caplog.text.count("the metrics cannot be written: ") == 1
+    assert "output" not in caplog.text  # the run's, which is another matter
     last = read(path.read_text())
     assert last["batchjobs_run_state"][("ended",)] == 1.0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batchjobs.checkpoint import Checkpoint
 from tests.clocks import PATIENCE_SECONDS, until
 from tests.commands import Command, process
 
@@ -93,3 +94,29 @@ def test_a_second_run_in_the_folder_ends_at_once(greeting: Path) -> None:
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == -signal.SIGTERM
+
+
+def test_no_option_is_named_that_the_command_does_not_have(
+    command: Command, greeting: Path
+) -> None:
+    """Another --output is for who makes a run; who looks at one is told what else there is to do."""
+    run = Path("outputs/greeting")
+    command("run", greeting, "--engine", "tone")
+    with Checkpoint.open(run):
+        held = command("accept", run, "--all")
+        again = command("run", greeting)
+    assert (held.code, again.code) == (75, 75)
+    assert held.err.endswith("→ wait for it or stop it\n")
+    assert again.err.endswith("→ wait for it or stop it, or choose another --output\n")
+    (run / "report.html").mkdir()
+    ended = command("report", run)
+    assert (ended.code, "--output" in ended.err) == (73, False)
+    assert "see that this user may write there" in ended.err
+
+
+def test_the_folder_that_a_path_leaves_is_named(command: Command, folder: Path) -> None:
+    """A manifest of the current folder has it as a dot, which says nothing."""
+    (folder / "bad.csv").write_text("id,audio\n1,../x.wav\n2,s3://bucket/x.wav\n")
+    ended = command("plan", "bad.csv")
+    assert ended.code == 65
+    assert ended.err.count(f"leaves {folder.resolve()};") == 2
