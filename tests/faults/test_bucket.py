@@ -81,7 +81,8 @@ def test_what_a_paused_owner_had_sent_arrives_late_and_does_no_harm(
 ) -> None:
     """It takes no object's place, is no result, and what of it nothing needs goes with the next run."""
     late = hold_and_take_over(scene, target)
-    assert len(late) == (target == "/segments/")
+    # The held one at least: once it goes on, it may send others before it sees whose the run is.
+    assert late or target != "/segments/"
     assert all(name.startswith("segments/") for name in late)
     sessions = scene.ledger.read_bytes()
     second = scene.folder / "second"
