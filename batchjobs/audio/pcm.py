@@ -149,9 +149,14 @@ def window_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.flo
     samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
     width = window_frames(sample_rate)
     count = len(samples) // width
-    windows = samples[len(samples) - count * width :].astype(np.float32).reshape(count, width)
+    return _mean_squares(samples[len(samples) - count * width :].reshape(count, width))
+
+
+def _mean_squares(windows: NDArray[np.int16]) -> NDArray[np.float64]:
+    numbers = windows.astype(np.float32)
     # To square them in an array of their own and take its mean took six times as long.
-    powers: NDArray[np.float64] = np.einsum("ij,ij->i", windows, windows).astype(np.float64) / width
+    powers: NDArray[np.float64] = np.einsum("ij,ij->i", numbers, numbers).astype(np.float64)
+    powers /= windows.shape[1]
     return powers
 
 
@@ -203,28 +208,18 @@ def silent_edges_seconds(
     """
     width = window_frames(sample_rate)
     most = round(_EDGES_SECONDS / _EDGE_SECONDS)
-    size = 2 * most * width
-    end = len(pcm) // 2 * 2
-    last = _rough_powers(pcm[max(0, end - size) : end], width)
+    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
+    # By every fourth frame: all of them took ten times as long.
+    windows = samples[len(samples) % width :].reshape(-1, width)[:, ::4]
+    last = _mean_squares(windows[-most:])
     first = np.asarray(earlier_powers[:most], np.float64)
     if not len(first):
-        frames = len(pcm) // 2
-        start = 2 * (frames % width)
-        first = _rough_powers(pcm[start : start + size], width)
+        first = _mean_squares(windows[:most])
     loudest = max(first.max(initial=0.0), last.max(initial=0.0))
     if not loudest:
         return 0.0
     before, after = (_count_silent(powers, loudest) for powers in (first, last[::-1]))
     return (before + after) * width / sample_rate
-
-
-def _rough_powers(pcm: bytes | bytearray, width: int) -> NDArray[np.float64]:
-    """Measure as `window_powers` does, by every fourth frame: all of them took ten times as long."""
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
-    count = len(samples) // width
-    windows = samples[len(samples) - count * width :].reshape(count, width)[:, ::4]
-    powers: NDArray[np.float64] = np.square(windows.astype(np.float32)).mean(axis=1, dtype=float)
-    return powers
 
 
 def _count_silent(powers: NDArray[np.float64], loudest: float) -> int:
