@@ -95,6 +95,7 @@ def test_how_a_run_stands_is_printed_in_a_few_lines(
         "  KEY_1: 1 of 4 sessions, spent 1.25 of 20",
         "  KEY_2: 0 of 0 sessions, takes no more in this run",
         "concurrency 8, budget 50",
+        "spent in all runs here: 1.5, 100 characters",
         "limit reached: --budget 50 leaves no room for 'درس'",
     ]
     assert command("ctl", "talks", "set", "budget=50").out == "budget 50 (was 20)\n"

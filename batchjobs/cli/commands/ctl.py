@@ -12,6 +12,7 @@ from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, opti
 from batchjobs.formatting import clock, duration, plural
 
 if TYPE_CHECKING:
+    from batchjobs.limits import Price
     from batchjobs.runner.requests import AccountState, Request, RunFacts
 
 _ACTIONS: Final = ("pause", "resume", "set", "requeue", "drain", "tell")
@@ -116,6 +117,16 @@ def _describe_account(account: "AccountState") -> str:
     return room + state + spent
 
 
+def _describe_price(spent: "Price") -> str:
+    """Say what was spent; the money has no currency where providers differ in theirs."""
+    sent = [f"{spent.money:,.6g}"] if spent.money else []
+    if spent.characters or not spent.audio_seconds:
+        sent.append(plural(spent.characters, "character"))
+    if spent.audio_seconds:
+        sent.append(f"{duration(spent.audio_seconds)} of recordings")
+    return ", ".join(sent)
+
+
 def _describe(run: "RunFacts") -> Iterator[str]:
     """Say how a run stands."""
     began = duration(max(0.0, time.time() - run.began_at))
@@ -132,5 +143,6 @@ def _describe(run: "RunFacts") -> Iterator[str]:
         yield f"{service.provider}: {room}{wait}{reach}"
         yield from (f"  {each.account}: {_describe_account(each)}" for each in service.accounts)
     yield ", ".join(f"{name} {value}" for name, value in run.settings.items())
+    yield f"spent in all runs here: {_describe_price(run.spent)}"
     if run.limit_reached:
         yield f"limit reached: {run.limit_reached}"
