@@ -265,14 +265,21 @@ KINDS: dict[str, tuple[Callable[[random.Random, Path], bool], int]] = {
 
 
 def generate_inputs(
-    rounds: Iterable[object], seed: int, folder: Path
+    rounds: Iterable[object], seed: int, folder: Path, *, most_wrong: int = 50
 ) -> tuple[Counter[str], Counter[str], list[str]]:
-    """Generate so many rounds; give the counts, the refusals, and what was wrong."""
+    """Generate so many rounds; give the counts, the refusals, and what was wrong.
+
+    Args:
+        rounds: As many.
+        seed: Of the dice.
+        folder: Where inputs are written.
+        most_wrong: End with the round in which so much was wrong.
+    """
     counts: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     wrong: list[str] = []
     number = 0
-    for _ in itertools.takewhile(lambda _: len(wrong) < 50, rounds):
+    for _ in itertools.takewhile(lambda _: len(wrong) < most_wrong, rounds):
         for kind, (judge, share) in KINDS.items():
             for _ in range(share):
                 number += 1

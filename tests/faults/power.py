@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,10 @@ class Tally:
     notes: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
 
+    def has_noted(self, signs: Collection[str]) -> bool:
+        """Whether each of these stands in a note."""
+        return all(any(sign in note for note in self.notes) for sign in signs)
+
     def line(self, what: str) -> str:
         """A line of the table."""
         figures = f"{self.cuts:,} | {self.states:,} | {self.continued:,} | {self.bad:,}"
@@ -81,6 +85,7 @@ def check_states(
     mixed: int = 3,
     continued: int = 0,
     doubted: Doubted | None = None,
+    until: Collection[str] = (),
 ) -> Tally:
     """Look at the states that cuts of a recorded run leave.
 
@@ -93,6 +98,7 @@ def check_states(
         mixed: States at random for each cut.
         continued: Let so many runs go on.
         doubted: What of the work is in doubt, and accepted in the end; None if nothing is.
+        until: Look no further once each of these stands in a note.
     """
     dice = random.Random(seed)
     tally = Tally()
@@ -102,7 +108,7 @@ def check_states(
     kept: list[tuple[str, dict[str, bytes | None]]] = []
     with tempfile.TemporaryDirectory(dir=_memory()) as name:
         for cut in cuts:
-            if tally.states >= most:
+            if tally.states >= most or (until and tally.has_noted(until)):
                 break
             tally.cuts += 1
             told, connects = recording.told(cut), recording.connects(cut)
