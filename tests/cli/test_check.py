@@ -58,6 +58,28 @@ def test_the_json_has_every_bad_clip(run_folder: Path) -> None:
     assert "check.verdict" in table.splitlines()[0]
 
 
+def test_a_check_that_ends_early_says_how_to_go_on_in_words_of_the_command_line(
+    run_folder: Path,
+) -> None:
+    """What is to be given are options, not the names that a program knows them by."""
+    there = run_folder.parent
+    away = ("--base-url", "ws://127.0.0.1:9/api/v1")
+    ended = batchjobs("check", "run", *away, cwd=there, expect=69, BATCHJOBS_LOCAL_KEY="k" * 16)
+    assert "check --base-url and the network" in ended.stderr
+    assert ended.stdout.splitlines()[-1].endswith(f"batchjobs check run {' '.join(away)}")
+    (there / "batchjobs.toml").write_text("[providers.local]\nstt_price_per_hour = 36.0\n")
+    ended = batchjobs("check", "run", "--budget", "0.01", cwd=there, expect=80)
+    assert "raise --budget to" in ended.stderr
+    assert "Options." not in ended.stderr
+
+
+def test_where_the_scores_are_is_told(run_folder: Path) -> None:
+    """Who asks for them is shown the page that has them: they change no verdict."""
+    found = batchjobs("check", "run", "--quality", cwd=run_folder.parent, expect=1)
+    assert found.stdout.splitlines()[-1].startswith("the scores, voice by voice: ")
+    assert found.stdout.splitlines()[-1].endswith("batchjobs report run")
+
+
 @pytest.mark.parametrize("share", ["0%", "101%", "many", "-1", "nan"])
 def test_a_share_that_is_none_is_refused(command: Command, share: str) -> None:
     """As usage, with what to give, before anything is looked at."""

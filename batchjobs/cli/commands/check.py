@@ -19,11 +19,13 @@ from batchjobs.cli.console import (
     watch_run,
 )
 from batchjobs.cli.job_options import read_options, run_settings
+from batchjobs.cli.next_step import typed_command
 from batchjobs.cli.options import RUN_FOLDER, json_option, option
-from batchjobs.errors import ConfigurationError
+from batchjobs.errors import BudgetReachedError, ConfigurationError
 from batchjobs.formatting import duration, money, plural
 from batchjobs.options.table import parse_share
 from batchjobs.process import signals
+from batchjobs.process.invocation import quote_command
 from batchjobs.process.tuning import tune_process
 
 if TYPE_CHECKING:
@@ -138,7 +140,7 @@ def check(
                 if given["quality"] and sys.stderr.isatty() and not quiet
                 else None,
             )
-        _conclude(report, as_json=as_json, quiet=quiet)
+        _conclude(report, as_json=as_json, quiet=quiet, has_scores=bool(given["quality"]))
 
 
 def _show_scored(clips: int) -> None:
@@ -158,10 +160,10 @@ def _announce(purpose: str, plan: "Plan") -> None:
     say(f"{what}, by {' and '.join(plan.providers)}{cost}", sys.stderr)
 
 
-def _conclude(report: "CheckReport", *, as_json: bool, quiet: bool) -> None:
+def _conclude(report: "CheckReport", *, as_json: bool, quiet: bool, has_scores: bool) -> None:
     """Say what was found and what to do next, and exit accordingly."""
     if report.error is not None:
-        say(f"batchjobs: {report.error}", sys.stderr)
+        say(f"batchjobs: {report.error.describe()}", sys.stderr)
     if as_json:
         from batchjobs.checkpoint import describe_check
 
@@ -174,19 +176,19 @@ def _conclude(report: "CheckReport", *, as_json: bool, quiet: bool) -> None:
                 "bought_again": report.bought_again,
                 "improved": list(report.improved),
                 "is_stored": report.is_stored,
-                "error": None if report.error is None else str(report.error),
+                "error": None if report.error is None else report.error.describe(),
                 "bad": [{"id": each.id, **describe_check(each)} for each in report.bad],
             }
         )
     elif not quiet:
-        for line in _closing_lines(report):
+        for line in _closing_lines(report, has_scores=has_scores):
             say(line)
     if report.signal_number and report.error is None:
         die_of(report.signal_number)
     raise SystemExit(report.exit_code)
 
 
-def _closing_lines(report: "CheckReport") -> Iterator[str]:
+def _closing_lines(report: "CheckReport", *, has_scores: bool) -> Iterator[str]:
     for each in report.bad[:_SHOWN]:
         yield f"{each.id}: {'; '.join(each.reasons)}"
     if len(report.bad) > _SHOWN:
@@ -197,6 +199,11 @@ def _closing_lines(report: "CheckReport") -> Iterator[str]:
             yield line
     if report.improved:
         yield f"{plural(len(report.improved), 'clip')} replaced by a better take"
+    yield from _next_lines(report, has_scores=has_scores)
+
+
+def _next_lines(report: "CheckReport", *, has_scores: bool) -> Iterator[str]:
+    """Say what to do next."""
     if not report.is_stored:
         yield (
             "a run goes on in the folder: it was checked as far as it is done, and the verdicts are "
@@ -204,6 +211,12 @@ def _closing_lines(report: "CheckReport") -> Iterator[str]:
         )
     elif report.bad and not report.bought_again:
         yield "to buy them again: the same command with --regenerate 2"
+    if isinstance(report.error, BudgetReachedError):
+        return  # it says what to raise
+    if report.signal_number or report.error is not None:
+        yield f"continue: {typed_command()}"
+    elif has_scores and report.verdicts:
+        yield f"the scores, voice by voice: {quote_command('report', report.folder)}"
 
 
 def _counts_of(report: "CheckReport") -> str:
