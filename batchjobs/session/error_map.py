@@ -1,6 +1,7 @@
 """Translates what the libraries raise into our errors: the one table of foreign errors."""
 
 import errno
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Final, TypeVar
@@ -15,6 +16,8 @@ from batchjobs.protocol import close_codes, error_codes
 
 CONNECTION_CODE: Final = "connection"
 """The code of attempts that never reached the service."""
+_CONNECTING: Final = re.compile(r"^Error connecting to \('([^']*)', (\d+)[^)]*\): ")
+"""How trio begins what the system said of one address: with the address as Python writes it."""
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 FOREIGN: Final = (
     OSError,
@@ -61,10 +64,16 @@ def translate(error: Exception, *, was_open: bool) -> SessionError:
             )
     if isinstance(error, h11.ProtocolError | wsproto.utilities.ProtocolError):
         return TransientError("the service does not speak HTTP or WebSocket", code="protocol")
-    shown = str(reasons[-1]) or type(reasons[-1]).__name__
+    shown = _say(reasons[-1])
     if was_open:
         return TransientError(f"the connection broke: {shown}", code=str(close_codes.ABNORMAL))
     return TransientError(f"no connection: {shown}", code=CONNECTION_CODE)
+
+
+def _say(reason: BaseException) -> str:
+    """Give what an error says without its number."""
+    said = reason.strerror if isinstance(reason, OSError) else ""
+    return _CONNECTING.sub(r"\1, port \2: ", said or str(reason)) or type(reason).__name__
 
 
 def translate_answer(error: Exception, *, has_head: bool) -> SessionError:
