@@ -86,7 +86,10 @@ def test_what_was_spent_in_the_folder_is_not_spent_again(library: Path) -> None:
     sent = summary(folder / "outputs" / "lib")["characters_sent"]
     assert 0 < sent <= 20
     more = ("plan", library, "--engine", "tone", *limit)
-    assert "chosen: 0 of" in run_command(*more, 20, cwd=folder).stdout
+    told = run_command(*more, 20, cwd=folder).stdout
+    assert "chosen: 0 of" in told
+    assert told.splitlines()[-1].startswith("nothing was chosen: ")  # and no command that runs it
+    assert "next: " not in told
     assert "chosen: 0 of" not in run_command(*more, 60, "--force", cwd=folder).stdout
 
 

@@ -79,12 +79,15 @@ def plan(
         say(msgspec.json.encode(made).decode())
     else:
         _show_plan(made)
-    if chosen is not None:
+    stream = sys.stderr if as_json else sys.stdout
+    if chosen is not None and not made.to_buy.rows:
+        say(f"nothing was chosen: {chosen.path} has no rows", stream)
+    elif chosen is not None:
         left = ("output", "select", "target", "force", "as_json")
         same = typed_options(*left, *(["input_root"] if chosen.input_root else []))
         root = ("--input-root", chosen.input_root) if chosen.input_root else ()
         step = quote_command("run", chosen.path, "-o", chosen.folder, *root, *same)
-        say(f"chosen rows: {chosen.path}\nnext: {step}", sys.stderr if as_json else sys.stdout)
+        say(f"chosen rows: {chosen.path}\nnext: {step}", stream)
 
 
 def _show_plan(made: "Plan") -> None:
