@@ -2,8 +2,8 @@
 # Ogg files put one behind the other.
 #
 # One would guess: `cat one.ogg two.ogg > both.ogg` is either no Ogg file, or both recordings, one after the other. The
-# format allows it in so many words (RFC 3533, chapter 4: chaining); streams, and recorders that begin anew each minute,
-# write such, and RFC 7845 has players of Opus take them.
+# format allows it in so many words (RFC 3533: chaining), and streams, and recorders that begin anew each minute, write
+# such.
 #
 # It is so: FFmpeg plays both. libsndfile, and so soundfile and what loads by it, knows the first alone: small files
 # have the length of the first, and read() ends there as at the end of a whole file. Larger ones (42 KB were small, 112 KB

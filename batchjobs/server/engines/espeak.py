@@ -51,6 +51,8 @@ _INNER_STOP = re.compile(r"(?<=[^\W_])\.(?=\s+\w)")
 _AS_ESPEAK_READS = {"\u066b": ".", "\u066c": ","}
 """espeak-ng 1.52.0 leaves the Arabic decimal separator out of "٢٫٥", and ends the number at the
 thousands separator of "١٬٠٠٠"; see findings/espeak-ng-arabic-numbers.sh."""
+_HOW_MANY = re.compile(r"(?<![\w\u064b-\u0652])(?<!\d\s)كم(?![\w\u064b-\u0652.])")
+"""Without a number before it, it is no kilometre; see findings/phonemizer-arabic-questions.sh."""
 _LATE_SHADDA = re.compile("([\u064b-\u0650]+)\u0651")
 _INNER_TATWEEL = re.compile("\u0640+(?=[\u0621-\u0652\u0670])")
 """It leaves out vowels before a shadda, where NFC puts them, and guesses none in a word with tatweel; see
@@ -204,6 +206,7 @@ class EspeakSynthesiser:
 
 def _as_espeak_reads(sentence: str) -> str:
     sentence = _LATE_SHADDA.sub("\u0651\\1", _INNER_TATWEEL.sub("", sentence))
+    sentence = _HOW_MANY.sub("ك\u064eم", sentence)
     return _SEPARATOR.sub(lambda found: _AS_ESPEAK_READS[found[0]], sentence)
 
 

@@ -195,6 +195,14 @@ def test_what_looks_the_same_sounds_the_same(
     assert say(engine, written) == say(engine, read)
 
 
+def test_a_question_does_not_begin_with_a_kilometre(engine: EspeakSynthesiser) -> None:
+    """The word for "how many" is a unit only behind a number."""
+    assert say(engine, "كم الساعة؟") == say(engine, "ك\u064eم الساعة؟")
+    assert say(engine, "قل: كم") == say(engine, "قل: ك\u064eم")
+    for distance in ("٥ كم", "5 كم", "٥كم"):
+        assert say(engine, distance) != say(engine, distance.replace("كم", "ك\u064eم"))
+
+
 def test_the_mark_of_a_year_keeps_its_tatweel(engine: EspeakSynthesiser) -> None:
     """It is no letter that is spelt."""
     assert say(engine, "سنة ١٤٤٠ ه\u0640") != say(engine, "سنة ١٤٤٠ ه")
