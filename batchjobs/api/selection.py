@@ -1,6 +1,6 @@
 """What a choice takes of a manifest, as a manifest of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ def write_selection(
     target: Path | None = None,
     *,
     replace: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Selection:
     """Write the rows that `Options.select` takes as a manifest beside their own; spends nothing.
 
@@ -53,6 +54,7 @@ def write_selection(
         target: The file to write, in the manifest's folder, as rows' paths are relative to that;
             named after the manifest if None.
         replace: Whether a file that is there may go.
+        progress: Called with the number of rows checked so far.
 
     Raises:
         OutputError: There is a file already.
@@ -77,7 +79,7 @@ def write_selection(
         )
     if path.exists() and not replace:
         raise OutputError(f"{path} is there already", hint="give another file, or --force")
-    with stage_plan(request) as (checkpoint, made):
+    with stage_plan(request, progress) as (checkpoint, made):
         write_whole(path, _list_lines(checkpoint))
     return Selection(made, path, request.folder, root)
 

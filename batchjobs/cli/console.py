@@ -7,7 +7,7 @@ import select
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
@@ -153,6 +153,25 @@ def show_progress(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"\r\x1b[K{line}\r")
         sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def showing_checked(*, quiet: bool = False) -> Iterator["Callable[[int], None] | None"]:
+    """Give what shows how many rows are checked for as long as the block lasts; None without a terminal.
+
+    Args:
+        quiet: Whether nothing is to be shown.
+    """
+    is_watched = sys.stderr.isatty() and not quiet
+
+    def show(rows: int) -> None:
+        show_progress(f"checked {plural(rows, 'row')}")
+
+    try:
+        yield show if is_watched else None
+    finally:
+        if is_watched and sys.stderr.isatty():  # in the background it is the terminal no more
+            show_progress("")
 
 
 def checks_of(summary: "RunSummary") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The command `plan` tells what `run` would do: with the same settings, and the same refusals."""
 
 import json
+import sys
 import wave
 from pathlib import Path
 
@@ -158,3 +159,16 @@ def test_plan_sees_what_a_run_has_done(command: Command, greeting: Path) -> None
     assert "1  new" in told
     assert "1  changed" in told
     assert "1  finished job is in the run folder but not in the manifest" in told
+
+
+@pytest.mark.parametrize("choice", [(), ("--select", "coverage")])
+def test_a_plan_shows_on_a_terminal_how_far_it_is(
+    command: Command, greeting: Path, monkeypatch: pytest.MonkeyPatch, choice: tuple[str, ...]
+) -> None:
+    """Millions of rows, or recordings that are read, take their time; the line goes again."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    shown = command("plan", greeting, *choice).err
+    assert "checked 2 rows" in shown
+    assert shown.endswith("\r\x1b[K\r")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert "checked" not in command("plan", greeting, *choice, *(["--force"] * bool(choice))).err

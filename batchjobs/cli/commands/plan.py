@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from batchjobs.cli.commands.run import run
-from batchjobs.cli.console import exit_on_error, say
+from batchjobs.cli.console import exit_on_error, say, showing_checked
 from batchjobs.cli.job_options import (
     MANIFEST,
     is_voice_typed,
@@ -66,11 +66,13 @@ def plan(
         options = read_options(given)
         source = manifest_source(manifest)
         chosen = None
-        if options.select == "all":
-            made = plan_run(source, options, refuses_voice=is_voice_typed())
-        else:
-            chosen = write_selection(source, options, target, replace=force)
-            made = chosen.plan
+        with showing_checked() as progress:
+            if options.select == "all":
+                refuses = is_voice_typed()
+                made = plan_run(source, options, refuses_voice=refuses, progress=progress)
+            else:
+                chosen = write_selection(source, options, target, replace=force, progress=progress)
+                made = chosen.plan
     tell_absent(made, str(manifest))
     tell_notes(made)
     if as_json:

@@ -19,7 +19,7 @@ from batchjobs.cli.console import (
     groups_of,
     say,
     set_logging,
-    show_progress,
+    showing_checked,
     sides_of,
     waste_of,
     watch_run,
@@ -95,7 +95,6 @@ def run(
 
     set_logging(verbose, quiet=quiet)
     tune_process()
-    is_watched = sys.stderr.isatty() and not quiet
     if is_detached:
         observe: Observer | None = go_to_background(
             watch_run(as_json=as_json, quiet=quiet, verbose=verbose, has_terminal=False)
@@ -103,23 +102,15 @@ def run(
     else:
         observe = watch_run(as_json=as_json, quiet=quiet, verbose=verbose)
     with exit_on_error():
-        with signals.raise_first():
-            try:
-                report = carry_out(
-                    manifest_source(manifest),
-                    read_options(given),
-                    refuses_voice=is_voice_typed(),
-                    observe=observe,
-                    progress=_show_checked if is_watched else None,
-                )
-            finally:
-                if is_watched and sys.stderr.isatty():
-                    show_progress("")
+        with signals.raise_first(), showing_checked(quiet=quiet) as progress:
+            report = carry_out(
+                manifest_source(manifest),
+                read_options(given),
+                refuses_voice=is_voice_typed(),
+                observe=observe,
+                progress=progress,
+            )
         _conclude(report, manifest, as_json=as_json, quiet=quiet)
-
-
-def _show_checked(rows: int) -> None:
-    show_progress(f"checked {plural(rows, 'row')}")
 
 
 def _conclude(report: "RunReport", manifest: Path | str, *, as_json: bool, quiet: bool) -> None:
