@@ -7,6 +7,7 @@ import select
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -18,6 +19,7 @@ from batchjobs.formatting import duration, money, plural
 
 _SHOWN = 3
 _TERMS_SHOWN = 20
+_SHOWN_EVERY_SECONDS = 0.1
 _ANOTHER_OUTPUT = re.compile(r", or (?:choose |give )?another --output$")
 
 if TYPE_CHECKING:
@@ -156,16 +158,23 @@ def show_progress(line: str) -> None:
 
 
 @contextlib.contextmanager
-def showing_checked(*, quiet: bool = False) -> Iterator["Callable[[int], None] | None"]:
+def showing_checked(
+    thing: str = "row", *, quiet: bool = False
+) -> Iterator["Callable[[int], None] | None"]:
     """Give what shows how many rows are checked for as long as the block lasts; None without a terminal.
 
     Args:
+        thing: What is checked, if not rows.
         quiet: Whether nothing is to be shown.
     """
     is_watched = sys.stderr.isatty() and not quiet
+    due = 0.0
 
-    def show(rows: int) -> None:
-        show_progress(f"checked {plural(rows, 'row')}")
+    def show(count: int) -> None:
+        nonlocal due
+        if (now := time.monotonic()) >= due:
+            due = now + _SHOWN_EVERY_SECONDS
+            show_progress(f"checked {plural(count, thing)}")
 
     try:
         yield show if is_watched else None

@@ -1,10 +1,13 @@
-"""What a run and `status` say of what it came to, with a terminal and without."""
+"""What a run, `status` and `verify` say of what it came to, with a terminal and without."""
 
 import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.clocks import PATIENCE_SECONDS
 from tests.commands import Command, process
@@ -107,3 +110,16 @@ def test_a_stop_is_told_without_a_terminal(command: Command, greeting: Path) -> 
     run.terminate()
     _, told = run.communicate(timeout=PATIENCE_SECONDS)
     assert "stopping: SIGTERM: open sessions have 0.1 s; once more to stop at once" in told
+
+
+def test_verify_shows_on_a_terminal_how_far_it_is(
+    command: Command, greeting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is read to its end, which of many takes long."""
+    command("run", greeting, "--engine", "tone")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    shown = command("verify", "outputs/greeting").err
+    assert "checked 1 job\r" in shown
+    assert shown.endswith("\r\x1b[K\r")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert command("verify", "outputs/greeting").err == ""

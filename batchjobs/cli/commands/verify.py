@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.console import exit_on_error, print_json, say, showing_checked
 from batchjobs.cli.left_out import describe_left_files
 from batchjobs.cli.next_step import command_of
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option
@@ -23,8 +23,8 @@ def verify(folder: Path, *, as_json: bool) -> None:
     from batchjobs.api.status import status
     from batchjobs.api.verify import verify as verify_files
 
-    with exit_on_error():
-        report = verify_files(folder)
+    with exit_on_error(), showing_checked("job") as progress:
+        report = verify_files(folder, progress=progress)
     wrong = report.wrong
     if as_json:
         print_json(report)
