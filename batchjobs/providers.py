@@ -403,7 +403,8 @@ def read_providers(tables: Mapping[str, object], *, where: str) -> dict[str, Pro
         settings = dict(table)
         like = settings.pop("like", name if name in BUILT_IN else "")
         if like and (not isinstance(like, str) or like not in result):
-            raise ConfigurationError(f"{here}: there is no provider '{like}' to be like")
+            hint = f"there are {', '.join(sorted(result))}"
+            raise ConfigurationError(f"{here}: there is no provider '{like}' to be like", hint=hint)
         if not like and not {"base_url", "key_variable"} <= settings.keys():
             hint = 'give both, or like = "munsit"'
             raise ConfigurationError(f"{here} needs base_url and key_variable", hint=hint)

@@ -130,7 +130,7 @@ def test_a_file_changes_and_adds_providers() -> None:
         ({"x": 5}, ["[providers.x]", "not a table"]),
         ({"x": {}}, ["base_url and key_variable", 'like = "munsit"']),
         ({"x": {"base_url": "wss://h"}}, ["base_url and key_variable"]),
-        ({"x": {"like": "munsitt"}}, ["'munsitt'"]),
+        ({"x": {"like": "munsitt"}}, ["'munsitt'", "there are faseeh, local, munsit"]),
         ({"x": {"like": ["munsit"]}}, ["munsit"]),
         ({"x": {"like": 5}}, ["5"]),
         ({"x": {"like": "munsit", "pase": 1}}, ["[providers.x]", "did you mean 'pace'?"]),

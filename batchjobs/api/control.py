@@ -178,6 +178,6 @@ def _explain_absence(folder: Path, error: OSError) -> BatchjobsError:
             )
     return NoRunError(
         f"the run in {folder} cannot be asked: {os.strerror(error.errno or 0)}",
-        hint="it may be starting: ask again; or it could make no socket, as its log says, or is of an "
-        "earlier version",
+        hint="it may be starting, or be a watch that has nothing to hear just now: ask again; or it could "
+        "make no socket, as its log says, or is of an earlier version",
     )

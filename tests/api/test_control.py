@@ -177,6 +177,7 @@ def test_where_no_run_goes_on_there_is_a_sentence(tmp_path: Path) -> None:
     with Checkpoint.open(tmp_path), pytest.raises(NoRunError) as caught:
         ask(tmp_path, Tell())
     assert "cannot be asked" in caught.value.message
+    assert "a watch that has nothing to hear just now" in caught.value.hint
 
 
 async def test_a_run_without_a_socket_goes_on(
