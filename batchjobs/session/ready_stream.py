@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-_READ_BYTES: Final = 65_536
+_READ_BYTES: Final = 262_144
 _LONG_BYTES: Final = 16_384
 
 

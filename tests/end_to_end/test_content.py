@@ -120,6 +120,7 @@ def peak_mib(command: Sequence[object], cwd: Path) -> float:
     return int(done.stdout.splitlines()[-1]) / 1024
 
 
+@pytest.mark.long
 def test_a_thousand_rows_at_once_stay_small(tmp_path: Path) -> None:
     """1,000 rows at concurrency 64 take under 200 MiB, and hardly more than 200 rows do."""
     peaks = []
