@@ -45,7 +45,7 @@ def write_card(
         every.merge(each)
     parts = [
         _front_matter(plan, every, layout),
-        f"# {plan.home.name}",
+        f"# {plan.name}",
         f"{plural(every.rows, 'clip')}, {duration(every.seconds)} of sound.",
         _table("split", {split: Share(t.rows, t.seconds) for split, t in totals.items()}),
         "## Licence",
@@ -61,6 +61,7 @@ def write_card(
         "## How it was checked",
         _checks(plan, every),
         "## How to load it",
+        f"`{plan.name}` is this folder, seen from the one that it lies in.",
         layout.describe_loading(plan),
         "## Checksums",
         _checksums(files),

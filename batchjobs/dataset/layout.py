@@ -53,6 +53,11 @@ class Plan:
     has_splits: bool
     ending: str
 
+    @property
+    def name(self) -> str:
+        """What its folder is called: where it lies is nobody's affair who gets it."""
+        return self.home.name
+
     def stem_of(self, number: int) -> str:
         """Name a row's files, without an ending."""
         return f"{number:0{self.digits}}"

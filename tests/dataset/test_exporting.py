@@ -131,6 +131,15 @@ def test_a_place_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "run", "run-hf"]
 
 
+@pytest.mark.parametrize("form", DATASET_FORMS)
+def test_the_card_does_not_tell_where_it_was_made(tmp_path: Path, form: str) -> None:
+    """A dataset is given away: no home, and no user's name, goes with what describes it."""
+    report = batchjobs.export(make_run(tmp_path / "run"), settings(form=form))
+    card = (report.path / "README.md").read_text(encoding="utf-8")
+    assert str(tmp_path) not in card
+    assert f"`{report.path.name}` is this folder" in card
+
+
 def test_two_exports_to_one_place_do_not_meet(tmp_path: Path) -> None:
     """The second ends at once, and says what is going on."""
     run = make_run(tmp_path / "run")

@@ -54,8 +54,8 @@ class HuggingFace:
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
         # What other splits are called, only the head of the card tells.
-        named = f'"audiofolder", data_dir={str(plan.home)!r}'
-        call = named if plan.pieces.keys() <= _USUAL_SPLITS else repr(str(plan.home))
+        named = f'"audiofolder", data_dir={plan.name!r}'
+        call = named if plan.pieces.keys() <= _USUAL_SPLITS else repr(plan.name)
         return f"""```python
 from datasets import load_dataset
 

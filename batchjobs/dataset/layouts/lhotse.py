@@ -67,7 +67,7 @@ class Lhotse:
         return f"""```python
 from lhotse import CutSet
 
-cuts = CutSet.from_file({f"{plan.home}/cuts{ending}.jsonl.gz"!r})
+cuts = CutSet.from_file({f"{plan.name}/cuts{ending}.jsonl.gz"!r})
 cut = next(iter(cuts))
 cut.supervisions[0].id, cut.supervisions[0].text, cut.load_audio()
 ```

@@ -68,7 +68,7 @@ class LJSpeech:
 
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
-        root = f"{plan.home}/{next(iter(plan.pieces))}" if plan.has_splits else f"{plan.home}"
+        root = f"{plan.name}/{next(iter(plan.pieces))}" if plan.has_splits else plan.name
         return f"""`metadata.csv` has the fields `name|text|text` as LJ Speech 1.1 has them: no header, no
 quotes, no escapes. `rows.jsonl` has all that it has no place for: ids, the texts as they were,
 voices. With several voices there is `speakers.csv` too, `name|voice|text`, as Piper takes them.

@@ -65,13 +65,13 @@ class NeMo:
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
         split = next(iter(plan.pieces))
-        return f"""In a configuration: `manifest_filepath: {plan.home}/{split}.json`. Or by hand:
+        return f"""In a configuration: `manifest_filepath: {plan.name}/{split}.json`. Or by hand:
 
 ```python
 from lhotse import CutSet
 from nemo.collections.common.data.lhotse.nemo_adapters import LazyNeMoIterator
 
-cuts = CutSet(LazyNeMoIterator({f"{plan.home}/{split}.json"!r}))
+cuts = CutSet(LazyNeMoIterator({f"{plan.name}/{split}.json"!r}))
 next(iter(cuts)).custom["id"]
 ```"""
 

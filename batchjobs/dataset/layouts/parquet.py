@@ -41,7 +41,7 @@ class Parquet:
         return f"""```python
 from datasets import load_dataset
 
-dataset = load_dataset({str(plan.home)!r})  # streaming=True reads it row by row
+dataset = load_dataset({plan.name!r})  # streaming=True reads it row by row
 row = dataset["{next(iter(plan.pieces))}"][0]
 row["id"], row["text"], row["audio"].get_all_samples()  # needs torch and torchcodec
 ```

@@ -43,7 +43,7 @@ class Shar:
 
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
-        root = f"{plan.home}/{next(iter(plan.pieces))}" if plan.has_splits else f"{plan.home}"
+        root = f"{plan.name}/{next(iter(plan.pieces))}" if plan.has_splits else plan.name
         return f"""```python
 from lhotse import CutSet
 

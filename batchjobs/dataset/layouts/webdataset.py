@@ -47,12 +47,12 @@ class WebDataset:
         return f"""```python
 import webdataset as wds
 
-shards = {f"{plan.home}/{split}-{shards}.tar"!r}  # braces; an asterisk is not expanded
+shards = {f"{plan.name}/{split}-{shards}.tar"!r}  # braces; an asterisk is not expanded
 for sample in wds.WebDataset(shards, shardshuffle=False).decode():
     sample["json"]["id"], sample["txt"], sample["{plan.ending}"]
 ```
 
-Or `datasets.load_dataset("webdataset", data_files={{"{split}": "{plan.home}/{split}-*.tar"}})`,
+Or `datasets.load_dataset("webdataset", data_files={{"{split}": "{plan.name}/{split}-*.tar"}})`,
 streaming too. All columns are in the `.json`, the manifest's own as text; the key of a sample is its
 row's number."""
 
