@@ -23,6 +23,8 @@ SPREADSHEET_ERRORS: Final = frozenset(
     "#NAME? #REF! #VALUE! #DIV/0! #N/A #NUM! #NULL! #SPILL!".split()
 )
 """What stands in a cell whose content a spreadsheet took for a formula."""
+_CONTROL: Final = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""All but tabs and line ends: what tools leave of signs that they have lost, mishkal of full stops."""
 
 
 class Oddity(enum.Enum):
@@ -34,6 +36,7 @@ class Oddity(enum.Enum):
     DIALECT_UNUSED = "a dialect is named where none can be asked for"
     NEAR_COLUMN = "a column is spelt nearly as one of ours"
     PART_UNREAD = "a group is named, and its part is no number of one"
+    CONTROL_CHARACTER = "a text holds a control character"
 
 
 def is_of_spreadsheet(job_id: str) -> bool:
@@ -41,6 +44,12 @@ def is_of_spreadsheet(job_id: str) -> bool:
     # First what all of them have, at a fraction of the time of the pattern.
     has_sign = "-" in job_id or "/" in job_id or "+" in job_id
     return has_sign and _SPREADSHEET_ID.fullmatch(job_id) is not None
+
+
+def find_control(text: str) -> str:
+    """Name the first control character of a text that is to be spoken; empty if there is none."""
+    found = _CONTROL.search(text)
+    return f"U+{ord(found[0]):04X}" if found else ""
 
 
 class Notes:
@@ -131,6 +140,14 @@ def _tell_parts(count: int, where: str) -> str:
     )
 
 
+def _tell_controls(count: int, where: str) -> str:
+    holds = "text holds a control character" if count == 1 else "texts hold control characters"
+    return (
+        f"{count:,} {holds} ({where}): it is sent as it stands, and nobody can speak it; look at what "
+        "wrote it"
+    )
+
+
 _SENTENCES: Final = {
     Oddity.HEADER_AGAIN: _tell_headers,
     Oddity.SHORT_ROW: _tell_short_rows,
@@ -138,4 +155,5 @@ _SENTENCES: Final = {
     Oddity.DIALECT_UNUSED: _tell_dialects,
     Oddity.NEAR_COLUMN: _tell_near_columns,
     Oddity.PART_UNREAD: _tell_parts,
+    Oddity.CONTROL_CHARACTER: _tell_controls,
 }

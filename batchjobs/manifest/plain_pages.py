@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from batchjobs.jobs import Cell, Job, Kind, derive_id
 from batchjobs.manifest.cells import VOICE_COLUMNS, are_plain_ids, are_speakable
 from batchjobs.manifest.columns import KNOWN_COLUMNS
-from batchjobs.manifest.notes import SPREADSHEET_ERRORS, is_of_spreadsheet
+from batchjobs.manifest.notes import SPREADSHEET_ERRORS, find_control, is_of_spreadsheet
 from batchjobs.manifest.output_rules import are_plain_outputs
 from batchjobs.manifest.rules import Manner, Rules, are_short
 
@@ -207,9 +207,9 @@ def _read_ids(cells: Sequence[Cell]) -> Sequence[str] | None:
 
 
 def _are_plain_texts(texts: Sequence[str]) -> bool:
-    """Whether nothing is wrong with any of these texts, as the rules have it."""
+    """Whether nothing is wrong with any of these texts, or odd about it, as the rules have it."""
     joined = "".join(texts)
-    if "\0" in joined:
+    if "\0" in joined or find_control(joined):
         return False
     if "#" in joined and any(text.strip() in SPREADSHEET_ERRORS for text in texts):
         return False

@@ -29,7 +29,7 @@ from batchjobs.manifest.groups import find_part
 from batchjobs.manifest.hearing import HEARING_COLUMNS, convert_hearing
 from batchjobs.manifest.hotwords import check_hotwords, read_hotwords
 from batchjobs.manifest.inputs import Inputs
-from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes, Oddity
+from batchjobs.manifest.notes import SPREADSHEET_ERRORS, Notes, Oddity, find_control
 from batchjobs.manifest.output_rules import check_output
 from batchjobs.options import Defaults
 from batchjobs.providers import DEFAULT_PROVIDER, Provider
@@ -254,6 +254,8 @@ class Rules:
         text = self._text(cells, source)
         output = _output(cells, Kind.TTS)
         raise_first(cells.errors, "take")
+        if control := find_control(text):
+            self.notes.add(Oddity.CONTROL_CHARACTER, line, control)
         return Job(
             id=job_id,
             id_is_derived=not cells.id,

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,24 @@ def test_what_a_recording_s_row_says_in_vain_is_told(
     _, notes = read_with_notes(f"id,audio,{columns}\n1,a.wav,{cells}\n")
     assert len(notes) == bool(told)
     assert told in "".join(notes)
+
+
+@pytest.mark.parametrize("code", [0x01, 0x0C, 0x1B, 0x7F, 0x85, 0x9F])
+def test_a_control_character_in_a_text_is_told_and_sent(code: int) -> None:
+    """Tools leave them where they lose a sign: nobody hears it, and a page of a thousand is read alike."""
+    rows = [f"r{n},مرحبا {n}\n" for n in range(600)]
+    rows[400] = f"r400,مرحبا{chr(code)} بكم\n"
+    jobs, told = read_with_notes("id,text\n" + "".join(rows))
+    assert jobs[400].text == f"مرحبا{chr(code)} بكم"
+    (line,) = told
+    assert line.startswith(f"talks: 1 text holds a control character ('U+{code:04X}' on line 402)")
+    given = [{"id": "1", "text": f"a{chr(code)}"}, {"id": "2", "text": f"{chr(code)}b"}]
+    (line,) = read_with_notes("".join(f"{json.dumps(row)}\n" for row in given))[1]
+    assert "2 texts hold control characters" in line
+
+
+def test_what_belongs_into_a_text_is_not_told() -> None:
+    """Tabs, line ends, joiners, marks of direction, tatweel and marks."""
+    text = "a\tb\r\nم\u200cن\u200d \u200f٣\u200e ـ \u2028\u00a0\u064b\u0651\ufeff"
+    jobs, told = read_with_notes(json.dumps({"id": "1", "text": text}) + "\n")
+    assert ([job.text for job in jobs], told) == ([text], [])
