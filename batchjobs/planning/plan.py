@@ -1,6 +1,7 @@
 """What a plan says: actions, work, money, bad rows."""
 
 import enum
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,6 +9,9 @@ from typing import Final
 from batchjobs.errors import ManifestError
 from batchjobs.jobs import BadRow, Kind
 from batchjobs.planning.coverage import Coverage
+
+_FEW_ROWS: Final = 10
+"""So many with the same mistake are each named by their own lines."""
 
 
 class Action(enum.StrEnum):
@@ -64,7 +68,10 @@ class BadRowsError(ManifestError):
 
 
 def _join_alike(rows: Iterable[BadRow]) -> list[list[BadRow]]:
-    """Put rows together that follow each other with the same mistakes: an option that is missing is one line."""
+    """Put many rows together that follow each other with the same mistakes: an option is missing, not they.
+
+    A few are named one by one, each by a line that an editor jumps to.
+    """
     joined: list[list[BadRow]] = []
     for row in rows:
         last = joined[-1][-1] if joined else None
@@ -72,7 +79,8 @@ def _join_alike(rows: Iterable[BadRow]) -> list[list[BadRow]]:
             joined[-1].append(row)
         else:
             joined.append([row])
-    return joined
+    few_or_many = ([some] if len(some) > _FEW_ROWS else [[row] for row in some] for some in joined)
+    return list(itertools.chain.from_iterable(few_or_many))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

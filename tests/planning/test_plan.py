@@ -63,15 +63,17 @@ def test_bad_rows_are_counted_and_the_first_hundred_kept(desk: Desk) -> None:
         assert made.rows == 1_200
 
 
-def test_rows_in_which_the_same_is_wrong_are_one_line(desk: Desk) -> None:
-    """As far as they follow each other: a voice that is missing is no hundred lines."""
-    table = [{"id": f"b{n}", "text": "" if n in {0, 1, 2, 4} else "fine"} for n in range(6)]
+def test_many_rows_in_which_the_same_is_wrong_are_one_line(desk: Desk) -> None:
+    """As far as they follow each other: a voice that is missing is no hundred lines, three rows are three."""
+    empty = {*range(3), *range(4, 15)}
+    table = [{"id": f"b{n}", "text": "" if n in empty else "fine"} for n in range(20)]
     with pytest.raises(BadRowsError) as caught:
         desk.plan(table)
     why = "column 'text': is empty, and so are 'text_file' and 'audio'; give exactly one of"
     told = [line.partition(":")[2] for line in caught.value.message.splitlines()]
-    assert [each.partition(" text, ")[0] for each in told] == [f"2 to 4: {why}", f"6: {why}"]
-    assert (len(caught.value.rows), caught.value.total) == (4, 4)
+    shown = [each.partition(" text, ")[0] for each in told]
+    assert shown == [f"{where}: {why}" for where in ("2", "3", "4", "6 to 16")]
+    assert (len(caught.value.rows), caught.value.total) == (14, 14)
 
 
 def test_bad_rows_that_are_skipped_can_be_read_back(desk: Desk) -> None:
