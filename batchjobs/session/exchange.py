@@ -20,6 +20,8 @@ _LATE_SECONDS: Final = 0.1
 """A deadline that is noticed so late was missed by us: this process stood still, or had much to do."""
 _LONGEST_MOMENT_SECONDS: Final = 1.0
 """So long it then waits at most for what may have come meanwhile: it lies in the system's buffers."""
+_SHORT_MOMENT_SECONDS: Final = 0.25
+"""So long at most where a message tells that all is over: TLS gives what came together one by one."""
 
 
 class Exchange:
@@ -177,10 +179,13 @@ class Exchange:
             self._scope.cancel()
             return
         wait_until, deadline = self.machine.wait_until, self._scope.deadline
-        if wait_until < deadline and wait_until != self._missed:
-            if wait_until < trio.current_time() < deadline:
-                self._missed = wait_until  # by what has just come: nobody looks too late
-            self._scope.deadline = wait_until
+        if wait_until >= deadline or wait_until == self._missed:
+            return
+        now = trio.current_time()
+        if wait_until < now < deadline:
+            self._missed = wait_until  # by what has just come: nobody looks too late
+            wait_until = min(now + min(now - wait_until, _SHORT_MOMENT_SECONDS), deadline)
+        self._scope.deadline = wait_until
 
 
 def _drop(_payload: str | bytes) -> None:

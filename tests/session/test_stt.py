@@ -89,10 +89,11 @@ async def test_where_every_chunk_is_answered_no_settling_is_awaited(
     assert trio.current_time() - began < 0.1
 
 
-async def test_a_late_answer_that_changes_nothing_is_the_end_at_once(
-    autojump_clock: object,
+@pytest.mark.parametrize("more", ["", " ثم كلمات"])
+async def test_a_late_answer_that_changes_nothing_is_the_end_soon(
+    autojump_clock: object, more: str
 ) -> None:
-    """The text has stood for long enough by then; only a deadline that we have missed has a moment more."""
+    """The text has stood for long enough by then; but what came with it, piece by piece, is looked at."""
     answered: list[float] = []
 
     async def answers_late(peer: Peer) -> None:
@@ -100,13 +101,17 @@ async def test_a_late_answer_that_changes_nothing_is_the_end_at_once(
         await peer.send(transcript_message(ARABIC))
         await peer.get()
         await trio.sleep(2.0 * HOSTED.settle_seconds)
-        await peer.send(transcript_message(ARABIC))
         answered.append(trio.current_time())
+        await peer.send(transcript_message(ARABIC))
+        if more:
+            await peer.send(transcript_message(ARABIC + more))
         await peer.get()
 
-    result = await transcribed(answers_late, chunks=chunks_of(2))
+    async with run_service(answers_late, slice_bytes=1) as service:
+        result = await SttSession(endpoint_at(service), chunks=chunks_of(2)).run()
     assert result.evidence.ending is Ending.SETTLED
-    assert trio.current_time() - answered[0] < 0.1
+    assert result.text == (ARABIC + more).strip()
+    assert more or trio.current_time() - answered[0] < 0.3
 
 
 @pytest.mark.parametrize("pace", [1.0, 4.0, 0.0])
