@@ -4,7 +4,10 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 _logger = logging.getLogger(__name__)
 _TOLD_SECONDS: Final = 5.0
@@ -28,19 +31,29 @@ class Silence:
         """Watch a request for as long as it is waited for; one that ends without an error is answered."""
         import asyncio
 
+        timers: list[asyncio.TimerHandle] = []
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(_TOLD_SECONDS, self._tell, loop.time())
+        self._look_later(loop, timers, loop.time())
         try:
             yield
         finally:
-            timer.cancel()
+            timers[-1].cancel()
         self._answered_at = loop.time()
         if self._is_told:
             self._is_told = False
             _logger.warning("%s answers again", self._place)
 
-    def _tell(self, began_at: float) -> None:
-        if not self._is_told and self._answered_at <= began_at:
+    def _look_later(
+        self, loop: "asyncio.AbstractEventLoop", timers: "list[asyncio.TimerHandle]", since: float
+    ) -> None:
+        timers[:] = [loop.call_later(_TOLD_SECONDS, self._look, loop, timers, since)]
+
+    def _look(
+        self, loop: "asyncio.AbstractEventLoop", timers: "list[asyncio.TimerHandle]", since: float
+    ) -> None:
+        if not self._is_told and self._answered_at <= since:
             self._is_told = True
             message = "%s has not answered for %.0f s; it goes on being asked, and is waited for"
             _logger.warning(message, self._place, _TOLD_SECONDS)
+        # Others may have had the last answer: what is still asked may wait in vain all the same.
+        self._look_later(loop, timers, max(since, self._answered_at))

@@ -1,5 +1,7 @@
 """A store that is silent is told, and so is its answer; one that is only slow is not."""
 
+import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from batchjobs.files.address import Address
 from batchjobs.storage import silence
 from batchjobs.storage.bucket import Bucket
+from batchjobs.storage.silence import Silence
+from tests.clocks import PATIENCE_SECONDS
 from tests.s3 import Bucket as Seen
 from tests.s3_faults import Act, Fault, fault_proxy
 
@@ -43,3 +47,28 @@ def test_a_large_file_takes_its_time(
     place = Bucket.open(Address(bucket.name, "runs/a"))
     place.write("x.wav", tmp_path / "source")
     assert told(caplog) == []
+
+
+def test_a_request_that_another_s_answer_came_behind_is_told_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of many at once the last answer comes while others are asked: these may wait for minutes."""
+    monkeypatch.setattr(silence, "_TOLD_SECONDS", 0.02)
+    said: list[str] = []
+
+    async def ask() -> None:
+        heard = asyncio.Event()
+
+        def note(message: str, *_: object) -> None:
+            said.append(message.split()[1])
+            heard.set()
+
+        monkeypatch.setattr(logging.getLogger(silence.__name__), "warning", note)
+        store = Silence("s3://b/x")
+        with store.watch():
+            with store.watch():
+                pass
+            await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
+
+    asyncio.run(ask())
+    assert said == ["has", "answers"]
