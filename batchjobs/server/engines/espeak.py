@@ -51,8 +51,14 @@ _INNER_STOP = re.compile(r"(?<=[^\W_])\.(?=\s+\w)")
 _AS_ESPEAK_READS = {"\u066b": ".", "\u066c": ","}
 """espeak-ng 1.52.0 leaves the Arabic decimal separator out of "٢٫٥", and ends the number at the
 thousands separator of "١٬٠٠٠"; see findings/espeak-ng-arabic-numbers.sh."""
-_HOW_MANY = re.compile(r"(?<![\w\u064b-\u0652])(?<!\d\s)كم(?![\w\u064b-\u0652.])")
-"""Without a number before it, it is no kilometre; see findings/phonemizer-arabic-questions.sh."""
+_NUMBER = (
+    r"\d[\s\u200e\u200f\u2066-\u2069-]*|"
+    r"\b\w*(?:مئة|مائة|ألف|آلاف|مليون|(?:ثلاث|أربع|خمس|ست|سبع|ثمان|تسع|عشر)(?:ة|ية|ون|ين))\s+"
+)
+_PARTS = r"\w\u064b-\u0652\u0670\u200c\u200d"
+_HOW_MANY = re.compile(rf"({_NUMBER})?(?<![{_PARTS}])كم(?![{_PARTS}./)])")
+"""Without a number before it, it is no kilometre, unless in "كم/س" or in brackets; see
+findings/phonemizer-arabic-questions.sh."""
 _LATE_SHADDA = re.compile("([\u064b-\u0650]+)\u0651")
 _INNER_TATWEEL = re.compile("\u0640+(?=[\u0621-\u0652\u0670])")
 """It leaves out vowels before a shadda, where NFC puts them, and guesses none in a word with tatweel; see
@@ -206,7 +212,7 @@ class EspeakSynthesiser:
 
 def _as_espeak_reads(sentence: str) -> str:
     sentence = _LATE_SHADDA.sub("\u0651\\1", _INNER_TATWEEL.sub("", sentence))
-    sentence = _HOW_MANY.sub("ك\u064eم", sentence)
+    sentence = _HOW_MANY.sub(lambda found: found[0] if found[1] else "ك\u064eم", sentence)
     return _SEPARATOR.sub(lambda found: _AS_ESPEAK_READS[found[0]], sentence)
 
 

@@ -199,8 +199,26 @@ def test_a_question_does_not_begin_with_a_kilometre(engine: EspeakSynthesiser) -
     """The word for "how many" is a unit only behind a number."""
     assert say(engine, "كم الساعة؟") == say(engine, "ك\u064eم الساعة؟")
     assert say(engine, "قل: كم") == say(engine, "قل: ك\u064eم")
-    for distance in ("٥ كم", "5 كم", "٥كم"):
-        assert say(engine, distance) != say(engine, distance.replace("كم", "ك\u064eم"))
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [
+        "٥ كم",
+        "5 كم",
+        "٥كم",
+        "٥  كم",
+        "٥ \u200fكم",
+        "سباق ٥-كم",
+        "مئة كم",
+        "خمسون كم",
+        "كم/ساعة",
+        "الطول (كم)",
+    ],
+)
+def test_a_distance_is_one_of_kilometres(engine: EspeakSynthesiser, distance: str) -> None:
+    """However its number is written, and as the unit of a table."""
+    assert say(engine, distance) != say(engine, distance.replace("كم", "ك\u064eم"))
 
 
 def test_the_mark_of_a_year_keeps_its_tatweel(engine: EspeakSynthesiser) -> None:
