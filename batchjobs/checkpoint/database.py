@@ -126,7 +126,7 @@ class Database:
             DiskError: The disk failed or is full.
         """
         path = self.folder / run_folder.CHECKPOINT
-        with _translate_errors(target):
+        with _translate_errors(target, gives_back=True):
             connection = _connect(f"{path.absolute().as_uri()}?mode=ro", lambda _: None)
             try:
                 connection.execute("VACUUM INTO ?", (str(target),))
@@ -331,19 +331,22 @@ def _no_run(folder: Path) -> NoRunError:
 
 
 @contextmanager
-def _translate_errors(path: Path, *, is_read: bool = False) -> Iterator[None]:
+def _translate_errors(
+    path: Path, *, is_read: bool = False, gives_back: bool = False
+) -> Iterator[None]:
     """Translate what SQLite says.
 
     Args:
         path: The file.
         is_read: Whether the file is only read: then it is temporary files that have no room. So it is
             where the file has room all the same: to index rows, SQLite sorts them in a file elsewhere.
+        gives_back: Whether the file has room because SQLite has cut it by then, as it does with a copy.
     """
     try:
         yield
     except sqlite3.Error as error:
         is_full = _primary_code(error) == sqlite3.SQLITE_FULL
-        if is_full and (is_read or _has_room(path.parent)):
+        if is_full and (is_read or (not gives_back and _has_room(path.parent))):
             raise DiskFullError(
                 f"no space for SQLite's temporary files in {_find_temporary_folder()}",
                 hint="make room there, or name another folder in TMPDIR, and run the same command again",

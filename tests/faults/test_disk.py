@@ -127,6 +127,33 @@ def test_a_disk_without_room_for_a_plan_in_the_making_is_told_by_its_folder(
     assert "checkpoint.sqlite3" not in done.stderr
 
 
+_COPIES = """
+import os
+from pathlib import Path
+from batchjobs.checkpoint.database import Database
+
+database = Database.open_to_write(Path("run"))
+with database.transaction() as connection:
+    rows = ((f"x{number}", os.urandom(1_000).hex()) for number in range(3_000))
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+database.copy_to(Path("scratch/copy"))
+"""
+
+
+def test_a_disk_without_room_for_a_copy_of_the_checkpoint_is_told_by_the_copy(
+    tmp_path: Path,
+) -> None:
+    """SQLite cuts what it has written of it before it says so: that there is room then means nothing."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "scratch").mkdir()
+    script = 'mount -t tmpfs -o size=4m none scratch || exit 99\n"$@"'
+    words = [sys.executable, "-c", _COPIES]
+    done = run_command(
+        [*find_unshare(), "bash", "-c", script, "bash", *words], cwd=tmp_path, expect=1
+    )
+    assert "DiskFullError: no space for scratch/copy;" in done.stderr
+
+
 @pytest.mark.parametrize("size_kib", [160, 420])
 def test_a_full_disk_ends_the_run_with_74_and_is_resumed_after_room_is_made(
     tmp_path: Path, server: Served, size_kib: int
