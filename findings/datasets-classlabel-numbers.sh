@@ -70,6 +70,14 @@ def main(folder):
     else:
         holds.append(False)
 
+    held = Dataset.from_dict({"speaker": [500]}).cast_column("speaker", ClassLabel(names=NAMES))
+    try:
+        held.features["speaker"].int2str(held["speaker"][0])
+    except ValueError as error:
+        print("its name, where it came by cast_column: ValueError:", error)
+    else:
+        holds.append(False)
+
     own = [str(each) for each in range(1, 41)]
     for way, speaker in (("texts", str), ("numbers", int)):
         with open(f"{folder}/{way}.jsonl", "w") as file:

@@ -9,8 +9,7 @@
 # file nor their row elsewhere. A time with an offset ("10:00:00+03:00") becomes another one, in UTC. With `features=` the
 # column is one of texts, and of these other texts: it is made of the times. One id that is no date keeps all of them as
 # they are, so it hangs on the other rows, and of two splits of one dataset one has texts and the other times. It is decided
-# by the first 10 MB: where the first other id comes behind them, loading fails. Texts that were spoken
-# ("2026-11-29") are hit as ids are. A letter before each id helps, or Parquet.
+# by the first 10 MB: where the first other id comes behind them, loading fails. A letter before each id helps.
 #
 # Seen on 2026-11-29 with datasets 5.2.0 and pyarrow 26.0.1. Source: this output; Arrow's documentation of its reader of
 # JSON, "automatic type inference"; the 10 MB are `chunksize` of datasets' JsonConfig.

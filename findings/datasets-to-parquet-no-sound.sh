@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Hugging Face datasets: Dataset.to_parquet() of a dataset with sound.
 #
-# One would guess: to_parquet() writes what the dataset holds, sound and all, as push_to_hub() and save_to_disk() do.
+# One would guess: to_parquet() writes what the dataset holds, sound and all, as save_to_disk() does.
 # The column's type (Audio) is one of bytes and a path, and a Parquet file is what one gives away.
 #
 # It is so: of sound that came from files, as clips in a folder do, it writes the path on this machine, and no bytes.
-# The file loads, and its rows, columns and types are right; here it plays, too. Elsewhere, or once the folder is
-# gone, each row is an error when it is decoded: the sound was never in it. save_to_disk() puts the bytes in. Nothing
-# tells the two apart before the clips are deleted but the file's size. To map the table through
-# `embed_table_storage` first, as the other two do, helps.
+# The file loads, and its rows, columns and types are right. Elsewhere, or once the folder is gone, each row is a path
+# to nothing: the sound was never in it. save_to_disk() puts the bytes in. To map the table through
+# `embed_table_storage` first helps.
 #
 # Seen on 2026-11-29 with datasets 5.2.0 and pyarrow 26.0.1. Source: this output; io/parquet.py, ParquetDatasetWriter,
 # which writes the table as it is; issue 6923 of datasets, open since 2024.
@@ -69,7 +68,9 @@ kept = [
 ]
 loaded = load_dataset("parquet", data_files=f"{folder}/set.parquet", split="train", cache_dir=f"{folder}/cache")
 print("loaded again:", loaded.num_rows, "rows,", loaded.features["audio"])
-if kept != [0, sound, sound]:
+lost = [row["path"] for row in loaded["audio"] if row["bytes"] is None and not os.path.exists(row["path"])]
+print("rows that lead to nothing:", len(lost))
+if kept != [0, sound, sound] or len(lost) != CLIPS:
     sys.exit("CHANGED, not so")
 print("as seen: to_parquet kept paths, the others the sound")
 PYTHON

@@ -61,11 +61,16 @@ holds = {
         "in lines, white space replaced", lines("\n"), reference_transform=first, hypothesis_transform=first
     ) == 0,
 }
-for text, left in (("خرج من البيت", "خرج البيت"), ("منَع الدخول", "َع الدخول"), ("مناسبة", "مناسبة")):
+for text, left, replaced in (
+    ("خرج من البيت", "خرج البيت", "خرج مِن البيت"),
+    ("منَع الدخول", "َع الدخول", "مِنَع الدخول"),
+    ("مناسبة", "مناسبة", "مناسبة"),
+):
     got = " ".join(jiwer.RemoveSpecificWords(["من"])(text).split())
     other = jiwer.SubstituteWords({"من": "مِن"})(text)
     print(f"without من: {text!r} becomes {got!r}; with another one in its place {other!r}")
     holds[f"{text} without من"] = got == left
+    holds[f"{text} with another word for it"] = other == replaced
 for what, is_so in holds.items():
     print("as seen:" if is_so else "CHANGED, not so:", what)
 sys.exit(0 if all(holds.values()) else 1)

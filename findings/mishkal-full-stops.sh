@@ -42,7 +42,8 @@ for text, lost in (
     bare = strip_tashkeel(got)
     print(f"{text!r:28} becomes {got!r}")
     kept = all(mark in bare for mark in "،؟" if mark in text)
-    holds[text] = bare.count("\x01") == len(lost) and not set(lost) & set(bare) and kept
+    alone = not any(pair in bare for pair in (" \x01", "\x01 "))
+    holds[text] = bare.count("\x01") == len(lost) and not set(lost) & set(bare) and kept and alone
     letters = [character for character in bare if character.isalnum()]
     assert letters == [character for character in text if character.isalnum()], "other letters, too"
 for text, is_so in holds.items():
