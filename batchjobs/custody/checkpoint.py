@@ -409,8 +409,9 @@ class BucketCheckpoint(Checkpoint):
 
     def hand_on(self) -> None:
         """Let the bucket have what is in no entry of the journal."""
-        if self._has_findings or self.read_settings().get(_AHEAD):
-            self.put_copy()
+        with self._turn:  # one that is on its way may fail, and nobody hears of it
+            if self._has_findings or self.read_settings().get(_AHEAD):
+                self._put_copy()
 
     def _copy_adopted(self) -> None:
         """Let the bucket have what was adopted: of a million rows 145 MB, so only if any is to be done.

@@ -40,7 +40,7 @@ from tests.builders import (
     make_row,
     make_start,
 )
-from tests.clocks import until
+from tests.clocks import PATIENCE_SECONDS, until
 from tests.s3 import Bucket as Seen
 from tests.s3_faults import Act, Fault, fault_proxy
 
@@ -377,6 +377,42 @@ def test_what_is_written_while_a_copy_goes_up_goes_with_the_next(
         pass
     for table in ("own_files", "checks"):
         assert dump(tmp_path / "a")[table] == dump(tmp_path / "b")[table]
+
+
+def test_what_goes_with_a_copy_that_fails_goes_with_one_that_is_asked_for_meanwhile(
+    place: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hands on waits for the copy that a thread makes: of its error nobody else hears."""
+    first = open_here(tmp_path / "a", place)
+    adopt(first, make_row(1))
+    first.keep_checks([CheckRecord(id="r1", sha256="1", verdict=CheckVerdict.BAD)])
+    began, ends = threading.Event(), threading.Event()
+
+    put = Journal.put_snapshot
+
+    def fails_once(*arguments: Any) -> None:
+        if began.is_set():
+            put(*arguments)
+            return
+        began.set()
+        assert ends.wait(PATIENCE_SECONDS)
+        raise DiskError("the store failed")
+
+    def copy() -> None:
+        with contextlib.suppress(DiskError):
+            first.put_copy()
+
+    monkeypatch.setattr(Journal, "put_snapshot", fails_once)
+    copying, timer = threading.Thread(target=copy), threading.Timer(0.1, ends.set)
+    copying.start()
+    assert began.wait(PATIENCE_SECONDS)
+    timer.start()
+    first.hand_on()
+    copying.join()
+    abandon(first)
+    with open_here(tmp_path / "b", place, take_over=True):
+        pass
+    assert dump(tmp_path / "a")["checks"] == dump(tmp_path / "b")["checks"] != []
 
 
 def test_an_answer_that_is_lost_is_no_other_owner(
