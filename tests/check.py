@@ -29,7 +29,7 @@ STEPS = {
     # By its own command: through flake8, which has nothing to add, it takes twice as long.
     "async pitfalls": ["flake8_async", "--enable=ASYNC102,ASYNC103,ASYNC104", *ASYNC],
     "types": ["mypy"],
-    "tests": [*RUNNER, *CHOSEN, "-q", "-n", "3", *OTHERS],
+    "tests": [*RUNNER, *CHOSEN, "-q", "-n", "3", "--dist", "worksteal", *OTHERS],
     "coverage": ["coverage", "report"],
     "faults": ["pytest", *CHOSEN, "-q", "-n", "2", "--dist", "loadfile", *WHOLE_RUNS],
     "audit": ["tests.faults.audit"],
