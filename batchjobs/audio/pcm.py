@@ -146,10 +146,12 @@ def window_frames(sample_rate: int) -> int:
 
 def window_powers(pcm: bytes | bytearray, *, sample_rate: int) -> NDArray[np.float64]:
     """Measure the mean square of each 20 ms, counted back from the end; a shorter rest is left out."""
+    return _mean_squares(_cut_windows(pcm, window_frames(sample_rate)))
+
+
+def _cut_windows(pcm: bytes | bytearray, width: int) -> NDArray[np.int16]:
     samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
-    width = window_frames(sample_rate)
-    count = len(samples) // width
-    return _mean_squares(samples[len(samples) - count * width :].reshape(count, width))
+    return samples[len(samples) % width :].reshape(-1, width)
 
 
 def _mean_squares(windows: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -208,9 +210,8 @@ def silent_edges_seconds(
     """
     width = window_frames(sample_rate)
     most = round(_EDGES_SECONDS / _EDGE_SECONDS)
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
     # By every fourth frame: all of them took ten times as long.
-    windows = samples[len(samples) % width :].reshape(-1, width)[:, ::4]
+    windows = _cut_windows(pcm, width)[:, ::4]
     last = _mean_squares(windows[-most:])
     first = np.asarray(earlier_powers[:most], np.float64)
     if not len(first):

@@ -122,13 +122,18 @@ def counts_of(summary: "RunSummary", *, done_before: int = 0, is_idle: bool = Fa
     return ", ".join(parts)
 
 
+def describe_sent(characters: int, audio_seconds: float) -> Iterator[str]:
+    """Say how much text and how much of recordings was sent; nothing of what is nothing."""
+    if characters:
+        yield plural(characters, "character")
+    if audio_seconds:
+        yield f"{duration(audio_seconds)} of recordings"
+
+
 def waste_of(summary: "RunSummary") -> str:
     """Say in one line what was sent and led to nothing; empty if that is nothing."""
-    parts = [money(cost, currency) for currency, cost in summary.wasted.items() if cost]
-    if summary.characters_wasted:
-        parts.append(plural(summary.characters_wasted, "character"))
-    if summary.audio_seconds_wasted:
-        parts.append(f"{duration(summary.audio_seconds_wasted)} of recordings")
+    sent = describe_sent(summary.characters_wasted, summary.audio_seconds_wasted)
+    parts = [*_sums(summary.wasted), *sent]
     return f"sent and led to nothing: {', '.join(parts)}" if parts else ""
 
 

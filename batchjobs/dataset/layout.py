@@ -58,6 +58,11 @@ class Plan:
         """What its folder is called: where it lies is nobody's affair who gets it."""
         return self.home.name
 
+    @property
+    def first_place(self) -> str:
+        """Where its first split is, or all of it, from the folder that it lies in."""
+        return f"{self.name}/{next(iter(self.pieces))}" if self.has_splits else self.name
+
     def stem_of(self, number: int) -> str:
         """Name a row's files, without an ending."""
         return f"{number:0{self.digits}}"

@@ -18,6 +18,11 @@ class PathEscapeError(BatchjobsError):
     exit_code = 65
 
 
+def leaves_error(root: Path, relative: str) -> PathEscapeError:
+    """Say that a path leaves its root; of the current folder, which one that is."""
+    return PathEscapeError(f"the path {relative!r} leaves {root if root != Path() else Path.cwd()}")
+
+
 def path_inside(root: Path, relative: str) -> Path:
     """Resolve a path that must stay below a root, symbolic links included.
 
@@ -40,7 +45,7 @@ def path_inside(root: Path, relative: str) -> Path:
         # RuntimeError: a loop of symbolic links, before 3.13. UnicodeEncodeError: a lone surrogate.
         raise PathEscapeError(f"the path {relative!r} cannot be followed") from error
     if path == base or not path.is_relative_to(base):
-        raise PathEscapeError(f"the path {relative!r} leaves {root if root != Path() else base}")
+        raise leaves_error(root, relative)
     if any(path.is_relative_to(folder) for folder in _SYSTEM):
         raise PathEscapeError(f"{relative!r} is not a plain file")
     try:

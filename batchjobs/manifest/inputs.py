@@ -8,7 +8,7 @@ from typing import Final
 
 from batchjobs.errors import RecordingError
 from batchjobs.files.address import Address, address_inside, find_mistake, is_address
-from batchjobs.files.paths import PathEscapeError, path_inside
+from batchjobs.files.paths import PathEscapeError, leaves_error, path_inside
 from batchjobs.manifest.cells import shorten
 from batchjobs.manifest.columns import RowError
 from batchjobs.manifest.near_paths import NearPaths
@@ -128,7 +128,7 @@ def _place_inside(root: Path | Address, value: str) -> Path | Address:
     if isinstance(root, Address):
         return address_inside(root, value)
     if is_address(value):
-        raise PathEscapeError(f"the path {value!r} leaves {root if root != Path() else Path.cwd()}")
+        raise leaves_error(root, value)
     return path_inside(root, value)
 
 

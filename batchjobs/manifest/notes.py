@@ -23,7 +23,7 @@ SPREADSHEET_ERRORS: Final = frozenset(
     "#NAME? #REF! #VALUE! #DIV/0! #N/A #NUM! #NULL! #SPILL!".split()
 )
 """What stands in a cell whose content a spreadsheet took for a formula."""
-_CONTROL: Final = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """All but tabs and line ends: what tools leave of signs that they have lost, mishkal of full stops."""
 
 

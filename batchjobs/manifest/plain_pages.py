@@ -209,7 +209,7 @@ def _read_ids(cells: Sequence[Cell]) -> Sequence[str] | None:
 def _are_plain_texts(texts: Sequence[str]) -> bool:
     """Whether nothing is wrong with any of these texts, or odd about it, as the rules have it."""
     joined = "".join(texts)
-    if "\0" in joined or find_control(joined):
+    if find_control(joined):
         return False
     if "#" in joined and any(text.strip() in SPREADSHEET_ERRORS for text in texts):
         return False

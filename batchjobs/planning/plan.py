@@ -2,7 +2,7 @@
 
 import enum
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,20 +67,18 @@ class BadRowsError(ManifestError):
         return self.message
 
 
-def _join_alike(rows: Iterable[BadRow]) -> list[list[BadRow]]:
+def _join_alike(rows: Iterable[BadRow]) -> Iterator[list[BadRow]]:
     """Put many rows together that follow each other with the same mistakes: an option is missing, not they.
 
     A few are named one by one, each by a line that an editor jumps to.
     """
-    joined: list[list[BadRow]] = []
-    for row in rows:
-        last = joined[-1][-1] if joined else None
-        if last and (last.line + 1, last.mistakes) == (row.line, row.mistakes):
-            joined[-1].append(row)
-        else:
-            joined.append([row])
-    few_or_many = ([some] if len(some) > _FEW_ROWS else [[row] for row in some] for some in joined)
-    return list(itertools.chain.from_iterable(few_or_many))
+    # What is on the next line and comes next is as far from its number as what is before it.
+    numbered = itertools.groupby(
+        enumerate(rows), lambda each: (each[1].line - each[0], each[1].mistakes)
+    )
+    for _, group in numbered:
+        some = [row for _, row in group]
+        yield from [some] if len(some) > _FEW_ROWS else ([row] for row in some)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,8 +95,12 @@ class Exchange:
         late_seconds = now - wait_until
         if late_seconds < _LATE_SECONDS or wait_until == self._missed:
             return wait_until
-        self._missed = wait_until
-        return now + min(late_seconds, _LONGEST_MOMENT_SECONDS)
+        return self._grant_moment(wait_until, now, _LONGEST_MOMENT_SECONDS)
+
+    def _grant_moment(self, missed: float, now: float, longest_seconds: float) -> float:
+        """Say until when to listen past a deadline that was missed: as long again, and only once."""
+        self._missed = missed
+        return now + min(now - missed, longest_seconds)
 
     async def _receive_until_ended(self) -> None:
         """Feed the machine with messages, until the deadline of the scope cuts this off."""
@@ -183,8 +187,8 @@ class Exchange:
             return
         now = trio.current_time()
         if wait_until < now < deadline:
-            self._missed = wait_until  # by what has just come: nobody looks too late
-            wait_until = min(now + min(now - wait_until, _SHORT_MOMENT_SECONDS), deadline)
+            # By what has just come: nobody looks too late.
+            wait_until = min(self._grant_moment(wait_until, now, _SHORT_MOMENT_SECONDS), deadline)
         self._scope.deadline = wait_until
 
 

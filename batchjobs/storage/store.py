@@ -60,7 +60,7 @@ def open_store(address: Address, *, seconds: float, insecure: bool = False) -> "
         )
     except (BaseError, ValueError) as error:
         raise ConfigurationError(
-            f"cannot use {address}: {shorten(error)}", hint="look at the variables AWS_…"
+            f"cannot use {address}: {_shorten(error)}", hint="look at the variables AWS_…"
         ) from error
 
 
@@ -122,11 +122,11 @@ def describe_odd_name(address: Address, error: Exception) -> str:
         error: Of obstore.
     """
     found = _NAME.search(str(error))
-    name = repr(found[1]) if found else shorten(error)
+    name = repr(found[1]) if found else _shorten(error)
     return f"below {address} lies an object whose name cannot be used: {name}"
 
 
-def shorten(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     """Give what an error of obstore says in its first line."""
     line = str(error).strip().partition("\n")[0].partition(": <?xml")[0]
     return line[:_MOST_MESSAGE]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from batchjobs.cli.console import exit_on_error, print_json, say
+from batchjobs.cli.console import describe_sent, exit_on_error, print_json, say
 from batchjobs.cli.options import RUN_FOLDER, defaults_option, json_option, option
 from batchjobs.formatting import clock, duration, plural
 
@@ -119,12 +119,9 @@ def _describe_account(account: "AccountState") -> str:
 
 def _describe_price(spent: "Price") -> str:
     """Say what was spent; the money has no currency where providers differ in theirs."""
-    sent = [f"{spent.money:,.6g}"] if spent.money else []
-    if spent.characters or not spent.audio_seconds:
-        sent.append(plural(spent.characters, "character"))
-    if spent.audio_seconds:
-        sent.append(f"{duration(spent.audio_seconds)} of recordings")
-    return ", ".join(sent)
+    sums = [f"{spent.money:,.6g}"] if spent.money else []
+    sent = list(describe_sent(spent.characters, spent.audio_seconds))
+    return ", ".join(sums + (sent or [plural(0, "character")]))
 
 
 def _describe(run: "RunFacts") -> Iterator[str]:

@@ -68,7 +68,6 @@ class LJSpeech:
 
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
-        root = f"{plan.name}/{next(iter(plan.pieces))}" if plan.has_splits else plan.name
         return f"""`metadata.csv` has the fields `name|text|text` as LJ Speech 1.1 has them: no header, no
 quotes, no escapes. `rows.jsonl` has all that it has no place for: ids, the texts as they were,
 voices. With several voices there is `speakers.csv` too, `name|voice|text`, as Piper takes them.
@@ -77,7 +76,7 @@ voices. With several voices there is `speakers.csv` too, `name|voice|text`, as P
 # coqui-tts: BaseDatasetConfig(formatter="ljspeech", meta_file_train="metadata.csv", path=...)
 from lhotse.recipes import prepare_ljspeech
 
-manifests = prepare_ljspeech({root!r})
+manifests = prepare_ljspeech({plan.first_place!r})
 ```
 
 torchaudio's `LJSPEECH(ROOT)` looks for a folder `ROOT/LJSpeech-1.1`: call this one so, or link to

@@ -43,11 +43,10 @@ class Shar:
 
     def describe_loading(self, plan: Plan) -> str:
         """Say how it is loaded."""
-        root = f"{plan.name}/{next(iter(plan.pieces))}" if plan.has_splits else plan.name
         return f"""```python
 from lhotse import CutSet
 
-cuts = CutSet.from_shar(in_dir={root!r})
+cuts = CutSet.from_shar(in_dir={plan.first_place!r})
 cut = next(iter(cuts))
 cut.supervisions[0].id, cut.supervisions[0].text, cut.load_audio()
 ```

@@ -48,7 +48,7 @@ _ARABIC_DIGIT = re.compile("[\u0660-\u0669\u06f0-\u06f9]")
 _SEPARATOR = re.compile(r"(?<=\d)[\u066b\u066c](?=\d)")
 _INNER_STOP = re.compile(r"(?<=[^\W_])\.(?=\s+\w)")
 """An abbreviation's in a sentence: espeak-ng stops for 0.3 to 0.8 s after "د." and "vol."."""
-_AS_ESPEAK_READS = {"\u066b": ".", "\u066c": ","}
+_READ_SEPARATORS = {"\u066b": ".", "\u066c": ","}
 """espeak-ng 1.52.0 leaves the Arabic decimal separator out of "٢٫٥", and ends the number at the
 thousands separator of "١٬٠٠٠"; see findings/espeak-ng-arabic-numbers.sh."""
 _NUMBER = (
@@ -213,7 +213,7 @@ class EspeakSynthesiser:
 def _as_espeak_reads(sentence: str) -> str:
     sentence = _LATE_SHADDA.sub("\u0651\\1", _INNER_TATWEEL.sub("", sentence))
     sentence = _HOW_MANY.sub(lambda found: found[0] if found[1] else "ك\u064eم", sentence)
-    return _SEPARATOR.sub(lambda found: _AS_ESPEAK_READS[found[0]], sentence)
+    return _SEPARATOR.sub(lambda found: _READ_SEPARATORS[found[0]], sentence)
 
 
 def _blocks(
